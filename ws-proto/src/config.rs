@@ -1,0 +1,301 @@
+//! Limits, times and rules of a connection. Every limit is on by default.
+
+use crate::access::Access;
+use core::time::Duration;
+use std::time::{Instant, SystemTime};
+
+/// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_proto::{Config, Heartbeat};
+///
+/// let config = Config::server()
+///     .message_limit(1 << 20)
+///     .heartbeat(Heartbeat::live())
+///     .allow_origin("https://app.example");
+/// assert_eq!(config.close_timeout, Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Config {
+    /// The longest message in bytes, pieces together; over it the connection fails with 1009. 16 MiB.
+    pub message_limit: u64,
+    /// How messages that come in fragments are delivered. Joined.
+    pub pieces: Pieces,
+    /// The most bytes of an HTTP head, request or response (431). 32 KiB.
+    pub head_limit: usize,
+    /// The most header fields of an HTTP head (431). 100.
+    pub header_limit: usize,
+    /// The longest request target (414). 8 KiB.
+    pub target_limit: usize,
+    /// The longest HTTP body (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
+    pub body_limit: usize,
+    /// The most pipelined requests that wait for their answers; then reading pauses. 16.
+    pub pipeline_limit: usize,
+    /// The most requests on one HTTP connection; the last answer closes it. 1,000.
+    pub request_limit: u32,
+    /// The most control frames a second, and the most empty data frames a second; over it the connection
+    /// fails with 1008. `None` is no limit. 1,000.
+    pub frame_rate: Option<u32>,
+    /// The most bytes that are read and discarded while a connection drains. 16 MiB.
+    pub drain_limit: u64,
+
+    /// When the outbox falls to this after it was over the high mark, `Drained` is told. 64 KiB.
+    pub low_mark: usize,
+    /// Over this a send answers `Congested`, and the peer is not read. 1 MiB.
+    pub high_mark: usize,
+    /// Over this a send is refused with `Full`; a message alone always fits. 16 MiB.
+    pub outbox_cap: usize,
+
+    /// From the first byte of a connection or of a request's head to its end; for a client, to the open
+    /// connection. An upgrade must be decided in it too. 10 s.
+    pub handshake_timeout: Duration,
+    /// How long an HTTP connection may idle between requests. 15 s.
+    pub keep_alive: Duration,
+    /// How long the application may take to answer a request; then 503. 60 s.
+    pub answer_timeout: Duration,
+    /// The whole closing phase: flush, the peer's Close, draining. 5 s.
+    pub close_timeout: Duration,
+    /// How long output may wait without the peer taking a byte. 30 s.
+    pub output_timeout: Duration,
+    /// What keeps a quiet connection alive, and finds a dead peer.
+    pub heartbeat: Heartbeat,
+
+    /// Which `Host` and `Origin` a server answers.
+    pub access: Access,
+    /// One moment on both clocks, from which a server derives the `Date` of its responses; none without it.
+    pub date: Option<(Instant, SystemTime)>,
+}
+
+impl Config {
+    /// The defaults of a server.
+    pub fn server() -> Self {
+        Self {
+            message_limit: 16 << 20,
+            pieces: Pieces::Joined,
+            head_limit: 32 << 10,
+            header_limit: 100,
+            target_limit: 8 << 10,
+            body_limit: 1 << 20,
+            pipeline_limit: 16,
+            request_limit: 1_000,
+            frame_rate: Some(1_000),
+            drain_limit: 16 << 20,
+            low_mark: 64 << 10,
+            high_mark: 1 << 20,
+            outbox_cap: 16 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(15),
+            answer_timeout: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(5),
+            output_timeout: Duration::from_secs(30),
+            heartbeat: Heartbeat::server(),
+            access: Access::default(),
+            date: None,
+        }
+    }
+
+    /// The defaults of a client: as a server's, but for the heartbeat and the kept part of a refusal's body.
+    pub fn client() -> Self {
+        Self { body_limit: 16 << 10, heartbeat: Heartbeat::client(), ..Self::server() }
+    }
+
+    /// Sets the longest message in bytes.
+    #[must_use]
+    pub fn message_limit(mut self, bytes: u64) -> Self {
+        self.message_limit = bytes;
+        self
+    }
+
+    /// Sets how messages that come in fragments are delivered.
+    #[must_use]
+    pub fn pieces(mut self, pieces: Pieces) -> Self {
+        self.pieces = pieces;
+        self
+    }
+
+    /// Sets the longest HTTP body in bytes.
+    #[must_use]
+    pub fn body_limit(mut self, bytes: usize) -> Self {
+        self.body_limit = bytes;
+        self
+    }
+
+    /// Sets the most control frames, and the most empty data frames, that a peer may send in a second;
+    /// `None` takes the limit away.
+    #[must_use]
+    pub fn frame_rate(mut self, per_second: Option<u32>) -> Self {
+        self.frame_rate = per_second;
+        self
+    }
+
+    /// Sets the marks and the cap of the outbox in bytes. A low mark above the high one, or a high mark above
+    /// the cap, is lowered to it.
+    #[must_use]
+    pub fn outbox(mut self, low_mark: usize, high_mark: usize, cap: usize) -> Self {
+        self.outbox_cap = cap;
+        self.high_mark = high_mark.min(cap);
+        self.low_mark = low_mark.min(self.high_mark);
+        self
+    }
+
+    /// Sets the time for handshakes and request heads.
+    #[must_use]
+    pub fn handshake_timeout(mut self, time: Duration) -> Self {
+        self.handshake_timeout = time;
+        self
+    }
+
+    /// Sets how long an HTTP connection may idle between requests.
+    #[must_use]
+    pub fn keep_alive(mut self, time: Duration) -> Self {
+        self.keep_alive = time;
+        self
+    }
+
+    /// Sets how long the application may take to answer a request.
+    #[must_use]
+    pub fn answer_timeout(mut self, time: Duration) -> Self {
+        self.answer_timeout = time;
+        self
+    }
+
+    /// Sets the time for the whole closing phase.
+    #[must_use]
+    pub fn close_timeout(mut self, time: Duration) -> Self {
+        self.close_timeout = time;
+        self
+    }
+
+    /// Sets how long output may wait without the peer taking a byte.
+    #[must_use]
+    pub fn output_timeout(mut self, time: Duration) -> Self {
+        self.output_timeout = time;
+        self
+    }
+
+    /// Sets the heartbeat.
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    #[must_use]
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.access = self.access.allow_host(host);
+        self
+    }
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.access = self.access.allow_origin(origin);
+        self
+    }
+
+    /// Gives one moment on both clocks, so that responses can carry a `Date` (RFC 9110 §6.6.1).
+    #[must_use]
+    pub fn date(mut self, now: Instant, wall: SystemTime) -> Self {
+        self.date = Some((now, wall));
+        self
+    }
+}
+
+/// How messages that come in fragments, or in one huge frame, are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Pieces {
+    /// Joined to whole messages: [`Event::Message`](crate::Event::Message).
+    Joined,
+    /// As they come: [`Event::Piece`](crate::Event::Piece). A message in one frame of at most `whole` bytes is
+    /// still one [`Event::Message`](crate::Event::Message).
+    AsTheyCome {
+        /// The longest frame that is joined when it is a message by itself.
+        whole: u64,
+    },
+}
+
+/// The frame that a heartbeat sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum HeartbeatKind {
+    /// A Ping, which the peer must answer (RFC 6455 §5.5.2).
+    Ping,
+    /// An unsolicited Pong, a one-way heartbeat that nobody answers (§5.5.3).
+    Pong,
+}
+
+/// What is sent on a connection that has been quiet, and how long an answer may take.
+///
+/// A connection is quiet when nothing was heard from the peer and nothing was written to it for the
+/// interval. A Ping that nothing answers in time ends the connection; any byte from the peer proves life.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Heartbeat {
+    pub(crate) kind: HeartbeatKind,
+    pub(crate) interval: Option<Duration>,
+    pub(crate) answer: Duration,
+    pub(crate) payload: bytes::Bytes,
+}
+
+impl Heartbeat {
+    /// The default of a server: an empty Ping after 30 quiet minutes, answered within 30 s.
+    pub fn server() -> Self {
+        Self {
+            kind: HeartbeatKind::Ping,
+            interval: Some(Duration::from_secs(30 * 60)),
+            answer: Duration::from_secs(30),
+            payload: bytes::Bytes::new(),
+        }
+    }
+
+    /// The default of a client: an empty one-way Pong after 30 quiet seconds.
+    pub fn client() -> Self {
+        Self { kind: HeartbeatKind::Pong, interval: Some(Duration::from_secs(30)), ..Self::server() }
+    }
+
+    /// Keeps connections through proxies, which cut at 60 quiet seconds, and finds dead peers soon: a Ping
+    /// after 25 s, answered within 20 s.
+    pub fn live() -> Self {
+        Self {
+            kind: HeartbeatKind::Ping,
+            interval: Some(Duration::from_secs(25)),
+            answer: Duration::from_secs(20),
+            ..Self::server()
+        }
+    }
+
+    /// None at all. A peer that vanishes without a word is found only when something is sent to it.
+    pub fn off() -> Self {
+        Self { interval: None, ..Self::server() }
+    }
+
+    /// Sets the frame that is sent.
+    #[must_use]
+    pub fn kind(mut self, kind: HeartbeatKind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Sets the quiet time after which it is sent.
+    #[must_use]
+    pub fn interval(mut self, interval: Duration) -> Self {
+        self.interval = Some(interval);
+        self
+    }
+
+    /// Sets how long the answer to a Ping may take.
+    #[must_use]
+    pub fn answer(mut self, time: Duration) -> Self {
+        self.answer = time;
+        self
+    }
+
+    /// Sets the payload; what is over the 125 bytes of a control frame (§5.5) is cut off.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Into<bytes::Bytes>) -> Self {
+        self.payload = payload.into();
+        self.payload.truncate(crate::frame::MAX_CONTROL_PAYLOAD);
+        self
+    }
+}

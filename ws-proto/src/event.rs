@@ -1,0 +1,181 @@
+//! What a connection tells its owner.
+
+use crate::close::CloseCode;
+use crate::error::Error;
+use crate::handshake::{Request, Upgrade};
+use core::fmt;
+use core::time::Duration;
+use std::borrow::Cow;
+
+/// What happened on a connection. Lent from the input of [`Connection::receive`](crate::Connection::receive),
+/// never from the connection, which stays free for answers while an event lives.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event<'a> {
+    /// Server: an HTTP request that asks for no upgrade. Answer it, now or later, with
+    /// [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503.
+    Request(Request),
+    /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept),
+    /// or refuse with [`Connection::respond`](crate::Connection::respond).
+    Upgrade(Upgrade),
+    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
+    Open(Box<http::Response<()>>),
+    /// A whole message.
+    Message(Message<'a>),
+    /// A piece of a fragmented or huge message, where the configuration asks for pieces.
+    Piece(Piece<'a>),
+    /// The answer to a ping of ours.
+    Pong(Pong),
+    /// The outbox was over its high mark and has now fallen to its low mark.
+    Drained,
+    /// The end: the last event of a connection, exactly once.
+    Closed(Box<Closed>),
+}
+
+impl Event<'_> {
+    /// The same event, owning its data.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Request(x) => Event::Request(x),
+            Event::Upgrade(x) => Event::Upgrade(x),
+            Event::Open(x) => Event::Open(x),
+            Event::Message(x) => Event::Message(x.into_owned()),
+            Event::Piece(x) => Event::Piece(x.into_owned()),
+            Event::Pong(x) => Event::Pong(x),
+            Event::Drained => Event::Drained,
+            Event::Closed(x) => Event::Closed(x),
+        }
+    }
+}
+
+/// A whole message (RFC 6455 §5.6). Borrowed when it arrived whole, owned when it was joined from parts.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Message<'a> {
+    /// Text, valid UTF-8.
+    Text(Cow<'a, str>),
+    /// Bytes.
+    Binary(Cow<'a, [u8]>),
+}
+
+impl Message<'_> {
+    /// The same message, owning its data.
+    pub fn into_owned(self) -> Message<'static> {
+        match self {
+            Message::Text(text) => Message::Text(Cow::Owned(text.into_owned())),
+            Message::Binary(data) => Message::Binary(Cow::Owned(data.into_owned())),
+        }
+    }
+
+    /// The text, where it is text.
+    pub fn as_text(&self) -> Option<&str> {
+        match self {
+            Message::Text(text) => Some(text),
+            Message::Binary(_) => None,
+        }
+    }
+
+    /// The payload, of either type.
+    pub fn as_bytes(&self) -> &[u8] {
+        match self {
+            Message::Text(text) => text.as_bytes(),
+            Message::Binary(data) => data,
+        }
+    }
+
+    /// Whether the message is text.
+    pub fn is_text(&self) -> bool {
+        matches!(self, Message::Text(_))
+    }
+}
+
+/// A piece of a message that is delivered as it arrives (RFC 6455 §5.4). Text is cut at characters, so a
+/// piece need not be exactly what one frame carried.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Piece<'a> {
+    /// The data, with the type of the whole message.
+    pub data: Message<'a>,
+    /// Whether this is the first piece of its message; the others continue it.
+    pub first: bool,
+    /// Whether this is the last piece: FIN.
+    pub last: bool,
+}
+
+impl Piece<'_> {
+    /// The same piece, owning its data.
+    pub fn into_owned(self) -> Piece<'static> {
+        Piece { data: self.data.into_owned(), first: self.first, last: self.last }
+    }
+}
+
+/// The answer to one of our pings (RFC 6455 §5.5.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pong {
+    /// The time from the ping to its answer.
+    pub latency: Duration,
+}
+
+/// Who began the end of a connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Initiator {
+    /// This side: the application closed, or we failed the connection.
+    Local,
+    /// The peer: its Close, its end of the stream, its reset.
+    Remote,
+}
+
+/// The end of a connection, and what explains it.
+///
+/// `Display` makes a sentence of it, fit for a log.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Closed {
+    /// The peer's close code; [`CloseCode::NO_STATUS`] when its Close had none, [`CloseCode::ABNORMAL`] when
+    /// there was no Close, or when we failed the connection.
+    pub code: CloseCode,
+    /// The peer's reason; may be empty.
+    pub reason: String,
+    /// Whether both sides sent a Close (RFC 6455 §7.1.4).
+    pub clean: bool,
+    /// Who began.
+    pub initiator: Initiator,
+    /// The first cause, where it was no orderly close.
+    pub error: Option<Error>,
+    /// The code that we sent, if we sent a Close.
+    pub sent: Option<CloseCode>,
+    /// Whether the WebSocket was ever open; `false` for plain HTTP and for failed handshakes.
+    pub was_open: bool,
+    /// Bytes received from the peer, HTTP included.
+    pub bytes_received: u64,
+    /// Bytes written to the peer, HTTP included.
+    pub bytes_sent: u64,
+    /// From the first byte of HTTP to the end.
+    pub age: Duration,
+}
+
+impl fmt::Display for Closed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let who = match self.initiator {
+            Initiator::Local => "we",
+            Initiator::Remote => "the peer",
+        };
+        match &self.error {
+            Some(error) => write!(f, "ended by {}: {error}", if who == "we" { "us" } else { who })?,
+            None if self.was_open => write!(f, "{who} closed the connection: {}", self.code)?,
+            None => write!(f, "{who} ended the HTTP connection")?,
+        }
+        if !self.reason.is_empty() {
+            write!(f, " ({:?})", self.reason)?;
+        }
+        match self.sent {
+            Some(sent) if self.error.is_some() => write!(f, "; sent close {}", sent.get())?,
+            _ => {}
+        }
+        write!(
+            f,
+            "; {} bytes in, {} bytes out, after {:.1} s",
+            self.bytes_received,
+            self.bytes_sent,
+            self.age.as_secs_f32()
+        )
+    }
+}

@@ -1,0 +1,250 @@
+//! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
+
+use crate::error::{ProtocolError, SendError};
+use alloc::string::String;
+use alloc::vec::Vec;
+use bytes::Bytes;
+
+/// A control frame carries at most this (§5.5).
+pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+/// The longest header: two bytes, a 64-bit length, a masking key.
+pub(crate) const MAX_HEADER: usize = 14;
+
+/// What a frame is (§11.8).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Opcode {
+    /// Goes on with the message in progress.
+    Continuation,
+    /// Text, UTF-8.
+    Text,
+    /// Bytes.
+    Binary,
+    /// Ends the connection.
+    Close,
+    /// Asks for a Pong.
+    Ping,
+    /// Answers a Ping, or is a heartbeat by itself.
+    Pong,
+}
+
+impl Opcode {
+    /// Whether frames of this kind control the connection, rather than carry a message.
+    pub const fn is_control(self) -> bool {
+        matches!(self, Self::Close | Self::Ping | Self::Pong)
+    }
+
+    pub(crate) const fn bits(self) -> u8 {
+        match self {
+            Self::Continuation => 0,
+            Self::Text => 1,
+            Self::Binary => 2,
+            Self::Close => 8,
+            Self::Ping => 9,
+            Self::Pong => 10,
+        }
+    }
+
+    #[inline]
+    const fn from_bits(bits: u8) -> Option<Self> {
+        Some(match bits {
+            0 => Self::Continuation,
+            1 => Self::Text,
+            2 => Self::Binary,
+            8 => Self::Close,
+            9 => Self::Ping,
+            10 => Self::Pong,
+            _ => return None,
+        })
+    }
+}
+
+/// A received frame header, checked for everything that the header alone decides.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Header {
+    pub(crate) opcode: Opcode,
+    pub(crate) fin: bool,
+    pub(crate) len: u64,
+    pub(crate) key: [u8; 4],
+}
+
+/// How a header starts.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Parsed {
+    /// The header and its own length in bytes.
+    Whole(Header, usize),
+    /// More bytes are needed.
+    Partial,
+}
+
+/// Reads a header. `masked` says whether the peer must mask. A fault is told as soon as the bytes show it.
+#[inline]
+pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, ProtocolError> {
+    let Some(&first) = input.first() else { return Ok(Parsed::Partial) };
+    if first & 0x70 != 0 {
+        return Err(ProtocolError::ReservedBits);
+    }
+    let fin = first & 0x80 != 0;
+    let Some(opcode) = Opcode::from_bits(first & 0x0f) else {
+        return Err(ProtocolError::ReservedOpcode(first & 0x0f));
+    };
+    if opcode.is_control() && !fin {
+        return Err(ProtocolError::ControlFragmented);
+    }
+    let Some(&second) = input.get(1) else { return Ok(Parsed::Partial) };
+    if (second & 0x80 != 0) != masked {
+        return Err(if masked { ProtocolError::MaskMissing } else { ProtocolError::MaskPresent });
+    }
+    let short = second & 0x7f;
+    if opcode.is_control() && short > MAX_CONTROL_PAYLOAD as u8 {
+        return Err(ProtocolError::ControlTooLong);
+    }
+    let (len, at) = match short {
+        126 => {
+            let Some(bytes) = input.get(2..4) else { return Ok(Parsed::Partial) };
+            let len = u64::from(u16::from_be_bytes([bytes[0], bytes[1]]));
+            if len < 126 {
+                return Err(ProtocolError::LengthNotMinimal);
+            }
+            (len, 4)
+        }
+        127 => {
+            if input.get(2).is_some_and(|byte| byte & 0x80 != 0) {
+                return Err(ProtocolError::LengthOverflow);
+            }
+            let Some(bytes) = input.get(2..10) else { return Ok(Parsed::Partial) };
+            let mut be = [0; 8];
+            be.copy_from_slice(bytes);
+            let len = u64::from_be_bytes(be);
+            if len <= 0xffff {
+                return Err(ProtocolError::LengthNotMinimal);
+            }
+            (len, 10)
+        }
+        len => (u64::from(len), 2),
+    };
+    if !masked {
+        return Ok(Parsed::Whole(Header { opcode, fin, len, key: [0; 4] }, at));
+    }
+    let Some(bytes) = input.get(at..at + 4) else { return Ok(Parsed::Partial) };
+    let key = [bytes[0], bytes[1], bytes[2], bytes[3]];
+    Ok(Parsed::Whole(Header { opcode, fin, len, key }, at + 4))
+}
+
+/// Appends a header with the shortest length form (§5.2).
+#[inline]
+pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, key: Option<[u8; 4]>) {
+    let mut header = [0u8; MAX_HEADER];
+    header[0] = (fin as u8) << 7 | opcode.bits();
+    let mask_bit = (key.is_some() as u8) << 7;
+    let mut n = match len {
+        0..=125 => {
+            header[1] = mask_bit | len as u8;
+            2
+        }
+        126..=0xffff => {
+            header[1] = mask_bit | 126;
+            header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
+            4
+        }
+        _ => {
+            header[1] = mask_bit | 127;
+            header[2..10].copy_from_slice(&(len as u64).to_be_bytes());
+            10
+        }
+    };
+    if let Some(key) = key {
+        header[n..n + 4].copy_from_slice(&key);
+        n += 4;
+    }
+    out.extend_from_slice(&header[..n]);
+}
+
+/// A message, a fragment or a ping to send, checked and ready; cloning it counts a reference.
+///
+/// Made once, it goes to any number of connections: that is what a broadcast is.
+///
+/// ```
+/// use ws_proto::{Frame, Opcode};
+///
+/// let hello = Frame::text("hello");
+/// let data = Frame::binary(vec![1, 2, 3]);
+/// let first = Frame::raw(Opcode::Text, false, "in two ")?;
+/// let last = Frame::raw(Opcode::Continuation, true, "pieces")?;
+/// assert!(Frame::raw(Opcode::Ping, false, "").is_err());
+/// # Ok::<(), ws_proto::SendError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Frame {
+    pub(crate) opcode: Opcode,
+    pub(crate) fin: bool,
+    pub(crate) payload: Bytes,
+}
+
+impl Frame {
+    /// A whole text message.
+    pub fn text(text: impl Into<String>) -> Self {
+        Self { opcode: Opcode::Text, fin: true, payload: Bytes::from(text.into()) }
+    }
+
+    /// A whole binary message.
+    pub fn binary(data: impl Into<Bytes>) -> Self {
+        Self { opcode: Opcode::Binary, fin: true, payload: data.into() }
+    }
+
+    /// A Ping (§5.5.2).
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`] over 125 bytes.
+    pub fn ping(payload: impl Into<Bytes>) -> Result<Self, SendError> {
+        Self::raw(Opcode::Ping, true, payload)
+    }
+
+    /// An unsolicited Pong (§5.5.3).
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`] over 125 bytes.
+    pub fn pong(payload: impl Into<Bytes>) -> Result<Self, SendError> {
+        Self::raw(Opcode::Pong, true, payload)
+    }
+
+    /// Any frame, for who knows the protocol: what would break it is refused. Whether a fragment fits what
+    /// was sent before it is checked when it is sent.
+    ///
+    /// A text message in one frame must be UTF-8; the fragments of one are joined only by the peer, and are
+    /// checked as they are sent.
+    ///
+    /// # Errors
+    /// [`SendError::ControlTooLong`], [`SendError::FragmentOrder`] for a control frame without FIN,
+    /// [`SendError::NotUtf8`], and [`SendError::CloseFrame`], since
+    /// [`Connection::close`](crate::Connection::close) sends those.
+    pub fn raw(opcode: Opcode, fin: bool, payload: impl Into<Bytes>) -> Result<Self, SendError> {
+        let payload = payload.into();
+        match opcode {
+            Opcode::Close => return Err(SendError::CloseFrame),
+            Opcode::Ping | Opcode::Pong if !fin => return Err(SendError::FragmentOrder),
+            Opcode::Ping | Opcode::Pong if payload.len() > MAX_CONTROL_PAYLOAD => {
+                return Err(SendError::ControlTooLong(payload.len()));
+            }
+            Opcode::Text if fin && simdutf8::basic::from_utf8(&payload).is_err() => {
+                return Err(SendError::NotUtf8);
+            }
+            _ => {}
+        }
+        Ok(Self { opcode, fin, payload })
+    }
+
+    /// What kind of frame this is.
+    pub fn opcode(&self) -> Opcode {
+        self.opcode
+    }
+
+    /// Whether it ends its message.
+    pub fn fin(&self) -> bool {
+        self.fin
+    }
+
+    /// What it carries.
+    pub fn payload(&self) -> &Bytes {
+        &self.payload
+    }
+}
