@@ -404,11 +404,8 @@ impl Connections {
     pub(crate) fn leave(&mut self, slot: u32) {
         let now = self.now;
         let Some(live) = self.slots.at_mut(slot) else { return };
-        let told = live.connection.close(now, CloseCode::GOING_AWAY, "");
-        // Plain HTTP that owes nothing to anybody.
-        if told.is_err() && live.has(flag::HTTP) && live.connection.queued() == 0 {
-            live.connection.abort(now, Cause::Terminated);
-        }
+        // Plain HTTP ends with what is answered; who is ending already needs no word.
+        let _ = live.connection.close(now, CloseCode::GOING_AWAY, "");
         self.touch(slot);
     }
 
