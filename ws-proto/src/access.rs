@@ -5,8 +5,12 @@ pub struct Access {}
 impl Access {
     /// stub
     #[must_use]
-    pub fn allow_host(self, _host: impl Into<String>) -> Self { self }
+    pub fn allow_host(self, _host: impl Into<String>) -> Self {
+        self
+    }
     /// stub
     #[must_use]
-    pub fn allow_origin(self, _origin: impl Into<String>) -> Self { self }
+    pub fn allow_origin(self, _origin: impl Into<String>) -> Self {
+        self
+    }
 }

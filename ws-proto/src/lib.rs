@@ -5,12 +5,15 @@ pub mod access;
 mod close;
 mod config;
 mod connection;
+mod decode;
 mod error;
 mod event;
 mod frame;
 pub mod handshake;
 mod http;
+mod mask;
 mod outbox;
+mod utf8;
 
 pub use access::Access;
 pub use close::CloseCode;
