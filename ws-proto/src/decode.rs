@@ -19,7 +19,7 @@ use crate::error::ProtocolError;
 use crate::event::{Message, Piece};
 use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
 use crate::mask;
-use crate::utf8::Utf8;
+use crate::utf8::{self, Utf8};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::string::String;
@@ -128,58 +128,53 @@ impl Decoder {
         }
     }
 
-    /// Uses input up to the next thing to tell; `None` when it is used up.
+    /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
+    /// input. `None` for anything else, with nothing used up.
     #[inline]
-    pub(crate) fn next<'a>(
+    pub(crate) fn whole<'a>(
         &mut self,
         rules: &Rules,
         input: &mut &'a mut [u8],
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        if self.position == Position::Header
-            && self.message.is_none()
-            && self.partial.is_none()
-            && let Parsed::Whole(header, at) = frame::parse_header(input, rules.masked)?
-            && let Some(decoded) = self.whole(rules, header, at, input)?
-        {
-            return Ok(Some(decoded));
+    ) -> Option<Result<Message<'a>, ProtocolError>> {
+        if self.position != Position::Header || self.message.is_some() || self.partial.is_some() {
+            return None;
         }
-        self.next_in_parts(rules, input)
-    }
-
-    /// The common case: a message in one frame that stands whole in the input.
-    #[inline]
-    fn whole<'a>(
-        &mut self,
-        rules: &Rules,
-        header: Header,
-        at: usize,
-        input: &mut &'a mut [u8],
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let Header { opcode: opcode @ (Opcode::Text | Opcode::Binary), fin: true, len: len @ 1.., key } =
-            header
-        else {
-            return Ok(None);
+        let [first, second, ..] = **input else { return None };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
         };
-        if len > (input.len() - at) as u64 || len > rules.message_limit || rules.in_pieces(true, len) {
-            return Ok(None);
+        let (len, at) = match second ^ (rules.masked as u8) << 7 {
+            len @ 1..=125 => (usize::from(len), 2),
+            126 => match **input {
+                [_, _, a, b, ..] => (usize::from(u16::from_be_bytes([a, b])), 4),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if at == 4 && len < 126 || len as u64 > rules.message_limit || rules.in_pieces(true, len as u64) {
+            return None;
         }
-        let payload = &mut take(input, at + len as usize)[at..];
-        if rules.masked {
-            mask::apply(payload, key);
-        }
-        let message = if opcode == Opcode::Text {
-            match simdutf8::basic::from_utf8(payload) {
-                Ok(text) => Message::Text(Cow::Borrowed(text)),
-                Err(_) => return Err(ProtocolError::TextNotUtf8),
+        let payload = if rules.masked {
+            let &[a, b, c, d] = input.get(at..at + 4)?.first_chunk()?;
+            if input.len() - at - 4 < len {
+                return None;
             }
+            let payload = &mut take(input, at + 4 + len)[at + 4..];
+            mask::apply(payload, [a, b, c, d]);
+            payload
         } else {
-            Message::Binary(Cow::Borrowed(payload))
+            if input.len() - at < len {
+                return None;
+            }
+            &mut take(input, at + len)[at..]
         };
-        Ok(Some(Decoded::Message(message)))
+        Some(kind.lend(payload))
     }
 
-    #[inline(never)]
-    fn next_in_parts<'a>(
+    /// Uses input up to the next thing to tell; `None` when it is used up.
+    pub(crate) fn next<'a>(
         &mut self,
         rules: &Rules,
         input: &mut &'a mut [u8],
@@ -380,10 +375,11 @@ impl Decoder {
 }
 
 impl Kind {
+    #[inline]
     fn lend(self, bytes: &[u8]) -> Result<Message<'_>, ProtocolError> {
         Ok(match self {
             Self::Text => {
-                let text = simdutf8::basic::from_utf8(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
+                let text = utf8::check(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
                 Message::Text(Cow::Borrowed(text))
             }
             Self::Binary => Message::Binary(Cow::Borrowed(bytes)),

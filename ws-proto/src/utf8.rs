@@ -10,6 +10,18 @@ pub(crate) struct NotUtf8 {
     pub(crate) good: usize,
 }
 
+/// A whole text.
+#[inline]
+pub(crate) fn check(bytes: &[u8]) -> Result<&str, NotUtf8> {
+    // Under one SIMD block the general check walks byte by byte; short texts are mostly ASCII.
+    if bytes.len() < 64
+        && let Ok(text) = ascii::AsciiStr::from_ascii(bytes)
+    {
+        return Ok(text.as_str());
+    }
+    simdutf8::basic::from_utf8(bytes).map_err(|_| NotUtf8 { good: 0 })
+}
+
 /// What a part adds to the text.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Added<'a> {

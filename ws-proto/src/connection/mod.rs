@@ -70,6 +70,8 @@ pub struct Connection {
     birth: Instant,
     /// The last byte from the peer.
     heard: Moment,
+    /// Whether bytes came since that was noted: it is noted once for all messages of one read.
+    heard_more: bool,
     /// The last byte that the peer's socket took; while output is stalled, no later than its beginning.
     wrote: Moment,
     deadline: Moment,
@@ -261,6 +263,7 @@ impl Connection {
             outbox: Outbox::default(),
             birth: now,
             heard: Moment(0),
+            heard_more: false,
             wrote: Moment(0),
             deadline: Moment::NEVER,
             bytes_received: 0,

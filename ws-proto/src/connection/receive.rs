@@ -26,7 +26,24 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
-        if before > 0 {
+        if matches!(self.stage, Stage::Open)
+            && !self.output.congested
+            && let Some(message) = self.decoder.whole(&self.rules(), input)
+        {
+            self.heard_more = true;
+            self.bytes_received += (before - input.len()) as u64;
+            match message {
+                Ok(message) => return Some(Event::Message(message)),
+                Err(error) => self.fail(now, error),
+            }
+        }
+        self.receive_slowly(now, input)
+    }
+
+    #[inline(never)]
+    fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let before = input.len();
+        if before > 0 || mem::take(&mut self.heard_more) {
             self.heard = self.moment(now);
         }
         let event = self.receive_in_stage(now, input);
@@ -34,7 +51,6 @@ impl Connection {
         event
     }
 
-    #[inline]
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
@@ -94,7 +110,6 @@ impl Connection {
         self.arm();
     }
 
-    #[inline]
     fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {

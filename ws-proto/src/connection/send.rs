@@ -217,6 +217,11 @@ impl Connection {
     /// A message alone always fits, whatever the cap.
     #[inline]
     fn check_room(&self, len: usize) -> Result<(), SendError> {
+        // Uncongested, the outbox is at most at its high mark: mostly that settles it.
+        let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
+        if !self.output.congested && len < cap.saturating_sub(high_mark + MAX_HEADER) {
+            return Ok(());
+        }
         let queued = self.queued();
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
             return Err(SendError::Full);
