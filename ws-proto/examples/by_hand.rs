@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::{CloseCode, ClientRequest, Config, Connection, Event, Message, Next};
+use ws_proto::{ClientRequest, CloseCode, Config, Connection, Event, Message, Next};
 
 /// Runs a connection to its end: writes what waits, then reads, with the deadline as the socket's time-out.
 fn drive(
@@ -63,7 +63,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         drive(socket, connection, |connection, event| match event {
             Event::Upgrade(upgrade) => {
                 println!("server: {peer} asks for {}", upgrade.path());
-                connection.accept(Instant::now(), upgrade).unwrap_or_else(|error| println!("server: {error}"));
+                connection
+                    .accept(Instant::now(), upgrade)
+                    .unwrap_or_else(|error| println!("server: {error}"));
             }
             Event::Message(message) => {
                 connection.send_message(message).map_or_else(|error| println!("server: {error}"), |_| ());

@@ -179,7 +179,7 @@ impl Connection {
     pub(super) fn end_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
         let mut ending = Box::new(Ending::new(Initiator::Local));
-        ending.error = http.ending().and_then(|ending| ending.error());
+        ending.error = http.ending().and_then(|ending| ending.cause.clone());
         ending.announced = http.announced();
         ending.was_open = false;
         ending.peer_ended = http.peer_ended();

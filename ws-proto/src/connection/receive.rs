@@ -197,7 +197,7 @@ impl Connection {
     pub fn receive_eof(&mut self, now: Instant) {
         match &mut self.stage {
             Stage::Http(http) => {
-                http.receive_eof(now);
+                http.receive_eof();
                 self.settle_http(now);
                 self.finish_if_flushed(self.moment(now));
             }

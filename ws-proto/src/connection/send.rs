@@ -32,8 +32,8 @@ impl Connection {
     ///
     /// # Errors
     /// [`SendError::WrongRequest`] when the request is not one of this connection, or its time is over;
-    /// [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: then
-    /// the request is answered 500.
+    /// [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
+    /// request is then answered 503.
     pub fn respond(
         &mut self,
         now: Instant,
