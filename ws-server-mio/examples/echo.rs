@@ -4,13 +4,14 @@
 
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
 use ws_server_mio::Message::{Binary, Text};
+use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
 use ws_server_mio::{Config, Endpoint, Event, Frame, Options, ServerConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
-    let config = Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let config =
+        Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     let config = ServerConfig::new(config).max_connections(20_000);
 
     let mut endpoint = Endpoint::new(Options::default())?;

@@ -239,8 +239,7 @@ fn deliver(
 /// Gives an outbox memory from the pool, if it has none.
 #[inline]
 pub(crate) fn lend(live: &mut Live, pool: &mut Pool) {
-    if !live.has(flag::LENT) {
-        live.set(flag::LENT);
+    if !live.connection.has_storage() {
         live.connection.lend(pool.storage());
     }
 }
@@ -299,10 +298,8 @@ impl Connections {
     #[inline]
     pub(crate) fn reclaim(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot)
-            && live.has(flag::LENT)
             && let Some(storage) = live.connection.reclaim()
         {
-            live.clear(flag::LENT);
             self.pool.give_storage(storage);
         }
     }

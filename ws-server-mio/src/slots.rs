@@ -43,14 +43,12 @@ pub(crate) mod flag {
     pub(crate) const TOUCHED: u16 = 1 << 4;
     /// Bytes that were read for it wait in a buffer of its own.
     pub(crate) const REST: u16 = 1 << 5;
-    /// Its outbox has storage from the pool.
-    pub(crate) const LENT: u16 = 1 << 6;
     /// It is counted as plain HTTP.
-    pub(crate) const HTTP: u16 = 1 << 7;
+    pub(crate) const HTTP: u16 = 1 << 6;
     /// It is counted as a WebSocket: its upgrade was asked for.
-    pub(crate) const WEBSOCKET: u16 = 1 << 8;
+    pub(crate) const WEBSOCKET: u16 = 1 << 7;
     /// Its peer's address is one of IPv6, kept aside.
-    pub(crate) const V6: u16 = 1 << 9;
+    pub(crate) const V6: u16 = 1 << 8;
 }
 
 /// `armed` of a connection without a timer.

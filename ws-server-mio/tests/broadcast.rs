@@ -2,7 +2,8 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Config, Frame};
+use ws_server_mio::ws_proto::Event::Message;
+use ws_server_mio::{Config, Connections, Event, Frame};
 
 #[test]
 fn a_broadcast_reaches_whom_the_filter_wants() {
@@ -40,8 +41,8 @@ fn a_handler_broadcasts_to_all_the_sender_included() {
     let mut rig = Rig::new(Config::server());
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
-    let handler = |connections: &mut ws_server_mio::Connections, event: ws_server_mio::Event<'_>| {
-        if let ws_server_mio::Event::Connection(_, ws_server_mio::ws_proto::Event::Message(message)) = event {
+    let handler = |connections: &mut Connections, event: Event<'_>| {
+        if let Event::Connection(_, Message(message)) = event {
             connections.broadcast(&Frame::text(message.as_text().unwrap()), |_| true);
         }
     };

@@ -67,7 +67,10 @@ fn a_peer_that_vanishes_is_told_of() {
     drop(peer);
     rig.until("closed", |rig| rig.app.closed().len() == 1);
     let closed = rig.app.closed()[0];
-    assert_eq!((closed.code, closed.clean, closed.initiator), (CloseCode::ABNORMAL, false, Initiator::Remote));
+    assert_eq!(
+        (closed.code, closed.clean, closed.initiator),
+        (CloseCode::ABNORMAL, false, Initiator::Remote)
+    );
     assert_eq!(rig.endpoint.connections().count(rig.server), 0);
     rig.endpoint.connections().terminate(id);
     rig.turn();

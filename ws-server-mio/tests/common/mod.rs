@@ -1,5 +1,6 @@
 //! A server and its peers in one thread: turns of the endpoint, and sockets that never block.
 #![allow(dead_code)] // each test uses a part
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
@@ -89,7 +90,9 @@ impl App {
 
     pub fn closed(&self) -> Vec<&Closed> {
         let closed = self.seen.iter();
-        closed.filter_map(|seen| if let Seen::Closed(_, closed) = seen { Some(&**closed) } else { None }).collect()
+        closed
+            .filter_map(|seen| if let Seen::Closed(_, closed) = seen { Some(&**closed) } else { None })
+            .collect()
     }
 
     pub fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
@@ -124,7 +127,9 @@ impl Rig {
 
     pub fn turn(&mut self) -> Turn {
         let Self { endpoint, app, .. } = self;
-        endpoint.poll(Some(Duration::from_millis(1)), |connections, event| app.handle(connections, event)).unwrap()
+        endpoint
+            .poll(Some(Duration::from_millis(1)), |connections, event| app.handle(connections, event))
+            .unwrap()
     }
 
     /// Turns until something is so.
@@ -147,7 +152,9 @@ impl Rig {
         let mut peer = self.peer();
         let address = self.address();
         peer.send(&handshake(address, path));
-        self.until("an open connection", |rig| peer.take_head().is_some() && rig.app.open_ids().len() > before);
+        self.until("an open connection", |rig| {
+            peer.take_head().is_some() && rig.app.open_ids().len() > before
+        });
         (peer, self.app.open_ids()[before])
     }
 
