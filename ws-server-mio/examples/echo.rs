@@ -2,7 +2,7 @@
 //!
 //! `cargo run --release -p ws-server-mio --example echo -- 8700`
 
-use std::collections::HashSet;
+use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
@@ -16,7 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut endpoint = Endpoint::new(Options::default())?;
     endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
-    let mut room = HashSet::new();
+    let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         let Event::Connection(id, event) = event else { return };
         match event {
@@ -34,9 +34,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 connections.send_to(&frame, room.iter().copied());
             }
             Message(message) => {
-                // Full: the peer reads too slowly for what it asks.
-                if connections.send_message(id, message).is_err() {
-                    connections.terminate(id);
+                if let Err(_full) = connections.send_message(id, message) {
+                    connections.terminate(id); // it asks for more than it reads
                 }
             }
             Closed(_) => drop(room.remove(&id)),

@@ -309,18 +309,16 @@ impl Connections {
     pub(crate) fn arm(&mut self, slot: u32) {
         let Some(live) = self.slots.at_mut(slot) else { return };
         let Some(deadline) = live.connection.poll_timeout() else { return };
-        let at = self.timers.tick_of(deadline);
-        if at < live.armed {
-            live.armed = at;
-            let generation = live.id(slot).generation;
-            self.timers.push(timers::Entry { at, slot, generation });
+        let tick = self.timers.tick_of(deadline);
+        if tick < live.armed() {
+            live.set_armed(tick);
+            self.timers.push(timers::Entry::new(tick, slot));
         }
     }
 
     /// Whether the heap's entry is the one that its connection waits for.
-    pub(crate) fn is_armed(slots: &Slots, entry: &timers::Entry) -> bool {
-        let id = ConnectionId { slot: entry.slot, generation: entry.generation };
-        slots.get(id).is_some_and(|live| live.armed == entry.at)
+    pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
+        slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
     }
 
     /// Queues a connection for reading, once.

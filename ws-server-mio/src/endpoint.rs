@@ -135,7 +135,7 @@ impl Endpoint {
             return None;
         }
         let now = now();
-        let timer = timer.map(|entry| timers.until(entry.at, now));
+        let timer = timer.map(|entry| timers.until(entry.tick(), now));
         let server = server.map(|at| at.saturating_duration_since(now));
         timer.into_iter().chain(server).min()
     }

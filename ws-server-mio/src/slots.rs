@@ -9,6 +9,7 @@
 //! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
 
 use crate::server::ServerIndex;
+use crate::timers;
 use mio::net::TcpStream;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
@@ -51,15 +52,13 @@ pub(crate) mod flag {
     pub(crate) const V6: u16 = 1 << 8;
 }
 
-/// `armed` of a connection without a timer.
-pub(crate) const UNARMED: u64 = u64::MAX;
-
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
 pub(crate) struct Live {
     pub(crate) connection: Connection,
-    /// The deadline, in the loop's milliseconds, for which a timer is in the heap.
-    pub(crate) armed: u64,
     pub(crate) stream: TcpStream,
+    /// The tick for which a timer is in the heap; it has 40 bits.
+    armed_low: u32,
+    armed_high: u8,
     generation: u32,
     peer_v4: [u8; 4],
     peer_port: u16,
@@ -71,8 +70,9 @@ impl Live {
     pub(crate) fn new(connection: Connection, stream: TcpStream, server: ServerIndex) -> Self {
         Self {
             connection,
-            armed: UNARMED,
             stream,
+            armed_low: u32::MAX,
+            armed_high: u8::MAX,
             generation: 0,
             peer_v4: [0; 4],
             peer_port: 0,
@@ -97,6 +97,18 @@ impl Live {
         self.flags &= !flags;
     }
 
+    /// The tick for which a timer is in the heap; [`timers::NEVER`] without one.
+    #[inline]
+    pub(crate) fn armed(&self) -> u64 {
+        u64::from(self.armed_high) << 32 | u64::from(self.armed_low)
+    }
+
+    #[inline]
+    pub(crate) fn set_armed(&mut self, tick: u64) {
+        self.armed_low = tick as u32;
+        self.armed_high = (tick >> 32) as u8;
+    }
+
     pub(crate) fn id(&self, slot: u32) -> ConnectionId {
         ConnectionId { slot, generation: self.generation }
     }
@@ -110,6 +122,9 @@ enum Entry {
 
 const CHUNK_BITS: u32 = 8;
 const CHUNK: usize = 1 << CHUNK_BITS;
+
+/// The most connections at a time: a timer has 24 bits for the slot.
+pub(crate) const MOST: usize = 1 << timers::SLOT_BITS;
 
 /// The connections of one endpoint.
 #[derive(Default)]
@@ -278,6 +293,9 @@ mod tests {
     #[test]
     fn a_slot_is_little_more_than_its_connection() {
         assert_eq!(size_of::<Entry>(), size_of::<Live>());
-        assert!(size_of::<Live>() <= size_of::<Connection>() + 32, "{}", size_of::<Live>());
+        // In debug builds mio's sockets know where they are registered.
+        let debug = size_of::<TcpStream>() - size_of::<std::net::TcpStream>();
+        let most = size_of::<Connection>() + 24 + debug.next_multiple_of(8);
+        assert!(size_of::<Live>() <= most, "{}", size_of::<Live>());
     }
 }

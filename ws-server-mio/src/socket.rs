@@ -2,7 +2,7 @@
 
 use crate::connections::Connections;
 use crate::server::ServerIndex;
-use crate::slots::{Live, flag};
+use crate::slots::{Live, MOST, flag};
 use bytes::Buf;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -101,7 +101,7 @@ impl Connections {
                 return false;
             }
         };
-        if server.sockets >= server.max_connections {
+        if server.sockets >= server.max_connections || self.slots.len() >= MOST {
             server.turned_away += 1;
             return true;
         }

@@ -8,12 +8,27 @@ use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::time::{Duration, Instant};
 
-/// One timer. The order is by time.
+/// The tick of no timer: about 34 years from the birth.
+pub(crate) const NEVER: u64 = (1 << 40) - 1;
+pub(crate) const SLOT_BITS: u32 = 24;
+
+/// One timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: a timer that fires
+/// for a later owner of its slot, armed for the same tick, fires as that owner's own would.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Entry {
-    pub(crate) at: u64,
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
+pub(crate) struct Entry(u64);
+
+impl Entry {
+    pub(crate) fn new(tick: u64, slot: u32) -> Self {
+        Self(tick << SLOT_BITS | u64::from(slot))
+    }
+
+    pub(crate) fn tick(self) -> u64 {
+        self.0 >> SLOT_BITS
+    }
+
+    pub(crate) fn slot(self) -> u32 {
+        self.0 as u32 & ((1 << SLOT_BITS) - 1)
+    }
 }
 
 pub(crate) struct Timers {
@@ -30,7 +45,8 @@ impl Timers {
     #[inline]
     pub(crate) fn tick_of(&self, deadline: Instant) -> u64 {
         let since = deadline.saturating_duration_since(self.birth);
-        since.as_secs() * 1000 + u64::from(since.subsec_nanos().div_ceil(1_000_000))
+        let tick = since.as_secs().saturating_mul(1000);
+        tick.saturating_add(u64::from(since.subsec_nanos().div_ceil(1_000_000))).min(NEVER)
     }
 
     /// The present in milliseconds since the birth, rounded down.
@@ -56,10 +72,10 @@ impl Timers {
         self.heap.pop();
     }
 
-    /// Forgets stale entries when they are the larger part; `live` is how many there can be of the others.
-    pub(crate) fn clean(&mut self, live: usize, is_live: impl Fn(&Entry) -> bool) {
+    /// Forgets stale entries when they are the larger part; of the others there are at most `live`.
+    pub(crate) fn clean(&mut self, live: usize, is_live: impl Fn(Entry) -> bool) {
         if self.heap.len() > 2 * live + 64 {
-            self.heap.retain(|Reverse(entry)| is_live(entry));
+            self.heap.retain(|Reverse(entry)| is_live(*entry));
             self.heap.shrink_to(2 * live + 64);
         }
     }
@@ -81,13 +97,20 @@ mod tests {
     }
 
     #[test]
+    fn an_entry_keeps_its_two_parts() {
+        let entry = Entry::new(NEVER, (1 << SLOT_BITS) - 1);
+        assert_eq!((entry.tick(), entry.slot()), (NEVER, (1 << SLOT_BITS) - 1));
+        assert!(Entry::new(1, 500) < Entry::new(2, 3));
+    }
+
+    #[test]
     fn stale_entries_are_cleaned_when_they_outnumber_the_live() {
         let mut timers = Timers::new(Instant::now());
-        for at in 0..1000 {
-            timers.push(Entry { at, slot: 0, generation: 0 });
+        for tick in 0..1000 {
+            timers.push(Entry::new(tick, 7));
         }
-        timers.clean(1, |entry| entry.at == 999);
+        timers.clean(1, |entry: Entry| entry.tick() == 999);
         assert_eq!(timers.heap.len(), 1);
-        assert_eq!(timers.first(), Some(Entry { at: 999, slot: 0, generation: 0 }));
+        assert_eq!(timers.first(), Some(Entry::new(999, 7)));
     }
 }

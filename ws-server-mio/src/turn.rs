@@ -7,8 +7,9 @@ use crate::event::Event;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::server::{LISTENERS, Step};
-use crate::slots::{Live, UNARMED, flag};
+use crate::slots::{Live, flag};
 use crate::socket::{SHORT_SAYS_ALL, write};
+use crate::timers;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -265,7 +266,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let tick = self.connections.timers.tick_at(self.connections.now);
         let mut late = LATE_TIMERS;
         while let Some(entry) = self.connections.timers.first()
-            && entry.at <= tick
+            && entry.tick() <= tick
         {
             if self.over {
                 if late == 0 {
@@ -274,15 +275,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 late -= 1;
             }
             self.connections.timers.pop();
-            if !Connections::is_armed(&self.connections.slots, &entry) {
+            if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
             }
             let now = self.connections.now;
-            if let Some(live) = self.connections.slots.at_mut(entry.slot) {
-                live.armed = UNARMED;
+            if let Some(live) = self.connections.slots.at_mut(entry.slot()) {
+                live.set_armed(timers::NEVER);
                 live.connection.handle_timeout(now);
             }
-            self.connections.touch(entry.slot);
+            self.connections.touch(entry.slot());
             self.worked();
         }
     }

@@ -1,4 +1,5 @@
 //! Starting and stopping servers, and what they are called.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 mod common;
 use common::*;
@@ -21,6 +22,7 @@ fn a_server_starts_stops_and_starts_again_on_its_port() {
 
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
+    drop(peer);
     rig.until("the end of the server", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
     let order: Vec<_> = rig
         .app

@@ -1,5 +1,5 @@
 //! A server and its peers in one thread: turns of the endpoint, and sockets that never block.
-#![allow(dead_code)] // each test uses a part
+#![allow(dead_code, unreachable_pub)] // each test uses a part
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use std::io::{ErrorKind, Read, Write};
