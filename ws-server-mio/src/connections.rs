@@ -244,9 +244,28 @@ pub(crate) fn lend(live: &mut Live, pool: &mut Pool) {
     }
 }
 
+/// Takes the memory of an empty outbox back.
+#[inline]
+pub(crate) fn reclaim(live: &mut Live, pool: &mut Pool) {
+    if let Some(storage) = live.connection.reclaim() {
+        pool.give_storage(storage);
+    }
+}
+
+/// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
+#[inline]
+pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
+    let Some(deadline) = live.connection.poll_timeout() else { return };
+    let tick = timers.tick_of(deadline);
+    if tick < live.armed() {
+        live.set_armed(tick);
+        timers.push(timers::Entry::new(tick, slot));
+    }
+}
+
 /// Puts a connection on the list of the touched, once.
 #[inline]
-fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
+pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
     if !live.has(flag::TOUCHED) {
         live.set(flag::TOUCHED);
         touched.push_back(slot);
@@ -294,28 +313,6 @@ impl Connections {
         }
     }
 
-    /// Takes a connection's memory back, if its outbox is empty.
-    #[inline]
-    pub(crate) fn reclaim(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at_mut(slot)
-            && let Some(storage) = live.connection.reclaim()
-        {
-            self.pool.give_storage(storage);
-        }
-    }
-
-    /// Puts a timer in the heap if this connection's deadline is earlier than the one that is there.
-    #[inline]
-    pub(crate) fn arm(&mut self, slot: u32) {
-        let Some(live) = self.slots.at_mut(slot) else { return };
-        let Some(deadline) = live.connection.poll_timeout() else { return };
-        let tick = self.timers.tick_of(deadline);
-        if tick < live.armed() {
-            live.set_armed(tick);
-            self.timers.push(timers::Entry::new(tick, slot));
-        }
-    }
-
     /// Whether the heap's entry is the one that its connection waits for.
     pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
         slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
@@ -335,14 +332,13 @@ impl Connections {
     /// Takes a connection out and closes its socket.
     pub(crate) fn bury(&mut self, slot: u32) {
         self.uncount(slot);
-        self.reclaim(slot);
         let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
         if rests && let Some(rest) = self.rests.remove(&slot) {
             self.pool.give_buffer(rest.buffer);
         }
-        if let Some(live) = self.slots.bury(slot)
-            && let Some(server) = self.servers.at_mut(live.server)
-        {
+        let Some(mut live) = self.slots.bury(slot) else { return };
+        reclaim(&mut live, &mut self.pool);
+        if let Some(server) = self.servers.at_mut(live.server) {
             server.sockets -= 1;
         }
     }

@@ -12,7 +12,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::CloseCode;
 
 const WAKER: Token = Token(usize::MAX);
@@ -85,6 +85,12 @@ impl Endpoint {
         timeout: Option<Duration>,
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<Turn> {
+        if timeout != Some(Duration::ZERO) {
+            // However long ago the last turn was, timers count from now.
+            let now = self.clock.now();
+            self.connections.now = now;
+            self.connections.timers.set_now(now);
+        }
         Ok(self.turn(timeout, handler)?.0)
     }
 
@@ -112,7 +118,13 @@ impl Endpoint {
     /// How long nothing will need a turn, as far as the descriptor stays silent: zero while work is left in
     /// user space, which the descriptor will not tell; `None` when there is no timer at all.
     pub fn next_timeout(&self) -> Option<Duration> {
-        self.wait_from(|| self.clock.now())
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let now = self.clock.now();
+        let timer = self.connections.timers.wait_from(now);
+        let server = self.connections.servers.wait_from(now);
+        timer.into_iter().chain(server).min()
     }
 
     /// A handle for other threads.
@@ -124,31 +136,22 @@ impl Endpoint {
         !self.jobs.is_empty() || self.connections.has_work()
     }
 
-    fn wait_from(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
-        if self.has_work() {
-            return Some(Duration::ZERO);
-        }
-        let timers = &self.connections.timers;
-        let timer = timers.first();
-        let server = self.connections.servers.next_deadline();
-        if timer.is_none() && server.is_none() {
-            return None;
-        }
-        let now = now();
-        let timer = timer.map(|entry| timers.until(entry.tick(), now));
-        let server = server.map(|at| at.saturating_duration_since(now));
-        timer.into_iter().chain(server).min()
-    }
-
     /// One turn, and whether a server has stopped in it.
     fn turn(
         &mut self,
         timeout: Option<Duration>,
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<(Turn, bool)> {
-        // The end of the last turn is recent enough for the next timer: no clock is read for it.
-        let own = self.wait_from(|| self.connections.now);
-        let wait = timeout.into_iter().chain(own).min();
+        let wait = match self.has_work() {
+            true => Some(Duration::ZERO),
+            false => {
+                // As of the last turn's beginning, lest `run` read a clock for it. A timer is late by no more
+                // than that turn took.
+                let timer = self.connections.timers.wait();
+                let server = self.connections.servers.wait_from(self.connections.now);
+                timeout.into_iter().chain(timer).chain(server).min()
+            }
+        };
         match self.poll.poll(&mut self.ready, wait) {
             Ok(()) => {}
             // A signal: a turn without news, and the next one waits again.
@@ -157,6 +160,7 @@ impl Endpoint {
         }
         let start = self.clock.now();
         self.connections.now = start;
+        self.connections.timers.set_now(start);
         for event in &self.ready {
             match event.token() {
                 WAKER => self.remote.take(&mut self.jobs),

@@ -139,6 +139,8 @@ impl Server {
 pub(crate) struct Servers {
     list: Vec<Option<Server>>,
     generation: u32,
+    /// A server stops, or has somebody to accept. Most turns have nothing to do with servers, and ask this.
+    busy: bool,
 }
 
 /// Tokens of listeners count down from below the waker's; those of connections count up from zero.
@@ -180,11 +182,17 @@ impl Servers {
         let Some(Some(server)) = self.list.get_mut(place / LISTENERS) else { return };
         if let Some(listener) = server.listeners.get_mut(place % LISTENERS) {
             listener.ready = true;
+            self.busy = true;
         }
     }
 
     /// Whether there is something to do now for any server.
+    #[inline]
     pub(crate) fn has_work(&self, now: Instant) -> bool {
+        self.busy && self.any_has_work(now)
+    }
+
+    fn any_has_work(&self, now: Instant) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
             Phase::Serving => server
                 .listeners
@@ -199,8 +207,13 @@ impl Servers {
         })
     }
 
-    /// The next moment at which a server wants to act by itself.
-    pub(crate) fn next_deadline(&self) -> Option<Instant> {
+    /// The time from now until a server wants to act by itself.
+    #[inline]
+    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
+        if !self.busy { None } else { Some(self.next_deadline()?.saturating_duration_since(now)) }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
@@ -208,6 +221,23 @@ impl Servers {
                 retries.chain(server.deadline())
             })
             .min()
+    }
+
+    /// Whether any server is not just serving those it has.
+    #[inline]
+    pub(crate) fn busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The end of a turn: looks whether that is still so.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.busy {
+            self.busy = self.list.iter().flatten().any(|server| {
+                let at_rest = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
+                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(at_rest)
+            });
+        }
     }
 
     /// The next thing to do for a server that stops. `owner` says whose a slot is.
@@ -331,6 +361,7 @@ impl Connections {
     pub fn stop(&mut self, server: ServerId, deadline: Duration) {
         // A deadline that no clock will ever show is none.
         let new = self.now.checked_add(deadline);
+        self.servers.busy = true;
         let Some(server) = self.servers.get_mut(server) else { return };
         match &mut server.phase {
             phase @ Phase::Serving => {

@@ -1,6 +1,6 @@
 //! What is done with one socket: accepting it, hearing that it is ready, writing to it.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, arm};
 use crate::server::ServerIndex;
 use crate::slots::{Live, MOST, flag};
 use bytes::Buf;
@@ -118,8 +118,8 @@ impl Connections {
         let _ = stream.set_nodelay(true);
         let mut live = Live::new(Connection::server(now, server.config.clone()), stream, index);
         live.set(flag::HTTP);
+        arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);
-        self.arm(slot);
         true
     }
 

@@ -33,12 +33,14 @@ impl Entry {
 
 pub(crate) struct Timers {
     birth: Instant,
+    /// The present in milliseconds since the birth, rounded down.
+    tick: u64,
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
 impl Timers {
     pub(crate) fn new(birth: Instant) -> Self {
-        Self { birth, heap: BinaryHeap::new() }
+        Self { birth, tick: 0, heap: BinaryHeap::new() }
     }
 
     /// A deadline in milliseconds since the birth, rounded up: never early.
@@ -49,15 +51,26 @@ impl Timers {
         tick.saturating_add(u64::from(since.subsec_nanos().div_ceil(1_000_000))).min(NEVER)
     }
 
-    /// The present in milliseconds since the birth, rounded down.
-    pub(crate) fn tick_at(&self, now: Instant) -> u64 {
+    /// A turn begins.
+    pub(crate) fn set_now(&mut self, now: Instant) {
         let since = now.saturating_duration_since(self.birth);
-        since.as_secs() * 1000 + u64::from(since.subsec_millis())
+        self.tick = since.as_secs() * 1000 + u64::from(since.subsec_millis());
     }
 
-    /// The time from `now` until a tick.
-    pub(crate) fn until(&self, tick: u64, now: Instant) -> Duration {
-        (self.birth + Duration::from_millis(tick)).saturating_duration_since(now)
+    /// When the turn began.
+    pub(crate) fn tick(&self) -> u64 {
+        self.tick
+    }
+
+    /// The time from the beginning of the last turn to the next timer.
+    pub(crate) fn wait(&self) -> Option<Duration> {
+        Some(Duration::from_millis(self.first()?.tick().saturating_sub(self.tick)))
+    }
+
+    /// The time from now to the next timer.
+    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
+        let at = self.birth.checked_add(Duration::from_millis(self.first()?.tick()))?;
+        Some(at.saturating_duration_since(now))
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -88,12 +101,15 @@ mod tests {
     #[test]
     fn ticks_are_never_early() {
         let birth = Instant::now();
-        let timers = Timers::new(birth);
+        let mut timers = Timers::new(birth);
         let deadline = birth + Duration::from_micros(1500);
         assert_eq!(timers.tick_of(deadline), 2);
-        assert_eq!(timers.tick_at(deadline), 1);
-        assert_eq!(timers.until(2, birth), Duration::from_millis(2));
-        assert_eq!(timers.until(2, birth + Duration::from_secs(1)), Duration::ZERO);
+        timers.set_now(deadline);
+        assert_eq!(timers.tick(), 1);
+        timers.push(Entry::new(2, 0));
+        assert_eq!(timers.wait(), Some(Duration::from_millis(1)));
+        assert_eq!(timers.wait_from(deadline), Some(Duration::from_micros(500)));
+        assert_eq!(timers.wait_from(birth + Duration::from_secs(1)), Some(Duration::ZERO));
     }
 
     #[test]

@@ -2,7 +2,7 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::connections::{Connections, Rest, lend};
+use crate::connections::{Connections, Rest, arm, lend, reclaim, touch};
 use crate::event::Event;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
@@ -58,7 +58,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         self.finish_touched();
         self.finish_touched();
         self.step_servers();
-        let Connections { slots, timers, .. } = &mut *self.connections;
+        let Connections { slots, timers, servers, .. } = &mut *self.connections;
+        servers.settle();
         slots.free_buried();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
     }
@@ -88,7 +89,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
+    /// What servers want that are not just serving.
     fn step_servers(&mut self) {
+        if !self.connections.servers.busy() {
+            return;
+        }
         while !self.over
             && let Some((server, error)) = self.connections.failures.pop_front()
         {
@@ -119,6 +124,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn accept(&mut self) {
+        if !self.connections.servers.busy() {
+            return;
+        }
         let mut left = self.budget.accepts;
         for index in 0..self.connections.servers.end() {
             for place in 0..LISTENERS {
@@ -142,37 +150,26 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn visit(&mut self, slot: u32) {
-        let Some(live) = self.connections.slots.at_mut(slot) else { return };
+        let Connections { slots, pool, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::UNREAD);
-        let mut rested = true;
-        if live.has(flag::REST) {
-            rested = self.visit_rest(slot);
-        }
-        if rested && !self.over {
+        // What its messages cause is written into this.
+        lend(live, pool);
+        if !live.has(flag::REST) || self.visit_rest(slot) {
             self.visit_socket(slot);
         }
-        self.connections.touch(slot);
         let limit = self.write_limit();
-        if let Some(live) = self.connections.slots.at_mut(slot)
-            && live.has(flag::WRITABLE)
-            && live.connection.queued() >= WRITE_EARLY
-            && !self.over
-        {
-            let _ = write(live, self.connections.now, limit);
-            self.connections.reclaim(slot);
-            self.worked();
+        let Connections { slots, pool, touched, unread, now, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
+        touch(slot, live, touched);
+        let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
+        if early {
+            write(live, *now, limit);
+            reclaim(live, pool);
         }
-        self.read_on(slot);
-    }
-
-    /// Queues a connection that may be read further. One that is paused is queued when that ends: whatever
-    /// ends it touches the connection.
-    fn read_on(&mut self, slot: u32) {
-        if let Some(live) = self.connections.slots.at(slot)
-            && live.has(flag::READABLE | flag::REST)
-            && !live.connection.is_paused()
-        {
-            self.connections.unread(slot);
+        read_on(slot, live, unread);
+        if early {
+            self.worked();
         }
     }
 
@@ -243,27 +240,19 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> Fed {
         let mut input = bytes;
-        {
-            let Connections { slots, pool, .. } = &mut *self.connections;
-            let Some(live) = slots.at_mut(slot) else { return Fed::All };
-            lend(live, pool);
-        }
-        loop {
+        while !self.over {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { return Fed::All };
             let Some(event) = live.connection.receive(now, &mut input) else { break };
             let id = live.id(slot);
             self.connections.note(slot, &event);
             self.tell(Event::Connection(id, event));
-            if self.over {
-                break;
-            }
         }
         if input.is_empty() { Fed::All } else { Fed::Left(input.len()) }
     }
 
     fn run_timers(&mut self) {
-        let tick = self.connections.timers.tick_at(self.connections.now);
+        let tick = self.connections.timers.tick();
         let mut late = LATE_TIMERS;
         while let Some(entry) = self.connections.timers.first()
             && entry.tick() <= tick
@@ -299,27 +288,27 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// Tells what a connection has to tell, writes once, and does what it wants of its socket.
+    /// Writes once, tells what a connection has to tell, and does what it wants of its socket.
     fn finish(&mut self, slot: u32) {
-        if !self.tell_all(slot) {
-            // The flag still stands.
-            self.connections.touched.push_back(slot);
-            return;
-        }
         let limit = self.write_limit();
         let now = self.connections.now;
         let Some(live) = self.connections.slots.at_mut(slot) else { return };
         live.clear(flag::TOUCHED);
         let wrote = live.connection.queued() > 0 && write(live, now, limit);
-        if wrote {
-            self.worked();
-            // An outbox that drained, an end that only had to be flushed.
-            if !self.tell_all(slot) {
+        // An answer that waited, an outbox that drained, an end. Mostly nothing.
+        while let Some(live) = self.connections.slots.at_mut(slot)
+            && let Some(event) = live.connection.poll_event(self.connections.now)
+        {
+            let id = live.id(slot);
+            self.connections.note(slot, &event);
+            self.tell(Event::Connection(id, event));
+            if self.over {
                 self.connections.touch(slot);
                 return;
             }
         }
-        let Some(live) = self.connections.slots.at_mut(slot) else { return };
+        let Connections { slots, pool, timers, touched, unread, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
         let mut next = live.connection.next_io();
         if next == Next::Shutdown {
             // It fails where the peer has reset the connection: reading will tell.
@@ -329,29 +318,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         match next {
             Next::Drop => {
                 self.connections.bury(slot);
-                self.worked();
-                return;
+                return self.worked();
             }
-            Next::Write if live.has(flag::WRITABLE) => self.connections.touch(slot),
-            _ => {}
+            Next::Write if live.has(flag::WRITABLE) => touch(slot, live, touched),
+            Next::Write => {}
+            _ => reclaim(live, pool),
         }
-        self.connections.reclaim(slot);
-        self.connections.arm(slot);
-        self.read_on(slot);
-    }
-
-    /// Tells the handler what a connection has to tell; says whether the time sufficed.
-    fn tell_all(&mut self, slot: u32) -> bool {
-        loop {
-            if self.over {
-                return false;
-            }
-            let now = self.connections.now;
-            let Some(live) = self.connections.slots.at_mut(slot) else { return true };
-            let Some(event) = live.connection.poll_event(now) else { return true };
-            let id = live.id(slot);
-            self.connections.note(slot, &event);
-            self.tell(Event::Connection(id, event));
+        arm(slot, live, timers);
+        read_on(slot, live, unread);
+        if wrote {
+            self.worked();
         }
     }
 
@@ -361,6 +337,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             None => usize::MAX,
             Some(_) => self.budget.bytes_per_visit.max(64 << 10),
         }
+    }
+}
+
+/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
+/// it touches the connection.
+#[inline]
+fn read_on(slot: u32, live: &mut Live, unread: &mut VecDeque<u32>) {
+    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) && !live.connection.is_paused() {
+        live.set(flag::UNREAD);
+        unread.push_back(slot);
     }
 }
 
