@@ -263,6 +263,16 @@ pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
     }
 }
 
+/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
+/// it touches the connection.
+#[inline]
+pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut VecDeque<u32>) {
+    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) && !live.connection.is_paused() {
+        live.set(flag::UNREAD);
+        unread.push_back(slot);
+    }
+}
+
 /// Puts a connection on the list of the touched, once.
 #[inline]
 pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
@@ -316,17 +326,6 @@ impl Connections {
     /// Whether the heap's entry is the one that its connection waits for.
     pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
         slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
-    }
-
-    /// Queues a connection for reading, once.
-    #[inline]
-    pub(crate) fn unread(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at_mut(slot)
-            && !live.has(flag::UNREAD)
-        {
-            live.set(flag::UNREAD);
-            self.unread.push_back(slot);
-        }
     }
 
     /// Takes a connection out and closes its socket.

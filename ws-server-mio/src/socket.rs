@@ -1,6 +1,6 @@
 //! What is done with one socket: accepting it, hearing that it is ready, writing to it.
 
-use crate::connections::{Connections, arm};
+use crate::connections::{Connections, arm, read_on, touch};
 use crate::server::ServerIndex;
 use crate::slots::{Live, MOST, flag};
 use bytes::Buf;
@@ -92,6 +92,8 @@ impl Connections {
                     io::ErrorKind::Interrupted
                         | io::ErrorKind::ConnectionAborted
                         | io::ErrorKind::ConnectionReset
+                        | io::ErrorKind::HostUnreachable
+                        | io::ErrorKind::NetworkUnreachable
                 ) =>
             {
                 return true;
@@ -138,27 +140,27 @@ impl Connections {
     }
 
     /// The kernel has news of a connection.
+    #[inline]
     pub(crate) fn ready(&mut self, slot: u32, event: &mio::event::Event) {
-        let now = self.now;
-        let Some(live) = self.slots.at_mut(slot) else { return };
+        let Self { slots, touched, unread, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
         if event.is_writable() && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
-            self.touch(slot);
+            touch(slot, live, touched);
         }
-        let Some(live) = self.slots.at_mut(slot) else { return };
         if event.is_read_closed() {
             live.set(flag::READ_CLOSED);
         }
         if event.is_readable() || event.is_read_closed() || event.is_error() {
             live.set(flag::READABLE);
-            if !live.connection.is_paused() {
-                self.unread(slot);
-            } else if event.is_error()
+            read_on(slot, live, unread);
+            // Nobody reads from who is paused; reading would tell.
+            if event.is_error()
+                && live.connection.is_paused()
                 && let Ok(Some(error)) = live.stream.take_error()
             {
-                // Nobody reads from it, which would tell.
-                live.connection.abort(now, error.into());
-                self.touch(slot);
+                live.connection.abort(*now, error.into());
+                touch(slot, live, touched);
             }
         }
     }

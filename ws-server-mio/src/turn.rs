@@ -2,7 +2,7 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::connections::{Connections, Rest, arm, lend, reclaim, touch};
+use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
@@ -36,28 +36,24 @@ pub(crate) struct Work<'e, H> {
     pub(crate) stopped: bool,
 }
 
-/// What became of a visit's bytes.
-enum Fed {
-    /// All used.
-    All,
-    /// So many are left at the end: the connection is paused, or the time is over.
-    Left(usize),
-}
-
 impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
         self.run_jobs();
-        self.step_servers();
-        self.accept();
+        if self.connections.servers.busy() {
+            self.step_servers();
+            self.accept();
+        }
         self.read();
         self.run_timers();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_touched();
         self.finish_touched();
-        self.step_servers();
+        if self.connections.servers.busy() {
+            self.step_servers();
+        }
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_buried();
@@ -89,11 +85,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// What servers want that are not just serving.
+    /// What servers want to tell, and what those that stop have to do.
     fn step_servers(&mut self) {
-        if !self.connections.servers.busy() {
-            return;
-        }
         while !self.over
             && let Some((server, error)) = self.connections.failures.pop_front()
         {
@@ -124,9 +117,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn accept(&mut self) {
-        if !self.connections.servers.busy() {
-            return;
-        }
         let mut left = self.budget.accepts;
         for index in 0..self.connections.servers.end() {
             for place in 0..LISTENERS {
@@ -175,21 +165,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     /// Goes on with bytes that were read before; says whether they are used up.
     fn visit_rest(&mut self, slot: u32) -> bool {
-        let Some(mut rest) = self.connections.rests.remove(&slot) else { return true };
-        match self.feed(slot, &mut rest.buffer[rest.at..]) {
-            Fed::Left(left) if left > 0 => {
-                rest.at = rest.buffer.len() - left;
-                self.connections.rests.insert(slot, rest);
-                false
-            }
-            _ => {
-                if let Some(live) = self.connections.slots.at_mut(slot) {
-                    live.clear(flag::REST);
-                }
-                self.connections.pool.give_buffer(rest.buffer);
-                true
-            }
+        if let Some(live) = self.connections.slots.at_mut(slot) {
+            live.clear(flag::REST);
         }
+        let Some(mut rest) = self.connections.rests.remove(&slot) else { return true };
+        let left = self.feed(slot, &mut rest.buffer[rest.at..]);
+        if left == 0 {
+            self.connections.pool.give_buffer(rest.buffer);
+            return true;
+        }
+        rest.at = rest.buffer.len() - left;
+        self.connections.keep_rest(slot, rest);
+        false
     }
 
     fn visit_socket(&mut self, slot: u32) {
@@ -221,34 +208,39 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 }
             };
             // The end of the stream is to be read too, and brings no edge of its own once it was told.
-            if n < room && SHORT_SAYS_ALL && !live.has(flag::READ_CLOSED) {
+            let drained = n < room && SHORT_SAYS_ALL && !live.has(flag::READ_CLOSED);
+            if drained {
                 live.clear(flag::READABLE);
             }
             left -= n;
-            if let Fed::Left(rest) = self.feed(slot, &mut rx[..n])
-                && rest > 0
-            {
-                self.connections.keep_rest(slot, &rx[n - rest..n]);
+            let rest = self.feed(slot, &mut rx[..n]);
+            if rest > 0 {
+                let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
+                self.connections.keep_rest(slot, Rest { buffer, at: 0 });
                 break;
             }
             self.worked();
+            if drained {
+                break;
+            }
         }
         self.rx = rx;
     }
 
-    /// Gives a connection its bytes, and the handler what they make.
+    /// Gives a connection its bytes, and the handler what they make. Answers how many are left at the end: the
+    /// connection is paused, or the time is over.
     #[inline]
-    fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> Fed {
+    fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
         let mut input = bytes;
         while !self.over {
             let now = self.connections.now;
-            let Some(live) = self.connections.slots.at_mut(slot) else { return Fed::All };
+            let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
             let Some(event) = live.connection.receive(now, &mut input) else { break };
             let id = live.id(slot);
             self.connections.note(slot, &event);
             self.tell(Event::Connection(id, event));
         }
-        if input.is_empty() { Fed::All } else { Fed::Left(input.len()) }
+        input.len()
     }
 
     fn run_timers(&mut self) {
@@ -340,23 +332,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 }
 
-/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection.
-#[inline]
-fn read_on(slot: u32, live: &mut Live, unread: &mut VecDeque<u32>) {
-    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) && !live.connection.is_paused() {
-        live.set(flag::UNREAD);
-        unread.push_back(slot);
-    }
-}
-
 impl Connections {
     /// Keeps bytes that a connection does not take now.
-    fn keep_rest(&mut self, slot: u32, bytes: &[u8]) {
+    fn keep_rest(&mut self, slot: u32, rest: Rest) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.set(flag::REST);
-            let buffer = self.pool.buffer_with(bytes);
-            self.rests.insert(slot, Rest { buffer, at: 0 });
+            self.rests.insert(slot, rest);
         }
     }
 
