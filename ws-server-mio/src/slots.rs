@@ -124,17 +124,16 @@ const CHUNK_BITS: u32 = 8;
 const CHUNK: usize = 1 << CHUNK_BITS;
 
 /// The most connections at a time: a timer has 24 bits for the slot.
-pub(crate) const MOST: usize = 1 << timers::SLOT_BITS;
+const MOST: u32 = 1 << timers::SLOT_BITS;
 
 /// The connections of one endpoint.
 #[derive(Default)]
 pub(crate) struct Slots {
-    chunks: Vec<Vec<Entry>>,
+    chunks: Vec<Box<[Entry; CHUNK]>>,
     /// The entry to use next; the others follow from it. The last one freed comes first: it is warm.
     free: Option<u32>,
     buried: Vec<u32>,
     len: usize,
-    used: u32,
     /// Addresses that do not fit a slot; scopes included.
     peers_v6: HashMap<u32, SocketAddrV6>,
 }
@@ -144,24 +143,19 @@ impl Slots {
         self.len
     }
 
-    /// One above the highest slot that was ever used.
+    /// One above the highest slot there is.
     pub(crate) fn end(&self) -> u32 {
-        self.used
-    }
-
-    #[inline]
-    fn entry(&self, slot: u32) -> Option<&Entry> {
-        self.chunks.get((slot >> CHUNK_BITS) as usize)?.get(slot as usize & (CHUNK - 1))
+        (self.chunks.len() * CHUNK) as u32
     }
 
     #[inline]
     fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry> {
-        self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?.get_mut(slot as usize & (CHUNK - 1))
+        Some(&mut self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?[slot as usize & (CHUNK - 1)])
     }
 
     #[inline]
     pub(crate) fn at(&self, slot: u32) -> Option<&Live> {
-        match self.entry(slot)? {
+        match &self.chunks.get((slot >> CHUNK_BITS) as usize)?[slot as usize & (CHUNK - 1)] {
             Entry::Live(live) => Some(live),
             _ => None,
         }
@@ -185,20 +179,23 @@ impl Slots {
         self.at_mut(id.slot).filter(|live| live.generation == id.generation)
     }
 
-    /// The slot that [`Slots::put`] will use, for the registration that comes before it.
-    pub(crate) fn next(&mut self) -> u32 {
-        if let Some(slot) = self.free {
-            return slot;
+    /// The slot that [`Slots::put`] will use, for the registration that comes before it. `None` when there are
+    /// as many as there can be.
+    pub(crate) fn next(&mut self) -> Option<u32> {
+        if self.free.is_none() && self.end() < MOST {
+            let from = self.end();
+            let entry = |k: usize| {
+                let next = (k + 1 < CHUNK).then_some(from + k as u32 + 1);
+                Entry::Free { generation: 0, next }
+            };
+            self.chunks.push(Box::new(std::array::from_fn(entry)));
+            self.free = Some(from);
         }
-        let slot = self.used;
-        if slot as usize >= self.chunks.len() * CHUNK {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        slot
+        self.free
     }
 
-    pub(crate) fn put(&mut self, mut live: Live, peer: SocketAddr) -> ConnectionId {
-        let slot = self.next();
+    pub(crate) fn put(&mut self, mut live: Live, peer: SocketAddr) {
+        let Some(slot) = self.next() else { return };
         live.peer_port = peer.port();
         match peer {
             SocketAddr::V4(peer) => live.peer_v4 = peer.ip().octets(),
@@ -211,26 +208,14 @@ impl Slots {
                 }
             },
         }
-        if slot == self.used {
-            let id = live.id(slot);
-            if let Some(chunk) = self.chunks.last_mut() {
-                chunk.push(Entry::Live(live));
-            }
-            self.used += 1;
-            self.len += 1;
-            return id;
-        }
-        let mut id = ConnectionId { slot, generation: 0 };
         if let Some(entry) = self.entry_mut(slot)
             && let Entry::Free { generation, next } = *entry
         {
             live.generation = generation;
-            id = live.id(slot);
             *entry = Entry::Live(live);
             self.free = next;
             self.len += 1;
         }
-        id
     }
 
     pub(crate) fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
@@ -246,9 +231,9 @@ impl Slots {
     pub(crate) fn bury(&mut self, slot: u32) -> Option<Live> {
         let entry = self.entry_mut(slot)?;
         let Entry::Live(live) = &*entry else { return None };
-        let (generation, v6) = (live.generation, live.has(flag::V6));
+        let generation = live.generation;
         let Entry::Live(live) = std::mem::replace(entry, Entry::Buried { generation }) else { return None };
-        if v6 {
+        if live.has(flag::V6) {
             self.peers_v6.remove(&slot);
         }
         self.len -= 1;
@@ -270,7 +255,7 @@ impl Slots {
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Live)> {
-        let entries = self.chunks.iter().flatten().enumerate();
+        let entries = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
         entries.filter_map(|(slot, entry)| match entry {
             Entry::Live(live) => Some((slot as u32, live)),
             _ => None,
@@ -278,7 +263,7 @@ impl Slots {
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
-        let entries = self.chunks.iter_mut().flatten().enumerate();
+        let entries = self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()).enumerate();
         entries.filter_map(|(slot, entry)| match entry {
             Entry::Live(live) => Some((slot as u32, live)),
             _ => None,

@@ -2,7 +2,7 @@
 
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::server::ServerIndex;
-use crate::slots::{Live, MOST, flag};
+use crate::slots::{Live, flag};
 use bytes::Buf;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -103,11 +103,14 @@ impl Connections {
                 return false;
             }
         };
-        if server.sockets >= server.max_connections || self.slots.len() >= MOST {
+        if server.sockets >= server.max_connections {
             server.turned_away += 1;
             return true;
         }
-        let slot = self.slots.next();
+        let Some(slot) = self.slots.next() else {
+            server.turned_away += 1;
+            return true;
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
             self.accept_failed(index, place, error);
