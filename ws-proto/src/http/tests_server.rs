@@ -86,8 +86,12 @@ impl Rig {
     }
 
     pub(super) fn output(&mut self) -> String {
+        String::from_utf8(self.output_bytes()).unwrap()
+    }
+
+    pub(super) fn output_bytes(&mut self) -> Vec<u8> {
         let len = self.out.len();
-        String::from_utf8(self.out.copy_to_bytes(len).to_vec()).unwrap()
+        self.out.copy_to_bytes(len).to_vec()
     }
 
     /// The status codes that went out.
