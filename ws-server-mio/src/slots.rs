@@ -278,6 +278,8 @@ mod tests {
     #[test]
     fn a_slot_is_little_more_than_its_connection() {
         assert_eq!(size_of::<Entry>(), size_of::<Live>());
-        assert!(size_of::<Live>() <= size_of::<Connection>() + 32, "{}", size_of::<Live>());
+        // A debug build of mio keeps a selector's number beside each socket.
+        let debug = if cfg!(debug_assertions) { 8 } else { 0 };
+        assert!(size_of::<Live>() <= size_of::<Connection>() + 32 + debug, "{}", size_of::<Live>());
     }
 }
