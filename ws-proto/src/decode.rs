@@ -118,13 +118,7 @@ fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self {
-            remaining: 0,
-            key: [0; 4],
-            position: Position::Header,
-            message: None,
-            partial: None,
-        }
+        Self { remaining: 0, key: [0; 4], position: Position::Header, message: None, partial: None }
     }
 
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the

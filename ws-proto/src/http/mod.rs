@@ -5,11 +5,13 @@
 //!  head.rs      bytes → lines → header fields; each byte is looked at once
 //!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
 //!  body.rs      bodies by length, in chunks, until the end
+//!  answer.rs    a request that waits for its answer
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  client.rs    the client's request and the server's answer
 //! ```
 
+mod answer;
 mod body;
 mod client;
 mod head;
