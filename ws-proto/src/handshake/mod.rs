@@ -81,19 +81,19 @@ pub fn upgrade_required() -> Response<Bytes> {
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
 
-/// An HTTP request with its whole body. Derefs to [`http::Request`].
+/// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
 #[derive(Debug)]
 #[must_use = "a request that is dropped is answered 503"]
 pub struct Request {
-    request: ::http::Request<Bytes>,
+    request: Box<::http::Request<Bytes>>,
     token: Token,
 }
 
 impl Request {
     pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
-        Self { request, token }
+        Self { request: Box::new(request), token }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -127,7 +127,8 @@ impl Deref for Request {
 /// To refuse an upgrade is to respond to it.
 impl From<Upgrade> for Request {
     fn from(upgrade: Upgrade) -> Self {
-        Self { request: upgrade.request.map(|()| Bytes::new()), token: upgrade.token }
+        let Upgrade { offer, token } = upgrade;
+        Self::new(offer.request.map(|()| Bytes::new()), token)
     }
 }
 
@@ -138,15 +139,21 @@ impl From<Upgrade> for Request {
 #[derive(Debug)]
 #[must_use = "an upgrade that is dropped is answered 503"]
 pub struct Upgrade {
-    request: ::http::Request<()>,
+    offer: Box<Offer>,
     token: Token,
+}
+
+/// What the client asks, and what its 101 will say beside the required.
+#[derive(Debug)]
+struct Offer {
+    request: ::http::Request<()>,
     subprotocol: Option<HeaderValue>,
     response: HeaderMap,
 }
 
 impl Upgrade {
     pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
-        Self { request, token, subprotocol: None, response: HeaderMap::new() }
+        Self { offer: Box::new(Offer { request, subprotocol: None, response: HeaderMap::new() }), token }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -155,32 +162,32 @@ impl Upgrade {
 
     /// The request in the types of the `http` crate.
     pub fn http(&self) -> &::http::Request<()> {
-        &self.request
+        &self.offer.request
     }
 
     /// Always GET (§4.1).
     pub fn method(&self) -> &Method {
-        self.request.method()
+        self.http().method()
     }
 
     /// The target.
     pub fn uri(&self) -> &Uri {
-        self.request.uri()
+        self.http().uri()
     }
 
     /// The path of the target, as it was sent: not decoded.
     pub fn path(&self) -> &str {
-        self.request.uri().path()
+        self.http().uri().path()
     }
 
     /// What stands behind the question mark of the target, as it was sent.
     pub fn query(&self) -> Option<&str> {
-        self.request.uri().query()
+        self.http().uri().query()
     }
 
     /// The header fields.
     pub fn headers(&self) -> &HeaderMap {
-        self.request.headers()
+        self.http().headers()
     }
 
     /// The page that asks; `None` for a program that is no browser.
@@ -199,7 +206,7 @@ impl Upgrade {
         if !self.subprotocols().any(|offered| offered == name) {
             return Err(not_offered());
         }
-        self.subprotocol = Some(HeaderValue::from_str(name).map_err(|_| not_offered())?);
+        self.offer.subprotocol = Some(HeaderValue::from_str(name).map_err(|_| not_offered())?);
         Ok(())
     }
 
@@ -213,27 +220,27 @@ impl Upgrade {
         }
         let value = HeaderValue::from_str(value).map_err(|_| refused())?;
         if header == header::SET_COOKIE {
-            self.response.append(header, value);
+            self.offer.response.append(header, value);
         } else {
-            self.response.insert(header, value);
+            self.offer.response.insert(header, value);
         }
         Ok(())
     }
 
     /// The 101 that accepts (§4.2.2).
     pub(crate) fn into_response(self) -> Response<()> {
-        let key = self.request.headers().get(header::SEC_WEBSOCKET_KEY);
+        let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
         let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
-        *headers = self.response;
+        *headers = self.offer.response;
         headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
         if let Ok(accept) = HeaderValue::from_str(&accept) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
-        if let Some(subprotocol) = self.subprotocol {
+        if let Some(subprotocol) = self.offer.subprotocol {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
         response

@@ -194,7 +194,7 @@ impl ServerHttp {
             }
         }
         self.sweep(now, config, out);
-        if !self.reading_deadline(config).is_some_and(|deadline| deadline <= now) {
+        if self.reading_deadline(config).is_none_or(|deadline| deadline > now) {
             return;
         }
         let timeout = match &self.reading {
