@@ -15,24 +15,37 @@
 //! address; to let them use its name as well, allow that name in the configuration:
 //! `Config::server().allow_host("my-machine.local")`. Ctrl-C ends the program.
 
-#![allow(clippy::print_stdout)] // a program for the terminal: the address is its output
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
 mod room;
 
-use bytes::Bytes;
-use http::{Method, Response, StatusCode, header};
 use room::Room;
 use std::error::Error;
 use std::io::Write;
+use std::process::ExitCode;
 use std::time::SystemTime;
-use ws_proto::{CloseCode, Config, Frame, Heartbeat, Message};
-use ws_server_mio::{Bind, ConnectionId, Connections, Endpoint, Event, Options};
+use ws_server_mio::http::{HeaderValue, Method, Response, StatusCode, header};
+use ws_server_mio::ws_proto::{self, handshake};
+use ws_server_mio::{
+    Bind, Bytes, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Frame, Heartbeat, Message,
+    Options,
+};
 
 const PAGE: &str = include_str!("page.html");
 /// The page and the server do not understand each other; the page does not try again.
 const NOT_UNDERSTOOD: u16 = 4000;
 
-fn main() -> Result<(), Box<dyn Error>> {
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn Error>> {
     let mut bind = Bind::localhost();
     let mut port = 0; // the system chooses a free one
     for argument in std::env::args().skip(1) {
@@ -108,11 +121,11 @@ fn answer(method: &Method, path: &str) -> Response<Bytes> {
     match path {
         "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("GET, HEAD"));
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             response
         }
         "/" => page().unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR)),
-        "/ws" => ws_proto::handshake::upgrade_required(),
+        "/ws" => handshake::upgrade_required(),
         _ => plain(StatusCode::NOT_FOUND),
     }
 }
@@ -139,7 +152,7 @@ fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
 fn plain(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{status}\n")));
     *response.status_mut() = status;
-    let kind = header::HeaderValue::from_static("text/plain; charset=utf-8");
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
     response.headers_mut().insert(header::CONTENT_TYPE, kind);
     response
 }
