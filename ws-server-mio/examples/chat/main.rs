@@ -8,8 +8,9 @@
 //!
 //! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
 //! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
-//! keeps connections alive; and how a page comes back after a reload, a lost line or a restarted server
-//! without losing or repeating a message. `room.rs` is the chat itself, without I/O; `page.html` is the page.
+//! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
+//! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
+//! server reaches: the last 100 messages. `room.rs` is the chat, without I/O; `page.html` is the page.
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
@@ -74,7 +75,8 @@ fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Everything that happens. A send that fails is no matter here: its connection is going, and `Closed` follows.
+/// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
+/// `Closed` follows; a page that hears nothing calls again.
 fn handle(
     connections: &mut Connections,
     room: &mut Room<ConnectionId>,
