@@ -9,7 +9,6 @@
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  client.rs    the client's request and the server's answer
 //! ```
-#![allow(dead_code, unused_imports)] // until the connection drives both stages
 
 mod body;
 mod client;
@@ -28,7 +27,7 @@ mod tests_handshake;
 mod tests_server;
 
 pub(crate) use client::ClientHttp;
-pub(crate) use server::{Ending, Incoming, ServerHttp};
+pub(crate) use server::{Incoming, ServerHttp};
 
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName};

@@ -170,7 +170,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
 fn a_peer_that_ended_its_half_gets_no_socket() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
-    rig.http.receive_eof(rig.now);
+    rig.http.receive_eof();
     assert!(!rig.is_ending());
     assert_eq!(rig.accept(upgrade), Err(SendError::NotOpen));
     rig.http.sweep(rig.now, &rig.config, &mut rig.out);

@@ -407,7 +407,7 @@ fn a_half_closed_peer_is_still_answered() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(2));
     let second = rig.request("");
-    rig.http.receive_eof(rig.now);
+    rig.http.receive_eof();
     assert!(!rig.is_ending());
     rig.ok(first, "");
     rig.ok(second, "");
@@ -423,7 +423,7 @@ fn a_half_closed_peer_is_still_answered() {
     ] {
         let mut rig = Rig::new();
         assert!(rig.feed(bytes).is_none());
-        rig.http.receive_eof(rig.now);
+        rig.http.receive_eof();
         assert_eq!(matches!(rig.cause(), Some(Error::Eof)), cut_off);
         assert!(rig.out.is_empty());
     }
