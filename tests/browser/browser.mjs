@@ -14,6 +14,8 @@ export function launch() {
       '--disable-background-networking',
       '--disable-component-update',
       '--disable-sync',
+      // Whether a stranger's page may reach this machine is to be decided by the server here, not by the browser.
+      '--disable-features=LocalNetworkAccessChecks,LocalNetworkAccessChecksWebSockets',
     ],
   });
 }

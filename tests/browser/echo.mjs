@@ -33,7 +33,10 @@ async function exchange([url, size, kind]) {
 /** In the page: opens, closes with `code` and `reason`, and gives what the close event tells. */
 async function close([url, code, reason]) {
   const socket = new WebSocket(url);
-  await new Promise((resolve) => socket.addEventListener('open', resolve, { once: true }));
+  await new Promise((resolve, reject) => {
+    socket.addEventListener('open', resolve, { once: true });
+    socket.addEventListener('error', () => reject(new Error('not opened')), { once: true });
+  });
   const closed = new Promise((resolve) => socket.addEventListener('close', resolve, { once: true }));
   if (code === 1005) socket.close();
   else socket.close(code, reason);
