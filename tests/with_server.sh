@@ -4,7 +4,7 @@
 # usage: with_server.sh EXAMPLE COMMAND...
 #   The example of ws-server-mio is built in release and started on a port that the system chooses. The command
 #   finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and
-#   SERVER_BIN (to start it again: "$SERVER_BIN" 127.0.0.1:PORT).
+#   SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 example=$1
@@ -13,7 +13,7 @@ cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p ws-server-mi
 SERVER_BIN=${CARGO_TARGET_DIR:-$root/target}/release/examples/$example
 
 log=$(mktemp)
-"$SERVER_BIN" 127.0.0.1:0 >"$log" 2>&1 &
+"$SERVER_BIN" 0 >"$log" 2>&1 &
 SERVER_PID=$!
 trap 'kill "$SERVER_PID" 2>/dev/null || true; rm -f "$log"' EXIT
 

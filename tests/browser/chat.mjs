@@ -8,7 +8,7 @@ import { launch } from './browser.mjs';
 
 /** Starts the server; its port, once it says where it listens. */
 async function start(port) {
-  const server = spawn(process.env.SERVER_BIN, [`127.0.0.1:${port}`], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const server = spawn(process.env.SERVER_BIN, [`${port}`], { stdio: ['ignore', 'pipe', 'inherit'] });
   for await (const line of createInterface({ input: server.stdout })) {
     const found = /\/\/[^/ ]*:(\d+)/.exec(line);
     if (found) {
