@@ -209,7 +209,10 @@ impl fmt::Display for ProtocolError {
             Self::ReservedOpcode(opcode) => write!(f, "the peer sent the reserved opcode {opcode:#x}"),
             Self::CloseCodeInvalid(code) => write!(f, "the peer sent the invalid close code {code}"),
             Self::MessageTooBig { limit } => {
-                write!(f, "the peer sent a message over the limit of {limit} bytes; raise it with Config::message_limit")
+                write!(
+                    f,
+                    "the peer sent a message over the limit of {limit} bytes; raise it with Config::message_limit"
+                )
             }
             Self::Flood { limit } => {
                 write!(f, "the peer sent more than {limit} frames without content in a second")
@@ -366,17 +369,23 @@ impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotOpen => f.write_str("the connection is not open"),
-            Self::Full => f.write_str("the outbox is full: wait until it has drained, or close the connection"),
+            Self::Full => {
+                f.write_str("the outbox is full: wait until it has drained, or close the connection")
+            }
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),
             Self::NotUtf8 => f.write_str("the payload of a text frame must be UTF-8"),
             Self::CloseFrame => f.write_str("a close frame is sent by close()"),
             Self::CloseCodeInvalid(code) => write!(f, "the close code {} must not be sent", code.get()),
             Self::CloseReasonTooLong(n) => write!(f, "a close reason has at most 123 bytes, not {n}"),
-            Self::WrongRequest => f.write_str("this connection did not make that request, or it was answered"),
+            Self::WrongRequest => {
+                f.write_str("this connection did not make that request, or it was answered")
+            }
             Self::ResponseHeader(name) => write!(f, "the response may not set the header {name:?}"),
             Self::ResponseStatus(status) => write!(f, "an application may not answer with {status}"),
-            Self::SubprotocolNotOffered(name) => write!(f, "the client did not offer the subprotocol {name:?}"),
+            Self::SubprotocolNotOffered(name) => {
+                write!(f, "the client did not offer the subprotocol {name:?}")
+            }
         }
     }
 }

@@ -179,3 +179,13 @@ impl fmt::Display for Closed {
         )
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_cheap_to_move() {
+        assert!(size_of::<Event<'_>>() <= 40, "{} bytes", size_of::<Event<'_>>());
+    }
+}

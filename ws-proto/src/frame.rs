@@ -1,6 +1,7 @@
 //! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
 
 use crate::error::{ProtocolError, SendError};
+use crate::utf8;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -133,30 +134,22 @@ pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, Protoco
 /// Appends a header with the shortest length form (§5.2).
 #[inline]
 pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, key: Option<[u8; 4]>) {
-    let mut header = [0u8; MAX_HEADER];
-    header[0] = (fin as u8) << 7 | opcode.bits();
-    let mask_bit = (key.is_some() as u8) << 7;
-    let mut n = match len {
-        0..=125 => {
-            header[1] = mask_bit | len as u8;
-            2
-        }
+    let first = (fin as u8) << 7 | opcode.bits();
+    let mask = (key.is_some() as u8) << 7;
+    match len {
+        0..=125 => out.extend_from_slice(&[first, mask | len as u8]),
         126..=0xffff => {
-            header[1] = mask_bit | 126;
-            header[2..4].copy_from_slice(&(len as u16).to_be_bytes());
-            4
+            let [a, b] = (len as u16).to_be_bytes();
+            out.extend_from_slice(&[first, mask | 126, a, b]);
         }
         _ => {
-            header[1] = mask_bit | 127;
-            header[2..10].copy_from_slice(&(len as u64).to_be_bytes());
-            10
+            out.extend_from_slice(&[first, mask | 127]);
+            out.extend_from_slice(&(len as u64).to_be_bytes());
         }
-    };
-    if let Some(key) = key {
-        header[n..n + 4].copy_from_slice(&key);
-        n += 4;
     }
-    out.extend_from_slice(&header[..n]);
+    if let Some(key) = key {
+        out.extend_from_slice(&key);
+    }
 }
 
 /// A message, a fragment or a ping to send, checked and ready; cloning it counts a reference.
@@ -225,7 +218,7 @@ impl Frame {
             Opcode::Ping | Opcode::Pong if payload.len() > MAX_CONTROL_PAYLOAD => {
                 return Err(SendError::ControlTooLong(payload.len()));
             }
-            Opcode::Text if fin && simdutf8::basic::from_utf8(&payload).is_err() => {
+            Opcode::Text if fin && utf8::check(&payload).is_err() => {
                 return Err(SendError::NotUtf8);
             }
             _ => {}

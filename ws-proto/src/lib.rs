@@ -1,16 +1,114 @@
-//! skeleton
+//! A WebSocket engine without I/O: bytes and a clock go in, events and bytes come out.
+//!
+//! One TCP connection is one [`Connection`], server or client, from the first byte of HTTP to the FIN:
+//! RFC 6455 in both roles, with as much of HTTP/1.1 around it as a program needs that serves its page and its
+//! socket on one port. There is no socket in here, no thread, no clock, no global state and no `unsafe`; whoever
+//! owns the sockets drives it. `ws-server-mio` and `ws-server-smol` are two such owners; this crate is for
+//! another runtime, a game engine, a proxy, an embedded host.
+//!
+//! ```text
+//!                  ┌──────────────────────────────────────────────────────────────┐
+//!  socket read ───▶│ receive(now, &mut input) ─▶ Event<'input>                    │──▶ application
+//!  read() == 0 ───▶│ receive_eof(now)                             Http            │
+//!  clock       ───▶│ handle_timeout(now)                          Open            │
+//!  I/O error   ───▶│ abort(now, cause)                            Closing         │
+//!  what it caused ◀│ poll_event(now)          ─▶ Event<'static>   Draining        │──▶ application
+//!  timer       ◀───│ poll_timeout()                               Done            │
+//!  socket write◀──▶│ outbox(): impl Buf, wrote(now, n)           ◀─ send/accept/… │◀── application
+//!  next step   ◀───│ next_io(): Read | Write | Pause | Shutdown | Drop            │
+//!                  └──────────────────────────────────────────────────────────────┘
+//! ```
+//!
+//! Five rules:
+//!
+//! 1. [`receive`](Connection::receive) uses up its input, one event at a time, unless the connection
+//!    [is paused](Connection::is_paused); then the rest stays with the caller. What was caused otherwise comes out
+//!    of [`poll_event`](Connection::poll_event).
+//! 2. Nothing that a peer does makes a call fail: failure is the event [`Closed`]. Only what the application
+//!    misuses returns [`SendError`].
+//! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
+//!    simply over ([`Next::Drop`]).
+//! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
+//! 5. There is one deadline.
+//!
+//! # Driving it
+//!
+//! Events are lent from the input, not from the connection, which stays free for answers. This echoes without a
+//! copy but the one into the outbox:
+//!
+//! ```
+//! # use std::{io::{Read, Write}, time::Instant};
+//! # use bytes::Buf;
+//! # use ws_proto::{Connection, Event, Next, SendError};
+//! fn turn(conn: &mut Connection, socket: &mut (impl Read + Write), rx: &mut [u8]) -> std::io::Result<bool> {
+//!     let now = Instant::now();
+//!     match conn.next_io() {
+//!         Next::Write => {
+//!             let n = socket.write(conn.outbox().chunk())?;
+//!             conn.wrote(now, n);
+//!         }
+//!         Next::Read => {
+//!             let n = socket.read(rx)?;
+//!             if n == 0 {
+//!                 conn.receive_eof(now);
+//!             }
+//!             let mut input = &mut rx[..n];
+//!             while let Some(event) = conn.receive(now, &mut input) {
+//!                 if let Event::Message(message) = event {
+//!                     conn.send_message(message).ok(); // a slow reader: see SendError
+//!                 }
+//!             }
+//!         }
+//!         Next::Pause | Next::Shutdown => {} // see the example `by_hand`
+//!         Next::Drop => return Ok(false),
+//!     }
+//!     while let Some(event) = conn.poll_event(now) {
+//!         println!("{event:?}");
+//!     }
+//!     Ok(true)
+//! }
+//! # struct Empty;
+//! # impl Read for Empty { fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> { Ok(0) } }
+//! # impl Write for Empty {
+//! #     fn write(&mut self, data: &[u8]) -> std::io::Result<usize> { Ok(data.len()) }
+//! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
+//! # }
+//! # let config = std::sync::Arc::new(ws_proto::Config::server());
+//! # let mut conn = Connection::server(Instant::now(), config);
+//! # let mut rounds = 0;
+//! # while turn(&mut conn, &mut Empty, &mut [0; 64])? { rounds += 1; }
+//! # assert!(rounds <= 2);
+//! # Ok::<(), std::io::Error>(())
+//! ```
+//!
+//! The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
+//!
+//! # Limits
+//!
+//! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their
+//! defaults. No allocation follows from a declared length. A connection that is open and idle holds no heap at
+//! all, once its outbox's memory is [taken back](Connection::reclaim).
+//!
+//! # Randomness
+//!
+//! A client masks (RFC 6455 §5.3) with keys from a cryptographic stream whose seed it is given; the engine draws
+//! none itself. Take 32 bytes from the system, for each connection anew.
+
 extern crate alloc;
 
 pub mod access;
 mod close;
 mod config;
 mod connection;
+mod decode;
 mod error;
 mod event;
 mod frame;
 pub mod handshake;
 mod http;
+mod mask;
 mod outbox;
+mod utf8;
 
 pub use access::Access;
 pub use close::CloseCode;
@@ -19,5 +117,5 @@ pub use connection::{Connection, Next, Role, Sent, State};
 pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
 pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
-pub use handshake::{ClientRequest, Request, Upgrade};
+pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use outbox::{Outbox, Storage};

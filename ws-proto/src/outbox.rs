@@ -18,13 +18,20 @@ use std::io::IoSlice;
 /// Payloads up to this are copied even where they could be shared: it costs less than one more slice.
 pub(crate) const COPY_UP_TO: usize = 1024;
 /// Capacity up to this is kept in a [`Storage`] that is handed back.
-const KEEP_CAPACITY: usize = 64 * 1024;
+const KEEP_CAPACITY: usize = 256 * 1024;
 
 /// The memory of an outbox. An outbox that is given one before it is written to, and relieved of it when it
 /// is empty, allocates nothing.
 #[derive(Default)]
 pub struct Storage {
     inner: Box<Inner>,
+}
+
+impl Storage {
+    /// How many bytes it can hold without growing.
+    pub fn capacity(&self) -> usize {
+        self.inner.bytes.capacity()
+    }
 }
 
 impl fmt::Debug for Storage {

@@ -1,69 +1,392 @@
-//! skeleton
-#![allow(missing_docs, unused_variables)]
-use crate::*;
+//! One connection, from the first byte of HTTP to the FIN.
+//!
+//! ```text
+//!   server: Http ──accept──▶ Opened ──event──▶ Open ──close──▶ Closing ──peer's Close──▶ Draining ──EOF──▶ Done
+//!   client: Handshake ─101─▶ Opened                └──peer's Close, or a fault of the peer──▲   ▲
+//!           Http ──last answer, or a fault──────────────────────────────────────────────────────┘
+//!           any stage ──EOF, reset, deadline──▶ Done
+//! ```
+//!
+//! The files beside this one: `receive` (bytes in), `send` (the application's verbs), `ending` (how it ends),
+//! `time` (the one deadline).
+
+mod ending;
+mod receive;
+mod send;
+mod time;
+
+use crate::config::Config;
+use crate::decode::{Decoder, Rules};
+use crate::handshake::ClientRequest;
+use crate::http::{ClientHttp, ServerHttp};
+use crate::mask::MaskingKeys;
+use crate::outbox::{Outbox, Storage};
+use crate::utf8::Utf8;
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use core::time::Duration;
-use std::borrow::Cow;
-use std::sync::Arc;
+use ending::Ending;
 use std::time::Instant;
 
+/// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
+///
+/// Its methods stand in groups, to be called in this order:
+///
+/// - **things happen**: [`receive`](Self::receive), [`receive_eof`](Self::receive_eof), [`wrote`](Self::wrote),
+///   [`handle_timeout`](Self::handle_timeout), [`abort`](Self::abort);
+/// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
+///   kin, [`close`](Self::close);
+/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`next_io`](Self::next_io),
+///   [`poll_timeout`](Self::poll_timeout).
+///
+/// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
+/// stays correct when nobody drains it; then it only waits.
+///
+/// ```
+/// use std::{sync::Arc, time::Instant};
+/// use ws_proto::{Config, Connection, Event, Message, Next, Role};
+///
+/// let now = Instant::now();
+/// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
+/// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455 §5.7: a masked "Hello"
+/// let mut input = &mut received[..];
+/// while let Some(event) = server.receive(now, &mut input) {
+///     if let Event::Message(message) = event {
+///         server.send_message(message)?;
+///     }
+/// }
+/// assert_eq!(server.next_io(), Next::Write);
+/// assert_eq!(bytes::Buf::chunk(server.outbox()), b"\x81\x05Hello");
+/// # Ok::<(), ws_proto::SendError>(())
+/// ```
 #[derive(Debug)]
 pub struct Connection {
+    config: Arc<Config>,
+    side: Side,
+    stage: Stage,
+    decoder: Decoder,
     outbox: Outbox,
+    birth: Instant,
+    /// The last byte from the peer.
+    heard: Moment,
+    /// Whether bytes came since that was noted: it is noted once for all messages of one read.
+    heard_more: bool,
+    /// The last byte that the peer's socket took; while output is stalled, no later than its beginning.
+    wrote: Moment,
+    deadline: Moment,
+    bytes_received: u64,
+    bytes_sent: u64,
+    rates: Rates,
+    output: Output,
+    /// Microseconds; 0 is unknown.
+    latency: u32,
+    /// What only a connection with something unfinished needs.
+    busy: Option<Box<Busy>>,
 }
-/// Which end a connection is.
+
+/// A point in time, in nanoseconds since the birth of the connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Moment(u64);
+
+impl Moment {
+    const NEVER: Self = Self(u64::MAX);
+
+    fn after(self, duration: Duration) -> Self {
+        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
+        Self(self.0.saturating_add(nanos))
+    }
+
+    fn since(self, earlier: Self) -> Duration {
+        Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+}
+
+/// Which end this is, with what only that end has.
+#[derive(Debug)]
+enum Side {
+    Server,
+    Client(MaskingKeys),
+}
+
+/// Where the connection stands.
+#[derive(Debug)]
+enum Stage {
+    /// Server: HTTP requests.
+    Http(Box<ServerHttp>),
+    /// Client: waiting for the answer to its handshake.
+    Handshake(Box<ClientHttp>),
+    /// The switch is done, and the application is yet to hear of it.
+    Opened(Box<::http::Response<()>>),
+    Open,
+    /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
+    Closing(Box<Ending>),
+    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
+    /// we sent last (§7.1.1).
+    Draining(Box<Ending>),
+    /// Over. What explains it waits to be told, where anybody is to be told.
+    Done(Option<Box<Ending>>),
+}
+
+/// How the outbox stands to its marks and to the socket.
+#[derive(Debug, Default)]
+struct Output {
+    /// Over the high mark, and not yet back at the low one.
+    congested: bool,
+    /// Back at the low mark; the application is yet to hear of it.
+    drained: bool,
+    /// The socket took less than all, and the deadline runs.
+    stalled: bool,
+    /// Pongs queued since the outbox was last empty.
+    pongs: u8,
+}
+
+/// How many frames without content came in the current second.
+#[derive(Debug, Default)]
+struct Rates {
+    second: u32,
+    control: u32,
+    empty: u32,
+}
+
+#[derive(Debug, Default)]
+struct Busy {
+    /// The ping that awaits its pong.
+    ping: Option<Ping>,
+    /// A message of ours that is being sent in fragments.
+    outgoing: Option<Outgoing>,
+    /// Whole messages that wait behind it.
+    waiting: VecDeque<crate::frame::Frame>,
+    waiting_len: usize,
+    /// The newest ping's payload, where enough pongs are queued already.
+    pong: Option<bytes::Bytes>,
+}
+
+#[derive(Debug)]
+struct Ping {
+    at: Moment,
+    payload: bytes::Bytes,
+    /// Whether no answer ends the connection: it is a heartbeat.
+    vital: bool,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Outgoing {
+    Text(Utf8),
+    Binary,
+}
+
+/// Which end of a connection is ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role { Server, Client { seed: [u8; 32] } }
-/// Where a connection stands, as in the browsers' `readyState`.
+pub enum Role {
+    /// The server, which does not mask.
+    Server,
+    /// The client, which masks with keys from a stream of this seed: 32 unpredictable bytes, never used twice.
+    Client {
+        /// From the system's source of randomness.
+        seed: [u8; 32],
+    },
+}
+
+/// Where a connection stands, in the words of the browsers' `readyState`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State { Connecting, Open, Closing, Closed }
+pub enum State {
+    /// HTTP, up to the end of the opening handshake.
+    Connecting,
+    /// Messages may be sent.
+    Open,
+    /// A Close was sent or received, or the connection failed.
+    Closing,
+    /// Over.
+    Closed,
+}
+
 /// What the transport should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Next {
-    /// Read, and give what came to `receive`.
+    /// Read, and give what came to [`Connection::receive`].
     Read,
-    /// The outbox holds bytes: write them.
+    /// Write from the [outbox](Connection::outbox), and tell [`Connection::wrote`].
     Write,
-    /// Neither: wait for the application or for the deadline.
+    /// Neither: wait for the application, or for the deadline.
     Pause,
-    /// Half-close: `shutdown(Write)`, told once; then read on until the end.
+    /// Half-close: `shutdown(Write)`. Told once; reading goes on.
     Shutdown,
-    /// Close the transport and forget the connection.
+    /// Close the transport; nothing more will come of it.
     Drop,
 }
-/// How a send went.
+
+/// How a send went. Either way the message was taken.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent { Queued, Congested }
+pub enum Sent {
+    /// Queued.
+    Queued,
+    /// Queued, and the outbox is over its high mark: better wait for [`Event::Drained`](crate::Event::Drained).
+    Congested,
+}
 
 impl Connection {
-    pub fn server(now: Instant, config: Arc<Config>) -> Self { todo!() }
-    pub fn client(now: Instant, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self { todo!() }
-    pub fn upgraded(now: Instant, config: Arc<Config>, role: Role) -> Self { todo!() }
-    pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> { todo!() }
-    pub fn receive_eof(&mut self, now: Instant) { todo!() }
-    pub fn abort(&mut self, now: Instant, cause: Cause) { todo!() }
-    pub fn poll_timeout(&self) -> Option<Instant> { todo!() }
-    pub fn handle_timeout(&mut self, now: Instant) { todo!() }
-    pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> { todo!() }
-    pub fn outbox(&mut self) -> &mut Outbox { &mut self.outbox }
-    pub fn wrote(&mut self, now: Instant, n: usize) { todo!() }
-    pub fn next_io(&mut self) -> Next { todo!() }
-    /// Whether input should not be read now: too many unanswered requests, an undecided upgrade, or output over the high mark.
-    pub fn is_paused(&self) -> bool { todo!() }
-    /// Gives the outbox memory to write into, if it has none.
-    pub fn lend(&mut self, storage: Storage) { todo!() }
-    /// Takes the outbox's memory back once it is empty.
-    pub fn reclaim(&mut self) -> Option<Storage> { todo!() }
-    pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> { todo!() }
-    pub fn respond(&mut self, now: Instant, request: impl Into<Request>, response: ::http::Response<bytes::Bytes>) -> Result<(), SendError> { todo!() }
-    pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> { todo!() }
-    pub fn send_text<'t>(&mut self, text: impl Into<Cow<'t, str>>) -> Result<Sent, SendError> { todo!() }
-    pub fn send_binary<'t>(&mut self, data: impl Into<Cow<'t, [u8]>>) -> Result<Sent, SendError> { todo!() }
-    pub fn send_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> { todo!() }
-    pub fn send_ping(&mut self, now: Instant, payload: &[u8]) -> Result<Sent, SendError> { todo!() }
-    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> { todo!() }
-    pub fn state(&self) -> State { todo!() }
-    pub fn latency(&self) -> Option<Duration> { todo!() }
-    /// Bytes that wait in the outbox.
-    pub fn queued(&self) -> usize { self.outbox.len() }
-    pub fn config(&self) -> &Arc<Config> { todo!() }
+    /// The server's end of a connection on which nothing has been received yet.
+    pub fn server(now: Instant, config: Arc<Config>) -> Self {
+        Self::new(now, config, Side::Server, Stage::Http(Box::new(ServerHttp::new(now))))
+    }
+
+    /// The client's end of a connection: the opening handshake stands in the outbox.
+    ///
+    /// `seed` is 32 unpredictable bytes, never used twice: the handshake's key and all masking keys come from a
+    /// cryptographic stream of it (RFC 6455 §10.3).
+    pub fn client(now: Instant, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self {
+        let mut keys = MaskingKeys::new(seed);
+        let mut outbox = Outbox::default();
+        let http = ClientHttp::new(&request, keys.nonce(), &mut outbox);
+        let mut this = Self::new(now, config, Side::Client(keys), Stage::Handshake(Box::new(http)));
+        this.outbox = outbox;
+        this
+    }
+
+    /// A connection whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
+    /// It is open at once, and no [`Event::Open`](crate::Event::Open) comes.
+    pub fn upgraded(now: Instant, config: Arc<Config>, role: Role) -> Self {
+        let side = match role {
+            Role::Server => Side::Server,
+            Role::Client { seed } => Side::Client(MaskingKeys::new(seed)),
+        };
+        Self::new(now, config, side, Stage::Open)
+    }
+
+    fn new(now: Instant, config: Arc<Config>, side: Side, stage: Stage) -> Self {
+        let mut this = Self {
+            config,
+            side,
+            stage,
+            decoder: Decoder::new(),
+            outbox: Outbox::default(),
+            birth: now,
+            heard: Moment(0),
+            heard_more: false,
+            wrote: Moment(0),
+            deadline: Moment::NEVER,
+            bytes_received: 0,
+            bytes_sent: 0,
+            rates: Rates::default(),
+            output: Output::default(),
+            latency: 0,
+            busy: None,
+        };
+        this.arm();
+        this
+    }
+
+    /// The bytes for the socket. Tell [`wrote`](Self::wrote) what the socket took, rather than advancing it.
+    pub fn outbox(&mut self) -> &mut Outbox {
+        &mut self.outbox
+    }
+
+    /// Bytes that wait to be written, whole messages behind an unfinished one included.
+    pub fn queued(&self) -> usize {
+        self.outbox.len() + self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
+    }
+
+    /// Gives the outbox memory to write into, where it has none. See [`reclaim`](Self::reclaim).
+    pub fn lend(&mut self, storage: Storage) {
+        self.outbox.lend(storage);
+    }
+
+    /// Whether the outbox has memory, lent or its own.
+    pub fn has_storage(&self) -> bool {
+        self.outbox.has_storage()
+    }
+
+    /// Takes the memory of an empty outbox back, so that an idle connection holds none.
+    ///
+    /// A loop that lends it to the next connection allocates nothing in its steady state.
+    pub fn reclaim(&mut self) -> Option<Storage> {
+        self.outbox.reclaim()
+    }
+
+    /// What the transport should do next. Reading and writing are independent of each other: a transport
+    /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
+    pub fn next_io(&mut self) -> Next {
+        if matches!(self.stage, Stage::Done(_)) {
+            return Next::Drop;
+        }
+        if !self.outbox.is_empty() {
+            return Next::Write;
+        }
+        if let Stage::Draining(ending) = &mut self.stage
+            && ending.take_half_close()
+        {
+            return Next::Shutdown;
+        }
+        if self.is_paused() { Next::Pause } else { Next::Read }
+    }
+
+    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, or the
+    /// outbox is over its high mark. [`receive`](Self::receive) then leaves its input with the caller.
+    pub fn is_paused(&self) -> bool {
+        match &self.stage {
+            Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
+            Stage::Open => self.output.congested,
+            _ => false,
+        }
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        match &self.stage {
+            Stage::Http(_) | Stage::Handshake(_) => State::Connecting,
+            Stage::Opened(_) | Stage::Open => State::Open,
+            Stage::Closing(_) | Stage::Draining(_) => State::Closing,
+            Stage::Done(_) => State::Closed,
+        }
+    }
+
+    /// The time that the last answered ping took.
+    pub fn latency(&self) -> Option<Duration> {
+        (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
+    }
+
+    /// The limits, times and rules of this connection.
+    pub fn config(&self) -> &Arc<Config> {
+        &self.config
+    }
+
+    fn moment(&self, now: Instant) -> Moment {
+        let since = now.saturating_duration_since(self.birth);
+        Moment(since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into()))
+    }
+
+    fn rules(&self) -> Rules {
+        Rules {
+            masked: matches!(self.side, Side::Server),
+            message_limit: self.config.message_limit,
+            pieces: self.config.pieces,
+        }
+    }
+
+    fn is_client(&self) -> bool {
+        matches!(self.side, Side::Client(_))
+    }
+
+    fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    fn forget_busy_if_idle(&mut self) {
+        if self.busy.as_ref().is_some_and(|busy| {
+            busy.ping.is_none() && busy.outgoing.is_none() && busy.waiting.is_empty() && busy.pong.is_none()
+        }) {
+            self.busy = None;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_idle_connection_is_small() {
+        assert!(size_of::<Connection>() <= 160, "{} bytes", size_of::<Connection>());
+    }
 }

@@ -1,0 +1,96 @@
+//! The engine without any adapter: a server and a client over two blocking sockets.
+//!
+//! `cargo run --release -p ws-proto --example by_hand`
+#![allow(clippy::print_stdout)] // an example talks
+
+use bytes::Buf;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::{ClientRequest, CloseCode, Config, Connection, Event, Message, Next};
+
+/// Runs a connection to its end: writes what waits, then reads, with the deadline as the socket's time-out.
+fn drive(
+    mut socket: TcpStream,
+    mut connection: Connection,
+    mut handle: impl FnMut(&mut Connection, Event<'_>),
+) -> io::Result<()> {
+    let mut buffer = [0; 16 * 1024];
+    let mut unread = 0..0; // what a paused connection left in the buffer
+    loop {
+        while let Some(event) = connection.poll_event(Instant::now()) {
+            handle(&mut connection, event);
+        }
+        match connection.next_io() {
+            Next::Drop => return Ok(()),
+            Next::Shutdown => socket.shutdown(Shutdown::Write)?,
+            Next::Write => match socket.write(connection.outbox().chunk()) {
+                Ok(n) => connection.wrote(Instant::now(), n),
+                Err(error) => connection.abort(Instant::now(), error.into()),
+            },
+            Next::Read if unread.is_empty() => {
+                let wait = connection.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+                socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
+                match socket.read(&mut buffer) {
+                    Ok(0) => connection.receive_eof(Instant::now()),
+                    Ok(n) => unread = 0..n,
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        connection.handle_timeout(Instant::now());
+                    }
+                    Err(error) => connection.abort(Instant::now(), error.into()),
+                }
+            }
+            // This program answers at once, so nothing but a deadline can be waited for.
+            Next::Pause => connection.handle_timeout(Instant::now()),
+            Next::Read => {}
+        }
+        let mut input = &mut buffer[unread.clone()];
+        while let Some(event) = connection.receive(Instant::now(), &mut input) {
+            handle(&mut connection, event);
+        }
+        unread.start = unread.end - input.len();
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let listener = TcpListener::bind("127.0.0.1:0")?;
+    let address = listener.local_addr()?;
+
+    let server = std::thread::spawn(move || -> io::Result<()> {
+        let (socket, peer) = listener.accept()?;
+        let connection = Connection::server(Instant::now(), Arc::new(Config::server()));
+        drive(socket, connection, |connection, event| match event {
+            Event::Upgrade(upgrade) => {
+                println!("server: {peer} asks for {}", upgrade.path());
+                connection
+                    .accept(Instant::now(), upgrade)
+                    .unwrap_or_else(|error| println!("server: {error}"));
+            }
+            Event::Message(message) => {
+                connection.send_message(message).map_or_else(|error| println!("server: {error}"), |_| ());
+            }
+            Event::Closed(closed) => println!("server: {closed}"),
+            _ => {}
+        })
+    });
+
+    let request = ClientRequest::new(&format!("ws://{address}/greeting"))?;
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)?;
+    let connection = Connection::client(Instant::now(), Arc::new(Config::client()), request, seed);
+    drive(TcpStream::connect(address)?, connection, |connection, event| match event {
+        Event::Open(response) => {
+            println!("client: {}", response.status());
+            connection.send_text("hello by hand").map_or_else(|error| println!("client: {error}"), |_| ());
+        }
+        Event::Message(Message::Text(text)) => {
+            println!("client: got {text:?} back");
+            connection.close(Instant::now(), CloseCode::NORMAL, "done").unwrap_or_default();
+        }
+        Event::Closed(closed) => println!("client: {closed}"),
+        _ => {}
+    })?;
+    server.join().map_err(|_| "the server's thread panicked")??;
+    Ok(())
+}

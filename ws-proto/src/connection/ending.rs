@@ -1,0 +1,272 @@
+//! How a connection ends (RFC 6455 §7).
+
+use super::{Connection, Moment, Stage};
+use crate::close;
+use crate::close::CloseCode;
+use crate::error::{Cause, Error, ProtocolError, SendError};
+use crate::event::{Closed, Initiator};
+use crate::frame::Opcode;
+use alloc::boxed::Box;
+use alloc::string::String;
+use core::mem;
+use std::time::Instant;
+
+/// An end in progress: what has been said on both sides, and the first cause.
+#[derive(Debug)]
+pub(super) struct Ending {
+    pub(super) initiator: Initiator,
+    /// The peer's code and reason.
+    pub(super) received: Option<(CloseCode, String)>,
+    pub(super) sent: Option<CloseCode>,
+    pub(super) error: Option<Error>,
+    pub(super) was_open: bool,
+    /// Whether the application has heard of this connection, so must hear of its end.
+    pub(super) announced: bool,
+    /// When the closing phase began; for HTTP, once the last answer is flushed.
+    pub(super) since: Option<Moment>,
+    /// When it ended.
+    pub(super) ended: Moment,
+    pub(super) half_close: HalfClose,
+    /// Whether the peer has ended its half.
+    pub(super) peer_ended: bool,
+    /// Bytes read and thrown away.
+    pub(super) discarded: u64,
+}
+
+/// Whether our half of TCP is to be closed before the peer's.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum HalfClose {
+    /// It is for the peer to begin (§7.1.1: the server closes first).
+    No,
+    Due,
+    Told,
+}
+
+impl Ending {
+    fn new(initiator: Initiator) -> Self {
+        Self {
+            initiator,
+            received: None,
+            sent: None,
+            error: None,
+            was_open: true,
+            announced: true,
+            since: None,
+            ended: Moment(0),
+            half_close: HalfClose::No,
+            peer_ended: false,
+            discarded: 0,
+        }
+    }
+
+    /// Whether to half-close now; once.
+    pub(super) fn take_half_close(&mut self) -> bool {
+        let due = self.half_close == HalfClose::Due;
+        if due {
+            self.half_close = HalfClose::Told;
+        }
+        due
+    }
+
+    pub(super) fn into_closed(self, connection: &Connection) -> Closed {
+        let clean = self.received.is_some() && self.sent.is_some() && self.error.is_none();
+        let (code, reason) = match self.received {
+            Some(received) if self.error.is_none() => received,
+            _ => (CloseCode::ABNORMAL, String::new()),
+        };
+        Closed {
+            code,
+            reason,
+            clean,
+            initiator: self.initiator,
+            error: self.error,
+            sent: self.sent,
+            was_open: self.was_open,
+            bytes_received: connection.bytes_received,
+            bytes_sent: connection.bytes_sent,
+            age: self.ended.since(Moment(0)),
+        }
+    }
+}
+
+impl Connection {
+    /// Starts the closing handshake (RFC 6455 §7.1.2). What was queued before goes out before it; messages
+    /// that wait behind an unfinished message of ours cannot, and are dropped with it.
+    ///
+    /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is
+    /// open there is no closing handshake: a client gives up, a server ends the HTTP connection.
+    ///
+    /// # Errors
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`], and [`SendError::NotOpen`] when the
+    /// connection is ending already, which is harmless.
+    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        let body = close::encode(code, reason)?;
+        match &self.stage {
+            Stage::Opened(_) | Stage::Open => {
+                self.write_copied(Opcode::Close, true, &body);
+                let mut ending = Ending::new(Initiator::Local);
+                ending.sent = Some(code);
+                ending.since = Some(self.moment(now));
+                self.busy = None;
+                self.stage = Stage::Closing(Box::new(ending));
+                self.arm();
+                Ok(())
+            }
+            Stage::Http(_) => {
+                self.end_http(now);
+                Ok(())
+            }
+            Stage::Handshake(_) => {
+                self.done(now, Error::Lost(Cause::Terminated));
+                Ok(())
+            }
+            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => Err(SendError::NotOpen),
+        }
+    }
+
+    /// Ends the connection at once: its transport failed, or the application wants no closing handshake.
+    /// Nothing more is sent. An end that was already in order stays so.
+    pub fn abort(&mut self, now: Instant, cause: Cause) {
+        self.done(now, Error::Lost(cause));
+    }
+
+    /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.
+    pub(super) fn receive_close(&mut self, now: Instant, code: CloseCode, reason: String) {
+        let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
+            Stage::Closing(ending) => ending,
+            _ => {
+                let body = close::encode(code, "").unwrap_or_default();
+                self.write_copied(Opcode::Close, true, &body);
+                let mut ending = Box::new(Ending::new(Initiator::Remote));
+                ending.sent = Some(code);
+                ending.since = Some(self.moment(now));
+                ending
+            }
+        };
+        ending.received = Some((code, reason));
+        self.drain(ending);
+    }
+
+    /// Fails the connection (§7.1.7): the peer broke the protocol.
+    pub(super) fn fail(&mut self, now: Instant, error: ProtocolError) {
+        let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
+            Stage::Closing(ending) => ending,
+            _ => {
+                let code = error.close_code();
+                let body = close::encode(code, error.reason()).unwrap_or_default();
+                self.write_copied(Opcode::Close, true, &body);
+                let mut ending = Box::new(Ending::new(Initiator::Local));
+                ending.sent = Some(code);
+                ending.since = Some(self.moment(now));
+                ending
+            }
+        };
+        ending.error = Some(error.into());
+        ending.half_close = HalfClose::Due;
+        self.drain(ending);
+    }
+
+    fn drain(&mut self, mut ending: Box<Ending>) {
+        if !self.is_client() {
+            ending.half_close = HalfClose::Due;
+        }
+        self.busy = None;
+        self.stage = Stage::Draining(ending);
+        self.arm();
+    }
+
+    /// The end of an HTTP connection: what is answered is flushed, then it drains.
+    pub(super) fn end_http(&mut self, now: Instant) {
+        let Stage::Http(http) = &mut self.stage else { return };
+        let mut ending = Box::new(Ending::new(Initiator::Local));
+        ending.error = http.ending().and_then(|ending| ending.cause.clone());
+        ending.announced = http.announced();
+        ending.was_open = false;
+        ending.peer_ended = http.peer_ended();
+        ending.half_close = HalfClose::Due;
+        if ending.peer_ended && ending.error.is_none() {
+            ending.initiator = Initiator::Remote;
+        }
+        self.stage = Stage::Draining(ending);
+        if self.outbox.is_empty() {
+            let now = self.moment(now);
+            self.flushed(now);
+        }
+        self.arm();
+    }
+
+    /// The outbox is empty.
+    pub(super) fn flushed(&mut self, now: Moment) {
+        if let Stage::Draining(ending) = &mut self.stage {
+            if ending.since.is_none() {
+                ending.since = Some(now);
+            }
+            self.finish_if_flushed(now);
+            self.arm();
+        }
+    }
+
+    /// Ends a drained connection whose peer has ended too.
+    pub(super) fn finish_if_flushed(&mut self, now: Moment) {
+        if let Stage::Draining(ending) = &self.stage
+            && ending.peer_ended
+            && self.outbox.is_empty()
+        {
+            self.finish(now);
+        }
+    }
+
+    /// Draining is over.
+    pub(super) fn finish(&mut self, now: Moment) {
+        if let Stage::Draining(mut ending) = mem::replace(&mut self.stage, Stage::Done(None)) {
+            ending.ended = now;
+            self.stage = Stage::Done(ending.announced.then_some(ending));
+        }
+        self.outbox.clear();
+        self.output.drained = false;
+        self.arm();
+    }
+
+    /// Ends at once, from any stage. The first cause stays (§7.1.7); so does an end that was in order.
+    pub(super) fn done(&mut self, now: Instant, error: Error) {
+        let initiator = match &error {
+            Error::Timeout(_) | Error::Lost(Cause::Terminated) => Initiator::Local,
+            _ => Initiator::Remote,
+        };
+        let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
+            Stage::Done(ending) => {
+                self.stage = Stage::Done(ending);
+                return;
+            }
+            Stage::Draining(ending) => ending,
+            Stage::Closing(mut ending) => {
+                ending.error = Some(error);
+                ending
+            }
+            Stage::Open | Stage::Opened(_) => {
+                let mut ending = Box::new(Ending::new(initiator));
+                ending.error = Some(error);
+                ending
+            }
+            Stage::Http(http) => {
+                let mut ending = Box::new(Ending::new(initiator));
+                ending.announced = http.announced();
+                ending.was_open = false;
+                ending.error = Some(error);
+                ending
+            }
+            Stage::Handshake(_) => {
+                let mut ending = Box::new(Ending::new(initiator));
+                ending.was_open = false;
+                ending.error = Some(error);
+                ending
+            }
+        };
+        ending.ended = self.moment(now);
+        self.stage = Stage::Done(ending.announced.then_some(ending));
+        self.busy = None;
+        self.outbox.clear();
+        self.output.drained = false;
+        self.arm();
+    }
+}

@@ -1,0 +1,238 @@
+//! Bytes in: [`Connection::receive`] and what the peer's frames cause.
+
+use super::{Connection, Stage};
+use crate::close;
+use crate::decode::Decoded;
+use crate::error::{Error, ProtocolError};
+use crate::event::{Event, Pong};
+use crate::frame::Opcode;
+use crate::http::Incoming;
+use alloc::boxed::Box;
+use bytes::Bytes;
+use core::mem;
+use std::time::Instant;
+
+/// So many pongs may wait in the outbox; of further pings only the newest is answered (§5.5.3).
+const QUEUED_PONGS: u8 = 16;
+
+impl Connection {
+    /// Takes bytes from the peer, and gives the next event in them; call it until `None`.
+    ///
+    /// The event borrows the input, not the connection. `None` says that the input is used up, or that the
+    /// connection [is paused](Self::is_paused): what is left of the input then stays with the caller, to be
+    /// given again, before anything newer, once it is not.
+    ///
+    /// The input is written to: payloads are unmasked in place.
+    #[inline]
+    pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let before = input.len();
+        if matches!(self.stage, Stage::Open)
+            && !self.output.congested
+            && let Some(message) = self.decoder.whole(&self.rules(), input)
+        {
+            self.heard_more = true;
+            self.bytes_received += (before - input.len()) as u64;
+            match message {
+                Ok(message) => return Some(Event::Message(message)),
+                Err(error) => self.fail(now, error),
+            }
+        }
+        self.receive_slowly(now, input)
+    }
+
+    #[inline(never)]
+    fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let before = input.len();
+        if before > 0 || mem::take(&mut self.heard_more) {
+            self.heard = self.moment(now);
+        }
+        let event = self.receive_in_stage(now, input);
+        self.bytes_received += (before - input.len()) as u64;
+        event
+    }
+
+    fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        loop {
+            match &mut self.stage {
+                Stage::Open if self.output.congested => return None,
+                Stage::Open | Stage::Closing(_) => return self.receive_frames(now, input),
+                Stage::Opened(_) => return self.poll_event(now),
+                Stage::Http(http) => {
+                    if self.output.congested {
+                        return None;
+                    }
+                    let incoming = http.receive(now, &self.config, &mut self.outbox, input);
+                    self.settle_http(now);
+                    match incoming {
+                        Some(Incoming::Request(request)) => return Some(Event::Request(request)),
+                        Some(Incoming::Upgrade(upgrade)) => return Some(Event::Upgrade(upgrade)),
+                        None if matches!(self.stage, Stage::Http(_)) => return None,
+                        None => {}
+                    }
+                }
+                Stage::Handshake(http) => match http.receive(&self.config, input) {
+                    None => return None,
+                    Some(Ok(response)) => self.open(response),
+                    Some(Err(error)) => self.done(now, error.into()),
+                },
+                Stage::Draining(ending) => {
+                    ending.discarded += input.len() as u64;
+                    *input = &mut [];
+                    if ending.discarded > self.config.drain_limit {
+                        let now = self.heard;
+                        self.finish(now);
+                    }
+                    return None;
+                }
+                Stage::Done(_) => {
+                    *input = &mut [];
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Brings the stage up to date with what HTTP came to: the switch, or the end.
+    pub(super) fn settle_http(&mut self, now: Instant) {
+        let Stage::Http(http) = &mut self.stage else { return };
+        if let Some(response) = http.take_opened() {
+            self.open(response);
+        } else if http.ending().is_some() {
+            self.end_http(now);
+        } else {
+            self.arm();
+        }
+        self.note_queued();
+    }
+
+    fn open(&mut self, response: ::http::Response<()>) {
+        self.stage = Stage::Opened(Box::new(response));
+        self.arm();
+    }
+
+    fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let rules = self.rules();
+        loop {
+            match self.decoder.next(&rules, input) {
+                Ok(Some(Decoded::Message(message))) => return Some(Event::Message(message)),
+                Ok(None) => return None,
+                Ok(Some(Decoded::Piece(piece))) => return Some(Event::Piece(piece)),
+                Ok(Some(other)) => {
+                    if let Some(event) = self.receive_control(now, other) {
+                        return Some(event);
+                    }
+                    if !matches!(self.stage, Stage::Open | Stage::Closing(_)) {
+                        return self.receive_in_stage(now, input);
+                    }
+                }
+                Err(error) => {
+                    self.fail(now, error);
+                    return self.receive_in_stage(now, input);
+                }
+            }
+        }
+    }
+
+    #[cold]
+    fn receive_control(&mut self, now: Instant, decoded: Decoded<'_>) -> Option<Event<'static>> {
+        if let Err(error) = self.note_rate(&decoded) {
+            self.fail(now, error);
+            return None;
+        }
+        match decoded {
+            Decoded::Ping(payload) => {
+                // After our Close nothing is answered (§5.5.1).
+                if matches!(self.stage, Stage::Open) {
+                    self.answer_ping(&payload);
+                }
+                None
+            }
+            Decoded::Pong(payload) => self.receive_pong(&payload),
+            Decoded::Close(payload) => {
+                match close::parse(&payload) {
+                    Ok((code, reason)) => self.receive_close(now, code, reason),
+                    Err(error) => self.fail(now, error),
+                }
+                None
+            }
+            Decoded::Empty | Decoded::Message(_) | Decoded::Piece(_) => None,
+        }
+    }
+
+    /// Counts a frame that carries nothing; such floods cost the peer next to nothing.
+    fn note_rate(&mut self, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
+        let Some(limit) = self.config.frame_rate else { return Ok(()) };
+        let second = (self.heard.0 / 1_000_000_000) as u32;
+        if self.rates.second != second {
+            self.rates = super::Rates { second, control: 0, empty: 0 };
+        }
+        let count = match decoded {
+            Decoded::Empty => &mut self.rates.empty,
+            _ => &mut self.rates.control,
+        };
+        *count += 1;
+        if *count > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
+    }
+
+    pub(super) fn answer_ping(&mut self, payload: &[u8]) {
+        if self.output.pongs < QUEUED_PONGS {
+            self.output.pongs += 1;
+            self.write_copied(Opcode::Pong, true, payload);
+        } else {
+            self.busy().pong = Some(Bytes::copy_from_slice(payload));
+        }
+    }
+
+    fn receive_pong(&mut self, payload: &[u8]) -> Option<Event<'static>> {
+        let heard = self.heard;
+        let busy = self.busy.as_mut()?;
+        let ping = busy.ping.take_if(|ping| ping.payload == payload)?;
+        self.forget_busy_if_idle();
+        let latency = heard.since(ping.at);
+        self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
+        Some(Event::Pong(Pong { latency }))
+    }
+
+    /// Tells that the peer ended its stream: `read` gave 0.
+    pub fn receive_eof(&mut self, now: Instant) {
+        match &mut self.stage {
+            Stage::Http(http) => {
+                http.receive_eof();
+                self.settle_http(now);
+                self.finish_if_flushed(self.moment(now));
+            }
+            Stage::Handshake(http) => {
+                let error = http.receive_eof();
+                self.done(now, error.into());
+            }
+            Stage::Opened(_) | Stage::Open | Stage::Closing(_) => self.done(now, Error::Eof),
+            Stage::Draining(ending) => {
+                ending.peer_ended = true;
+                // A peer that has closed its half may still be reading what we answer.
+                self.finish_if_flushed(self.moment(now));
+            }
+            Stage::Done(_) => {}
+        }
+    }
+
+    /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
+    /// after everything that may have caused one.
+    pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
+        if let Stage::Http(http) = &mut self.stage {
+            http.sweep(now, &self.config, &mut self.outbox);
+            self.settle_http(now);
+        }
+        match &mut self.stage {
+            Stage::Opened(_) => {
+                let Stage::Opened(response) = mem::replace(&mut self.stage, Stage::Open) else { return None };
+                self.arm();
+                Some(Event::Open(response))
+            }
+            Stage::Done(ending) => {
+                let ending = ending.take()?;
+                Some(Event::Closed(Box::new(ending.into_closed(self))))
+            }
+            _ => mem::take(&mut self.output.drained).then_some(Event::Drained),
+        }
+    }
+}

@@ -1,0 +1,284 @@
+//! The application's verbs, and bytes out.
+
+use super::{Connection, Outgoing, Ping, Sent, Side, Stage};
+use crate::error::SendError;
+use crate::event::Message;
+use crate::frame::{self, Frame, MAX_HEADER, Opcode};
+use crate::handshake::{Request, Upgrade};
+use crate::mask;
+use crate::outbox::COPY_UP_TO;
+use crate::utf8::Utf8;
+use alloc::borrow::Cow;
+use bytes::{Buf, Bytes};
+use std::time::Instant;
+
+impl Connection {
+    /// Server: completes an opening handshake. [`Event::Open`](crate::Event::Open) follows from
+    /// [`poll_event`](Self::poll_event).
+    ///
+    /// # Errors
+    /// [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its time is over.
+    pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: answers a request, now or later, in any order; or refuses an upgrade.
+    ///
+    /// `Content-Length`, `Date` and `Connection` are written by the connection itself. What is answered to HEAD
+    /// goes out without its body.
+    ///
+    /// # Errors
+    /// [`SendError::WrongRequest`] when the request is not one of this connection, or its time is over;
+    /// [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
+    /// request is then answered 503.
+    pub fn respond(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        response: ::http::Response<Bytes>,
+    ) -> Result<(), SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
+        self.settle_http(now);
+        result
+    }
+
+    /// Sends a frame: a whole message, a fragment, a ping.
+    ///
+    /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do
+    /// not (RFC 6455 §5.4).
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
+    /// [`SendError::NotUtf8`]. Nothing was queued then.
+    pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        self.check_open()?;
+        if frame.opcode.is_control() {
+            self.write_copied(frame.opcode, true, &frame.payload);
+            return Ok(self.note_queued());
+        }
+        self.check_room(frame.payload.len())?;
+        let unfinished = self.busy.as_ref().and_then(|busy| busy.outgoing);
+        match (frame.opcode, unfinished) {
+            (Opcode::Continuation, None) => return Err(SendError::FragmentOrder),
+            (Opcode::Continuation, Some(outgoing)) => self.send_continuation(frame, outgoing)?,
+            (_, Some(_)) if frame.fin => {
+                let busy = self.busy();
+                busy.waiting_len += frame.payload.len();
+                busy.waiting.push_back(frame.clone());
+            }
+            (_, Some(_)) => return Err(SendError::FragmentOrder),
+            (_, None) if frame.fin => self.write_shared(frame),
+            (opcode, None) => {
+                let mut outgoing =
+                    if opcode == Opcode::Text { Outgoing::Text(Utf8::default()) } else { Outgoing::Binary };
+                outgoing.check(&frame.payload, false)?;
+                self.busy().outgoing = Some(outgoing);
+                self.write_shared(frame);
+            }
+        }
+        Ok(self.note_queued())
+    }
+
+    fn send_continuation(&mut self, frame: &Frame, mut outgoing: Outgoing) -> Result<(), SendError> {
+        outgoing.check(&frame.payload, frame.fin)?;
+        self.write_shared(frame);
+        if !frame.fin {
+            self.busy().outgoing = Some(outgoing);
+            return Ok(());
+        }
+        let busy = self.busy();
+        busy.outgoing = None;
+        busy.waiting_len = 0;
+        for frame in core::mem::take(&mut busy.waiting) {
+            self.write_shared(&frame);
+        }
+        self.forget_busy_if_idle();
+        Ok(())
+    }
+
+    /// Sends a text message. An owned `String` is moved where it is worth it, a borrowed text is copied.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
+    #[inline]
+    pub fn send_text<'t>(&mut self, text: impl Into<Cow<'t, str>>) -> Result<Sent, SendError> {
+        match text.into() {
+            Cow::Borrowed(text) => self.send_copied(Opcode::Text, text.as_bytes()),
+            Cow::Owned(text) => self.send_owned(Opcode::Text, text.into()),
+        }
+    }
+
+    /// Sends a binary message. An owned `Vec` is moved where it is worth it, a borrowed slice is copied.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
+    #[inline]
+    pub fn send_binary<'t>(&mut self, data: impl Into<Cow<'t, [u8]>>) -> Result<Sent, SendError> {
+        match data.into() {
+            Cow::Borrowed(data) => self.send_copied(Opcode::Binary, data),
+            Cow::Owned(data) => self.send_owned(Opcode::Binary, data.into()),
+        }
+    }
+
+    /// Sends a message as it was received.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
+    #[inline]
+    pub fn send_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
+        match message {
+            Message::Text(text) => self.send_text(text),
+            Message::Binary(data) => self.send_binary(data),
+        }
+    }
+
+    /// Sends a ping whose answer is told with its latency: [`Event::Pong`](crate::Event::Pong). Of several that
+    /// are unanswered, the last counts (RFC 6455 §5.5.3).
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
+    pub fn send_ping(&mut self, now: Instant, payload: &[u8]) -> Result<Sent, SendError> {
+        self.check_open()?;
+        if payload.len() > frame::MAX_CONTROL_PAYLOAD {
+            return Err(SendError::ControlTooLong(payload.len()));
+        }
+        self.ping(now, Bytes::copy_from_slice(payload), false);
+        Ok(self.note_queued())
+    }
+
+    pub(super) fn ping(&mut self, now: Instant, payload: Bytes, vital: bool) {
+        let at = self.moment(now);
+        self.write_copied(Opcode::Ping, true, &payload);
+        self.busy().ping = Some(Ping { at, payload, vital });
+    }
+
+    /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
+    /// block, so that the time for a peer that does not read begins to run.
+    pub fn wrote(&mut self, now: Instant, n: usize) {
+        let n = n.min(self.outbox.len());
+        self.outbox.advance(n);
+        self.bytes_sent += n as u64;
+        let moment = self.moment(now);
+        if n > 0 {
+            self.wrote = moment;
+        }
+        if self.outbox.is_empty() {
+            self.output.stalled = false;
+            self.output.pongs = 0;
+            if self.busy.is_some() {
+                self.send_newest_pong();
+            }
+            self.flushed(moment);
+        } else if !self.output.stalled {
+            self.output.stalled = true;
+            self.wrote = moment;
+            self.deadline = self.deadline.min(moment.after(self.config.output_timeout));
+        }
+        if self.output.congested && self.outbox.len() <= self.config.low_mark {
+            self.output.congested = false;
+            self.output.drained = matches!(self.stage, Stage::Open | Stage::Opened(_));
+        }
+    }
+
+    fn send_newest_pong(&mut self) {
+        let Some(busy) = &mut self.busy else { return };
+        if let Some(payload) = busy.pong.take() {
+            if matches!(self.stage, Stage::Open) {
+                self.answer_ping(&payload);
+            }
+            self.forget_busy_if_idle();
+        }
+    }
+
+    #[inline]
+    fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
+        self.check_open()?;
+        self.check_room(payload.len())?;
+        if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
+            return self.send(&Frame { opcode, fin: true, payload: Bytes::copy_from_slice(payload) });
+        }
+        self.write_copied(opcode, true, payload);
+        Ok(self.note_queued())
+    }
+
+    fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
+        self.send(&Frame { opcode, fin: true, payload })
+    }
+
+    #[inline]
+    fn check_open(&self) -> Result<(), SendError> {
+        if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
+    }
+
+    /// A message alone always fits, whatever the cap.
+    #[inline]
+    fn check_room(&self, len: usize) -> Result<(), SendError> {
+        // Uncongested, the outbox is at most at its high mark: mostly that settles it.
+        let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
+        if !self.output.congested && len < cap.saturating_sub(high_mark + MAX_HEADER) {
+            return Ok(());
+        }
+        let queued = self.queued();
+        if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
+            return Err(SendError::Full);
+        }
+        Ok(())
+    }
+
+    /// Compares the outbox with its high mark.
+    #[inline]
+    pub(super) fn note_queued(&mut self) -> Sent {
+        if self.queued() > self.config.high_mark {
+            self.output.congested = true;
+            return Sent::Congested;
+        }
+        Sent::Queued
+    }
+
+    /// Appends a frame whose payload is copied.
+    #[inline]
+    pub(super) fn write_copied(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        let out = self.outbox.buffer();
+        out.reserve(MAX_HEADER + payload.len());
+        match &mut self.side {
+            Side::Server => {
+                frame::write_header(out, fin, opcode, payload.len(), None);
+                out.extend_from_slice(payload);
+            }
+            Side::Client(keys) => {
+                let key = keys.next();
+                frame::write_header(out, fin, opcode, payload.len(), Some(key));
+                let at = out.len();
+                out.extend_from_slice(payload);
+                mask::apply(&mut out[at..], key);
+            }
+        }
+    }
+
+    /// Appends a frame whose payload is shared where that is cheaper than a copy. A client masks, so it always
+    /// copies.
+    fn write_shared(&mut self, frame: &Frame) {
+        if self.is_client() || frame.payload.len() <= COPY_UP_TO {
+            return self.write_copied(frame.opcode, frame.fin, &frame.payload);
+        }
+        frame::write_header(self.outbox.buffer(), frame.fin, frame.opcode, frame.payload.len(), None);
+        self.outbox.push_shared(frame.payload.clone());
+    }
+}
+
+impl Outgoing {
+    /// Whether the next fragment fits: text must be UTF-8 over all its fragments (§5.6).
+    fn check(&mut self, payload: &[u8], fin: bool) -> Result<(), SendError> {
+        if let Self::Text(utf8) = self {
+            utf8.feed(payload).map_err(|_| SendError::NotUtf8)?;
+            if fin && !utf8.is_complete() {
+                return Err(SendError::NotUtf8);
+            }
+        }
+        Ok(())
+    }
+}

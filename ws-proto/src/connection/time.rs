@@ -1,0 +1,128 @@
+//! The one deadline. Traffic never moves it: when it fires, it is compared with what was heard meanwhile, and
+//! armed anew.
+
+use super::{Connection, Moment, Stage};
+use crate::config::HeartbeatKind;
+use crate::error::{Error, Timeout};
+use crate::frame::Opcode;
+use std::time::Instant;
+
+impl Connection {
+    /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
+    ///
+    /// It only moves to an earlier time by a call into the connection; a timer that fires early is harmless.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        match self.deadline {
+            Moment::NEVER => None,
+            Moment(nanos) => self.birth.checked_add(core::time::Duration::from_nanos(nanos)),
+        }
+    }
+
+    /// Does what is due, and arms the deadline anew. Harmless when early.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        let moment = self.moment(now);
+        if moment < self.deadline {
+            return;
+        }
+        if self.output_due().is_some_and(|due| moment >= due) {
+            return self.time_out(now, Timeout::Output);
+        }
+        match &mut self.stage {
+            Stage::Http(http) => {
+                http.handle_timeout(now, &self.config, &mut self.outbox);
+                self.settle_http(now);
+            }
+            Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
+            Stage::Opened(_) | Stage::Open => self.beat(now, moment),
+            Stage::Closing(_) => {
+                if moment >= self.ending_due() {
+                    self.time_out(now, Timeout::Close);
+                }
+            }
+            Stage::Draining(_) => {
+                if moment >= self.ending_due() {
+                    self.finish(moment);
+                }
+            }
+            Stage::Done(_) => {}
+        }
+        self.arm();
+    }
+
+    /// The heartbeat: finds a dead peer, or sends to a quiet one.
+    fn beat(&mut self, now: Instant, moment: Moment) {
+        if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
+            && ping.vital
+        {
+            if self.heard > ping.at {
+                ping.vital = false;
+            } else if self.output.congested {
+                // The answer may be there: over its mark a peer is not read.
+                ping.at = moment;
+            } else if moment >= ping.at.after(self.config.heartbeat.answer) {
+                return self.time_out(now, Timeout::Heartbeat);
+            }
+        }
+        if self.heartbeat_due().is_some_and(|due| moment >= due) {
+            let payload = self.config.heartbeat.payload.clone();
+            match self.config.heartbeat.kind {
+                HeartbeatKind::Ping => self.ping(now, payload, true),
+                HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
+            }
+            // Until it is written, it counts as written: one heartbeat an interval.
+            self.wrote = moment;
+        }
+    }
+
+    fn heartbeat_due(&self) -> Option<Moment> {
+        let awaited = self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.vital);
+        // A stalled peer cannot be reached; the output deadline judges it.
+        if awaited || self.output.stalled {
+            return None;
+        }
+        Some(self.heard.max(self.wrote).after(self.config.heartbeat.interval?))
+    }
+
+    fn answer_due(&self) -> Option<Moment> {
+        let ping = self.busy.as_ref()?.ping.as_ref().filter(|ping| ping.vital)?;
+        Some(ping.at.after(self.config.heartbeat.answer))
+    }
+
+    /// When the peer must have taken some output. A closing handshake has its own, shorter time.
+    fn output_due(&self) -> Option<Moment> {
+        let closing = match &self.stage {
+            Stage::Closing(_) => true,
+            Stage::Draining(ending) => ending.was_open,
+            _ => false,
+        };
+        (self.output.stalled && !closing).then(|| self.wrote.after(self.config.output_timeout))
+    }
+
+    /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as
+    /// long as the peer reads.
+    fn ending_due(&self) -> Moment {
+        match &self.stage {
+            Stage::Closing(ending) | Stage::Draining(ending) => match ending.since {
+                Some(since) => since.after(self.config.close_timeout),
+                None => Moment::NEVER,
+            },
+            _ => Moment::NEVER,
+        }
+    }
+
+    /// Sets the deadline to the earliest of what may become due in this stage.
+    pub(super) fn arm(&mut self) {
+        let stage = match &self.stage {
+            Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
+            Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
+            Stage::Opened(_) | Stage::Open => self.answer_due().into_iter().chain(self.heartbeat_due()).min(),
+            Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
+            Stage::Done(_) => None,
+        };
+        self.deadline = stage.into_iter().chain(self.output_due()).min().unwrap_or(Moment::NEVER);
+    }
+
+    fn time_out(&mut self, now: Instant, timeout: Timeout) {
+        self.done(now, Error::Timeout(timeout));
+    }
+}

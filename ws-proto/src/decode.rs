@@ -1,0 +1,429 @@
+//! Bytes to frames to messages (RFC 6455 §5).
+//!
+//! ```text
+//!            ┌────────────── next frame ◀───────────────┐
+//!            ▼                                          │
+//!  ┌──────────────┐  data header   ┌───────────┐  payload complete
+//!  │    Header    │───────────────▶│  Payload  │────────┤
+//!  │ (may spill)  │                └───────────┘        │
+//!  │              │ control header ┌───────────┐        │
+//!  │              │───────────────▶│  Control  │────────┘
+//!  └──────────────┘                └───────────┘
+//! ```
+//!
+//! A message that stands whole in the input is unmasked there and lent from there. Only what arrives in parts
+//! is collected, as it arrives: a declared length alone allocates nothing.
+
+use crate::config::Pieces;
+use crate::error::ProtocolError;
+use crate::event::{Message, Piece};
+use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
+use crate::mask;
+use crate::utf8::{self, Utf8};
+use alloc::borrow::Cow;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+
+/// What the decoder must know of its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    /// Whether the peer must mask: it is a client.
+    pub(crate) masked: bool,
+    pub(crate) message_limit: u64,
+    pub(crate) pieces: Pieces,
+}
+
+impl Rules {
+    fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
+        match self.pieces {
+            Pieces::Joined => false,
+            Pieces::AsTheyCome { whole } => !one_frame || len > whole,
+        }
+    }
+}
+
+/// What the bytes held.
+#[derive(Debug)]
+pub(crate) enum Decoded<'a> {
+    Message(Message<'a>),
+    Piece(Piece<'a>),
+    /// A data frame without payload, whether it ends its message or not; told before what it completes.
+    Empty,
+    Ping(Cow<'a, [u8]>),
+    Pong(Cow<'a, [u8]>),
+    Close(Cow<'a, [u8]>),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Kind {
+    Text,
+    Binary,
+}
+
+/// The message in progress, as its first header told.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct InProgress {
+    kind: Kind,
+    /// Whether it is delivered in pieces: decided by the header alone, so the same for every cut of the bytes.
+    in_pieces: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Position {
+    /// Between frames, or inside a header of which the first bytes are spilled.
+    Header,
+    /// Inside the payload of a data frame.
+    Payload { fin: bool },
+    /// Inside the payload of a control frame.
+    Control(Opcode),
+}
+
+/// The decoder of one connection. Small: all that only an unfinished message needs is boxed.
+#[derive(Debug)]
+pub(crate) struct Decoder {
+    /// Payload bytes of the current frame that are still to come.
+    remaining: u64,
+    /// Payload bytes of the current message, as far as its headers declared them.
+    declared: u64,
+    key: [u8; 4],
+    position: Position,
+    message: Option<InProgress>,
+    partial: Option<Box<Partial>>,
+}
+
+/// What has arrived of something unfinished.
+#[derive(Debug, Default)]
+struct Partial {
+    header: [u8; MAX_HEADER],
+    header_len: u8,
+    control: Vec<u8>,
+    text: String,
+    data: Vec<u8>,
+    utf8: Utf8,
+    /// Whether a piece of the message in progress was given out.
+    begun: bool,
+    /// A fault that is told once the good bytes before it are delivered.
+    fault: Option<ProtocolError>,
+}
+
+/// Cuts `n` bytes off the front of the input.
+#[inline]
+fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
+    let (front, rest) = mem::take(input).split_at_mut(n);
+    *input = rest;
+    front
+}
+
+impl Decoder {
+    pub(crate) fn new() -> Self {
+        Self {
+            remaining: 0,
+            declared: 0,
+            key: [0; 4],
+            position: Position::Header,
+            message: None,
+            partial: None,
+        }
+    }
+
+    /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
+    /// input. `None` for anything else, with nothing used up.
+    #[inline]
+    pub(crate) fn whole<'a>(
+        &mut self,
+        rules: &Rules,
+        input: &mut &'a mut [u8],
+    ) -> Option<Result<Message<'a>, ProtocolError>> {
+        if self.position != Position::Header || self.message.is_some() || self.partial.is_some() {
+            return None;
+        }
+        let [first, second, ..] = **input else { return None };
+        let kind = match first {
+            0x81 => Kind::Text,
+            0x82 => Kind::Binary,
+            _ => return None,
+        };
+        let (len, at) = match second ^ (rules.masked as u8) << 7 {
+            len @ 1..=125 => (usize::from(len), 2),
+            126 => match **input {
+                [_, _, a, b, ..] => (usize::from(u16::from_be_bytes([a, b])), 4),
+                _ => return None,
+            },
+            _ => return None,
+        };
+        if at == 4 && len < 126 || len as u64 > rules.message_limit || rules.in_pieces(true, len as u64) {
+            return None;
+        }
+        let payload = if rules.masked {
+            let &[a, b, c, d] = input.get(at..at + 4)?.first_chunk()?;
+            if input.len() - at - 4 < len {
+                return None;
+            }
+            let payload = &mut take(input, at + 4 + len)[at + 4..];
+            mask::apply(payload, [a, b, c, d]);
+            payload
+        } else {
+            if input.len() - at < len {
+                return None;
+            }
+            &mut take(input, at + len)[at..]
+        };
+        Some(kind.lend(payload))
+    }
+
+    /// Uses input up to the next thing to tell; `None` when it is used up.
+    pub(crate) fn next<'a>(
+        &mut self,
+        rules: &Rules,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        if let Some(fault) = self.partial.as_mut().and_then(|partial| partial.fault.take()) {
+            return Err(fault);
+        }
+        loop {
+            match self.position {
+                Position::Header => {
+                    let Some(header) = self.header(rules, input)? else { return Ok(None) };
+                    self.begin(rules, header)?;
+                    if header.len == 0 && !header.opcode.is_control() {
+                        return Ok(Some(Decoded::Empty));
+                    }
+                }
+                Position::Control(opcode) => {
+                    let Some(payload) = self.control(input, rules.masked) else { return Ok(None) };
+                    self.position = Position::Header;
+                    return Ok(Some(match opcode {
+                        Opcode::Ping => Decoded::Ping(payload),
+                        Opcode::Pong => Decoded::Pong(payload),
+                        _ => Decoded::Close(payload),
+                    }));
+                }
+                Position::Payload { fin } => {
+                    if input.is_empty() && self.remaining > 0 {
+                        return Ok(None);
+                    }
+                    if let Some(decoded) = self.payload(rules, fin, input)? {
+                        return Ok(Some(decoded));
+                    }
+                }
+            }
+        }
+    }
+
+    /// The next header, whether it stands whole in the input or its bytes come one by one.
+    fn header(&mut self, rules: &Rules, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
+        let spilled = self.partial.as_ref().map_or(0, |partial| usize::from(partial.header_len));
+        if spilled == 0 {
+            if let Parsed::Whole(header, at) = frame::parse_header(input, rules.masked)? {
+                take(input, at);
+                return Ok(Some(header));
+            }
+            if input.is_empty() {
+                return Ok(None);
+            }
+        }
+        let partial = self.partial.get_or_insert_default();
+        let more = input.len().min(MAX_HEADER - spilled);
+        partial.header[spilled..spilled + more].copy_from_slice(&input[..more]);
+        match frame::parse_header(&partial.header[..spilled + more], rules.masked)? {
+            Parsed::Whole(header, at) => {
+                partial.header_len = 0;
+                take(input, at - spilled);
+                self.forget_if_empty();
+                Ok(Some(header))
+            }
+            Parsed::Partial => {
+                partial.header_len = (spilled + more) as u8;
+                take(input, more);
+                Ok(None)
+            }
+        }
+    }
+
+    /// Checks what a header says against the message in progress and the limit (§5.4, §10.4).
+    fn begin(&mut self, rules: &Rules, header: Header) -> Result<(), ProtocolError> {
+        self.key = header.key;
+        self.remaining = header.len;
+        if header.opcode.is_control() {
+            self.position = Position::Control(header.opcode);
+            return Ok(());
+        }
+        let message = match (header.opcode, self.message) {
+            (Opcode::Continuation, Some(message)) => message,
+            (Opcode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
+            (_, Some(_)) => return Err(ProtocolError::ContinuationExpected),
+            (opcode, None) => {
+                self.declared = 0;
+                let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
+                InProgress { kind, in_pieces: rules.in_pieces(header.fin, header.len) }
+            }
+        };
+        // At most the limit plus a 63-bit length: no overflow.
+        self.declared = self.declared.saturating_add(header.len);
+        if self.declared > rules.message_limit {
+            return Err(ProtocolError::MessageTooBig { limit: rules.message_limit });
+        }
+        self.message = Some(message);
+        self.position = Position::Payload { fin: header.fin };
+        Ok(())
+    }
+
+    fn forget_if_empty(&mut self) {
+        if self.message.is_none() && self.partial.as_ref().is_some_and(|partial| partial.is_empty()) {
+            self.partial = None;
+        }
+    }
+
+    fn control<'a>(&mut self, input: &mut &'a mut [u8], masked: bool) -> Option<Cow<'a, [u8]>> {
+        let n = (self.remaining as usize).min(input.len());
+        let whole = n as u64 == self.remaining;
+        let begun = self.partial.as_ref().is_some_and(|partial| !partial.control.is_empty());
+        let bytes = take(input, n);
+        if masked {
+            self.key = mask::apply(bytes, self.key);
+        }
+        self.remaining -= n as u64;
+        if whole && !begun {
+            return Some(Cow::Borrowed(bytes));
+        }
+        let partial = self.partial.get_or_insert_default();
+        if partial.control.capacity() == 0 {
+            partial.control.reserve_exact(MAX_CONTROL_PAYLOAD);
+        }
+        partial.control.extend_from_slice(bytes);
+        if !whole {
+            return None;
+        }
+        let payload = mem::take(&mut partial.control);
+        self.forget_if_empty();
+        Some(Cow::Owned(payload))
+    }
+
+    /// What has come of a data frame's payload, unmasked; `None` where it only adds to something.
+    fn payload<'a>(
+        &mut self,
+        rules: &Rules,
+        fin: bool,
+        input: &mut &'a mut [u8],
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let bytes = take(input, n);
+        if rules.masked {
+            self.key = mask::apply(bytes, self.key);
+        }
+        self.remaining -= n as u64;
+        let last = fin && self.remaining == 0;
+        if self.remaining == 0 {
+            self.position = Position::Header;
+        }
+        let Some(message) = self.message else { return Ok(None) };
+        if last {
+            self.message = None;
+        }
+        if message.in_pieces {
+            return self.piece(message.kind, bytes, last);
+        }
+        let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());
+        if last && !begun {
+            self.forget_if_empty();
+            return message.kind.lend(bytes).map(|message| Some(Decoded::Message(message)));
+        }
+        // The rest of this frame will come; of further fragments nothing is known.
+        let expected = if fin { self.remaining } else { u64::MAX }.min(rules.message_limit);
+        let partial = self.partial.get_or_insert_default();
+        partial.join(message.kind, bytes, usize::try_from(expected).unwrap_or(usize::MAX))?;
+        if !last {
+            return Ok(None);
+        }
+        let joined = partial.take_joined(message.kind)?;
+        self.forget_if_empty();
+        Ok(Some(Decoded::Message(joined)))
+    }
+
+    /// The piece that these bytes are; `None` when they hold no whole character.
+    fn piece<'a>(
+        &mut self,
+        kind: Kind,
+        bytes: &'a [u8],
+        last: bool,
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let partial = self.partial.get_or_insert_default();
+        let (data, fault) = match kind {
+            Kind::Binary => (Message::Binary(Cow::Borrowed(bytes)), false),
+            Kind::Text => {
+                let (text, fault) = partial.utf8.feed_good(bytes);
+                (Message::Text(text), fault || (last && !partial.utf8.is_complete()))
+            }
+        };
+        let first = !partial.begun;
+        if fault {
+            partial.fault = Some(ProtocolError::TextNotUtf8);
+            if data.as_bytes().is_empty() {
+                return Err(ProtocolError::TextNotUtf8);
+            }
+            return Ok(Some(Decoded::Piece(Piece { data, first, last: false })));
+        }
+        if data.as_bytes().is_empty() && !last {
+            return Ok(None);
+        }
+        partial.begun = !last;
+        self.forget_if_empty();
+        Ok(Some(Decoded::Piece(Piece { data, first, last })))
+    }
+}
+
+impl Kind {
+    #[inline]
+    fn lend(self, bytes: &[u8]) -> Result<Message<'_>, ProtocolError> {
+        Ok(match self {
+            Self::Text => {
+                let text = utf8::check(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
+                Message::Text(Cow::Borrowed(text))
+            }
+            Self::Binary => Message::Binary(Cow::Borrowed(bytes)),
+        })
+    }
+}
+
+impl Partial {
+    fn is_empty(&self) -> bool {
+        self.header_len == 0 && self.control.is_empty() && self.fault.is_none() && !self.begun
+    }
+
+    /// Whether something of a message that is to be joined has arrived.
+    fn holds_data(&self) -> bool {
+        !self.text.is_empty() || !self.data.is_empty() || !self.utf8.is_complete()
+    }
+
+    /// Adds to the message. Room at most doubles what has arrived, and never exceeds what is expected.
+    fn join(&mut self, kind: Kind, bytes: &[u8], expected: usize) -> Result<(), ProtocolError> {
+        let held = self.text.len() + self.data.len();
+        let room = self.text.capacity() + self.data.capacity() - held;
+        // A character that an earlier part began may add three bytes to what is given now.
+        let more = bytes.len() + 3;
+        let reserve = if room < more { more + held.saturating_add(bytes.len()).min(expected) } else { 0 };
+        match kind {
+            Kind::Binary => {
+                self.data.reserve_exact(reserve);
+                self.data.extend_from_slice(bytes);
+            }
+            Kind::Text => {
+                self.text.reserve_exact(reserve);
+                let added = self.utf8.feed(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
+                self.text.extend(added.ended);
+                self.text.push_str(added.text);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_joined(&mut self, kind: Kind) -> Result<Message<'static>, ProtocolError> {
+        Ok(match kind {
+            Kind::Binary => Message::Binary(Cow::Owned(mem::take(&mut self.data))),
+            Kind::Text if self.utf8.is_complete() => Message::Text(Cow::Owned(mem::take(&mut self.text))),
+            Kind::Text => return Err(ProtocolError::TextNotUtf8),
+        })
+    }
+}

@@ -1,0 +1,237 @@
+//! The client's half of the opening handshake.
+
+use crate::access::Authority;
+use crate::http::is_token;
+use ::http::HeaderMap;
+use ::http::header::{self, HeaderName, HeaderValue};
+use ::http::uri::PathAndQuery;
+use core::fmt;
+
+/// Why a [`ClientRequest`] cannot be made as asked.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidRequest {
+    /// The address is no `ws://` or `wss://` address; says what is wrong with it.
+    Url(&'static str),
+    /// A header field that breaks the grammar, or that the handshake itself writes.
+    Header(String),
+    /// A subprotocol that is no token, or that was given before (RFC 6455 §4.1).
+    Subprotocol(String),
+}
+
+impl fmt::Display for InvalidRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Url(what) => write!(f, "not a WebSocket address: {what}"),
+            Self::Header(name) => write!(f, "the request may not set the header {name:?}"),
+            Self::Subprotocol(name) => write!(f, "the subprotocol {name:?} is no token, or was given before"),
+        }
+    }
+}
+
+impl std::error::Error for InvalidRequest {}
+
+/// What a client asks for: an address, and what it offers.
+///
+/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default.
+///
+/// ```
+/// use ws_proto::ClientRequest;
+///
+/// let request = ClientRequest::new("wss://app.example/live?room=7")?
+///     .subprotocol("chat.v2")?
+///     .header("Authorization", "Bearer 0123")?;
+/// assert_eq!((request.host(), request.port(), request.is_tls()), ("app.example", 443, true));
+/// # Ok::<(), ws_proto::handshake::InvalidRequest>(())
+/// ```
+#[derive(Clone, Debug)]
+pub struct ClientRequest {
+    tls: bool,
+    authority: Authority,
+    target: PathAndQuery,
+    subprotocols: Vec<String>,
+    headers: HeaderMap,
+}
+
+impl ClientRequest {
+    /// A request for a `ws://` or `wss://` address (§3): host, perhaps port, path and query. It has no
+    /// fragment, and no user name, which would be sent nowhere. Names beyond ASCII are given in Punycode.
+    pub fn new(url: &str) -> Result<Self, InvalidRequest> {
+        use InvalidRequest::Url;
+        let (scheme, rest) =
+            url.split_once("://").ok_or(Url("it has no scheme; begin with ws:// or wss://"))?;
+        let tls = match scheme.to_ascii_lowercase().as_str() {
+            "ws" => false,
+            "wss" => true,
+            _ => return Err(Url("its scheme is neither ws nor wss")),
+        };
+        if rest.contains('#') {
+            return Err(Url("it has a fragment"));
+        }
+        let (authority, target) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+        if authority.contains('@') {
+            return Err(Url("it has a user name; send an Authorization header instead"));
+        }
+        let authority = Authority::parse(authority).ok_or(Url("its host or port is malformed"))?;
+        if authority.port == Some(0) {
+            return Err(Url("its port is 0"));
+        }
+        if !target.bytes().all(|b| b.is_ascii_graphic()) {
+            return Err(Url("its path must be percent-encoded"));
+        }
+        let target = if target.starts_with('/') { target.to_owned() } else { format!("/{target}") };
+        let target = PathAndQuery::try_from(target).map_err(|_| Url("its path must be percent-encoded"))?;
+        Ok(Self { tls, authority, target, subprotocols: Vec::new(), headers: HeaderMap::new() })
+    }
+
+    /// Adds a header field. `Host` and the fields of the handshake are written by the engine and refused here.
+    pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
+        let refused = || InvalidRequest::Header(name.to_owned());
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+        let is_ours = crate::http::is_connection_header(&header)
+            || [header::HOST, header::CONTENT_LENGTH, header::EXPECT].contains(&header);
+        if is_ours {
+            return Err(refused());
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        self.headers.append(header, value);
+        Ok(self)
+    }
+
+    /// Offers a subprotocol, the most wanted one first (§1.9).
+    pub fn subprotocol(mut self, name: &str) -> Result<Self, InvalidRequest> {
+        if !is_token(name.as_bytes()) || self.subprotocols.iter().any(|offered| offered == name) {
+            return Err(InvalidRequest::Subprotocol(name.to_owned()));
+        }
+        self.subprotocols.push(name.to_owned());
+        Ok(self)
+    }
+
+    /// Says which page asks, as a browser does.
+    pub fn origin(mut self, origin: &str) -> Result<Self, InvalidRequest> {
+        let value = HeaderValue::from_str(origin).map_err(|_| InvalidRequest::Header("Origin".to_owned()))?;
+        self.headers.insert(header::ORIGIN, value);
+        Ok(self)
+    }
+
+    /// The host to connect to: a name, an IPv4 address, or an IPv6 address without its brackets.
+    pub fn host(&self) -> &str {
+        let host = self.authority.host.as_str();
+        host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    /// The port to connect to: 80, or 443 with TLS, where the address says none (§3).
+    pub fn port(&self) -> u16 {
+        self.authority.port.unwrap_or(self.default_port())
+    }
+
+    /// Whether the address is `wss://`: then nothing may be sent in the clear.
+    pub fn is_tls(&self) -> bool {
+        self.tls
+    }
+
+    /// The path and query that are asked for.
+    pub fn target(&self) -> &str {
+        self.target.as_str()
+    }
+
+    /// The subprotocols that are offered.
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        self.subprotocols.iter().map(String::as_str)
+    }
+
+    pub(crate) fn headers(&self) -> &HeaderMap {
+        &self.headers
+    }
+
+    /// The `Host` field, without a port that goes without saying.
+    pub(crate) fn host_header(&self) -> String {
+        match self.authority.port {
+            Some(port) if port != self.default_port() => format!("{}:{port}", self.authority.host),
+            _ => self.authority.host.clone(),
+        }
+    }
+
+    fn default_port(&self) -> u16 {
+        if self.tls { 443 } else { 80 }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_are_taken_apart() {
+        for (url, host, port, tls, target, header) in [
+            ("ws://localhost", "localhost", 80, false, "/", "localhost"),
+            ("WS://LOCALHOST:80/", "localhost", 80, false, "/", "localhost"),
+            ("ws://127.0.0.1:8080/a/b?c=d", "127.0.0.1", 8080, false, "/a/b?c=d", "127.0.0.1:8080"),
+            ("wss://app.example?x", "app.example", 443, true, "/?x", "app.example"),
+            ("wss://app.example:443", "app.example", 443, true, "/", "app.example"),
+            ("wss://app.example:80", "app.example", 80, true, "/", "app.example:80"),
+            ("ws://[::1]:9000/x", "::1", 9000, false, "/x", "[::1]:9000"),
+        ] {
+            let request = ClientRequest::new(url).unwrap();
+            assert_eq!(request.host(), host, "{url}");
+            assert_eq!(request.port(), port, "{url}");
+            assert_eq!(request.is_tls(), tls, "{url}");
+            assert_eq!(request.target(), target, "{url}");
+            assert_eq!(request.host_header(), header, "{url}");
+        }
+    }
+
+    #[test]
+    fn other_addresses_are_refused() {
+        for url in [
+            "",
+            "localhost",
+            "http://localhost",
+            "ws:localhost",
+            "ws://",
+            "ws:///path",
+            "ws://:80",
+            "ws://localhost:0",
+            "ws://localhost:99999",
+            "ws://user:secret@localhost/",
+            "ws://localhost/#fragment",
+            "ws://localhost/a b",
+            "ws://localhost/a\r\nX: y",
+            "ws://local host/",
+            "ws://[::1/",
+            "ws://b\u{fc}cher.example/",
+            "ws://localhost/\u{fc}",
+        ] {
+            assert!(matches!(ClientRequest::new(url), Err(InvalidRequest::Url(_))), "{url}");
+        }
+    }
+
+    #[test]
+    fn headers_of_the_handshake_are_refused() {
+        let request = ClientRequest::new("ws://localhost").unwrap();
+        for (name, value) in [
+            ("Host", "x"),
+            ("connection", "x"),
+            ("Upgrade", "x"),
+            ("Sec-WebSocket-Key", "x"),
+            ("Content-Length", "0"),
+            ("Transfer-Encoding", "chunked"),
+            ("X", "a\nb"),
+            ("X:", "a"),
+        ] {
+            assert!(request.clone().header(name, value).is_err(), "{name}");
+        }
+        assert!(request.clone().origin("http://x\r\n").is_err());
+        assert!(request.header("Cookie", "a=b").is_ok());
+    }
+
+    #[test]
+    fn subprotocols_are_unique_tokens() {
+        let request = ClientRequest::new("ws://localhost").unwrap().subprotocol("chat").unwrap();
+        for name in ["", "chat", "a b", "a,b", "a\r\n", "\u{e9}"] {
+            assert!(request.clone().subprotocol(name).is_err(), "{name:?}");
+        }
+        let request = request.subprotocol("Chat").unwrap();
+        assert_eq!(request.subprotocols().collect::<Vec<_>>(), ["chat", "Chat"]);
+    }
+}

@@ -1,0 +1,333 @@
+//! The opening handshake (RFC 6455 §4): what a server is asked, what a client asks, and the keys that pair
+//! question and answer.
+//!
+//! [`Request`] and [`Upgrade`] cannot be cloned and are used up by the answer, so nothing is answered twice.
+//! Keep one to answer later. One that is dropped is answered 503 by the connection.
+
+mod client;
+
+pub use client::{ClientRequest, InvalidRequest};
+
+use crate::error::SendError;
+use crate::http::{self, list};
+use ::http::header::{self, HeaderName, HeaderValue};
+use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use bytes::Bytes;
+use core::ops::Deref;
+use sha1::{Digest, Sha1};
+use std::sync::Arc;
+
+/// Makes the `Sec-WebSocket-Key` of a client from 16 random bytes (§4.1).
+///
+/// ```
+/// assert_eq!(ws_proto::handshake::key(*b"the sample nonce"), "dGhlIHNhbXBsZSBub25jZQ==");
+/// ```
+pub fn key(seed: [u8; 16]) -> String {
+    STANDARD.encode(seed)
+}
+
+/// The `Sec-WebSocket-Accept` that answers a key (§4.2.2).
+///
+/// ```
+/// // The example of §1.3.
+/// let accept = ws_proto::handshake::accept_key("dGhlIHNhbXBsZSBub25jZQ==");
+/// assert_eq!(accept, "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+/// ```
+pub fn accept_key(key: &str) -> String {
+    let mut sha1 = Sha1::new();
+    sha1.update(key.as_bytes());
+    sha1.update(b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    STANDARD.encode(sha1.finalize())
+}
+
+/// Whether `accept` answers `key`.
+///
+/// ```
+/// use ws_proto::handshake::verify;
+/// assert!(verify("dGhlIHNhbXBsZSBub25jZQ==", "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+/// assert!(!verify("dGhlIHNhbXBsZSBub25jZQ==", "S3pPLMBiTxaQ9kYGzzhZRbK+xOo="));
+/// ```
+pub fn verify(key: &str, accept: &str) -> bool {
+    accept_key(key) == accept
+}
+
+/// Whether this is the Base64 of 16 bytes, as a key must be (§4.1).
+///
+/// ```
+/// use ws_proto::handshake::is_valid_key;
+/// assert!(is_valid_key("dGhlIHNhbXBsZSBub25jZQ=="));
+/// assert!(!is_valid_key("dGhlIHNhbXBsZQ=="));
+/// ```
+pub fn is_valid_key(key: &str) -> bool {
+    key.len() == 24 && STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
+}
+
+/// An answer for a plain request where only a WebSocket is served: 426, saying how to ask (RFC 9110
+/// §15.5.22).
+pub fn upgrade_required() -> Response<Bytes> {
+    let mut response =
+        Response::new(Bytes::from_static(b"this is a WebSocket; connect with ws:// or wss://\n"));
+    *response.status_mut() = StatusCode::UPGRADE_REQUIRED;
+    let headers = response.headers_mut();
+    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    response
+}
+
+/// Ties a request to its place in its connection. The connection holds a second one, and so sees whether the
+/// application still has this one.
+pub(crate) type Token = Arc<()>;
+
+/// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
+///
+/// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
+#[derive(Debug)]
+#[must_use = "a request that is dropped is answered 503"]
+pub struct Request {
+    request: Box<::http::Request<Bytes>>,
+    token: Token,
+}
+
+impl Request {
+    pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
+        Self { request: Box::new(request), token }
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The request in the types of the `http` crate.
+    pub fn http(&self) -> &::http::Request<Bytes> {
+        &self.request
+    }
+
+    /// The path of the target, as it was sent: not decoded.
+    pub fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// What stands behind the question mark of the target, as it was sent.
+    pub fn query(&self) -> Option<&str> {
+        self.request.uri().query()
+    }
+}
+
+impl Deref for Request {
+    type Target = ::http::Request<Bytes>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.request
+    }
+}
+
+/// To refuse an upgrade is to respond to it.
+impl From<Upgrade> for Request {
+    fn from(upgrade: Upgrade) -> Self {
+        let Upgrade { offer, token } = upgrade;
+        Self::new(offer.request.map(|()| Bytes::new()), token)
+    }
+}
+
+/// A client's opening handshake, valid and of an allowed host and origin.
+///
+/// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
+/// [`Connection::respond`](crate::Connection::respond).
+#[derive(Debug)]
+#[must_use = "an upgrade that is dropped is answered 503"]
+pub struct Upgrade {
+    offer: Box<Offer>,
+    token: Token,
+}
+
+/// What the client asks, and what its 101 will say beside the required.
+#[derive(Debug)]
+struct Offer {
+    request: ::http::Request<()>,
+    subprotocol: Option<HeaderValue>,
+    response: HeaderMap,
+}
+
+impl Upgrade {
+    pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
+        Self { offer: Box::new(Offer { request, subprotocol: None, response: HeaderMap::new() }), token }
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The request in the types of the `http` crate.
+    pub fn http(&self) -> &::http::Request<()> {
+        &self.offer.request
+    }
+
+    /// Always GET (§4.1).
+    pub fn method(&self) -> &Method {
+        self.http().method()
+    }
+
+    /// The target.
+    pub fn uri(&self) -> &Uri {
+        self.http().uri()
+    }
+
+    /// The path of the target, as it was sent: not decoded.
+    pub fn path(&self) -> &str {
+        self.http().uri().path()
+    }
+
+    /// What stands behind the question mark of the target, as it was sent.
+    pub fn query(&self) -> Option<&str> {
+        self.http().uri().query()
+    }
+
+    /// The header fields.
+    pub fn headers(&self) -> &HeaderMap {
+        self.http().headers()
+    }
+
+    /// The page that asks; `None` for a program that is no browser.
+    pub fn origin(&self) -> Option<&str> {
+        self.headers().get(header::ORIGIN)?.to_str().ok()
+    }
+
+    /// The subprotocols that the client offers, the one that it likes best first (§1.9).
+    pub fn subprotocols(&self) -> impl Iterator<Item = &str> {
+        list(self.headers(), &header::SEC_WEBSOCKET_PROTOCOL)
+    }
+
+    /// Chooses the subprotocol, one that the client offered. Without a choice none is spoken.
+    pub fn select_subprotocol(&mut self, name: &str) -> Result<(), SendError> {
+        let not_offered = || SendError::SubprotocolNotOffered(name.to_owned());
+        if !self.subprotocols().any(|offered| offered == name) {
+            return Err(not_offered());
+        }
+        self.offer.subprotocol = Some(HeaderValue::from_str(name).map_err(|_| not_offered())?);
+        Ok(())
+    }
+
+    /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). The fields of
+    /// the handshake itself are refused.
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), SendError> {
+        let refused = || SendError::ResponseHeader(name.to_owned());
+        let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
+        if http::is_connection_header(&header) || header == header::CONTENT_LENGTH {
+            return Err(refused());
+        }
+        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        if header == header::SET_COOKIE {
+            self.offer.response.append(header, value);
+        } else {
+            self.offer.response.insert(header, value);
+        }
+        Ok(())
+    }
+
+    /// The 101 that accepts (§4.2.2).
+    pub(crate) fn into_response(self) -> Response<()> {
+        let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
+        let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
+        let mut response = Response::new(());
+        *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+        let headers = response.headers_mut();
+        *headers = self.offer.response;
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        if let Ok(accept) = HeaderValue::from_str(&accept) {
+            headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
+        }
+        if let Some(subprotocol) = self.offer.subprotocol {
+            headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
+        }
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn upgrade() -> Upgrade {
+        let request = ::http::Request::get("/chat?room=1")
+            .header("Origin", "http://localhost")
+            .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+            .header("Sec-WebSocket-Protocol", "chat.v2, chat")
+            .header("Sec-WebSocket-Protocol", "mqtt")
+            .body(())
+            .unwrap();
+        Upgrade::new(request, Arc::new(()))
+    }
+
+    #[test]
+    fn only_a_key_of_16_bytes_is_valid() {
+        for bad in [
+            "",
+            "dGhlIHNhbXBsZSBub25jZQ=",
+            "dGhlIHNhbXBsZSBub25jZQ",
+            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhlIHNhbXBsZSBub25jZQ==dGhl",
+            "dGhlIHNhbXBsZSBub25jZ!==",
+            "dGhlIHNhbXBsZSBub25jZXgg",
+        ] {
+            assert!(!is_valid_key(bad), "{bad}");
+        }
+        assert!(is_valid_key(&key([0xff; 16])));
+    }
+
+    #[test]
+    fn an_upgrade_shows_what_was_asked() {
+        let upgrade = upgrade();
+        assert_eq!(upgrade.path(), "/chat");
+        assert_eq!(upgrade.query(), Some("room=1"));
+        assert_eq!(upgrade.origin(), Some("http://localhost"));
+        assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat", "mqtt"]);
+    }
+
+    #[test]
+    fn only_an_offered_subprotocol_is_selected() {
+        let mut upgrade = upgrade();
+        for bad in ["soap", "", "CHAT", "chat.v2, chat"] {
+            assert_eq!(
+                upgrade.select_subprotocol(bad),
+                Err(SendError::SubprotocolNotOffered(bad.to_owned())),
+                "{bad}"
+            );
+        }
+        upgrade.select_subprotocol("chat").unwrap();
+        upgrade.select_subprotocol("mqtt").unwrap();
+        let response = upgrade.into_response();
+        assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
+        assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
+    }
+
+    #[test]
+    fn the_handshakes_own_headers_cannot_be_set_nor_split() {
+        let mut upgrade = upgrade();
+        for (name, value) in [
+            ("Connection", "close"),
+            ("Upgrade", "x"),
+            ("Sec-WebSocket-Accept", "x"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate"),
+            ("Sec-WebSocket-Protocol", "chat"),
+            ("Content-Length", "0"),
+            ("Transfer-Encoding", "chunked"),
+            ("X", "a\r\nSet-Cookie: b"),
+            ("X", "a\0"),
+            ("X Y", "a"),
+            ("", "a"),
+        ] {
+            assert_eq!(upgrade.set_header(name, value), Err(SendError::ResponseHeader(name.to_owned())));
+        }
+        upgrade.set_header("Set-Cookie", "a=1").unwrap();
+        upgrade.set_header("Set-Cookie", "b=2").unwrap();
+        upgrade.set_header("Server", "x").unwrap();
+        upgrade.set_header("Server", "y").unwrap();
+        let response = upgrade.into_response();
+        assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
+        assert_eq!(response.headers()["server"], "y");
+    }
+}

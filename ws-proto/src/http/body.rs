@@ -1,0 +1,241 @@
+//! Bodies: by length, in chunks, or until the end of the connection (RFC 9112 §6 and §7).
+
+use super::head::{Head, Limits};
+use crate::error::HandshakeError::{self, BodyTooLarge, Malformed};
+use bytes::Bytes;
+use core::mem;
+
+/// The most bytes of chunk extensions of a whole body, which nobody uses.
+const EXTENSION_LIMIT: usize = 4096;
+/// The most bytes and fields of trailers, which are read and dropped.
+const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0 };
+
+/// A body in the making. It grows with what arrives, never with what is only declared.
+#[derive(Debug)]
+pub(super) struct Body {
+    data: Vec<u8>,
+    framing: Framing,
+}
+
+#[derive(Debug)]
+enum Framing {
+    /// So many bytes are left.
+    Length(u64),
+    Chunked {
+        step: Chunk,
+        extensions: usize,
+    },
+    UntilEnd,
+}
+
+/// Where in the chunks the next byte stands (RFC 9112 §7.1).
+#[derive(Debug)]
+enum Chunk {
+    Size { value: u32, digits: u8 },
+    Extension { size: u32 },
+    SizeLf { size: u32 },
+    Data { left: u32 },
+    DataCr,
+    DataLf,
+    Trailers(Box<Head>),
+}
+
+const SIZE: Chunk = Chunk::Size { value: 0, digits: 0 };
+
+impl Body {
+    pub(super) fn length(length: u64) -> Self {
+        Self { data: Vec::new(), framing: Framing::Length(length) }
+    }
+
+    pub(super) fn chunked() -> Self {
+        Self { data: Vec::new(), framing: Framing::Chunked { step: SIZE, extensions: 0 } }
+    }
+
+    pub(super) fn until_end() -> Self {
+        Self { data: Vec::new(), framing: Framing::UntilEnd }
+    }
+
+    /// Bytes of it that came.
+    pub(super) fn len(&self) -> usize {
+        self.data.len()
+    }
+
+    /// What came.
+    pub(super) fn take(&mut self) -> Bytes {
+        Bytes::from(mem::take(&mut self.data))
+    }
+
+    /// Uses input up to the end of the body; `true` when it is whole.
+    pub(super) fn receive(&mut self, limit: usize, input: &mut &mut [u8]) -> Result<bool, HandshakeError> {
+        let room = limit.saturating_sub(self.data.len());
+        match &mut self.framing {
+            Framing::Length(left) => {
+                let wanted = usize::try_from(*left).unwrap_or(usize::MAX);
+                *left -= append(&mut self.data, input, wanted.min(room)) as u64;
+                match *left {
+                    0 => Ok(true),
+                    _ if self.data.len() >= limit => Err(BodyTooLarge),
+                    _ => Ok(false),
+                }
+            }
+            Framing::UntilEnd => {
+                append(&mut self.data, input, room);
+                if input.is_empty() { Ok(false) } else { Err(BodyTooLarge) }
+            }
+            Framing::Chunked { step, extensions } => chunks(step, extensions, &mut self.data, limit, input),
+        }
+    }
+}
+
+/// Moves up to `most` bytes of the input to `data`, and says how many.
+fn append(data: &mut Vec<u8>, input: &mut &mut [u8], most: usize) -> usize {
+    let n = input.len().min(most);
+    let (taken, rest) = mem::take(input).split_at_mut(n);
+    data.extend_from_slice(taken);
+    *input = rest;
+    n
+}
+
+fn chunks(
+    step: &mut Chunk,
+    extensions: &mut usize,
+    data: &mut Vec<u8>,
+    limit: usize,
+    input: &mut &mut [u8],
+) -> Result<bool, HandshakeError> {
+    loop {
+        match step {
+            Chunk::Data { left } => {
+                *left -= append(data, input, *left as usize) as u32;
+                if *left > 0 {
+                    return Ok(false);
+                }
+                *step = Chunk::DataCr;
+            }
+            Chunk::Trailers(head) => return Ok(head.receive(TRAILERS, input, |_| Ok(()))?.is_some()),
+            _ => {
+                let Some((byte, rest)) = mem::take(input).split_first_mut() else { return Ok(false) };
+                *input = rest;
+                *step = next(step, *byte, extensions)?;
+                if let Chunk::Data { left } = step
+                    && *left as usize > limit.saturating_sub(data.len())
+                {
+                    return Err(BodyTooLarge);
+                }
+            }
+        }
+    }
+}
+
+/// The step behind one byte of a chunk's frame.
+fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, HandshakeError> {
+    Ok(match (step, byte) {
+        (&Chunk::Size { value, digits: digits @ 0..8 }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
+            let digit = match byte {
+                b'0'..=b'9' => byte - b'0',
+                _ => (byte | 0x20) - b'a' + 10,
+            };
+            Chunk::Size { value: value << 4 | u32::from(digit), digits: digits + 1 }
+        }
+        (&Chunk::Size { value: size, digits: 1.. }, b';') => Chunk::Extension { size },
+        (&Chunk::Size { value: size, digits: 1.. } | &Chunk::Extension { size }, b'\r') => {
+            Chunk::SizeLf { size }
+        }
+        (Chunk::Size { .. }, _) => return Err(Malformed("a chunk size")),
+        (&Chunk::Extension { size }, b'\t' | b' '..=b'~' | 0x80..) if *extensions < EXTENSION_LIMIT => {
+            *extensions += 1;
+            Chunk::Extension { size }
+        }
+        (Chunk::Extension { .. }, _) => return Err(Malformed("a chunk extension")),
+        (Chunk::SizeLf { size: 0 }, b'\n') => Chunk::Trailers(Box::new(Head::trailers())),
+        (&Chunk::SizeLf { size }, b'\n') => Chunk::Data { left: size },
+        (Chunk::DataCr, b'\r') => Chunk::DataLf,
+        (Chunk::DataLf, b'\n') => SIZE,
+        _ => return Err(Malformed("a chunk does not end with CR LF")),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What a chunked body makes of these bytes, and what is left of them.
+    fn chunked(bytes: &[u8], limit: usize) -> Result<Option<(Bytes, Vec<u8>)>, HandshakeError> {
+        let mut body = Body::chunked();
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        let done = body.receive(limit, &mut input)?;
+        Ok(done.then(|| (body.take(), input.to_vec())))
+    }
+
+    #[test]
+    fn chunks_are_joined() {
+        for bytes in [
+            "5\r\nhello\r\n0\r\n\r\nGET",
+            "2\r\nhe\r\n3\r\nllo\r\n0\r\n\r\nGET",
+            "00000005\r\nhello\r\n000\r\n\r\nGET",
+            "5;name=value; other=\"x\"\r\nhello\r\n0;last\r\n\r\nGET",
+            "5\r\nhello\r\n0\r\nContent-Length: 7\r\nX: y\r\n\r\nGET",
+        ] {
+            let (body, rest) = chunked(bytes.as_bytes(), 5).unwrap().unwrap();
+            assert_eq!((&body[..], &rest[..]), (&b"hello"[..], &b"GET"[..]), "{bytes:?}");
+        }
+        let (body, _) = chunked(b"a\r\n0123456789\r\nA\r\n0123456789\r\n0\r\n\r\n", 20).unwrap().unwrap();
+        assert_eq!(body.len(), 20);
+    }
+
+    #[test]
+    fn chunk_grammar_is_strict() {
+        for bytes in [
+            "\r\n",
+            ";x\r\n",
+            "+5\r\n",
+            "-5\r\n",
+            "0x5\r\n",
+            " 5\r\n",
+            "5 \r\n",
+            "5 ;x\r\n",
+            "5_0\r\n",
+            "g\r\n",
+            "000000005\r\n",
+            "5\n",
+            "5\r5",
+            "5;\n",
+            "5;a\0\r\n",
+            "5;a\rb",
+            "5\r\nhello0\r\n",
+            "5\r\nhello\n0",
+            "5\r\nhello\rx",
+            "5\r\nhello!\r\n",
+            "0\r\n X: y\r\n\r\n",
+            "0\r\nX : y\r\n\r\n",
+            "0\r\nX: y\n\r\n",
+            "0\r\nno colon\r\n\r\n",
+            "0\r\n\n",
+        ] {
+            assert!(matches!(chunked(bytes.as_bytes(), 100), Err(Malformed(_))), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn chunked_bodies_are_capped() {
+        assert!(matches!(chunked(b"ffffffff\r\n", 100), Err(BodyTooLarge)));
+        assert!(matches!(chunked(b"5\r\nhello\r\n5\r\n", 9), Err(BodyTooLarge)));
+        let extension = |n| format!("1;{}\r\nx\r\n0\r\n\r\n", "e".repeat(n));
+        assert!(chunked(extension(EXTENSION_LIMIT).as_bytes(), 1).is_ok());
+        assert!(chunked(extension(EXTENSION_LIMIT + 1).as_bytes(), 1).is_err());
+        let many = format!("{}0\r\n\r\n", "1;e\r\nx\r\n".repeat(EXTENSION_LIMIT + 1));
+        assert!(chunked(many.as_bytes(), 1 << 20).is_err());
+        let trailers = format!("0\r\n{}\r\n", "X: y\r\n".repeat(TRAILERS.fields + 1));
+        assert!(chunked(trailers.as_bytes(), 1).is_err());
+        let trailer = format!("0\r\nX: {}\r\n\r\n", "y".repeat(TRAILERS.bytes));
+        assert!(chunked(trailer.as_bytes(), 1).is_err());
+    }
+
+    #[test]
+    fn a_declared_length_allocates_nothing() {
+        let mut body = Body::length(1 << 20);
+        assert!(!body.receive(1 << 20, &mut &mut b"0123456789".to_vec()[..]).unwrap());
+        assert!(body.data.capacity() < 64);
+    }
+}

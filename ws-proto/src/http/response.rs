@@ -1,0 +1,163 @@
+//! Responses to bytes (RFC 9112 §4, §6).
+
+use super::is_connection_header;
+use super::request::parse_length;
+use crate::config::Config;
+use crate::error::{HandshakeError, SendError};
+use crate::outbox::{COPY_UP_TO, Outbox};
+use ::http::header::{self, HeaderValue};
+use ::http::{HeaderMap, Response, StatusCode};
+use bytes::Bytes;
+use std::io::Write as _;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+/// What an answer must know of its request.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Shape {
+    /// The request was a HEAD: the answer has the fields of a body, and no body.
+    pub(super) is_head: bool,
+    /// The request came as HTTP/1.0, where staying open must be said.
+    pub(super) is_10: bool,
+    /// The connection may go on after this answer.
+    pub(super) keep_alive: bool,
+}
+
+/// Whether an application may answer so.
+pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), SendError> {
+    let status = response.status();
+    if status.is_informational() {
+        return Err(SendError::ResponseStatus(status));
+    }
+    for name in response.headers().keys() {
+        // What a 426 asks to upgrade to, and the versions that are spoken, are the application's to say.
+        let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
+        let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
+        if is_connection_header(name) && !may {
+            return Err(SendError::ResponseHeader(name.as_str().to_owned()));
+        }
+    }
+    let mut lengths = response.headers().get_all(header::CONTENT_LENGTH).iter();
+    if let Some(length) = lengths.next() {
+        let length = parse_length(length.as_bytes());
+        let is_body = length == Some(response.body().len() as u64);
+        // The length of a body that is not sent: to HEAD, and in a 304 (RFC 9110 §8.6).
+        let is_told = length.is_some() && (shape.is_head || status == StatusCode::NOT_MODIFIED);
+        if lengths.next().is_some() || status == StatusCode::NO_CONTENT || !(is_body || is_told) {
+            return Err(SendError::ResponseHeader("content-length".to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Writes a response that was found valid.
+pub(super) fn encode(
+    out: &mut Outbox,
+    response: Response<Bytes>,
+    shape: Shape,
+    close: bool,
+    date: Option<SystemTime>,
+) {
+    let (parts, body) = response.into_parts();
+    let has_body = !(shape.is_head
+        || parts.status == StatusCode::NO_CONTENT
+        || parts.status == StatusCode::NOT_MODIFIED);
+    let bytes = out.buffer();
+    put_status(bytes, parts.status);
+    for (name, value) in &parts.headers {
+        if has_body && *name == header::CONTENT_LENGTH {
+            continue;
+        }
+        put(bytes, name.as_str(), value.as_bytes());
+    }
+    if let Some(date) = date
+        && !parts.headers.contains_key(header::DATE)
+    {
+        put(bytes, "Date", httpdate::fmt_http_date(date).as_bytes());
+    }
+    if has_body || (shape.is_head && !body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH))
+    {
+        put(bytes, "Content-Length", body.len().to_string().as_bytes());
+    }
+    // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
+    let connection: &[&str] = match (parts.headers.contains_key(header::UPGRADE), close) {
+        (true, true) => &["Upgrade, close"],
+        (true, false) => &["Upgrade"],
+        (false, true) => &["close"],
+        (false, false) if shape.is_10 => &["keep-alive"],
+        (false, false) => &[],
+    };
+    for value in connection {
+        put(bytes, "Connection", value.as_bytes());
+    }
+    bytes.extend_from_slice(b"\r\n");
+    if has_body {
+        if body.len() > COPY_UP_TO {
+            out.push_shared(body);
+        } else {
+            bytes.extend_from_slice(&body);
+        }
+    }
+}
+
+/// Writes the 101, which has neither a body nor a word about one (RFC 9110 §8.6).
+pub(super) fn encode_switch(out: &mut Outbox, response: &Response<()>) {
+    let bytes = out.buffer();
+    put_status(bytes, response.status());
+    put_all(bytes, response.headers());
+    bytes.extend_from_slice(b"\r\n");
+}
+
+fn put_status(bytes: &mut Vec<u8>, status: StatusCode) {
+    // Writing to a Vec does not fail.
+    let _ =
+        write!(bytes, "HTTP/1.1 {} {}\r\n", status.as_str(), status.canonical_reason().unwrap_or_default());
+}
+
+pub(super) fn put_all(bytes: &mut Vec<u8>, headers: &HeaderMap) {
+    for (name, value) in headers {
+        put(bytes, name.as_str(), value.as_bytes());
+    }
+}
+
+pub(super) fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
+    bytes.extend_from_slice(name.as_bytes());
+    bytes.extend_from_slice(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(b"\r\n");
+}
+
+/// The engine's own answer to a fault. What the peer sent is not repeated to it.
+pub(super) fn error(fault: &HandshakeError) -> Response<Bytes> {
+    let text = match fault {
+        HandshakeError::HostNotAllowed(_) => {
+            "this server does not answer for that host; allow_host adds one".into()
+        }
+        HandshakeError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
+        fault => fault.to_string(),
+    };
+    let mut response = Response::new(Bytes::from(text + "\n"));
+    *response.status_mut() = fault.status().unwrap_or(StatusCode::BAD_REQUEST);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    match fault {
+        HandshakeError::UpgradeNotGet => {
+            headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
+        }
+        HandshakeError::WebSocketVersion => {
+            headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+            headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
+        }
+        _ => {}
+    }
+    response
+}
+
+/// The time of day, from the moment that the configuration knows on both clocks.
+pub(super) fn date(config: &Config, now: Instant) -> Option<SystemTime> {
+    /// The end of the year 9999, behind which there is no date to write.
+    const END: u64 = 253_402_300_800;
+    let (instant, wall) = config.date?;
+    let date = wall.checked_add(now.saturating_duration_since(instant))?;
+    (date.duration_since(UNIX_EPOCH).ok()?.as_secs() < END).then_some(date)
+}

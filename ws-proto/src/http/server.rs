@@ -1,0 +1,468 @@
+//! The server's HTTP stage.
+//!
+//! ```text
+//!            ┌──────────── keep-alive ◀───────────────┐
+//!            ▼                                        │
+//!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
+//!       │                              ▲                │
+//!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
+//!       └───▶ fault ─▶ Stopped ────────┘
+//! ```
+//!
+//! Reading and answering go their own ways; the queue between them keeps the order.
+
+use super::body::Body;
+use super::head::Head;
+use super::request::{self, Checked, Framing, RequestLine};
+use super::response::{self, Shape};
+use crate::config::Config;
+use crate::error::{Error, HandshakeError, SendError, Timeout};
+use crate::handshake::{Request, Token, Upgrade};
+use crate::outbox::Outbox;
+use ::http::{Method, Response, Version};
+use bytes::Bytes;
+use core::mem;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+/// A body may take this long, and a second more for each KiB that came.
+const BODY_GRACE: Duration = Duration::from_secs(5);
+const BODY_RATE: u64 = 1024;
+
+/// What the application is asked.
+#[derive(Debug)]
+pub(crate) enum Incoming {
+    Request(Request),
+    Upgrade(Upgrade),
+}
+
+/// Nothing more is read or answered: flush, half-close, drain.
+#[derive(Clone, Debug)]
+pub(crate) struct Ending {
+    /// Why, if it was a fault.
+    pub(crate) cause: Option<Error>,
+}
+
+#[derive(Debug)]
+pub(crate) struct ServerHttp {
+    reading: Reading,
+    /// The requests that are not answered, and the answers that wait for their turn.
+    queue: VecDeque<Pending>,
+    /// When the connection began, or became idle, or the head or body that is being read began.
+    since: Instant,
+    /// The heads that were read.
+    served: u32,
+    /// The request that is being read is a HEAD.
+    is_head: bool,
+    opened: Option<Response<()>>,
+    /// What the end will be put down to, once the last answer is out.
+    cause: Option<Error>,
+    ending: Option<Ending>,
+    announced: bool,
+    /// The peer has ended its half.
+    peer_ended: bool,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Head {
+        head: Head,
+        line: Option<RequestLine>,
+    },
+    Body(Box<Reader>),
+    /// An upgrade is undecided; what comes may be frames, or HTTP.
+    Upgrade,
+    /// The 101 is out.
+    Opened,
+    /// The last request was read.
+    Stopped,
+}
+
+#[derive(Debug)]
+struct Reader {
+    request: ::http::Request<()>,
+    shape: Shape,
+    body: Body,
+    /// A 100 must be sent once the earlier requests are answered.
+    owes_continue: bool,
+}
+
+#[derive(Debug)]
+struct Pending {
+    shape: Shape,
+    answer: Answer,
+}
+
+#[derive(Debug)]
+enum Answer {
+    Awaited {
+        token: Token,
+        since: Instant,
+        is_upgrade: bool,
+    },
+    Ready(Response<Bytes>),
+    Accepted(Response<()>),
+    /// The engine's own answer, after which the connection ends.
+    Fault {
+        error: HandshakeError,
+        cause: Error,
+    },
+}
+
+impl Answer {
+    fn deadline(&self, config: &Config) -> Option<Instant> {
+        let Self::Awaited { since, is_upgrade, .. } = self else { return None };
+        since.checked_add(if *is_upgrade { config.handshake_timeout } else { config.answer_timeout })
+    }
+
+    /// The 503. A browser gives up the socket that it asked for, so there the connection ends.
+    fn unanswered(&mut self) {
+        let error = HandshakeError::Unanswered;
+        *self = match self {
+            Self::Awaited { is_upgrade: true, .. } => Self::Fault { cause: error.clone().into(), error },
+            _ => Self::Ready(response::error(&error)),
+        };
+    }
+}
+
+impl ServerHttp {
+    pub(crate) fn new(now: Instant) -> Self {
+        Self {
+            reading: Reading::Head { head: Head::default(), line: None },
+            queue: VecDeque::new(),
+            since: now,
+            served: 0,
+            is_head: false,
+            opened: None,
+            cause: None,
+            ending: None,
+            announced: false,
+            peer_ended: false,
+        }
+    }
+
+    // --- what happens
+
+    /// Uses input up to the next event. `None` when the input is used up, when paused, or when ending; bytes
+    /// that are not used stay with the caller.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        input: &mut &mut [u8],
+    ) -> Option<Incoming> {
+        self.sweep(now, config, out);
+        while !input.is_empty() && !self.is_paused(config) {
+            match self.read(now, config, out, input) {
+                Ok(None) => {}
+                Ok(Some(incoming)) => {
+                    self.announced = true;
+                    return Some(incoming);
+                }
+                Err(error) => self.fail(now, config, out, error.clone(), error.into()),
+            }
+        }
+        None
+    }
+
+    /// The peer will send no more: what is pending is still answered.
+    pub(crate) fn receive_eof(&mut self) {
+        self.peer_ended = true;
+        if self.ending.is_some() {
+            return;
+        }
+        let is_cut_off = match &self.reading {
+            Reading::Head { head, .. } => head.has_begun(),
+            Reading::Body(_) | Reading::Upgrade => true,
+            Reading::Opened | Reading::Stopped => return,
+        };
+        self.reading = Reading::Stopped;
+        self.cause = is_cut_off.then_some(Error::Eof);
+        if self.queue.is_empty() {
+            self.end();
+        }
+    }
+
+    /// Acts on all deadlines that have passed.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        for pending in &mut self.queue {
+            if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
+                pending.answer.unanswered();
+            }
+        }
+        self.sweep(now, config, out);
+        if self.reading_deadline(config).is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let timeout = match &self.reading {
+            Reading::Head { head, .. } if !head.has_begun() => {
+                // Nothing was asked, so there is nothing to say.
+                self.cause = (self.served == 0).then_some(Error::Timeout(Timeout::Handshake));
+                self.reading = Reading::Stopped;
+                if self.queue.is_empty() {
+                    self.end();
+                }
+                return;
+            }
+            Reading::Body(_) => Timeout::Body,
+            _ => Timeout::Handshake,
+        };
+        self.fail(now, config, out, HandshakeError::TooSlow, Error::Timeout(timeout));
+    }
+
+    /// Answers 503 to the requests that the application has dropped.
+    pub(crate) fn sweep(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        for pending in &mut self.queue {
+            if matches!(&pending.answer, Answer::Awaited { token, .. } if Arc::strong_count(token) == 1) {
+                pending.answer.unanswered();
+            }
+        }
+        self.flush(now, config, out);
+    }
+
+    // --- what the application does
+
+    /// Answers a request, or refuses an upgrade.
+    pub(crate) fn respond(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        request: Request,
+        response: Response<Bytes>,
+    ) -> Result<(), SendError> {
+        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
+        response::validate(&response, pending.shape)?;
+        let keep_alive = pending.shape.keep_alive;
+        pending.answer = Answer::Ready(response);
+        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
+            self.read_on(now, keep_alive);
+        }
+        self.flush(now, config, out);
+        Ok(())
+    }
+
+    /// Accepts an upgrade.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        upgrade: Upgrade,
+    ) -> Result<(), SendError> {
+        let is_open = matches!(self.reading, Reading::Upgrade);
+        let (pending, _) = self.awaited(upgrade.token()).ok_or(SendError::WrongRequest)?;
+        if !is_open {
+            return Err(SendError::NotOpen);
+        }
+        pending.answer = Answer::Accepted(upgrade.into_response());
+        self.flush(now, config, out);
+        Ok(())
+    }
+
+    // --- what can be asked
+
+    /// The 101, once it stands in the outbox: from then on the connection is a WebSocket.
+    pub(crate) fn take_opened(&mut self) -> Option<Response<()>> {
+        self.opened.take()
+    }
+
+    /// Whether nothing is read: too many requests are unanswered, an upgrade is undecided, or the end is near.
+    pub(crate) fn is_paused(&self, config: &Config) -> bool {
+        !matches!(self.reading, Reading::Head { .. } | Reading::Body(_))
+            || self.queue.len() >= config.pipeline_limit.max(1)
+    }
+
+    /// The next deadline of all.
+    pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
+        let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
+        answers.chain(self.reading_deadline(config)).min()
+    }
+
+    /// Some when nothing more will be read or answered.
+    pub(crate) fn ending(&self) -> Option<&Ending> {
+        self.ending.as_ref()
+    }
+
+    /// Whether the application ever heard of this connection.
+    pub(crate) fn announced(&self) -> bool {
+        self.announced
+    }
+
+    /// Whether the peer has ended its half.
+    pub(crate) fn peer_ended(&self) -> bool {
+        self.peer_ended
+    }
+
+    // --- reading
+
+    fn read(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        input: &mut &mut [u8],
+    ) -> Result<Option<Incoming>, HandshakeError> {
+        match &mut self.reading {
+            Reading::Head { head, line } => {
+                if head.is_empty() && self.served > 0 {
+                    self.since = now;
+                }
+                let is_head = &mut self.is_head;
+                let headers = head.receive(request::limits(config), input, |bytes| {
+                    let parsed = RequestLine::parse(bytes, config.target_limit)?;
+                    *is_head = parsed.method == Method::HEAD;
+                    *line = Some(parsed);
+                    Ok(())
+                })?;
+                let Some(headers) = headers else { return Ok(None) };
+                let Some(line) = line.take() else { return Ok(None) };
+                self.served += 1;
+                let mut checked = request::check(line, headers, config)?;
+                checked.keep_alive &= self.served < config.request_limit;
+                Ok(self.begin(now, checked, out))
+            }
+            Reading::Body(reader) => {
+                if !reader.body.receive(config.body_limit, input)? {
+                    return Ok(None);
+                }
+                let body = reader.body.take();
+                let request = mem::take(&mut reader.request).map(|()| body);
+                let shape = reader.shape;
+                Ok(Some(self.announce(now, request, shape)))
+            }
+            Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
+        }
+    }
+
+    /// Goes on behind a head.
+    fn begin(&mut self, now: Instant, checked: Checked, out: &mut Outbox) -> Option<Incoming> {
+        let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
+        let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
+        if is_upgrade {
+            let token = self.enqueue(now, shape, true);
+            self.reading = Reading::Upgrade;
+            return Some(Incoming::Upgrade(Upgrade::new(request, token)));
+        }
+        let body = match framing {
+            Framing::Length(0) => return Some(self.announce(now, request.map(|()| Bytes::new()), shape)),
+            Framing::Length(length) => Body::length(length),
+            Framing::Chunked => Body::chunked(),
+        };
+        // A 100 before the answer to an earlier request would be taken for that one's.
+        let owes_continue = expects_continue && !self.queue.is_empty();
+        if expects_continue && !owes_continue {
+            out.buffer().extend_from_slice(CONTINUE);
+        }
+        self.since = now;
+        self.reading = Reading::Body(Box::new(Reader { request, shape, body, owes_continue }));
+        None
+    }
+
+    fn announce(&mut self, now: Instant, request: ::http::Request<Bytes>, shape: Shape) -> Incoming {
+        let token = self.enqueue(now, shape, false);
+        self.read_on(now, shape.keep_alive);
+        Incoming::Request(Request::new(request, token))
+    }
+
+    fn enqueue(&mut self, now: Instant, shape: Shape, is_upgrade: bool) -> Token {
+        let token = Token::default();
+        let answer = Answer::Awaited { token: token.clone(), since: now, is_upgrade };
+        self.queue.push_back(Pending { shape, answer });
+        token
+    }
+
+    /// Waits for the next request, if there may be one.
+    fn read_on(&mut self, now: Instant, keep_alive: bool) {
+        self.since = now;
+        self.is_head = false;
+        self.reading =
+            if keep_alive { Reading::Head { head: Head::default(), line: None } } else { Reading::Stopped };
+    }
+
+    fn reading_deadline(&self, config: &Config) -> Option<Instant> {
+        let time = match &self.reading {
+            Reading::Head { head, .. } if head.is_empty() && self.served > 0 => {
+                if !self.queue.is_empty() {
+                    return None;
+                }
+                config.keep_alive
+            }
+            Reading::Head { .. } => config.handshake_timeout,
+            Reading::Body(reader) if reader.owes_continue => return None,
+            Reading::Body(reader) => BODY_GRACE + Duration::from_secs(reader.body.len() as u64 / BODY_RATE),
+            Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
+        };
+        self.since.checked_add(time)
+    }
+
+    // --- answering
+
+    fn awaited(&mut self, token: &Token) -> Option<(&mut Pending, bool)> {
+        self.queue.iter_mut().find_map(|pending| match &pending.answer {
+            Answer::Awaited { token: ours, is_upgrade, .. } if Arc::ptr_eq(ours, token) => {
+                let is_upgrade = *is_upgrade;
+                Some((pending, is_upgrade))
+            }
+            _ => None,
+        })
+    }
+
+    /// A fault of the peer, answered in its turn behind the requests that were good.
+    fn fail(&mut self, now: Instant, config: &Config, out: &mut Outbox, error: HandshakeError, cause: Error) {
+        let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
+        self.queue.push_back(Pending { shape, answer: Answer::Fault { error, cause } });
+        self.reading = Reading::Stopped;
+        self.flush(now, config, out);
+    }
+
+    /// Writes the answers whose turn has come.
+    fn flush(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        let date = response::date(config, now);
+        let mut answered = false;
+        while self.queue.front().is_some_and(|front| !matches!(front.answer, Answer::Awaited { .. })) {
+            let Some(pending) = self.queue.pop_front() else { break };
+            answered = true;
+            let shape = pending.shape;
+            match pending.answer {
+                Answer::Awaited { .. } => {}
+                Answer::Ready(response) => {
+                    let is_last = self.queue.is_empty() && matches!(self.reading, Reading::Stopped);
+                    response::encode(out, response, shape, is_last || !shape.keep_alive, date);
+                }
+                Answer::Accepted(response) => {
+                    response::encode_switch(out, &response);
+                    self.opened = Some(response);
+                    self.reading = Reading::Opened;
+                }
+                Answer::Fault { error, cause } => {
+                    response::encode(out, response::error(&error), shape, true, date);
+                    self.reading = Reading::Stopped;
+                    self.cause = Some(cause);
+                }
+            }
+        }
+        if !answered || !self.queue.is_empty() {
+            return;
+        }
+        match &mut self.reading {
+            Reading::Stopped => self.end(),
+            Reading::Head { head, .. } if head.is_empty() => self.since = now,
+            Reading::Body(reader) if reader.owes_continue => {
+                reader.owes_continue = false;
+                out.buffer().extend_from_slice(CONTINUE);
+                self.since = now;
+            }
+            _ => {}
+        }
+    }
+
+    fn end(&mut self) {
+        self.ending = Some(Ending { cause: self.cause.take() });
+    }
+}
+
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,0 +1,91 @@
+//! Masking (RFC 6455 §5.3).
+
+use alloc::boxed::Box;
+use chacha20::ChaCha20Rng;
+use chacha20::rand_core::{Rng, SeedableRng};
+
+/// XORs `data` with the masking key, and gives the key as it stands for the byte behind them, so that a
+/// payload can be unmasked in parts.
+#[inline]
+pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
+    let bits = u32::from_ne_bytes(key);
+    let wide = u64::from(bits) << 32 | u64::from(bits);
+    // Blocks become vector instructions, four and more to a turn of the loop.
+    let (blocks, rest) = data.as_chunks_mut::<64>();
+    for block in blocks {
+        for word in block.as_chunks_mut::<8>().0 {
+            *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+        }
+    }
+    let (words, rest) = rest.as_chunks_mut::<8>();
+    for word in words {
+        *word = (u64::from_ne_bytes(*word) ^ wide).to_ne_bytes();
+    }
+    let tail = rest.len();
+    for (byte, key) in rest.iter_mut().zip(wide.to_ne_bytes()) {
+        *byte ^= key;
+    }
+    let mut next = key;
+    next.rotate_left(tail % 4);
+    next
+}
+
+/// A client's masking keys: unpredictable to whoever chooses the payload (§10.3), so they come from a
+/// cryptographic stream of their own.
+pub(crate) struct MaskingKeys(Box<ChaCha20Rng>);
+
+impl core::fmt::Debug for MaskingKeys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("MaskingKeys")
+    }
+}
+
+impl MaskingKeys {
+    pub(crate) fn new(seed: [u8; 32]) -> Self {
+        Self(Box::new(ChaCha20Rng::from_seed(seed)))
+    }
+
+    pub(crate) fn next(&mut self) -> [u8; 4] {
+        self.0.next_u32().to_le_bytes()
+    }
+
+    /// Sixteen bytes for `Sec-WebSocket-Key` (§4.1).
+    pub(crate) fn nonce(&mut self) -> [u8; 16] {
+        let mut nonce = [0; 16];
+        self.0.fill_bytes(&mut nonce);
+        nonce
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_cut_unmasks_to_the_same() {
+        let key = [1, 2, 3, 4];
+        let plain: Vec<u8> = (0..64).collect();
+        let mut whole = plain.clone();
+        apply(&mut whole, key);
+        for (i, byte) in whole.iter().enumerate() {
+            assert_eq!(*byte, plain[i] ^ key[i % 4]);
+        }
+        for cut in 0..plain.len() {
+            let mut parts = plain.clone();
+            let (a, b) = parts.split_at_mut(cut);
+            let next = apply(a, key);
+            apply(b, next);
+            assert_eq!(parts, whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn no_key_of_one_stream_stands_in_another() {
+        let keys = |seed| {
+            let mut keys = MaskingKeys::new([seed; 32]);
+            (0..1000).map(|_| keys.next()).collect::<Vec<_>>()
+        };
+        assert_eq!(keys(1), keys(1));
+        assert_ne!(keys(1), keys(2));
+    }
+}

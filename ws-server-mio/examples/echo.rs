@@ -1,0 +1,47 @@
+//! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
+//!
+//! `cargo run --release -p ws-server-mio --example echo -- 8700`
+
+use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
+use ws_server_mio::Message::{Binary, Text};
+use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
+use ws_server_mio::{Config, Endpoint, Event, Frame, Options, ServerConfig};
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
+    let config =
+        Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let config = ServerConfig::new(config).max_connections(20_000);
+
+    let mut endpoint = Endpoint::new(Options::default())?;
+    endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
+    let mut room = HashSet::new();
+    endpoint.run(|connections, event| {
+        let Event::Connection(id, event) = event else { return };
+        match event {
+            Upgrade(upgrade) => {
+                if upgrade.path() == "/broadcast" {
+                    room.insert(id);
+                }
+                let _ = connections.accept(id, upgrade);
+            }
+            Message(message) if room.contains(&id) => {
+                let frame = match message {
+                    Text(text) => Frame::text(text),
+                    Binary(data) => Frame::binary(data.into_owned()),
+                };
+                connections.send_to(&frame, room.iter().copied());
+            }
+            Message(message) => {
+                // Full: the peer reads too slowly for what it asks.
+                if connections.send_message(id, message).is_err() {
+                    connections.terminate(id);
+                }
+            }
+            Closed(_) => drop(room.remove(&id)),
+            _ => {}
+        }
+    })?;
+    Ok(())
+}

@@ -1,0 +1,351 @@
+//! Every verb, for handlers and between turns alike.
+
+use crate::pool::Pool;
+use crate::server::{ServerId, Servers};
+use crate::slots::{ConnectionId, Live, Slots, flag};
+use crate::timers::{self, Timers};
+use bytes::Bytes;
+use mio::Registry;
+use std::borrow::Cow;
+use std::collections::{HashMap, VecDeque};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use ws_proto::{Cause, CloseCode, Connection, Frame, Message, Request, SendError, Sent, State, Upgrade};
+
+/// Bytes that were read for a connection and that it has not used.
+pub(crate) struct Rest {
+    pub(crate) buffer: Vec<u8>,
+    /// What stands before is used.
+    pub(crate) at: usize,
+}
+
+/// All servers and connections of an endpoint: what handlers are given, and what
+/// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
+///
+/// Verbs only queue; the turn writes at its end, once per connection. An id that is gone is answered as what
+/// it is, closed: [`SendError::NotOpen`], [`State::Closed`], `None`, 0.
+pub struct Connections {
+    pub(crate) slots: Slots,
+    pub(crate) servers: Servers,
+    pub(crate) registry: Registry,
+    pub(crate) timers: Timers,
+    /// The present, as far as this turn knows.
+    pub(crate) now: Instant,
+    /// Connections that may have something to tell or to write, each once.
+    pub(crate) touched: VecDeque<u32>,
+    /// Connections that may have something to read, each once.
+    pub(crate) unread: VecDeque<u32>,
+    pub(crate) rests: HashMap<u32, Rest>,
+    /// Accepting failed: to be told.
+    pub(crate) failures: VecDeque<(ServerId, io::Error)>,
+    pub(crate) pool: Pool,
+    pub(crate) exit: bool,
+}
+
+impl fmt::Debug for Connections {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Connections").field("len", &self.slots.len()).finish_non_exhaustive()
+    }
+}
+
+/// One connection.
+impl Connections {
+    /// Opens a WebSocket: answers its handshake with 101.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::accept`]; [`SendError::NotOpen`] when the connection is gone.
+    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), SendError> {
+        self.with(id, |connection, now| connection.accept(now, upgrade))
+    }
+
+    /// Answers a request, now or later; or refuses an upgrade, which is a request too.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
+    pub fn respond(
+        &mut self,
+        id: ConnectionId,
+        request: impl Into<Request>,
+        response: http::Response<Bytes>,
+    ) -> Result<(), SendError> {
+        self.with(id, |connection, now| connection.respond(now, request, response))?;
+        self.count_refusal(id.slot);
+        Ok(())
+    }
+
+    /// Sends a frame that was made once, and may go to many.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::FragmentOrder`]; nothing was queued then.
+    pub fn send(&mut self, id: ConnectionId, frame: &Frame) -> Result<Sent, SendError> {
+        self.with(id, |connection, _| connection.send(frame))
+    }
+
+    /// Sends text. A large text that is owned moves; it is not copied.
+    ///
+    /// # Errors
+    /// As [`Connections::send`].
+    pub fn send_text<'t>(
+        &mut self,
+        id: ConnectionId,
+        text: impl Into<Cow<'t, str>>,
+    ) -> Result<Sent, SendError> {
+        self.with(id, |connection, _| connection.send_text(text))
+    }
+
+    /// Sends bytes. A large vector that is owned moves; it is not copied.
+    ///
+    /// # Errors
+    /// As [`Connections::send`].
+    pub fn send_binary<'t>(
+        &mut self,
+        id: ConnectionId,
+        data: impl Into<Cow<'t, [u8]>>,
+    ) -> Result<Sent, SendError> {
+        self.with(id, |connection, _| connection.send_binary(data))
+    }
+
+    /// Sends a message as it was received, say.
+    ///
+    /// # Errors
+    /// As [`Connections::send`].
+    #[inline]
+    pub fn send_message(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Sent, SendError> {
+        self.with(id, |connection, _| connection.send_message(message))
+    }
+
+    /// Sends a Ping; its answer is [`ws_proto::Event::Pong`].
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
+    pub fn send_ping(&mut self, id: ConnectionId, payload: &[u8]) -> Result<Sent, SendError> {
+        self.with(id, |connection, now| connection.send_ping(now, payload))
+    }
+
+    /// Begins the closing handshake. `Closed` comes when it is done or has taken too long.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`].
+    pub fn close(&mut self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.with(id, |connection, now| connection.close(now, code, reason))
+    }
+
+    /// Ends a connection at once: no Close frame, and what was queued is lost. `Closed` still comes. An id
+    /// that is gone is no error.
+    pub fn terminate(&mut self, id: ConnectionId) {
+        if let Some(live) = self.slots.get_mut(id) {
+            live.connection.abort(self.now, Cause::Terminated);
+            self.touch(id.slot);
+        }
+    }
+
+    /// Where a connection stands.
+    pub fn state(&self, id: ConnectionId) -> State {
+        self.slots.get(id).map_or(State::Closed, |live| live.connection.state())
+    }
+
+    /// How many bytes wait to be written to it.
+    pub fn queued(&self, id: ConnectionId) -> usize {
+        self.slots.get(id).map_or(0, |live| live.connection.queued())
+    }
+
+    /// The time that the peer last took to answer a Ping.
+    pub fn latency(&self, id: ConnectionId) -> Option<Duration> {
+        self.slots.get(id)?.connection.latency()
+    }
+
+    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too.
+    pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        self.slots.peer(id)
+    }
+
+    /// The address that the peer connected to.
+    pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
+        address.set_ip(address.ip().to_canonical());
+        Some(address)
+    }
+}
+
+/// Many connections.
+impl Connections {
+    /// Every WebSocket of every server: connecting, open or closing.
+    pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
+        let websockets = self.slots.iter().filter(|(_, live)| live.has(flag::WEBSOCKET));
+        websockets.map(|(slot, live)| live.id(slot))
+    }
+
+    /// Sends a frame to every open WebSocket that the filter wants, and answers how many got it. Encoded
+    /// once; large payloads are shared, not copied.
+    ///
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1008.
+    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
+        let Self { slots, pool, touched, now, .. } = self;
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
+                sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
+            }
+        }
+        sent
+    }
+
+    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
+    /// over. As [`Connections::broadcast`] otherwise.
+    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
+        let Self { slots, pool, touched, now, .. } = self;
+        let mut sent = 0;
+        for id in ids {
+            if let Some(live) = slots.get_mut(id) {
+                sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
+            }
+        }
+        sent
+    }
+
+    /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. To part from clients politely, stop the
+    /// servers instead: the loop ends with the last of them.
+    pub fn exit(&mut self) {
+        self.exit = true;
+    }
+}
+
+/// One delivery of a broadcast; says whether it was queued.
+#[inline]
+fn deliver(
+    slot: u32,
+    live: &mut Live,
+    frame: &Frame,
+    pool: &mut Pool,
+    touched: &mut VecDeque<u32>,
+    now: Instant,
+) -> bool {
+    lend(live, pool);
+    let sent = match live.connection.send(frame) {
+        Ok(_) => true,
+        Err(SendError::Full) => {
+            // It is full, thus open; and the Close frame is exempt from the cap.
+            let _ = live.connection.close(now, CloseCode::POLICY, "too slow");
+            false
+        }
+        Err(_) => false,
+    };
+    touch(slot, live, touched);
+    sent
+}
+
+/// Gives an outbox memory from the pool, if it has none.
+#[inline]
+pub(crate) fn lend(live: &mut Live, pool: &mut Pool) {
+    if !live.connection.has_storage() {
+        live.connection.lend(pool.storage());
+    }
+}
+
+/// Puts a connection on the list of the touched, once.
+#[inline]
+fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
+    if !live.has(flag::TOUCHED) {
+        live.set(flag::TOUCHED);
+        touched.push_back(slot);
+    }
+}
+
+/// For the turn.
+impl Connections {
+    pub(crate) fn new(registry: Registry, now: Instant) -> Self {
+        Self {
+            slots: Slots::default(),
+            servers: Servers::default(),
+            registry,
+            timers: Timers::new(now),
+            now,
+            touched: VecDeque::new(),
+            unread: VecDeque::new(),
+            rests: HashMap::new(),
+            failures: VecDeque::new(),
+            pool: Pool::default(),
+            exit: false,
+        }
+    }
+
+    /// Applies a verb to a connection that exists.
+    #[inline]
+    fn with<T>(
+        &mut self,
+        id: ConnectionId,
+        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        let Self { slots, pool, touched, now, .. } = self;
+        let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
+        lend(live, pool);
+        let result = verb(&mut live.connection, *now);
+        touch(id.slot, live, touched);
+        result
+    }
+
+    /// Sees to it that the turn looks at this connection before it ends.
+    #[inline]
+    pub(crate) fn touch(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at_mut(slot) {
+            touch(slot, live, &mut self.touched);
+        }
+    }
+
+    /// Takes a connection's memory back, if its outbox is empty.
+    #[inline]
+    pub(crate) fn reclaim(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at_mut(slot)
+            && let Some(storage) = live.connection.reclaim()
+        {
+            self.pool.give_storage(storage);
+        }
+    }
+
+    /// Puts a timer in the heap if this connection's deadline is earlier than the one that is there.
+    #[inline]
+    pub(crate) fn arm(&mut self, slot: u32) {
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        let Some(deadline) = live.connection.poll_timeout() else { return };
+        let at = self.timers.tick_of(deadline);
+        if at < live.armed {
+            live.armed = at;
+            let generation = live.id(slot).generation;
+            self.timers.push(timers::Entry { at, slot, generation });
+        }
+    }
+
+    /// Whether the heap's entry is the one that its connection waits for.
+    pub(crate) fn is_armed(slots: &Slots, entry: &timers::Entry) -> bool {
+        let id = ConnectionId { slot: entry.slot, generation: entry.generation };
+        slots.get(id).is_some_and(|live| live.armed == entry.at)
+    }
+
+    /// Queues a connection for reading, once.
+    #[inline]
+    pub(crate) fn unread(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at_mut(slot)
+            && !live.has(flag::UNREAD)
+        {
+            live.set(flag::UNREAD);
+            self.unread.push_back(slot);
+        }
+    }
+
+    /// Takes a connection out and closes its socket.
+    pub(crate) fn bury(&mut self, slot: u32) {
+        self.uncount(slot);
+        self.reclaim(slot);
+        let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
+        if rests && let Some(rest) = self.rests.remove(&slot) {
+            self.pool.give_buffer(rest.buffer);
+        }
+        if let Some(live) = self.slots.bury(slot)
+            && let Some(server) = self.servers.at_mut(live.server)
+        {
+            server.sockets -= 1;
+        }
+    }
+}

@@ -1,0 +1,217 @@
+//! The loop: one turn after another.
+
+use crate::connections::Connections;
+use crate::event::Event;
+use crate::options::{Budget, Clock, Options, Turn};
+use crate::remote::{Job, Remote};
+use crate::slots::flag;
+use crate::socket::write;
+use crate::turn::Work;
+use mio::{Events, Poll, Token, Waker};
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fmt;
+use std::io;
+use std::time::{Duration, Instant};
+use ws_proto::CloseCode;
+
+const WAKER: Token = Token(usize::MAX);
+/// What one wait can report; the kernel keeps the rest for the next.
+const EVENTS: usize = 1024;
+
+/// The only loop: every server, and every connection, is a registration in it.
+///
+/// A program of its own calls [`Endpoint::run`]. A program with a loop already calls [`Endpoint::poll`] from
+/// it, with [`Options::ui`]: whenever its descriptor is readable (unix; watch it level-triggered, at a
+/// priority below drawing) and when [`Endpoint::next_timeout`] has passed, or simply once a frame.
+///
+/// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
+/// servers and run until they have stopped.
+pub struct Endpoint {
+    poll: Poll,
+    ready: Events,
+    /// What was just read, of whichever connection: events are lent from it.
+    rx: Box<[u8]>,
+    connections: Connections,
+    remote: Remote,
+    jobs: VecDeque<Job>,
+    budget: Budget,
+    clock: Clock,
+    /// Somebody waits for our descriptor rather than in `poll`.
+    nested: Cell<bool>,
+}
+
+impl fmt::Debug for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Endpoint")
+            .field("connections", &self.connections)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Endpoint {
+    /// A loop with nothing in it.
+    ///
+    /// # Errors
+    /// When the system gives no descriptors for it.
+    pub fn new(options: Options) -> io::Result<Self> {
+        let Options { budget, clock } = options;
+        let poll = Poll::new()?;
+        let connections = Connections::new(poll.registry().try_clone()?, clock.now());
+        let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
+        let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
+        Ok(Self {
+            poll,
+            ready: Events::with_capacity(EVENTS),
+            rx,
+            connections,
+            remote,
+            jobs: VecDeque::new(),
+            budget,
+            clock,
+            nested: Cell::new(false),
+        })
+    }
+
+    /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is as
+    /// long as it takes), and does one turn of work: the handler gets each event, with the connections at hand
+    /// to answer it. With `Some(Duration::ZERO)` it does not wait. It may return early without an event.
+    ///
+    /// # Errors
+    /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<Turn> {
+        Ok(self.turn(timeout, handler)?.0)
+    }
+
+    /// Runs until [`Connections::exit`] is called, or until the last server has stopped.
+    ///
+    /// # Errors
+    /// As [`Endpoint::poll`].
+    pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
+        loop {
+            let (_, stopped) = self.turn(None, &mut handler)?;
+            let exit = std::mem::take(&mut self.connections.exit);
+            if exit || stopped && self.connections.servers.is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// Every verb, between turns. What it queues is written by the next turn, for which
+    /// [`Endpoint::next_timeout`] then says zero.
+    pub fn connections(&mut self) -> &mut Connections {
+        self.connections.now = self.clock.now();
+        &mut self.connections
+    }
+
+    /// How long nothing will need a turn, as far as the descriptor stays silent: zero while work is left in
+    /// user space, which the descriptor will not tell; `None` when there is no timer at all.
+    pub fn next_timeout(&self) -> Option<Duration> {
+        self.wait_from(|| self.clock.now())
+    }
+
+    /// A handle for other threads.
+    pub fn remote(&self) -> Remote {
+        self.remote.clone()
+    }
+
+    fn has_work(&self) -> bool {
+        !self.jobs.is_empty() || self.connections.has_work()
+    }
+
+    fn wait_from(&self, now: impl FnOnce() -> Instant) -> Option<Duration> {
+        if self.has_work() {
+            return Some(Duration::ZERO);
+        }
+        let timers = &self.connections.timers;
+        let timer = timers.first();
+        let server = self.connections.servers.next_deadline();
+        if timer.is_none() && server.is_none() {
+            return None;
+        }
+        let now = now();
+        let timer = timer.map(|entry| timers.until(entry.at, now));
+        let server = server.map(|at| at.saturating_duration_since(now));
+        timer.into_iter().chain(server).min()
+    }
+
+    /// One turn, and whether a server has stopped in it.
+    fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<(Turn, bool)> {
+        // The end of the last turn is recent enough for the next timer: no clock is read for it.
+        let own = self.wait_from(|| self.connections.now);
+        let wait = timeout.into_iter().chain(own).min();
+        match self.poll.poll(&mut self.ready, wait) {
+            Ok(()) => {}
+            // A signal: a turn without news, and the next one waits again.
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+        let start = self.clock.now();
+        self.connections.now = start;
+        for event in &self.ready {
+            match event.token() {
+                WAKER => self.remote.take(&mut self.jobs),
+                Token(slot) if slot < self.connections.slots.end() as usize => {
+                    self.connections.ready(slot as u32, event);
+                }
+                token => self.connections.servers.ready(token),
+            }
+        }
+        let mut work = Work {
+            connections: &mut self.connections,
+            rx: &mut self.rx,
+            jobs: &mut self.jobs,
+            handler,
+            budget: &self.budget,
+            clock: &self.clock,
+            end: self.budget.time.and_then(|time| start.checked_add(time)),
+            over: false,
+            events: 0,
+            stopped: false,
+        };
+        work.run();
+        let (events, stopped) = (work.events, work.stopped);
+        let more = self.has_work();
+        if more && self.nested.get() {
+            self.remote.wake()?;
+        }
+        let elapsed = match self.budget.time {
+            None => Duration::ZERO,
+            Some(_) => self.connections.now.saturating_duration_since(start),
+        };
+        Ok((Turn { events, more, elapsed }, stopped))
+    }
+}
+
+/// The descriptor to watch from another loop: readable when a turn would have something to do.
+///
+/// It must be watched level-triggered, and it knows nothing of timers: arm one for
+/// [`Endpoint::next_timeout`] after each turn.
+#[cfg(unix)]
+impl std::os::fd::AsFd for Endpoint {
+    fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
+        self.nested.set(true);
+        std::os::fd::AsFd::as_fd(self.poll.registry())
+    }
+}
+
+impl Drop for Endpoint {
+    fn drop(&mut self) {
+        self.remote.end();
+        let now = self.clock.now();
+        for (_, live) in self.connections.slots.iter_mut() {
+            if live.has(flag::WEBSOCKET) && live.connection.close(now, CloseCode::GOING_AWAY, "").is_ok() {
+                write(live, now, usize::MAX);
+            }
+        }
+    }
+}

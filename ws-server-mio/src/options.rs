@@ -1,0 +1,111 @@
+//! How a loop behaves, and what a turn of it did.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// How an [`Endpoint`](crate::Endpoint) behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_server_mio::Options;
+///
+/// let mut options = Options::ui();
+/// options.budget.time = Some(Duration::from_micros(500));
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// How much one turn may do.
+    pub budget: Budget,
+    pub(crate) clock: Clock,
+}
+
+impl Options {
+    /// For a thread of its own: turns without a time budget.
+    pub fn server() -> Self {
+        Self::default()
+    }
+
+    /// For a thread that also draws: turns of 1 ms, 16 KiB a visit, 16 accepts.
+    pub fn ui() -> Self {
+        Self { budget: Budget::ui(), ..Self::default() }
+    }
+
+    /// Sets how much one turn may do.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Replaces `Instant::now`, for tests. What waits in the kernel still waits by the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
+        self.clock = Clock(Some(Box::new(clock)));
+        self
+    }
+}
+
+/// How much one turn may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// No event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by what one
+    /// handler call takes.
+    pub time: Option<Duration>,
+    /// The most bytes that are read from one connection before the others have their turn. It is also the
+    /// size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    pub bytes_per_visit: usize,
+    /// The most connections that are accepted in a turn.
+    pub accepts: usize,
+}
+
+impl Budget {
+    /// No bound in time; 256 KiB a visit, 1,024 accepts.
+    pub fn unbounded() -> Self {
+        Self { time: None, bytes_per_visit: 256 << 10, accepts: 1024 }
+    }
+
+    /// 1 ms, 16 KiB a visit, 16 accepts.
+    pub fn ui() -> Self {
+        Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::unbounded()
+    }
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// How many events the handler got.
+    pub events: u32,
+    /// Whether work is left that no descriptor will tell of: run another turn soon.
+    pub more: bool,
+    /// How long the turn took, waiting excluded. Zero where [`Budget::time`] is `None`: no clock is read.
+    pub elapsed: Duration,
+}
+
+/// Where the time comes from.
+#[derive(Default)]
+pub(crate) struct Clock(Option<Box<dyn Fn() -> Instant + Send>>);
+
+impl Clock {
+    #[inline]
+    pub(crate) fn now(&self) -> Instant {
+        match &self.0 {
+            None => Instant::now(),
+            Some(clock) => clock(),
+        }
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Clock(given)" } else { "Clock(system)" })
+    }
+}

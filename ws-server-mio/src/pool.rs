@@ -1,0 +1,43 @@
+//! Memory that the loop lends and takes back, so that neither an idle connection nor a busy loop allocates.
+
+use ws_proto::Storage;
+
+/// Outbox memories that are kept. A broadcast touches many connections in one turn, each with its own.
+const STORAGES: usize = 1024;
+/// Buffers for unread bytes that are kept; a turn cuts one visit short, the others belong to paused peers.
+const BUFFERS: usize = 8;
+
+#[derive(Default)]
+pub(crate) struct Pool {
+    storages: Vec<Storage>,
+    buffers: Vec<Vec<u8>>,
+}
+
+impl Pool {
+    /// The one given back last, which is warm.
+    #[inline]
+    pub(crate) fn storage(&mut self) -> Storage {
+        self.storages.pop().unwrap_or_default()
+    }
+
+    #[inline]
+    pub(crate) fn give_storage(&mut self, storage: Storage) {
+        if self.storages.len() < STORAGES {
+            self.storages.push(storage);
+        }
+    }
+
+    /// A buffer with these bytes in it.
+    pub(crate) fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
+        let mut buffer = self.buffers.pop().unwrap_or_default();
+        buffer.clear();
+        buffer.extend_from_slice(bytes);
+        buffer
+    }
+
+    pub(crate) fn give_buffer(&mut self, buffer: Vec<u8>) {
+        if self.buffers.len() < BUFFERS {
+            self.buffers.push(buffer);
+        }
+    }
+}

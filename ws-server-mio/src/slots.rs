@@ -1,0 +1,283 @@
+//! Where the connections live: a slab with generations.
+//!
+//! ```text
+//!  entry:  Free ──put──▶ Live ──bury──▶ Buried ──free_buried (end of the turn)──▶ Free, next generation
+//! ```
+//!
+//! The slab grows in chunks and never moves an entry, so ten thousand connections are not copied to make
+//! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: whatever
+//! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
+
+use crate::server::ServerIndex;
+use mio::net::TcpStream;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use ws_proto::Connection;
+
+/// Which connection, for as long as the endpoint lives.
+///
+/// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl std::fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// Independent facts about one connection.
+pub(crate) mod flag {
+    /// The kernel may hold bytes for us: an edge came, and nothing has shown yet that they are all read.
+    pub(crate) const READABLE: u16 = 1;
+    /// The kernel takes bytes: no write has shown otherwise since the last edge.
+    pub(crate) const WRITABLE: u16 = 1 << 1;
+    /// The peer has ended its stream: a short read is not the end of what there is to read.
+    pub(crate) const READ_CLOSED: u16 = 1 << 2;
+    /// It stands in the unread queue.
+    pub(crate) const UNREAD: u16 = 1 << 3;
+    /// It stands on the list of the touched.
+    pub(crate) const TOUCHED: u16 = 1 << 4;
+    /// Bytes that were read for it wait in a buffer of its own.
+    pub(crate) const REST: u16 = 1 << 5;
+    /// It is counted as plain HTTP.
+    pub(crate) const HTTP: u16 = 1 << 6;
+    /// It is counted as a WebSocket: its upgrade was asked for.
+    pub(crate) const WEBSOCKET: u16 = 1 << 7;
+    /// Its peer's address is one of IPv6, kept aside.
+    pub(crate) const V6: u16 = 1 << 8;
+}
+
+/// `armed` of a connection without a timer.
+pub(crate) const UNARMED: u64 = u64::MAX;
+
+/// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
+pub(crate) struct Live {
+    pub(crate) connection: Connection,
+    /// The deadline, in the loop's milliseconds, for which a timer is in the heap.
+    pub(crate) armed: u64,
+    pub(crate) stream: TcpStream,
+    generation: u32,
+    peer_v4: [u8; 4],
+    peer_port: u16,
+    pub(crate) server: ServerIndex,
+    flags: u16,
+}
+
+impl Live {
+    pub(crate) fn new(connection: Connection, stream: TcpStream, server: ServerIndex) -> Self {
+        Self {
+            connection,
+            armed: UNARMED,
+            stream,
+            generation: 0,
+            peer_v4: [0; 4],
+            peer_port: 0,
+            server,
+            // A new socket takes bytes; the edge that says so may come later.
+            flags: flag::WRITABLE,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, flags: u16) {
+        self.flags |= flags;
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self, flags: u16) {
+        self.flags &= !flags;
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> ConnectionId {
+        ConnectionId { slot, generation: self.generation }
+    }
+}
+
+enum Entry {
+    Live(Live),
+    Buried { generation: u32 },
+    Free { generation: u32, next: Option<u32> },
+}
+
+const CHUNK_BITS: u32 = 8;
+const CHUNK: usize = 1 << CHUNK_BITS;
+
+/// The connections of one endpoint.
+#[derive(Default)]
+pub(crate) struct Slots {
+    chunks: Vec<Vec<Entry>>,
+    /// The entry to use next; the others follow from it. The last one freed comes first: it is warm.
+    free: Option<u32>,
+    buried: Vec<u32>,
+    len: usize,
+    used: u32,
+    /// Addresses that do not fit a slot; scopes included.
+    peers_v6: HashMap<u32, SocketAddrV6>,
+}
+
+impl Slots {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// One above the highest slot that was ever used.
+    pub(crate) fn end(&self) -> u32 {
+        self.used
+    }
+
+    #[inline]
+    fn entry(&self, slot: u32) -> Option<&Entry> {
+        self.chunks.get((slot >> CHUNK_BITS) as usize)?.get(slot as usize & (CHUNK - 1))
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?.get_mut(slot as usize & (CHUNK - 1))
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, slot: u32) -> Option<&Live> {
+        match self.entry(slot)? {
+            Entry::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Live> {
+        match self.entry_mut(slot)? {
+            Entry::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Live> {
+        self.at(id.slot).filter(|live| live.generation == id.generation)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Live> {
+        self.at_mut(id.slot).filter(|live| live.generation == id.generation)
+    }
+
+    /// The slot that [`Slots::put`] will use, for the registration that comes before it.
+    pub(crate) fn next(&mut self) -> u32 {
+        if let Some(slot) = self.free {
+            return slot;
+        }
+        let slot = self.used;
+        if slot as usize >= self.chunks.len() * CHUNK {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        slot
+    }
+
+    pub(crate) fn put(&mut self, mut live: Live, peer: SocketAddr) -> ConnectionId {
+        let slot = self.next();
+        live.peer_port = peer.port();
+        match peer {
+            SocketAddr::V4(peer) => live.peer_v4 = peer.ip().octets(),
+            // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+            SocketAddr::V6(peer) => match peer.ip().to_canonical() {
+                IpAddr::V4(ip) => live.peer_v4 = ip.octets(),
+                IpAddr::V6(_) => {
+                    live.set(flag::V6);
+                    self.peers_v6.insert(slot, peer);
+                }
+            },
+        }
+        if slot == self.used {
+            let id = live.id(slot);
+            if let Some(chunk) = self.chunks.last_mut() {
+                chunk.push(Entry::Live(live));
+            }
+            self.used += 1;
+            self.len += 1;
+            return id;
+        }
+        let mut id = ConnectionId { slot, generation: 0 };
+        if let Some(entry) = self.entry_mut(slot)
+            && let Entry::Free { generation, next } = *entry
+        {
+            live.generation = generation;
+            id = live.id(slot);
+            *entry = Entry::Live(live);
+            self.free = next;
+            self.len += 1;
+        }
+        id
+    }
+
+    pub(crate) fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let live = self.get(id)?;
+        if live.has(flag::V6) {
+            return self.peers_v6.get(&id.slot).map(|peer| SocketAddr::V6(*peer));
+        }
+        Some(SocketAddr::from((Ipv4Addr::from(live.peer_v4), live.peer_port)))
+    }
+
+    /// Takes a connection out: its socket is closed when the result is dropped. The slot stays empty for the
+    /// rest of the turn.
+    pub(crate) fn bury(&mut self, slot: u32) -> Option<Live> {
+        let entry = self.entry_mut(slot)?;
+        let Entry::Live(live) = &*entry else { return None };
+        let (generation, v6) = (live.generation, live.has(flag::V6));
+        let Entry::Live(live) = std::mem::replace(entry, Entry::Buried { generation }) else { return None };
+        if v6 {
+            self.peers_v6.remove(&slot);
+        }
+        self.len -= 1;
+        self.buried.push(slot);
+        Some(live)
+    }
+
+    /// The end of a turn: emptied slots may be used again.
+    pub(crate) fn free_buried(&mut self) {
+        while let Some(slot) = self.buried.pop() {
+            let next = self.free;
+            if let Some(entry) = self.entry_mut(slot)
+                && let Entry::Buried { generation } = *entry
+            {
+                *entry = Entry::Free { generation: generation.wrapping_add(1), next };
+                self.free = Some(slot);
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Live)> {
+        let entries = self.chunks.iter().flatten().enumerate();
+        entries.filter_map(|(slot, entry)| match entry {
+            Entry::Live(live) => Some((slot as u32, live)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
+        let entries = self.chunks.iter_mut().flatten().enumerate();
+        entries.filter_map(|(slot, entry)| match entry {
+            Entry::Live(live) => Some((slot as u32, live)),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_little_more_than_its_connection() {
+        assert_eq!(size_of::<Entry>(), size_of::<Live>());
+        assert!(size_of::<Live>() <= size_of::<Connection>() + 32, "{}", size_of::<Live>());
+    }
+}

@@ -1,0 +1,165 @@
+//! What is done with one socket: accepting it, hearing that it is ready, writing to it.
+
+use crate::connections::Connections;
+use crate::server::ServerIndex;
+use crate::slots::{Live, flag};
+use bytes::Buf;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::io::{self, IoSlice, Write};
+use std::time::{Duration, Instant};
+use ws_proto::Connection;
+
+/// A read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
+/// call is needed to see `WouldBlock`. On Windows readiness is armed again by that very error.
+pub(crate) const SHORT_SAYS_ALL: bool = cfg!(unix);
+/// How many slices one write gathers.
+const SLICES: usize = 64;
+/// How long a server waits when it could not accept.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Writes once; says whether the connection learned something of it.
+pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
+    if !live.has(flag::WRITABLE) {
+        return false;
+    }
+    loop {
+        match write_once(&mut live.connection, &live.stream, limit) {
+            Ok((asked, n)) => {
+                if n < asked && SHORT_SAYS_ALL {
+                    live.clear(flag::WRITABLE);
+                }
+                live.connection.wrote(now, n);
+            }
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                live.clear(flag::WRITABLE);
+                // Nothing went out: the time in which something must, begins.
+                live.connection.wrote(now, 0);
+            }
+            Err(error) => live.connection.abort(now, error.into()),
+        }
+        return true;
+    }
+}
+
+/// How many bytes were offered, and how many the socket took.
+#[inline]
+fn write_once(
+    connection: &mut Connection,
+    mut stream: &TcpStream,
+    limit: usize,
+) -> io::Result<(usize, usize)> {
+    let outbox = connection.outbox();
+    let chunk = outbox.chunk();
+    if chunk.len() == outbox.remaining() || chunk.len() >= limit {
+        let chunk = &chunk[..chunk.len().min(limit)];
+        return Ok((chunk.len(), stream.write(chunk)?));
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let mut count = outbox.chunks_vectored(&mut slices);
+    let mut asked = 0;
+    for (k, slice) in slices[..count].iter().enumerate() {
+        asked += slice.len();
+        if asked >= limit {
+            count = k + 1;
+            break;
+        }
+    }
+    Ok((asked, stream.write_vectored(&slices[..count])?))
+}
+
+impl Connections {
+    /// Accepts one connection from a listener; says whether there may be more.
+    pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
+        let now = self.now;
+        let Some(server) = self.servers.at_mut(index) else { return false };
+        let Some(listener) = server.listeners.get_mut(place) else { return false };
+        if !listener.ready || listener.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        listener.retry_at = None;
+        let (mut stream, peer) = match listener.socket.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                listener.ready = false;
+                return false;
+            }
+            // The peer went away before it was accepted; the next one may be there.
+            Err(error)
+                if matches!(
+                    error.kind(),
+                    io::ErrorKind::Interrupted
+                        | io::ErrorKind::ConnectionAborted
+                        | io::ErrorKind::ConnectionReset
+                ) =>
+            {
+                return true;
+            }
+            Err(error) => {
+                self.accept_failed(index, place, error);
+                return false;
+            }
+        };
+        if server.sockets >= server.max_connections {
+            server.turned_away += 1;
+            return true;
+        }
+        let slot = self.slots.next();
+        let both = Interest::READABLE | Interest::WRITABLE;
+        if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
+            self.accept_failed(index, place, error);
+            return false;
+        }
+        server.failing = false;
+        server.sockets += 1;
+        server.http += 1;
+        // A connection that cannot have it is slower, and works.
+        let _ = stream.set_nodelay(true);
+        let mut live = Live::new(Connection::server(now, server.config.clone()), stream, index);
+        live.set(flag::HTTP);
+        self.slots.put(live, peer);
+        self.arm(slot);
+        true
+    }
+
+    /// No descriptor, no memory: asking again at once would spin. Who waits, waits in the kernel.
+    fn accept_failed(&mut self, index: ServerIndex, place: usize, error: io::Error) {
+        let now = self.now;
+        let id = self.servers.id_at(index);
+        let (Some(server), Some(id)) = (self.servers.at_mut(index), id) else { return };
+        if let Some(listener) = server.listeners.get_mut(place) {
+            listener.retry_at = Some(now + ACCEPT_AGAIN);
+        }
+        if !server.failing {
+            server.failing = true;
+            self.failures.push_back((id, error));
+        }
+    }
+
+    /// The kernel has news of a connection.
+    pub(crate) fn ready(&mut self, slot: u32, event: &mio::event::Event) {
+        let now = self.now;
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        if event.is_writable() && !live.has(flag::WRITABLE) {
+            live.set(flag::WRITABLE);
+            self.touch(slot);
+        }
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        if event.is_read_closed() {
+            live.set(flag::READ_CLOSED);
+        }
+        if event.is_readable() || event.is_read_closed() || event.is_error() {
+            live.set(flag::READABLE);
+            if !live.connection.is_paused() {
+                self.unread(slot);
+            } else if event.is_error()
+                && let Ok(Some(error)) = live.stream.take_error()
+            {
+                // Nobody reads from it, which would tell.
+                live.connection.abort(now, error.into());
+                self.touch(slot);
+            }
+        }
+    }
+}

@@ -1,0 +1,103 @@
+//! Every connection that was heard of ends once, and its peer learns why.
+
+mod common;
+use common::*;
+use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError};
+use ws_server_mio::{CloseCode, Config, Frame, SendError, State};
+
+#[test]
+fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    peer.send(&frame(CLOSE, b"\x0f\xa1bye"));
+    let (first, payload) = rig.frame(&mut peer);
+    assert_eq!((first, close_code(&payload)), (CLOSE, 4001));
+    rig.end(&mut peer);
+    assert_eq!(peer.ended, Some(Ok(())), "the server half-closes first");
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    rig.until("gone", |rig| rig.endpoint.connections().servers().count() == 1);
+    let closed = rig.app.closed()[0];
+    assert!(closed.clean && closed.was_open);
+    assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "bye"));
+    for _ in 0..5 {
+        rig.turn();
+    }
+    assert_eq!(rig.app.closed().len(), 1);
+    assert_eq!(rig.endpoint.connections().state(id), State::Closed);
+}
+
+#[test]
+fn a_close_of_ours_is_answered() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    rig.endpoint.connections().close(id, CloseCode::NORMAL, "enough").unwrap();
+    assert_eq!(rig.endpoint.connections().send(id, &Frame::text("more")), Err(SendError::NotOpen));
+    assert_eq!(rig.frame(&mut peer), (CLOSE, b"\x03\xe8enough".to_vec()));
+    peer.send(&frame(TEXT, b"last words"));
+    peer.send(&frame(CLOSE, b"\x03\xe8"));
+    rig.end(&mut peer);
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    assert!(rig.app.closed()[0].clean);
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(_, text) if text == "last words")), 1);
+}
+
+#[test]
+fn a_peer_in_the_middle_of_a_mebibyte_still_sees_1009() {
+    let mut rig = Rig::new(Config::server().message_limit(1000));
+    let (mut peer, _) = rig.open("/");
+    peer.send(&frame(BINARY, &vec![7; 1 << 20]));
+    let (first, payload) = rig.frame(&mut peer);
+    assert_eq!((first, close_code(&payload)), (CLOSE, 1009));
+    rig.until("all sent", |_| peer.flush());
+    rig.end(&mut peer);
+    assert_eq!(peer.ended, Some(Ok(())), "no reset eats the Close");
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    let closed = rig.app.closed()[0];
+    assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::MessageTooBig { limit: 1000 }))));
+    assert_eq!(closed.sent, Some(CloseCode::TOO_BIG));
+}
+
+#[test]
+fn a_peer_that_vanishes_is_told_of() {
+    let mut rig = Rig::new(Config::server());
+    let (peer, id) = rig.open("/");
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    let closed = rig.app.closed()[0];
+    assert_eq!(
+        (closed.code, closed.clean, closed.initiator),
+        (CloseCode::ABNORMAL, false, Initiator::Remote)
+    );
+    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    rig.endpoint.connections().terminate(id);
+    rig.turn();
+    assert_eq!(rig.app.closed().len(), 1);
+}
+
+#[test]
+fn a_close_right_behind_a_message_and_the_end_of_the_stream_loses_nothing() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, _) = rig.open("/");
+    peer.send(&[frame(TEXT, b"one"), frame(CLOSE, b"\x03\xe8")].concat());
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(..))), 1);
+    assert!(rig.app.closed()[0].clean, "{}", rig.app.closed()[0]);
+}
+
+#[test]
+fn dropping_the_endpoint_tells_open_clients() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, _) = rig.open("/");
+    drop(rig);
+    let mut frame = None;
+    while frame.is_none() {
+        assert_eq!(peer.ended, None);
+        frame = peer.take_frame();
+    }
+    let (first, payload) = frame.unwrap();
+    assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
+}

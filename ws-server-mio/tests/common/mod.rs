@@ -1,0 +1,313 @@
+//! A server and its peers in one thread: turns of the endpoint, and sockets that never block.
+#![allow(dead_code)] // each test uses a part
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::{Event as Happened, Message};
+use ws_server_mio::{
+    Bind, Closed, ConnectionId, Connections, Endpoint, Event, Options, Request, ServerConfig, ServerId, Turn,
+    Upgrade, http,
+};
+
+/// What the application was told.
+#[derive(Debug)]
+pub enum Seen {
+    Request(ConnectionId, String),
+    Upgrade(ConnectionId, String),
+    Open(ConnectionId),
+    Text(ConnectionId, String),
+    Binary(ConnectionId, Vec<u8>),
+    Pong(ConnectionId),
+    Drained(ConnectionId),
+    Closed(ConnectionId, Box<Closed>),
+    Stopping(ServerId),
+    Stopped(ServerId),
+    AcceptFailed(ServerId),
+}
+
+/// An application that accepts, echoes and answers, or holds what it should decide.
+#[derive(Default)]
+pub struct App {
+    pub seen: Vec<Seen>,
+    pub hold: bool,
+    pub silent: bool,
+    pub requests: Vec<(ConnectionId, Request)>,
+    pub upgrades: Vec<(ConnectionId, Upgrade)>,
+}
+
+pub fn ok(body: impl Into<ws_server_mio::Bytes>) -> http::Response<ws_server_mio::Bytes> {
+    http::Response::new(body.into())
+}
+
+impl App {
+    pub fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        let (id, event) = match event {
+            Event::Connection(id, event) => (id, event),
+            Event::Stopping(server) => return self.seen.push(Seen::Stopping(server)),
+            Event::Stopped(server) => return self.seen.push(Seen::Stopped(server)),
+            Event::AcceptFailed { server, .. } => return self.seen.push(Seen::AcceptFailed(server)),
+            _ => return,
+        };
+        match event {
+            Happened::Request(request) => {
+                self.seen.push(Seen::Request(id, request.uri().path().to_owned()));
+                if self.hold {
+                    self.requests.push((id, request));
+                } else {
+                    connections.respond(id, request, ok("hello")).unwrap();
+                }
+            }
+            Happened::Upgrade(upgrade) => {
+                self.seen.push(Seen::Upgrade(id, upgrade.path().to_owned()));
+                if self.hold {
+                    self.upgrades.push((id, upgrade));
+                } else {
+                    connections.accept(id, upgrade).unwrap();
+                }
+            }
+            Happened::Open(_) => self.seen.push(Seen::Open(id)),
+            Happened::Message(message) => {
+                match &message {
+                    Message::Text(text) => self.seen.push(Seen::Text(id, text.to_string())),
+                    Message::Binary(data) => self.seen.push(Seen::Binary(id, data.to_vec())),
+                }
+                if !self.silent {
+                    let _ = connections.send_message(id, message);
+                }
+            }
+            Happened::Pong(_) => self.seen.push(Seen::Pong(id)),
+            Happened::Drained => self.seen.push(Seen::Drained(id)),
+            Happened::Closed(closed) => self.seen.push(Seen::Closed(id, closed)),
+            _ => {}
+        }
+    }
+
+    pub fn open_ids(&self) -> Vec<ConnectionId> {
+        self.seen.iter().filter_map(|seen| if let Seen::Open(id) = seen { Some(*id) } else { None }).collect()
+    }
+
+    pub fn closed(&self) -> Vec<&Closed> {
+        let closed = self.seen.iter();
+        closed
+            .filter_map(|seen| if let Seen::Closed(_, closed) = seen { Some(&**closed) } else { None })
+            .collect()
+    }
+
+    pub fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
+        self.seen.iter().filter(|seen| what(seen)).count()
+    }
+}
+
+/// An endpoint with one server on this machine.
+pub struct Rig {
+    pub endpoint: Endpoint,
+    pub server: ServerId,
+    pub app: App,
+}
+
+/// Nothing here takes seconds; only a hang is cut by this.
+const HANG: Duration = Duration::from_secs(20);
+
+impl Rig {
+    pub fn new(config: impl Into<ServerConfig>) -> Self {
+        Self::with(Options::default(), config)
+    }
+
+    pub fn with(options: Options, config: impl Into<ServerConfig>) -> Self {
+        let mut endpoint = Endpoint::new(options).unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
+        Self { endpoint, server, app: App::default() }
+    }
+
+    pub fn address(&mut self) -> SocketAddr {
+        self.endpoint.connections().local_addr(self.server).unwrap()
+    }
+
+    pub fn turn(&mut self) -> Turn {
+        let Self { endpoint, app, .. } = self;
+        endpoint
+            .poll(Some(Duration::from_millis(1)), |connections, event| app.handle(connections, event))
+            .unwrap()
+    }
+
+    /// Turns until something is so.
+    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+        let start = Instant::now();
+        while !so(self) {
+            assert!(start.elapsed() < HANG, "waited in vain for {what}; seen: {:?}", self.app.seen);
+            self.turn();
+        }
+    }
+
+    /// A peer that has connected, and nothing more.
+    pub fn peer(&mut self) -> Peer {
+        Peer::connect(self.address())
+    }
+
+    /// A peer with an open WebSocket, and its id.
+    pub fn open(&mut self, path: &str) -> (Peer, ConnectionId) {
+        let before = self.app.open_ids().len();
+        let mut peer = self.peer();
+        let address = self.address();
+        peer.send(&handshake(address, path));
+        self.until("an open connection", |rig| {
+            peer.take_head().is_some() && rig.app.open_ids().len() > before
+        });
+        (peer, self.app.open_ids()[before])
+    }
+
+    /// Turns until the peer has a frame.
+    pub fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
+        let mut frame = None;
+        self.until("a frame", |_| {
+            frame = frame.take().or_else(|| peer.take_frame());
+            frame.is_some()
+        });
+        frame.unwrap()
+    }
+
+    /// Turns until the peer has a whole HTTP response with a `Content-Length`.
+    pub fn response(&mut self, peer: &mut Peer) -> (u16, String) {
+        let mut response = None;
+        self.until("a response", |_| {
+            response = response.take().or_else(|| peer.take_response());
+            response.is_some()
+        });
+        response.unwrap()
+    }
+
+    /// Turns until the peer has read the end of the stream, or a reset.
+    pub fn end(&mut self, peer: &mut Peer) {
+        self.until("the end", |_| {
+            peer.read();
+            peer.ended.is_some()
+        });
+    }
+}
+
+pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes()
+}
+
+pub const TEXT: u8 = 0x81;
+pub const BINARY: u8 = 0x82;
+pub const CLOSE: u8 = 0x88;
+pub const PING: u8 = 0x89;
+pub const PONG: u8 = 0x8a;
+
+/// A masked frame, as a client sends it.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        n @ 0..=125 => out.push(0x80 | n as u8),
+        n @ 126..=0xffff => {
+            out.push(0x80 | 126);
+            out.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            out.push(0x80 | 127);
+            out.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+    let key = [0x37, 0xfa, 0x21, 0x3d];
+    out.extend_from_slice(&key);
+    out.extend(payload.iter().enumerate().map(|(k, byte)| byte ^ key[k % 4]));
+    out
+}
+
+/// The other end: a socket that never blocks, and all that was read from it.
+pub struct Peer {
+    pub stream: TcpStream,
+    pub got: Vec<u8>,
+    /// What waits until the server reads.
+    pub unsent: Vec<u8>,
+    /// The end of what the server sends: in order, or with an error.
+    pub ended: Option<Result<(), ErrorKind>>,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        let stream = TcpStream::connect(address).unwrap();
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, got: Vec::new(), unsent: Vec::new(), ended: None }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.unsent.extend_from_slice(bytes);
+        self.flush();
+    }
+
+    /// Writes what goes; says whether all is gone.
+    pub fn flush(&mut self) -> bool {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(n) => drop(self.unsent.drain(..n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                // The server does not take it any more: reading tells why.
+                Err(_) => self.unsent.clear(),
+            }
+        }
+        true
+    }
+
+    pub fn read(&mut self) {
+        self.flush();
+        let mut buffer = vec![0; 64 << 10];
+        while self.ended.is_none() {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.ended = Some(Ok(())),
+                Ok(n) => self.got.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => self.ended = Some(Err(error.kind())),
+            }
+        }
+    }
+
+    pub fn take_head(&mut self) -> Option<String> {
+        self.read();
+        let end = self.got.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        Some(String::from_utf8(self.got.drain(..end).collect()).unwrap())
+    }
+
+    pub fn take_response(&mut self) -> Option<(u16, String)> {
+        self.read();
+        let end = self.got.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8_lossy(&self.got[..end]).to_lowercase();
+        let length = head.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+        let body = self.got.get(end..end + length)?;
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        self.got.drain(..end + length);
+        Some((head[9..12].parse().unwrap(), body))
+    }
+
+    /// A frame from the server, which does not mask: its first byte and its payload.
+    pub fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.read();
+        let (first, second) = (*self.got.first()?, *self.got.get(1)?);
+        let (len, at) = match second {
+            126 => (usize::from(u16::from_be_bytes(self.got.get(2..4)?.try_into().unwrap())), 4),
+            127 => (u64::from_be_bytes(self.got.get(2..10)?.try_into().unwrap()) as usize, 10),
+            len => (usize::from(len), 2),
+        };
+        let payload = self.got.get(at..at + len)?.to_vec();
+        self.got.drain(..at + len);
+        Some((first, payload))
+    }
+}
+
+/// The code in a Close frame's payload.
+pub fn close_code(payload: &[u8]) -> u16 {
+    u16::from_be_bytes([payload[0], payload[1]])
+}

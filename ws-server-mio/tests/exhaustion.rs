@@ -1,0 +1,39 @@
+//! A process without a descriptor left.
+
+mod common;
+use common::*;
+use std::fs::File;
+use std::process::Command;
+use ws_server_mio::Config;
+
+/// The shell lowers the limit for a process of its own, which runs the test below.
+#[cfg(unix)]
+#[test]
+fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
+    let me = std::env::current_exe().unwrap();
+    let status = Command::new("sh")
+        .args(["-c", "ulimit -n 48 && exec \"$0\" --exact inner --ignored --nocapture"])
+        .arg(me)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+#[ignore = "run by the other test, with few descriptors"]
+fn inner() {
+    let mut rig = Rig::new(Config::server());
+    let mut peer = rig.peer();
+    let request = get(rig.address(), "/");
+    let mut files: Vec<File> = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+        assert!(files.len() < 1000, "the limit is too high for this test");
+    }
+    peer.send(&request);
+    rig.until("the failure", |rig| rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))) == 1);
+    // The listener rests: there is nothing to do until it tries again.
+    rig.until("rest", |rig| rig.endpoint.next_timeout() > Some(std::time::Duration::ZERO));
+    files.clear();
+    assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))), 1);
+}

@@ -1,0 +1,89 @@
+//! Ids of connections that are gone find nobody.
+
+mod common;
+use common::*;
+use std::collections::HashSet;
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{CloseCode, Config, Event, Frame, SendError, State};
+
+#[test]
+fn every_verb_answers_for_who_is_gone() {
+    let mut rig = Rig::new(Config::server());
+    let (peer, id) = rig.open("/");
+    drop(peer);
+    rig.until("closed", |rig| rig.app.closed().len() == 1);
+    let (_other, new) = rig.open("/");
+    assert_ne!(id, new);
+    let connections = rig.endpoint.connections();
+    let frame = Frame::text("x");
+    assert_eq!(connections.send(id, &frame), Err(SendError::NotOpen));
+    assert_eq!(connections.send_text(id, "x"), Err(SendError::NotOpen));
+    assert_eq!(connections.send_binary(id, &b"x"[..]), Err(SendError::NotOpen));
+    assert_eq!(connections.send_ping(id, b""), Err(SendError::NotOpen));
+    assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+    connections.terminate(id);
+    assert_eq!(connections.state(id), State::Closed);
+    assert_eq!(connections.queued(id), 0);
+    assert_eq!(connections.peer_addr(id), None);
+    assert_eq!(connections.local_addr_of(id), None);
+    assert_eq!(connections.latency(id), None);
+    assert_eq!(connections.server_of(id), None);
+    assert_eq!(connections.state(new), State::Open, "and nobody else is meant");
+}
+
+/// Old connections end and new ones are accepted between two turns, so that one batch of readiness has both.
+#[test]
+fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
+    let mut rig = Rig::new(Config::server());
+    let mut peers: Vec<Peer> = Vec::new();
+    let address = rig.address();
+    for round in 0..20 {
+        for peer in peers.drain(..) {
+            drop(peer);
+        }
+        for _ in 0..10 {
+            let mut peer = rig.peer();
+            peer.send(&handshake(address, &format!("/{round}")));
+            peers.push(peer);
+        }
+        rig.until("this round", |rig| {
+            rig.app.open_ids().len() == (round + 1) * 10 && rig.app.closed().len() == round * 10
+        });
+    }
+    let opened: HashSet<_> = rig.app.open_ids().into_iter().collect();
+    assert_eq!(opened.len(), 200);
+    assert_eq!(rig.endpoint.connections().count(rig.server), 10);
+    for (k, peer) in peers.iter_mut().enumerate() {
+        rig.until("the head", |_| peer.take_head().is_some());
+        peer.send(&frame(TEXT, format!("mine is {k}").as_bytes()));
+    }
+    for (k, peer) in peers.iter_mut().enumerate() {
+        assert_eq!(rig.frame(peer), (TEXT, format!("mine is {k}").into_bytes()));
+    }
+}
+
+#[test]
+fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
+    let mut rig = Rig::new(Config::server());
+    let mut open: Vec<_> = (0..4).map(|_| rig.open("/")).collect();
+    let ids: Vec<_> = open.iter().map(|(_, id)| *id).collect();
+    for (peer, _) in &mut open {
+        peer.send(&frame(TEXT, b"hello"));
+    }
+    let mut heard = Vec::new();
+    let mut closed = Vec::new();
+    while closed.len() < 3 {
+        rig.endpoint
+            .poll(None, |connections, event| match event {
+                Event::Connection(id, Happened::Message(_)) => {
+                    heard.push(id);
+                    ids.iter().filter(|other| **other != id).for_each(|other| connections.terminate(*other));
+                }
+                Event::Connection(id, Happened::Closed(_)) => closed.push(id),
+                _ => {}
+            })
+            .unwrap();
+    }
+    assert_eq!(heard.len(), 1);
+    assert!(!closed.contains(&heard[0]));
+}

@@ -1,0 +1,192 @@
+//! Starting and stopping servers, and what they are called.
+
+mod common;
+use common::*;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
+use std::time::Duration;
+use ws_server_mio::{Bind, Config, Endpoint, ListenError, Options, ServerConfig};
+
+fn endpoint() -> Endpoint {
+    Endpoint::new(Options::default()).unwrap()
+}
+
+#[test]
+fn a_server_starts_stops_and_starts_again_on_its_port() {
+    let mut rig = Rig::new(Config::server());
+    let address = rig.address();
+    let (mut peer, id) = rig.open("/");
+    let old = rig.server;
+    rig.endpoint.connections().stop(old, Duration::from_secs(60));
+    rig.endpoint.connections().stop(old, Duration::from_secs(60));
+
+    assert_eq!(rig.frame(&mut peer).0, CLOSE);
+    peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
+    rig.until("the end of the server", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
+    let order: Vec<_> = rig
+        .app
+        .seen
+        .iter()
+        .filter_map(|seen| match seen {
+            Seen::Stopping(server) if *server == old => Some("stopping"),
+            Seen::Closed(closed, _) if *closed == id => Some("closed"),
+            Seen::Stopped(server) if *server == old => Some("stopped"),
+            _ => None,
+        })
+        .collect();
+    assert_eq!(order, ["stopping", "closed", "stopped"]);
+    assert_eq!(rig.endpoint.connections().local_addr(old), None);
+    rig.endpoint.connections().stop(old, Duration::ZERO);
+
+    let again = rig.endpoint.connections().listen(Bind::localhost().port(address.port()), Config::server());
+    rig.server = again.unwrap();
+    assert_ne!(rig.server, old);
+    rig.open("/again");
+    assert_eq!(rig.endpoint.connections().count(rig.server), 1);
+}
+
+#[test]
+fn a_stop_cuts_who_is_not_gone_at_the_deadline() {
+    let mut rig = Rig::new(Config::server());
+    let (_silent, id) = rig.open("/");
+    let mut idle = rig.peer();
+    rig.until("the idle one", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    rig.endpoint.connections().stop(rig.server, Duration::from_millis(20));
+    rig.until("the end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
+    assert_eq!(rig.app.closed().len(), 1, "who never said a word is not told of");
+    assert!(!rig.app.closed()[0].clean);
+    assert_eq!(rig.endpoint.connections().state(id), ws_server_mio::State::Closed);
+    rig.end(&mut idle);
+}
+
+#[test]
+fn run_ends_with_the_last_server() {
+    let mut rig = Rig::new(Config::server());
+    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    let Rig { endpoint, app, .. } = &mut rig;
+    endpoint.run(|connections, event| app.handle(connections, event)).unwrap();
+    assert!(matches!(app.seen[..], [Seen::Stopping(_), Seen::Stopped(_)]));
+}
+
+#[test]
+fn run_ends_when_asked() {
+    let mut rig = Rig::new(Config::server());
+    rig.endpoint.remote().run(|connections| connections.exit()).unwrap();
+    rig.endpoint.run(|_, _| {}).unwrap();
+    assert!(rig.endpoint.connections().local_addr(rig.server).is_some());
+}
+
+#[test]
+fn a_failed_start_says_what_was_tried_and_can_be_repeated() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let port = taken.local_addr().unwrap().port();
+    let mut endpoint = endpoint();
+    let bind = Bind::localhost().port(port);
+    for _ in 0..2 {
+        match endpoint.connections().listen(bind.clone(), Config::server()) {
+            Err(error @ ListenError::InUse { .. }) => {
+                let text = error.to_string();
+                assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("port_range"), "{text}");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    drop(taken);
+    endpoint.connections().listen(bind, Config::server()).unwrap();
+}
+
+#[test]
+fn an_address_of_another_machine_is_told_as_such() {
+    let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+    let result = endpoint().connections().listen(elsewhere, Config::server());
+    assert!(matches!(result, Err(ListenError::NotHere { .. })), "{result:?}");
+}
+
+#[test]
+fn of_a_range_the_first_free_port_is_taken() {
+    let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+    let first = taken.local_addr().unwrap().port();
+    let mut endpoint = endpoint();
+    let bind = Bind::localhost().port_range(first..=first.saturating_add(50));
+    let server = endpoint.connections().listen(bind, Config::server()).unwrap();
+    assert!(endpoint.connections().local_addr(server).unwrap().port() > first);
+    #[expect(clippy::reversed_empty_ranges)]
+    let empty = Bind::localhost().port_range(2..=1);
+    let result = endpoint.connections().listen(empty, Config::server());
+    assert!(matches!(result, Err(ListenError::NoPort)));
+}
+
+#[test]
+fn localhost_is_both_families_on_one_port() {
+    let mut rig = Rig::new(Config::server());
+    let port = rig.address().port();
+    if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+        return; // a machine without IPv6
+    }
+    let v6 = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
+    let v4 = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
+    rig.until("both", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+    drop((v4, v6));
+}
+
+#[test]
+fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
+    let mut endpoint = endpoint();
+    let server = endpoint.connections().listen(Bind::any(), Config::server()).unwrap();
+    let port = endpoint.connections().local_addr(server).unwrap().port();
+    let mut rig = Rig { endpoint, server, app: App::default() };
+    for ip in ["127.0.0.1", "::1"] {
+        if ip == "::1" && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
+            continue;
+        }
+        let to = SocketAddr::new(ip.parse().unwrap(), port);
+        let mut peer = Peer::connect(to);
+        let before = rig.app.open_ids().len();
+        peer.send(&handshake(to, "/"));
+        rig.until("open", |rig| rig.app.open_ids().len() > before);
+        let id = rig.app.open_ids()[before];
+        let connections = rig.endpoint.connections();
+        assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
+        assert_eq!(connections.local_addr_of(id), Some(to));
+        assert_eq!(connections.server_of(id), Some(server));
+    }
+}
+
+#[test]
+fn a_url_names_a_host_that_can_be_reached_from_here() {
+    let mut endpoint = endpoint();
+    let connections = endpoint.connections();
+    let local = connections.listen(Bind::localhost(), Config::server()).unwrap();
+    let port = connections.local_addr(local).unwrap().port();
+    assert_eq!(connections.url(local, "chat").unwrap(), format!("ws://127.0.0.1:{port}/chat"));
+    assert_eq!(connections.http_url(local, r"\a\b").unwrap(), format!("http://127.0.0.1:{port}/a/b"));
+    let any = connections.listen(Bind::lan(), Config::server()).unwrap();
+    let port = connections.local_addr(any).unwrap().port();
+    assert_eq!(connections.url(any, "/").unwrap(), format!("ws://localhost:{port}/"));
+    connections.stop(any, Duration::ZERO);
+    rig_out(&mut endpoint);
+    assert_eq!(endpoint.connections().url(any, "/"), None);
+    assert_eq!(endpoint.connections().servers().collect::<Vec<_>>(), [local]);
+}
+
+fn rig_out(endpoint: &mut Endpoint) {
+    let mut stopped = false;
+    while !stopped {
+        let note = |_: &mut _, event: ws_server_mio::Event<'_>| {
+            stopped |= matches!(event, ws_server_mio::Event::Stopped(_));
+        };
+        endpoint.poll(Some(Duration::ZERO), note).unwrap();
+    }
+}
+
+#[test]
+fn who_comes_over_the_limit_is_turned_away_and_counted() {
+    let mut rig = Rig::new(ServerConfig::default().max_connections(1));
+    let (first, _) = rig.open("/");
+    let mut second = rig.peer();
+    rig.end(&mut second);
+    assert_eq!(rig.endpoint.connections().turned_away(rig.server), 1);
+    drop(first);
+    rig.until("room", |rig| rig.endpoint.connections().count(rig.server) == 0);
+    rig.until("a slot", |rig| !rig.app.closed().is_empty());
+    rig.open("/");
+}

@@ -1,0 +1,81 @@
+//! What the steady state allocates: nothing.
+
+mod common;
+use common::*;
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::io::{Read, Write};
+use std::time::Duration;
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{Config, Connections, Event, Frame};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+fn handler(connections: &mut Connections, event: Event<'_>) {
+    if let Event::Connection(id, Happened::Message(message)) = event {
+        if message.as_bytes() == b"all" {
+            let frame = Frame::text(message.as_text().unwrap());
+            connections.broadcast(&frame, |_| true);
+        } else {
+            connections.send_message(id, message).unwrap();
+        }
+    }
+}
+
+/// Sends a frame, and turns until so many bytes have come back.
+fn exchange(rig: &mut Rig, peer: &mut Peer, message: &[u8], reply: &mut [u8]) {
+    peer.stream.write_all(message).unwrap();
+    let mut got = 0;
+    while got < reply.len() {
+        rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
+        match peer.stream.read(&mut reply[got..]) {
+            Ok(n) => got += n,
+            Err(error) if error.kind() == std::io::ErrorKind::WouldBlock => {}
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+// One test, since the count is of all threads.
+#[test]
+fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
+    let mut rig = Rig::new(Config::server());
+    let mut peers: Vec<_> = (0..50).map(|_| rig.open("/").0).collect();
+    for size in [16, 512, 16_000] {
+        let message = frame(TEXT, &vec![b'x'; size]);
+        let mut reply = vec![0; size + if size < 126 { 2 } else { 4 }];
+        for _ in 0..20 {
+            for peer in &mut peers {
+                exchange(&mut rig, peer, &message, &mut reply);
+            }
+        }
+        let region = Region::new(ALLOCATOR);
+        for _ in 0..20 {
+            for peer in &mut peers {
+                exchange(&mut rig, peer, &message, &mut reply);
+            }
+        }
+        let change = region.change();
+        assert_eq!((change.allocations, change.reallocations), (0, 0), "{size} bytes: {change:?}");
+    }
+
+    // Held, beside what there was before them: their share of the slab and of the timers.
+    let region = Region::new(ALLOCATOR);
+    let mut more: Vec<_> = (0..512).map(|_| rig.open("/").0).collect();
+    for peer in &mut more {
+        peer.got = Vec::new();
+        peer.unsent = Vec::new();
+    }
+    rig.app.seen = Vec::new();
+    for _ in 0..5 {
+        rig.turn();
+    }
+    let change = region.change();
+    let held =
+        change.bytes_allocated as i64 - change.bytes_deallocated as i64 + change.bytes_reallocated as i64;
+    let blocks = change.allocations - change.deallocations;
+    let each = held / 512;
+    assert!(blocks < 20, "{blocks} blocks, {each} bytes each: {change:?}");
+    assert!(each < 300, "{each} bytes each: {change:?}");
+}

@@ -1,0 +1,51 @@
+//! Work from other threads.
+
+mod common;
+use common::*;
+use std::sync::mpsc;
+use ws_server_mio::{Config, EndpointGone, Frame};
+
+#[test]
+fn jobs_of_another_thread_run_in_order_and_wake_the_loop() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    let remote = rig.endpoint.remote();
+    let thread = std::thread::spawn(move || {
+        for k in 0..100 {
+            remote
+                .run(move |connections| {
+                    connections.send(id, &Frame::text(k.to_string())).unwrap();
+                })
+                .unwrap();
+        }
+        remote.run(|connections| connections.exit()).unwrap();
+    });
+    // Without a timeout: only the wake-up ends the wait.
+    rig.endpoint.run(|_, _| {}).unwrap();
+    thread.join().unwrap();
+    for k in 0..100 {
+        assert_eq!(rig.frame(&mut peer), (TEXT, k.to_string().into_bytes()));
+    }
+}
+
+#[test]
+fn a_job_can_ask_and_send_the_answer_back() {
+    let mut rig = Rig::new(Config::server());
+    let server = rig.server;
+    let (_peer, _) = rig.open("/");
+    let remote = rig.endpoint.remote();
+    let (tell, told) = mpsc::channel();
+    remote.run(move |connections| tell.send(connections.count(server)).unwrap()).unwrap();
+    rig.until("the answer", |_| told.try_recv() == Ok(1));
+}
+
+#[test]
+fn without_its_endpoint_a_handle_says_so() {
+    let rig = Rig::new(Config::server());
+    let remote = rig.endpoint.remote();
+    let (tell, told) = mpsc::channel::<()>();
+    remote.run(move |_| drop(tell)).unwrap();
+    drop(rig);
+    assert_eq!(told.recv(), Err(mpsc::RecvError), "what never ran is dropped");
+    assert_eq!(remote.run(|_| ()), Err(EndpointGone));
+}

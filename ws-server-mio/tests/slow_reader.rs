@@ -1,0 +1,110 @@
+//! A peer that does not read.
+
+mod common;
+use common::*;
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_server_mio::{Config, Frame, SendError, Sent};
+
+fn config() -> Config {
+    Config::server().outbox(64 << 10, 256 << 10, 1 << 20)
+}
+
+#[test]
+fn a_send_is_congested_then_full_and_the_reader_drains_it() {
+    let mut rig = Rig::new(config());
+    let (mut peer, id) = rig.open("/");
+    let frame = Frame::binary(vec![1; 50_000]);
+    let mut sent = 0;
+    let mut congested = false;
+    loop {
+        match rig.endpoint.connections().send(id, &frame) {
+            Ok(Sent::Queued) => {}
+            Ok(Sent::Congested) => congested = true,
+            Err(SendError::Full) => break,
+            Err(error) => panic!("{error}"),
+        }
+        sent += 1;
+        rig.turn();
+    }
+    assert!(congested);
+    assert!(rig.endpoint.connections().queued(id) <= 1 << 20);
+    // It sends, too, and is not heard until it reads.
+    peer.stream.set_nonblocking(true).unwrap();
+    for _ in 0..sent {
+        assert_eq!(rig.frame(&mut peer).1.len(), 50_000);
+    }
+    rig.until("drained", |rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_))) >= 1);
+    assert_eq!(rig.endpoint.connections().send(id, &frame), Ok(Sent::Queued));
+    assert!(rig.app.closed().is_empty());
+}
+
+#[test]
+fn a_congested_peer_is_not_read_until_it_reads() {
+    let mut rig = Rig::new(config());
+    let (mut peer, id) = rig.open("/");
+    rig.app.silent = true;
+    let large = Frame::binary(vec![1; 300_000]);
+    while rig.endpoint.connections().send(id, &large).is_ok() {
+        rig.turn();
+    }
+    peer.send(&frame(TEXT, b"can you hear me?"));
+    for _ in 0..10 {
+        rig.turn();
+    }
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Text(..))), 0);
+    rig.until("being heard", |rig| {
+        peer.read();
+        rig.app.count(|seen| matches!(seen, Seen::Text(..))) == 1
+    });
+}
+
+#[test]
+fn a_peer_that_takes_nothing_in_time_is_closed() {
+    let mut rig = Rig::new(config().output_timeout(Duration::from_millis(30)));
+    let (_peer, id) = rig.open("/");
+    let large = Frame::binary(vec![1; 300_000]);
+    while rig.endpoint.connections().send(id, &large).is_ok() {
+        rig.turn();
+    }
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+    assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Output))));
+}
+
+#[test]
+fn a_broadcast_closes_who_is_too_slow_and_no_one_else() {
+    let mut rig = Rig::new(config().close_timeout(Duration::from_millis(30)));
+    let (_slow, slow) = rig.open("/");
+    let (mut fast, _) = rig.open("/");
+    let large = Frame::binary(vec![1; 300_000]);
+    let mut got = 0;
+    while rig.app.closed().is_empty() {
+        rig.endpoint.connections().broadcast(&large, |_| true);
+        got += 1;
+        assert_eq!(rig.frame(&mut fast).1.len(), 300_000);
+        assert!(got < 1000);
+    }
+    assert!(rig.app.seen.iter().any(|seen| matches!(seen, Seen::Closed(id, _) if *id == slow)));
+    assert_eq!(rig.app.closed().len(), 1);
+}
+
+#[test]
+fn an_echo_to_a_peer_that_floods_and_never_reads_is_bounded() {
+    let mut rig = Rig::new(config());
+    let (mut peer, id) = rig.open("/");
+    let message = frame(BINARY, &vec![1; 100_000]);
+    // Far more than all buffers between us: reading stops, so the peer's own sending stalls.
+    let mut stalled = 0;
+    while stalled < 20 {
+        if peer.unsent.len() < 200_000 {
+            peer.unsent.extend_from_slice(&message);
+        }
+        let before = peer.unsent.len();
+        let done = peer.flush();
+        stalled = if done || peer.unsent.len() < before { 0 } else { stalled + 1 };
+        rig.turn();
+        assert!(rig.endpoint.connections().queued(id) <= 1 << 20);
+    }
+    assert!(rig.app.closed().is_empty());
+    assert!(!rig.turn().more);
+}
