@@ -36,7 +36,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Answers requests for this host too, on any port. One exact name: there are no wildcards.
+    /// Answers requests for this host too, on any port. One exact name: there are no wildcards, and what is no
+    /// host name, such as a URL, matches nothing.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         let host = host.into();

@@ -196,6 +196,13 @@ impl Config {
         self
     }
 
+    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than the two above.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
     /// Gives one moment on both clocks, so that responses can carry a `Date` (RFC 9110 §6.6.1).
     #[must_use]
     pub fn date(mut self, now: Instant, wall: SystemTime) -> Self {

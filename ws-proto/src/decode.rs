@@ -85,8 +85,6 @@ enum Position {
 pub(crate) struct Decoder {
     /// Payload bytes of the current frame that are still to come.
     remaining: u64,
-    /// Payload bytes of the current message, as far as its headers declared them.
-    declared: u64,
     key: [u8; 4],
     position: Position,
     message: Option<InProgress>,
@@ -99,6 +97,8 @@ struct Partial {
     header: [u8; MAX_HEADER],
     header_len: u8,
     control: Vec<u8>,
+    /// Payload bytes of the message in progress, as far as the headers of its frames declared them.
+    declared: u64,
     text: String,
     data: Vec<u8>,
     utf8: Utf8,
@@ -118,14 +118,7 @@ fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
 
 impl Decoder {
     pub(crate) fn new() -> Self {
-        Self {
-            remaining: 0,
-            declared: 0,
-            key: [0; 4],
-            position: Position::Header,
-            message: None,
-            partial: None,
-        }
+        Self { remaining: 0, key: [0; 4], position: Position::Header, message: None, partial: None }
     }
 
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
@@ -255,15 +248,20 @@ impl Decoder {
             (Opcode::Continuation, None) => return Err(ProtocolError::ContinuationUnexpected),
             (_, Some(_)) => return Err(ProtocolError::ContinuationExpected),
             (opcode, None) => {
-                self.declared = 0;
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
                 InProgress { kind, in_pieces: rules.in_pieces(header.fin, header.len) }
             }
         };
-        // At most the limit plus a 63-bit length: no overflow.
-        self.declared = self.declared.saturating_add(header.len);
-        if self.declared > rules.message_limit {
+        let before = match &self.partial {
+            Some(partial) if self.message.is_some() => partial.declared,
+            _ => 0,
+        };
+        let declared = before.saturating_add(header.len);
+        if declared > rules.message_limit {
             return Err(ProtocolError::MessageTooBig { limit: rules.message_limit });
+        }
+        if !header.fin {
+            self.partial.get_or_insert_default().declared = declared;
         }
         self.message = Some(message);
         self.position = Position::Payload { fin: header.fin };

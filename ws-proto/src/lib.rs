@@ -117,5 +117,5 @@ pub use connection::{Connection, Next, Role, Sent, State};
 pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
 pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
-pub use handshake::{ClientRequest, Request, Upgrade};
+pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use outbox::{Outbox, Storage};

@@ -18,6 +18,8 @@ use ws_proto::CloseCode;
 const WAKER: Token = Token(usize::MAX);
 /// What one wait can report; the kernel keeps the rest for the next.
 const EVENTS: usize = 1024;
+/// When nothing has happened for so long, the memory that busy connections pass around is freed.
+const QUIET: Duration = Duration::from_millis(100);
 
 /// The only loop: every server, and every connection, is a registration in it.
 ///
@@ -124,7 +126,7 @@ impl Endpoint {
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
-        timer.into_iter().chain(server).min()
+        timer.into_iter().chain(server).chain(self.quiet()).min()
     }
 
     /// A handle for other threads.
@@ -134,6 +136,11 @@ impl Endpoint {
 
     fn has_work(&self) -> bool {
         !self.jobs.is_empty() || self.connections.has_work()
+    }
+
+    /// The time after which all is quiet, where memory is kept that is then to be freed.
+    fn quiet(&self) -> Option<Duration> {
+        (!self.connections.pool.is_empty()).then_some(QUIET)
     }
 
     /// One turn, and whether a server has stopped in it.
@@ -149,7 +156,7 @@ impl Endpoint {
                 // than that turn took.
                 let timer = self.connections.timers.wait();
                 let server = self.connections.servers.wait_from(self.connections.now);
-                timeout.into_iter().chain(timer).chain(server).min()
+                timeout.into_iter().chain(timer).chain(server).chain(self.quiet()).min()
             }
         };
         match self.poll.poll(&mut self.ready, wait) {
@@ -157,6 +164,9 @@ impl Endpoint {
             // A signal: a turn without news, and the next one waits again.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             Err(error) => return Err(error),
+        }
+        if wait == Some(QUIET) && self.ready.is_empty() {
+            self.connections.pool.clear();
         }
         let start = self.clock.now();
         self.connections.now = start;

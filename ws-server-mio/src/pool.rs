@@ -27,6 +27,16 @@ impl Pool {
         }
     }
 
+    /// Whether it holds anything.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.storages.is_empty() && self.buffers.is_empty()
+    }
+
+    /// All is quiet: whatever comes next may as well allocate.
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+
     /// A buffer with these bytes in it.
     pub(crate) fn buffer_with(&mut self, bytes: &[u8]) -> Vec<u8> {
         let mut buffer = self.buffers.pop().unwrap_or_default();

@@ -387,6 +387,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 160, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 152, "{} bytes", size_of::<Connection>());
     }
 }

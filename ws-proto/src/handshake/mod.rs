@@ -81,7 +81,7 @@ pub fn upgrade_required() -> Response<Bytes> {
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
 
-/// An HTTP request with its whole body. Derefs to [`http::Request`].
+/// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
 #[derive(Debug)]

@@ -117,10 +117,10 @@ fn chunks(
                 let Some((byte, rest)) = mem::take(input).split_first_mut() else { return Ok(false) };
                 *input = rest;
                 *step = next(step, *byte, extensions)?;
-                if let Chunk::Data { left } = step {
-                    if *left as usize > limit.saturating_sub(data.len()) {
-                        return Err(BodyTooLarge);
-                    }
+                if let Chunk::Data { left } = step
+                    && *left as usize > limit.saturating_sub(data.len())
+                {
+                    return Err(BodyTooLarge);
                 }
             }
         }

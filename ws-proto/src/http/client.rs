@@ -210,7 +210,6 @@ fn refused(response: Response<()>, mut body: Body) -> HandshakeError {
 /// The reader of heads speaks of requests.
 fn of_response(error: HandshakeError) -> HandshakeError {
     match error {
-        Malformed("it does not begin with a method") => ResponseMalformed("the status line"),
         Malformed(what) => ResponseMalformed(what),
         HeadTooLarge | TargetTooLong => ResponseTooLarge,
         other => other,

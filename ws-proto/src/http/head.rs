@@ -103,7 +103,7 @@ impl Head {
                 let may_be_empty = matches!(self.stage, Stage::First);
                 match view.get(self.line) {
                     Some(b) if super::is_token(&[*b]) || (*b == b'\r' && may_be_empty) => {}
-                    Some(_) => return Err(Malformed("it does not begin with a method")),
+                    Some(_) => return Err(Malformed("the first line")),
                     None => {}
                 }
             }

@@ -5,12 +5,13 @@
 //!  head.rs      bytes → lines → header fields; each byte is looked at once
 //!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
 //!  body.rs      bodies by length, in chunks, until the end
+//!  answer.rs    a request that waits for its answer
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
 //!  client.rs    the client's request and the server's answer
 //! ```
-#![allow(dead_code, unused_imports)] // until the connection drives both stages
 
+mod answer;
 mod body;
 mod client;
 mod head;
@@ -28,7 +29,7 @@ mod tests_handshake;
 mod tests_server;
 
 pub(crate) use client::ClientHttp;
-pub(crate) use server::{Ending, Incoming, ServerHttp};
+pub(crate) use server::{Incoming, ServerHttp};
 
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName};

@@ -69,10 +69,10 @@ pub(super) fn encode(
         }
         put(bytes, name.as_str(), value.as_bytes());
     }
-    if let Some(date) = date {
-        if !parts.headers.contains_key(header::DATE) {
-            put(bytes, "Date", httpdate::fmt_http_date(date).as_bytes());
-        }
+    if let Some(date) = date
+        && !parts.headers.contains_key(header::DATE)
+    {
+        put(bytes, "Date", httpdate::fmt_http_date(date).as_bytes());
     }
     if has_body || (shape.is_head && !body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH))
     {

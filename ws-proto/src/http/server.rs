@@ -11,6 +11,7 @@
 //!
 //! Reading and answering go their own ways; the queue between them keeps the order.
 
+use super::answer::{Answer, Pending};
 use super::body::Body;
 use super::head::Head;
 use super::request::{self, Checked, Framing, RequestLine};
@@ -89,44 +90,6 @@ struct Reader {
     owes_continue: bool,
 }
 
-#[derive(Debug)]
-struct Pending {
-    shape: Shape,
-    answer: Answer,
-}
-
-#[derive(Debug)]
-enum Answer {
-    Awaited {
-        token: Token,
-        since: Instant,
-        is_upgrade: bool,
-    },
-    Ready(Response<Bytes>),
-    Accepted(Response<()>),
-    /// The engine's own answer, after which the connection ends.
-    Fault {
-        error: HandshakeError,
-        cause: Error,
-    },
-}
-
-impl Answer {
-    fn deadline(&self, config: &Config) -> Option<Instant> {
-        let Self::Awaited { since, is_upgrade, .. } = self else { return None };
-        since.checked_add(if *is_upgrade { config.handshake_timeout } else { config.answer_timeout })
-    }
-
-    /// The 503. A browser gives up the socket that it asked for, so there the connection ends.
-    fn unanswered(&mut self) {
-        let error = HandshakeError::Unanswered;
-        *self = match self {
-            Self::Awaited { is_upgrade: true, .. } => Self::Fault { cause: error.clone().into(), error },
-            _ => Self::Ready(response::error(&error)),
-        };
-    }
-}
-
 impl ServerHttp {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
@@ -194,7 +157,7 @@ impl ServerHttp {
             }
         }
         self.sweep(now, config, out);
-        if !self.reading_deadline(config).is_some_and(|deadline| deadline <= now) {
+        if self.reading_deadline(config).is_none_or(|deadline| deadline > now) {
             return;
         }
         let timeout = match &self.reading {
@@ -216,7 +179,7 @@ impl ServerHttp {
     /// Answers 503 to the requests that the application has dropped.
     pub(crate) fn sweep(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
         for pending in &mut self.queue {
-            if matches!(&pending.answer, Answer::Awaited { token, .. } if Arc::strong_count(token) == 1) {
+            if pending.answer.is_dropped() {
                 pending.answer.unanswered();
             }
         }

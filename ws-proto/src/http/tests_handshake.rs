@@ -1,1 +1,297 @@
-//! Tests.
+//! The opening handshake, seen from both ends (RFC 6455 §4).
+
+use super::tests_server::{GET, Rig, UPGRADE};
+use super::{ClientHttp, Incoming};
+use crate::config::Config;
+use crate::error::{Error, HandshakeError, SendError};
+use crate::handshake::{self, ClientRequest};
+use crate::outbox::Outbox;
+use ::http::Response;
+use bytes::{Buf, Bytes};
+use core::time::Duration;
+
+// --- the server
+
+#[test]
+fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
+    let mut rig = Rig::new();
+    let mut upgrade =
+        rig.upgrade(UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a, chat\r\n\r\n") + GET);
+    assert!(rig.http.is_paused(&rig.config));
+    assert!(rig.feed("").is_none());
+    assert_eq!(rig.rest, GET.as_bytes());
+    assert!(rig.http.take_opened().is_none());
+    upgrade.select_subprotocol("chat").unwrap();
+    upgrade.set_header("Set-Cookie", "a=b").unwrap();
+    rig.accept(upgrade).unwrap();
+    let response = rig.http.take_opened().unwrap();
+    assert_eq!(response.status(), 101);
+    assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
+    let output = rig.output().to_ascii_lowercase();
+    assert!(output.starts_with("http/1.1 101 switching protocols\r\n"));
+    assert!(output.ends_with("\r\n\r\n"));
+    for field in
+        ["connection: upgrade", "upgrade: websocket", "set-cookie: a=b", "sec-websocket-protocol: chat"]
+    {
+        assert!(output.contains(&format!("\r\n{field}\r\n")), "{field}");
+    }
+    assert!(output.contains(&"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_ascii_lowercase()));
+    assert!(!output.contains("content-length") && !output.contains("transfer-encoding"));
+    assert!(rig.feed("").is_none());
+    assert_eq!(rig.rest, GET.as_bytes());
+    assert!(rig.http.deadline(&rig.config).is_none() && !rig.is_ending());
+}
+
+#[test]
+fn an_accepted_upgrade_waits_for_the_answers_before_it() {
+    let mut rig = Rig::new();
+    let request = rig.request(format!("{GET}{UPGRADE}"));
+    let upgrade = rig.upgrade("");
+    rig.accept(upgrade).unwrap();
+    assert!(rig.http.take_opened().is_none() && rig.out.is_empty());
+    rig.ok(request, "");
+    assert!(rig.http.take_opened().is_some());
+    assert_eq!(rig.statuses(), [200, 101]);
+}
+
+#[test]
+fn behind_a_refused_upgrade_comes_http_again() {
+    let mut rig = Rig::new();
+    let upgrade = rig.upgrade(format!("{UPGRADE}{GET}"));
+    let response = Response::builder().status(404).body(Bytes::new()).unwrap();
+    rig.respond(upgrade, response).unwrap();
+    let request = rig.request("");
+    rig.ok(request, "");
+    assert_eq!(rig.statuses(), [404, 200]);
+    assert!(!rig.is_ending());
+}
+
+#[test]
+fn what_asks_for_something_else_is_a_plain_request() {
+    for request in [
+        UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c"),
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: websockets"),
+        UPGRADE.replace("Upgrade: websocket", "X: websocket"),
+        UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive"),
+        UPGRADE.replace("Connection: Upgrade", "Connection: xupgrade"),
+        UPGRADE.replace("Connection: Upgrade", "X: y"),
+    ] {
+        let mut rig = Rig::new();
+        let request = rig.request(request);
+        rig.respond(request, handshake::upgrade_required()).unwrap();
+        let output = rig.output();
+        assert!(output.starts_with("HTTP/1.1 426 Upgrade Required\r\n"));
+        assert!(output.contains("\r\nupgrade: websocket\r\n"));
+        assert!(output.contains("\r\nsec-websocket-version: 13\r\n"));
+        assert!(output.contains("\r\nConnection: Upgrade"));
+    }
+}
+
+#[test]
+fn lists_may_be_spread_over_lines_and_cases() {
+    for request in [
+        UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
+        UPGRADE.replace("Connection: Upgrade", "connection: keep-alive\r\nConnection: ,, upgrade ,"),
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: WebSocket"),
+        UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c, websocket"),
+        UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
+        UPGRADE.replace("\r\n\r\n", "\r\nOrigin: http://localhost\r\n\r\n"),
+        UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate; x=\"y\"\r\n\r\n"),
+    ] {
+        let _upgrade = Rig::new().upgrade(request);
+    }
+}
+
+#[test]
+fn a_bad_handshake_is_answered_with_what_would_do() {
+    let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+    let version = "Sec-WebSocket-Version: 13";
+    let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
+    for (request, status, says) in [
+        (UPGRADE.replace("GET", "POST"), 405, "allow: GET"),
+        (UPGRADE.replace("GET", "OPTIONS"), 405, "allow: GET"),
+        (UPGRADE.replace(version, "Sec-WebSocket-Version: 8"), 426, "sec-websocket-version: 13"),
+        (UPGRADE.replace(version, "Sec-WebSocket-Version: 13, 8"), 426, "sec-websocket-version: 13"),
+        (UPGRADE.replace(version, "X: y"), 400, ""),
+        (with(version), 400, ""),
+        (UPGRADE.replace(key, "X: y"), 400, ""),
+        (UPGRADE.replace(key, "Sec-WebSocket-Key:"), 400, ""),
+        (UPGRADE.replace(key, "Sec-WebSocket-Key: short"), 400, ""),
+        (UPGRADE.replace(key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZXgg"), 400, ""),
+        (with(key), 400, ""),
+        (with("Content-Length: 1"), 400, ""),
+        (with("Transfer-Encoding: chunked"), 400, ""),
+        (with("Sec-WebSocket-Protocol: a b"), 400, ""),
+        (with("Sec-WebSocket-Protocol: \u{e9}"), 400, ""),
+        (with("Origin: https://evil.example"), 403, ""),
+        (with("Origin: null"), 403, ""),
+        (UPGRADE.replace("Host: localhost", "Host: evil.example"), 421, ""),
+    ] {
+        let mut rig = Rig::new();
+        assert!(rig.feed(&request).is_none(), "{request}");
+        let output = rig.output();
+        assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
+        assert!(output.contains(says) && output.contains("close\r\n"), "{output}");
+        assert!(matches!(rig.cause(), Some(Error::Handshake(_))));
+    }
+}
+
+#[test]
+fn an_endless_subprotocol_field_is_read_in_linear_time() {
+    let value = ", ".repeat(10_000) + "chat";
+    let _upgrade = Rig::new()
+        .upgrade(UPGRADE.replace("\r\n\r\n", &format!("\r\nSec-WebSocket-Protocol: {value}\r\n\r\n")));
+}
+
+#[test]
+fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
+    for is_dropped in [true, false] {
+        let mut rig = Rig::new();
+        let upgrade = rig.upgrade(UPGRADE);
+        let kept = if is_dropped {
+            drop(upgrade);
+            None
+        } else {
+            assert_eq!(rig.http.deadline(&rig.config), Some(rig.now + Duration::from_secs(10)));
+            rig.now += Duration::from_secs(10);
+            Some(upgrade)
+        };
+        rig.http.handle_timeout(rig.now, &rig.config, &mut rig.out);
+        assert_eq!(rig.statuses(), [503]);
+        assert!(matches!(rig.cause(), Some(Error::Handshake(HandshakeError::Unanswered))));
+        if let Some(upgrade) = kept {
+            assert_eq!(rig.accept(upgrade), Err(SendError::WrongRequest));
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_ended_its_half_gets_no_socket() {
+    let mut rig = Rig::new();
+    let upgrade = rig.upgrade(UPGRADE);
+    rig.http.receive_eof();
+    assert!(!rig.is_ending());
+    assert_eq!(rig.accept(upgrade), Err(SendError::NotOpen));
+    rig.http.sweep(rig.now, &rig.config, &mut rig.out);
+    assert_eq!(rig.statuses(), [503]);
+    assert!(rig.is_ending());
+}
+
+// --- the client
+
+const ANSWER: &str = "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+    Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+
+fn client() -> (ClientHttp, String) {
+    let request = ClientRequest::new("ws://localhost:8080/x?y").unwrap();
+    let request = request.subprotocol("chat").unwrap().subprotocol("mqtt").unwrap();
+    let mut out = Outbox::default();
+    let http = ClientHttp::new(&request.header("Cookie", "a=b").unwrap(), *b"the sample nonce", &mut out);
+    let len = out.len();
+    (http, String::from_utf8(out.copy_to_bytes(len).to_vec()).unwrap())
+}
+
+fn answer(bytes: &str) -> (Option<Result<Response<()>, HandshakeError>>, Vec<u8>) {
+    let mut bytes = bytes.as_bytes().to_vec();
+    let mut input = &mut bytes[..];
+    let result = client().0.receive(&Config::client(), &mut input);
+    (result, input.to_vec())
+}
+
+#[test]
+fn a_client_asks_for_what_it_was_told_to() {
+    assert_eq!(
+        client().1,
+        "GET /x?y HTTP/1.1\r\nHost: localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+         Sec-WebSocket-Protocol: chat, mqtt\r\ncookie: a=b\r\n\r\n"
+    );
+    assert!(matches!(Rig::new().feed(client().1), Some(Incoming::Upgrade(_))));
+}
+
+#[test]
+fn a_client_takes_a_right_answer_and_leaves_the_frames() {
+    for bytes in [
+        ANSWER.to_owned(),
+        ANSWER.replace("101 Switching Protocols", "101"),
+        ANSWER.replace("101 Switching Protocols", "101 "),
+        ANSWER.replace("HTTP/1.1", "HTTP/1.2"),
+        ANSWER.replace("Connection: Upgrade", "Connection: keep-alive, upgrade"),
+        ANSWER.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: mqtt\r\n\r\n"),
+        format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{ANSWER}"),
+    ] {
+        let (result, rest) = answer(&format!("{bytes}\u{1}\u{2}"));
+        let response = result.unwrap().unwrap();
+        assert_eq!(response.status(), 101);
+        assert_eq!(rest, [1, 2]);
+    }
+}
+
+#[test]
+fn a_client_refuses_a_wrong_answer() {
+    let with = |field: &str| ANSWER.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+    let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=";
+    for bytes in [
+        ANSWER.replace("HTTP/1.1", "HTTP/1.0"),
+        ANSWER.replace("Upgrade: websocket", "X: y"),
+        ANSWER.replace("Upgrade: websocket", "Upgrade: h2c"),
+        ANSWER.replace("Upgrade: websocket", "Upgrade: websocket, h2c"),
+        with("Upgrade: websocket"),
+        ANSWER.replace("Connection: Upgrade", "Connection: close"),
+        ANSWER.replace(accept, "X: y"),
+        ANSWER.replace("s3pP", "S3pP"),
+        with(accept),
+        with("Sec-WebSocket-Extensions: permessage-deflate"),
+        with("Sec-WebSocket-Protocol: soap"),
+        with("Sec-WebSocket-Protocol: CHAT"),
+        with("Sec-WebSocket-Protocol: chat, mqtt"),
+        with("Sec-WebSocket-Protocol:"),
+        with("Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat"),
+    ] {
+        let (result, _) = answer(&bytes);
+        assert!(matches!(result, Some(Err(HandshakeError::AcceptInvalid(_)))), "{bytes}: {result:?}");
+    }
+    for bytes in [
+        ANSWER.replace("HTTP/1.1 101", "HTTP/2.0 101"),
+        ANSWER.replace("HTTP/1.1 101", "HTTP/1.1  101"),
+        ANSWER.replace("HTTP/1.1 101", "HTTP/1.1 1010"),
+        ANSWER.replace("HTTP/1.1 101", "\r\nHTTP/1.1 99"),
+        ANSWER.replace("\r\n", "\n"),
+        with(" folded"),
+        "SSH-2.0-OpenSSH_9.9\r\n".to_owned(),
+        "HTTP/1.1 100 Continue\r\n\r\n".repeat(100),
+    ] {
+        let (result, _) = answer(&bytes);
+        assert!(matches!(result, Some(Err(HandshakeError::ResponseMalformed(_)))), "{bytes}: {result:?}");
+    }
+    let (result, _) = answer(&with(&format!("X: {}", "y".repeat(40_000))));
+    assert!(matches!(result, Some(Err(HandshakeError::ResponseTooLarge))));
+}
+
+#[test]
+fn a_refusal_comes_with_its_body_up_to_the_limit() {
+    let long = "x".repeat(20_000);
+    for (bytes, eof, want) in [
+        ("HTTP/1.1 401 No\r\nContent-Length: 5\r\n\r\nhello", false, "hello"),
+        ("HTTP/1.1 401 No\r\nContent-Length: 0\r\n\r\n", false, ""),
+        ("HTTP/1.1 204 No\r\n\r\n", false, ""),
+        ("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n0\r\n\r\n", false, "hello"),
+        ("HTTP/1.1 401 No\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\nx", false, "hello"),
+        ("HTTP/1.0 401 No\r\n\r\nhello", true, "hello"),
+        ("HTTP/1.1 401 No\r\nContent-Length: 9\r\n\r\nhello", true, "hello"),
+        (&format!("HTTP/1.1 401 No\r\nContent-Length: 20000\r\n\r\n{long}"), false, &long[..16 << 10]),
+        (&format!("HTTP/1.1 401 No\r\n\r\n{long}"), false, &long[..16 << 10]),
+    ] {
+        for cut in [bytes.len(), 20, 1] {
+            let (mut client, config) = (client().0, Config::client());
+            let mut pieces: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
+            let result = pieces.iter_mut().find_map(|piece| client.receive(&config, &mut &mut piece[..]));
+            assert_eq!(result.is_none(), eof, "{bytes:.60}");
+            let error = result.map_or_else(|| client.receive_eof(), |result| result.unwrap_err());
+            let HandshakeError::Refused(response) = error else { panic!("{error:?}") };
+            assert_eq!(response.body(), want, "{bytes:.60}");
+        }
+    }
+    assert!(matches!(client().0.receive_eof(), HandshakeError::ResponseMalformed(_)));
+}

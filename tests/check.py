@@ -1,0 +1,37 @@
+"""One line per check, a sum at the end, an honest exit status."""
+
+import sys
+import traceback
+
+# The sizes where the length of a frame changes its form, and the greatest that is allowed by default.
+SIZES = [0, 1, 125, 126, 65_535, 65_536, 16 * 1024 * 1024]
+
+_counts = {"ok": 0, "FAIL": 0}
+
+
+def text_of(size):
+    """Text of exactly `size` bytes in UTF-8, most of its characters of three."""
+    return "\u20ac" * (size // 3) + "x" * (size % 3)
+
+
+def check(name, body, *arguments):
+    """Runs `body(*arguments)`, which raises or returns false when the check fails."""
+    try:
+        fault = "" if body(*arguments) is not False else "not as expected"
+    except Exception as error:  # whatever it is, it is this check's failure
+        fault = f"{type(error).__name__}: {error}"
+        if not isinstance(error, (AssertionError, OSError)):
+            traceback.print_exc()
+    verdict = "FAIL" if fault else "ok"
+    _counts[verdict] += 1
+    print(f"{verdict:<5} {name}" + (f": {fault}" if fault else ""), flush=True)
+
+
+def equal(got, wanted):
+    if got != wanted:
+        raise AssertionError(f"got {str(got)[:200]!r}, wanted {str(wanted)[:200]!r}")
+
+
+def finish(title):
+    print(f"{title}:\n{_counts['ok']} passed, {_counts['FAIL']} failed", flush=True)
+    sys.exit(1 if _counts["FAIL"] else 0)

@@ -1,0 +1,52 @@
+#!/usr/bin/env bash
+# What the crates promise of their own sources.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+passed=0 failed=0
+
+check() { # NAME FOUND: passes when nothing was found
+    if [ -z "$2" ]; then
+        passed=$((passed + 1))
+        echo "ok    $1"
+    else
+        failed=$((failed + 1))
+        printf 'FAIL  %s:\n%s\n' "$1" "$2"
+    fi
+}
+
+code() { # PATTERN DIRECTORY...: lines of Rust that are no comment
+    local pattern=$1
+    shift
+    grep -rnE --include='*.rs' "$pattern" "$@" | grep -vE '^[^:]*:[0-9]+:[[:space:]]*//' || true
+}
+
+check 'the engine has no sockets, threads, files or environment' \
+    "$(code 'std::(net|thread|fs|process|env)\b' ws-proto/src)"
+check 'the engine reads no clock' "$(code '(Instant|SystemTime)::now' ws-proto/src)"
+check 'the engine draws no randomness' "$(code 'getrandom|thread_rng|RandomState|OsRng' ws-proto/src)"
+check 'no mutable statics' "$(code 'static mut\b' ./*/src)"
+check 'no unsafe' "$(code '\bunsafe\b' ./*/src)"
+
+check 'the engine depends on no runtime and on no system' \
+    "$(cargo tree --locked -p ws-proto -e normal --prefix none |
+        grep -E '^(mio|tokio|smol|async-io|polling|socket2|rustix|getrandom) ' || true)"
+
+check 'unsafe code is forbidden in the workspace' "$(grep -qE '^unsafe_code = "forbid"' Cargo.toml || echo Cargo.toml)"
+check 'every crate takes the lints of the workspace' \
+    "$(for manifest in ./*/Cargo.toml; do grep -A 1 '^\[lints\]' "$manifest" | grep -q '^workspace = true' || echo "$manifest"; done)"
+
+check 'nothing is left to do in the tree' "$(git grep -nwE 'TOD[O]|FIXM[E]|XX[X]|todo[!]|unimplemented[!]' || true)"
+check "no path of somebody's machine" "$(git grep -nE '(^|[^a-zA-Z0-9._/-])/(hom[e]|roo[t]|wor[k]|User[s])/' || true)"
+
+# A file longer than this is divided, or long_files.txt says why not.
+check 'no file of Rust is too long' "$(
+    find ./*/src -name '*.rs' | while read -r file; do
+        lines=$(wc -l <"$file")
+        listed=$(grep -c "^${file#./}:" tests/long_files.txt || true)
+        [ "$lines" -le 450 ] || [ "$listed" -eq 1 ] || echo "$file: $lines lines"
+        [ "$lines" -gt 450 ] || [ "$listed" -eq 0 ] || echo "$file: $lines lines, need not be listed"
+    done
+)"
+
+printf 'purity:\n%d passed, %d failed\n' "$passed" "$failed"
+[ "$failed" -eq 0 ]

@@ -1,0 +1,31 @@
+#!/usr/bin/env bash
+# The test command: everything, in order, until something fails.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+export CARGO_TERM_COLOR=${CARGO_TERM_COLOR:-never}
+
+step() { # NAME COMMAND...
+    local name=$1 started=$SECONDS
+    shift
+    printf '\n== %s\n' "$name"
+    if ! "$@"; then
+        printf '== %s failed\n' "$name" >&2
+        exit 1
+    fi
+    printf '== %s: %d s\n' "$name" $((SECONDS - started))
+}
+
+step 'tools' tests/setup.sh
+step 'format' cargo fmt --all --check
+step 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
+step 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
+step 'tests' cargo test --locked --workspace
+step 'examples' cargo build --locked --release --workspace --examples
+step 'by hand' cargo run --locked --release --example by_hand
+step 'purity' tests/purity.sh
+step 'conformance' tests/conformance/run.sh
+step 'interop' tests/interop/run.sh
+step 'HTTP' tests/http/run.sh
+step 'hostile' tests/hostile/run.sh
+step 'browser' tests/browser/run.sh
+printf '\nall passed in %d s\n' "$SECONDS"

@@ -1,0 +1,22 @@
+#!/usr/bin/env bash
+# Installs what the tests need and this machine lacks. Only rustup's stable toolchain is presumed.
+set -euo pipefail
+
+packages=()
+python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-venv)
+for tool in curl node npm; do
+    command -v "$tool" >/dev/null || packages+=("${tool/%node/nodejs}")
+done
+[ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
+
+if [ ${#packages[@]} -gt 0 ]; then
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    echo "installing ${packages[*]}"
+    "${as_root[@]}" apt-get update -qq
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+        apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+fi
+
+cargo fmt --version >/dev/null 2>&1 || rustup component add rustfmt
+cargo clippy --version >/dev/null 2>&1 || rustup component add clippy

@@ -1,0 +1,165 @@
+//! A chat: a page and its socket on one port, on one thread.
+//!
+//! ```text
+//! cargo run --release -p ws-server-mio --example chat              # on a free port
+//! cargo run --release -p ws-server-mio --example chat 8080         # on this one
+//! cargo run --release -p ws-server-mio --example chat 8080 --lan   # and for the whole network
+//! ```
+//!
+//! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
+//! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
+//! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
+//! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
+//! server reaches: the last 100 messages. `room.rs` is the chat, without I/O; `page.html` is the page.
+//!
+//! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
+//! address; to let them use its name as well, allow that name in the configuration:
+//! `Config::server().allow_host("my-machine.local")`. Ctrl-C ends the program.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
+
+mod room;
+
+use room::Room;
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::SystemTime;
+use ws_server_mio::http::{HeaderValue, Method, Response, StatusCode, header};
+use ws_server_mio::ws_proto::{self, handshake};
+use ws_server_mio::{
+    Bind, Bytes, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Frame, Heartbeat, Message,
+    Options,
+};
+
+const PAGE: &str = include_str!("page.html");
+/// The page and the server do not understand each other; the page does not try again.
+const NOT_UNDERSTOOD: u16 = 4000;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn Error>> {
+    let mut bind = Bind::localhost();
+    let mut port = 0; // the system chooses a free one
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--lan" => bind = Bind::lan(),
+            number => port = number.parse().map_err(|_| "usage: chat [PORT] [--lan]")?,
+        }
+    }
+
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
+    // proxies, and finds dead ones within a minute.
+    let config = Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live());
+    let mut endpoint = Endpoint::new(Options::default())?;
+    let server = endpoint.connections().listen(bind.port(port), config)?;
+    if let Some(url) = endpoint.connections().http_url(server, "/") {
+        println!("chat: {url}");
+        std::io::stdout().flush()?;
+    }
+
+    let mut room = Room::new(milliseconds());
+    endpoint.run(|connections, event| {
+        if let Event::Connection(id, event) = event {
+            handle(connections, &mut room, id, event);
+        }
+    })?;
+    Ok(())
+}
+
+/// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
+/// `Closed` follows; a page that hears nothing calls again.
+fn handle(
+    connections: &mut Connections,
+    room: &mut Room<ConnectionId>,
+    id: ConnectionId,
+    event: ws_proto::Event<'_>,
+) {
+    let reply = match event {
+        ws_proto::Event::Request(request) => {
+            let response = answer(request.method(), request.uri().path());
+            let _ = connections.respond(id, request, response);
+            return;
+        }
+        ws_proto::Event::Upgrade(upgrade) => {
+            let _ = match upgrade.path() {
+                "/ws" => connections.accept(id, upgrade),
+                _ => connections.respond(id, upgrade, plain(StatusCode::NOT_FOUND)),
+            };
+            return;
+        }
+        ws_proto::Event::Message(Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
+            Ok(reply) => reply,
+            Err(wrong) => {
+                let _ = connections.close(id, CloseCode::from(NOT_UNDERSTOOD), wrong);
+                return;
+            }
+        },
+        ws_proto::Event::Message(Message::Binary(_)) => {
+            let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat speaks text");
+            return;
+        }
+        ws_proto::Event::Closed(_) => room.leave(id),
+        _ => return,
+    };
+    if let Some(json) = reply.one {
+        let _ = connections.send(id, &Frame::text(json));
+    }
+    if let Some(json) = reply.all {
+        connections.broadcast(&Frame::text(json), |id| room.contains(id));
+    }
+}
+
+/// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.
+fn answer(method: &Method, path: &str) -> Response<Bytes> {
+    match path {
+        "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {
+            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
+            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
+            response
+        }
+        "/" => page().unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR)),
+        "/ws" => handshake::upgrade_required(),
+        _ => plain(StatusCode::NOT_FOUND),
+    }
+}
+
+/// The page may run its own script, use its own style and call this server: nothing else. The nonce, new
+/// each time, marks what is its own.
+fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
+    let nonce = format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
+    let policy = format!(
+        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
+         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    );
+    let response = Response::builder()
+        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
+        .header(header::CONTENT_SECURITY_POLICY, policy)
+        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
+        .header(header::REFERRER_POLICY, "no-referrer")
+        .header(header::CACHE_CONTROL, "no-store")
+        .body(PAGE.replace("{nonce}", &nonce).into())?;
+    Ok(response)
+}
+
+/// A status and its name.
+fn plain(status: StatusCode) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(format!("{status}\n")));
+    *response.status_mut() = status;
+    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// Since 1970, as JavaScript counts.
+fn milliseconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}
