@@ -1,7 +1,8 @@
 //! Every verb, for handlers and between turns alike.
 
 use crate::pool::Pool;
-use crate::server::{ServerId, Servers};
+use crate::server::ServerId;
+use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use crate::timers::{self, Timers};
 use bytes::Bytes;

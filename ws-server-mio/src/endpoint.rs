@@ -126,7 +126,7 @@ impl Endpoint {
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
-        timer.into_iter().chain(server).chain(self.quiet()).min()
+        timer.into_iter().chain(server).min()
     }
 
     /// A handle for other threads.
@@ -138,7 +138,8 @@ impl Endpoint {
         !self.jobs.is_empty() || self.connections.has_work()
     }
 
-    /// The time after which all is quiet, where memory is kept that is then to be freed.
+    /// The time after which all is quiet, where memory is kept that is then to be freed. Who waits elsewhere is
+    /// not woken for it.
     fn quiet(&self) -> Option<Duration> {
         (!self.connections.pool.is_empty()).then_some(QUIET)
     }

@@ -55,6 +55,7 @@ mod options;
 mod pool;
 mod remote;
 mod server;
+mod servers;
 mod slots;
 mod socket;
 mod timers;

@@ -8,7 +8,7 @@
 //! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: whatever
 //! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
 
-use crate::server::ServerIndex;
+use crate::servers::ServerIndex;
 use crate::timers;
 use mio::net::TcpStream;
 use std::collections::HashMap;

@@ -1,7 +1,7 @@
 //! What is done with one socket: accepting it, hearing that it is ready, writing to it.
 
 use crate::connections::{Connections, arm, read_on, touch};
-use crate::server::ServerIndex;
+use crate::servers::ServerIndex;
 use crate::slots::{Live, flag};
 use bytes::Buf;
 use mio::net::TcpStream;

@@ -6,7 +6,7 @@ use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
-use crate::server::{LISTENERS, Step};
+use crate::servers::{LISTENERS, Step};
 use crate::slots::{Live, flag};
 use crate::socket::{SHORT_SAYS_ALL, write};
 use crate::timers;

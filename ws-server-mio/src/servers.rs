@@ -1,0 +1,310 @@
+//! The list of servers, and how one stops.
+//!
+//! ```text
+//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Telling ──▶ Waiting ──deadline──▶ Ending ──▶ gone
+//!             accepts           Stopping      1001 to     until all            the rest    Stopped
+//!                               is told       everyone    are gone ─────────── is cut ───▶ is told
+//! ```
+
+use crate::server::ServerId;
+use mio::Token;
+use mio::net::TcpListener;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::Config;
+
+/// Place of a server in the list; small, since each connection keeps one.
+pub(crate) type ServerIndex = u16;
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Serving,
+    /// `stop` was called; the handler is not told yet.
+    Announced {
+        deadline: Option<Instant>,
+    },
+    /// Connections in slots from `cursor` on are not told yet.
+    Telling {
+        deadline: Option<Instant>,
+        cursor: u32,
+    },
+    Waiting {
+        deadline: Option<Instant>,
+    },
+    /// The deadline passed; connections in slots from `cursor` on are not cut yet.
+    Ending {
+        cursor: u32,
+    },
+}
+
+/// What there is to do for a server that stops.
+pub(crate) enum Step {
+    Nothing,
+    /// Tell the handler.
+    Stopping(ServerId),
+    /// Tell this connection that the server goes away.
+    Tell(u32),
+    /// Cut this connection.
+    Cut(u32),
+    /// Tell the handler; the server is removed.
+    Stopped(ServerId),
+}
+
+pub(crate) struct Listener {
+    pub(crate) socket: TcpListener,
+    /// Connections may wait.
+    pub(crate) ready: bool,
+    /// Accepting failed for want of something; not again before this.
+    pub(crate) retry_at: Option<Instant>,
+}
+
+pub(crate) struct Server {
+    generation: u32,
+    pub(crate) config: Arc<Config>,
+    pub(crate) max_connections: usize,
+    pub(crate) listeners: Vec<Listener>,
+    address: SocketAddr,
+    phase: Phase,
+    /// Sockets that are open, whatever they are.
+    pub(crate) sockets: usize,
+    pub(crate) http: usize,
+    pub(crate) websockets: usize,
+    pub(crate) turned_away: u64,
+    /// Accepting failed, and the handler was told.
+    pub(crate) failing: bool,
+}
+
+impl Server {
+    pub(crate) fn new(
+        config: Arc<Config>,
+        max_connections: usize,
+        listeners: Vec<Listener>,
+        address: SocketAddr,
+    ) -> Self {
+        Self {
+            generation: 0,
+            config,
+            max_connections,
+            listeners,
+            address,
+            phase: Phase::Serving,
+            sockets: 0,
+            http: 0,
+            websockets: 0,
+            turned_away: 0,
+            failing: false,
+        }
+    }
+
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Announced { deadline } | Phase::Telling { deadline, .. } | Phase::Waiting { deadline } => {
+                deadline
+            }
+            Phase::Serving | Phase::Ending { .. } => None,
+        }
+    }
+}
+
+/// The servers of an endpoint.
+#[derive(Default)]
+pub(crate) struct Servers {
+    list: Vec<Option<Server>>,
+    generation: u32,
+    /// A server stops, or has somebody to accept. Most turns have nothing to do with servers, and ask this.
+    busy: bool,
+}
+
+/// Tokens of listeners count down from below the waker's; those of connections count up from zero.
+const FIRST_LISTENER: usize = usize::MAX - 1;
+/// At most this many sockets to a server.
+pub(crate) const LISTENERS: usize = 2;
+
+impl Servers {
+    pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {
+        self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
+    }
+
+    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+        self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, index: ServerIndex) -> Option<&mut Server> {
+        self.list.get_mut(usize::from(index))?.as_mut()
+    }
+
+    /// A place for one more.
+    pub(crate) fn vacant(&self) -> Option<ServerIndex> {
+        let place = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
+        ServerIndex::try_from(place).ok().filter(|index| *index < ServerIndex::MAX)
+    }
+
+    /// The token of a server's listener.
+    pub(crate) fn token(index: ServerIndex, place: usize) -> Token {
+        Token(FIRST_LISTENER - (usize::from(index) * LISTENERS + place))
+    }
+
+    pub(crate) fn add(&mut self, index: ServerIndex, mut server: Server) -> ServerId {
+        self.generation = self.generation.wrapping_add(1);
+        server.generation = self.generation;
+        match self.list.get_mut(usize::from(index)) {
+            Some(empty) => *empty = Some(server),
+            None => self.list.push(Some(server)),
+        }
+        ServerId { index, generation: self.generation }
+    }
+
+    /// Begins to stop a server, or brings its deadline forward.
+    pub(crate) fn stop(&mut self, id: ServerId, deadline: Option<Instant>) {
+        let Some(server) = self.get_mut(id) else { return };
+        match &mut server.phase {
+            phase @ Phase::Serving => {
+                *phase = Phase::Announced { deadline };
+                server.listeners.clear();
+            }
+            Phase::Announced { deadline: old }
+            | Phase::Telling { deadline: old, .. }
+            | Phase::Waiting { deadline: old } => {
+                *old = match (*old, deadline) {
+                    (Some(old), Some(new)) => Some(old.min(new)),
+                    (old, new) => old.or(new),
+                };
+            }
+            Phase::Ending { .. } => {}
+        }
+        self.busy = true;
+    }
+
+    pub(crate) fn id_at(&self, index: ServerIndex) -> Option<ServerId> {
+        let server = self.list.get(usize::from(index))?.as_ref()?;
+        Some(ServerId { index, generation: server.generation })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.iter().all(Option::is_none)
+    }
+
+    /// One above the highest index in use.
+    pub(crate) fn end(&self) -> ServerIndex {
+        self.list.len() as ServerIndex
+    }
+
+    /// A listener is readable. Tokens that mean nothing any more are ignored.
+    pub(crate) fn ready(&mut self, token: Token) {
+        let Some(place) = FIRST_LISTENER.checked_sub(token.0) else { return };
+        let Some(Some(server)) = self.list.get_mut(place / LISTENERS) else { return };
+        if let Some(listener) = server.listeners.get_mut(place % LISTENERS) {
+            listener.ready = true;
+            self.busy = true;
+        }
+    }
+
+    /// Whether there is something to do now for any server.
+    #[inline]
+    pub(crate) fn has_work(&self, now: Instant) -> bool {
+        self.busy && self.any_has_work(now)
+    }
+
+    fn any_has_work(&self, now: Instant) -> bool {
+        self.list.iter().flatten().any(|server| match server.phase {
+            Phase::Serving => server
+                .listeners
+                .iter()
+                .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
+            Phase::Waiting { deadline } => {
+                server.sockets == 0 || deadline.is_some_and(|deadline| deadline <= now)
+            }
+            // What is cut goes through the list of the touched.
+            Phase::Ending { cursor } => server.sockets == 0 || cursor < u32::MAX,
+            Phase::Announced { .. } | Phase::Telling { .. } => true,
+        })
+    }
+
+    /// The time from now until a server wants to act by itself.
+    #[inline]
+    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
+        if !self.busy { None } else { Some(self.next_deadline()?.saturating_duration_since(now)) }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let servers = self.list.iter().flatten();
+        servers
+            .flat_map(|server| {
+                let retries = server.listeners.iter().filter_map(|listener| listener.retry_at);
+                retries.chain(server.deadline())
+            })
+            .min()
+    }
+
+    /// Whether any server is not just serving those it has.
+    #[inline]
+    pub(crate) fn busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The end of a turn: looks whether that is still so.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.busy {
+            self.busy = self.list.iter().flatten().any(|server| {
+                let at_rest = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
+                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(at_rest)
+            });
+        }
+    }
+
+    /// The next thing to do for a server that stops. `owner` says whose a slot is.
+    pub(crate) fn step(
+        &mut self,
+        index: ServerIndex,
+        now: Instant,
+        end: u32,
+        owner: impl Fn(u32) -> Option<ServerIndex>,
+    ) -> Step {
+        let id = self.id_at(index);
+        let (Some(server), Some(id)) = (self.at_mut(index), id) else { return Step::Nothing };
+        let next = |from: u32| (from..end).find(|slot| owner(*slot) == Some(index));
+        loop {
+            match server.phase {
+                Phase::Serving => return Step::Nothing,
+                Phase::Announced { deadline } => {
+                    server.phase = Phase::Telling { deadline, cursor: 0 };
+                    return Step::Stopping(id);
+                }
+                Phase::Telling { deadline, cursor } => match next(cursor) {
+                    Some(slot) => {
+                        server.phase = Phase::Telling { deadline, cursor: slot + 1 };
+                        return Step::Tell(slot);
+                    }
+                    None => server.phase = Phase::Waiting { deadline },
+                },
+                Phase::Waiting { deadline } if server.sockets > 0 => {
+                    if deadline.is_none_or(|deadline| now < deadline) {
+                        return Step::Nothing;
+                    }
+                    server.phase = Phase::Ending { cursor: 0 };
+                }
+                Phase::Ending { cursor } if server.sockets > 0 => match next(cursor) {
+                    Some(slot) => {
+                        server.phase = Phase::Ending { cursor: slot + 1 };
+                        return Step::Cut(slot);
+                    }
+                    None => {
+                        server.phase = Phase::Ending { cursor: u32::MAX };
+                        return Step::Nothing;
+                    }
+                },
+                Phase::Waiting { .. } | Phase::Ending { .. } => {
+                    self.list[usize::from(index)] = None;
+                    return Step::Stopped(id);
+                }
+            }
+        }
+    }
+}
