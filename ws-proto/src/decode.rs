@@ -124,6 +124,11 @@ impl Decoder {
         Self { remaining: 0, key: [0; 4], position: Position::Header, message: None, partial: None }
     }
 
+    /// Whether a message has begun and not ended.
+    pub(crate) fn is_inside_message(&self) -> bool {
+        self.message.is_some()
+    }
+
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
     /// input. `None` for anything else, with nothing used up.
     #[inline]
