@@ -26,6 +26,9 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
+/// A message of which this much is still to come is worth the memory of another that was as large.
+const LARGE: u64 = 16 * 1024;
+
 /// What the decoder must know of its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -167,10 +170,13 @@ impl Decoder {
     }
 
     /// Uses input up to the next thing to tell; `None` when it is used up.
+    ///
+    /// `spare` gives memory for a large message that comes in parts, if there is some.
     pub(crate) fn next<'a>(
         &mut self,
         rules: &Rules,
         input: &mut &'a mut [u8],
+        mut spare: impl FnMut() -> Vec<u8>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         if let Some(fault) = self.partial.as_mut().and_then(|partial| partial.fault.take()) {
             return Err(fault);
@@ -197,7 +203,7 @@ impl Decoder {
                     if input.is_empty() && self.remaining > 0 {
                         return Ok(None);
                     }
-                    if let Some(decoded) = self.payload(rules, fin, input)? {
+                    if let Some(decoded) = self.payload(rules, fin, input, &mut spare)? {
                         return Ok(Some(decoded));
                     }
                 }
@@ -305,6 +311,7 @@ impl Decoder {
         rules: &Rules,
         fin: bool,
         input: &mut &'a mut [u8],
+        spare: &mut dyn FnMut() -> Vec<u8>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let bytes = take(input, n);
@@ -331,6 +338,9 @@ impl Decoder {
         // The rest of this frame will come; of further fragments nothing is known.
         let expected = if fin { self.remaining } else { u64::MAX }.min(rules.message_limit);
         let partial = self.partial.get_or_insert_default();
+        if !begun && self.remaining >= LARGE {
+            partial.use_memory(message.kind, spare());
+        }
         partial.join(message.kind, bytes, usize::try_from(expected).unwrap_or(usize::MAX))?;
         if !last {
             return Ok(None);
@@ -393,6 +403,15 @@ impl Partial {
     /// Whether something of a message that is to be joined has arrived.
     fn holds_data(&self) -> bool {
         !self.text.is_empty() || !self.data.is_empty() || !self.utf8.is_complete()
+    }
+
+    /// Joins a message that has just begun in memory that is there already.
+    fn use_memory(&mut self, kind: Kind, mut memory: Vec<u8>) {
+        memory.clear();
+        match kind {
+            Kind::Binary => self.data = memory,
+            Kind::Text => self.text = String::from_utf8(memory).unwrap_or_default(),
+        }
     }
 
     /// Adds to the message. Room at most doubles what has arrived, and never exceeds what is expected.

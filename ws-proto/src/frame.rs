@@ -1,6 +1,7 @@
 //! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
 
 use crate::error::{ProtocolError, SendError};
+use crate::outbox::COPY_UP_TO;
 use crate::utf8;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -171,17 +172,32 @@ pub struct Frame {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
     pub(crate) payload: Bytes,
+    /// A small frame as a server sends it, header and payload; `payload` is its end. Empty for a large one,
+    /// whose payload is not copied.
+    pub(crate) encoded: Bytes,
 }
 
 impl Frame {
     /// A whole text message.
     pub fn text(text: impl Into<String>) -> Self {
-        Self { opcode: Opcode::Text, fin: true, payload: Bytes::from(text.into()) }
+        Self::new(Opcode::Text, true, Bytes::from(text.into()))
     }
 
     /// A whole binary message.
     pub fn binary(data: impl Into<Bytes>) -> Self {
-        Self { opcode: Opcode::Binary, fin: true, payload: data.into() }
+        Self::new(Opcode::Binary, true, data.into())
+    }
+
+    fn new(opcode: Opcode, fin: bool, payload: Bytes) -> Self {
+        if payload.len() > COPY_UP_TO {
+            return Self { opcode, fin, payload, encoded: Bytes::new() };
+        }
+        let mut encoded = Vec::with_capacity(MAX_HEADER + payload.len());
+        write_header(&mut encoded, fin, opcode, payload.len(), None);
+        let header = encoded.len();
+        encoded.extend_from_slice(&payload);
+        let encoded = Bytes::from(encoded);
+        Self { opcode, fin, payload: encoded.slice(header..), encoded }
     }
 
     /// A Ping (§5.5.2).
@@ -223,7 +239,7 @@ impl Frame {
             }
             _ => {}
         }
-        Ok(Self { opcode, fin, payload })
+        Ok(Self::new(opcode, fin, payload))
     }
 
     /// What kind of frame this is.

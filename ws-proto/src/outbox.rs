@@ -19,24 +19,35 @@ use std::io::IoSlice;
 pub(crate) const COPY_UP_TO: usize = 1024;
 /// Capacity up to this is kept in a [`Storage`] that is handed back.
 const KEEP_CAPACITY: usize = 256 * 1024;
+/// A large payload that was sent leaves its memory for the next large message, from this size up to that.
+const SPARE_FROM: usize = 32 * 1024;
+const SPARE_UP_TO: usize = 4 * 1024 * 1024;
 
 /// The memory of an outbox. An outbox that is given one before it is written to, and relieved of it when it
 /// is empty, allocates nothing.
+///
+/// It may hold a spare buffer too: the memory of a large message that was sent. The next large message that
+/// arrives on a connection with this storage is joined in it.
 #[derive(Default)]
 pub struct Storage {
     inner: Box<Inner>,
 }
 
 impl Storage {
-    /// How many bytes it can hold without growing.
+    /// How many bytes of memory it holds, the spare included.
     pub fn capacity(&self) -> usize {
-        self.inner.bytes.capacity()
+        self.inner.bytes.capacity() + self.inner.spare.capacity()
+    }
+
+    /// Whether it holds a spare buffer for a large message.
+    pub fn has_spare(&self) -> bool {
+        self.inner.spare.capacity() > 0
     }
 }
 
 impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Storage({} bytes)", self.inner.bytes.capacity())
+        write!(f, "Storage({} bytes)", self.capacity())
     }
 }
 
@@ -48,6 +59,8 @@ struct Inner {
     /// Shared payloads, each with the position in `bytes` that it comes before.
     shared: VecDeque<(usize, Bytes)>,
     shared_len: usize,
+    /// The memory of a large payload that was sent; empty.
+    spare: Vec<u8>,
 }
 
 /// What waits to be written to the socket, as a [`Buf`].
@@ -126,6 +139,26 @@ impl Outbox {
         inner.shared.push_back((inner.bytes.len(), payload));
     }
 
+    /// Takes the memory of a large message that was sent, if there is some; else an empty one.
+    pub(crate) fn take_spare(&mut self) -> Vec<u8> {
+        match &mut self.inner {
+            Some(inner) => core::mem::take(&mut inner.spare),
+            None => Vec::new(),
+        }
+    }
+
+    /// Forgets the front of what waits: it was sent.
+    #[inline]
+    pub(crate) fn sent(&mut self, n: usize) {
+        let Some(inner) = &mut self.inner else { return };
+        if inner.shared.is_empty() && n == inner.bytes.len() - inner.start {
+            inner.bytes.clear();
+            inner.start = 0;
+        } else {
+            self.advance(n);
+        }
+    }
+
     /// Forgets all that waits.
     pub(crate) fn clear(&mut self) {
         self.inner = None;
@@ -139,6 +172,15 @@ impl Inner {
             *at -= self.start;
         }
         self.start = 0;
+    }
+
+    /// Keeps the memory of a payload that nobody else refers to.
+    fn keep_spare(&mut self, payload: Bytes) {
+        let spare = Vec::from(payload);
+        if (SPARE_FROM..=SPARE_UP_TO).contains(&spare.capacity()) && spare.capacity() > self.spare.capacity()
+        {
+            self.spare = spare;
+        }
     }
 
     /// The copied bytes up to the first shared payload.
@@ -197,8 +239,10 @@ impl Buf for Outbox {
             payload.advance(step);
             inner.shared_len -= step;
             cnt -= step;
-            if payload.is_empty() {
-                inner.shared.pop_front();
+            if payload.is_empty()
+                && let Some((_, payload)) = inner.shared.pop_front()
+            {
+                inner.keep_spare(payload);
             }
         }
         if inner.start == inner.bytes.len() && inner.shared.is_empty() {

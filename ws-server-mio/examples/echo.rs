@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p ws-server-mio --example echo -- 8700`
 
+#![allow(clippy::print_stdout)] // a program for the terminal
+
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
@@ -15,7 +17,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let config = ServerConfig::new(config).max_connections(20_000);
 
     let mut endpoint = Endpoint::new(Options::default())?;
-    endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
+    let server = endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
+    println!("echo: {}", endpoint.connections().url(server, "/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         let Event::Connection(id, event) = event else { return };

@@ -256,6 +256,9 @@ pub(crate) fn reclaim(live: &mut Live, pool: &mut Pool) {
 /// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
 #[inline]
 pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
+    if !live.connection.timeout_moved() && live.is_armed() {
+        return;
+    }
     let Some(deadline) = live.connection.poll_timeout() else { return };
     let tick = timers.tick_of(deadline);
     if tick < live.armed() {

@@ -104,6 +104,11 @@ impl Live {
     }
 
     #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed_high != u8::MAX
+    }
+
+    #[inline]
     pub(crate) fn set_armed(&mut self, tick: u64) {
         self.armed_low = tick as u32;
         self.armed_high = (tick >> 32) as u8;

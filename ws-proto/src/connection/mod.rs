@@ -75,6 +75,8 @@ pub struct Connection {
     /// The last byte that the peer's socket took; while output is stalled, no later than its beginning.
     wrote: Moment,
     deadline: Moment,
+    /// Whether the deadline has become earlier since that was last asked.
+    deadline_moved: bool,
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
@@ -266,6 +268,7 @@ impl Connection {
             heard_more: false,
             wrote: Moment(0),
             deadline: Moment::NEVER,
+            deadline_moved: false,
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),

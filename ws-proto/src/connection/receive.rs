@@ -113,7 +113,7 @@ impl Connection {
     fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {
-            match self.decoder.next(&rules, input) {
+            match self.decoder.next(&rules, input, || self.outbox.take_spare()) {
                 Ok(Some(Decoded::Message(message))) => return Some(Event::Message(message)),
                 Ok(None) => return None,
                 Ok(Some(Decoded::Piece(piece))) => return Some(Event::Piece(piece)),

@@ -9,7 +9,7 @@ use crate::mask;
 use crate::outbox::COPY_UP_TO;
 use crate::utf8::Utf8;
 use alloc::borrow::Cow;
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use std::time::Instant;
 
 impl Connection {
@@ -56,6 +56,13 @@ impl Connection {
     /// [`SendError::NotUtf8`]. Nothing was queued then.
     pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         self.check_open()?;
+        // A broadcast of something small to a connection with nothing unfinished: one copy.
+        let is_whole = matches!(frame.opcode, Opcode::Text | Opcode::Binary) && frame.fin;
+        if is_whole && !frame.encoded.is_empty() && self.busy.is_none() && !self.is_client() {
+            self.check_room(frame.payload.len())?;
+            self.outbox.buffer().extend_from_slice(&frame.encoded);
+            return Ok(self.note_queued());
+        }
         if frame.opcode.is_control() {
             self.write_copied(frame.opcode, true, &frame.payload);
             return Ok(self.note_queued());
@@ -160,7 +167,7 @@ impl Connection {
     /// block, so that the time for a peer that does not read begins to run.
     pub fn wrote(&mut self, now: Instant, n: usize) {
         let n = n.min(self.outbox.len());
-        self.outbox.advance(n);
+        self.outbox.sent(n);
         self.bytes_sent += n as u64;
         let moment = self.moment(now);
         if n > 0 {
@@ -176,7 +183,7 @@ impl Connection {
         } else if !self.output.stalled {
             self.output.stalled = true;
             self.wrote = moment;
-            self.deadline = self.deadline.min(moment.after(self.config.output_timeout));
+            self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
@@ -199,14 +206,14 @@ impl Connection {
         self.check_open()?;
         self.check_room(payload.len())?;
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
-            return self.send(&Frame { opcode, fin: true, payload: Bytes::copy_from_slice(payload) });
+            return self.send_owned(opcode, Bytes::copy_from_slice(payload));
         }
         self.write_copied(opcode, true, payload);
         Ok(self.note_queued())
     }
 
     fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
-        self.send(&Frame { opcode, fin: true, payload })
+        self.send(&Frame { opcode, fin: true, payload, encoded: Bytes::new() })
     }
 
     #[inline]

@@ -18,6 +18,13 @@ impl Connection {
         }
     }
 
+    /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since this was last asked. An owner of
+    /// many connections, with a timer for each, asks this first.
+    #[inline]
+    pub fn timeout_moved(&mut self) -> bool {
+        core::mem::take(&mut self.deadline_moved)
+    }
+
     /// Does what is due, and arms the deadline anew. Harmless when early.
     pub fn handle_timeout(&mut self, now: Instant) {
         let moment = self.moment(now);
@@ -119,7 +126,13 @@ impl Connection {
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done(_) => None,
         };
-        self.deadline = stage.into_iter().chain(self.output_due()).min().unwrap_or(Moment::NEVER);
+        let deadline = stage.into_iter().chain(self.output_due()).min().unwrap_or(Moment::NEVER);
+        self.set_deadline(deadline);
+    }
+
+    pub(super) fn set_deadline(&mut self, deadline: Moment) {
+        self.deadline_moved |= deadline < self.deadline;
+        self.deadline = deadline;
     }
 
     fn time_out(&mut self, now: Instant, timeout: Timeout) {
