@@ -9,7 +9,7 @@ set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 example=$1
 shift
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" -p ws-server-mio --example "$example"
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
 SERVER_BIN=${CARGO_TARGET_DIR:-$root/target}/release/examples/$example
 
 log=$(mktemp)

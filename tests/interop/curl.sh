@@ -18,11 +18,12 @@ request() { # FORMAT CURL-ARGUMENTS...: what curl says of its transfer
     curl --silent --show-error --http1.1 --max-time 30 --output /dev/null --write-out "$@" || true
 }
 
-upgrade() { # CURL-ARGUMENTS...: the status line of the answer to an upgrade; the connection is dropped at once
-    local status
+upgrade() { # VERSION CURL-ARGUMENTS...: the status line of the answer to an upgrade; the connection is dropped at once
+    local status version=$1
+    shift
     read -r status < <(
         exec curl --silent --no-buffer --include --http1.1 --max-time 30 --header 'Connection: Upgrade' \
-            --header 'Upgrade: websocket' --header 'Sec-WebSocket-Version: 13' \
+            --header 'Upgrade: websocket' --header "Sec-WebSocket-Version: $version" \
             --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>/dev/null
     )
     kill $! 2>/dev/null || true
@@ -45,13 +46,13 @@ check 'a foreign Host' "$(request '%{http_code}' --header 'Host: evil.test' "$HT
 check 'HTTP/1.0' "$(request '%{http_code} %{num_connects};' --http1.0 "$HTTP_URL/" --output /dev/null "$HTTP_URL/")" \
     '200 1;200 1;'
 check 'GET of the socket without an upgrade' "$(request '%{http_code}' "$HTTP_URL$socket_path")" 426
-check 'upgrade' "$(upgrade "$HTTP_URL$socket_path")" 'HTTP/1.1 101 Switching Protocols'
-check 'upgrade from the same origin' "$(upgrade --header "Origin: $HTTP_URL" "$HTTP_URL$socket_path")" \
+check 'upgrade' "$(upgrade 13 "$HTTP_URL$socket_path")" 'HTTP/1.1 101 Switching Protocols'
+check 'upgrade from the same origin' "$(upgrade 13 --header "Origin: $HTTP_URL" "$HTTP_URL$socket_path")" \
     'HTTP/1.1 101 Switching Protocols'
 check 'upgrade from another origin' \
-    "$(upgrade --header 'Origin: http://evil.test' "$HTTP_URL$socket_path" | cut -d ' ' -f 2)" 403
+    "$(upgrade 13 --header 'Origin: http://evil.test' "$HTTP_URL$socket_path" | cut -d ' ' -f 2)" 403
 check 'upgrade in an unknown version' \
-    "$(upgrade --header 'Sec-WebSocket-Version: 12' "$HTTP_URL$socket_path" | cut -d ' ' -f 2)" 426
+    "$(upgrade 12 "$HTTP_URL$socket_path" | cut -d ' ' -f 2)" 426
 
 printf 'curl:\n%d passed, %d failed\n' "$passed" "$failed"
 [ "$failed" -eq 0 ]
