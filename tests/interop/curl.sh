@@ -22,7 +22,7 @@ upgrade() { # VERSION CURL-ARGUMENTS...: the status line of the answer to an upg
     local status version=$1
     shift
     read -r status < <(
-        exec curl --silent --no-buffer --include --http1.1 --max-time 30 --header 'Connection: Upgrade' \
+        exec curl --silent --dump-header - --output /dev/null --http1.1 --max-time 30 --header 'Connection: Upgrade' \
             --header 'Upgrade: websocket' --header "Sec-WebSocket-Version: $version" \
             --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>/dev/null
     )
