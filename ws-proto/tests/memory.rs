@@ -1,0 +1,96 @@
+//! What a connection allocates and holds, whatever its peer declares, drips or repeats.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
+use std::alloc::System;
+use std::hint::black_box;
+use std::time::Instant;
+use wire::*;
+use ws_proto::{Config, Connection, Event, Role, State, Storage};
+
+#[global_allocator]
+static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
+
+/// What this does to the heap: blocks allocated, and bytes held at the end.
+fn measure(mut body: impl FnMut()) -> (usize, isize) {
+    let region = Region::new(ALLOCATOR);
+    body();
+    let change = region.change();
+    let held = change.bytes_allocated as isize - change.bytes_deallocated as isize;
+    (change.allocations + change.reallocations, held)
+}
+
+/// Gives bytes to a connection without owning what it tells.
+fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8]) {
+    let mut input = bytes;
+    while let Some(event) = connection.receive(now, &mut input) {
+        black_box(&event);
+    }
+}
+
+// One test, since the count is of all threads.
+#[test]
+fn memory_follows_what_has_arrived() {
+    let config = || Config::server().message_limit(64 << 20).frame_rate(None);
+
+    let (mut server, now) = open(Role::Server, config());
+    let mut bytes = header(true, FIN | BINARY, 64 << 20);
+    bytes.extend([0; 10]);
+    let (_, held) = measure(|| give(&mut server, now, &mut bytes));
+    assert!(held < 4096, "64 MiB were declared and ten bytes came: {held} bytes are held");
+
+    let (mut server, now) = open(Role::Server, config());
+    give(&mut server, now, &mut frame(true, BINARY, b"begun"));
+    let empty = frame(true, CONTINUATION, b"");
+    let mut many = empty.repeat(1000);
+    let (_, held) = measure(|| {
+        for _ in 0..1000 {
+            many.copy_from_slice(&empty.repeat(1000));
+            give(&mut server, now, &mut many);
+        }
+    });
+    assert!(held < 4096, "a million empty fragments: {held} bytes are held");
+
+    let (mut server, now) = open(Role::Server, config());
+    give(&mut server, now, &mut frame(true, TEXT, b""));
+    let (_, held) = measure(|| {
+        for _ in 0..200_000 {
+            give(&mut server, now, &mut frame(true, CONTINUATION, b"x"));
+        }
+    });
+    assert!(held < 2 * 200_000 + 4096, "200,000 fragments of a byte: {held} bytes are held");
+
+    let (mut server, now) = open(Role::Server, Config::server());
+    let (_, held) = measure(|| {
+        give(&mut server, now, &mut frame(true, FIN | TEXT, b"hello"));
+        let parts = frame(true, FIN | TEXT, b"hello");
+        parts.chunks(1).for_each(|part| give(&mut server, now, &mut part.to_vec()));
+        give(&mut server, now, &mut frame(true, FIN | PING, b"ping"));
+        take_output(&mut server, now);
+        drop(server.reclaim());
+    });
+    assert_eq!(held, 0, "an idle connection holds no heap");
+
+    let (mut server, now) = open(Role::Server, Config::server());
+    let messages = [frame(true, FIN | TEXT, &[b'x'; 100]), frame(true, FIN | BINARY, &[1; 60_000])].concat();
+    let mut bytes = messages.clone();
+    let mut storage = Some(Storage::default());
+    let mut echo = || {
+        bytes.copy_from_slice(&messages);
+        server.lend(storage.take().unwrap());
+        let mut input = &mut bytes[..];
+        while let Some(event) = server.receive(now, &mut input) {
+            let Event::Message(message) = event else { panic!("{event:?}") };
+            server.send_message(message).unwrap();
+        }
+        let n = server.outbox().len();
+        server.wrote(now, n);
+        storage = server.reclaim();
+    };
+    echo();
+    let (blocks, _) = measure(|| (0..100).for_each(|_| echo()));
+    assert_eq!(blocks, 0, "an echo of what arrives whole, with memory lent, allocates nothing");
+    assert_eq!(server.state(), State::Open);
+}
