@@ -19,15 +19,19 @@ request() { # FORMAT CURL-ARGUMENTS...: what curl says of its transfer
 }
 
 upgrade() { # VERSION CURL-ARGUMENTS...: the status line of the answer to an upgrade; the connection is dropped at once
-    local status version=$1
+    local line version=$1
     shift
-    read -r status < <(
-        exec curl --silent --no-buffer --include --http1.1 --max-time 30 --header 'Connection: Upgrade' \
+    # Of what curl shows, only the verbose lines come at once: it keeps the rest until a body follows, and none does.
+    while read -r line; do
+        [[ $line != '< HTTP/'* ]] || break
+    done < <(
+        exec curl --silent --verbose --http1.1 --max-time 30 --output /dev/null --header 'Connection: Upgrade' \
             --header 'Upgrade: websocket' --header "Sec-WebSocket-Version: $version" \
-            --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>/dev/null
+            --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>&1
     )
     kill $! 2>/dev/null || true
-    printf '%s' "${status%$'\r'}"
+    line=${line%$'\r'}
+    printf '%s' "${line#< }"
 }
 
 check 'GET of the page' "$(request '%{http_code} %{content_type}' "$HTTP_URL/")" '200 text/html; charset=utf-8'
