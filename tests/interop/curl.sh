@@ -19,19 +19,15 @@ request() { # FORMAT CURL-ARGUMENTS...: what curl says of its transfer
 }
 
 upgrade() { # VERSION CURL-ARGUMENTS...: the status line of the answer to an upgrade; the connection is dropped at once
-    local line version=$1
+    local status version=$1
     shift
-    # Of what curl shows, only the verbose lines come at once: it keeps the rest until a body follows, and none does.
-    while read -r line; do
-        [[ $line != '< HTTP/'* ]] || break
-    done < <(
-        exec curl --silent --verbose --http1.1 --max-time 30 --output /dev/null --header 'Connection: Upgrade' \
+    read -r status < <(
+        exec curl --silent --dump-header - --output /dev/null --http1.1 --max-time 30 --header 'Connection: Upgrade' \
             --header 'Upgrade: websocket' --header "Sec-WebSocket-Version: $version" \
-            --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>&1
+            --header 'Sec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==' "$@" 2>/dev/null
     )
     kill $! 2>/dev/null || true
-    line=${line%$'\r'}
-    printf '%s' "${line#< }"
+    printf '%s' "${status%$'\r'}"
 }
 
 check 'GET of the page' "$(request '%{http_code} %{content_type}' "$HTTP_URL/")" '200 text/html; charset=utf-8'

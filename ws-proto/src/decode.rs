@@ -19,10 +19,9 @@ use crate::error::ProtocolError;
 use crate::event::{Message, Piece};
 use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
 use crate::mask;
-use crate::utf8::{self, Utf8};
+use crate::partial::{Kind, Partial};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
-use alloc::string::String;
 use alloc::vec::Vec;
 use core::mem;
 
@@ -59,12 +58,6 @@ pub(crate) enum Decoded<'a> {
     Close(Cow<'a, [u8]>),
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Kind {
-    Text,
-    Binary,
-}
-
 /// The message in progress, as its first header told.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct InProgress {
@@ -94,23 +87,6 @@ pub(crate) struct Decoder {
     partial: Option<Box<Partial>>,
 }
 
-/// What has arrived of something unfinished.
-#[derive(Debug, Default)]
-struct Partial {
-    header: [u8; MAX_HEADER],
-    header_len: u8,
-    control: Vec<u8>,
-    /// Payload bytes of the message in progress, as far as the headers of its frames declared them.
-    declared: u64,
-    text: String,
-    data: Vec<u8>,
-    utf8: Utf8,
-    /// Whether a piece of the message in progress was given out.
-    begun: bool,
-    /// A fault that is told once the good bytes before it are delivered.
-    fault: Option<ProtocolError>,
-}
-
 /// Cuts `n` bytes off the front of the input.
 #[inline]
 fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
@@ -122,6 +98,11 @@ fn take<'a>(input: &mut &'a mut [u8], n: usize) -> &'a mut [u8] {
 impl Decoder {
     pub(crate) fn new() -> Self {
         Self { remaining: 0, key: [0; 4], position: Position::Header, message: None, partial: None }
+    }
+
+    /// Whether a message has begun and not ended.
+    pub(crate) fn is_inside_message(&self) -> bool {
+        self.message.is_some()
     }
 
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
@@ -379,68 +360,5 @@ impl Decoder {
         partial.begun = !last;
         self.forget_if_empty();
         Ok(Some(Decoded::Piece(Piece { data, first, last })))
-    }
-}
-
-impl Kind {
-    #[inline]
-    fn lend(self, bytes: &[u8]) -> Result<Message<'_>, ProtocolError> {
-        Ok(match self {
-            Self::Text => {
-                let text = utf8::check(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
-                Message::Text(Cow::Borrowed(text))
-            }
-            Self::Binary => Message::Binary(Cow::Borrowed(bytes)),
-        })
-    }
-}
-
-impl Partial {
-    fn is_empty(&self) -> bool {
-        self.header_len == 0 && self.control.is_empty() && self.fault.is_none() && !self.begun
-    }
-
-    /// Whether something of a message that is to be joined has arrived.
-    fn holds_data(&self) -> bool {
-        !self.text.is_empty() || !self.data.is_empty() || !self.utf8.is_complete()
-    }
-
-    /// Joins a message that has just begun in memory that is there already.
-    fn use_memory(&mut self, kind: Kind, mut memory: Vec<u8>) {
-        memory.clear();
-        match kind {
-            Kind::Binary => self.data = memory,
-            Kind::Text => self.text = String::from_utf8(memory).unwrap_or_default(),
-        }
-    }
-
-    /// Adds to the message. Room at most doubles what has arrived, and never exceeds what is expected.
-    fn join(&mut self, kind: Kind, bytes: &[u8], expected: usize) -> Result<(), ProtocolError> {
-        let held = self.text.len() + self.data.len();
-        let room = self.text.capacity() + self.data.capacity() - held;
-        // A character that an earlier part began may add three bytes to what is given now.
-        let more = bytes.len() + 3;
-        let reserve = if room < more { more + held.saturating_add(bytes.len()).min(expected) } else { 0 };
-        match kind {
-            Kind::Binary => {
-                self.data.reserve_exact(reserve);
-                self.data.extend_from_slice(bytes);
-            }
-            Kind::Text => {
-                self.text.reserve_exact(reserve);
-                let added = self.utf8.feed(bytes).map_err(|_| ProtocolError::TextNotUtf8)?;
-                self.text.extend(added.ended);
-                self.text.push_str(added.text);
-            }
-        }
-        Ok(())
-    }
-
-    fn take_joined(&mut self, kind: Kind) -> Result<Message<'static>, ProtocolError> {
-        Ok(match kind {
-            Kind::Binary => Message::Binary(Cow::Owned(mem::take(&mut self.data))),
-            Kind::Text if self.utf8.is_complete() => Message::Text(Cow::Owned(mem::take(&mut self.text))),
-            Kind::Text => return Err(ProtocolError::TextNotUtf8),
-        })
     }
 }

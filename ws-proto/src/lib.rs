@@ -108,6 +108,7 @@ pub mod handshake;
 mod http;
 mod mask;
 mod outbox;
+mod partial;
 mod utf8;
 
 pub use access::Access;

@@ -334,6 +334,12 @@ impl Connection {
         }
     }
 
+    /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
+    /// on from such a one for a while: its memory is warm, and free for the next when it is done.
+    pub fn is_receiving_message(&self) -> bool {
+        self.decoder.is_inside_message()
+    }
+
     /// Where the connection stands.
     pub fn state(&self) -> State {
         match &self.stage {

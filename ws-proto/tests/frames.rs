@@ -1,0 +1,306 @@
+//! Frames: what RFC 6455 §5 allows and forbids.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::sync::Arc;
+use std::time::Instant;
+use wire::*;
+use ws_proto::{CloseCode, Config, Connection, Error, Event, Message, ProtocolError, Role, State};
+
+fn texts(events: &[Event<'_>]) -> Vec<String> {
+    events
+        .iter()
+        .filter_map(|event| match event {
+            Event::Message(Message::Text(text)) => Some(text.to_string()),
+            _ => None,
+        })
+        .collect()
+}
+
+/// The cause that a failed connection tells at its end.
+fn fault(connection: &mut Connection, now: Instant) -> Option<ProtocolError> {
+    match end(connection, now).pop() {
+        Some(Event::Closed(closed)) => match closed.error {
+            Some(Error::Protocol(error)) => Some(error),
+            _ => None,
+        },
+        other => panic!("{other:?} is not the end"),
+    }
+}
+
+#[test]
+fn the_examples_of_the_rfc_are_read() {
+    // §5.7, in its order: unmasked frames come from a server.
+    let (mut client, now) = open(CLIENT, Config::client());
+    assert_eq!(texts(&feed(&mut client, now, b"\x81\x05Hello")), ["Hello"]);
+    assert_eq!(texts(&feed(&mut client, now, b"\x01\x03Hel\x80\x02lo")), ["Hello"]);
+    for len in [256, 65536] {
+        let mut bytes = header(false, FIN | BINARY, len);
+        bytes.resize(bytes.len() + len as usize, 7);
+        let events = feed(&mut client, now, &bytes);
+        assert!(matches!(&events[..], [Event::Message(Message::Binary(data))] if data.len() as u64 == len));
+    }
+    let (mut server, now) = open(Role::Server, Config::server());
+    let hello = b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58";
+    assert_eq!(texts(&feed(&mut server, now, hello)), ["Hello"]);
+    feed(&mut server, now, b"\x89\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58");
+    assert_eq!(take_output(&mut server, now), b"\x8a\x05Hello", "a ping is answered with its own payload");
+}
+
+#[test]
+fn the_examples_of_the_rfc_are_written() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send_text("Hello").unwrap();
+    assert_eq!(take_output(&mut server, now), b"\x81\x05Hello");
+    for (len, start) in
+        [(256, &b"\x82\x7e\x01\x00"[..]), (65536, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00")]
+    {
+        server.send_binary(vec![7; len]).unwrap();
+        assert!(take_output(&mut server, now).starts_with(start));
+    }
+}
+
+/// In which state the two bytes come.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Before {
+    Nothing,
+    /// The first fragment of a text.
+    Text,
+    /// The first fragment of a binary message.
+    Binary,
+    /// A Close of ours.
+    OurClose,
+    /// A Close of the peer's.
+    PeersClose,
+}
+
+/// What §5 and §7 say of a frame that starts with these two bytes; written from the text, not from the code.
+fn judge(role: Role, before: Before, first: u8, second: u8) -> Result<(), u16> {
+    let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
+    let (masked, len) = (second & 0x80 != 0, second & 0x7f);
+    let control = opcode >= 8;
+    let defined = matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10);
+    let in_message = matches!(before, Before::Text | Before::Binary);
+    let in_order = control || (opcode == 0) == in_message;
+    let close_is_good = opcode != 8 || len == 0; // the payload is all 'a', of which no code is made
+    if before == Before::PeersClose {
+        return Ok(()); // nothing is read any more
+    }
+    if rsv == 0
+        && defined
+        && masked == (role == Role::Server)
+        && (!control || fin && len <= 125)
+        && in_order
+        && close_is_good
+    {
+        Ok(())
+    } else {
+        Err(1002)
+    }
+}
+
+#[test]
+fn every_first_two_bytes_in_every_state() {
+    let now = Instant::now();
+    let roles = [(Role::Server, Arc::new(Config::server())), (CLIENT, Arc::new(Config::client()))];
+    let states = [Before::Nothing, Before::Text, Before::Binary, Before::OurClose, Before::PeersClose];
+    for (role, config) in &roles {
+        let masked = *role == Role::Server;
+        for before in states {
+            let start = match before {
+                Before::Nothing | Before::OurClose => Vec::new(),
+                Before::Text => frame_to(*role, TEXT, b"a"),
+                Before::Binary => frame_to(*role, BINARY, b"a"),
+                Before::PeersClose => frame_to(*role, FIN | CLOSE, &1000u16.to_be_bytes()),
+            };
+            for first in 0..=255u8 {
+                for second in 0..=255u8 {
+                    let mut connection = Connection::upgraded(now, config.clone(), *role);
+                    if before == Before::OurClose {
+                        connection.close(now, CloseCode::NORMAL, "").unwrap();
+                    }
+                    let mut bytes = start.clone();
+                    bytes.extend([first, second]);
+                    // The rest of the header, the payload of short frames; all with a masking key of zeros.
+                    match second & 0x7f {
+                        126 => bytes.extend(128u16.to_be_bytes()),
+                        127 => bytes.extend(65536u64.to_be_bytes()),
+                        len => bytes.resize(bytes.len() + usize::from(len), b'a'),
+                    }
+                    if masked {
+                        let at =
+                            bytes.len() - if second & 0x7f < 126 { usize::from(second & 0x7f) } else { 0 };
+                        bytes.splice(at..at, [0; 4]);
+                    }
+                    let mut input = &mut bytes[..];
+                    while connection.receive(now, &mut input).is_some() {}
+                    let name = || format!("{role:?} {before:?} {first:#04x} {second:#04x}");
+                    assert!(input.is_empty(), "{}", name());
+                    let failed = judge(*role, before, first, second).is_err();
+                    let ends = failed || first == (FIN | CLOSE) || before == Before::PeersClose;
+                    let state = match (ends, before) {
+                        (true, _) | (_, Before::OurClose) => State::Closing,
+                        _ => State::Open,
+                    };
+                    assert_eq!(connection.state(), state, "{}", name());
+                    let sent = close_code(&take_output(&mut connection, now));
+                    let expected = match before {
+                        Before::OurClose | Before::PeersClose => Some(1000),
+                        _ if failed => Some(1002),
+                        _ if ends => Some(1005),
+                        _ => None,
+                    };
+                    assert_eq!(sent, expected, "{}", name());
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_length_alone_decides_about_a_message_that_cannot_be() {
+    let limit = 1 << 20;
+    let lengths = [
+        125,
+        126,
+        127,
+        65535,
+        65536,
+        limit,
+        limit + 1,
+        (1 << 31) - 1,
+        1 << 31,
+        (1 << 31) + 1,
+        (1 << 32) - 1,
+        1 << 32,
+        (1 << 32) + 1,
+        1 << 53,
+        (1 << 63) - 1,
+        1 << 63,
+        u64::MAX - 4,
+        u64::MAX,
+    ];
+    for len in lengths {
+        let (mut server, now) = open(Role::Server, Config::server().message_limit(limit));
+        feed(&mut server, now, &header(true, FIN | BINARY, len));
+        let expected = match len {
+            _ if len >= 1 << 63 => Some(1002),
+            _ if len > limit => Some(1009),
+            _ => None,
+        };
+        assert_eq!(close_code(&take_output(&mut server, now)), expected, "{len}");
+    }
+}
+
+#[test]
+fn a_length_in_a_longer_form_than_it_needs_fails() {
+    for (form, lengths) in [(126u8, vec![0u64, 1, 125]), (127, vec![0, 125, 126, 65535])] {
+        for len in lengths {
+            let (mut server, now) = open(Role::Server, Config::server());
+            let mut bytes = vec![FIN | BINARY, 0x80 | form];
+            bytes.extend(&len.to_be_bytes()[if form == 126 { 6 } else { 0 }..]);
+            bytes.extend([0; 4]);
+            feed(&mut server, now, &bytes);
+            assert_eq!(close_code(&take_output(&mut server, now)), Some(1002), "{form} {len}");
+            assert_eq!(fault(&mut server, now), Some(ProtocolError::LengthNotMinimal));
+        }
+    }
+}
+
+#[test]
+fn what_was_good_is_told_before_what_was_bad() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let mut bytes = frame(true, FIN | TEXT, b"one");
+    bytes.extend(frame(true, FIN | TEXT, b"two"));
+    bytes.extend(frame(true, 0x83, b"bad"));
+    bytes.extend(frame(true, FIN | TEXT, b"never"));
+    assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one", "two"]);
+    assert_eq!(fault(&mut server, now), Some(ProtocolError::ReservedOpcode(3)));
+}
+
+#[test]
+fn an_echo_that_was_due_goes_out_before_the_close() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let mut bytes = frame(true, FIN | TEXT, b"one");
+    bytes.extend(frame(true, 0xb1, b"bad"));
+    let mut input = &mut bytes[..];
+    while let Some(event) = server.receive(now, &mut input) {
+        if let Event::Message(message) = event {
+            server.send_message(message).unwrap();
+        }
+    }
+    let written = parse(&take_output(&mut server, now));
+    assert_eq!((written[0].first, &written[0].payload[..]), (FIN | TEXT, &b"one"[..]));
+    assert_eq!(written[1].first, FIN | CLOSE);
+}
+
+#[test]
+fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let mut bytes = frame(true, TEXT, b"one ");
+    bytes.extend(frame(true, FIN | PING, b"p"));
+    bytes.extend(frame(true, CONTINUATION, b""));
+    bytes.extend(frame(true, FIN | PONG, b"unasked"));
+    bytes.extend(frame(true, FIN | CONTINUATION, b"two"));
+    assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one two"]);
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "the pong, and nothing for a pong");
+}
+
+#[test]
+fn of_many_pings_sixteen_and_the_newest_are_answered() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for n in 0..500u16 {
+        feed(&mut server, now, &frame(true, FIN | PING, &n.to_be_bytes()));
+        assert!(server.queued() <= 16 * 4, "{} bytes wait", server.queued());
+    }
+    let pongs: Vec<u16> = parse(&take_output(&mut server, now))
+        .iter()
+        .map(|frame| u16::from_be_bytes([frame.payload[0], frame.payload[1]]))
+        .collect();
+    assert_eq!(pongs, (0..16).chain([499]).collect::<Vec<_>>());
+}
+
+#[test]
+fn floods_that_carry_nothing_end_the_connection() {
+    for first in [FIN | PING, FIN | PONG, FIN | TEXT] {
+        let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(10)));
+        for _ in 0..10 {
+            feed(&mut server, now, &frame(true, first, b""));
+        }
+        assert_eq!(server.state(), State::Open, "the limit itself is allowed");
+        let later = now + std::time::Duration::from_secs(1);
+        for _ in 0..10 {
+            feed(&mut server, later, &frame(true, first, b""));
+        }
+        assert_eq!(server.state(), State::Open, "a new second");
+        feed(&mut server, later, &frame(true, first, b""));
+        assert_eq!(close_code(&take_output(&mut server, later)), Some(1008), "{first:#x}");
+        assert_eq!(fault(&mut server, later), Some(ProtocolError::Flood { limit: 10 }));
+    }
+}
+
+#[test]
+fn a_message_with_content_is_no_flood() {
+    let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(10)));
+    for _ in 0..1000 {
+        assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"x")).len(), 1);
+    }
+}
+
+#[test]
+fn a_client_masks_every_frame_with_a_key_of_its_own() {
+    let (mut client, now) = open(CLIENT, Config::client());
+    for n in 0..100 {
+        client.send_text(format!("message {n}")).unwrap();
+    }
+    client.send_binary(vec![5; 100_000]).unwrap();
+    feed(&mut client, now, &frame(false, FIN | PING, b"p"));
+    client.close(now, CloseCode::NORMAL, "bye").unwrap();
+    let written = parse(&take_output(&mut client, now));
+    let keys: std::collections::HashSet<_> = written.iter().map(|frame| frame.key.unwrap()).collect();
+    assert_eq!((written.len(), keys.len()), (103, 103));
+    assert_eq!(written[99].payload, b"message 99");
+    assert_eq!(written[100].payload, vec![5; 100_000]);
+    assert_eq!(written[101].payload, b"p");
+}

@@ -1,0 +1,263 @@
+//! Messages: the same events for every cut of the same bytes, UTF-8 as it arrives, pieces, limits.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+use proptest::sample::Index;
+use std::sync::Arc;
+use std::time::Instant;
+use wire::*;
+use ws_proto::{Config, Connection, Error, Event, Message, Pieces, ProtocolError, Role, State};
+
+/// What a connection told, in a form that does not depend on how its bytes were cut.
+#[derive(Clone, Debug, PartialEq)]
+enum Told {
+    Message(Message<'static>),
+    /// All pieces of one message: whether they are text, whether the last has come, the data.
+    Pieces(bool, bool, Vec<u8>),
+    Other(String),
+}
+
+fn note(told: &mut Vec<Told>, event: Event<'_>) {
+    match event.into_owned() {
+        Event::Message(message) => told.push(Told::Message(message)),
+        Event::Piece(piece) => {
+            let (text, data) = (piece.data.is_text(), piece.data.as_bytes());
+            if piece.first {
+                told.push(Told::Pieces(text, piece.last, data.to_vec()));
+                return;
+            }
+            let Some(Told::Pieces(is_text, last, joined)) = told.last_mut() else {
+                panic!("{told:?} and a later piece")
+            };
+            assert!(*is_text == text && !*last, "{told:?} goes on");
+            joined.extend(data);
+            *last = piece.last;
+        }
+        Event::Closed(closed) => {
+            told.push(Told::Other(format!(
+                "{} {:?} {:?} {:?}",
+                closed.code, closed.reason, closed.error, closed.sent
+            )));
+        }
+        other => told.push(Told::Other(format!("{other:?}"))),
+    }
+}
+
+/// All that a connection tells and writes when these bytes come in these parts.
+fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Told>, Vec<u8>) {
+    let now = Instant::now();
+    let mut connection = Connection::upgraded(now, config.clone(), role);
+    let (mut told, mut output) = (Vec::new(), Vec::new());
+    for part in parts {
+        let mut part = part.to_vec();
+        let mut input = &mut part[..];
+        while let Some(event) = connection.receive(now, &mut input) {
+            note(&mut told, event);
+        }
+        assert!(input.is_empty());
+        output.extend(take_output(&mut connection, now));
+    }
+    for event in end(&mut connection, now) {
+        note(&mut told, event);
+    }
+    (told, output)
+}
+
+fn cut<'a>(bytes: &'a [u8], cuts: &[Index]) -> Vec<&'a [u8]> {
+    let mut at: Vec<usize> = cuts.iter().map(|cut| cut.index(bytes.len() + 1)).collect();
+    at.extend([0, bytes.len()]);
+    at.sort_unstable();
+    at.windows(2).map(|ends| &bytes[ends[0]..ends[1]]).collect()
+}
+
+/// A message in fragments, with control frames between them, as a peer might send it.
+fn message(masked: bool) -> impl Strategy<Value = Vec<u8>> {
+    let text = "\\PC{0,40}".prop_map(|text| (TEXT, text.into_bytes()));
+    let long = "[a水𝄞]{100,3000}".prop_map(|text| (TEXT, text.into_bytes()));
+    let binary = vec(any::<u8>(), 0..300).prop_map(|data| (BINARY, data));
+    let noise = vec(any::<u8>(), 0..20).prop_map(|data| (TEXT, data));
+    let payload = prop_oneof![4 => text, 1 => long, 4 => binary, 1 => noise];
+    let control = prop_oneof![
+        8 => Just(Vec::new()),
+        1 => (prop_oneof![Just(PING), Just(PONG)], vec(any::<u8>(), 0..=125))
+            .prop_map(move |(opcode, data)| frame(masked, FIN | opcode, &data)),
+        1 => (900u16..5100, "\\PC{0,10}").prop_map(move |(code, reason)| {
+            let mut body = code.to_be_bytes().to_vec();
+            body.extend(reason.bytes());
+            frame(masked, FIN | CLOSE, &body)
+        }),
+    ];
+    (payload, vec(any::<Index>(), 0..4), vec(control, 5)).prop_map(move |((kind, data), cuts, controls)| {
+        let parts = cut(&data, &cuts);
+        let mut out = Vec::new();
+        for (n, part) in parts.iter().enumerate() {
+            let opcode = if n == 0 { kind } else { CONTINUATION };
+            let fin = if n + 1 == parts.len() { FIN } else { 0 };
+            out.extend(frame(masked, fin | opcode, part));
+            out.extend(&controls[n]);
+        }
+        out
+    })
+}
+
+fn stream(masked: bool) -> impl Strategy<Value = Vec<u8>> {
+    let mutated = vec((any::<Index>(), any::<u8>()), 0..3);
+    let good = vec(message(masked), 0..6).prop_map(|messages| messages.concat()).boxed();
+    prop_oneof![
+        6 => good.clone(),
+        3 => (good, mutated).prop_map(|(mut bytes, changes)| {
+            for (at, byte) in changes {
+                if !bytes.is_empty() {
+                    let at = at.index(bytes.len());
+                    bytes[at] = byte;
+                }
+            }
+            bytes
+        }),
+        1 => vec(any::<u8>(), 0..100),
+    ]
+}
+
+fn pieces() -> impl Strategy<Value = Pieces> {
+    prop_oneof![
+        Just(Pieces::Joined),
+        prop_oneof![Just(0), Just(10), Just(1000), Just(u64::MAX)]
+            .prop_map(|whole| Pieces::AsTheyCome { whole })
+    ]
+}
+
+proptest! {
+    #[test]
+    fn every_cut_of_the_same_bytes_gives_the_same_events(
+        (server, bytes) in any::<bool>().prop_flat_map(|server| (Just(server), stream(server))),
+        cuts in vec(any::<Index>(), 0..8),
+        pieces in pieces(),
+        limit in prop_oneof![Just(50u64), Just(2000), Just(16 << 20)],
+    ) {
+        let role = if server { Role::Server } else { CLIENT };
+        let config = Arc::new(Config::server().message_limit(limit).pieces(pieces));
+        let whole = run(role, &config, &[&bytes]);
+        prop_assert_eq!(&run(role, &config, &cut(&bytes, &cuts)), &whole);
+        let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
+        prop_assert_eq!(&run(role, &config, &bytewise), &whole);
+    }
+
+    #[test]
+    fn joined_or_in_pieces_the_content_is_the_same(bytes in vec(message(true), 1..5).prop_map(|m| m.concat())) {
+        let content = |pieces| -> Vec<Vec<u8>> {
+            let (told, _) = run(Role::Server, &Arc::new(Config::server().pieces(pieces)), &[&bytes]);
+            let whole = |told| match told {
+                Told::Message(message) => Some(message.as_bytes().to_vec()),
+                Told::Pieces(_, true, data) => Some(data),
+                _ => None,
+            };
+            told.into_iter().filter_map(whole).collect()
+        };
+        prop_assert_eq!(content(Pieces::AsTheyCome { whole: 10 }), content(Pieces::Joined));
+    }
+}
+
+#[test]
+fn text_fails_at_the_first_byte_that_cannot_be_mended() {
+    // The bytes, and after how many of them no continuation could be good.
+    let cases: [(&[u8], usize); 6] = [
+        (b"ok\xff", 3),
+        (b"\xc0\x80", 1),
+        (b"\xed\xa0\x80", 2),
+        (b"\xf4\x90\x80\x80", 2),
+        (b"\xe6\xb0a", 3),
+        (b"\xf5", 1),
+    ];
+    for (text, fails_at) in cases {
+        for fragments in [false, true] {
+            let (mut server, now) = open(Role::Server, Config::server());
+            if !fragments {
+                feed(&mut server, now, &header(true, FIN | TEXT, 100));
+            }
+            let key = [0x37, 0xfa, 0x21, 0x3d];
+            let mut fed = 0;
+            while server.state() == State::Open {
+                if fragments {
+                    let opcode = if fed == 0 { TEXT } else { CONTINUATION };
+                    feed(&mut server, now, &frame(true, opcode, &text[fed..=fed]));
+                } else {
+                    feed(&mut server, now, &[text[fed] ^ key[fed % 4]]);
+                }
+                fed += 1;
+            }
+            assert_eq!(fed, fails_at, "{text:x?}");
+            assert_eq!(close_code(&take_output(&mut server, now)), Some(1007));
+        }
+    }
+}
+
+#[test]
+fn good_text_before_a_bad_byte_is_delivered_where_pieces_are_asked_for() {
+    let config = Arc::new(Config::server().pieces(Pieces::AsTheyCome { whole: 0 }));
+    let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, "水a\u{7ff}\u{fe}".as_bytes())]);
+    assert_eq!(told[0], Told::Pieces(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
+    let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, b"good\xe6\xb0\xb4\xff")]);
+    assert_eq!(told[0], Told::Pieces(true, false, "good水".as_bytes().to_vec()));
+}
+
+#[test]
+fn a_small_frame_is_a_message_even_where_pieces_are_asked_for() {
+    let (mut server, now) = open(Role::Server, Config::server().pieces(Pieces::AsTheyCome { whole: 1000 }));
+    let small = frame(true, FIN | BINARY, &[1; 1000]);
+    let (a, b) = small.split_at(500);
+    assert!(feed(&mut server, now, a).is_empty());
+    assert!(matches!(&feed(&mut server, now, b)[..], [Event::Message(_)]));
+    let huge = frame(true, FIN | BINARY, &[1; 1001]);
+    let (a, b) = huge.split_at(500);
+    assert!(matches!(&feed(&mut server, now, a)[..], [Event::Piece(piece)] if piece.first && !piece.last));
+    assert!(matches!(&feed(&mut server, now, b)[..], [Event::Piece(piece)] if !piece.first && piece.last));
+}
+
+#[test]
+fn a_message_that_stands_whole_in_the_input_is_lent_from_there() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for len in [1usize, 125, 126, 65535, 65536, 200_000] {
+        let mut bytes = frame(true, FIN | BINARY, &vec![9; len]);
+        let range = bytes.as_ptr_range();
+        let mut input = &mut bytes[..];
+        let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
+        assert!(range.contains(&message.as_bytes().as_ptr()), "{len} bytes were copied");
+    }
+}
+
+#[test]
+fn the_limit_holds_for_a_message_over_all_its_fragments() {
+    for (parts, good) in
+        [(vec![100], true), (vec![101], false), (vec![60, 40], true), (vec![60, 0, 41], false)]
+    {
+        let (mut server, now) = open(Role::Server, Config::server().message_limit(100));
+        for (n, len) in parts.iter().enumerate() {
+            let opcode = if n == 0 { BINARY } else { CONTINUATION };
+            let fin = if n + 1 == parts.len() { FIN } else { 0 };
+            feed(&mut server, now, &frame(true, fin | opcode, &vec![0; *len]));
+        }
+        assert_eq!(close_code(&take_output(&mut server, now)), (!good).then_some(1009), "{parts:?}");
+        if !good {
+            let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+            assert!(matches!(
+                closed.error,
+                Some(Error::Protocol(ProtocolError::MessageTooBig { limit: 100 }))
+            ));
+        }
+    }
+}
+
+#[test]
+fn a_text_in_many_tiny_fragments_is_joined() {
+    let (mut server, now) = open(Role::Server, Config::server().frame_rate(None));
+    let text = "水滴石穿".repeat(2000);
+    for (n, byte) in text.bytes().enumerate() {
+        let opcode = if n == 0 { TEXT } else { CONTINUATION };
+        assert!(feed(&mut server, now, &frame(true, opcode, &[byte])).is_empty());
+    }
+    let events = feed(&mut server, now, &frame(true, FIN | CONTINUATION, b""));
+    assert!(matches!(&events[..], [Event::Message(Message::Text(joined))] if *joined == text));
+}

@@ -1,0 +1,206 @@
+//! Sending: order, marks, what is copied and what is not; and the outbox itself.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use bytes::{Buf, Bytes};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use std::io::IoSlice;
+use wire::*;
+use ws_proto::{CloseCode, Config, Event, Frame, Message, Opcode, Role, SendError, Sent};
+
+fn payloads(output: &[u8]) -> Vec<String> {
+    parse(output).into_iter().map(|frame| String::from_utf8(frame.payload).unwrap()).collect()
+}
+
+#[test]
+fn whole_messages_wait_behind_an_unfinished_one_and_control_frames_do_not() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+    server.send_text("after 1").unwrap();
+    server.send(&Frame::text("after 2")).unwrap();
+    server.send_ping(now, b"ping").unwrap();
+    server.send(&Frame::raw(Opcode::Continuation, false, "b").unwrap()).unwrap();
+    assert!(server.queued() > server.outbox().len(), "what waits is counted");
+    server.send(&Frame::raw(Opcode::Continuation, true, "c").unwrap()).unwrap();
+    assert_eq!(payloads(&take_output(&mut server, now)), ["a", "ping", "b", "c", "after 1", "after 2"]);
+}
+
+#[test]
+fn fragments_out_of_order_are_refused_and_change_nothing() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let first = Frame::raw(Opcode::Binary, false, "a").unwrap();
+    let last = Frame::raw(Opcode::Continuation, true, "b").unwrap();
+    assert_eq!(server.send(&last), Err(SendError::FragmentOrder));
+    server.send(&first).unwrap();
+    assert_eq!(server.send(&first), Err(SendError::FragmentOrder));
+    server.send(&last).unwrap();
+    assert_eq!(server.send(&last), Err(SendError::FragmentOrder));
+    assert_eq!(payloads(&take_output(&mut server, now)), ["a", "b"]);
+}
+
+#[test]
+fn a_text_is_utf8_over_all_its_fragments() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let water = "水".as_bytes();
+    server.send(&Frame::raw(Opcode::Text, false, water[..1].to_vec()).unwrap()).unwrap();
+    let bad = Frame::raw(Opcode::Continuation, false, "a").unwrap();
+    assert_eq!(server.send(&bad), Err(SendError::NotUtf8));
+    let half = Frame::raw(Opcode::Continuation, true, water[1..2].to_vec()).unwrap();
+    assert_eq!(server.send(&half), Err(SendError::NotUtf8), "it ends inside a character");
+    server.send(&Frame::raw(Opcode::Continuation, true, water[1..].to_vec()).unwrap()).unwrap();
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 2);
+}
+
+#[test]
+fn raw_frames_that_would_break_the_protocol_are_refused() {
+    assert_eq!(Frame::raw(Opcode::Close, true, ""), Err(SendError::CloseFrame));
+    assert_eq!(Frame::raw(Opcode::Ping, false, ""), Err(SendError::FragmentOrder));
+    assert_eq!(Frame::pong(vec![0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(Frame::raw(Opcode::Text, true, vec![0xff]), Err(SendError::NotUtf8));
+    assert!(Frame::ping(vec![0; 125]).is_ok());
+}
+
+#[test]
+fn nothing_is_sent_before_the_connection_is_open_nor_after_a_close() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(server.send_text("late"), Err(SendError::NotOpen));
+    assert_eq!(server.send_ping(now, b""), Err(SendError::NotOpen));
+    assert_eq!(server.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1);
+}
+
+#[test]
+fn over_the_high_mark_is_congested_and_drained_is_told_once() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
+    assert_eq!(server.send_binary(vec![0; 900]), Ok(Sent::Queued));
+    assert_eq!(server.send_binary(vec![0; 900]), Ok(Sent::Congested));
+    assert!(server.is_paused(), "who does not read is not read");
+    let mut bytes = frame(true, FIN | TEXT, b"unread");
+    let mut input = &mut bytes[..];
+    assert!(server.receive(now, &mut input).is_none());
+    assert!(!input.is_empty(), "the input stays with the caller");
+
+    let waits = server.outbox().len();
+    server.wrote(now, waits - 101);
+    assert!(poll(&mut server, now).is_empty());
+    server.wrote(now, 1);
+    assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
+    assert!(poll(&mut server, now).is_empty());
+    assert!(server.receive(now, &mut input).is_some());
+    take_output(&mut server, now);
+    assert!(poll(&mut server, now).is_empty(), "once for each time it was over the mark");
+}
+
+#[test]
+fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
+    assert!(server.send_binary(vec![0; 5000]).is_ok(), "a message alone always fits");
+    let waits = server.outbox().len();
+    assert_eq!(server.send_text("x"), Err(SendError::Full));
+    assert_eq!(server.send(&Frame::text("x")), Err(SendError::Full));
+    assert_eq!(server.outbox().len(), waits);
+    server.send_ping(now, b"exempt").unwrap();
+    take_output(&mut server, now);
+    assert!(server.send_text("x").is_ok());
+}
+
+#[test]
+fn owned_and_shared_payloads_are_not_copied() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let data = vec![1u8; 100_000];
+    let at = data.as_ptr();
+    server.send_message(Message::Binary(data.into())).unwrap();
+    let frame = Frame::binary(vec![2; 50_000]);
+    server.send(&frame).unwrap();
+    let mut slices = [IoSlice::new(&[]); 8];
+    let outbox = server.outbox();
+    let n = outbox.chunks_vectored(&mut slices);
+    assert!(slices[..n].iter().any(|slice| slice.as_ptr() == at));
+    assert!(slices[..n].iter().any(|slice| slice.as_ptr() == frame.payload().as_ptr()));
+    take_output(&mut server, now);
+}
+
+#[test]
+fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    assert!(!server.has_storage(), "an idle connection holds none");
+    server.lend(ws_proto::Storage::default());
+    server.send_text("x".repeat(500).as_str()).unwrap();
+    assert!(server.reclaim().is_none(), "something waits in it");
+    take_output(&mut server, now);
+    let storage = server.reclaim().unwrap();
+    assert!(storage.capacity() >= 500 && !server.has_storage());
+}
+
+#[test]
+fn the_memory_of_a_large_message_serves_the_next_one() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let mut memory = None;
+    for _ in 0..3 {
+        let bytes = frame(true, FIN | BINARY, &vec![3; 200_000]);
+        let (a, b) = bytes.split_at(100_000);
+        feed(&mut server, now, a);
+        let Some(Event::Message(message)) = feed(&mut server, now, b).pop() else { panic!("no message") };
+        let at = message.as_bytes().as_ptr();
+        assert_eq!(*memory.get_or_insert(at), at);
+        server.send_message(message).unwrap();
+        take_output(&mut server, now);
+    }
+}
+
+/// A step in the life of an outbox.
+#[derive(Clone, Debug)]
+enum Step {
+    Copied(Vec<u8>),
+    Shared(Vec<u8>),
+    /// So many bytes are written, gathered or from the first chunk.
+    Written(usize, bool),
+}
+
+proptest! {
+    #[test]
+    fn the_outbox_is_the_concatenation_of_what_was_queued(
+        steps in vec(prop_oneof![
+            3 => vec(any::<u8>(), 0..2000).prop_map(Step::Copied),
+            1 => vec(any::<u8>(), 1025..3000).prop_map(Step::Shared),
+            4 => (0usize..6000, any::<bool>()).prop_map(|(n, gathered)| Step::Written(n, gathered)),
+        ], 0..40)
+    ) {
+        let (mut server, now) = open(Role::Server, Config::server());
+        let mut expected: Vec<Vec<u8>> = Vec::new();
+        let mut written = Vec::new();
+        for step in steps {
+            match step {
+                Step::Copied(data) => {
+                    server.send_binary(&data[..]).unwrap();
+                    expected.push(data);
+                }
+                Step::Shared(data) => {
+                    server.send(&Frame::binary(Bytes::from(data.clone()))).unwrap();
+                    expected.push(data);
+                }
+                Step::Written(n, gathered) => {
+                    let outbox = server.outbox();
+                    let mut seen = Vec::new();
+                    if gathered {
+                        let mut slices = [IoSlice::new(&[]); 5];
+                        let count = outbox.chunks_vectored(&mut slices);
+                        slices[..count].iter().for_each(|slice| seen.extend_from_slice(slice));
+                    } else {
+                        seen.extend_from_slice(outbox.chunk());
+                    }
+                    seen.truncate(n);
+                    server.wrote(now, seen.len());
+                    written.extend(seen);
+                }
+            }
+        }
+        written.extend(take_output(&mut server, now));
+        let sent: Vec<Vec<u8>> = parse(&written).into_iter().map(|frame| frame.payload).collect();
+        prop_assert_eq!(sent, expected);
+        prop_assert_eq!(server.queued(), 0);
+    }
+}
