@@ -35,7 +35,9 @@ export PORT SERVER_PID SERVER_BIN HTTP_URL=http://127.0.0.1:$PORT WS_URL=ws://12
 status=0
 "$@" || status=$?
 if ! kill -0 "$SERVER_PID" 2>/dev/null; then
-    echo "$example ended while it was tested:" >&2
+    ended=0
+    wait "$SERVER_PID" || ended=$?
+    echo "$example ended with status $ended while it was tested:" >&2
     cat "$log" >&2
     status=1
 fi
