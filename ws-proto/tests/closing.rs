@@ -1,0 +1,334 @@
+//! How connections end (RFC 6455 §5.5.1, §7).
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+mod wire;
+
+use rig::Pair;
+use std::io::ErrorKind;
+use std::sync::Arc;
+use std::time::Duration;
+use wire::*;
+use ws_proto::{
+    Cause, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator, Next, Opcode,
+    ProtocolError, Role, SendError, State, Timeout,
+};
+
+fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
+    [&code.to_be_bytes(), reason].concat()
+}
+
+#[test]
+fn both_sides_tell_the_code_and_the_reason_of_the_other() {
+    let mut pair = Pair::open();
+    pair.client.connection.close(pair.now, CloseCode::from(4001), "so long").unwrap();
+    pair.drive();
+    let closed = pair.server.closed();
+    assert_eq!((closed.code.get(), &closed.reason[..]), (4001, "so long"));
+    assert!(closed.clean && closed.initiator == Initiator::Remote && closed.error.is_none());
+    let closed = pair.client.closed();
+    assert_eq!(
+        (closed.code.get(), &closed.reason[..]),
+        (4001, ""),
+        "the code comes back, the reason does not"
+    );
+    assert!(closed.clean && closed.initiator == Initiator::Local && closed.error.is_none());
+    assert!(pair.client.dropped && pair.server.dropped);
+}
+
+#[test]
+fn every_received_code_is_taken_or_refused_as_the_registry_says() {
+    for code in 0..=u16::MAX {
+        let (mut server, now) = open(Role::Server, Config::server());
+        feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(code, b"")));
+        let good = matches!(code, 1000..=1003 | 1007..=1014 | 3000..=4999);
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(if good { code } else { 1002 }));
+        assert_eq!(CloseCode::from(code).is_sendable(), good);
+    }
+}
+
+#[test]
+fn a_close_body_of_one_byte_or_with_a_bad_reason_fails() {
+    for (body, code, fault) in [
+        (&b"\x03"[..], 1002, ProtocolError::CloseTooShort),
+        (b"\x03\xe8\xff", 1007, ProtocolError::CloseReasonNotUtf8),
+        (b"\x03\xe7", 1002, ProtocolError::CloseCodeInvalid(999)),
+    ] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        feed(&mut server, now, &frame(true, FIN | CLOSE, body));
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(code));
+        let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+        assert!(matches!(closed.error, Some(Error::Protocol(error)) if error == fault));
+        assert_eq!((closed.code, closed.clean), (CloseCode::ABNORMAL, false));
+    }
+}
+
+#[test]
+fn codes_that_must_not_be_sent_are_refused_and_the_connection_goes_on() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for code in [0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000] {
+        let code = CloseCode::from(code);
+        assert_eq!(server.close(now, code, "x"), Err(SendError::CloseCodeInvalid(code)));
+    }
+    let long = "x".repeat(124);
+    assert_eq!(server.close(now, CloseCode::NORMAL, &long), Err(SendError::CloseReasonTooLong(124)));
+    assert_eq!((server.state(), server.queued()), (State::Open, 0));
+    server.close(now, CloseCode::NORMAL, &long[..123]).unwrap();
+}
+
+#[test]
+fn a_close_without_a_body_is_1005_to_the_application_and_empty_on_the_wire() {
+    let mut pair = Pair::open();
+    pair.client.connection.close(pair.now, CloseCode::NO_STATUS, "").unwrap();
+    pair.drive();
+    assert_eq!(pair.server.closed().code, CloseCode::NO_STATUS);
+    assert!(pair.server.closed().clean && pair.client.closed().clean);
+    let (mut server, now) = open(Role::Server, Config::server());
+    feed(&mut server, now, &frame(true, FIN | CLOSE, b""));
+    assert_eq!(take_output(&mut server, now), b"\x88\x00");
+}
+
+#[test]
+fn closes_that_cross_are_done_on_both_sides() {
+    let mut pair = Pair::open();
+    pair.client.connection.close(pair.now, CloseCode::from(4000), "").unwrap();
+    pair.server.connection.close(pair.now, CloseCode::from(4001), "").unwrap();
+    pair.drive();
+    assert_eq!((pair.server.closed().code.get(), pair.client.closed().code.get()), (4000, 4001));
+    assert!(pair.server.closed().clean && pair.client.closed().clean);
+}
+
+#[test]
+fn what_the_peer_sent_before_its_close_is_delivered_after_ours() {
+    let mut pair = Pair::open();
+    pair.server.connection.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
+    pair.client.connection.send_text("on its way").unwrap();
+    pair.drive();
+    assert_eq!(pair.server.texts(), ["on its way"]);
+    assert!(pair.server.closed().clean);
+}
+
+#[test]
+fn after_our_close_a_ping_is_not_answered() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    feed(&mut server, now, &frame(true, FIN | PING, b""));
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
+}
+
+#[test]
+fn after_the_peers_close_nothing_is_delivered_and_nothing_is_wrong() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    let mut bytes = frame(true, FIN | CLOSE, &close_body(1000, b""));
+    bytes.extend(frame(true, FIN | TEXT, b"late"));
+    bytes.extend(b"\xff\xff garbage");
+    assert!(feed(&mut server, now, &bytes).is_empty());
+    assert!(feed(&mut server, now, b"more garbage").is_empty());
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
+    let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+    assert!(closed.clean && closed.error.is_none() && closed.code == CloseCode::NORMAL);
+}
+
+#[test]
+fn the_server_half_closes_first_and_the_client_waits_for_it() {
+    let mut pair = Pair::open();
+    pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
+    pair.drive();
+    assert!(pair.server.half_closed && !pair.client.half_closed);
+
+    // A server that keeps TCP open: the client drops it when its time is over.
+    let (mut client, now) = open(CLIENT, Config::client());
+    client.close(now, CloseCode::NORMAL, "").unwrap();
+    take_output(&mut client, now);
+    assert!(feed(&mut client, now, &frame(false, FIN | CLOSE, &close_body(1000, b""))).is_empty());
+    assert_eq!(client.next_io(), Next::Read);
+    client.handle_timeout(now + Duration::from_secs(5));
+    assert!(matches!(&poll(&mut client, now)[..], [Event::Closed(closed)] if closed.clean));
+    assert_eq!(client.next_io(), Next::Drop);
+}
+
+#[test]
+fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
+    let (mut server, now) = open(Role::Server, Config::server().message_limit(10));
+    feed(&mut server, now, &header(true, FIN | BINARY, 1 << 20));
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
+    assert_eq!(server.next_io(), Next::Shutdown, "the Close and then our end of the stream");
+    for _ in 0..16 {
+        assert_eq!(server.next_io(), Next::Read, "what is in flight is read");
+        assert!(feed(&mut server, now, &vec![0; 64 << 10]).is_empty());
+    }
+    server.receive_eof(now);
+    assert_eq!(poll(&mut server, now).len(), 1);
+    assert_eq!(server.next_io(), Next::Drop);
+}
+
+#[test]
+fn draining_has_a_limit_in_bytes_and_in_time() {
+    let mut config = Config::server();
+    config.drain_limit = 1000;
+    let (mut server, now) = open(Role::Server, config);
+    feed(&mut server, now, b"\xff");
+    take_output(&mut server, now);
+    assert!(feed(&mut server, now, &[0; 999]).is_empty(), "with the bad byte, the limit itself");
+    assert!(matches!(feed(&mut server, now, &[0; 1])[..], [Event::Closed(_)]));
+
+    let (mut server, now) = open(Role::Server, Config::server());
+    feed(&mut server, now, b"\xff");
+    assert_eq!(server.poll_timeout(), Some(now + Duration::from_secs(5)));
+    server.handle_timeout(now + Duration::from_secs(5));
+    assert!(matches!(poll(&mut server, now)[..], [Event::Closed(_)]), "flushed or not");
+    assert_eq!(server.next_io(), Next::Drop);
+}
+
+#[test]
+fn the_first_cause_is_the_one_that_is_told() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    feed(&mut server, now, b"\xff");
+    server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+    let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::ReservedBits))));
+
+    // An end that was in order stays so, whatever the transport does after it.
+    let (mut server, now) = open(Role::Server, Config::server());
+    feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
+    take_output(&mut server, now);
+    server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+    assert!(matches!(&poll(&mut server, now)[..], [Event::Closed(closed)] if closed.clean));
+}
+
+#[test]
+fn the_whole_closing_phase_has_one_deadline() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let due = Some(now + Duration::from_secs(5));
+    assert_eq!(server.poll_timeout(), due);
+    let later = now + Duration::from_secs(3);
+    feed(&mut server, later, &frame(true, FIN | TEXT, b"still talking"));
+    server.handle_timeout(later);
+    assert_eq!(server.poll_timeout(), due);
+    server.handle_timeout(now + Duration::from_secs(5));
+    let Some(Event::Closed(closed)) = poll(&mut server, later).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))));
+    assert_eq!(closed.sent, Some(CloseCode::NORMAL));
+}
+
+#[test]
+fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
+    let mut pair = Pair::open();
+    pair.client.connection.send(&Frame::raw(Opcode::Text, false, "half a ").unwrap()).unwrap();
+    pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
+    pair.drive();
+    assert!(pair.server.texts().is_empty());
+    assert!(pair.server.closed().clean && pair.client.closed().clean);
+}
+
+#[test]
+fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send_text("unsent").unwrap();
+    server.receive_eof(now);
+    let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Eof)));
+    assert_eq!((closed.code, closed.initiator), (CloseCode::ABNORMAL, Initiator::Remote));
+    assert_eq!((server.next_io(), server.queued()), (Next::Drop, 0));
+}
+
+#[test]
+fn a_pong_that_waits_is_dropped_when_the_peer_closes() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for n in 0..20u8 {
+        feed(&mut server, now, &frame(true, FIN | PING, &[n]));
+    }
+    feed(&mut server, now, &frame(true, FIN | CLOSE, b""));
+    let written = parse(&take_output(&mut server, now));
+    assert_eq!(written.len(), 17, "sixteen pongs were queued before the Close; the newest one waits no more");
+    assert_eq!(written[16].first, FIN | CLOSE);
+}
+
+#[test]
+fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
+    let now = std::time::Instant::now();
+    let config = Arc::new(Config::server());
+    let request = || ws_proto::ClientRequest::new("ws://localhost/").unwrap();
+    let handshake = || Connection::client(now, config.clone(), request(), [0; 32]);
+    let open = || Connection::upgraded(now, config.clone(), Role::Server);
+    let closing = || {
+        let mut connection = open();
+        connection.close(now, CloseCode::NORMAL, "").unwrap();
+        connection
+    };
+    let draining = || {
+        let mut connection = open();
+        feed(&mut connection, now, b"\xff");
+        connection
+    };
+    let stages: [&dyn Fn() -> Connection; 4] = [&handshake, &open, &closing, &draining];
+    for stage in stages {
+        for cause in 0..3 {
+            let mut connection = stage();
+            match cause {
+                0 => connection.abort(now, Cause::Terminated),
+                1 => {
+                    take_output(&mut connection, now);
+                    connection.receive_eof(now);
+                }
+                _ => {
+                    // A heartbeat first, where there is one; then its answer is due.
+                    connection.handle_timeout(now + Duration::from_secs(3600));
+                    connection.handle_timeout(now + Duration::from_secs(7200));
+                }
+            }
+            let events = poll(&mut connection, now);
+            assert!(matches!(events[..], [Event::Closed(_)]), "{cause}: {events:?}");
+            assert_eq!((connection.next_io(), connection.poll_timeout()), (Next::Drop, None));
+            connection.abort(now, Cause::Terminated);
+            connection.receive_eof(now);
+            assert!(feed(&mut connection, now, b"\x81\x01a").is_empty(), "nothing after the end");
+        }
+    }
+}
+
+#[test]
+fn a_connection_that_never_asked_anything_is_over_without_a_word() {
+    let now = std::time::Instant::now();
+    for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
+        let mut server = Connection::server(now, Arc::new(Config::server()));
+        assert!(feed(&mut server, now, bytes).is_empty());
+        assert!(end(&mut server, now).is_empty());
+    }
+}
+
+#[test]
+fn closed_explains_itself_in_a_sentence() {
+    let mut pair = Pair::open();
+    pair.client.connection.close(pair.now, CloseCode::from(4001), "so long").unwrap();
+    pair.drive();
+    let sentence = pair.server.closed().to_string();
+    assert!(
+        sentence
+            .starts_with("the peer closed the connection: 4001 private to the application (\"so long\"); ")
+    );
+
+    let (mut server, now) = open(Role::Server, Config::server().message_limit(10));
+    feed(&mut server, now, &frame(true, FIN | TEXT, b"eleven byte"));
+    let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+    let sentence = closed.to_string();
+    assert!(
+        sentence.contains("over the limit of 10 bytes; raise it with Config::message_limit"),
+        "{sentence}"
+    );
+    assert!(sentence.contains("; sent close 1009; 17 bytes in, "), "{sentence}");
+
+    let mut pair = Pair::new(Config::client(), Config::server());
+    pair.accept = false;
+    pair.drive();
+    let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
+    let mut no = http::Response::new(bytes::Bytes::from_static(b"not you"));
+    *no.status_mut() = http::StatusCode::FORBIDDEN;
+    pair.server.connection.respond(pair.now, upgrade, no).unwrap();
+    pair.drive();
+    let closed = pair.client.closed();
+    let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { panic!("{closed}") };
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
+    assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
+}

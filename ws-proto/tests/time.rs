@@ -1,0 +1,208 @@
+//! Time: heartbeats, deadlines, latency. The clock is an argument, so nothing waits.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+mod wire;
+
+use rig::{Pair, is_text};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::{
+    ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn timeout_of(events: &[Event<'_>]) -> Option<Timeout> {
+    match events {
+        [Event::Closed(closed)] => match closed.error {
+            Some(Error::Timeout(timeout)) => Some(timeout),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+#[test]
+fn a_server_pings_who_has_been_quiet_and_learns_the_latency() {
+    let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::off()), Config::server());
+    pair.advance(30 * 60 * SECOND - SECOND);
+    assert!(pair.server.connection.latency().is_none());
+    pair.advance(SECOND);
+    assert!(matches!(pair.server.events[..], [Event::Pong(_)]), "{:?}", pair.server.events);
+    pair.advance(60 * 60 * SECOND);
+    assert_eq!(pair.server.events.len(), 3, "one each half hour");
+    assert_eq!(pair.server.connection.state(), State::Open);
+}
+
+#[test]
+fn the_latency_is_the_time_from_the_ping_to_its_own_answer() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send_ping(now, b"mine").unwrap();
+    take_output(&mut server, now);
+    assert!(feed(&mut server, now + SECOND, &frame(true, FIN | PONG, b"another")).is_empty());
+    assert_eq!(server.latency(), None);
+    let events = feed(&mut server, now + 2 * SECOND, &frame(true, FIN | PONG, b"mine"));
+    assert!(matches!(events[..], [Event::Pong(pong)] if pong.latency == 2 * SECOND));
+    assert_eq!(server.latency(), Some(2 * SECOND));
+    assert!(feed(&mut server, now, &frame(true, FIN | PONG, b"mine")).is_empty(), "it is answered already");
+}
+
+#[test]
+fn a_client_sends_pongs_that_nobody_answers() {
+    let mut pair = Pair::open_with(Config::client(), Config::server());
+    let before = pair.client.connection.latency();
+    let output = |pair: &mut Pair| {
+        let now = pair.now + 30 * SECOND;
+        pair.client.connection.handle_timeout(now);
+        take_output(&mut pair.client.connection, now)
+    };
+    let frames = parse(&output(&mut pair));
+    assert_eq!((frames[0].first, frames[0].payload.len(), frames.len()), (FIN | PONG, 0, 1));
+    assert_eq!(pair.client.connection.latency(), before);
+}
+
+#[test]
+fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
+    let heartbeat = Heartbeat::live().kind(HeartbeatKind::Ping).interval(7 * SECOND).payload("still there?");
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    assert_eq!(server.poll_timeout(), Some(now + 7 * SECOND));
+    server.handle_timeout(now + 7 * SECOND);
+    let frames = parse(&take_output(&mut server, now + 7 * SECOND));
+    assert_eq!((frames[0].first, &frames[0].payload[..]), (FIN | PING, &b"still there?"[..]));
+    let (server, _) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    assert_eq!(server.poll_timeout(), None, "off is off");
+}
+
+#[test]
+fn a_peer_that_answers_no_heartbeat_is_dead() {
+    let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::live()));
+    pair.cut = true;
+    pair.advance(25 * SECOND + 20 * SECOND - SECOND);
+    assert!(!pair.server.is_closed());
+    pair.advance(SECOND);
+    assert_eq!(timeout_of(&pair.server.events), Some(Timeout::Heartbeat));
+    assert!(pair.server.dropped);
+}
+
+#[test]
+fn any_byte_from_the_peer_proves_that_it_lives() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let ping = now + 25 * SECOND;
+    server.handle_timeout(ping);
+    take_output(&mut server, ping);
+    // The first byte of a frame, and no pong.
+    feed(&mut server, ping + 10 * SECOND, &[FIN | TEXT]);
+    server.handle_timeout(ping + 20 * SECOND);
+    assert_eq!(server.state(), State::Open);
+    assert!(server.poll_timeout().unwrap() <= ping + 10 * SECOND + 25 * SECOND);
+}
+
+#[test]
+fn a_peer_over_its_mark_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
+    let (mut server, now) =
+        open(Role::Server, Config::server().heartbeat(Heartbeat::live()).outbox(100, 1000, 10_000));
+    let ping = now + 25 * SECOND;
+    server.handle_timeout(ping);
+    take_output(&mut server, ping);
+    server.send_binary(vec![0; 5000]).unwrap();
+    // It takes a little now and then, and is not read.
+    for second in 1..60 {
+        server.wrote(ping + second * SECOND, 10);
+        server.handle_timeout(ping + second * SECOND);
+        assert_eq!(server.state(), State::Open, "after {second} s");
+    }
+    let end = ping + 60 * SECOND;
+    take_output(&mut server, end);
+    server.handle_timeout(end + 25 * SECOND);
+    assert_eq!(timeout_of(&poll(&mut server, end)), Some(Timeout::Heartbeat), "read again, it is silent");
+}
+
+#[test]
+fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
+    for heartbeat in [Heartbeat::off(), Heartbeat::live(), Heartbeat::client().interval(SECOND)] {
+        let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
+        server.send_text("unread").unwrap();
+        server.wrote(now, 0);
+        for second in 1..30 {
+            server.handle_timeout(now + second * SECOND);
+            server.wrote(now + second * SECOND, 0);
+        }
+        assert_eq!(server.state(), State::Open);
+        server.handle_timeout(now + 30 * SECOND);
+        assert_eq!(timeout_of(&poll(&mut server, now)), Some(Timeout::Output));
+    }
+}
+
+#[test]
+fn progress_gives_a_slow_reader_new_time() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    server.send_binary(vec![0; 1000]).unwrap();
+    for round in 0..10 {
+        let at = now + round * 29 * SECOND;
+        server.wrote(at, 1);
+        server.handle_timeout(at);
+        assert_eq!(server.state(), State::Open, "round {round}");
+    }
+    take_output(&mut server, now + 300 * SECOND);
+    server.handle_timeout(now + 9999 * SECOND);
+    assert_eq!((server.state(), server.poll_timeout()), (State::Open, None));
+}
+
+#[test]
+fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let due = server.poll_timeout();
+    assert!(server.timeout_moved(), "there is one");
+    for second in 1..25 {
+        let at = now + second * SECOND;
+        assert!(is_text(&feed(&mut server, at, &frame(true, FIN | TEXT, b"x"))[0], "x"));
+        server.send_text("y").unwrap();
+        take_output(&mut server, at);
+        server.handle_timeout(at);
+        assert_eq!(server.poll_timeout(), due);
+        assert!(!server.timeout_moved());
+    }
+    server.handle_timeout(now + 25 * SECOND);
+    assert_eq!(server.queued(), 0, "it was not quiet");
+    assert_eq!(server.poll_timeout(), Some(now + 24 * SECOND + 25 * SECOND));
+    server.close(now + 26 * SECOND, ws_proto::CloseCode::NORMAL, "").unwrap();
+    assert!(server.timeout_moved(), "the closing phase is shorter");
+}
+
+#[test]
+fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(Config::server()));
+    for (second, byte) in b"GET / HTT".iter().enumerate() {
+        let at = now + second as u32 * SECOND;
+        feed(&mut server, at, &[*byte]);
+        server.handle_timeout(at);
+        assert_eq!(server.poll_timeout(), Some(now + 10 * SECOND));
+    }
+    server.handle_timeout(now + 10 * SECOND);
+    assert!(take_output(&mut server, now).starts_with(b"HTTP/1.1 408 "));
+
+    let request = ClientRequest::new("ws://localhost/").unwrap();
+    let mut client = Connection::client(now, Arc::new(Config::client()), request, [0; 32]);
+    feed(&mut client, now + 9 * SECOND, b"HTTP/1.1 101 Switching");
+    client.handle_timeout(now + 10 * SECOND);
+    assert_eq!(timeout_of(&poll(&mut client, now)), Some(Timeout::Handshake));
+}
+
+#[test]
+fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
+    let now = Instant::now();
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
+    assert_eq!(server.poll_timeout(), Some(now + 60 * SECOND), "the application's time");
+    let at = now + 59 * SECOND;
+    server.handle_timeout(at);
+    server.respond(at, request, http::Response::new("late".into())).unwrap();
+    assert!(take_output(&mut server, at).ends_with(b"\r\n\r\nlate"));
+    assert_eq!(server.poll_timeout(), Some(at + 15 * SECOND), "the next request's time");
+    server.handle_timeout(at + 15 * SECOND);
+    assert_eq!((server.state(), server.queued()), (State::Closing, 0));
+}
