@@ -1,7 +1,5 @@
-//! Close codes (RFC 6455 §7.4) and the body of a Close frame (§5.5.1).
+//! Close codes (RFC 6455 §7.4).
 
-use crate::error::{ProtocolError, SendError};
-use crate::frame::MAX_CONTROL_PAYLOAD;
 use core::fmt;
 
 /// A status code of RFC 6455 §7.4: why a connection is being closed.
@@ -99,37 +97,4 @@ impl fmt::Display for CloseCode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} {}", self.0, self.meaning())
     }
-}
-
-/// What a received Close frame says: its code ([`CloseCode::NO_STATUS`] when the body is empty) and reason.
-pub(crate) fn parse(payload: &[u8]) -> Result<(CloseCode, String), ProtocolError> {
-    match payload {
-        [] => Ok((CloseCode::NO_STATUS, String::new())),
-        [_] => Err(ProtocolError::CloseTooShort),
-        [high, low, reason @ ..] => {
-            let code = CloseCode(u16::from_be_bytes([*high, *low]));
-            if !code.is_sendable() {
-                return Err(ProtocolError::CloseCodeInvalid(code.0));
-            }
-            let reason = core::str::from_utf8(reason).map_err(|_| ProtocolError::CloseReasonNotUtf8)?;
-            Ok((code, reason.to_owned()))
-        }
-    }
-}
-
-/// The body of a Close frame to send. [`CloseCode::NO_STATUS`] makes an empty body.
-pub(crate) fn encode(code: CloseCode, reason: &str) -> Result<Vec<u8>, SendError> {
-    if code == CloseCode::NO_STATUS && reason.is_empty() {
-        return Ok(Vec::new());
-    }
-    if !code.is_sendable() {
-        return Err(SendError::CloseCodeInvalid(code));
-    }
-    if reason.len() > MAX_CONTROL_PAYLOAD - 2 {
-        return Err(SendError::CloseReasonTooLong(reason.len()));
-    }
-    let mut body = Vec::with_capacity(2 + reason.len());
-    body.extend_from_slice(&code.0.to_be_bytes());
-    body.extend_from_slice(reason.as_bytes());
-    Ok(body)
 }

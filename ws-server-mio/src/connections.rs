@@ -1,7 +1,7 @@
 //! Every verb, for handlers and between turns alike.
 
 use crate::pool::Pool;
-use crate::server::ServerId;
+use crate::servers::ServerId;
 use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use crate::timers::{self, Timers};

@@ -1,6 +1,6 @@
 //! What the handler is told.
 
-use crate::server::ServerId;
+use crate::servers::ServerId;
 use crate::slots::ConnectionId;
 use std::io;
 

@@ -67,7 +67,8 @@ pub use endpoint::Endpoint;
 pub use event::Event;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};
-pub use server::{ServerConfig, ServerId};
+pub use server::ServerConfig;
+pub use servers::ServerId;
 pub use slots::ConnectionId;
 
 pub use bytes::Bytes;

@@ -2,7 +2,7 @@
 
 use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
-use crate::servers::{Listener, Server, ServerIndex, Servers};
+use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
 use mio::Interest;
 use mio::net::TcpListener;
@@ -11,13 +11,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ws_proto::{Cause, CloseCode, Config};
-
-/// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId {
-    pub(crate) index: ServerIndex,
-    pub(crate) generation: u32,
-}
 
 /// What a server allows: the rules of each connection, and how many there may be.
 ///

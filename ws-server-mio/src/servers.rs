@@ -6,7 +6,6 @@
 //!                               is told       everyone    are gone ─────────── is cut ───▶ is told
 //! ```
 
-use crate::server::ServerId;
 use mio::Token;
 use mio::net::TcpListener;
 use std::net::SocketAddr;
@@ -16,6 +15,13 @@ use ws_proto::Config;
 
 /// Place of a server in the list; small, since each connection keeps one.
 pub(crate) type ServerIndex = u16;
+
+/// Which server, for as long as the endpoint lives. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId {
+    pub(crate) index: ServerIndex,
+    pub(crate) generation: u32,
+}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {

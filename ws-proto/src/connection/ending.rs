@@ -1,7 +1,6 @@
 //! How a connection ends (RFC 6455 §7).
 
-use super::{Connection, Moment, Stage};
-use crate::close;
+use super::{Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::error::{Cause, Error, ProtocolError, SendError};
 use crate::event::{Closed, Initiator};
@@ -100,7 +99,7 @@ impl Connection {
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`], and [`SendError::NotOpen`] when the
     /// connection is ending already, which is harmless.
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        let body = close::encode(code, reason)?;
+        let body = close_body::encode(code, reason)?;
         match &self.stage {
             Stage::Opened(_) | Stage::Open => {
                 self.write_copied(Opcode::Close, true, &body);
@@ -135,7 +134,7 @@ impl Connection {
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
             _ => {
-                let body = close::encode(code, "").unwrap_or_default();
+                let body = close_body::encode(code, "").unwrap_or_default();
                 self.write_copied(Opcode::Close, true, &body);
                 let mut ending = Box::new(Ending::new(Initiator::Remote));
                 ending.sent = Some(code);
@@ -153,7 +152,7 @@ impl Connection {
             Stage::Closing(ending) => ending,
             _ => {
                 let code = error.close_code();
-                let body = close::encode(code, error.reason()).unwrap_or_default();
+                let body = close_body::encode(code, error.reason()).unwrap_or_default();
                 self.write_copied(Opcode::Close, true, &body);
                 let mut ending = Box::new(Ending::new(Initiator::Local));
                 ending.sent = Some(code);

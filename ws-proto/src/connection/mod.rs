@@ -7,9 +7,10 @@
 //!           any stage ──EOF, reset, deadline──▶ Done
 //! ```
 //!
-//! The files beside this one: `receive` (bytes in), `send` (the application's verbs), `ending` (how it ends),
-//! `time` (the one deadline).
+//! The files beside this one: `receive` (bytes in), `send` (the application's verbs), `ending` (how it
+//! ends), `close_body` (what a Close says), `time` (the one deadline).
 
+mod close_body;
 mod ending;
 mod receive;
 mod send;

@@ -1,7 +1,6 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
-use super::{Connection, Stage};
-use crate::close;
+use super::{Connection, Stage, close_body};
 use crate::decode::Decoded;
 use crate::error::{Error, ProtocolError};
 use crate::event::{Event, Pong};
@@ -149,7 +148,7 @@ impl Connection {
             }
             Decoded::Pong(payload) => self.receive_pong(&payload),
             Decoded::Close(payload) => {
-                match close::parse(&payload) {
+                match close_body::parse(&payload) {
                     Ok((code, reason)) => self.receive_close(now, code, reason),
                     Err(error) => self.fail(now, error),
                 }
