@@ -167,7 +167,7 @@ impl Endpoint {
             Err(error) => return Err(error),
         }
         if wait == Some(QUIET) && self.ready.is_empty() {
-            self.connections.pool.clear();
+            self.connections.free_memory();
         }
         let start = self.clock.now();
         self.connections.now = start;
