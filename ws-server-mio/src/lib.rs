@@ -78,3 +78,8 @@ pub use ws_proto::{
     CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,
     Sent, State, Upgrade,
 };
+
+// The README's example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../../README.md")]
+struct Readme;
