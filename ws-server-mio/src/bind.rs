@@ -125,6 +125,13 @@ impl Bind {
     }
 }
 
+/// Every interface, any free port. A program for this machine alone says [`Bind::localhost`].
+impl Default for Bind {
+    fn default() -> Self {
+        Self::any()
+    }
+}
+
 impl From<SocketAddr> for Bind {
     fn from(address: SocketAddr) -> Self {
         Self { host: Host::One(address), ports: address.port()..=address.port() }
