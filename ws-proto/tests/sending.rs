@@ -7,8 +7,11 @@ use bytes::{Buf, Bytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io::IoSlice;
+use std::sync::Arc;
 use wire::*;
-use ws_proto::{CloseCode, Config, Event, Frame, Message, Opcode, Role, SendError, Sent};
+use ws_proto::{
+    ClientRequest, CloseCode, Config, Connection, Event, Frame, Message, Opcode, Role, SendError, Sent,
+};
 
 fn payloads(output: &[u8]) -> Vec<String> {
     parse(output).into_iter().map(|frame| String::from_utf8(frame.payload).unwrap()).collect()
@@ -70,6 +73,21 @@ fn nothing_is_sent_before_the_connection_is_open_nor_after_a_close() {
     assert_eq!(server.send_ping(now, b""), Err(SendError::NotOpen));
     assert_eq!(server.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1);
+}
+
+#[test]
+fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
+    let now = std::time::Instant::now();
+    let request = ClientRequest::new("ws://localhost/").unwrap();
+    let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
+    assert_eq!(client.send_text("early"), Err(SendError::NotOpen));
+    assert!(take_output(&mut client, now).ends_with(b"\r\n\r\n"));
+    // The accept value of another key.
+    let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
+    let events = feed(&mut client, now, answer);
+    assert!(matches!(&events[..], [Event::Closed(closed)] if !closed.was_open), "{events:?}");
+    assert_eq!((client.send_text("late"), client.queued()), (Err(SendError::NotOpen), 0));
 }
 
 #[test]
