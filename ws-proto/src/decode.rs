@@ -105,6 +105,12 @@ impl Decoder {
         self.message.is_some()
     }
 
+    /// Whether nothing at all has begun.
+    #[inline]
+    pub(crate) fn is_between_messages(&self) -> bool {
+        self.position == Position::Header && self.message.is_none() && self.partial.is_none()
+    }
+
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
     /// input. `None` for anything else, with nothing used up.
     #[inline]
@@ -113,7 +119,7 @@ impl Decoder {
         rules: &Rules,
         input: &mut &'a mut [u8],
     ) -> Option<Result<Message<'a>, ProtocolError>> {
-        if self.position != Position::Header || self.message.is_some() || self.partial.is_some() {
+        if !self.is_between_messages() {
             return None;
         }
         let [first, second, ..] = **input else { return None };

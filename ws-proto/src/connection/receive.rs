@@ -45,6 +45,9 @@ impl Connection {
         if before > 0 || mem::take(&mut self.heard_more) {
             self.heard = self.moment(now);
         }
+        if before == 0 && matches!(self.stage, Stage::Open) && self.decoder.is_between_messages() {
+            return None;
+        }
         let event = self.receive_in_stage(now, input);
         self.bytes_received += (before - input.len()) as u64;
         event
