@@ -103,6 +103,7 @@ mod connection;
 mod decode;
 mod error;
 mod event;
+mod fields;
 mod frame;
 pub mod handshake;
 mod http;

@@ -1,7 +1,7 @@
 //! The client's half of the opening handshake.
 
 use crate::access::Authority;
-use crate::http::is_token;
+use crate::fields::{is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
@@ -88,7 +88,7 @@ impl ClientRequest {
     pub fn header(mut self, name: &str, value: &str) -> Result<Self, InvalidRequest> {
         let refused = || InvalidRequest::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
-        let is_ours = crate::http::is_connection_header(&header)
+        let is_ours = is_connection_header(&header)
             || [header::HOST, header::CONTENT_LENGTH, header::EXPECT].contains(&header);
         if is_ours {
             return Err(refused());

@@ -9,7 +9,7 @@ mod client;
 pub use client::{ClientRequest, InvalidRequest};
 
 use crate::error::SendError;
-use crate::http::{self, list};
+use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use base64::Engine;
@@ -215,7 +215,7 @@ impl Upgrade {
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), SendError> {
         let refused = || SendError::ResponseHeader(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
-        if http::is_connection_header(&header) || header == header::CONTENT_LENGTH {
+        if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
         }
         let value = HeaderValue::from_str(value).map_err(|_| refused())?;

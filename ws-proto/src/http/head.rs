@@ -4,6 +4,7 @@
 //! its end goes on where it stopped, so a head that drips in costs no more than one that comes at once.
 
 use crate::error::HandshakeError::{self, HeadTooLarge, Malformed, TargetTooLong};
+use crate::fields::is_token;
 use ::http::HeaderMap;
 use ::http::header::{HeaderName, HeaderValue};
 use core::mem;
@@ -102,7 +103,7 @@ impl Head {
                 // Another protocol, such as TLS, is known by its first byte; its sender waits for an answer.
                 let may_be_empty = matches!(self.stage, Stage::First);
                 match view.get(self.line) {
-                    Some(b) if super::is_token(&[*b]) || (*b == b'\r' && may_be_empty) => {}
+                    Some(b) if is_token(&[*b]) || (*b == b'\r' && may_be_empty) => {}
                     Some(_) => return Err(Malformed("the first line")),
                     None => {}
                 }

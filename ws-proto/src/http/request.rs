@@ -2,10 +2,10 @@
 //! whether it opens a WebSocket (RFC 6455 §4.2.1).
 
 use super::head::Limits;
-use super::{has_element, is_token, list, single};
 use crate::access::Authority;
 use crate::config::Config;
 use crate::error::HandshakeError::{self, *};
+use crate::fields::{has_element, is_token, list, single};
 use crate::handshake::is_valid_key;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};

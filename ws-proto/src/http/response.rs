@@ -1,9 +1,9 @@
 //! Responses to bytes (RFC 9112 §4, §6).
 
-use super::is_connection_header;
 use super::request::parse_length;
 use crate::config::Config;
 use crate::error::{HandshakeError, SendError};
+use crate::fields::is_connection_header;
 use crate::outbox::{COPY_UP_TO, Outbox};
 use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
