@@ -339,7 +339,8 @@ impl std::error::Error for HandshakeError {}
 pub enum SendError {
     /// The connection is not open for messages: it is still in its handshake, closing, or gone.
     NotOpen,
-    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection.
+    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. Where
+    /// whole messages wait behind one that is being sent in fragments, send its last fragment.
     Full,
     /// A control frame carries at most 125 bytes (§5.5).
     ControlTooLong(usize),

@@ -332,3 +332,20 @@ fn closed_explains_itself_in_a_sentence() {
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
 }
+
+#[test]
+fn an_end_is_not_clean_when_our_close_never_left() {
+    for cut in [false, true] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        server.send_text("in the way").unwrap();
+        server.wrote(now, 3);
+        feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
+        if cut {
+            server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+        } else {
+            server.handle_timeout(now + Duration::from_secs(5));
+        }
+        let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
+        assert!(!closed.clean && closed.error.is_some(), "{closed}");
+    }
+}

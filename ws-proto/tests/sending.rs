@@ -222,3 +222,45 @@ proptest! {
         prop_assert_eq!(server.queued(), 0);
     }
 }
+
+/// A message in fragments whose last one is still to be sent, with all before it taken by the socket.
+fn with_an_unfinished_message() -> (Connection, std::time::Instant) {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
+    server.send(&Frame::raw(Opcode::Binary, false, "a").unwrap()).unwrap();
+    take_output(&mut server, now);
+    (server, now)
+}
+
+#[test]
+fn the_cap_holds_for_messages_that_wait_while_control_frames_go_out() {
+    let (mut server, now) = with_an_unfinished_message();
+    let mut taken = 0;
+    for _ in 0..50 {
+        taken += usize::from(server.send_binary(vec![0; 3000]).is_ok());
+        server.send_ping(now, b"").unwrap();
+        take_output(&mut server, now);
+    }
+    assert_eq!(taken, 3, "{} bytes are queued", server.queued());
+}
+
+#[test]
+fn the_end_of_a_message_fits_however_much_waits_behind_it() {
+    let (mut server, now) = with_an_unfinished_message();
+    let mut taken = 0;
+    for len in [500, 1] {
+        while server.send_binary(vec![0; len]).is_ok() {
+            taken += 1;
+        }
+    }
+    server.send(&Frame::raw(Opcode::Continuation, true, "z").unwrap()).unwrap();
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1 + taken);
+}
+
+#[test]
+fn what_waits_behind_an_unfinished_message_does_not_stop_the_reading() {
+    let (mut server, now) = with_an_unfinished_message();
+    server.send_binary(vec![0; 2000]).unwrap();
+    // The outbox is empty, so no write would ever end the pause.
+    assert!(!server.is_paused());
+    assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"go on")).len(), 1);
+}

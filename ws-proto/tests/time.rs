@@ -206,3 +206,44 @@ fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
     server.handle_timeout(at + 15 * SECOND);
     assert_eq!((server.state(), server.queued()), (State::Closing, 0));
 }
+
+/// A server that has sent a heartbeat after ten seconds, to be answered within five.
+fn waiting_for_an_answer() -> (Connection, Instant) {
+    let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
+    let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    server.handle_timeout(birth + 10 * SECOND);
+    assert_eq!(take_output(&mut server, birth + 10 * SECOND), [0x89, 0]);
+    (server, birth)
+}
+
+#[test]
+fn a_ping_of_the_application_does_not_save_a_dead_peer() {
+    let (mut server, birth) = waiting_for_an_answer();
+    for second in 11..15 {
+        server.send_ping(birth + second * SECOND, b"mine").unwrap();
+        take_output(&mut server, birth + second * SECOND);
+    }
+    server.handle_timeout(birth + 15 * SECOND);
+    assert!(matches!(server.poll_event(birth + 15 * SECOND), Some(Event::Closed(_))));
+}
+
+#[test]
+fn a_message_proves_life_though_its_reader_stopped_there() {
+    let (mut server, birth) = waiting_for_an_answer();
+    let mut bytes = frame(true, FIN | TEXT, b"alive");
+    let mut input = &mut bytes[..];
+    assert!(server.receive(birth + 12 * SECOND, &mut input).is_some());
+    server.handle_timeout(birth + 15 * SECOND);
+    assert!(server.poll_event(birth + 15 * SECOND).is_none());
+}
+
+#[test]
+fn a_heartbeat_is_not_late_for_a_stall_that_is_over() {
+    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+    let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    server.send_text("x").unwrap();
+    server.wrote(birth + 9 * SECOND, 0);
+    server.handle_timeout(birth + 10 * SECOND);
+    take_output(&mut server, birth + 11 * SECOND);
+    assert_eq!(server.poll_timeout(), Some(birth + 21 * SECOND));
+}

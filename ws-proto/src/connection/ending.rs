@@ -2,7 +2,7 @@
 
 use super::{Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
-use crate::error::{Cause, Error, ProtocolError, SendError};
+use crate::error::{Cause, Error, ProtocolError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
@@ -218,6 +218,10 @@ impl Connection {
     /// Draining is over.
     pub(super) fn finish(&mut self, now: Moment) {
         if let Stage::Draining(mut ending) = mem::replace(&mut self.stage, Stage::Done(None)) {
+            // What we said last never left: neither an orderly end, nor a whole answer.
+            if !self.outbox.is_empty() {
+                ending.error.get_or_insert(Error::Timeout(Timeout::Close));
+            }
             ending.ended = now;
             self.stage = Stage::Done(ending.announced.then_some(ending));
         }
@@ -237,7 +241,12 @@ impl Connection {
                 self.stage = Stage::Done(ending);
                 return;
             }
-            Stage::Draining(ending) => ending,
+            Stage::Draining(mut ending) => {
+                if !self.outbox.is_empty() {
+                    ending.error.get_or_insert(error);
+                }
+                ending
+            }
             Stage::Closing(mut ending) => {
                 ending.error = Some(error);
                 ending

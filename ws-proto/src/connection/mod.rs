@@ -169,8 +169,8 @@ struct Busy {
 struct Ping {
     at: Moment,
     payload: bytes::Bytes,
-    /// Whether no answer ends the connection: it is a heartbeat.
-    vital: bool,
+    /// Since when a sign of life is awaited, without which the connection ends; it outlasts a newer ping.
+    awaited: Option<Moment>,
 }
 
 #[derive(Clone, Copy, Debug)]

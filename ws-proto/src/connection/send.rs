@@ -67,7 +67,12 @@ impl Connection {
             self.write_copied(frame.opcode, true, &frame.payload);
             return Ok(self.note_queued());
         }
-        self.check_room(frame.payload.len())?;
+        if frame.opcode == Opcode::Continuation {
+            // What waits behind the message cannot be in the way of its end.
+            self.check_fits(self.outbox.len(), frame.payload.len())?;
+        } else {
+            self.check_room(frame.payload.len())?;
+        }
         let unfinished = self.busy.as_ref().and_then(|busy| busy.outgoing);
         match (frame.opcode, unfinished) {
             (Opcode::Continuation, None) => return Err(SendError::FragmentOrder),
@@ -160,7 +165,9 @@ impl Connection {
     pub(super) fn ping(&mut self, now: Instant, payload: Bytes, vital: bool) {
         let at = self.moment(now);
         self.write_copied(Opcode::Ping, true, &payload);
-        self.busy().ping = Some(Ping { at, payload, vital });
+        let busy = self.busy();
+        let awaited = busy.ping.take().and_then(|ping| ping.awaited);
+        busy.ping = Some(Ping { at, payload, awaited: awaited.or(vital.then_some(at)) });
     }
 
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
@@ -174,7 +181,12 @@ impl Connection {
             self.wrote = moment;
         }
         if self.outbox.is_empty() {
-            self.output.stalled = false;
+            if core::mem::take(&mut self.output.stalled)
+                && let (Stage::Open, Some(due)) = (&self.stage, self.heartbeat_due())
+            {
+                // While it stalled, no heartbeat was due.
+                self.set_deadline(self.deadline.min(due));
+            }
             self.output.pongs = 0;
             if self.busy.is_some() {
                 self.send_newest_pong();
@@ -226,10 +238,13 @@ impl Connection {
     fn check_room(&self, len: usize) -> Result<(), SendError> {
         // Uncongested, the outbox is at most at its high mark: mostly that settles it.
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
-        if !self.output.congested && len < cap.saturating_sub(high_mark + MAX_HEADER) {
+        if !self.output.congested && self.busy.is_none() && len < cap.saturating_sub(high_mark + MAX_HEADER) {
             return Ok(());
         }
-        let queued = self.queued();
+        self.check_fits(self.queued(), len)
+    }
+
+    fn check_fits(&self, queued: usize, len: usize) -> Result<(), SendError> {
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
             return Err(SendError::Full);
         }
@@ -239,7 +254,8 @@ impl Connection {
     /// Compares the outbox with its high mark.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.queued() > self.config.high_mark {
+        // What waits behind an unfinished message waits for us, not for the peer.
+        if self.outbox.len() > self.config.high_mark {
             self.output.congested = true;
             return Sent::Congested;
         }

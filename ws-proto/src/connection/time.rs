@@ -58,15 +58,19 @@ impl Connection {
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
     fn beat(&mut self, now: Instant, moment: Moment) {
+        // A reader that stopped at a message has not had it noted.
+        if core::mem::take(&mut self.heard_more) {
+            self.heard = moment;
+        }
         if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
-            && ping.vital
+            && let Some(since) = ping.awaited
         {
-            if self.heard > ping.at {
-                ping.vital = false;
+            if self.heard > since {
+                ping.awaited = None;
             } else if self.output.congested {
                 // The answer may be there: over its mark a peer is not read.
-                ping.at = moment;
-            } else if moment >= ping.at.after(self.config.heartbeat.answer) {
+                ping.awaited = Some(moment);
+            } else if moment >= since.after(self.config.heartbeat.answer) {
                 return self.time_out(now, Timeout::Heartbeat);
             }
         }
@@ -81,8 +85,9 @@ impl Connection {
         }
     }
 
-    fn heartbeat_due(&self) -> Option<Moment> {
-        let awaited = self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.vital);
+    pub(super) fn heartbeat_due(&self) -> Option<Moment> {
+        let awaited =
+            self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.awaited.is_some());
         // A stalled peer cannot be reached; the output deadline judges it.
         if awaited || self.output.stalled {
             return None;
@@ -91,8 +96,8 @@ impl Connection {
     }
 
     fn answer_due(&self) -> Option<Moment> {
-        let ping = self.busy.as_ref()?.ping.as_ref().filter(|ping| ping.vital)?;
-        Some(ping.at.after(self.config.heartbeat.answer))
+        let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
+        Some(since.after(self.config.heartbeat.answer))
     }
 
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
