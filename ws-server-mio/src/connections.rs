@@ -1,5 +1,6 @@
 //! Every verb, for handlers and between turns alike.
 
+use crate::extension;
 use crate::pool::Pool;
 use crate::servers::ServerId;
 use crate::servers::Servers;
@@ -43,6 +44,9 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) exit: bool,
+    pub(crate) extension: extension::Place,
+    /// Somebody sees events before the handler.
+    pub(crate) intercepted: bool,
 }
 
 impl fmt::Debug for Connections {
@@ -301,6 +305,8 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             exit: false,
+            extension: extension::Place::default(),
+            intercepted: false,
         }
     }
 

@@ -74,6 +74,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     #[inline]
     fn tell(&mut self, event: Event<'_>) {
+        let event = match self.connections.intercepted {
+            false => event,
+            true => match self.connections.intercept(event) {
+                Some(event) => event,
+                None => return self.worked(),
+            },
+        };
         self.events += 1;
         (self.handler)(self.connections, event);
         self.worked();
