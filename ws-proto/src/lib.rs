@@ -110,6 +110,7 @@ mod http;
 mod mask;
 mod outbox;
 mod partial;
+pub mod topics;
 mod utf8;
 
 pub use access::Access;

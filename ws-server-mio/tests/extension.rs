@@ -1,5 +1,7 @@
 //! What an extension sees, keeps, and cannot keep.
 
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
 mod common;
 use common::*;
 use std::sync::{Arc, Mutex};

@@ -335,6 +335,12 @@ impl Connection {
         }
     }
 
+    /// Whether the outbox was over its high mark and has not fallen to its low mark since.
+    #[inline]
+    pub fn is_congested(&self) -> bool {
+        self.output.congested
+    }
+
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
     /// on from such a one for a while: its memory is warm, and free for the next when it is done.
     pub fn is_receiving_message(&self) -> bool {
