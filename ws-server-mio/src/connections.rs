@@ -1,6 +1,7 @@
 //! Every verb, for handlers and between turns alike.
 
 use crate::extension;
+use crate::fanout::FanOut;
 use crate::pool::Pool;
 use crate::servers::ServerId;
 use crate::servers::Servers;
@@ -44,6 +45,7 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) exit: bool,
+    pub(crate) fanout: FanOut,
     pub(crate) extension: extension::Place,
     /// Somebody sees events before the handler.
     pub(crate) intercepted: bool,
@@ -305,6 +307,7 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             exit: false,
+            fanout: FanOut::default(),
             extension: extension::Place::default(),
             intercepted: false,
         }

@@ -52,6 +52,7 @@ mod connections;
 mod endpoint;
 mod event;
 mod extension;
+mod fanout;
 mod options;
 mod pool;
 mod remote;
@@ -76,6 +77,7 @@ pub use slots::ConnectionId;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
+pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,
     Sent, State, Upgrade,

@@ -356,12 +356,16 @@ impl Connections {
         }
     }
 
-    /// What an event means for the counts, before the handler sees it.
+    /// What an event means for counts and subscriptions, before the handler sees it.
     #[inline]
     fn note(&mut self, slot: u32, event: &Happened<'_>) {
         match event {
             Happened::Upgrade(_) => self.count_upgrade(slot),
-            Happened::Closed(_) => self.uncount(slot),
+            Happened::Drained => self.release_kept(slot),
+            Happened::Closed(_) => {
+                self.uncount(slot);
+                self.forget_subscriptions(slot);
+            }
             _ => {}
         }
     }

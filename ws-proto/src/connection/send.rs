@@ -221,9 +221,9 @@ impl Connection {
         if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
-    /// A message alone always fits, whatever the cap.
+    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
     #[inline]
-    fn check_room(&self, len: usize) -> Result<(), SendError> {
+    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         // Uncongested, the outbox is at most at its high mark: mostly that settles it.
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
         if !self.output.congested && len < cap.saturating_sub(high_mark + MAX_HEADER) {
@@ -231,6 +231,7 @@ impl Connection {
         }
         let queued = self.queued();
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
+            self.output.congested = true;
             return Err(SendError::Full);
         }
         Ok(())
