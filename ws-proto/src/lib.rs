@@ -111,6 +111,7 @@ mod mask;
 mod outbox;
 mod partial;
 pub mod topics;
+pub mod url;
 mod utf8;
 
 pub use access::Access;

@@ -62,6 +62,7 @@ mod slots;
 mod socket;
 mod timers;
 mod turn;
+mod urls;
 
 pub use bind::{Bind, ListenError};
 pub use connections::Connections;

@@ -87,7 +87,6 @@ impl Connections {
             self.registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
-        let Some(address) = address else { return Err(ListenError::NoPort) };
         Ok(self.servers.add(index, Server::new(Arc::new(config), max_connections, listeners, address)))
     }
 
@@ -106,28 +105,7 @@ impl Connections {
     /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
     /// once it has stopped.
     pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        Some(self.servers.get(server)?.address())
-    }
-
-    /// The address to connect to from this machine: `ws://127.0.0.1:8700/path`, and `localhost` for a server
-    /// on every interface. A slash in front of the path may be left out.
-    pub fn url(&self, server: ServerId, path: &str) -> Option<String> {
-        self.url_with("ws", server, path)
-    }
-
-    /// As [`Connections::url`], with `http` in front: what to give to a browser.
-    pub fn http_url(&self, server: ServerId, path: &str) -> Option<String> {
-        self.url_with("http", server, path)
-    }
-
-    fn url_with(&self, scheme: &str, server: ServerId, path: &str) -> Option<String> {
-        let address = self.local_addr(server)?;
-        let path = path.replace('\\', "/");
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        Some(match address.ip().is_unspecified() {
-            true => format!("{scheme}://localhost:{}{slash}{path}", address.port()),
-            false => format!("{scheme}://{address}{slash}{path}"),
-        })
+        self.servers.get(server)?.address()
     }
 
     /// How many WebSocket clients a server has: connecting, open or closing.

@@ -70,7 +70,7 @@ pub(crate) struct Server {
     pub(crate) config: Arc<Config>,
     pub(crate) max_connections: usize,
     pub(crate) listeners: Vec<Listener>,
-    address: SocketAddr,
+    address: Option<SocketAddr>,
     phase: Phase,
     /// Sockets that are open, whatever they are.
     pub(crate) sockets: usize,
@@ -86,7 +86,7 @@ impl Server {
         config: Arc<Config>,
         max_connections: usize,
         listeners: Vec<Listener>,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
     ) -> Self {
         Self {
             generation: 0,
@@ -103,7 +103,7 @@ impl Server {
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
