@@ -52,7 +52,8 @@ impl Bind {
         Self { host: Host::Any, ports: 0..=0 }
     }
 
-    /// The local network: the same as [`Bind::any`].
+    /// The local network: the same as [`Bind::any`]. Everybody in it can connect, so let only those in who have
+    /// the link: [`ServerConfig::require_token`](crate::ServerConfig::require_token).
     pub fn lan() -> Self {
         Self::any()
     }

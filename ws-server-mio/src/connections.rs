@@ -75,8 +75,10 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        response: http::Response<Bytes>,
+        mut response: http::Response<Bytes>,
     ) -> Result<(), SendError> {
+        let request = request.into();
+        self.give_cookie(id, &request, &mut response);
         self.with(id, |connection, now| connection.respond(now, request, response))?;
         self.count_refusal(id.slot);
         Ok(())

@@ -89,6 +89,10 @@ impl Connections {
     /// What is left of an event for the handler.
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
+        let event = match event {
+            Event::Connection(id, event) => Event::Connection(id, self.guard(id, event)?),
+            event => event,
+        };
         match mem::replace(&mut self.extension, Place::Out) {
             Place::Set(mut extension) => {
                 let rest = match event {

@@ -53,6 +53,7 @@ mod endpoint;
 mod event;
 mod extension;
 mod fanout;
+mod guard;
 mod options;
 mod pool;
 mod remote;
@@ -78,6 +79,7 @@ pub use slots::ConnectionId;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
+pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,

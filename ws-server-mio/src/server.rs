@@ -10,6 +10,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use ws_proto::token::{Token, TokenRule};
 use ws_proto::{Cause, CloseCode, Config};
 
 /// What a server allows: the rules of each connection, and how many there may be.
@@ -22,18 +23,43 @@ pub struct ServerConfig {
     pub connection: Config,
     /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
     pub max_connections: usize,
+    /// What a client must show. Nothing.
+    pub token: Option<Token>,
 }
 
 impl ServerConfig {
     /// The defaults, with these rules for each connection.
     pub fn new(connection: Config) -> Self {
-        Self { connection, max_connections: 10_000 }
+        Self { connection, max_connections: 10_000, token: None }
     }
 
     /// Sets the most connections at a time.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
+    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`ws_proto::token`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Bind, Endpoint, Options, ServerConfig, Token};
+    ///
+    /// let mut random = [0; 16];
+    /// getrandom::fill(&mut random)?;
+    /// let token = Token::from_random(random);
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let connections = endpoint.connections();
+    /// let server = connections.listen(Bind::lan(), ServerConfig::default().require_token(token.clone()))?;
+    /// let link = connections.lan_http_url(server, &format!("?token={}", token.as_str()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn require_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
         self
     }
 }
@@ -73,7 +99,7 @@ impl Connections {
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        let ServerConfig { connection: mut config, max_connections } = config.into();
+        let ServerConfig { connection: mut config, max_connections, token } = config.into();
         config.date.get_or_insert((self.now, SystemTime::now()));
         let sockets = bind.into().open()?;
         let failed = |error: io::Error| ListenError::new(Vec::new(), error);
@@ -87,7 +113,13 @@ impl Connections {
             self.registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
-        Ok(self.servers.add(index, Server::new(Arc::new(config), max_connections, listeners, address)))
+        let mut server = Server::new(Arc::new(config), max_connections, listeners, address);
+        self.intercepted |= token.is_some();
+        server.token = token.map(|token| match address {
+            Some(address) => TokenRule::new(token).port(address.port()),
+            None => TokenRule::new(token),
+        });
+        Ok(self.servers.add(index, server))
     }
 
     /// Stops a server: from now on nobody is accepted, and the port is free.

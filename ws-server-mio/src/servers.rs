@@ -12,6 +12,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::Config;
+use ws_proto::token::TokenRule;
 
 /// Place of a server in the list; small, since each connection keeps one.
 pub(crate) type ServerIndex = u16;
@@ -70,6 +71,7 @@ pub(crate) struct Server {
     pub(crate) config: Arc<Config>,
     pub(crate) max_connections: usize,
     pub(crate) listeners: Vec<Listener>,
+    pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
     phase: Phase,
     /// Sockets that are open, whatever they are.
@@ -93,6 +95,7 @@ impl Server {
             config,
             max_connections,
             listeners,
+            token: None,
             address,
             phase: Phase::Serving,
             sockets: 0,
@@ -138,6 +141,10 @@ impl Servers {
 
     fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
+    }
+
+    pub(crate) fn at(&self, index: ServerIndex) -> Option<&Server> {
+        self.list.get(usize::from(index))?.as_ref()
     }
 
     #[inline]
