@@ -2,6 +2,7 @@
 
 use crate::extension;
 use crate::fanout::FanOut;
+use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::servers::ServerId;
 use crate::servers::Servers;
@@ -46,6 +47,7 @@ pub struct Connections {
     pub(crate) pool: Pool,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
+    pub(crate) tally: Tally,
     pub(crate) extension: extension::Place,
     /// Somebody sees events before the handler.
     pub(crate) intercepted: bool,
@@ -90,6 +92,7 @@ impl Connections {
     /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::FragmentOrder`]; nothing was queued then.
     pub fn send(&mut self, id: ConnectionId, frame: &Frame) -> Result<Sent, SendError> {
         self.with(id, |connection, _| connection.send(frame))
+            .inspect(|_| self.tally.messages_out += ends_message(frame))
     }
 
     /// Sends text. A large text that is owned moves; it is not copied.
@@ -101,7 +104,7 @@ impl Connections {
         id: ConnectionId,
         text: impl Into<Cow<'t, str>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_text(text))
+        self.with(id, |connection, _| connection.send_text(text)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends bytes. A large vector that is owned moves; it is not copied.
@@ -113,7 +116,7 @@ impl Connections {
         id: ConnectionId,
         data: impl Into<Cow<'t, [u8]>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_binary(data))
+        self.with(id, |connection, _| connection.send_binary(data)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a message as it was received, say.
@@ -123,6 +126,7 @@ impl Connections {
     #[inline]
     pub fn send_message(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Sent, SendError> {
         self.with(id, |connection, _| connection.send_message(message))
+            .inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a Ping; its answer is [`ws_proto::Event::Pong`].
@@ -198,6 +202,7 @@ impl Connections {
                 sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
             }
         }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
         sent
     }
 
@@ -211,6 +216,7 @@ impl Connections {
                 sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
             }
         }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
         sent
     }
 
@@ -243,6 +249,12 @@ fn deliver(
     };
     touch(slot, live, touched);
     sent
+}
+
+/// How many messages end with this frame: one or none.
+#[inline]
+pub(crate) fn ends_message(frame: &Frame) -> u64 {
+    u64::from(frame.fin() && !frame.opcode().is_control())
 }
 
 /// Gives an outbox memory from the pool, if it has none.
@@ -310,6 +322,7 @@ impl Connections {
             pool: Pool::default(),
             exit: false,
             fanout: FanOut::default(),
+            tally: Tally::default(),
             extension: extension::Place::default(),
             intercepted: false,
         }
@@ -355,6 +368,7 @@ impl Connections {
     /// Takes a connection out and closes its socket.
     pub(crate) fn bury(&mut self, slot: u32) {
         self.uncount(slot);
+        self.settle(slot);
         let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
         if rests && let Some(rest) = self.rests.remove(&slot) {
             self.pool.give_buffer(rest.buffer);

@@ -203,6 +203,7 @@ impl Endpoint {
             None => Duration::ZERO,
             Some(_) => self.connections.now.saturating_duration_since(start),
         };
+        self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))
     }
 }

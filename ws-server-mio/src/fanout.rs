@@ -1,6 +1,7 @@
 //! One message to many: topics, and what becomes of who is too slow for them.
 
-use crate::connections::{Connections, lend, touch};
+use crate::connections::{Connections, ends_message, lend, touch};
+use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use std::collections::VecDeque;
@@ -58,9 +59,9 @@ impl Connections {
 
     /// As [`Connections::publish`], with what becomes of slow peers. Those for whom it is kept are counted.
     pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
-        let Self { slots, pool, touched, fanout, now, .. } = self;
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
         let FanOut { topics, newest } = fanout;
-        let mut delivery = Delivery { frame, slow, newest, pool, touched, now: *now };
+        let mut delivery = Delivery { frame, slow, newest, pool, touched, tally, now: *now };
         topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -71,8 +72,9 @@ impl Connections {
         slow: SlowPeer<'_>,
         mut filter: impl FnMut(ConnectionId) -> bool,
     ) -> usize {
-        let Self { slots, pool, touched, fanout, now, .. } = self;
-        let mut delivery = Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, now: *now };
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
         let mut sent = 0;
         for (slot, live) in slots.iter_mut() {
             let id = live.id(slot);
@@ -90,8 +92,9 @@ impl Connections {
         slow: SlowPeer<'_>,
         ids: impl IntoIterator<Item = ConnectionId>,
     ) -> usize {
-        let Self { slots, pool, touched, fanout, now, .. } = self;
-        let mut delivery = Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, now: *now };
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -113,7 +116,7 @@ impl Connections {
 
     /// A connection has drained: it gets what was kept for it, as far as it takes it.
     pub(crate) fn release_kept(&mut self, slot: u32) {
-        let Self { slots, pool, touched, fanout, now, .. } = self;
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let id = live.id(slot);
         if !fanout.newest.has(id) {
@@ -122,7 +125,7 @@ impl Connections {
         for (key, frame) in fanout.newest.take(id) {
             let slow = SlowPeer::Latest(&key);
             let newest = &mut fanout.newest;
-            Delivery { frame: &frame, slow, newest, pool, touched, now: *now }.deliver(id, live);
+            Delivery { frame: &frame, slow, newest, pool, touched, tally, now: *now }.deliver(id, live);
         }
     }
 
@@ -143,6 +146,7 @@ struct Delivery<'d> {
     newest: &'d mut Newest<ConnectionId, Frame>,
     pool: &'d mut Pool,
     touched: &'d mut VecDeque<u32>,
+    tally: &'d mut Tally,
     now: Instant,
 }
 
@@ -162,7 +166,10 @@ impl Delivery<'_> {
         }
         lend(live, self.pool);
         let sent = match (live.connection.send(self.frame), self.slow) {
-            (Ok(_), _) => true,
+            (Ok(_), _) => {
+                self.tally.messages_out += ends_message(self.frame);
+                true
+            }
             // Larger than what is left, though the mark was not reached. It is congested now.
             (Err(SendError::Full), SlowPeer::Skip) => false,
             (Err(SendError::Full), SlowPeer::Latest(key)) => self.keep(id, live, key),

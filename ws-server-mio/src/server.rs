@@ -23,6 +23,13 @@ pub struct ServerConfig {
     pub connection: Config,
     /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
     pub max_connections: usize,
+    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
+    pub max_per_address: Option<usize>,
+    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
+    /// `max_connections`, and 16 at least.
+    pub max_handshakes: Option<usize>,
     /// What a client must show. Nothing.
     pub token: Option<Token>,
 }
@@ -30,13 +37,33 @@ pub struct ServerConfig {
 impl ServerConfig {
     /// The defaults, with these rules for each connection.
     pub fn new(connection: Config) -> Self {
-        Self { connection, max_connections: 10_000, token: None }
+        Self {
+            connection,
+            max_connections: 10_000,
+            max_per_address: Some(1_000),
+            max_handshakes: None,
+            token: None,
+        }
     }
 
     /// Sets the most connections at a time.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Sets the most connections of one address at a time.
+    #[must_use]
+    pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
+        self.max_per_address = connections;
+        self
+    }
+
+    /// Sets the most connections at a time that have asked nothing yet.
+    #[must_use]
+    pub fn max_handshakes(mut self, connections: usize) -> Self {
+        self.max_handshakes = Some(connections);
         self
     }
 
@@ -99,7 +126,8 @@ impl Connections {
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        let ServerConfig { connection: mut config, max_connections, token } = config.into();
+        let ServerConfig { connection: mut config, max_connections, max_per_address, max_handshakes, token } =
+            config.into();
         config.date.get_or_insert((self.now, SystemTime::now()));
         let sockets = bind.into().open()?;
         let failed = |error: io::Error| ListenError::new(Vec::new(), error);
@@ -114,6 +142,9 @@ impl Connections {
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
         let mut server = Server::new(Arc::new(config), max_connections, listeners, address);
+        server.max_per_address = max_per_address;
+        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
+        server.max_handshakes = max_handshakes.unwrap_or((max_connections / 4).max(16)).max(1);
         self.intercepted |= token.is_some();
         server.token = token.map(|token| match address {
             Some(address) => TokenRule::new(token).port(address.port()),

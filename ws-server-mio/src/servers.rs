@@ -6,6 +6,7 @@
 //!                               is told       everyone    are gone ─────────── is cut ───▶ is told
 //! ```
 
+use crate::limits::Addresses;
 use mio::Token;
 use mio::net::TcpListener;
 use std::net::SocketAddr;
@@ -70,6 +71,9 @@ pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
     pub(crate) max_connections: usize,
+    pub(crate) max_handshakes: usize,
+    pub(crate) max_per_address: Option<usize>,
+    pub(crate) addresses: Addresses,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
@@ -77,6 +81,8 @@ pub(crate) struct Server {
     /// Sockets that are open, whatever they are.
     pub(crate) sockets: usize,
     pub(crate) http: usize,
+    /// Of those, the ones that have asked nothing yet.
+    pub(crate) handshakes: usize,
     pub(crate) websockets: usize,
     pub(crate) turned_away: u64,
     /// Accepting failed, and the handler was told.
@@ -94,12 +100,16 @@ impl Server {
             generation: 0,
             config,
             max_connections,
+            max_handshakes: max_connections,
+            max_per_address: None,
+            addresses: Addresses::default(),
             listeners,
             token: None,
             address,
             phase: Phase::Serving,
             sockets: 0,
             http: 0,
+            handshakes: 0,
             websockets: 0,
             turned_away: 0,
             failing: false,
@@ -226,6 +236,7 @@ impl Servers {
 
     fn any_has_work(&self, now: Instant) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
+            Phase::Serving if server.is_crowded() => false,
             Phase::Serving => server
                 .listeners
                 .iter()

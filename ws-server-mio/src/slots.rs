@@ -50,6 +50,8 @@ pub(crate) mod flag {
     pub(crate) const WEBSOCKET: u16 = 1 << 7;
     /// Its peer's address is one of IPv6, kept aside.
     pub(crate) const V6: u16 = 1 << 8;
+    /// It has asked nothing yet: a handshake in progress.
+    pub(crate) const NEW: u16 = 1 << 9;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.

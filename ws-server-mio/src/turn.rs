@@ -360,7 +360,13 @@ impl Connections {
     #[inline]
     fn note(&mut self, slot: u32, event: &Happened<'_>) {
         match event {
-            Happened::Upgrade(_) => self.count_upgrade(slot),
+            Happened::Message(_) => self.tally.messages_in += 1,
+            Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
+            Happened::Request(_) => self.settle_handshake(slot),
+            Happened::Upgrade(_) => {
+                self.settle_handshake(slot);
+                self.count_upgrade(slot);
+            }
             Happened::Drained => self.release_kept(slot),
             Happened::Closed(_) => {
                 self.uncount(slot);

@@ -1,7 +1,7 @@
 //! The one deadline. Traffic never moves it: when it fires, it is compared with what was heard meanwhile, and
 //! armed anew.
 
-use super::{Connection, Moment, Stage};
+use super::{Connection, Moment, SECOND, Stage};
 use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
@@ -40,7 +40,12 @@ impl Connection {
                 self.settle_http(now);
             }
             Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
-            Stage::Opened(_) | Stage::Open => self.beat(now, moment),
+            Stage::Opened(_) | Stage::Open => {
+                if self.pace_due().is_some_and(|due| moment >= due) {
+                    self.output.paced = false;
+                }
+                self.beat(now, moment);
+            }
             Stage::Closing(_) => {
                 if moment >= self.ending_due() {
                     self.time_out(now, Timeout::Close);
@@ -95,6 +100,11 @@ impl Connection {
         Some(ping.at.after(self.config.heartbeat.answer))
     }
 
+    /// When a peer that has sent too many messages is read again: the next second begins.
+    fn pace_due(&self) -> Option<Moment> {
+        self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
+    }
+
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
     fn output_due(&self) -> Option<Moment> {
         let closing = match &self.stage {
@@ -122,7 +132,9 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
             Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
-            Stage::Opened(_) | Stage::Open => self.answer_due().into_iter().chain(self.heartbeat_due()).min(),
+            Stage::Opened(_) | Stage::Open => {
+                self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due()).min()
+            }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done(_) => None,
         };
