@@ -169,12 +169,13 @@ impl Connections {
         self.slots.get(id)?.connection.latency()
     }
 
-    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too.
+    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
+    /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
     }
 
-    /// The address that the peer connected to.
+    /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
         let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
         address.set_ip(address.ip().to_canonical());

@@ -47,6 +47,7 @@
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
 //! have to give. Make such requests on another thread.
 
+mod acceptor;
 mod bind;
 mod connections;
 mod endpoint;
@@ -64,8 +65,11 @@ mod slots;
 mod socket;
 mod timers;
 mod turn;
+#[cfg(unix)]
+mod unix;
 mod urls;
 
+pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
 pub use connections::Connections;
 pub use endpoint::Endpoint;

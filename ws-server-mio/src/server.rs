@@ -1,11 +1,10 @@
 //! Listening: start, stop, addresses, counts.
 
+use crate::acceptor::{Acceptor, Listening};
 use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
 use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
-use mio::Interest;
-use mio::net::TcpListener;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -126,21 +125,27 @@ impl Connections {
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
+        self.start(bind.into().open()?, config.into())
+    }
+
+    /// Starts a server on these listeners.
+    pub(crate) fn start(
+        &mut self,
+        sockets: Vec<Listening>,
+        config: ServerConfig,
+    ) -> Result<ServerId, ListenError> {
         let ServerConfig { connection: mut config, max_connections, max_per_address, max_handshakes, token } =
-            config.into();
+            config;
         config.date.get_or_insert((self.now, SystemTime::now()));
-        let sockets = bind.into().open()?;
-        let failed = |error: io::Error| ListenError::new(Vec::new(), error);
+        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
-        let mut address = None;
         for (place, socket) in sockets.into_iter().enumerate() {
-            address = address.or(Some(socket.local_addr().map_err(failed)?));
-            let mut socket = TcpListener::from_std(socket);
             let token = Servers::token(index, place);
-            self.registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
+            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
+        let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let mut server = Server::new(Arc::new(config), max_connections, listeners, address);
         server.max_per_address = max_per_address;
         // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
@@ -166,7 +171,7 @@ impl Connections {
     }
 
     /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
-    /// once it has stopped.
+    /// on a Unix socket, and once it has stopped.
     pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
         self.servers.get(server)?.address()
     }

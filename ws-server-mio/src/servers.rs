@@ -6,9 +6,9 @@
 //!                               is told       everyone    are gone ─────────── is cut ───▶ is told
 //! ```
 
+use crate::acceptor::Acceptor;
 use crate::limits::Addresses;
 use mio::Token;
-use mio::net::TcpListener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -60,7 +60,7 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Acceptor,
     /// Connections may wait.
     pub(crate) ready: bool,
     /// Accepting failed for want of something; not again before this.

@@ -106,14 +106,14 @@ impl Connections {
                 return false;
             }
         };
-        let Some(slot) = self.slots.next().filter(|_| server.admit(Some(peer))) else {
+        let Some(slot) = self.slots.next().filter(|_| server.admit(peer)) else {
             server.turned_away += 1;
             self.tally.turned_away += 1;
             return true;
         };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
-            server.dismiss(Some(peer));
+            server.dismiss(peer);
             self.accept_failed(index, place, error);
             return false;
         }
@@ -123,7 +123,9 @@ impl Connections {
         server.sockets += 1;
         server.http += 1;
         // A connection that cannot have it is slower, and works.
-        let _ = stream.set_nodelay(true);
+        if peer.is_some() {
+            let _ = stream.set_nodelay(true);
+        }
         let mut live = Live::new(Connection::server(now, server.config.clone()), stream, index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);

@@ -37,7 +37,7 @@ impl Connections {
     /// one.
     pub fn urls(&self, server: ServerId, path: &str) -> Vec<String> {
         let Some(running) = self.running(server) else { return Vec::new() };
-        let listeners = running.listeners.iter().filter_map(|listener| listener.socket.local_addr().ok());
+        let listeners = running.listeners.iter().filter_map(|listener| listener.socket.local_addr());
         let mut urls: Vec<_> = listeners.map(|address| url(Scheme::Ws, address, path)).collect();
         if let Some(lan) = self.lan_url(server, path)
             && !urls.contains(&lan)
