@@ -59,6 +59,7 @@ mod limits;
 mod options;
 mod pool;
 mod remote;
+mod resume;
 mod server;
 mod servers;
 mod slots;

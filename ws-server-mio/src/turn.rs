@@ -13,7 +13,7 @@ use crate::timers;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{Event as Happened, Next};
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
@@ -61,6 +61,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         servers.settle();
         slots.free_buried();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+    }
+
+    /// The machine slept: peers are asked before anything else, and then the handler is told.
+    #[cold]
+    pub(crate) fn resume(&mut self, slept: Duration, wall: SystemTime) {
+        self.connections.resume(wall);
+        self.tell(Event::Resumed { slept });
     }
 
     /// Reads the clock, where there is a budget, after a piece of work.

@@ -61,6 +61,38 @@ impl Connection {
         self.arm();
     }
 
+    /// Tells that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
+    ///
+    /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
+    /// peer (the answer to a Ping, its taking output) has its whole time again.
+    pub fn resumed(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Opened(_) | Stage::Open) {
+            return;
+        }
+        let moment = self.moment(now);
+        if self.output.stalled {
+            // It cannot be reached; the output deadline judges it.
+            self.wrote = moment;
+        } else if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
+            && ping.vital
+        {
+            ping.at = moment;
+        } else if self.config.heartbeat.interval.is_some() {
+            self.send_heartbeat(now, moment);
+        }
+        self.arm();
+    }
+
+    fn send_heartbeat(&mut self, now: Instant, moment: Moment) {
+        let payload = self.config.heartbeat.payload.clone();
+        match self.config.heartbeat.kind {
+            HeartbeatKind::Ping => self.ping(now, payload, true),
+            HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
+        }
+        // Until it is written, it counts as written: one heartbeat an interval.
+        self.wrote = moment;
+    }
+
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
     fn beat(&mut self, now: Instant, moment: Moment) {
         if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
@@ -76,13 +108,7 @@ impl Connection {
             }
         }
         if self.heartbeat_due().is_some_and(|due| moment >= due) {
-            let payload = self.config.heartbeat.payload.clone();
-            match self.config.heartbeat.kind {
-                HeartbeatKind::Ping => self.ping(now, payload, true),
-                HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
-            }
-            // Until it is written, it counts as written: one heartbeat an interval.
-            self.wrote = moment;
+            self.send_heartbeat(now, moment);
         }
     }
 
