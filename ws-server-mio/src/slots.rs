@@ -54,6 +54,8 @@ pub(crate) mod flag {
     pub(crate) const NEW: u16 = 1 << 9;
     /// It came over a Unix socket: its peer has no address.
     pub(crate) const UNIX: u16 = 1 << 10;
+    /// It showed the token that its server requires.
+    pub(crate) const LET_IN: u16 = 1 << 11;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.

@@ -82,6 +82,22 @@ fn a_refused_connection_may_ask_again() {
 }
 
 #[test]
+fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    for path in ["/", &format!("/?token={token}")] {
+        let mut peer = rig.peer();
+        peer.send(&get(address, path));
+        rig.response(&mut peer);
+        drop(peer);
+        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("quiet", |rig| rig.turn().events == 0);
+    }
+    assert_eq!(rig.app.closed().len(), 1);
+    assert!(matches!(rig.app.seen[..], [Seen::Request(..), Seen::Closed(..)]));
+}
+
+#[test]
 fn each_server_has_its_own_rule() {
     let (mut rig, _) = rig();
     let bind = ws_server_mio::Bind::localhost();
