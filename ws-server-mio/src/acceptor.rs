@@ -1,6 +1,6 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::bind::{Bind, Host, ListenError};
+use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
 use crate::server::ServerConfig;
 use crate::servers::ServerId;
@@ -10,6 +10,8 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 
+#[cfg(unix)]
+use crate::bind::Host;
 #[cfg(unix)]
 use crate::unix::SocketFile;
 #[cfg(unix)]

@@ -170,9 +170,12 @@ impl Delivery<'_> {
                 self.tally.messages_out += ends_message(self.frame);
                 true
             }
-            // Larger than what is left, though the mark was not reached. It is congested now.
+            // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
+            // its draining will be told.
             (Err(SendError::Full), SlowPeer::Skip) => false,
-            (Err(SendError::Full), SlowPeer::Latest(key)) => self.keep(id, live, key),
+            (Err(SendError::Full), SlowPeer::Latest(key)) if live.connection.is_congested() => {
+                self.keep(id, live, key)
+            }
             (Err(SendError::Full), _) => self.close(live),
             (Err(_), _) => false,
         };

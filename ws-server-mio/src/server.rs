@@ -187,7 +187,8 @@ impl Connections {
     }
 
     /// How many connections a server has turned away since it started, being at its
-    /// [`max_connections`](ServerConfig::max_connections).
+    /// [`max_connections`](ServerConfig::max_connections), or the peer at its
+    /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self, server: ServerId) -> u64 {
         self.servers.get(server).map_or(0, |server| server.turned_away)
     }

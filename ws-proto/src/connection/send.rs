@@ -231,7 +231,8 @@ impl Connection {
         }
         let queued = self.queued();
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
-            self.output.congested = true;
+            // What only waits behind an unfinished message of ours is not for the peer to drain.
+            self.output.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
         }
         Ok(())
