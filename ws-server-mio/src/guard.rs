@@ -2,7 +2,6 @@
 
 use crate::connections::Connections;
 use crate::slots::{ConnectionId, flag};
-use bytes::Bytes;
 use http::header::{HeaderValue, SET_COOKIE};
 use ws_proto::token::{Shown, TokenRule};
 use ws_proto::{Event, Request};
@@ -40,11 +39,11 @@ impl Connections {
     }
 
     /// Gives the cookie to who showed the token in the query.
-    pub(crate) fn give_cookie(
+    pub(crate) fn give_cookie<B>(
         &self,
         id: ConnectionId,
         request: &Request,
-        response: &mut http::Response<Bytes>,
+        response: &mut http::Response<B>,
     ) {
         if let Some(rule) = self.token_rule(id)
             && rule.check(request.query(), request.headers()) == Some(Shown::InQuery)
