@@ -38,6 +38,9 @@ pub struct Config {
     /// The most control frames a second, and the most empty data frames a second; over it the connection
     /// fails with 1008. `None` is no limit. 1,000.
     pub frame_rate: Option<u32>,
+    /// The most messages a second from one peer; over it the peer is not read until the next second begins, and
+    /// nothing is lost. `None` is no limit, and costs nothing. None.
+    pub message_rate: Option<u16>,
     /// The most bytes that are read and discarded while a connection drains. 16 MiB.
     pub drain_limit: u64,
 
@@ -81,6 +84,7 @@ impl Config {
             pipeline_limit: 16,
             request_limit: 1_000,
             frame_rate: Some(1_000),
+            message_rate: None,
             drain_limit: 16 << 20,
             low_mark: 64 << 10,
             high_mark: 1 << 20,
@@ -127,6 +131,13 @@ impl Config {
     #[must_use]
     pub fn frame_rate(mut self, per_second: Option<u32>) -> Self {
         self.frame_rate = per_second;
+        self
+    }
+
+    /// Sets the most messages that a peer may send in a second, pieces too; what is more, waits unread.
+    #[must_use]
+    pub fn message_rate(mut self, per_second: Option<u16>) -> Self {
+        self.message_rate = per_second;
         self
     }
 

@@ -110,6 +110,9 @@ mod http;
 mod mask;
 mod outbox;
 mod partial;
+pub mod token;
+pub mod topics;
+pub mod url;
 mod utf8;
 
 pub use access::Access;

@@ -264,3 +264,27 @@ fn what_waits_behind_an_unfinished_message_does_not_stop_the_reading() {
     assert!(!server.is_paused());
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"go on")).len(), 1);
 }
+
+#[test]
+fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
+    server.send_text("x".repeat(60)).unwrap();
+    assert!(!server.is_congested());
+    assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
+    assert!(server.is_congested());
+    take_output(&mut server, now);
+    assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
+    server.send_text("y".repeat(60)).unwrap();
+    take_output(&mut server, now);
+    assert!(poll(&mut server, now).is_empty());
+}
+
+#[test]
+fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
+    server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+    server.send_text("x".repeat(60)).unwrap();
+    take_output(&mut server, now);
+    assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
+    assert!(!server.is_paused());
+}

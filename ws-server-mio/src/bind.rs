@@ -5,10 +5,12 @@ use std::fmt;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::ops::RangeInclusive;
+#[cfg(unix)]
+use std::path::PathBuf;
 
 /// Connections that may wait to be accepted. Systems lower it to what they allow; a page of hundreds of
 /// sockets, or a restart with all clients coming back at once, needs more than the usual 128.
-const BACKLOG: i32 = 4096;
+pub(crate) const BACKLOG: i32 = 4096;
 /// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
 
@@ -26,15 +28,17 @@ const PORT_ATTEMPTS: usize = 16;
 /// A fixed port is best chosen below 32768, since systems give the higher ones to outgoing connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    host: Host,
+    pub(crate) host: Host,
     ports: RangeInclusive<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-enum Host {
+pub(crate) enum Host {
     Localhost,
     Any,
     One(SocketAddr),
+    #[cfg(unix)]
+    Unix(PathBuf),
 }
 
 impl Bind {
@@ -52,9 +56,23 @@ impl Bind {
         Self { host: Host::Any, ports: 0..=0 }
     }
 
-    /// The local network: the same as [`Bind::any`].
+    /// The local network: the same as [`Bind::any`]. Everybody in it can connect, so let only those in who have
+    /// the link: [`ServerConfig::require_token`](crate::ServerConfig::require_token).
     pub fn lan() -> Self {
         Self::any()
+    }
+
+    /// A Unix socket at this path, for programs on this machine. It has no port, no address and no URL; a peer's
+    /// address is `None`.
+    ///
+    /// The file can be used by this user alone. To let others in, change its permissions after
+    /// [`listen`](crate::Connections::listen); on some systems only the directory's permissions count, so a
+    /// private directory (such as `$XDG_RUNTIME_DIR`) is the better place in any case. A file that was left by
+    /// a program that is gone is replaced, one on which somebody listens is not, nor is one that is no socket.
+    /// The file is removed when the server stops.
+    #[cfg(unix)]
+    pub fn unix(path: impl Into<PathBuf>) -> Self {
+        Self { host: Host::Unix(path.into()), ports: 0..=0 }
     }
 
     /// Exactly this port; 0 is any free one.
@@ -72,7 +90,7 @@ impl Bind {
     }
 
     /// Opens the listeners: one or two, all on the same port.
-    pub(crate) fn open(&self) -> Result<Vec<TcpListener>, ListenError> {
+    pub(crate) fn open_tcp(&self) -> Result<Vec<TcpListener>, ListenError> {
         let mut tried = Vec::new();
         let mut last = io::Error::from(io::ErrorKind::InvalidInput);
         for port in self.ports.clone() {
@@ -112,6 +130,8 @@ impl Bind {
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
                 Err(_no_v6) => Ok(vec![open((Ipv4Addr::UNSPECIFIED, port).into(), false)?]),
             },
+            #[cfg(unix)]
+            Host::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
             Host::Localhost => {
                 let v4 = open((Ipv4Addr::LOCALHOST, port).into(), false)?;
                 let port = v4.local_addr()?.port();
@@ -180,6 +200,14 @@ pub enum ListenError {
     },
     /// The range of ports is empty.
     NoPort,
+    /// The Unix socket could not be opened: somebody listens on it, say ([`AddrInUse`](io::ErrorKind::AddrInUse)).
+    #[cfg(unix)]
+    Unix {
+        /// Where.
+        path: PathBuf,
+        /// What the system said.
+        error: io::Error,
+    },
     /// Something else went wrong.
     Io {
         /// What was tried.
@@ -232,6 +260,8 @@ impl fmt::Display for ListenError {
             Self::NotHere { tried } => {
                 write!(f, "cannot listen on {}: not an address of this machine", Tried(tried))
             }
+            #[cfg(unix)]
+            Self::Unix { path, error } => write!(f, "cannot listen on {}: {error}", path.display()),
             Self::NoPort => f.write_str("cannot listen: the range of ports is empty"),
             Self::Io { tried, error } => write!(f, "cannot listen on {}: {error}", Tried(tried)),
         }
@@ -242,6 +272,8 @@ impl std::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
+            #[cfg(unix)]
+            Self::Unix { error, .. } => Some(error),
             _ => None,
         }
     }

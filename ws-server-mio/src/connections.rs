@@ -1,5 +1,8 @@
 //! Every verb, for handlers and between turns alike.
 
+use crate::extension;
+use crate::fanout::FanOut;
+use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::servers::ServerId;
 use crate::servers::Servers;
@@ -43,6 +46,11 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) exit: bool,
+    pub(crate) fanout: FanOut,
+    pub(crate) tally: Tally,
+    pub(crate) extension: extension::Place,
+    /// Somebody sees events before the handler.
+    pub(crate) intercepted: bool,
 }
 
 impl fmt::Debug for Connections {
@@ -69,8 +77,10 @@ impl Connections {
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
-        response: http::Response<Bytes>,
+        mut response: http::Response<Bytes>,
     ) -> Result<(), SendError> {
+        let request = request.into();
+        self.give_cookie(id, &request, &mut response);
         self.with(id, |connection, now| connection.respond(now, request, response))?;
         self.count_refusal(id.slot);
         Ok(())
@@ -82,6 +92,7 @@ impl Connections {
     /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::FragmentOrder`]; nothing was queued then.
     pub fn send(&mut self, id: ConnectionId, frame: &Frame) -> Result<Sent, SendError> {
         self.with(id, |connection, _| connection.send(frame))
+            .inspect(|_| self.tally.messages_out += ends_message(frame))
     }
 
     /// Sends text. A large text that is owned moves; it is not copied.
@@ -93,7 +104,7 @@ impl Connections {
         id: ConnectionId,
         text: impl Into<Cow<'t, str>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_text(text))
+        self.with(id, |connection, _| connection.send_text(text)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends bytes. A large vector that is owned moves; it is not copied.
@@ -105,7 +116,7 @@ impl Connections {
         id: ConnectionId,
         data: impl Into<Cow<'t, [u8]>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_binary(data))
+        self.with(id, |connection, _| connection.send_binary(data)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a message as it was received, say.
@@ -115,6 +126,7 @@ impl Connections {
     #[inline]
     pub fn send_message(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Sent, SendError> {
         self.with(id, |connection, _| connection.send_message(message))
+            .inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a Ping; its answer is [`ws_proto::Event::Pong`].
@@ -157,12 +169,13 @@ impl Connections {
         self.slots.get(id)?.connection.latency()
     }
 
-    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too.
+    /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
+    /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         self.slots.peer(id)
     }
 
-    /// The address that the peer connected to.
+    /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
         let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
         address.set_ip(address.ip().to_canonical());
@@ -190,6 +203,7 @@ impl Connections {
                 sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
             }
         }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
         sent
     }
 
@@ -203,6 +217,7 @@ impl Connections {
                 sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
             }
         }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
         sent
     }
 
@@ -235,6 +250,12 @@ fn deliver(
     };
     touch(slot, live, touched);
     sent
+}
+
+/// How many messages end with this frame: one or none.
+#[inline]
+pub(crate) fn ends_message(frame: &Frame) -> u64 {
+    u64::from(frame.fin() && !frame.opcode().is_control())
 }
 
 /// Gives an outbox memory from the pool, if it has none.
@@ -301,6 +322,10 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             exit: false,
+            fanout: FanOut::default(),
+            tally: Tally::default(),
+            extension: extension::Place::default(),
+            intercepted: false,
         }
     }
 
@@ -344,6 +369,7 @@ impl Connections {
     /// Takes a connection out and closes its socket.
     pub(crate) fn bury(&mut self, slot: u32) {
         self.uncount(slot);
+        self.settle(slot);
         let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
         if rests && let Some(rest) = self.rests.remove(&slot) {
             self.pool.give_buffer(rest.buffer);

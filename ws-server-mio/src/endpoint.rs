@@ -4,6 +4,7 @@ use crate::connections::Connections;
 use crate::event::Event;
 use crate::options::{Budget, Clock, Options, Turn};
 use crate::remote::{Job, Remote};
+use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
@@ -39,6 +40,7 @@ pub struct Endpoint {
     jobs: VecDeque<Job>,
     budget: Budget,
     clock: Clock,
+    sleep: Sleep,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
 }
@@ -58,7 +60,8 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, clock } = options;
+        let Options { budget, clock, wall_clock } = options;
+        let sleep = Sleep::new(&clock, wall_clock);
         let poll = Poll::new()?;
         let connections = Connections::new(poll.registry().try_clone()?, clock.now());
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
@@ -72,6 +75,7 @@ impl Endpoint {
             jobs: VecDeque::new(),
             budget,
             clock,
+            sleep,
             nested: Cell::new(false),
         })
     }
@@ -172,6 +176,7 @@ impl Endpoint {
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
+        let slept = self.sleep.slept(start);
         for event in &self.ready {
             match event.token() {
                 WAKER => self.remote.take(&mut self.jobs),
@@ -193,6 +198,9 @@ impl Endpoint {
             events: 0,
             stopped: false,
         };
+        if let Some((slept, wall)) = slept {
+            work.resume(slept, wall);
+        }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
         let more = self.has_work();
@@ -203,6 +211,7 @@ impl Endpoint {
             None => Duration::ZERO,
             Some(_) => self.connections.now.saturating_duration_since(start),
         };
+        self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))
     }
 }

@@ -3,6 +3,7 @@
 use crate::servers::ServerId;
 use crate::slots::ConnectionId;
 use std::io;
+use std::time::Duration;
 
 /// What happened.
 #[derive(Debug)]
@@ -16,6 +17,14 @@ pub enum Event<'a> {
     Stopping(ServerId),
     /// A server has stopped. Nothing of it is left, and its id finds nobody from now on.
     Stopped(ServerId),
+    /// The machine slept, and is awake again: it is noticed in the first turn from then on that comes at least a
+    /// second after the last look. Every peer was sent its heartbeat and has the usual time to answer; nobody
+    /// is cut off for having slept. Where the wall clock was set forward by five seconds or more, this comes,
+    /// too.
+    Resumed {
+        /// For how long, about.
+        slept: Duration,
+    },
     /// Connections cannot be accepted, most often since the process has no descriptor left. The server tries
     /// again by itself, ten times a second; this is told once until one is accepted again.
     AcceptFailed {

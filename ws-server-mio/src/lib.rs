@@ -47,24 +47,36 @@
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
 //! have to give. Make such requests on another thread.
 
+mod acceptor;
 mod bind;
 mod connections;
 mod endpoint;
 mod event;
+mod extension;
+mod fanout;
+mod guard;
+mod limits;
 mod options;
 mod pool;
 mod remote;
+mod resume;
 mod server;
 mod servers;
 mod slots;
 mod socket;
 mod timers;
 mod turn;
+#[cfg(unix)]
+mod unix;
+mod urls;
 
+pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
+pub use extension::{AlreadyExtended, Extension};
+pub use limits::Stats;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};
 pub use server::ServerConfig;
@@ -74,6 +86,8 @@ pub use slots::ConnectionId;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
+pub use ws_proto::token::Token;
+pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,
     Sent, State, Upgrade,

@@ -1,7 +1,7 @@
 //! How a loop behaves, and what a turn of it did.
 
 use std::fmt;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 /// How an [`Endpoint`](crate::Endpoint) behaves.
 ///
@@ -18,6 +18,7 @@ pub struct Options {
     /// How much one turn may do.
     pub budget: Budget,
     pub(crate) clock: Clock,
+    pub(crate) wall_clock: WallClock,
 }
 
 impl Options {
@@ -42,6 +43,14 @@ impl Options {
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
         self.clock = Clock(Some(Box::new(clock)));
+        self
+    }
+
+    /// Replaces `SystemTime::now`, for tests. Where it runs ahead of the other clock, the machine slept:
+    /// [`Event::Resumed`](crate::Event::Resumed).
+    #[must_use]
+    pub fn wall_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
+        self.wall_clock = WallClock(Some(Box::new(clock)));
         self
     }
 }
@@ -107,5 +116,24 @@ impl Clock {
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "Clock(given)" } else { "Clock(system)" })
+    }
+}
+
+/// Where the time of day comes from.
+#[derive(Default)]
+pub(crate) struct WallClock(Option<Box<dyn Fn() -> SystemTime + Send>>);
+
+impl WallClock {
+    pub(crate) fn now(&self) -> SystemTime {
+        match &self.0 {
+            None => SystemTime::now(),
+            Some(clock) => clock(),
+        }
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
     }
 }

@@ -1,15 +1,15 @@
 //! Listening: start, stop, addresses, counts.
 
+use crate::acceptor::{Acceptor, Listening};
 use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
 use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
-use mio::Interest;
-use mio::net::TcpListener;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
+use ws_proto::token::{Token, TokenRule};
 use ws_proto::{Cause, CloseCode, Config};
 
 /// What a server allows: the rules of each connection, and how many there may be.
@@ -22,18 +22,70 @@ pub struct ServerConfig {
     pub connection: Config,
     /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
     pub max_connections: usize,
+    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
+    pub max_per_address: Option<usize>,
+    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
+    /// `max_connections`, and 16 at least.
+    pub max_handshakes: Option<usize>,
+    /// What a client must show. Nothing.
+    pub token: Option<Token>,
 }
 
 impl ServerConfig {
     /// The defaults, with these rules for each connection.
     pub fn new(connection: Config) -> Self {
-        Self { connection, max_connections: 10_000 }
+        Self {
+            connection,
+            max_connections: 10_000,
+            max_per_address: Some(1_000),
+            max_handshakes: None,
+            token: None,
+        }
     }
 
     /// Sets the most connections at a time.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
+        self
+    }
+
+    /// Sets the most connections of one address at a time.
+    #[must_use]
+    pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
+        self.max_per_address = connections;
+        self
+    }
+
+    /// Sets the most connections at a time that have asked nothing yet.
+    #[must_use]
+    pub fn max_handshakes(mut self, connections: usize) -> Self {
+        self.max_handshakes = Some(connections);
+        self
+    }
+
+    /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
+    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`ws_proto::token`].
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Bind, Endpoint, Options, ServerConfig, Token};
+    ///
+    /// let mut random = [0; 16];
+    /// getrandom::fill(&mut random)?;
+    /// let token = Token::from_random(random);
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let connections = endpoint.connections();
+    /// let server = connections.listen(Bind::lan(), ServerConfig::default().require_token(token.clone()))?;
+    /// let link = connections.lan_http_url(server, &format!("?token={}", token.as_str()));
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn require_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
         self
     }
 }
@@ -73,22 +125,37 @@ impl Connections {
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        let ServerConfig { connection: mut config, max_connections } = config.into();
+        self.start(bind.into().open()?, config.into())
+    }
+
+    /// Starts a server on these listeners.
+    pub(crate) fn start(
+        &mut self,
+        sockets: Vec<Listening>,
+        config: ServerConfig,
+    ) -> Result<ServerId, ListenError> {
+        let ServerConfig { connection: mut config, max_connections, max_per_address, max_handshakes, token } =
+            config;
         config.date.get_or_insert((self.now, SystemTime::now()));
-        let sockets = bind.into().open()?;
-        let failed = |error: io::Error| ListenError::new(Vec::new(), error);
+        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
-        let mut address = None;
         for (place, socket) in sockets.into_iter().enumerate() {
-            address = address.or(Some(socket.local_addr().map_err(failed)?));
-            let mut socket = TcpListener::from_std(socket);
             let token = Servers::token(index, place);
-            self.registry.register(&mut socket, token, Interest::READABLE).map_err(failed)?;
+            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
-        let Some(address) = address else { return Err(ListenError::NoPort) };
-        Ok(self.servers.add(index, Server::new(Arc::new(config), max_connections, listeners, address)))
+        let address = listeners.first().and_then(|listener| listener.socket.local_addr());
+        let mut server = Server::new(Arc::new(config), max_connections, listeners, address);
+        server.max_per_address = max_per_address;
+        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
+        server.max_handshakes = max_handshakes.unwrap_or((max_connections / 4).max(16)).max(1);
+        self.intercepted |= token.is_some();
+        server.token = token.map(|token| match address {
+            Some(address) => TokenRule::new(token).port(address.port()),
+            None => TokenRule::new(token),
+        });
+        Ok(self.servers.add(index, server))
     }
 
     /// Stops a server: from now on nobody is accepted, and the port is free.
@@ -104,30 +171,9 @@ impl Connections {
     }
 
     /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
-    /// once it has stopped.
+    /// on a Unix socket, and once it has stopped.
     pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        Some(self.servers.get(server)?.address())
-    }
-
-    /// The address to connect to from this machine: `ws://127.0.0.1:8700/path`, and `localhost` for a server
-    /// on every interface. A slash in front of the path may be left out.
-    pub fn url(&self, server: ServerId, path: &str) -> Option<String> {
-        self.url_with("ws", server, path)
-    }
-
-    /// As [`Connections::url`], with `http` in front: what to give to a browser.
-    pub fn http_url(&self, server: ServerId, path: &str) -> Option<String> {
-        self.url_with("http", server, path)
-    }
-
-    fn url_with(&self, scheme: &str, server: ServerId, path: &str) -> Option<String> {
-        let address = self.local_addr(server)?;
-        let path = path.replace('\\', "/");
-        let slash = if path.starts_with('/') { "" } else { "/" };
-        Some(match address.ip().is_unspecified() {
-            true => format!("{scheme}://localhost:{}{slash}{path}", address.port()),
-            false => format!("{scheme}://{address}{slash}{path}"),
-        })
+        self.servers.get(server)?.address()
     }
 
     /// How many WebSocket clients a server has: connecting, open or closing.
@@ -141,7 +187,8 @@ impl Connections {
     }
 
     /// How many connections a server has turned away since it started, being at its
-    /// [`max_connections`](ServerConfig::max_connections).
+    /// [`max_connections`](ServerConfig::max_connections), or the peer at its
+    /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self, server: ServerId) -> u64 {
         self.servers.get(server).map_or(0, |server| server.turned_away)
     }

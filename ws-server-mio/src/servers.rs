@@ -6,12 +6,14 @@
 //!                               is told       everyone    are gone ─────────── is cut ───▶ is told
 //! ```
 
+use crate::acceptor::Acceptor;
+use crate::limits::Addresses;
 use mio::Token;
-use mio::net::TcpListener;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::Config;
+use ws_proto::token::TokenRule;
 
 /// Place of a server in the list; small, since each connection keeps one.
 pub(crate) type ServerIndex = u16;
@@ -58,7 +60,7 @@ pub(crate) enum Step {
 }
 
 pub(crate) struct Listener {
-    pub(crate) socket: TcpListener,
+    pub(crate) socket: Acceptor,
     /// Connections may wait.
     pub(crate) ready: bool,
     /// Accepting failed for want of something; not again before this.
@@ -69,12 +71,18 @@ pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
     pub(crate) max_connections: usize,
+    pub(crate) max_handshakes: usize,
+    pub(crate) max_per_address: Option<usize>,
+    pub(crate) addresses: Addresses,
     pub(crate) listeners: Vec<Listener>,
-    address: SocketAddr,
+    pub(crate) token: Option<TokenRule>,
+    address: Option<SocketAddr>,
     phase: Phase,
     /// Sockets that are open, whatever they are.
     pub(crate) sockets: usize,
     pub(crate) http: usize,
+    /// Of those, the ones that have asked nothing yet.
+    pub(crate) handshakes: usize,
     pub(crate) websockets: usize,
     pub(crate) turned_away: u64,
     /// Accepting failed, and the handler was told.
@@ -86,24 +94,29 @@ impl Server {
         config: Arc<Config>,
         max_connections: usize,
         listeners: Vec<Listener>,
-        address: SocketAddr,
+        address: Option<SocketAddr>,
     ) -> Self {
         Self {
             generation: 0,
             config,
             max_connections,
+            max_handshakes: max_connections,
+            max_per_address: None,
+            addresses: Addresses::default(),
             listeners,
+            token: None,
             address,
             phase: Phase::Serving,
             sockets: 0,
             http: 0,
+            handshakes: 0,
             websockets: 0,
             turned_away: 0,
             failing: false,
         }
     }
 
-    pub(crate) fn address(&self) -> SocketAddr {
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
 
@@ -140,9 +153,17 @@ impl Servers {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
     }
 
+    pub(crate) fn at(&self, index: ServerIndex) -> Option<&Server> {
+        self.list.get(usize::from(index))?.as_ref()
+    }
+
     #[inline]
     pub(crate) fn at_mut(&mut self, index: ServerIndex) -> Option<&mut Server> {
         self.list.get_mut(usize::from(index))?.as_mut()
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Server> {
+        self.list.iter_mut().flatten()
     }
 
     /// A place for one more.
@@ -219,6 +240,7 @@ impl Servers {
 
     fn any_has_work(&self, now: Instant) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
+            Phase::Serving if server.is_crowded() => false,
             Phase::Serving => server
                 .listeners
                 .iter()

@@ -50,6 +50,12 @@ pub(crate) mod flag {
     pub(crate) const WEBSOCKET: u16 = 1 << 7;
     /// Its peer's address is one of IPv6, kept aside.
     pub(crate) const V6: u16 = 1 << 8;
+    /// It has asked nothing yet: a handshake in progress.
+    pub(crate) const NEW: u16 = 1 << 9;
+    /// It came over a Unix socket: its peer has no address.
+    pub(crate) const UNIX: u16 = 1 << 10;
+    /// It showed the token that its server requires.
+    pub(crate) const LET_IN: u16 = 1 << 11;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
@@ -199,13 +205,14 @@ impl Slots {
         self.free
     }
 
-    pub(crate) fn put(&mut self, mut live: Live, peer: SocketAddr) {
+    pub(crate) fn put(&mut self, mut live: Live, peer: Option<SocketAddr>) {
         let Some(slot) = self.next() else { return };
-        live.peer_port = peer.port();
+        live.peer_port = peer.map_or(0, |peer| peer.port());
         match peer {
-            SocketAddr::V4(peer) => live.peer_v4 = peer.ip().octets(),
+            None => live.set(flag::UNIX),
+            Some(SocketAddr::V4(peer)) => live.peer_v4 = peer.ip().octets(),
             // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
-            SocketAddr::V6(peer) => match peer.ip().to_canonical() {
+            Some(SocketAddr::V6(peer)) => match peer.ip().to_canonical() {
                 IpAddr::V4(ip) => live.peer_v4 = ip.octets(),
                 IpAddr::V6(_) => {
                     live.set(flag::V6);
@@ -227,6 +234,9 @@ impl Slots {
         let live = self.get(id)?;
         if live.has(flag::V6) {
             return self.peers_v6.get(&id.slot).map(|peer| SocketAddr::V6(*peer));
+        }
+        if live.has(flag::UNIX) {
+            return None;
         }
         Some(SocketAddr::from((Ipv4Addr::from(live.peer_v4), live.peer_port)))
     }

@@ -74,6 +74,9 @@ impl Connections {
     pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
         let now = self.now;
         let Some(server) = self.servers.at_mut(index) else { return false };
+        if server.is_crowded() {
+            return false;
+        }
         let Some(listener) = server.listeners.get_mut(place) else { return false };
         if !listener.ready || listener.retry_at.is_some_and(|at| now < at) {
             return false;
@@ -103,26 +106,28 @@ impl Connections {
                 return false;
             }
         };
-        if server.sockets >= server.max_connections {
+        let Some(slot) = self.slots.next().filter(|_| server.admit(peer)) else {
             server.turned_away += 1;
-            return true;
-        }
-        let Some(slot) = self.slots.next() else {
-            server.turned_away += 1;
+            self.tally.turned_away += 1;
             return true;
         };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
+            server.dismiss(peer);
             self.accept_failed(index, place, error);
             return false;
         }
+        self.tally.accepted += 1;
+        server.handshakes += 1;
         server.failing = false;
         server.sockets += 1;
         server.http += 1;
         // A connection that cannot have it is slower, and works.
-        let _ = stream.set_nodelay(true);
+        if peer.is_some() {
+            let _ = stream.set_nodelay(true);
+        }
         let mut live = Live::new(Connection::server(now, server.config.clone()), stream, index);
-        live.set(flag::HTTP);
+        live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);
         true

@@ -13,7 +13,7 @@ use crate::timers;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::time::Instant;
+use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{Event as Happened, Next};
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
@@ -63,6 +63,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
     }
 
+    /// The machine slept: peers are asked before anything else, and then the handler is told.
+    #[cold]
+    pub(crate) fn resume(&mut self, slept: Duration, wall: SystemTime) {
+        self.connections.resume(wall);
+        self.tell(Event::Resumed { slept });
+    }
+
     /// Reads the clock, where there is a budget, after a piece of work.
     #[inline]
     fn worked(&mut self) {
@@ -74,6 +81,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     #[inline]
     fn tell(&mut self, event: Event<'_>) {
+        let event = match self.connections.intercepted {
+            false => event,
+            true => match self.connections.intercept(event) {
+                Some(event) => event,
+                None => return self.worked(),
+            },
+        };
         self.events += 1;
         (self.handler)(self.connections, event);
         self.worked();
@@ -349,12 +363,22 @@ impl Connections {
         }
     }
 
-    /// What an event means for the counts, before the handler sees it.
+    /// What an event means for counts and subscriptions, before the handler sees it.
     #[inline]
     fn note(&mut self, slot: u32, event: &Happened<'_>) {
         match event {
-            Happened::Upgrade(_) => self.count_upgrade(slot),
-            Happened::Closed(_) => self.uncount(slot),
+            Happened::Message(_) => self.tally.messages_in += 1,
+            Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
+            Happened::Request(_) => self.settle_handshake(slot),
+            Happened::Upgrade(_) => {
+                self.settle_handshake(slot);
+                self.count_upgrade(slot);
+            }
+            Happened::Drained => self.release_kept(slot),
+            Happened::Closed(_) => {
+                self.uncount(slot);
+                self.forget_subscriptions(slot);
+            }
             _ => {}
         }
     }

@@ -92,6 +92,8 @@ pub struct Connection {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 struct Moment(u64);
 
+const SECOND: u64 = 1_000_000_000;
+
 impl Moment {
     const NEVER: Self = Self(u64::MAX);
 
@@ -140,14 +142,18 @@ struct Output {
     drained: bool,
     /// The socket took less than all, and the deadline runs.
     stalled: bool,
+    /// The peer has sent all that it may in this second.
+    paced: bool,
     /// Pongs queued since the outbox was last empty.
     pongs: u8,
 }
 
-/// How many frames without content came in the current second.
+/// How many frames without content came in the current second, and how many messages where they are paced.
 #[derive(Debug, Default)]
 struct Rates {
-    second: u32,
+    /// Compared only with the seconds around it.
+    second: u16,
+    messages: u16,
     control: u32,
     empty: u32,
 }
@@ -325,14 +331,21 @@ impl Connection {
         if self.is_paused() { Next::Pause } else { Next::Read }
     }
 
-    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, or the
-    /// outbox is over its high mark. [`receive`](Self::receive) then leaves its input with the caller.
+    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, the outbox is
+    /// over its high mark, or the peer has sent its messages for this second. [`receive`](Self::receive) then
+    /// leaves its input with the caller.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
-            Stage::Open => self.output.congested,
+            Stage::Open => self.output.congested || self.output.paced,
             _ => false,
         }
+    }
+
+    /// Whether the outbox was over its high mark and has not fallen to its low mark since.
+    #[inline]
+    pub fn is_congested(&self) -> bool {
+        self.output.congested
     }
 
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
@@ -356,6 +369,16 @@ impl Connection {
         (self.latency > 0).then(|| Duration::from_micros(self.latency.into()))
     }
 
+    /// Bytes that were used of what the peer sent, HTTP included.
+    pub fn bytes_received(&self) -> u64 {
+        self.bytes_received
+    }
+
+    /// Bytes that were written to the peer, HTTP included.
+    pub fn bytes_sent(&self) -> u64 {
+        self.bytes_sent
+    }
+
     /// The limits, times and rules of this connection.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
@@ -363,7 +386,7 @@ impl Connection {
 
     fn moment(&self, now: Instant) -> Moment {
         let since = now.saturating_duration_since(self.birth);
-        Moment(since.as_secs().saturating_mul(1_000_000_000).saturating_add(since.subsec_nanos().into()))
+        Moment(since.as_secs().saturating_mul(SECOND).saturating_add(since.subsec_nanos().into()))
     }
 
     fn rules(&self) -> Rules {

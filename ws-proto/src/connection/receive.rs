@@ -27,6 +27,7 @@ impl Connection {
         let before = input.len();
         if matches!(self.stage, Stage::Open)
             && !self.output.congested
+            && self.config.message_rate.is_none()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
         {
             self.heard_more = true;
@@ -45,6 +46,9 @@ impl Connection {
         if before > 0 || mem::take(&mut self.heard_more) {
             self.heard = self.moment(now);
         }
+        if self.output.paced {
+            self.end_pace();
+        }
         if before == 0 && matches!(self.stage, Stage::Open) && self.decoder.is_between_messages() {
             return None;
         }
@@ -56,8 +60,14 @@ impl Connection {
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
-                Stage::Open if self.output.congested => return None,
-                Stage::Open | Stage::Closing(_) => return self.receive_frames(now, input),
+                Stage::Open if self.output.congested || self.output.paced => return None,
+                Stage::Open | Stage::Closing(_) => {
+                    let event = self.receive_frames(now, input);
+                    if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
+                        self.pace();
+                    }
+                    return event;
+                }
                 Stage::Opened(_) => return self.poll_event(now),
                 Stage::Http(http) => {
                     if self.output.congested {
@@ -164,16 +174,37 @@ impl Connection {
     /// Counts a frame that carries nothing; such floods cost the peer next to nothing.
     fn note_rate(&mut self, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
         let Some(limit) = self.config.frame_rate else { return Ok(()) };
-        let second = (self.heard.0 / 1_000_000_000) as u32;
-        if self.rates.second != second {
-            self.rates = super::Rates { second, control: 0, empty: 0 };
-        }
+        self.count_second();
         let count = match decoded {
             Decoded::Empty => &mut self.rates.empty,
             _ => &mut self.rates.control,
         };
         *count += 1;
         if *count > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
+    }
+
+    /// The counts are those of the present second.
+    fn count_second(&mut self) {
+        let second = (self.heard.0 / super::SECOND) as u16;
+        if self.rates.second != second {
+            self.rates = super::Rates { second, ..Default::default() };
+        }
+    }
+
+    /// The next second ends the pause, timer or not.
+    fn end_pace(&mut self) {
+        self.output.paced = self.rates.second == (self.heard.0 / super::SECOND) as u16;
+    }
+
+    /// Counts a message where messages are paced; after the last one of this second, reading pauses.
+    fn pace(&mut self) {
+        let Some(limit) = self.config.message_rate else { return };
+        self.count_second();
+        self.rates.messages = self.rates.messages.saturating_add(1);
+        if self.rates.messages >= limit && matches!(self.stage, Stage::Open) {
+            self.output.paced = true;
+            self.arm();
+        }
     }
 
     pub(super) fn answer_ping(&mut self, payload: &[u8]) {

@@ -233,9 +233,9 @@ impl Connection {
         if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
-    /// A message alone always fits, whatever the cap.
+    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
     #[inline]
-    fn check_room(&self, len: usize) -> Result<(), SendError> {
+    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         // Uncongested, the outbox is at most at its high mark: mostly that settles it.
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
         if !self.output.congested && self.busy.is_none() && len < cap.saturating_sub(high_mark + MAX_HEADER) {
@@ -244,8 +244,10 @@ impl Connection {
         self.check_fits(self.queued(), len)
     }
 
-    fn check_fits(&self, queued: usize, len: usize) -> Result<(), SendError> {
+    fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
+            // What only waits behind an unfinished message of ours is not for the peer to drain.
+            self.output.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
         }
         Ok(())

@@ -1,7 +1,7 @@
 //! The one deadline. Traffic never moves it: when it fires, it is compared with what was heard meanwhile, and
 //! armed anew.
 
-use super::{Connection, Moment, Stage};
+use super::{Connection, Moment, SECOND, Stage};
 use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
@@ -40,7 +40,12 @@ impl Connection {
                 self.settle_http(now);
             }
             Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
-            Stage::Opened(_) | Stage::Open => self.beat(now, moment),
+            Stage::Opened(_) | Stage::Open => {
+                if self.pace_due().is_some_and(|due| moment >= due) {
+                    self.output.paced = false;
+                }
+                self.beat(now, moment);
+            }
             Stage::Closing(_) => {
                 if moment >= self.ending_due() {
                     self.time_out(now, Timeout::Close);
@@ -54,6 +59,38 @@ impl Connection {
             Stage::Done(_) => {}
         }
         self.arm();
+    }
+
+    /// Tells that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
+    ///
+    /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
+    /// peer (the answer to a Ping, its taking output) has its whole time again.
+    pub fn resumed(&mut self, now: Instant) {
+        if !matches!(self.stage, Stage::Opened(_) | Stage::Open) {
+            return;
+        }
+        let moment = self.moment(now);
+        if self.output.stalled {
+            // It cannot be reached; the output deadline judges it.
+            self.wrote = moment;
+        } else if let Some(awaited) =
+            self.busy.as_mut().and_then(|busy| busy.ping.as_mut()).and_then(|ping| ping.awaited.as_mut())
+        {
+            *awaited = moment;
+        } else if self.config.heartbeat.interval.is_some() {
+            self.send_heartbeat(now, moment);
+        }
+        self.arm();
+    }
+
+    fn send_heartbeat(&mut self, now: Instant, moment: Moment) {
+        let payload = self.config.heartbeat.payload.clone();
+        match self.config.heartbeat.kind {
+            HeartbeatKind::Ping => self.ping(now, payload, true),
+            HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
+        }
+        // Until it is written, it counts as written: one heartbeat an interval.
+        self.wrote = moment;
     }
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
@@ -75,13 +112,7 @@ impl Connection {
             }
         }
         if self.heartbeat_due().is_some_and(|due| moment >= due) {
-            let payload = self.config.heartbeat.payload.clone();
-            match self.config.heartbeat.kind {
-                HeartbeatKind::Ping => self.ping(now, payload, true),
-                HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
-            }
-            // Until it is written, it counts as written: one heartbeat an interval.
-            self.wrote = moment;
+            self.send_heartbeat(now, moment);
         }
     }
 
@@ -98,6 +129,11 @@ impl Connection {
     fn answer_due(&self) -> Option<Moment> {
         let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
         Some(since.after(self.config.heartbeat.answer))
+    }
+
+    /// When a peer that has sent too many messages is read again: the next second begins.
+    fn pace_due(&self) -> Option<Moment> {
+        self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
@@ -127,7 +163,9 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
             Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
-            Stage::Opened(_) | Stage::Open => self.answer_due().into_iter().chain(self.heartbeat_due()).min(),
+            Stage::Opened(_) | Stage::Open => {
+                self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due()).min()
+            }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done(_) => None,
         };

@@ -1,0 +1,199 @@
+//! Access tokens: a secret in the URL that is handed out, and in a cookie from then on.
+//!
+//! Whoever has the URL of a server on the local network may use it; a token in that URL keeps everybody else
+//! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
+//! page's own requests and sockets need no token in theirs.
+
+use ::http::header::{self, HeaderValue};
+use ::http::{HeaderMap, Response, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use core::fmt;
+use core::hint::black_box;
+
+/// A secret that lets its bearer in.
+///
+/// It is compared in constant time, and `Debug` does not show it.
+#[derive(Clone)]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// A token of unpredictable bytes from the system: at least 16, which the compiler checks. It is as text
+    /// what these bytes are in Base64 for URLs.
+    ///
+    /// ```
+    /// use ws_proto::token::Token;
+    /// let token = Token::from_random([7; 16]); // from the system's source of randomness, in earnest
+    /// assert_eq!(token.as_str(), "BwcHBwcHBwcHBwcHBwcHBw");
+    /// ```
+    pub fn from_random<const N: usize>(random: [u8; N]) -> Self {
+        const { assert!(N >= 16, "a token needs at least 16 random bytes") };
+        Self(URL_SAFE_NO_PAD.encode(random).into())
+    }
+
+    /// As it stands in a URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the token. The time that it takes tells at most whether the length is right.
+    pub fn matches(&self, candidate: &str) -> bool {
+        let (own, other) = (self.0.as_bytes(), candidate.as_bytes());
+        let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
+        own.len() == other.len() && differs == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Lets in who shows a token: as the query parameter `token`, as a cookie, or as `Authorization: Bearer`
+/// (RFC 6750 §2.1) for programs.
+#[derive(Clone, Debug)]
+pub struct TokenRule {
+    token: Token,
+    cookie: String,
+}
+
+/// How a request showed the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In its query alone: the answer should carry [`TokenRule::set_cookie`].
+    InQuery,
+    /// In a cookie or in its `Authorization`.
+    InHeader,
+}
+
+impl TokenRule {
+    /// Requires this token.
+    pub fn new(token: Token) -> Self {
+        Self { token, cookie: "ws_token".to_owned() }
+    }
+
+    /// Names the cookie after the server's port. Cookies are shared by all ports of a host (RFC 6265 §8.5), so
+    /// that two servers would otherwise overwrite each other's.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.cookie = format!("ws_token_{port}");
+        self
+    }
+
+    /// Looks for the token in a request; `None` when it is not there.
+    pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
+        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+        let mut cookies = cookies.flat_map(|value| value.split(';')).filter_map(|pair| {
+            let (name, value) = pair.trim().split_once('=')?;
+            (name == self.cookie).then_some(value)
+        });
+        if cookies.any(|value| self.token.matches(value)) || self.is_bearer(headers) {
+            return Some(Shown::InHeader);
+        }
+        let mut parameters = query.into_iter().flat_map(|query| query.split('&'));
+        let shown =
+            parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)));
+        shown.then_some(Shown::InQuery)
+    }
+
+    fn is_bearer(&self, headers: &HeaderMap) -> bool {
+        let mut values =
+            headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
+        values.any(|value| {
+            // The name of a scheme has no case (RFC 9110 §11.1).
+            value.split_once(' ').is_some_and(|(scheme, credentials)| {
+                scheme.eq_ignore_ascii_case("bearer") && self.token.matches(credentials.trim())
+            })
+        })
+    }
+
+    /// The `Set-Cookie` with which a browser shows the token from then on. Scripts cannot read it, and requests
+    /// that other sites cause do not carry it.
+    pub fn set_cookie(&self) -> String {
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
+    }
+
+    /// The answer to who did not show it: 401.
+    pub fn refusal() -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(b"open this with the link that has its token\n"));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        let headers = response.headers_mut();
+        // A 401 must say which scheme would do (RFC 9110 §15.5.2).
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+    fn rule() -> TokenRule {
+        TokenRule::new(Token::from_random([7; 16])).port(8700)
+    }
+
+    fn header(name: header::HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn only_the_token_itself_matches() {
+        let token = Token::from_random([7; 16]);
+        assert!(token.matches(TOKEN));
+        for bad in
+            ["", "B", &TOKEN[1..], "BwcHBwcHBwcHBwcHBwcHBx", &format!("{TOKEN}x"), &TOKEN.to_lowercase()]
+        {
+            assert!(!token.matches(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_show_in_logs_and_needs_no_encoding_in_a_url() {
+        let token = Token::from_random([0xfb; 32]);
+        assert!(!format!("{:?}", TokenRule::new(token.clone())).contains(token.as_str()));
+        assert!(token.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    }
+
+    #[test]
+    fn it_is_found_in_the_query() {
+        let none = HeaderMap::new();
+        let check = |query: &str| rule().check(Some(query), &none);
+        assert_eq!(check(&format!("token={TOKEN}")), Some(Shown::InQuery));
+        assert_eq!(check(&format!("a=b&token=wrong&token={TOKEN}&c")), Some(Shown::InQuery));
+        for bad in ["", "token", "token=", &format!("Token={TOKEN}"), &format!("xtoken={TOKEN}")] {
+            assert_eq!(check(bad), None, "{bad}");
+        }
+        assert_eq!(rule().check(None, &none), None);
+    }
+
+    #[test]
+    fn it_is_found_in_the_cookie_that_was_set() {
+        let set = rule().set_cookie();
+        assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
+        let pair = set.split(';').next().unwrap();
+        for value in [pair.to_owned(), format!("a=b; {pair}; c=d"), format!("ws_token_8700=old; {pair}")] {
+            let shown = rule().check(Some("token=old"), &header(header::COOKIE, &value));
+            assert_eq!(shown, Some(Shown::InHeader), "{value}");
+        }
+        for bad in [format!("ws_token={TOKEN}"), format!("ws_token_1={TOKEN}"), format!("x{pair}")] {
+            assert_eq!(rule().check(None, &header(header::COOKIE, &bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_program_may_show_it_as_a_bearer() {
+        for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
+            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
+        }
+        for bad in [TOKEN.to_owned(), format!("Basic {TOKEN}"), "Bearer".to_owned(), format!("Bearer{TOKEN}")]
+        {
+            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &bad)), None, "{bad}");
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Peers that send more messages than they may are not read for a while, and lose nothing.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::time::Duration;
+use wire::*;
+use ws_proto::{Config, Event, Next, Role};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn what_is_over_the_rate_waits_for_the_next_second_in_order() {
+    let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(3)));
+    let mut bytes: Vec<u8> = (b'0'..b'8').flat_map(|k| frame(true, FIN | TEXT, &[k])).collect();
+    let mut input = &mut bytes[..];
+    let mut got = Vec::new();
+    let mut now = birth + SECOND / 2;
+    for second in 1..=3 {
+        while let Some(event) = server.receive(now, &mut input) {
+            let Event::Message(message) = event else { panic!("{event:?}") };
+            got.extend_from_slice(message.as_bytes());
+        }
+        assert_eq!(got, b"01234567"[..(3 * second as usize).min(8)]);
+        if second < 3 {
+            assert!(server.is_paused() && server.next_io() == Next::Pause);
+            assert_eq!(server.poll_timeout(), Some(birth + second * SECOND));
+            server.handle_timeout(now);
+            assert!(server.is_paused(), "a timer that is early changes nothing");
+            now = birth + second * SECOND;
+            server.handle_timeout(now);
+        }
+        assert!(!server.is_paused());
+    }
+    assert!(input.is_empty());
+}
+
+#[test]
+fn a_second_that_has_passed_ends_the_pause_even_if_no_timer_told() {
+    let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(1)));
+    assert_eq!(feed(&mut server, birth, &frame(true, FIN | TEXT, b"a")).len(), 1);
+    assert!(server.is_paused());
+    assert_eq!(feed(&mut server, birth + SECOND, &frame(true, FIN | TEXT, b"b")).len(), 1);
+}
+
+#[test]
+fn who_stays_below_the_rate_is_never_paused() {
+    let (mut server, birth) = open(Role::Server, Config::server().message_rate(Some(3)));
+    for second in 0..100 {
+        for _ in 0..2 {
+            assert_eq!(feed(&mut server, birth + second * SECOND, &frame(true, FIN | TEXT, b"a")).len(), 1);
+            assert!(!server.is_paused());
+        }
+    }
+}

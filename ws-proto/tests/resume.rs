@@ -1,0 +1,56 @@
+//! The machine slept: peers are asked, and what is awaited has its whole time again.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::time::Duration;
+use wire::*;
+use ws_proto::{Config, Frame, Heartbeat, Role, State};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+#[test]
+fn a_lively_connection_is_asked_once_and_ends_without_an_answer() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"lively")).len(), 1);
+    server.resumed(now);
+    server.resumed(now);
+    let frames = parse(&take_output(&mut server, now));
+    assert_eq!((frames.len(), frames[0].first), (1, FIN | PING));
+    assert!(server.timeout_moved(), "an adapter must arm its timer anew");
+    assert_eq!(server.poll_timeout(), Some(now + 30 * SECOND));
+    server.handle_timeout(now + 30 * SECOND);
+    assert_eq!(server.state(), State::Closed);
+}
+
+#[test]
+fn any_byte_after_it_proves_life() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.resumed(now);
+    take_output(&mut server, now);
+    assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"here")).len(), 1);
+    server.handle_timeout(now + 30 * SECOND);
+    assert_eq!(server.state(), State::Open);
+}
+
+#[test]
+fn a_peer_that_takes_no_output_has_its_whole_time_again_and_is_sent_no_more() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send(&Frame::text("stuck")).unwrap();
+    server.wrote(now, 0);
+    let queued = server.queued();
+    let later = now + 29 * SECOND;
+    server.resumed(later);
+    assert_eq!((server.queued(), server.poll_timeout()), (queued, Some(later + 30 * SECOND)));
+    server.handle_timeout(now + 30 * SECOND);
+    assert_eq!(server.state(), State::Open);
+    server.handle_timeout(later + 30 * SECOND);
+    assert_eq!(server.state(), State::Closed);
+}
+
+#[test]
+fn without_a_heartbeat_nothing_is_sent() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    server.resumed(now);
+    assert_eq!((server.queued(), server.poll_timeout()), (0, None));
+}

@@ -1,0 +1,146 @@
+//! What a server listens on: a TCP or a Unix socket, opened here or handed in.
+
+use crate::bind::{Bind, ListenError};
+use crate::connections::Connections;
+use crate::server::ServerConfig;
+use crate::servers::ServerId;
+use mio::net::{TcpListener, TcpStream};
+use mio::{Interest, Registry, Token};
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+
+#[cfg(unix)]
+use crate::bind::Host;
+#[cfg(unix)]
+use crate::unix::SocketFile;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+
+/// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
+/// [`Connections::listen_on`].
+pub struct Listening(Std);
+
+enum Std {
+    Tcp(std::net::TcpListener),
+    #[cfg(unix)]
+    Unix(std::os::unix::net::UnixListener, Option<SocketFile>),
+}
+
+impl fmt::Debug for Listening {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Listening").finish_non_exhaustive()
+    }
+}
+
+impl From<std::net::TcpListener> for Listening {
+    fn from(listener: std::net::TcpListener) -> Self {
+        Self(Std::Tcp(listener))
+    }
+}
+
+#[cfg(unix)]
+impl From<std::os::unix::net::UnixListener> for Listening {
+    fn from(listener: std::os::unix::net::UnixListener) -> Self {
+        Self(Std::Unix(listener, None))
+    }
+}
+
+impl Bind {
+    /// Opens the listeners: one or two.
+    pub(crate) fn open(&self) -> Result<Vec<Listening>, ListenError> {
+        #[cfg(unix)]
+        if let Host::Unix(path) = &self.host {
+            let (listener, file) =
+                crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.clone(), error })?;
+            return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
+        }
+        Ok(self.open_tcp()?.into_iter().map(Listening::from).collect())
+    }
+}
+
+/// A registered listener.
+pub(crate) enum Acceptor {
+    Tcp(TcpListener),
+    /// The file goes with the listener, where it is ours.
+    #[cfg(unix)]
+    Unix(mio::net::UnixListener, #[expect(dead_code, reason = "dropped")] Option<SocketFile>),
+}
+
+impl Acceptor {
+    pub(crate) fn register(listening: Listening, registry: &Registry, token: Token) -> io::Result<Self> {
+        match listening.0 {
+            Std::Tcp(listener) => {
+                listener.set_nonblocking(true)?;
+                let mut listener = TcpListener::from_std(listener);
+                registry.register(&mut listener, token, Interest::READABLE)?;
+                Ok(Self::Tcp(listener))
+            }
+            #[cfg(unix)]
+            Std::Unix(listener, file) => {
+                listener.set_nonblocking(true)?;
+                let mut listener = mio::net::UnixListener::from_std(listener);
+                registry.register(&mut listener, token, Interest::READABLE)?;
+                Ok(Self::Unix(listener, file))
+            }
+        }
+    }
+
+    /// `None` for a Unix socket.
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(listener) => listener.local_addr().ok(),
+            #[cfg(unix)]
+            Self::Unix(..) => None,
+        }
+    }
+
+    /// A new socket, and its address where it has one.
+    ///
+    /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are kept as the
+    /// same type, so that a connection is no larger and no slower for it. What only TCP has (addresses,
+    /// `TCP_NODELAY`) the system refuses for the other kind.
+    pub(crate) fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
+        match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer))),
+            #[cfg(unix)]
+            Self::Unix(listener, _) => {
+                listener.accept().map(|(stream, _)| (TcpStream::from(OwnedFd::from(stream)), None))
+            }
+        }
+    }
+}
+
+impl Connections {
+    /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
+    /// [`Connections::listen`] otherwise; the file of such a Unix socket is left to who made it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Config, Endpoint, Options};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// endpoint.connections().listen_on(listener, Config::server())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # From systemd, or from a parent process
+    ///
+    /// With socket activation, systemd opens the listeners: before the program runs, and below port 1024 without
+    /// its having the right to. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
+    /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
+    /// and gives `TcpListener`s and `UnixListener`s of the standard library. A restart then loses nobody: who
+    /// connects meanwhile waits in the kernel.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`], when the system refuses to watch it.
+    pub fn listen_on(
+        &mut self,
+        listener: impl Into<Listening>,
+        config: impl Into<ServerConfig>,
+    ) -> Result<ServerId, ListenError> {
+        self.start(vec![listener.into()], config.into())
+    }
+}

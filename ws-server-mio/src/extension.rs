@@ -1,0 +1,118 @@
+//! What sees events before the application does.
+
+use crate::connections::Connections;
+use crate::event::Event;
+use std::fmt;
+use std::mem;
+
+/// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
+/// say), a log, a guard.
+///
+/// An endpoint has one, set once with [`Connections::set_extension`]. It is called like the handler, with all
+/// connections at hand, and without one an event costs nothing more.
+///
+/// ```
+/// use ws_server_mio::ws_proto::Event::Message;
+/// use ws_server_mio::{Connections, Event, Extension};
+///
+/// /// Answers "?" by itself; everything else is the application's.
+/// struct Help;
+///
+/// impl Extension for Help {
+///     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+///         match event {
+///             Event::Connection(id, Message(message)) if message.as_bytes() == b"?" => {
+///                 let _ = connections.send_text(id, "say anything");
+///                 None
+///             }
+///             event => Some(event),
+///         }
+///     }
+/// }
+/// ```
+pub trait Extension {
+    /// What happened on a connection, its end excepted. The handler gets what this returns; with `None` the
+    /// extension has kept it. A request or an upgrade that is kept is the extension's to answer.
+    fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+        let _ = connections;
+        Some(event)
+    }
+
+    /// What nobody may keep from the application: [`Closed`](ws_proto::Event::Closed), also of a connection
+    /// whose beginning was kept; and what is told of a server or of the endpoint, such as
+    /// [`Event::Stopping`]. The handler hears of it next.
+    fn observe(&mut self, connections: &mut Connections, event: &Event<'_>) {
+        let _ = (connections, event);
+    }
+}
+
+/// An endpoint has its extension already.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AlreadyExtended;
+
+impl fmt::Display for AlreadyExtended {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("the endpoint has an extension already; compose the two into one")
+    }
+}
+
+impl std::error::Error for AlreadyExtended {}
+
+/// The place of the extension. During its own call it is out, so that it can be given the connections.
+#[derive(Default)]
+pub(crate) enum Place {
+    #[default]
+    Empty,
+    Set(Box<dyn Extension + Send>),
+    Out,
+}
+
+impl Connections {
+    /// Sets the extension of this endpoint, for good.
+    ///
+    /// # Errors
+    /// [`AlreadyExtended`]: the first one stays.
+    pub fn set_extension(
+        &mut self,
+        extension: impl Extension + Send + 'static,
+    ) -> Result<(), AlreadyExtended> {
+        match self.extension {
+            Place::Empty => {
+                self.extension = Place::Set(Box::new(extension));
+                self.intercepted = true;
+                Ok(())
+            }
+            Place::Set(_) | Place::Out => Err(AlreadyExtended),
+        }
+    }
+
+    /// What is left of an event for the handler.
+    #[cold]
+    pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
+        let event = match event {
+            Event::Connection(id, event) => Event::Connection(id, self.guard(id, event)?),
+            event => event,
+        };
+        match mem::replace(&mut self.extension, Place::Out) {
+            Place::Set(mut extension) => {
+                let rest = match event {
+                    Event::Connection(_, ws_proto::Event::Closed(_)) => {
+                        extension.observe(self, &event);
+                        Some(event)
+                    }
+                    event @ Event::Connection(..) => extension.filter(self, event),
+                    event => {
+                        extension.observe(self, &event);
+                        Some(event)
+                    }
+                };
+                self.extension = Place::Set(extension);
+                rest
+            }
+            place => {
+                self.extension = place;
+                Some(event)
+            }
+        }
+    }
+}

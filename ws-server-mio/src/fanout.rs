@@ -1,0 +1,203 @@
+//! One message to many: topics, and what becomes of who is too slow for them.
+
+use crate::connections::{Connections, ends_message, lend, touch};
+use crate::limits::Tally;
+use crate::pool::Pool;
+use crate::slots::{ConnectionId, Live, Slots, flag};
+use std::collections::VecDeque;
+use std::time::Instant;
+use ws_proto::topics::{Newest, SlowPeer, TopicError, Topics};
+use ws_proto::{CloseCode, Frame, SendError, State};
+
+#[derive(Default)]
+pub(crate) struct FanOut {
+    pub(crate) topics: Topics<ConnectionId>,
+    newest: Newest<ConnectionId, Frame>,
+}
+
+/// Topics.
+impl Connections {
+    /// Subscribes an open WebSocket to a topic; says whether that is new. It ends with the connection, before
+    /// its `Closed` is told.
+    ///
+    /// ```
+    /// use ws_server_mio::ws_proto::Event::{Message, Open};
+    /// use ws_server_mio::{Connections, Event, Frame};
+    ///
+    /// fn handler(connections: &mut Connections, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Connection(id, Open(_)) => drop(connections.subscribe(id, "news")),
+    ///         Event::Connection(_, Message(message)) => {
+    ///             let Some(text) = message.as_text() else { return };
+    ///             connections.publish("news", &Frame::text(text));
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
+    /// [`Connections::set_topic_limits`].
+    pub fn subscribe(&mut self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
+        if self.state(id) != State::Open {
+            return Err(TopicError::NotOpen);
+        }
+        self.fanout.topics.subscribe(id, topic)
+    }
+
+    /// Ends a subscription; says whether there was one.
+    pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
+        self.fanout.topics.unsubscribe(id, topic)
+    }
+
+    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody
+    /// else is looked at. As [`Connections::broadcast`] otherwise: who is too slow is closed.
+    pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
+        self.publish_with(topic, frame, SlowPeer::Close)
+    }
+
+    /// As [`Connections::publish`], with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let FanOut { topics, newest } = fanout;
+        let mut delivery = Delivery { frame, slow, newest, pool, touched, tally, now: *now };
+        topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
+    }
+
+    /// As [`Connections::broadcast`], with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn broadcast_with(
+        &mut self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        mut filter: impl FnMut(ConnectionId) -> bool,
+    ) -> usize {
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            let id = live.id(slot);
+            if live.has(flag::WEBSOCKET) && filter(id) {
+                sent += usize::from(delivery.deliver(id, live));
+            }
+        }
+        sent
+    }
+
+    /// As [`Connections::send_to`], with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn send_to_with(
+        &mut self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        ids: impl IntoIterator<Item = ConnectionId>,
+    ) -> usize {
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
+        ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
+    }
+
+    /// Who is subscribed to a topic.
+    pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
+        self.fanout.topics.subscribers(topic)
+    }
+
+    /// What a connection is subscribed to, in no order.
+    pub fn topics_of(&self, id: ConnectionId) -> impl Iterator<Item = &str> {
+        self.fanout.topics.topics_of(id)
+    }
+
+    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
+    /// bytes (256).
+    pub fn set_topic_limits(&mut self, per_connection: usize, name_len: usize) {
+        self.fanout.topics.set_limits(per_connection, name_len);
+    }
+
+    /// A connection has drained: it gets what was kept for it, as far as it takes it.
+    pub(crate) fn release_kept(&mut self, slot: u32) {
+        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let id = live.id(slot);
+        if !fanout.newest.has(id) {
+            return;
+        }
+        for (key, frame) in fanout.newest.take(id) {
+            let slow = SlowPeer::Latest(&key);
+            let newest = &mut fanout.newest;
+            Delivery { frame: &frame, slow, newest, pool, touched, tally, now: *now }.deliver(id, live);
+        }
+    }
+
+    /// A connection has ended.
+    pub(crate) fn forget_subscriptions(&mut self, slot: u32) {
+        let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
+        self.fanout.newest.forget(id);
+        if !self.fanout.topics.is_empty() {
+            self.fanout.topics.forget(id);
+        }
+    }
+}
+
+/// One frame on its way to many.
+struct Delivery<'d> {
+    frame: &'d Frame,
+    slow: SlowPeer<'d>,
+    newest: &'d mut Newest<ConnectionId, Frame>,
+    pool: &'d mut Pool,
+    touched: &'d mut VecDeque<u32>,
+    tally: &'d mut Tally,
+    now: Instant,
+}
+
+impl Delivery<'_> {
+    fn reach(&mut self, id: ConnectionId, slots: &mut Slots) -> bool {
+        slots.get_mut(id).is_some_and(|live| self.deliver(id, live))
+    }
+
+    /// Says whether it was queued, or kept for later.
+    fn deliver(&mut self, id: ConnectionId, live: &mut Live) -> bool {
+        let behind = live.connection.is_congested();
+        match self.slow {
+            SlowPeer::Skip if behind => return false,
+            // What was kept before is still to be sent first.
+            SlowPeer::Latest(key) if behind || self.newest.has(id) => return self.keep(id, live, key),
+            _ => {}
+        }
+        lend(live, self.pool);
+        let sent = match (live.connection.send(self.frame), self.slow) {
+            (Ok(_), _) => {
+                self.tally.messages_out += ends_message(self.frame);
+                true
+            }
+            // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
+            // its draining will be told.
+            (Err(SendError::Full), SlowPeer::Skip) => false,
+            (Err(SendError::Full), SlowPeer::Latest(key)) if live.connection.is_congested() => {
+                self.keep(id, live, key)
+            }
+            (Err(SendError::Full), _) => self.close(live),
+            (Err(_), _) => false,
+        };
+        touch(id.slot, live, self.touched);
+        sent
+    }
+
+    fn keep(&mut self, id: ConnectionId, live: &mut Live, key: &str) -> bool {
+        if live.connection.state() != State::Open {
+            return false;
+        }
+        if self.newest.keep(id, key, self.frame.clone()) {
+            return true;
+        }
+        self.close(live);
+        touch(id.slot, live, self.touched);
+        false
+    }
+
+    fn close(&mut self, live: &mut Live) -> bool {
+        // It is open; and the Close frame is exempt from the cap.
+        let _ = live.connection.close(self.now, CloseCode::POLICY, "too slow");
+        false
+    }
+}

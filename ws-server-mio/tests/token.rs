@@ -1,0 +1,107 @@
+//! Servers that require a token.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+use common::*;
+use ws_server_mio::{Config, ServerConfig, Token};
+
+fn rig() -> (Rig, String) {
+    let token = Token::from_random([3; 16]);
+    let text = token.as_str().to_owned();
+    (Rig::new(ServerConfig::new(Config::server()).require_token(token)), text)
+}
+
+/// Sends a request with one more header field, and gives the answer's head.
+fn ask(rig: &mut Rig, mut request: Vec<u8>, field: &str) -> String {
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(field.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    let mut peer = rig.peer();
+    peer.send(&request);
+    let mut head = None;
+    rig.until("an answer", |_| {
+        head = peer.take_head();
+        head.is_some()
+    });
+    head.unwrap()
+}
+
+fn cookie(head: &str) -> Option<&str> {
+    head.lines().find_map(|line| line.strip_prefix("set-cookie: ").or(line.strip_prefix("Set-Cookie: ")))
+}
+
+#[test]
+fn who_shows_no_token_gets_401_for_page_and_socket_and_the_application_hears_nothing() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    for path in ["/", "/?token=wrong", &format!("/{token}"), &format!("/?Token={token}")] {
+        for request in [get(address, path), handshake(address, path)] {
+            let head = ask(&mut rig, request, "Cookie: ws_token=wrong\r\n");
+            assert!(head.starts_with("HTTP/1.1 401 "), "{path}: {head}");
+            assert_eq!(cookie(&head), None, "{head}");
+        }
+    }
+    assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Request(..) | Seen::Upgrade(..))), 0);
+    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+}
+
+#[test]
+fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let head = ask(&mut rig, get(address, &format!("/?a=b&token={token}")), "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    let cookie = cookie(&head).unwrap().to_owned();
+    assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
+    let pair = cookie.split(';').next().unwrap();
+    let field = format!("Cookie: theme=dark; {pair}\r\n");
+    let head = ask(&mut rig, get(address, "/app.js"), &field);
+    assert!(head.starts_with("HTTP/1.1 200 ") && !head.to_lowercase().contains("set-cookie"), "{head}");
+    let head = ask(&mut rig, handshake(address, "/socket"), &field);
+    assert!(head.starts_with("HTTP/1.1 101 "), "{head}");
+}
+
+#[test]
+fn a_socket_may_show_it_in_its_url_and_a_program_in_its_authorization() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let head = ask(&mut rig, handshake(address, &format!("/?token={token}")), "");
+    assert!(head.starts_with("HTTP/1.1 101 ") && cookie(&head).is_some(), "{head}");
+    let head = ask(&mut rig, get(address, "/"), &format!("Authorization: Bearer {token}\r\n"));
+    assert!(head.starts_with("HTTP/1.1 200 ") && cookie(&head).is_none(), "{head}");
+}
+
+#[test]
+fn a_refused_connection_may_ask_again() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let mut peer = rig.peer();
+    peer.send(&[get(address, "/"), get(address, &format!("/?token={token}"))].concat());
+    assert_eq!(rig.response(&mut peer).0, 401);
+    assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+}
+
+#[test]
+fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    for path in ["/", &format!("/?token={token}")] {
+        let mut peer = rig.peer();
+        peer.send(&get(address, path));
+        rig.response(&mut peer);
+        drop(peer);
+        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("quiet", |rig| rig.turn().events == 0);
+    }
+    assert_eq!(rig.app.closed().len(), 1);
+    assert!(matches!(rig.app.seen[..], [Seen::Request(..), Seen::Closed(..)]));
+}
+
+#[test]
+fn each_server_has_its_own_rule() {
+    let (mut rig, _) = rig();
+    let bind = ws_server_mio::Bind::localhost();
+    let open = rig.endpoint.connections().listen(bind, Config::server()).unwrap();
+    rig.server = open;
+    rig.open("/");
+}
