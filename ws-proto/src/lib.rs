@@ -112,6 +112,7 @@ mod outbox;
 mod partial;
 mod utf8;
 
+pub use crate::http::ResponseBody;
 pub use access::Access;
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};

@@ -75,8 +75,8 @@ pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,
-    Sent, State, Upgrade,
+    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request,
+    ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.
