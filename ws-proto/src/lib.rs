@@ -111,6 +111,7 @@ mod mask;
 mod outbox;
 mod partial;
 mod utf8;
+pub mod web;
 
 pub use crate::http::ResponseBody;
 pub use access::Access;
