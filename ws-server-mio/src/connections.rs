@@ -1,5 +1,6 @@
 //! Every verb, for handlers and between turns alike.
 
+use crate::folder::Files;
 use crate::pool::Pool;
 use crate::servers::ServerId;
 use crate::servers::Servers;
@@ -44,6 +45,7 @@ pub struct Connections {
     /// Accepting failed: to be told.
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
+    pub(crate) files: Files,
     pub(crate) exit: bool,
 }
 
@@ -343,6 +345,7 @@ impl Connections {
             rests: HashMap::new(),
             failures: VecDeque::new(),
             pool: Pool::default(),
+            files: Files::default(),
             exit: false,
         }
     }
@@ -381,12 +384,14 @@ impl Connections {
         self.touched.shrink_to_fit();
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
+        self.files.shrink();
         self.pool.clear();
     }
 
     /// Takes a connection out and closes its socket.
     pub(crate) fn bury(&mut self, slot: u32) {
         self.uncount(slot);
+        self.files.forget(slot);
         let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
         if rests && let Some(rest) = self.rests.remove(&slot) {
             self.pool.give_buffer(rest.buffer);
