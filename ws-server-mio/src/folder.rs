@@ -42,6 +42,7 @@ pub struct Folder {
     root: PathBuf,
     prefix: String,
     index: String,
+    single_page: Option<String>,
     hidden: bool,
     cache_control: Option<HeaderValue>,
 }
@@ -57,7 +58,7 @@ impl Folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let index = "index.html".to_owned();
-        Ok(Self { root, prefix: String::new(), index, hidden: false, cache_control: None })
+        Ok(Self { root, prefix: String::new(), index, single_page: None, hidden: false, cache_control: None })
     }
 
     /// Sets where the folder stands in the paths of requests; at their root without.
@@ -71,6 +72,14 @@ impl Folder {
     #[must_use]
     pub fn index(mut self, name: &str) -> Self {
         self.index = name.to_owned();
+        self
+    }
+
+    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not
+    /// there is this file of the folder.
+    #[must_use]
+    pub fn single_page(mut self, name: &str) -> Self {
+        self.single_page = Some(name.to_owned());
         self
     }
 
@@ -98,7 +107,13 @@ impl Folder {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refusal::Method);
         }
-        let mut found = self.find(&path.names().collect::<PathBuf>())?;
+        let mut found = match self.find(&path.names().collect::<PathBuf>()) {
+            Err(Refusal::NotFound) if web::is_navigation(request) => {
+                let page = self.single_page.as_ref().ok_or(Refusal::NotFound)?;
+                return self.open_file(request, &self.find(Path::new(page))?);
+            }
+            found => found?,
+        };
         if found.is_dir() {
             if !path.is_directory() {
                 return Err(Refusal::SlashMissing);
@@ -107,11 +122,15 @@ impl Folder {
         } else if path.is_directory() {
             return Err(Refusal::NotFound);
         }
+        self.open_file(request, &found)
+    }
+
+    fn open_file(&self, request: &Request, found: &Path) -> Result<(File, Plan), Refusal> {
         // Opening a pipe would wait for who writes to it.
         if !found.is_file() {
             return Err(Refusal::NotFound);
         }
-        let file = File::open(&found)?;
+        let file = File::open(found)?;
         let metadata = file.metadata()?;
         let name = found.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let mut representation = Representation::file(name, metadata.len(), metadata.modified().ok());
@@ -263,7 +282,7 @@ impl Connections {
         let left = plan.len();
         let body = self.respond_streaming(id, request, plan.head, Some(left))?;
         if body.is_unwanted() {
-            return self.finish_body(id, body);
+            return Ok(());
         }
         self.files.ready.push_back(Sending { id, body, file, left });
         Ok(())

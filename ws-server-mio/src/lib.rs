@@ -42,6 +42,13 @@
 //!   [`SendError::Full`]; and without progress for [`Config::output_timeout`] it is closed.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
+//! # Pages beside the socket
+//!
+//! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
+//! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
+//! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
+//! [`ws_proto::web`]. The example `http` has one of each.
+//!
 //! # The deadlock everybody meets once
 //!
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would

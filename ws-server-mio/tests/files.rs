@@ -317,6 +317,17 @@ fn a_peer_that_goes_away_takes_its_file_with_it() {
 }
 
 #[test]
+fn an_application_in_one_page_answers_for_its_paths() {
+    let temp = Temp::new("single");
+    let mut served = Served::new(&temp.public());
+    served.folder = served.folder.clone().single_page("index.html");
+    assert_eq!(served.ask("GET /settings/user\nAccept: text/html").1, b"<h1>index</h1>");
+    assert_eq!(served.status("GET /missing.js\nAccept: text/html"), 404);
+    assert_eq!(served.status("GET /api\nAccept: application/json"), 404);
+    assert_eq!(served.status("POST /settings\nAccept: text/html"), 405);
+}
+
+#[test]
 fn a_folder_must_be_there() {
     assert!(Folder::new("/no/such/folder").is_err());
     let temp = Temp::new("nofolder");

@@ -96,6 +96,9 @@ impl Connection {
         if !matches!(self.stage, Stage::Http(_)) {
             return Err(SendError::NotOpen);
         }
+        if body.is_unwanted() {
+            return Ok(Sent::Queued);
+        }
         self.check_room(piece.len())?;
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
         http.send_body(&mut self.outbox, body, piece)?;
@@ -109,6 +112,9 @@ impl Connection {
     /// [`SendError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
     /// sees that the body was cut off.
     pub fn finish_body(&mut self, now: Instant, body: ResponseBody) -> Result<(), SendError> {
+        if body.is_unwanted() {
+            return Ok(());
+        }
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
         let result = http.finish_body(now, &self.config, &mut self.outbox, body);
         self.settle_http(now);

@@ -25,8 +25,8 @@ pub struct ResponseBody {
 }
 
 impl ResponseBody {
-    /// Whether nothing of the body is sent, as in an answer to HEAD: pieces are accepted and thrown away, so
-    /// there is no need to make them.
+    /// Whether nothing of the body is sent, as in an answer to HEAD. The answer is complete; pieces are accepted
+    /// and thrown away, and there is no need to make them, or to finish.
     pub fn is_unwanted(&self) -> bool {
         self.is_unwanted
     }
@@ -90,7 +90,8 @@ impl Streamed {
             left: length.filter(|_| has_body),
             held: VecDeque::new(),
             held_len: 0,
-            is_finished: false,
+            // Nobody waits for pieces that are not sent.
+            is_finished: !has_body,
             checked: now,
         };
         (streamed, body)
@@ -143,9 +144,6 @@ impl Streamed {
 
     /// The next piece; before its turn it is held.
     pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), SendError> {
-        if !self.has_body {
-            return Ok(());
-        }
         if let Some(left) = &mut self.left {
             let rest = left.checked_sub(piece.len() as u64);
             *left = rest.ok_or(SendError::BodyLength { left: *left })?;

@@ -6,6 +6,7 @@ use crate::{
 };
 use ::http::Response;
 use bytes::{Buf, Bytes};
+use proptest::prelude::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -110,10 +111,20 @@ fn head_gets_the_head_only() {
         let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", length);
         assert!(body.is_unwanted());
         rig.conn.send_body(&body, "of any length").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), format!("HTTP/1.1 200 OK\r\n{told}\r\n\r\n"));
         drop(rig.request(GET));
+        rig.conn.send_body(&body, "and so on").unwrap();
+        rig.conn.finish_body(rig.now, body).unwrap();
     }
+}
+
+#[test]
+fn head_is_complete_without_pieces_on_a_connection_that_ends_too() {
+    let mut rig = Rig::new();
+    let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", Some(9));
+    assert_eq!(rig.conn.finish_body(rig.now, body), Ok(()));
+    assert!(rig.output().ends_with("Connection: close\r\n\r\n"));
+    assert!(rig.closed().error.is_none());
 }
 
 #[test]
@@ -295,5 +306,60 @@ fn what_would_break_the_framing_is_refused_and_answered_503() {
         assert_eq!(result.unwrap_err(), SendError::ResponseHeader(name.to_owned()));
         assert!(rig.conn.poll_event(rig.now).is_none());
         assert!(rig.output().starts_with("HTTP/1.1 503 "));
+    }
+}
+
+/// The bodies in what the peer took, by chunks.
+fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
+    fn line<'a>(bytes: &mut &'a [u8]) -> &'a str {
+        let end = bytes.windows(2).position(|two| two == b"\r\n").unwrap();
+        let line = std::str::from_utf8(&bytes[..end]).unwrap();
+        *bytes = &bytes[end + 2..];
+        line
+    }
+    let mut bodies = Vec::new();
+    while !bytes.is_empty() {
+        while !line(&mut bytes).is_empty() {}
+        let mut body = Vec::new();
+        loop {
+            let length = usize::from_str_radix(line(&mut bytes), 16).unwrap();
+            body.extend_from_slice(&bytes[..length]);
+            bytes = &bytes[length..];
+            assert_eq!(line(&mut bytes), "");
+            if length == 0 {
+                break;
+            }
+        }
+        bodies.push(body);
+    }
+    bodies
+}
+
+proptest! {
+    /// Whatever the pieces, the order of their coming, and how the peer takes them: each body arrives whole and in
+    /// the order of the requests.
+    #[test]
+    fn bodies_arrive_whole_and_in_order(
+        steps in proptest::collection::vec((0..3_usize, 0..3000_usize, 0..2500_usize), 0..40),
+        finish in Just([0, 1, 2]).prop_shuffle(),
+    ) {
+        let mut rig = Rig::new();
+        let mut running: Vec<_> = (0..3).map(|_| Some(rig.begin(GET, None))).collect();
+        let mut sent = vec![Vec::new(); 3];
+        let mut taken = Vec::new();
+        for (at, size, take) in steps {
+            let piece = vec![b'a' + (size % 26) as u8; size];
+            sent[at].extend_from_slice(&piece);
+            rig.conn.send_body(running[at].as_ref().unwrap(), piece).unwrap();
+            taken.extend(rig.take(take));
+        }
+        for at in finish {
+            let body = running[at].take().unwrap();
+            rig.conn.finish_body(rig.now, body).unwrap();
+            taken.extend(rig.take(1000));
+        }
+        taken.extend(rig.take(usize::MAX));
+        prop_assert_eq!(bodies(&taken), sent);
+        prop_assert_eq!(rig.conn.queued(), 0);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::encoding::{CODINGS, accepts};
 use super::response::method_not_allowed;
-use super::{CleanPath, ETag, Representation, clean, content_type};
+use super::{CleanPath, ETag, Representation, clean, content_type, is_navigation};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
@@ -88,7 +88,7 @@ impl Assets {
     /// [`Params::rest`](super::Params::rest).
     pub fn respond_to_path<B>(&self, request: &Request<B>, path: &str) -> Option<Response<Bytes>> {
         let name = clean(path).ok().and_then(|path| self.name(&path));
-        let name = name.or_else(|| self.page.clone().filter(|_| is_navigation(request, path)))?;
+        let name = name.or_else(|| self.page.clone().filter(|_| is_navigation(request)))?;
         let plain = self.files.get(&name)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(method_not_allowed(&[Method::GET, Method::HEAD]));
@@ -156,13 +156,4 @@ fn has_hash(file: &str) -> bool {
             && part.bytes().any(|b| b.is_ascii_digit())
             && part.bytes().any(|b| b.is_ascii_alphabetic())
     })
-}
-
-/// Whether a browser goes to a page, rather than asking for a part of one.
-fn is_navigation<B>(request: &Request<B>, path: &str) -> bool {
-    let accepts_pages = crate::fields::list(request.headers(), &header::ACCEPT).any(|element| {
-        element.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
-    });
-    let file = path.rsplit('/').next().unwrap_or(path);
-    matches!(*request.method(), Method::GET | Method::HEAD) && accepts_pages && !file.contains('.')
 }

@@ -65,7 +65,7 @@ pub use etag::ETag;
 pub use mime::content_type;
 pub use path::{CleanPath, PathError, clean, clean_with_hidden};
 pub use plan::{Plan, Representation};
-pub use query::{has_content_type, pairs, query};
+pub use query::{has_content_type, is_navigation, pairs, query};
 pub use range::{Ranged, range};
 pub use response::{
     error_page, escape, html, json, method_not_allowed, no_cache, not_found, redirect, status, text,

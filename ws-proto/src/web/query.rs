@@ -1,6 +1,7 @@
 //! What a request says beside its path.
 
-use http::{Request, header};
+use crate::fields::list;
+use http::{Method, Request, header};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
@@ -37,6 +38,21 @@ pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
     let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
     let essence = value.and_then(|value| value.split(';').next());
     essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(content_type))
+}
+
+/// Whether a browser goes to a page, rather than asking for a part of one: it takes HTML, and the path names no
+/// file. An application in one page answers with that page.
+///
+/// ```
+/// let request = http::Request::get("/settings").header("Accept", "text/html,*/*;q=0.8").body(()).unwrap();
+/// assert!(ws_proto::web::is_navigation(&request));
+/// ```
+pub fn is_navigation<B>(request: &Request<B>) -> bool {
+    let takes_pages = list(request.headers(), &header::ACCEPT)
+        .filter_map(|element| element.split(';').next())
+        .any(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    matches!(*request.method(), Method::GET | Method::HEAD) && takes_pages && !name.contains('.')
 }
 
 /// As forms encode: a plus is a space.
