@@ -29,6 +29,9 @@ pub(crate) const CHUNK: usize = 64 << 10;
 /// # Ok(()) }
 /// ```
 ///
+/// Links are followed when the file is asked for. Whoever may write into the folder while it is served could
+/// exchange a file for a link between the check and the opening; let nobody do so whom you do not trust.
+///
 /// # Disks block
 ///
 /// No system reads files without blocking. A turn reads at most 64 KiB for each answer, and none for a peer that
@@ -160,7 +163,6 @@ impl Folder {
 enum Refusal {
     NotFound,
     Method,
-    /// A folder's path ends with a slash, or the links of its page would lead elsewhere.
     SlashMissing,
     Unreadable,
 }
@@ -184,11 +186,7 @@ impl Refusal {
         match self {
             Self::NotFound => web::not_found(),
             Self::Method => web::method_not_allowed(&[Method::GET, Method::HEAD]),
-            Self::SlashMissing => {
-                let name = request.path().rsplit('/').next().unwrap_or_default();
-                let query = request.query().map(|query| format!("?{query}")).unwrap_or_default();
-                web::redirect(StatusCode::PERMANENT_REDIRECT, &format!("./{name}/{query}"))
-            }
+            Self::SlashMissing => web::add_slash(request),
             Self::Unreadable => {
                 web::error_page(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be read.")
             }

@@ -6,7 +6,7 @@ use common::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use ws_server_mio::ws_proto::Event::Request;
-use ws_server_mio::{Config, ConnectionId, Event, Folder, State};
+use ws_server_mio::{Config, ConnectionId, Event, Folder, Options, State};
 
 /// A folder that goes with the test.
 struct Temp(PathBuf);
@@ -48,7 +48,15 @@ struct Served {
 
 impl Served {
     fn new(root: &Path) -> Self {
-        Self { rig: Rig::new(Config::server()), folder: Folder::new(root).unwrap(), ids: Vec::new() }
+        Self::with(Options::default(), root)
+    }
+
+    fn with(options: Options, root: &Path) -> Self {
+        Self {
+            rig: Rig::with(options, Config::server()),
+            folder: Folder::new(root).unwrap(),
+            ids: Vec::new(),
+        }
     }
 
     fn turn(&mut self) -> ws_server_mio::Turn {
@@ -251,6 +259,35 @@ fn a_peer_that_does_not_read_holds_a_chunk_or_two_and_no_turn() {
         assert!(start.elapsed().as_secs() < 20, "{} bytes came", peer.got.len());
     }
     assert!(peer.got.ends_with(&content[..1 << 20]));
+}
+
+#[test]
+fn a_turn_of_a_frame_sends_one_chunk_and_goes_on_in_the_next() {
+    let temp = Temp::new("frame");
+    let content = vec![b'x'; 4 << 20];
+    temp.write("big.bin", &content);
+    let mut served = Served::with(Options::ui(), &temp.public());
+    let mut peer = served.send("GET /big.bin");
+    let mut turns = 0;
+    while peer.got.len() < content.len() {
+        served.turn();
+        let before = peer.got.len();
+        peer.read();
+        assert!(peer.got.len() - before <= 130 << 10, "{} bytes in a turn", peer.got.len() - before);
+        turns += 1;
+        assert!(turns < 20_000);
+    }
+    assert!(turns >= 64, "{turns} turns");
+}
+
+#[test]
+fn a_time_that_is_always_over_does_not_keep_files_away() {
+    let temp = Temp::new("over");
+    temp.write("big.bin", &vec![b'x'; 1 << 20]);
+    let mut budget = ws_server_mio::Budget::ui();
+    budget.time = Some(std::time::Duration::from_micros(1));
+    let mut served = Served::with(Options::ui().budget(budget), &temp.public());
+    assert_eq!(served.ask("GET /big.bin").1.len(), 1 << 20);
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use super::encoding::{CODINGS, accepts};
 use super::response::method_not_allowed;
-use super::{CleanPath, ETag, Representation, clean, content_type, is_navigation};
+use super::{CleanPath, ETag, Representation, add_slash, clean, content_type, is_navigation};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
@@ -87,7 +87,11 @@ impl Assets {
     /// As [`respond`](Self::respond), with the path of the file given beside, such as
     /// [`Params::rest`](super::Params::rest).
     pub fn respond_to_path<B>(&self, request: &Request<B>, path: &str) -> Option<Response<Bytes>> {
-        let name = clean(path).ok().and_then(|path| self.name(&path));
+        let clean = clean(path).ok();
+        let name = clean.as_ref().and_then(|path| self.name(path));
+        if name.is_none() && clean.is_some_and(|path| self.is_folder(&path)) {
+            return Some(add_slash(request));
+        }
         let name = name.or_else(|| self.page.clone().filter(|_| is_navigation(request)))?;
         let plain = self.files.get(&name)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -119,6 +123,11 @@ impl Assets {
         }
         let index = if name.is_empty() { "index.html".to_owned() } else { format!("{name}/index.html") };
         self.files.contains_key(&index).then_some(index)
+    }
+
+    /// Whether this would be a folder's index, were there a slash behind it.
+    fn is_folder(&self, path: &CleanPath) -> bool {
+        !path.is_directory() && self.files.contains_key(&format!("{}/index.html", path.as_str()))
     }
 
     /// The variant that the client takes, its coding, and whether there are several.

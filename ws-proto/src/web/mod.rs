@@ -68,7 +68,8 @@ pub use plan::{Plan, Representation};
 pub use query::{has_content_type, is_navigation, pairs, query};
 pub use range::{Ranged, range};
 pub use response::{
-    error_page, escape, html, json, method_not_allowed, no_cache, not_found, redirect, status, text,
+    add_slash, error_page, escape, html, json, method_not_allowed, no_cache, not_found, redirect, status,
+    text,
 };
 pub use routes::{Found, Params, Routes};
 pub use sse::ServerSentEvent;

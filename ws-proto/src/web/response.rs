@@ -2,7 +2,7 @@
 
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// A page.
@@ -84,6 +84,20 @@ pub fn redirect(status: StatusCode, location: &str) -> Response<Bytes> {
         response.headers_mut().insert(header::LOCATION, location);
     }
     response
+}
+
+/// Sends the browser from a folder's path to the same with a slash behind it, without which the links of its page
+/// would lead elsewhere.
+///
+/// ```
+/// let request = http::Request::get("/docs?page=2").body(()).unwrap();
+/// assert_eq!(ws_proto::web::add_slash(&request).headers()["location"], "./docs/?page=2");
+/// ```
+pub fn add_slash<B>(request: &Request<B>) -> Response<Bytes> {
+    // Relative, since a path may begin with two slashes, which would be another host.
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    let query = request.uri().query().map(|query| format!("?{query}")).unwrap_or_default();
+    redirect(StatusCode::PERMANENT_REDIRECT, &format!("./{name}/{query}"))
 }
 
 /// The same answer, which nobody is to keep.
