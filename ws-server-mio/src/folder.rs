@@ -47,6 +47,7 @@ pub struct Folder {
     index: String,
     single_page: Option<String>,
     hidden: bool,
+    precompressed: bool,
     cache_control: Option<HeaderValue>,
 }
 
@@ -61,7 +62,15 @@ impl Folder {
             return Err(io::ErrorKind::NotADirectory.into());
         }
         let index = "index.html".to_owned();
-        Ok(Self { root, prefix: String::new(), index, single_page: None, hidden: false, cache_control: None })
+        Ok(Self {
+            root,
+            prefix: String::new(),
+            index,
+            single_page: None,
+            hidden: false,
+            precompressed: false,
+            cache_control: None,
+        })
     }
 
     /// Sets where the folder stands in the paths of requests; at their root without.
@@ -90,6 +99,13 @@ impl Folder {
     #[must_use]
     pub fn hidden_files(mut self) -> Self {
         self.hidden = true;
+        self
+    }
+
+    /// Sends `app.js.br` or `app.js.gz`, where there is one, for `app.js` to who takes it.
+    #[must_use]
+    pub fn precompressed(mut self) -> Self {
+        self.precompressed = true;
         self
     }
 
@@ -133,15 +149,36 @@ impl Folder {
         if !found.is_file() {
             return Err(Refusal::NotFound);
         }
-        let file = File::open(found)?;
+        let variant = self.variant(request, found);
+        let file = File::open(variant.as_ref().map_or(found, |(path, _)| path))?;
         let metadata = file.metadata()?;
         let name = found.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let mut representation = Representation::file(name, metadata.len(), metadata.modified().ok());
+        if self.precompressed {
+            let value = HeaderValue::from_static("accept-encoding");
+            representation = representation.header(header::VARY, value);
+        }
+        if let Some((_, coding)) = variant {
+            let value = HeaderValue::from_static(coding);
+            representation = representation.header(header::CONTENT_ENCODING, value);
+        }
         if let Some(value) = &self.cache_control {
             representation = representation.header(header::CACHE_CONTROL, value.clone());
         }
         let plan = representation.plan(request);
         Ok((file, plan))
+    }
+
+    /// The compressed variant of a file, and its coding.
+    fn variant(&self, request: &Request, found: &Path) -> Option<(PathBuf, &'static str)> {
+        let codings = web::CODINGS.into_iter().filter(|_| self.precompressed);
+        let taken = codings.filter(|(_, coding)| web::accepts_coding(request.headers(), coding));
+        let mut variants = taken.filter_map(|(extension, coding)| {
+            let mut path = found.as_os_str().to_owned();
+            path.push(extension);
+            Some((self.find(Path::new(&path)).ok()?, coding))
+        });
+        variants.find(|(path, _)| path.is_file())
     }
 
     fn clean(&self, path: &str) -> Result<CleanPath, PathError> {

@@ -365,6 +365,24 @@ fn an_application_in_one_page_answers_for_its_paths() {
 }
 
 #[test]
+fn a_compressed_variant_goes_to_who_takes_it() {
+    let temp = Temp::new("variants");
+    temp.write("app.js", b"plain");
+    temp.write("app.js.gz", b"gzip");
+    let mut served = Served::new(&temp.public());
+    assert_eq!(served.ask("GET /app.js\nAccept-Encoding: gzip").1, b"plain");
+    served.folder = served.folder.clone().precompressed();
+    let (head, body) = served.ask("GET /app.js\nAccept-Encoding: br, gzip");
+    assert_eq!(body, b"gzip");
+    for field in ["content-encoding: gzip", "vary: accept-encoding", "content-type: text/javascript"] {
+        assert!(head.contains(field), "{field} in {head}");
+    }
+    let (head, body) = served.ask("GET /app.js");
+    assert_eq!(body, b"plain");
+    assert!(head.contains("vary: accept-encoding") && !head.contains("content-encoding"), "{head}");
+}
+
+#[test]
 fn a_folder_must_be_there() {
     assert!(Folder::new("/no/such/folder").is_err());
     let temp = Temp::new("nofolder");

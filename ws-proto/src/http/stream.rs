@@ -16,7 +16,8 @@ use std::time::{Instant, SystemTime};
 /// From [`Connection::respond_streaming`](crate::Connection::respond_streaming); give it pieces with
 /// [`send_body`](crate::Connection::send_body) and end it with
 /// [`finish_body`](crate::Connection::finish_body). Dropped before that, it ends the connection, so that the
-/// peer sees a body that was cut off rather than one that looks complete.
+/// peer sees a body that was cut off rather than one that looks complete; only HTTP/1.0 without a length cannot tell
+/// these apart.
 #[derive(Debug)]
 #[must_use = "a body that is dropped unfinished ends the connection"]
 pub struct ResponseBody {

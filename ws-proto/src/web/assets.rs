@@ -1,6 +1,6 @@
 //! Files that are part of the program.
 
-use super::encoding::{CODINGS, accepts};
+use super::encoding::{CODINGS, accepts_coding};
 use super::response::method_not_allowed;
 use super::{CleanPath, ETag, Representation, add_slash, clean, content_type, is_navigation};
 use bytes::Bytes;
@@ -141,7 +141,7 @@ impl Assets {
         for (extension, coding) in CODINGS {
             if let Some(asset) = self.files.get(&format!("{name}{extension}")) {
                 varies = true;
-                if accepts(request.headers(), coding) {
+                if accepts_coding(request.headers(), coding) {
                     return (asset, Some(coding), true);
                 }
             }

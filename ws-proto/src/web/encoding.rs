@@ -4,11 +4,17 @@ use crate::fields::list;
 use http::HeaderMap;
 use http::header;
 
-/// Content codings that files are compressed with beforehand: extension and name, the better one first.
-pub(super) const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
+/// The content codings that files are compressed with beforehand: extension and name, the better one first.
+pub const CODINGS: [(&str, &str); 2] = [(".br", "br"), (".gz", "gzip")];
 
-/// Whether the client takes a coding: it is named, or all are, and not with a weight of 0.
-pub(super) fn accepts(headers: &HeaderMap, coding: &str) -> bool {
+/// Whether a client takes a content coding: it is named, or all are, and not with a weight of 0.
+///
+/// ```
+/// let request = http::Request::get("/").header("Accept-Encoding", "gzip, br;q=0").body(()).unwrap();
+/// assert!(ws_proto::web::accepts_coding(request.headers(), "gzip"));
+/// assert!(!ws_proto::web::accepts_coding(request.headers(), "br"));
+/// ```
+pub fn accepts_coding(headers: &HeaderMap, coding: &str) -> bool {
     let mut any = false;
     for element in list(headers, &header::ACCEPT_ENCODING) {
         let mut parts = element.split(';').map(|part| part.trim_matches([' ', '\t']));

@@ -61,6 +61,7 @@ mod tests_plan;
 mod tests_routes;
 
 pub use assets::Assets;
+pub use encoding::{CODINGS, accepts_coding};
 pub use etag::ETag;
 pub use mime::content_type;
 pub use path::{CleanPath, PathError, clean, clean_with_hidden};
