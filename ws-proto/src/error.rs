@@ -257,6 +257,8 @@ pub enum HandshakeError {
     UpgradeMalformed(&'static str),
     /// The application did not answer in time, or dropped the request.
     Unanswered,
+    /// The application dropped an answer that it had begun to give in pieces, or gave less than it declared.
+    Unfinished,
     /// The request did not arrive in time.
     TooSlow,
 
@@ -291,7 +293,8 @@ impl HandshakeError {
             Self::TransferCoding | Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
             Self::Unanswered => StatusCode::SERVICE_UNAVAILABLE,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
-            Self::ResponseMalformed(_)
+            Self::Unfinished
+            | Self::ResponseMalformed(_)
             | Self::ResponseTooLarge
             | Self::Refused(_)
             | Self::AcceptInvalid(_) => return None,
@@ -322,6 +325,7 @@ impl fmt::Display for HandshakeError {
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is spoken here"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::Unanswered => f.write_str("the application did not answer the request"),
+            Self::Unfinished => f.write_str("the application did not finish its answer"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
             Self::ResponseMalformed(what) => write!(f, "malformed response: {what}"),
             Self::ResponseTooLarge => f.write_str("the head of the response is too large"),
@@ -362,6 +366,11 @@ pub enum SendError {
     ResponseHeader(String),
     /// A status that an application may not answer with: 1xx.
     ResponseStatus(StatusCode),
+    /// The pieces of a body do not make the length that was declared for it.
+    BodyLength {
+        /// How many bytes of that length are left.
+        left: u64,
+    },
     /// A subprotocol that the client did not offer.
     SubprotocolNotOffered(String),
 }
@@ -384,6 +393,9 @@ impl fmt::Display for SendError {
             }
             Self::ResponseHeader(name) => write!(f, "the response may not set the header {name:?}"),
             Self::ResponseStatus(status) => write!(f, "an application may not answer with {status}"),
+            Self::BodyLength { left } => {
+                write!(f, "of the length that was declared for the body {left} bytes are left")
+            }
             Self::SubprotocolNotOffered(name) => {
                 write!(f, "the client did not offer the subprotocol {name:?}")
             }

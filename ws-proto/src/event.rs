@@ -13,7 +13,8 @@ use std::borrow::Cow;
 #[non_exhaustive]
 pub enum Event<'a> {
     /// Server: an HTTP request that asks for no upgrade. Answer it, now or later, with
-    /// [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503.
+    /// [`Connection::respond`](crate::Connection::respond), or in pieces with
+    /// [`Connection::respond_streaming`](crate::Connection::respond_streaming); dropped, it is answered 503.
     Request(Request),
     /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept),
     /// or refuse with [`Connection::respond`](crate::Connection::respond).

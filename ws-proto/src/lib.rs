@@ -83,6 +83,12 @@
 //!
 //! The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
 //!
+//! # Pages beside the socket
+//!
+//! Requests that ask for no upgrade are [`Event::Request`], to be answered now, later or
+//! [in pieces](Connection::respond_streaming). [`web`] has routes, files and event streams for whoever wants them;
+//! nothing else in here knows of it.
+//!
 //! # Limits
 //!
 //! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their
@@ -114,7 +120,9 @@ pub mod token;
 pub mod topics;
 pub mod url;
 mod utf8;
+pub mod web;
 
+pub use crate::http::ResponseBody;
 pub use access::Access;
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};

@@ -2,6 +2,7 @@
 
 use crate::extension;
 use crate::fanout::FanOut;
+use crate::folder::Files;
 use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::servers::ServerId;
@@ -16,7 +17,9 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use ws_proto::{Cause, CloseCode, Connection, Frame, Message, Request, SendError, Sent, State, Upgrade};
+use ws_proto::{
+    Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
+};
 
 /// Bytes that were read for a connection and that it has not used.
 pub(crate) struct Rest {
@@ -45,6 +48,7 @@ pub struct Connections {
     /// Accepting failed: to be told.
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
+    pub(crate) files: Files,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
@@ -84,6 +88,49 @@ impl Connections {
         self.with(id, |connection, now| connection.respond(now, request, response))?;
         self.count_refusal(id.slot);
         Ok(())
+    }
+
+    /// Begins an answer whose body comes in pieces, now or later. With a `length` the body must have exactly
+    /// that.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
+    pub fn respond_streaming(
+        &mut self,
+        id: ConnectionId,
+        request: impl Into<Request>,
+        mut head: http::Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, SendError> {
+        let request = request.into();
+        self.give_cookie(id, &request, &mut head);
+        let body =
+            self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
+        self.count_refusal(id.slot);
+        Ok(body)
+    }
+
+    /// Gives the next piece of a body. After [`Sent::Congested`], better wait for
+    /// [`Drained`](ws_proto::Event::Drained).
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::send_body`]: [`SendError::NotOpen`] when the peer is gone, and
+    /// [`SendError::Full`]. Nothing was queued then.
+    pub fn send_body(
+        &mut self,
+        id: ConnectionId,
+        body: &ResponseBody,
+        piece: impl Into<Bytes>,
+    ) -> Result<Sent, SendError> {
+        self.with(id, |connection, _| connection.send_body(body, piece))
+    }
+
+    /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::finish_body`]; [`SendError::NotOpen`] when the connection is gone.
+    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), SendError> {
+        self.with(id, |connection, now| connection.finish_body(now, body))
     }
 
     /// Sends a frame that was made once, and may go to many.
@@ -321,6 +368,7 @@ impl Connections {
             rests: HashMap::new(),
             failures: VecDeque::new(),
             pool: Pool::default(),
+            files: Files::default(),
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),
@@ -363,6 +411,7 @@ impl Connections {
         self.touched.shrink_to_fit();
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
+        self.files.shrink();
         self.pool.clear();
     }
 
@@ -370,6 +419,7 @@ impl Connections {
     pub(crate) fn bury(&mut self, slot: u32) {
         self.uncount(slot);
         self.settle(slot);
+        self.files.forget(slot);
         let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
         if rests && let Some(rest) = self.rests.remove(&slot) {
             self.pool.give_buffer(rest.buffer);

@@ -42,6 +42,13 @@
 //!   [`SendError::Full`]; and without progress for [`Config::output_timeout`] it is closed.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
+//! # Pages beside the socket
+//!
+//! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
+//! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
+//! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
+//! [`ws_proto::web`]. The example `http` has one of each.
+//!
 //! # The deadlock everybody meets once
 //!
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
@@ -54,6 +61,7 @@ mod endpoint;
 mod event;
 mod extension;
 mod fanout;
+mod folder;
 mod guard;
 mod limits;
 mod options;
@@ -76,6 +84,7 @@ pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
+pub use folder::Folder;
 pub use limits::Stats;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};
@@ -89,8 +98,8 @@ pub use ws_proto;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request, SendError,
-    Sent, State, Upgrade,
+    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request,
+    ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

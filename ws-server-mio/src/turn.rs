@@ -4,6 +4,7 @@
 
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
+use crate::folder::CHUNK;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::{LISTENERS, Step};
@@ -49,6 +50,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             self.accept();
         }
         self.read();
+        self.send_files();
         self.run_timers();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
@@ -265,6 +267,17 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         input.len()
     }
 
+    /// Sends a chunk of each file that is being answered; at least one, so that no flood keeps them away.
+    fn send_files(&mut self) {
+        for sent in 0..self.connections.files.ready() {
+            if self.over && sent > 0 {
+                break;
+            }
+            self.connections.send_chunk();
+            self.worked();
+        }
+    }
+
     fn run_timers(&mut self) {
         let tick = self.connections.timers.tick();
         let mut late = LATE_TIMERS;
@@ -321,8 +334,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 return;
             }
         }
-        let Connections { slots, pool, timers, touched, unread, .. } = &mut *self.connections;
+        let Connections { slots, pool, timers, touched, unread, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
+        if files.waits_for(slot) && live.connection.queued() < CHUNK {
+            files.resume(slot);
+        }
         let mut next = live.connection.next_io();
         if next == Next::Shutdown {
             // It fails where the peer has reset the connection: reading will tell.
@@ -387,6 +403,7 @@ impl Connections {
     pub(crate) fn has_work(&self) -> bool {
         !self.touched.is_empty()
             || !self.unread.is_empty()
+            || self.files.has_work()
             || !self.failures.is_empty()
             || self.servers.has_work(self.now)
     }

@@ -292,8 +292,12 @@ impl Connection {
         &mut self.outbox
     }
 
-    /// Bytes that wait to be written, whole messages behind an unfinished one included.
+    /// Bytes that wait to be written, whole messages behind an unfinished one included, and pieces of bodies
+    /// whose turn has not come.
     pub fn queued(&self) -> usize {
+        if let Stage::Http(http) = &self.stage {
+            return self.outbox.len() + http.held_len();
+        }
         self.outbox.len() + self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
     }
 

@@ -5,6 +5,7 @@ use crate::error::SendError;
 use crate::event::Message;
 use crate::frame::{self, Frame, MAX_HEADER, Opcode};
 use crate::handshake::{Request, Upgrade};
+use crate::http::ResponseBody;
 use crate::mask;
 use crate::outbox::COPY_UP_TO;
 use crate::utf8::Utf8;
@@ -42,6 +43,80 @@ impl Connection {
     ) -> Result<(), SendError> {
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
         let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
+    ///
+    /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
+    /// HTTP/1.0 until the connection ends. It goes out in its turn behind the answers to earlier requests; until
+    /// then its pieces are held, and count as queued.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use ws_proto::{Config, Connection, Event};
+    /// # let now = Instant::now();
+    /// # let mut server = Connection::server(now, Arc::new(Config::server()));
+    /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
+    /// let body = server.respond_streaming(now, request, http::Response::new(()), None)?;
+    /// server.send_body(&body, "tick\n")?;
+    /// server.send_body(&body, "tock\n")?;
+    /// server.finish_body(now, body)?;
+    /// assert!(bytes::Buf::chunk(server.outbox()).ends_with(b"5\r\ntick\n\r\n5\r\ntock\n\r\n0\r\n\r\n"));
+    /// # Ok::<(), ws_proto::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`respond`](Self::respond). `Content-Length` is told by `length` alone.
+    pub fn respond_streaming(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        head: ::http::Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let request = request.into();
+        let result = http.respond_streaming(now, &self.config, &mut self.outbox, request, head, length);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: gives the next piece of a body. Pieces that were taken in pace with
+    /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`] when the connection has ended, [`SendError::Full`], [`SendError::BodyLength`] when
+    /// this would be more than was declared, [`SendError::WrongRequest`] when the body is another connection's.
+    /// Nothing was queued then.
+    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
+        let piece = piece.into();
+        if !matches!(self.stage, Stage::Http(_)) {
+            return Err(SendError::NotOpen);
+        }
+        if body.is_unwanted() {
+            return Ok(Sent::Queued);
+        }
+        self.check_room(piece.len())?;
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        http.send_body(&mut self.outbox, body, piece)?;
+        Ok(self.note_queued())
+    }
+
+    /// Server: ends a body. The connection goes on to the next request.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`] and [`SendError::WrongRequest`] as for [`send_body`](Self::send_body);
+    /// [`SendError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
+    /// sees that the body was cut off.
+    pub fn finish_body(&mut self, now: Instant, body: ResponseBody) -> Result<(), SendError> {
+        if body.is_unwanted() {
+            return Ok(());
+        }
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        let result = http.finish_body(now, &self.config, &mut self.outbox, body);
         self.settle_http(now);
         result
     }
@@ -197,9 +272,13 @@ impl Connection {
             self.wrote = moment;
             self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
         }
-        if self.output.congested && self.outbox.len() <= self.config.low_mark {
+        if self.output.congested && self.marked() <= self.config.low_mark {
             self.output.congested = false;
-            self.output.drained = matches!(self.stage, Stage::Open | Stage::Opened(_));
+            self.output.drained = match &self.stage {
+                Stage::Open | Stage::Opened(_) => true,
+                Stage::Http(http) => http.is_streaming(),
+                _ => false,
+            };
         }
     }
 
@@ -253,11 +332,20 @@ impl Connection {
         Ok(())
     }
 
+    /// What is compared with the marks. Body pieces that wait for their turn count too; messages behind an
+    /// unfinished one do not, since they wait for us and not for the peer.
+    #[inline]
+    fn marked(&self) -> usize {
+        match &self.stage {
+            Stage::Http(http) => self.outbox.len() + http.held_len(),
+            _ => self.outbox.len(),
+        }
+    }
+
     /// Compares the outbox with its high mark.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        // What waits behind an unfinished message waits for us, not for the peer.
-        if self.outbox.len() > self.config.high_mark {
+        if self.marked() > self.config.high_mark {
             self.output.congested = true;
             return Sent::Congested;
         }

@@ -1,6 +1,7 @@
 //! A request between its question and its answer.
 
 use super::response::{self, Shape};
+use super::stream::Streamed;
 use crate::config::Config;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
@@ -25,6 +26,8 @@ pub(super) enum Answer {
         is_upgrade: bool,
     },
     Ready(Response<Bytes>),
+    /// In its turn it is written as its pieces come.
+    Streamed(Box<Streamed>),
     Accepted(Response<()>),
     /// The engine's own answer, after which the connection ends.
     Fault {
@@ -34,15 +37,32 @@ pub(super) enum Answer {
 }
 
 impl Answer {
-    /// When it must be there.
+    /// When it must be there; of a streamed one, when to see whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
-        let Self::Awaited { since, is_upgrade, .. } = self else { return None };
-        since.checked_add(if *is_upgrade { config.handshake_timeout } else { config.answer_timeout })
+        match self {
+            Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
+            Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
+            Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout),
+            _ => None,
+        }
     }
 
-    /// Whether the application has dropped the request.
+    /// The deadline has passed.
+    pub(super) fn time_out(&mut self, now: Instant) {
+        match self {
+            // It may go on for ever; a peer that takes none of it has a deadline elsewhere.
+            Self::Streamed(streamed) => streamed.checked = now,
+            _ => self.unanswered(),
+        }
+    }
+
+    /// Whether the application has dropped the request, and it can still be answered.
     pub(super) fn is_dropped(&self) -> bool {
-        matches!(self, Self::Awaited { token, .. } if Arc::strong_count(token) == 1)
+        match self {
+            Self::Awaited { token, .. } => Arc::strong_count(token) == 1,
+            Self::Streamed(streamed) => !streamed.has_begun() && streamed.is_dropped(),
+            _ => false,
+        }
     }
 
     /// The 503. A browser gives up the socket that it asked for, so there the connection ends.

@@ -6,18 +6,22 @@
 //!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
 //!  body.rs      bodies by length, in chunks, until the end
 //!  answer.rs    a request that waits for its answer
+//!  stream.rs    an answer that is given in pieces
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
+//!  answering.rs what the application answers, and in which order it goes out
 //!  client.rs    the client's request and the server's answer
 //! ```
 
 mod answer;
+mod answering;
 mod body;
 mod client;
 mod head;
 mod request;
 mod response;
 mod server;
+mod stream;
 
 #[cfg(test)]
 mod tests_cuts;
@@ -27,6 +31,9 @@ mod tests_grammar;
 mod tests_handshake;
 #[cfg(test)]
 mod tests_server;
+#[cfg(test)]
+mod tests_stream;
 
 pub(crate) use client::ClientHttp;
 pub(crate) use server::{Incoming, ServerHttp};
+pub use stream::ResponseBody;

@@ -25,17 +25,7 @@ pub(super) struct Shape {
 /// Whether an application may answer so.
 pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), SendError> {
     let status = response.status();
-    if status.is_informational() {
-        return Err(SendError::ResponseStatus(status));
-    }
-    for name in response.headers().keys() {
-        // What a 426 asks to upgrade to, and the versions that are spoken, are the application's to say.
-        let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
-        let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
-        if is_connection_header(name) && !may {
-            return Err(SendError::ResponseHeader(name.as_str().to_owned()));
-        }
-    }
+    validate_head(status, response.headers())?;
     let mut lengths = response.headers().get_all(header::CONTENT_LENGTH).iter();
     if let Some(length) = lengths.next() {
         let length = parse_length(length.as_bytes());
@@ -49,6 +39,43 @@ pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), S
     Ok(())
 }
 
+/// Whether an application may begin an answer so whose body comes in pieces. Its length is told beside.
+pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), SendError> {
+    if head.headers().contains_key(header::CONTENT_LENGTH) {
+        return Err(SendError::ResponseHeader("content-length".to_owned()));
+    }
+    validate_head(head.status(), head.headers())
+}
+
+fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
+    if status.is_informational() {
+        return Err(SendError::ResponseStatus(status));
+    }
+    for name in headers.keys() {
+        // What a 426 asks to upgrade to, and the versions that are spoken, are the application's to say.
+        let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
+        let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
+        if is_connection_header(name) && !may {
+            return Err(SendError::ResponseHeader(name.as_str().to_owned()));
+        }
+    }
+    Ok(())
+}
+
+/// Whether a body follows the head (RFC 9112 §6.3).
+pub(super) fn has_body(status: StatusCode, shape: Shape) -> bool {
+    !(shape.is_head || status == StatusCode::NO_CONTENT || status == StatusCode::NOT_MODIFIED)
+}
+
+/// What a head says of the length of its body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Length {
+    /// What the application's own fields say, if anything.
+    AsGiven,
+    Is(u64),
+    Chunked,
+}
+
 /// Writes a response that was found valid.
 pub(super) fn encode(
     out: &mut Outbox,
@@ -58,28 +85,53 @@ pub(super) fn encode(
     date: Option<SystemTime>,
 ) {
     let (parts, body) = response.into_parts();
-    let has_body = !(shape.is_head
-        || parts.status == StatusCode::NO_CONTENT
-        || parts.status == StatusCode::NOT_MODIFIED);
+    let has_body = has_body(parts.status, shape);
+    let is_told = parts.headers.contains_key(header::CONTENT_LENGTH);
+    let length = if has_body || (shape.is_head && !body.is_empty() && !is_told) {
+        Length::Is(body.len() as u64)
+    } else {
+        Length::AsGiven
+    };
+    encode_head(out, parts.status, &parts.headers, length, shape, close, date);
+    if has_body {
+        if body.len() > COPY_UP_TO {
+            out.push_shared(body);
+        } else {
+            out.buffer().extend_from_slice(&body);
+        }
+    }
+}
+
+/// Writes a head that was found valid.
+pub(super) fn encode_head(
+    out: &mut Outbox,
+    status: StatusCode,
+    headers: &HeaderMap,
+    length: Length,
+    shape: Shape,
+    close: bool,
+    date: Option<SystemTime>,
+) {
     let bytes = out.buffer();
-    put_status(bytes, parts.status);
-    for (name, value) in &parts.headers {
-        if has_body && *name == header::CONTENT_LENGTH {
+    put_status(bytes, status);
+    for (name, value) in headers {
+        if length != Length::AsGiven && *name == header::CONTENT_LENGTH {
             continue;
         }
         put(bytes, name.as_str(), value.as_bytes());
     }
     if let Some(date) = date
-        && !parts.headers.contains_key(header::DATE)
+        && !headers.contains_key(header::DATE)
     {
         put(bytes, "Date", httpdate::fmt_http_date(date).as_bytes());
     }
-    if has_body || (shape.is_head && !body.is_empty() && !parts.headers.contains_key(header::CONTENT_LENGTH))
-    {
-        put(bytes, "Content-Length", body.len().to_string().as_bytes());
+    match length {
+        Length::AsGiven => {}
+        Length::Is(length) => put(bytes, "Content-Length", length.to_string().as_bytes()),
+        Length::Chunked => put(bytes, "Transfer-Encoding", b"chunked"),
     }
     // Whoever sends Upgrade names it in Connection (RFC 9110 §7.8).
-    let connection: &[&str] = match (parts.headers.contains_key(header::UPGRADE), close) {
+    let connection: &[&str] = match (headers.contains_key(header::UPGRADE), close) {
         (true, true) => &["Upgrade, close"],
         (true, false) => &["Upgrade"],
         (false, true) => &["close"],
@@ -90,13 +142,6 @@ pub(super) fn encode(
         put(bytes, "Connection", value.as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
-    if has_body {
-        if body.len() > COPY_UP_TO {
-            out.push_shared(body);
-        } else {
-            bytes.extend_from_slice(&body);
-        }
-    }
 }
 
 /// Writes the 101, which has neither a body nor a word about one (RFC 9110 §8.6).

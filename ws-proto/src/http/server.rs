@@ -15,9 +15,9 @@ use super::answer::{Answer, Pending};
 use super::body::Body;
 use super::head::Head;
 use super::request::{self, Checked, Framing, RequestLine};
-use super::response::{self, Shape};
+use super::response::Shape;
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, SendError, Timeout};
+use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use ::http::{Method, Response, Version};
@@ -25,7 +25,6 @@ use bytes::Bytes;
 use core::mem;
 use core::time::Duration;
 use std::collections::VecDeque;
-use std::sync::Arc;
 use std::time::Instant;
 
 /// A body may take this long, and a second more for each KiB that came.
@@ -48,26 +47,26 @@ pub(crate) struct Ending {
 
 #[derive(Debug)]
 pub(crate) struct ServerHttp {
-    reading: Reading,
+    pub(super) reading: Reading,
     /// The requests that are not answered, and the answers that wait for their turn.
-    queue: VecDeque<Pending>,
+    pub(super) queue: VecDeque<Pending>,
     /// When the connection began, or became idle, or the head or body that is being read began.
-    since: Instant,
+    pub(super) since: Instant,
     /// The heads that were read.
     served: u32,
     /// The request that is being read is a HEAD.
-    is_head: bool,
-    opened: Option<Response<()>>,
+    pub(super) is_head: bool,
+    pub(super) opened: Option<Response<()>>,
     /// What the end will be put down to, once the last answer is out.
-    cause: Option<Error>,
-    ending: Option<Ending>,
+    pub(super) cause: Option<Error>,
+    pub(super) ending: Option<Ending>,
     announced: bool,
     /// The peer has ended its half.
     peer_ended: bool,
 }
 
 #[derive(Debug)]
-enum Reading {
+pub(super) enum Reading {
     Head {
         head: Head,
         line: Option<RequestLine>,
@@ -82,12 +81,12 @@ enum Reading {
 }
 
 #[derive(Debug)]
-struct Reader {
+pub(super) struct Reader {
     request: ::http::Request<()>,
     shape: Shape,
     body: Body,
     /// A 100 must be sent once the earlier requests are answered.
-    owes_continue: bool,
+    pub(super) owes_continue: bool,
 }
 
 impl ServerHttp {
@@ -153,7 +152,7 @@ impl ServerHttp {
     pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
         for pending in &mut self.queue {
             if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
-                pending.answer.unanswered();
+                pending.answer.time_out(now);
             }
         }
         self.sweep(now, config, out);
@@ -184,46 +183,6 @@ impl ServerHttp {
             }
         }
         self.flush(now, config, out);
-    }
-
-    // --- what the application does
-
-    /// Answers a request, or refuses an upgrade.
-    pub(crate) fn respond(
-        &mut self,
-        now: Instant,
-        config: &Config,
-        out: &mut Outbox,
-        request: Request,
-        response: Response<Bytes>,
-    ) -> Result<(), SendError> {
-        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
-        response::validate(&response, pending.shape)?;
-        let keep_alive = pending.shape.keep_alive;
-        pending.answer = Answer::Ready(response);
-        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
-            self.read_on(now, keep_alive);
-        }
-        self.flush(now, config, out);
-        Ok(())
-    }
-
-    /// Accepts an upgrade.
-    pub(crate) fn accept(
-        &mut self,
-        now: Instant,
-        config: &Config,
-        out: &mut Outbox,
-        upgrade: Upgrade,
-    ) -> Result<(), SendError> {
-        let is_open = matches!(self.reading, Reading::Upgrade);
-        let (pending, _) = self.awaited(upgrade.token()).ok_or(SendError::WrongRequest)?;
-        if !is_open {
-            return Err(SendError::NotOpen);
-        }
-        pending.answer = Answer::Accepted(upgrade.into_response());
-        self.flush(now, config, out);
-        Ok(())
     }
 
     // --- what can be asked
@@ -339,7 +298,7 @@ impl ServerHttp {
     }
 
     /// Waits for the next request, if there may be one.
-    fn read_on(&mut self, now: Instant, keep_alive: bool) {
+    pub(super) fn read_on(&mut self, now: Instant, keep_alive: bool) {
         self.since = now;
         self.is_head = false;
         self.reading =
@@ -361,71 +320,6 @@ impl ServerHttp {
         };
         self.since.checked_add(time)
     }
-
-    // --- answering
-
-    fn awaited(&mut self, token: &Token) -> Option<(&mut Pending, bool)> {
-        self.queue.iter_mut().find_map(|pending| match &pending.answer {
-            Answer::Awaited { token: ours, is_upgrade, .. } if Arc::ptr_eq(ours, token) => {
-                let is_upgrade = *is_upgrade;
-                Some((pending, is_upgrade))
-            }
-            _ => None,
-        })
-    }
-
-    /// A fault of the peer, answered in its turn behind the requests that were good.
-    fn fail(&mut self, now: Instant, config: &Config, out: &mut Outbox, error: HandshakeError, cause: Error) {
-        let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        self.queue.push_back(Pending { shape, answer: Answer::Fault { error, cause } });
-        self.reading = Reading::Stopped;
-        self.flush(now, config, out);
-    }
-
-    /// Writes the answers whose turn has come.
-    fn flush(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
-        let date = response::date(config, now);
-        let mut answered = false;
-        while self.queue.front().is_some_and(|front| !matches!(front.answer, Answer::Awaited { .. })) {
-            let Some(pending) = self.queue.pop_front() else { break };
-            answered = true;
-            let shape = pending.shape;
-            match pending.answer {
-                Answer::Awaited { .. } => {}
-                Answer::Ready(response) => {
-                    let is_last = self.queue.is_empty() && matches!(self.reading, Reading::Stopped);
-                    response::encode(out, response, shape, is_last || !shape.keep_alive, date);
-                }
-                Answer::Accepted(response) => {
-                    response::encode_switch(out, &response);
-                    self.opened = Some(response);
-                    self.reading = Reading::Opened;
-                }
-                Answer::Fault { error, cause } => {
-                    response::encode(out, response::error(&error), shape, true, date);
-                    self.reading = Reading::Stopped;
-                    self.cause = Some(cause);
-                }
-            }
-        }
-        if !answered || !self.queue.is_empty() {
-            return;
-        }
-        match &mut self.reading {
-            Reading::Stopped => self.end(),
-            Reading::Head { head, .. } if head.is_empty() => self.since = now,
-            Reading::Body(reader) if reader.owes_continue => {
-                reader.owes_continue = false;
-                out.buffer().extend_from_slice(CONTINUE);
-                self.since = now;
-            }
-            _ => {}
-        }
-    }
-
-    fn end(&mut self) {
-        self.ending = Some(Ending { cause: self.cause.take() });
-    }
 }
 
-const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+pub(super) const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";

@@ -1,0 +1,218 @@
+//! The answers of the server's HTTP stage: what the application says, and the order in which it goes out.
+
+use super::answer::{Answer, Pending};
+use super::response::{self, Shape};
+use super::server::{CONTINUE, Ending, Reading, ServerHttp};
+use super::stream::{ResponseBody, Streamed};
+use crate::config::Config;
+use crate::error::{Error, HandshakeError, SendError};
+use crate::handshake::{Request, Token, Upgrade};
+use crate::outbox::Outbox;
+use ::http::Response;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Instant;
+
+impl ServerHttp {
+    /// Answers a request, or refuses an upgrade.
+    pub(crate) fn respond(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        request: Request,
+        response: Response<Bytes>,
+    ) -> Result<(), SendError> {
+        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
+        response::validate(&response, pending.shape)?;
+        let keep_alive = pending.shape.keep_alive;
+        pending.answer = Answer::Ready(response);
+        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
+            self.read_on(now, keep_alive);
+        }
+        self.flush(now, config, out);
+        Ok(())
+    }
+
+    /// Accepts an upgrade.
+    pub(crate) fn accept(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        upgrade: Upgrade,
+    ) -> Result<(), SendError> {
+        let is_open = matches!(self.reading, Reading::Upgrade);
+        let (pending, _) = self.awaited(upgrade.token()).ok_or(SendError::WrongRequest)?;
+        if !is_open {
+            return Err(SendError::NotOpen);
+        }
+        pending.answer = Answer::Accepted(upgrade.into_response());
+        self.flush(now, config, out);
+        Ok(())
+    }
+
+    /// Begins an answer whose body comes in pieces.
+    pub(crate) fn respond_streaming(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        request: Request,
+        head: Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, SendError> {
+        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
+        response::validate_streamed(&head)?;
+        let keep_alive = pending.shape.keep_alive;
+        let (streamed, body) = Streamed::new(now, head, length, pending.shape);
+        pending.answer = Answer::Streamed(Box::new(streamed));
+        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
+            self.read_on(now, keep_alive);
+        }
+        self.flush(now, config, out);
+        Ok(body)
+    }
+
+    /// Gives the next piece of a body.
+    pub(crate) fn send_body(
+        &mut self,
+        out: &mut Outbox,
+        body: &ResponseBody,
+        piece: Bytes,
+    ) -> Result<(), SendError> {
+        self.streamed(body).ok_or(SendError::WrongRequest)?.push(out, piece)
+    }
+
+    /// Ends a body. One that is shorter than it was declared to be ends the connection.
+    pub(crate) fn finish_body(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        body: ResponseBody,
+    ) -> Result<(), SendError> {
+        let result = self.streamed(&body).ok_or(SendError::WrongRequest)?.finish(out);
+        drop(body);
+        self.sweep(now, config, out);
+        result
+    }
+
+    /// How much waits for its turn.
+    pub(crate) fn held_len(&self) -> usize {
+        self.streams().map(Streamed::held_len).sum()
+    }
+
+    /// Whether a body is being given in pieces.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.streams().any(|streamed| !streamed.is_finished())
+    }
+
+    fn streams(&self) -> impl Iterator<Item = &Streamed> {
+        self.queue.iter().filter_map(|pending| match &pending.answer {
+            Answer::Streamed(streamed) => Some(&**streamed),
+            _ => None,
+        })
+    }
+
+    fn streamed(&mut self, body: &ResponseBody) -> Option<&mut Streamed> {
+        self.queue.iter_mut().find_map(|pending| match &mut pending.answer {
+            Answer::Streamed(streamed) if streamed.is(body.token()) => Some(&mut **streamed),
+            _ => None,
+        })
+    }
+
+    fn awaited(&mut self, token: &Token) -> Option<(&mut Pending, bool)> {
+        self.queue.iter_mut().find_map(|pending| match &pending.answer {
+            Answer::Awaited { token: ours, is_upgrade, .. } if Arc::ptr_eq(ours, token) => {
+                let is_upgrade = *is_upgrade;
+                Some((pending, is_upgrade))
+            }
+            _ => None,
+        })
+    }
+
+    /// A fault of the peer, answered in its turn behind the requests that were good.
+    pub(super) fn fail(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        error: HandshakeError,
+        cause: Error,
+    ) {
+        let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
+        self.queue.push_back(Pending { shape, answer: Answer::Fault { error, cause } });
+        self.reading = Reading::Stopped;
+        self.flush(now, config, out);
+    }
+
+    /// Writes the answers whose turn has come.
+    pub(super) fn flush(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        let date = response::date(config, now);
+        let mut answered = false;
+        while let Some(mut pending) = self.queue.pop_front() {
+            if pending.answer.is_dropped() {
+                pending.answer.unanswered();
+            }
+            let shape = pending.shape;
+            let is_last = self.queue.is_empty() && matches!(self.reading, Reading::Stopped);
+            let close = is_last || !shape.keep_alive;
+            match pending.answer {
+                Answer::Awaited { .. } => {
+                    self.queue.push_front(pending);
+                    break;
+                }
+                Answer::Ready(response) => response::encode(out, response, shape, close, date),
+                Answer::Streamed(mut streamed) => {
+                    if streamed.closes() {
+                        // Nothing can follow a body that only the end of the connection ends.
+                        self.stop();
+                    }
+                    streamed.begin(out, shape, close || streamed.closes(), date);
+                    if streamed.is_dropped() {
+                        self.stop();
+                        self.cause = Some(HandshakeError::Unfinished.into());
+                    } else if !streamed.is_finished() {
+                        self.queue.push_front(Pending { shape, answer: Answer::Streamed(streamed) });
+                        break;
+                    }
+                }
+                Answer::Accepted(response) => {
+                    response::encode_switch(out, &response);
+                    self.opened = Some(response);
+                    self.reading = Reading::Opened;
+                }
+                Answer::Fault { error, cause } => {
+                    response::encode(out, response::error(&error), shape, true, date);
+                    self.reading = Reading::Stopped;
+                    self.cause = Some(cause);
+                }
+            }
+            answered = true;
+        }
+        if !answered || !self.queue.is_empty() {
+            return;
+        }
+        match &mut self.reading {
+            Reading::Stopped => self.end(),
+            Reading::Head { head, .. } if head.is_empty() => self.since = now,
+            Reading::Body(reader) if reader.owes_continue => {
+                reader.owes_continue = false;
+                out.buffer().extend_from_slice(CONTINUE);
+                self.since = now;
+            }
+            _ => {}
+        }
+    }
+
+    /// The answer that is being written is the last one.
+    fn stop(&mut self) {
+        self.queue.clear();
+        self.reading = Reading::Stopped;
+    }
+
+    pub(super) fn end(&mut self) {
+        self.ending = Some(Ending { cause: self.cause.take() });
+    }
+}

@@ -1,0 +1,199 @@
+//! An answer that is given in pieces, and how they are framed (RFC 9112 §6).
+
+use super::response::{self, Length, Shape};
+use crate::error::SendError;
+use crate::handshake::Token;
+use crate::outbox::{COPY_UP_TO, Outbox};
+use ::http::{Response, StatusCode};
+use bytes::Bytes;
+use std::collections::VecDeque;
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime};
+
+/// The body of an answer that is given in pieces: a file, a stream of events.
+///
+/// From [`Connection::respond_streaming`](crate::Connection::respond_streaming); give it pieces with
+/// [`send_body`](crate::Connection::send_body) and end it with
+/// [`finish_body`](crate::Connection::finish_body). Dropped before that, it ends the connection, so that the
+/// peer sees a body that was cut off rather than one that looks complete; only HTTP/1.0 without a length cannot tell
+/// these apart.
+#[derive(Debug)]
+#[must_use = "a body that is dropped unfinished ends the connection"]
+pub struct ResponseBody {
+    token: Token,
+    is_unwanted: bool,
+}
+
+impl ResponseBody {
+    /// Whether nothing of the body is sent, as in an answer to HEAD. The answer is complete; pieces are accepted
+    /// and thrown away, and there is no need to make them, or to finish.
+    pub fn is_unwanted(&self) -> bool {
+        self.is_unwanted
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+}
+
+/// The connection's side of it.
+#[derive(Debug)]
+pub(super) struct Streamed {
+    token: Token,
+    /// Until its turn has come.
+    head: Option<Response<()>>,
+    framing: Framing,
+    /// Whether the body is sent, too.
+    has_body: bool,
+    /// What of the declared length is to come.
+    left: Option<u64>,
+    /// The pieces that wait for the turn.
+    held: VecDeque<Bytes>,
+    held_len: usize,
+    is_finished: bool,
+    /// When it was last seen that the application still has the body.
+    pub(super) checked: Instant,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Framing {
+    /// Neither a body nor a word about one.
+    Nothing,
+    Length(u64),
+    Chunked,
+    /// HTTP/1.0 knows no other end of what has no length.
+    UntilClose,
+}
+
+impl Streamed {
+    pub(super) fn new(
+        now: Instant,
+        head: Response<()>,
+        length: Option<u64>,
+        shape: Shape,
+    ) -> (Self, ResponseBody) {
+        let token = Token::default();
+        let has_body = response::has_body(head.status(), shape);
+        let framing = match length {
+            _ if head.status() == StatusCode::NO_CONTENT => Framing::Nothing,
+            Some(length) => Framing::Length(length),
+            None if head.status() == StatusCode::NOT_MODIFIED => Framing::Nothing,
+            None if shape.is_10 => Framing::UntilClose,
+            None => Framing::Chunked,
+        };
+        let body = ResponseBody { token: token.clone(), is_unwanted: !has_body };
+        let streamed = Self {
+            token,
+            head: Some(head),
+            framing,
+            has_body,
+            left: length.filter(|_| has_body),
+            held: VecDeque::new(),
+            held_len: 0,
+            // Nobody waits for pieces that are not sent.
+            is_finished: !has_body,
+            checked: now,
+        };
+        (streamed, body)
+    }
+
+    pub(super) fn is(&self, token: &Token) -> bool {
+        Arc::ptr_eq(&self.token, token)
+    }
+
+    /// Whether the application has dropped the body before its end.
+    pub(super) fn is_dropped(&self) -> bool {
+        !self.is_finished && Arc::strong_count(&self.token) == 1
+    }
+
+    pub(super) fn is_finished(&self) -> bool {
+        self.is_finished
+    }
+
+    /// Whether its head is out: from then on it cannot be another answer.
+    pub(super) fn has_begun(&self) -> bool {
+        self.head.is_none()
+    }
+
+    /// Whether only the end of the connection ends the body.
+    pub(super) fn closes(&self) -> bool {
+        self.framing == Framing::UntilClose
+    }
+
+    pub(super) fn held_len(&self) -> usize {
+        self.held_len
+    }
+
+    /// Its turn has come.
+    pub(super) fn begin(&mut self, out: &mut Outbox, shape: Shape, close: bool, date: Option<SystemTime>) {
+        let Some(head) = self.head.take() else { return };
+        let length = match self.framing {
+            Framing::Nothing | Framing::UntilClose => Length::AsGiven,
+            Framing::Length(length) => Length::Is(length),
+            Framing::Chunked => Length::Chunked,
+        };
+        response::encode_head(out, head.status(), head.headers(), length, shape, close, date);
+        for piece in core::mem::take(&mut self.held) {
+            self.write(out, piece);
+        }
+        self.held_len = 0;
+        if self.is_finished {
+            self.write_end(out);
+        }
+    }
+
+    /// The next piece; before its turn it is held.
+    pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), SendError> {
+        if let Some(left) = &mut self.left {
+            let rest = left.checked_sub(piece.len() as u64);
+            *left = rest.ok_or(SendError::BodyLength { left: *left })?;
+        }
+        // An empty chunk would be the last one.
+        if piece.is_empty() {
+            return Ok(());
+        }
+        if self.head.is_none() {
+            self.write(out, piece);
+        } else {
+            self.held_len += piece.len();
+            self.held.push_back(piece);
+        }
+        Ok(())
+    }
+
+    /// No more pieces.
+    pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), SendError> {
+        if let Some(left) = self.left.filter(|left| *left > 0) {
+            return Err(SendError::BodyLength { left });
+        }
+        self.is_finished = true;
+        if self.head.is_none() {
+            self.write_end(out);
+        }
+        Ok(())
+    }
+
+    fn write(&self, out: &mut Outbox, piece: Bytes) {
+        let is_chunked = self.framing == Framing::Chunked;
+        let bytes = out.buffer();
+        if is_chunked {
+            // Writing to a Vec does not fail.
+            let _ = write!(bytes, "{:x}\r\n", piece.len());
+        }
+        if piece.len() > COPY_UP_TO {
+            out.push_shared(piece);
+        } else {
+            bytes.extend_from_slice(&piece);
+        }
+        if is_chunked {
+            out.buffer().extend_from_slice(b"\r\n");
+        }
+    }
+
+    fn write_end(&self, out: &mut Outbox) {
+        if self.framing == Framing::Chunked && self.has_body {
+            out.buffer().extend_from_slice(b"0\r\n\r\n");
+        }
+    }
+}

@@ -1,0 +1,65 @@
+//! What a request says beside its path.
+
+use crate::fields::list;
+use http::{Method, Request, header};
+use percent_encoding::percent_decode;
+use std::borrow::Cow;
+
+/// The names and values of a query, or of a form's body, decoded. What is no UTF-8 is replaced.
+///
+/// ```
+/// let pairs: Vec<_> = ws_proto::web::pairs("name=J%C3%BCrgen+M.&flag").collect();
+/// assert_eq!(pairs, [("name".into(), "Jürgen M.".into()), ("flag".into(), "".into())]);
+/// ```
+pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> {
+    query.split('&').filter(|pair| !pair.is_empty()).map(|pair| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        (decode(name), decode(value))
+    })
+}
+
+/// The first value of this name in the query of a request.
+///
+/// ```
+/// let request = http::Request::get("/find?q=two%20words&q=more").body(()).unwrap();
+/// assert_eq!(ws_proto::web::query(&request, "q").as_deref(), Some("two words"));
+/// ```
+pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>> {
+    pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
+}
+
+/// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer 415.
+///
+/// ```
+/// let request = http::Request::post("/").header("Content-Type", "application/json; charset=utf-8").body(());
+/// assert!(ws_proto::web::has_content_type(&request.unwrap(), "application/json"));
+/// ```
+pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
+    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    let essence = value.and_then(|value| value.split(';').next());
+    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(content_type))
+}
+
+/// Whether a browser goes to a page, rather than asking for a part of one: it takes HTML, and the path names no
+/// file. An application in one page answers with that page.
+///
+/// ```
+/// let request = http::Request::get("/settings").header("Accept", "text/html,*/*;q=0.8").body(()).unwrap();
+/// assert!(ws_proto::web::is_navigation(&request));
+/// ```
+pub fn is_navigation<B>(request: &Request<B>) -> bool {
+    let takes_pages = list(request.headers(), &header::ACCEPT)
+        .filter_map(|element| element.split(';').next())
+        .any(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
+    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
+    matches!(*request.method(), Method::GET | Method::HEAD) && takes_pages && !name.contains('.')
+}
+
+/// As forms encode: a plus is a space.
+fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains(['+', '%']) {
+        return Cow::Borrowed(text);
+    }
+    let text = text.replace('+', " ");
+    Cow::Owned(percent_decode(text.as_bytes()).decode_utf8_lossy().into_owned())
+}

@@ -1,0 +1,53 @@
+//! Parts of a file (RFC 9110 §14).
+
+use core::ops::Range;
+
+/// What a `Range` field asks of something that has a length.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Ranged {
+    /// All of it: no range, several ranges, or a range that is not understood, all of which a server may
+    /// ignore (§14.2).
+    Whole,
+    /// These bytes, at least one: 206.
+    Part(Range<u64>),
+    /// Nothing that is there: 416.
+    Unsatisfiable,
+}
+
+/// Reads the value of a `Range` field for something of `len` bytes. One range is served; of several, all.
+///
+/// ```
+/// use ws_proto::web::{Ranged, range};
+///
+/// assert_eq!(range("bytes=0-99", 1000), Ranged::Part(0..100));
+/// assert_eq!(range("bytes=-100", 1000), Ranged::Part(900..1000));
+/// assert_eq!(range("bytes=1000-", 1000), Ranged::Unsatisfiable);
+/// assert_eq!(range("bytes=0-1,5-6", 1000), Ranged::Whole);
+/// ```
+pub fn range(value: &str, len: u64) -> Ranged {
+    parse(value, len).unwrap_or(Ranged::Whole)
+}
+
+fn parse(value: &str, len: u64) -> Option<Ranged> {
+    let (unit, range) = value.split_once('=')?;
+    if !unit.eq_ignore_ascii_case("bytes") {
+        return None;
+    }
+    let (first, last) = range.trim_matches([' ', '\t']).split_once('-')?;
+    let (first, last) = match (number(first)?, number(last)?) {
+        (None, None) => return None,
+        (None, Some(suffix)) => (len.saturating_sub(suffix), len),
+        (Some(first), None) => (first, len),
+        (Some(first), Some(last)) if first > last => return None,
+        (Some(first), Some(last)) => (first, last.saturating_add(1).min(len)),
+    };
+    Some(if first < last { Ranged::Part(first..last) } else { Ranged::Unsatisfiable })
+}
+
+/// `*DIGIT`. What is too large for a number is larger than every file.
+fn number(digits: &str) -> Option<Option<u64>> {
+    if !digits.bytes().all(|b| b.is_ascii_digit()) {
+        return None;
+    }
+    Some((!digits.is_empty()).then(|| digits.parse().unwrap_or(u64::MAX)))
+}

@@ -1,0 +1,140 @@
+//! Answers in pieces, over real sockets.
+
+mod common;
+use common::*;
+use std::time::Duration;
+use ws_server_mio::ws_proto::web::{ServerSentEvent, sse};
+use ws_server_mio::{Bytes, Config, SendError, Sent, http};
+
+#[test]
+fn events_reach_a_page_as_they_happen() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/events"));
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, request) = rig.app.requests.pop().unwrap();
+    let stream = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
+    let mut head = None;
+    rig.until("the head", |_| {
+        head = head.take().or_else(|| peer.take_head());
+        head.is_some()
+    });
+    let head = head.unwrap().to_lowercase();
+    assert!(head.contains("content-type: text/event-stream\r\n"), "{head}");
+    assert!(head.contains("transfer-encoding: chunked\r\n"), "{head}");
+    for n in 0..3 {
+        let event = ServerSentEvent::new(format!("line {n}")).id(&n.to_string());
+        rig.endpoint.connections().send_body(id, &stream, event).unwrap();
+        let expected = format!("14\r\nid: {n}\ndata: line {n}\n\n\r\n");
+        rig.until("the event", |_| {
+            peer.read();
+            peer.got.len() >= expected.len()
+        });
+        assert_eq!(String::from_utf8_lossy(&peer.got), expected);
+        peer.got.clear();
+    }
+    drop(peer);
+    rig.until("that the page is gone", |rig| {
+        let sent = rig.endpoint.connections().send_body(id, &stream, sse::keep_alive());
+        sent == Err(SendError::NotOpen)
+    });
+    assert_eq!(rig.endpoint.connections().finish_body(id, stream), Err(SendError::NotOpen));
+}
+
+#[test]
+fn a_stream_ends_and_the_connection_goes_on() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    let request = get(rig.address(), "/");
+    peer.send(&request);
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, first) = rig.app.requests.pop().unwrap();
+    let connections = rig.endpoint.connections();
+    let body = connections.respond_streaming(id, first, http::Response::new(()), Some(6)).unwrap();
+    connections.send_body(id, &body, "one").unwrap();
+    connections.send_body(id, &body, "two").unwrap();
+    connections.finish_body(id, body).unwrap();
+    assert_eq!(rig.response(&mut peer), (200, "onetwo".to_owned()));
+    rig.app.hold = false;
+    peer.send(&request);
+    assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+}
+
+#[test]
+fn a_slow_reader_is_waited_for() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/"));
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, request) = rig.app.requests.pop().unwrap();
+    let head = http::Response::new(());
+    let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
+    let piece = Bytes::from(vec![b'x'; 60_000]);
+    let mut sent = 0;
+    // What the kernel takes is not ours to say; then the marks are felt.
+    loop {
+        match rig.endpoint.connections().send_body(id, &body, piece.clone()).unwrap() {
+            Sent::Queued => sent += piece.len(),
+            Sent::Congested => {
+                sent += piece.len();
+                rig.turn();
+                rig.turn();
+                if rig.endpoint.connections().queued(id) > 1 << 20 {
+                    break;
+                }
+            }
+        }
+    }
+    let told = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_)));
+    let before = told(&rig);
+    for _ in 0..5 {
+        assert!(!rig.turn().more, "waiting is no work");
+    }
+    assert_eq!(told(&rig), before);
+    rig.until("that it has drained", |rig| {
+        peer.read();
+        told(rig) > before
+    });
+    assert_eq!(told(&rig), before + 1);
+    rig.endpoint.connections().finish_body(id, body).unwrap();
+    rig.until("all of it", |_| {
+        peer.read();
+        peer.got.ends_with(b"0\r\n\r\n")
+    });
+    assert!(peer.got.iter().filter(|b| **b == b'x').count() >= sent);
+}
+
+#[test]
+fn a_reader_that_stops_for_good_is_closed() {
+    let config = Config::server().output_timeout(Duration::from_millis(50));
+    let mut rig = Rig::new(config);
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/"));
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, request) = rig.app.requests.pop().unwrap();
+    let head = http::Response::new(());
+    let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
+    rig.endpoint.connections().send_body(id, &body, vec![0; 15 << 20]).unwrap();
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+}
+
+#[test]
+fn a_server_that_stops_cuts_its_streams() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/"));
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    let (id, request) = rig.app.requests.pop().unwrap();
+    let body = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, Duration::from_secs(5));
+    rig.end(&mut peer);
+    assert!(!peer.got.ends_with(b"0\r\n\r\n"), "it is not complete");
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+}
