@@ -7,10 +7,13 @@ use crate::servers::NO_SERVER;
 use crate::slots::{Live, flag};
 use crate::socket::Readiness;
 use crate::stream::Stream;
+use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
 use ws_proto::reconnect::retry_after;
@@ -27,14 +30,12 @@ enum Target {
 impl Target {
     /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
     fn connect(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(address) => mio::net::TcpStream::connect(*address).map(Into::into),
+        let stream = match self {
+            Self::Tcp(address) => TcpStream::connect(*address)?,
             #[cfg(unix)]
-            Self::Unix(path) => {
-                let stream = mio::net::UnixStream::connect(path)?;
-                Ok(mio::net::TcpStream::from(std::os::fd::OwnedFd::from(stream)).into())
-            }
-        }
+            Self::Unix(path) => TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?)),
+        };
+        Ok(Stream::from(stream))
     }
 
     fn address(&self) -> Option<SocketAddr> {
