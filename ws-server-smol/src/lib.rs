@@ -1,4 +1,18 @@
 //! WebSocket servers and clients for async apps, over the engine of [`ws_proto`].
-//!
-//! This adapter is still to come; see the table in the project's README.
+
+mod acceptor;
+mod buffer;
+mod driver;
+mod responder;
+mod sender;
+mod server;
+mod shared;
+mod socket;
+mod websocket;
+
+pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use responder::{Body, Responder};
+pub use sender::{Outgoing, Sender};
+pub use socket::Socket;
+pub use websocket::WebSocket;
 pub use ws_proto;
