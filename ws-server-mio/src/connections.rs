@@ -1,5 +1,6 @@
 //! Every verb, for handlers and between turns alike.
 
+use crate::data::Data;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::folder::Files;
@@ -49,6 +50,7 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
+    pub(crate) data: Data,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
@@ -369,6 +371,7 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
+            data: Data::default(),
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),
@@ -412,6 +415,7 @@ impl Connections {
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
         self.files.shrink();
+        self.data.shrink();
         self.pool.clear();
     }
 
@@ -425,6 +429,9 @@ impl Connections {
             self.pool.give_buffer(rest.buffer);
         }
         let Some(mut live) = self.slots.bury(slot) else { return };
+        if live.has(flag::DATA) {
+            self.data.forget(slot);
+        }
         reclaim(&mut live, &mut self.pool);
         if let Some(server) = self.servers.at_mut(live.server) {
             server.sockets -= 1;

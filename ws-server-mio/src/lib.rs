@@ -57,6 +57,7 @@
 mod acceptor;
 mod bind;
 mod connections;
+mod data;
 mod endpoint;
 mod event;
 mod extension;

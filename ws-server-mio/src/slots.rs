@@ -56,6 +56,8 @@ pub(crate) mod flag {
     pub(crate) const UNIX: u16 = 1 << 10;
     /// It showed the token that its server requires.
     pub(crate) const LET_IN: u16 = 1 << 11;
+    /// The application keeps data with it, aside.
+    pub(crate) const DATA: u16 = 1 << 14;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
