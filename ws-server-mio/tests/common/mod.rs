@@ -19,6 +19,8 @@ pub enum Seen {
     Open(ConnectionId),
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
+    /// A piece of text: whether it is the first, and whether it is the last.
+    Piece(ConnectionId, String, bool, bool),
     Pong(ConnectionId),
     Drained(ConnectionId),
     Closed(ConnectionId, Box<Closed>),
@@ -26,6 +28,9 @@ pub enum Seen {
     Stopped(ServerId),
     AcceptFailed(ServerId),
 }
+
+/// Sees each event before the application does what it does.
+pub type Hook = Box<dyn FnMut(&mut Connections, &Event<'_>) + Send>;
 
 /// An application that accepts, echoes and answers, or holds what it should decide.
 #[derive(Default)]
@@ -35,6 +40,7 @@ pub struct App {
     pub silent: bool,
     pub requests: Vec<(ConnectionId, Request)>,
     pub upgrades: Vec<(ConnectionId, Upgrade)>,
+    pub also: Option<Hook>,
 }
 
 pub fn ok(body: impl Into<ws_server_mio::Bytes>) -> http::Response<ws_server_mio::Bytes> {
@@ -43,6 +49,9 @@ pub fn ok(body: impl Into<ws_server_mio::Bytes>) -> http::Response<ws_server_mio
 
 impl App {
     pub fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        if let Some(also) = &mut self.also {
+            also(connections, &event);
+        }
         let (id, event) = match event {
             Event::Connection(id, event) => (id, event),
             Event::Stopping(server) => return self.seen.push(Seen::Stopping(server)),
@@ -76,6 +85,10 @@ impl App {
                 if !self.silent {
                     let _ = connections.send_message(id, message);
                 }
+            }
+            Happened::Piece(piece) => {
+                let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
+                self.seen.push(Seen::Piece(id, text, piece.first, piece.last));
             }
             Happened::Pong(_) => self.seen.push(Seen::Pong(id)),
             Happened::Drained => self.seen.push(Seen::Drained(id)),
@@ -158,6 +171,16 @@ impl Rig {
         (peer, self.app.open_ids()[before])
     }
 
+    /// Turns until a handshake is answered; the head of the answer.
+    pub fn head(&mut self, peer: &mut Peer) -> String {
+        let mut head = None;
+        self.until("a head", |_| {
+            head = head.take().or_else(|| peer.take_head());
+            head.is_some()
+        });
+        head.unwrap()
+    }
+
     /// Turns until the peer has a frame.
     pub fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
         let mut frame = None;
@@ -193,6 +216,14 @@ pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The same request with more header fields: whole lines.
+pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(fields.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    request
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
