@@ -181,7 +181,7 @@ impl Endpoint {
             match event.token() {
                 WAKER => self.remote.take(&mut self.jobs),
                 Token(slot) if slot < self.connections.slots.end() as usize => {
-                    self.connections.ready(slot as u32, event);
+                    self.connections.ready(slot as u32, event.into());
                 }
                 token => self.connections.servers.ready(token),
             }
