@@ -82,7 +82,8 @@ impl App {
                     Message::Text(text) => self.seen.push(Seen::Text(id, text.to_string())),
                     Message::Binary(data) => self.seen.push(Seen::Binary(id, data.to_vec())),
                 }
-                if !self.silent {
+                // Of two ends of ours one must not answer.
+                if !self.silent && connections.server_of(id).is_some() {
                     let _ = connections.send_message(id, message);
                 }
             }
@@ -268,7 +269,10 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, got: Vec::new(), unsent: Vec::new(), ended: None }
@@ -323,16 +327,23 @@ impl Peer {
         Some((head[9..12].parse().unwrap(), body))
     }
 
-    /// A frame from the server, which does not mask: its first byte and its payload.
+    /// A frame, of a server or masked as a client does: its first byte and its payload.
     pub fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         self.read();
         let (first, second) = (*self.got.first()?, *self.got.get(1)?);
-        let (len, at) = match second {
+        let masked = second & 0x80 != 0;
+        let (len, mut at) = match second & 0x7f {
             126 => (usize::from(u16::from_be_bytes(self.got.get(2..4)?.try_into().unwrap())), 4),
             127 => (u64::from_be_bytes(self.got.get(2..10)?.try_into().unwrap()) as usize, 10),
             len => (usize::from(len), 2),
         };
-        let payload = self.got.get(at..at + len)?.to_vec();
+        let mut key = [0; 4];
+        if masked {
+            key.copy_from_slice(self.got.get(at..at + 4)?);
+            at += 4;
+        }
+        let masked = self.got.get(at..at + len)?;
+        let payload = masked.iter().enumerate().map(|(k, byte)| byte ^ key[k % 4]).collect();
         self.got.drain(..at + len);
         Some((first, payload))
     }

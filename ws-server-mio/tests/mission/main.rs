@@ -7,6 +7,7 @@
 #[path = "../common/mod.rs"]
 mod common;
 
+mod client;
 mod ending;
 mod heartbeat;
 mod messages;
