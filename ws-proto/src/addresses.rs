@@ -18,9 +18,8 @@ impl ClientRequest {
         }
         let name = self.host().trim_end_matches('.');
         let (_, last) = name.rsplit_once('.').unwrap_or(("", name));
-        last.eq_ignore_ascii_case("localhost").then(|| {
-            [at(IpAddr::V4(Ipv4Addr::LOCALHOST)), at(IpAddr::V6(Ipv6Addr::LOCALHOST))].into()
-        })
+        last.eq_ignore_ascii_case("localhost")
+            .then(|| [at(IpAddr::V4(Ipv4Addr::LOCALHOST)), at(IpAddr::V6(Ipv6Addr::LOCALHOST))].into())
     }
 }
 
@@ -30,7 +29,8 @@ pub fn in_turn(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<Sock
     let mut rest: VecDeque<_> = addresses.into_iter().collect();
     let mut order = VecDeque::<SocketAddr>::with_capacity(rest.len());
     while !rest.is_empty() {
-        let other = |address: &SocketAddr| order.back().is_some_and(|last| last.is_ipv6() != address.is_ipv6());
+        let other =
+            |address: &SocketAddr| order.back().is_some_and(|last| last.is_ipv6() != address.is_ipv6());
         let next = rest.iter().position(other).unwrap_or(0);
         order.extend(rest.remove(next));
     }

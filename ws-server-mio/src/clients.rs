@@ -128,7 +128,7 @@ pub(crate) struct Clients {
     due: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
     /// One of them has come to rest since that was last asked.
-    pub(crate) rested: bool,
+    rested: bool,
 }
 
 impl Clients {
@@ -175,6 +175,19 @@ impl Clients {
 
     pub(crate) fn ids(&self) -> impl Iterator<Item = ClientId> {
         (0..self.list.len() as u32).filter_map(|index| self.id_at(index))
+    }
+
+    pub(crate) fn rest(&mut self, index: u32) {
+        if let Some(client) = self.at_mut(index) {
+            client.phase = Phase::Idle;
+            client.due = None;
+            self.rested = true;
+        }
+    }
+
+    /// Whether one of them has come to rest since this was last asked, and nothing more is to be told of any.
+    pub(crate) fn take_rested(&mut self) -> bool {
+        self.notices.is_empty() && std::mem::take(&mut self.rested)
     }
 
     /// Whether none of them has a connection or tries to get one.

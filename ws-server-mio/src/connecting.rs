@@ -6,7 +6,7 @@ use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::NO_SERVER;
 use crate::slots::{Live, flag};
 use crate::socket::Readiness;
-use mio::net::TcpStream;
+use crate::stream::Stream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
 use std::io;
@@ -26,13 +26,13 @@ enum Target {
 
 impl Target {
     /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
-    fn connect(&self) -> io::Result<TcpStream> {
+    fn connect(&self) -> io::Result<Stream> {
         match self {
-            Self::Tcp(address) => TcpStream::connect(*address),
+            Self::Tcp(address) => mio::net::TcpStream::connect(*address).map(Into::into),
             #[cfg(unix)]
             Self::Unix(path) => {
                 let stream = mio::net::UnixStream::connect(path)?;
-                Ok(TcpStream::from(std::os::fd::OwnedFd::from(stream)))
+                Ok(mio::net::TcpStream::from(std::os::fd::OwnedFd::from(stream)).into())
             }
         }
     }
@@ -75,7 +75,9 @@ impl Connections {
 
     /// A name was looked up.
     pub(crate) fn resolved(&mut self, id: ClientId, attempt: u32, answer: io::Result<Vec<SocketAddr>>) {
-        let Some(client) = self.clients.get_mut(id).filter(|client| client.attempt == attempt) else { return };
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.attempt == attempt) else {
+            return;
+        };
         let Phase::Resolving { since } = client.phase else { return };
         match answer {
             Ok(addresses) => self.race(id.index, since, in_turn(addresses)),
@@ -294,7 +296,7 @@ impl Connections {
             }
             _ => None,
         };
-        let Some(delay) = wait else { return self.rest(index) };
+        let Some(delay) = wait else { return self.clients.rest(index) };
         let until = now.checked_add(delay).unwrap_or(now);
         client.phase = Phase::Waiting { until };
         if client.then == Then::Policy {
@@ -302,15 +304,6 @@ impl Connections {
             self.clients.notices.push_back(Notice::Reconnecting { client: id, attempt, delay });
         }
         self.clients.arm(index, None);
-    }
-
-    /// A client comes to rest.
-    pub(crate) fn rest(&mut self, index: u32) {
-        if let Some(client) = self.clients.at_mut(index) {
-            client.phase = Phase::Idle;
-            self.clients.arm(index, None);
-            self.clients.rested = true;
-        }
     }
 
     /// The machine slept: who waits need not wait longer, since the network is another.

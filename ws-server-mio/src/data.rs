@@ -1,7 +1,7 @@
 //! What an application keeps with a connection.
 
 use crate::connections::Connections;
-use crate::slots::{ConnectionId, flag};
+use crate::slots::{ConnectionId, Live, flag};
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -10,9 +10,11 @@ use std::collections::HashMap;
 pub(crate) struct Data(HashMap<u32, Vec<Box<dyn Any + Send>>>);
 
 impl Data {
-    /// The connection in this slot is gone.
-    pub(crate) fn forget(&mut self, slot: u32) {
-        self.0.remove(&slot);
+    /// This connection is gone.
+    pub(crate) fn forget(&mut self, slot: u32, live: &Live) {
+        if live.has(flag::DATA) {
+            self.0.remove(&slot);
+        }
     }
 
     pub(crate) fn shrink(&mut self) {

@@ -2,13 +2,15 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
+use crate::client::ClientState;
+use crate::clients::Notice;
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::folder::CHUNK;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::{LISTENERS, Step};
-use crate::slots::{Live, flag};
+use crate::slots::{ConnectionId, Live, flag};
 use crate::socket::{SHORT_SAYS_ALL, write};
 use crate::timers;
 use std::collections::VecDeque;
@@ -52,6 +54,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         self.read();
         self.send_files();
         self.run_timers();
+        self.step_clients();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_touched();
@@ -59,6 +62,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         if self.connections.servers.busy() {
             self.step_servers();
         }
+        self.step_clients();
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_buried();
@@ -130,6 +134,37 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                         self.stopped = true;
                         self.tell(Event::Stopped(server));
                     }
+                }
+            }
+        }
+    }
+
+    /// What clients want to tell, and those whose time has come.
+    #[inline]
+    fn step_clients(&mut self) {
+        while !self.over && self.connections.clients.has_work(self.connections.now) {
+            self.step_client();
+        }
+    }
+
+    #[cold]
+    fn step_client(&mut self) {
+        match self.connections.clients.notices.pop_front() {
+            Some(Notice::Failed { client, error }) => {
+                if self.connections.clients.get(client).is_some() {
+                    self.tell(Event::ConnectFailed { client, error });
+                }
+            }
+            Some(Notice::Reconnecting { client, attempt, delay }) => {
+                // Unless the application has said otherwise meanwhile.
+                if self.connections.client_state(client) == ClientState::Waiting {
+                    self.tell(Event::Reconnecting { client, attempt, delay });
+                }
+            }
+            None => {
+                if let Some(index) = self.connections.clients.take_due(self.connections.now) {
+                    self.connections.client_due(index);
+                    self.worked();
                 }
             }
         }
@@ -261,10 +296,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
             let Some(event) = live.connection.receive(now, &mut input) else { break };
             let id = live.id(slot);
-            self.connections.note(slot, &event);
-            self.tell(Event::Connection(id, event));
+            self.happened(id, event);
         }
         input.len()
+    }
+
+    #[inline]
+    fn happened(&mut self, id: ConnectionId, event: Happened<'_>) {
+        if self.connections.note(id.slot, &event) {
+            self.tell(Event::Connection(id, event));
+        }
     }
 
     /// Sends a chunk of each file that is being answered; at least one, so that no flood keeps them away.
@@ -327,8 +368,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
             let id = live.id(slot);
-            self.connections.note(slot, &event);
-            self.tell(Event::Connection(id, event));
+            self.happened(id, event);
             if self.over {
                 self.connections.touch(slot);
                 return;
@@ -379,9 +419,10 @@ impl Connections {
         }
     }
 
-    /// What an event means for counts and subscriptions, before the handler sees it.
+    /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
+    /// handler is to see it.
     #[inline]
-    fn note(&mut self, slot: u32, event: &Happened<'_>) {
+    fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         match event {
             Happened::Message(_) => self.tally.messages_in += 1,
             Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
@@ -394,9 +435,12 @@ impl Connections {
             Happened::Closed(_) => {
                 self.uncount(slot);
                 self.forget_subscriptions(slot);
+                return self.note_client(slot, event);
             }
+            Happened::Open(_) => return self.note_client(slot, event),
             _ => {}
         }
+        true
     }
 
     /// Whether there is something to do that the kernel will not tell.
@@ -406,5 +450,6 @@ impl Connections {
             || self.files.has_work()
             || !self.failures.is_empty()
             || self.servers.has_work(self.now)
+            || self.clients.has_work(self.now)
     }
 }

@@ -132,10 +132,15 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     // What cannot be is told at once, and nothing is sent in the clear that should not be.
     let connections = rig.endpoint.connections();
     assert_eq!(connections.connect("wss://localhost/", Config::client()), Err(ConnectError::TlsUnsupported));
-    assert!(matches!(connections.connect("http://localhost/", Config::client()), Err(ConnectError::Invalid(_))));
+    assert!(matches!(
+        connections.connect("http://localhost/", Config::client()),
+        Err(ConnectError::Invalid(_))
+    ));
     connections.remove(client);
     assert!(!connections.reconnect(client));
-    rig.until("its end", |rig| rig.app.count(|seen| matches!(seen, Seen::Closed(id, _) if *id == fourth)) == 1);
+    rig.until("its end", |rig| {
+        rig.app.count(|seen| matches!(seen, Seen::Closed(id, _) if *id == fourth)) == 1
+    });
 }
 
 /// A server by hand, which shows what a client sends.
@@ -222,7 +227,9 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
         clock.pass(SECOND);
         assert_eq!(rig.frame(&mut peer), (PING, b"there?".to_vec()));
         peer.send(b"\x8a\x06there?");
-        rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(of) if *of == id)) == pongs);
+        rig.until("the answer", |rig| {
+            rig.app.count(|seen| matches!(seen, Seen::Pong(of) if *of == id)) == pongs
+        });
     }
 
     // A server that does not answer a Ping is dead.
@@ -233,7 +240,10 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     assert!(matches!(closed_of(&rig, id).error, Some(Error::Timeout(Timeout::Heartbeat))));
 
     // Some servers bear no heartbeat at all.
-    rig.endpoint.connections().set_client_config(client, Config::client().heartbeat(Heartbeat::off())).unwrap();
+    rig.endpoint
+        .connections()
+        .set_client_config(client, Config::client().heartbeat(Heartbeat::off()))
+        .unwrap();
     assert!(rig.endpoint.connections().reconnect(client));
     let _peer = host.accept(&mut rig, client);
     quiet(&clock, &mut rig, 24 * 3600 * SECOND);
