@@ -18,6 +18,27 @@ const SLICES: usize = 64;
 /// How long a server waits when it could not accept.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
+/// What the kernel tells of one socket.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) read_closed: bool,
+    pub(crate) error: bool,
+}
+
+impl From<&mio::event::Event> for Readiness {
+    #[inline]
+    fn from(event: &mio::event::Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            error: event.is_error(),
+        }
+    }
+}
+
 /// Writes once; says whether the connection learned something of it.
 pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
     if !live.has(flag::WRITABLE) {
@@ -149,21 +170,21 @@ impl Connections {
 
     /// The kernel has news of a connection.
     #[inline]
-    pub(crate) fn ready(&mut self, slot: u32, event: &mio::event::Event) {
+    pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
         let Self { slots, touched, unread, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        if event.is_writable() && !live.has(flag::WRITABLE) {
+        if readiness.writable && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);
         }
-        if event.is_read_closed() {
+        if readiness.read_closed {
             live.set(flag::READ_CLOSED);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        if readiness.readable || readiness.read_closed || readiness.error {
             live.set(flag::READABLE);
             read_on(slot, live, unread);
             // Nobody reads from who is paused; reading would tell.
-            if event.is_error()
+            if readiness.error
                 && live.connection.is_paused()
                 && let Ok(Some(error)) = live.stream.take_error()
             {
