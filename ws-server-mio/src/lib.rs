@@ -72,6 +72,9 @@ mod server;
 mod servers;
 mod slots;
 mod socket;
+mod stream;
+#[cfg(test)]
+mod tests_faults;
 mod timers;
 mod turn;
 #[cfg(unix)]

@@ -3,8 +3,8 @@
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::ServerIndex;
 use crate::slots::{Live, flag};
+use crate::stream::Stream;
 use bytes::Buf;
-use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ const SLICES: usize = 64;
 /// How long a server waits when it could not accept.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
-/// What the kernel tells of one socket.
-#[derive(Clone, Copy, Debug)]
+/// What the kernel says of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Readiness {
     pub(crate) readable: bool,
     pub(crate) writable: bool,
@@ -66,11 +66,7 @@ pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
 
 /// How many bytes were offered, and how many the socket took.
 #[inline]
-fn write_once(
-    connection: &mut Connection,
-    mut stream: &TcpStream,
-    limit: usize,
-) -> io::Result<(usize, usize)> {
+fn write_once(connection: &mut Connection, mut stream: &Stream, limit: usize) -> io::Result<(usize, usize)> {
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() || chunk.len() >= limit {
@@ -170,21 +166,21 @@ impl Connections {
 
     /// The kernel has news of a connection.
     #[inline]
-    pub(crate) fn ready(&mut self, slot: u32, readiness: Readiness) {
+    pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
         let Self { slots, touched, unread, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        if readiness.writable && !live.has(flag::WRITABLE) {
+        if ready.writable && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);
         }
-        if readiness.read_closed {
+        if ready.read_closed {
             live.set(flag::READ_CLOSED);
         }
-        if readiness.readable || readiness.read_closed || readiness.error {
+        if ready.readable || ready.read_closed || ready.error {
             live.set(flag::READABLE);
             read_on(slot, live, unread);
             // Nobody reads from who is paused; reading would tell.
-            if readiness.error
+            if ready.error
                 && live.connection.is_paused()
                 && let Ok(Some(error)) = live.stream.take_error()
             {
