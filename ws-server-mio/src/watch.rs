@@ -342,6 +342,10 @@ impl Shared {
     /// What the thread does.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
+        // It is given what it waits with after it has begun.
+        while state.selector.is_none() && state.phase != Phase::Ended {
+            state = unpoisoned(self.changed.wait(state));
+        }
         loop {
             if state.phase == Phase::Waiting && state.owed && state.is_due() {
                 state = self.call(state, wake);

@@ -199,6 +199,20 @@ fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
 }
 
 #[test]
+fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
+    let pongs = Heartbeat::live().kind(HeartbeatKind::Pong).interval(Duration::from_millis(20));
+    let mut rig = Rig::new(Config::server().heartbeat(pongs));
+    let (mut peer, _) = rig.open("/");
+    let mut watched = Watched::begin(rig);
+    watched.next_wake();
+    peer.send(&frame(TEXT, b"hello"));
+    // As if for long: a thread that called again would do so without end.
+    assert_eq!(watched.woken.recv_timeout(Duration::from_millis(10)), Err(RecvTimeoutError::Timeout));
+    watched.drain();
+    watched.until("the echo", |_| peer.take_frame() == Some((TEXT, b"hello".to_vec())));
+}
+
+#[test]
 fn work_that_is_left_when_the_watch_begins_wakes() {
     let mut rig = Rig::new(Config::server());
     let (mut peer, id) = rig.open("/");
