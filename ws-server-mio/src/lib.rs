@@ -112,6 +112,7 @@ mod turn;
 #[cfg(unix)]
 mod unix;
 mod urls;
+mod watch;
 
 pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
@@ -128,6 +129,7 @@ pub use remote::{EndpointGone, Remote};
 pub use server::ServerConfig;
 pub use servers::ServerId;
 pub use slots::ConnectionId;
+pub use watch::Watch;
 
 pub use bytes::Bytes;
 pub use http;
