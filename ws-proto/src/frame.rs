@@ -132,8 +132,8 @@ pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, Protoco
     Ok(Parsed::Whole(Header { opcode, fin, len, key }, at + 4))
 }
 
-/// Appends a header with the shortest length form (§5.2).
-#[inline]
+/// Appends a header with the shortest length form (§5.2). Where the key is known to be none, little is left of it.
+#[inline(always)]
 pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, key: Option<[u8; 4]>) {
     let first = (fin as u8) << 7 | opcode.bits();
     let mask = (key.is_some() as u8) << 7;

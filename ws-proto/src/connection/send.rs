@@ -248,14 +248,15 @@ impl Connection {
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     pub fn wrote(&mut self, now: Instant, n: usize) {
-        let n = n.min(self.outbox.len());
+        let queued = self.outbox.len();
+        let n = n.min(queued);
         self.outbox.sent(n);
         self.bytes_sent += n as u64;
         let moment = self.moment(now);
         if n > 0 {
             self.wrote = moment;
         }
-        if self.outbox.is_empty() {
+        if n == queued {
             if core::mem::take(&mut self.output.stalled)
                 && let (Stage::Open, Some(due)) = (&self.stage, self.heartbeat_due())
             {
