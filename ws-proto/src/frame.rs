@@ -200,6 +200,12 @@ impl Frame {
         Self { opcode, fin, payload: encoded.slice(header..), encoded }
     }
 
+    /// Whether it is a whole message that stands encoded, as a server sends it.
+    #[inline]
+    pub(crate) fn is_small_message(&self) -> bool {
+        self.fin && matches!(self.opcode, Opcode::Text | Opcode::Binary) && !self.encoded.is_empty()
+    }
+
     /// A Ping (§5.5.2).
     ///
     /// # Errors
