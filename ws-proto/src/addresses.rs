@@ -18,9 +18,8 @@ impl ClientRequest {
         }
         let name = self.host().trim_end_matches('.');
         let (_, last) = name.rsplit_once('.').unwrap_or(("", name));
-        last.eq_ignore_ascii_case("localhost").then(|| {
-            [at(IpAddr::V4(Ipv4Addr::LOCALHOST)), at(IpAddr::V6(Ipv6Addr::LOCALHOST))].into()
-        })
+        last.eq_ignore_ascii_case("localhost")
+            .then(|| [at(IpAddr::V4(Ipv4Addr::LOCALHOST)), at(IpAddr::V6(Ipv6Addr::LOCALHOST))].into())
     }
 }
 
@@ -30,7 +29,8 @@ pub fn in_turn(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<Sock
     let mut rest: VecDeque<_> = addresses.into_iter().collect();
     let mut order = VecDeque::<SocketAddr>::with_capacity(rest.len());
     while !rest.is_empty() {
-        let other = |address: &SocketAddr| order.back().is_some_and(|last| last.is_ipv6() != address.is_ipv6());
+        let other =
+            |address: &SocketAddr| order.back().is_some_and(|last| last.is_ipv6() != address.is_ipv6());
         let next = rest.iter().position(other).unwrap_or(0);
         order.extend(rest.remove(next));
     }
@@ -67,6 +67,6 @@ mod tests {
         let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let given = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1");
         assert_eq!(in_turn(given), parse("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1"));
-        assert_eq!(in_turn([]), parse("1.1.1.1:1")[..0]);
+        assert!(in_turn([]).is_empty());
     }
 }

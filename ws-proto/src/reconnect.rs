@@ -112,11 +112,8 @@ impl Reconnect {
             None => self.final_codes.contains(&closed.code),
             Some(Error::Lost(Cause::Terminated)) => true,
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
-                let passing = [
-                    StatusCode::REQUEST_TIMEOUT,
-                    StatusCode::TOO_EARLY,
-                    StatusCode::TOO_MANY_REQUESTS,
-                ];
+                let passing =
+                    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
                 response.status().is_client_error() && !passing.contains(&response.status())
             }
             Some(_) => false,

@@ -118,7 +118,9 @@ impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Invalid(error) => error.fmt(f),
-            Self::TlsUnsupported => f.write_str("cannot connect to a wss:// address: there is no TLS here yet"),
+            Self::TlsUnsupported => {
+                f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
+            }
             Self::NoResolver { host } => write!(
                 f,
                 "cannot look up the name {host:?}: allow a thread for that with Options::resolve_names, \
@@ -306,7 +308,7 @@ impl Connections {
         let Some(at) = self.clients.get_mut(client) else { return };
         match at.phase {
             Phase::Idle => {}
-            Phase::Waiting { .. } => self.rest(client.index),
+            Phase::Waiting { .. } => self.clients.rest(client.index),
             Phase::Resolving { .. } | Phase::Connecting(_) => {
                 at.then = Then::Rest;
                 self.fail(client.index, ConnectFailure::Cancelled, None);
@@ -392,10 +394,12 @@ impl Connections {
             None | Some(Phase::Idle) => ClientState::Idle,
             Some(Phase::Resolving { .. } | Phase::Connecting(_)) => ClientState::Connecting,
             Some(Phase::Waiting { .. }) => ClientState::Waiting,
-            Some(Phase::Open { slot, .. }) => match self.slots.at(*slot).map(|live| live.connection.state()) {
-                Some(State::Open) => ClientState::Open,
-                _ => ClientState::Closing,
-            },
+            Some(Phase::Open { slot, .. }) => {
+                match self.slots.at(*slot).map(|live| live.connection.state()) {
+                    Some(State::Open) => ClientState::Open,
+                    _ => ClientState::Closing,
+                }
+            }
         }
     }
 

@@ -128,7 +128,7 @@ pub(crate) struct Clients {
     due: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
     /// One of them has come to rest since that was last asked.
-    pub(crate) rested: bool,
+    rested: bool,
 }
 
 impl Clients {
@@ -177,6 +177,19 @@ impl Clients {
         (0..self.list.len() as u32).filter_map(|index| self.id_at(index))
     }
 
+    pub(crate) fn rest(&mut self, index: u32) {
+        if let Some(client) = self.at_mut(index) {
+            client.phase = Phase::Idle;
+            client.due = None;
+            self.rested = true;
+        }
+    }
+
+    /// Whether one of them has come to rest since this was last asked, and nothing more is to be told of any.
+    pub(crate) fn take_rested(&mut self) -> bool {
+        self.notices.is_empty() && std::mem::take(&mut self.rested)
+    }
+
     /// Whether none of them has a connection or tries to get one.
     pub(crate) fn all_rest(&self) -> bool {
         self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
@@ -219,6 +232,12 @@ impl Clients {
             }
         }
         None
+    }
+
+    /// How many things at most there are to do now.
+    #[inline]
+    pub(crate) fn pending(&self) -> usize {
+        self.notices.len() + self.due.len()
     }
 
     /// Whether there is something to do now.
