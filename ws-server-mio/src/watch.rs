@@ -38,6 +38,9 @@ use std::time::{Duration, Instant};
 /// What one wait can report; the kernel keeps the rest for the next.
 const EVENTS: usize = 1024;
 
+/// Waits are counted in these; who waits so much too long is not interrupted.
+const TICK: Duration = Duration::from_millis(1);
+
 /// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`] begins. Dropped, the thread ends,
 /// `wake` is not called any more, and the endpoint waits by itself again.
 ///
@@ -85,7 +88,7 @@ impl Endpoint {
     ///
     /// let mut endpoint = Endpoint::new(Options::ui())?;
     /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
-    /// let watch = endpoint.watch(move || drop(wake.send(())))?;
+    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
     /// while woken.recv().is_ok() {
     ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
     ///         // Draw, here: one turn does a millisecond of work.
@@ -193,34 +196,24 @@ impl Waiting {
         next: Option<Duration>,
         wake: impl Fn() + Send + 'static,
     ) -> io::Result<Watch> {
-        if let Self::Watched(watched) = self {
-            match watched.give_back() {
-                None => return Err(io::ErrorKind::AlreadyExists.into()),
-                Some(selector) => *self = Self::Here(selector),
-            }
+        if let Self::Watched(watched) = self
+            && !watched.has_ended()
+        {
+            return Err(io::ErrorKind::AlreadyExists.into());
         }
-        let shared = Arc::new(Shared {
-            state: Mutex::new(State {
-                selector: None,
-                batch: Vec::new(),
-                owed: true,
-                deadline: deadline_of(next),
-                until: None,
-                phase: Phase::Waiting,
-                thread: None,
-            }),
-            changed: Condvar::new(),
-            remote,
-        });
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), remote });
         let attending = Arc::clone(&shared);
         let thread =
             thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
-        let watched = Self::Watched(Watched { shared: Arc::clone(&shared), taken: Vec::new() });
+        let watched = Watched { shared: Arc::clone(&shared), taken: Vec::new() };
         let mut state = shared.lock();
-        state.thread = Some(thread);
-        if let Self::Here(selector) = std::mem::replace(self, watched) {
-            state.selector = Some(selector);
+        match std::mem::replace(self, Self::Watched(watched)) {
+            Self::Here(selector) => state.selector = Some(selector),
+            Self::Watched(ended) => ended.hand_on(&mut state),
         }
+        state.thread = Some(thread);
+        state.owed = true;
+        state.deadline = deadline_of(next);
         drop(state);
         shared.changed.notify_all();
         Ok(Watch { shared })
@@ -274,10 +267,17 @@ impl Watched {
         (waited, None)
     }
 
-    /// The selector, when the watch has ended and nothing was handed over that a turn must take first.
-    fn give_back(&self) -> Option<Selector> {
+    /// Whether the watch has ended, and the thread has let the selector go.
+    fn has_ended(&self) -> bool {
+        let state = self.shared.lock();
+        state.phase == Phase::Ended && state.selector.is_some()
+    }
+
+    /// Gives the next watch what this one had, with what nobody has taken.
+    fn hand_on(&self, next: &mut State) {
         let mut state = self.shared.lock();
-        if state.phase == Phase::Ended && state.batch.is_empty() { state.selector.take() } else { None }
+        next.selector = state.selector.take();
+        next.batch = std::mem::take(&mut state.batch);
     }
 }
 
@@ -295,6 +295,7 @@ struct Shared {
     remote: Remote,
 }
 
+#[derive(Default)]
 struct State {
     /// Absent while somebody waits with it.
     selector: Option<Selector>,
@@ -310,8 +311,9 @@ struct State {
     thread: Option<JoinHandle<()>>,
 }
 
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
 enum Phase {
+    #[default]
     Waiting,
     /// The thread is in `wake`.
     Calling,
@@ -340,7 +342,14 @@ impl Shared {
     /// What the thread does.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
+        // It is given what it waits with after it has begun.
+        while state.selector.is_none() && state.phase != Phase::Ended {
+            state = unpoisoned(self.changed.wait(state));
+        }
         loop {
+            if state.phase == Phase::Waiting && state.owed && state.is_due() {
+                state = self.call(state, wake);
+            }
             state = unpoisoned(self.changed.wait_while(state, |state| {
                 state.phase != Phase::Ended && (state.selector.is_none() || !state.batch.is_empty())
             }));
@@ -358,11 +367,11 @@ impl Shared {
             if !state.batch.is_empty() || state.phase == Phase::Ended {
                 self.changed.notify_all();
             }
-            if state.phase == Phase::Waiting && state.owed && (failed || state.is_due()) {
-                state = self.call(state, wake);
-            }
             if failed {
                 // The next turn waits by itself and has the error to tell.
+                if state.phase == Phase::Waiting && state.owed {
+                    state = self.call(state, wake);
+                }
                 state.phase = Phase::Ended;
                 self.changed.notify_all();
             }
@@ -393,7 +402,7 @@ impl Shared {
         state.deadline = deadline_of(next);
         // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
-            (Some(deadline), Some(until)) => deadline < until,
+            (Some(deadline), Some(until)) => deadline + TICK < until,
             (deadline, until) => deadline.is_some() && until.is_none(),
         };
         let tell = too_long && state.selector.is_none();
