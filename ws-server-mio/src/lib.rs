@@ -141,6 +141,12 @@ pub use ws_proto::{
     Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
+#[doc = include_str!("../docs/embedding.md")]
+///
+/// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+pub mod embedding {}
+
 // The README's example is compiled with the others.
 #[cfg(doctest)]
 #[doc = include_str!("../../README.md")]
