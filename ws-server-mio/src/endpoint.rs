@@ -26,7 +26,8 @@ const QUIET: Duration = Duration::from_millis(100);
 ///
 /// A program of its own calls [`Endpoint::run`]. A program with a loop already calls [`Endpoint::poll`] from
 /// it, with [`Options::ui`]: whenever its descriptor is readable (unix; watch it level-triggered, at a
-/// priority below drawing) and when [`Endpoint::next_timeout`] has passed, or simply once a frame.
+/// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
+/// simply once a frame. See [`embedding`](crate::embedding).
 ///
 /// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
 /// servers and run until they have stopped.
@@ -42,6 +43,8 @@ pub struct Endpoint {
     sleep: Sleep,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
+    /// The descriptor is readable, for what was queued between turns.
+    nudged: bool,
 }
 
 impl fmt::Debug for Endpoint {
@@ -65,7 +68,7 @@ impl Endpoint {
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
         let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
         let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
-        let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
+        let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
             waiting: Waiting::new(poll),
             rx,
@@ -76,6 +79,7 @@ impl Endpoint {
             clock,
             sleep,
             nested: Cell::new(false),
+            nudged: false,
         })
     }
 
@@ -118,10 +122,16 @@ impl Endpoint {
         }
     }
 
-    /// Every verb, between turns. What it queues is written by the next turn, for which
-    /// [`Endpoint::next_timeout`] then says zero.
+    /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
+    /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         self.connections.now = self.clock.now();
+        if self.nested.get() && !self.nudged {
+            self.nudged = true;
+            // Where that fails, `next_timeout` still tells.
+            let _ = self.remote.wake();
+        }
+        self.waiting.nudge();
         &mut self.connections
     }
 
@@ -141,6 +151,15 @@ impl Endpoint {
     /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         self.remote.clone()
+    }
+
+    /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
+    pub fn set_budget(&mut self, budget: Budget) {
+        let size = rx_size(&budget);
+        if self.rx.len() != size {
+            self.rx = vec![0; size].into_boxed_slice();
+        }
+        self.budget = budget;
     }
 
     fn has_work(&self) -> bool {
@@ -170,6 +189,7 @@ impl Endpoint {
                 timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
             }
         };
+        self.nudged = false;
         self.waiting.wait(wait)?;
         if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
@@ -213,6 +233,10 @@ impl Endpoint {
         self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))
     }
+}
+
+fn rx_size(budget: &Budget) -> usize {
+    budget.bytes_per_visit.clamp(4 << 10, 256 << 10)
 }
 
 /// The descriptor to watch from another loop: readable when a turn would have something to do.

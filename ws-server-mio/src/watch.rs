@@ -74,8 +74,8 @@ impl Endpoint {
     /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
     ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
     ///   turns.
-    /// - It is called for sockets, for [`Remote::run`], and when [`Endpoint::next_timeout`] has passed. It is
-    ///   not called for verbs between turns ([`Endpoint::connections`]): who uses them runs a turn.
+    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
+    ///   when [`Endpoint::next_timeout`] has passed.
     /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
     ///
     /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
@@ -187,6 +187,14 @@ impl Waiting {
         match self {
             Self::Here(_) => false,
             Self::Watched(watched) => watched.shared.rest(next()),
+        }
+    }
+
+    /// Something was queued between turns: a host that rests is woken for it.
+    #[inline]
+    pub(crate) fn nudge(&self) {
+        if let Self::Watched(watched) = self {
+            watched.shared.nudge();
         }
     }
 
@@ -400,6 +408,20 @@ impl Shared {
         }
         state.owed = true;
         state.deadline = deadline_of(next);
+        self.tell_deadline(state);
+        false
+    }
+
+    fn nudge(&self) {
+        let mut state = self.lock();
+        if state.owed && !state.is_due() {
+            state.deadline = Some(Instant::now());
+            self.tell_deadline(state);
+        }
+    }
+
+    /// Has the thread wait no longer than to the deadline.
+    fn tell_deadline(&self, state: MutexGuard<'_, State>) {
         // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
             (Some(deadline), Some(until)) => deadline + TICK < until,
@@ -411,7 +433,6 @@ impl Shared {
             // Where that fails the deadline is the host's alone, as without a watch.
             let _ = self.remote.wake();
         }
-        false
     }
 
     /// Ends the thread, and waits for that unless it is in `wake`, which may wait for the caller.

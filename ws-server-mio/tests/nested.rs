@@ -54,6 +54,23 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
     assert!(turns >= 100_000 / 4096);
 }
 
+#[test]
+fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    while is_readable(&rig) {
+        rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
+    }
+    for _ in 0..3 {
+        rig.endpoint.connections().send_text(id, "from a button").unwrap();
+        assert!(is_readable(&rig));
+        rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
+        assert_eq!(rig.endpoint.next_timeout().filter(Duration::is_zero), None);
+        assert!(!is_readable(&rig));
+        assert_eq!(peer.take_frame(), Some((TEXT, b"from a button".to_vec())));
+    }
+}
+
 /// The host's turn, for a loop that may call it again from within.
 fn turn(endpoint: &Rc<RefCell<Endpoint>>, app: &mut impl FnMut(&mut Connections, Event<'_>)) -> Option<Turn> {
     // Somebody further out is in a turn, and goes on with it.

@@ -222,6 +222,23 @@ fn work_that_is_left_when_the_watch_begins_wakes() {
 }
 
 #[test]
+fn verbs_between_turns_wake_a_host_that_rests_and_once() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    let mut watched = Watched::new(rig);
+    for round in 0..20 {
+        watched.rig.endpoint.connections().send_text(id, "one").unwrap();
+        watched.rig.endpoint.connections().send_text(id, "two").unwrap();
+        watched.next_wake();
+        assert_eq!(watched.woken.try_recv(), Err(TryRecvError::Empty), "{round}");
+        watched.drain();
+        assert_eq!(watched.frame(&mut peer), (TEXT, b"one".to_vec()));
+        assert_eq!(watched.frame(&mut peer), (TEXT, b"two".to_vec()));
+        watched.settle();
+    }
+}
+
+#[test]
 fn jobs_of_other_threads_wake() {
     let mut rig = Rig::new(Config::server());
     let (mut peer, id) = rig.open("/");
