@@ -30,6 +30,7 @@ pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
     pub(crate) jobs: &'e mut VecDeque<Job>,
+    pub(crate) jobs_left: &'e mut bool,
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
@@ -44,12 +45,20 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
-        self.run_jobs();
+        // Jobs that took the whole of the last turn let peers go first in this one.
+        let jobs_last = std::mem::take(&mut *self.jobs_left);
+        if !jobs_last {
+            self.run_jobs();
+            *self.jobs_left = self.over && !self.jobs.is_empty();
+        }
         if self.connections.servers.busy() {
             self.step_servers();
             self.accept();
         }
         self.read();
+        if jobs_last {
+            self.run_jobs();
+        }
         self.send_files();
         self.run_timers();
         self.step_clients();
