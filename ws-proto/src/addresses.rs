@@ -67,6 +67,6 @@ mod tests {
         let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let given = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1");
         assert_eq!(in_turn(given), parse("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1"));
-        assert_eq!(in_turn([]), parse("1.1.1.1:1")[..0]);
+        assert!(in_turn([]).is_empty());
     }
 }

@@ -107,6 +107,8 @@ impl Connection {
     /// Brings the stage up to date with what HTTP came to: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
+        // Its pieces stand in the outbox, and their draining will be told.
+        self.output.congested |= http.take_owed_room();
         if let Some(response) = http.take_opened() {
             self.open(response);
         } else if http.ending().is_some() {

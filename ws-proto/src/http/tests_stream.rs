@@ -204,9 +204,8 @@ fn more_than_declared_is_refused_and_less_ends_the_connection() {
 #[test]
 fn pipelined_answers_keep_their_order_and_pieces_wait_for_their_turn() {
     let mut rig = Rig::new();
-    let first = rig.request(GET);
-    let second = rig.begin(GET, None);
-    let third = rig.request(GET);
+    let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
+    let second = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     rig.conn.send_body(&second, "two").unwrap();
     rig.conn.respond(rig.now, third, Response::new(Bytes::from("three"))).unwrap();
     assert_eq!(rig.output(), "");
@@ -309,6 +308,76 @@ fn what_would_break_the_framing_is_refused_and_answered_503() {
     }
 }
 
+#[test]
+fn behind_an_answer_in_pieces_no_request_is_read_until_it_is_given() {
+    let mut rig = Rig::new();
+    let body = rig.begin(GET, None);
+    assert!(rig.conn.is_paused());
+    let mut bytes = GET.as_bytes().to_vec();
+    let mut input = &mut bytes[..];
+    assert!(rig.conn.receive(rig.now, &mut input).is_none());
+    assert_eq!(input.len(), GET.len(), "it stays with the caller");
+    rig.conn.finish_body(rig.now, body).unwrap();
+    assert!(!rig.conn.is_paused());
+    assert!(matches!(rig.conn.receive(rig.now, &mut input), Some(Event::Request(_))));
+}
+
+#[test]
+fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pieces() {
+    let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
+    for cut in [&post[..20], post, &format!("{post}bo")] {
+        let mut rig = Rig::new();
+        let first = rig.request(GET);
+        assert!(rig.conn.receive(rig.now, &mut &mut cut.as_bytes().to_vec()[..]).is_none());
+        let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), None).unwrap();
+        assert!(!rig.conn.is_paused(), "its time runs");
+        let rest = format!("{post}body").split_off(cut.len());
+        assert_eq!(rig.request(&rest).body(), "body");
+        assert!(rig.conn.is_paused());
+        rig.conn.finish_body(rig.now, body).unwrap();
+    }
+}
+
+#[test]
+fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let (first, second) = (rig.request(GET), rig.request(GET));
+    let begin = |rig: &mut Rig, request| {
+        rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap()
+    };
+    let (first, second) = (begin(&mut rig, first), begin(&mut rig, second));
+    assert!(rig.conn.is_its_turn(&first) && !rig.conn.is_its_turn(&second));
+    let piece = Bytes::from(vec![b'x'; 8000]);
+    assert_eq!(rig.conn.send_body(&second, piece.clone()), Ok(Sent::Queued));
+    while rig.conn.send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
+    assert_eq!(rig.conn.send_body(&second, piece.clone()), Err(SendError::Full));
+    rig.output();
+    assert!(rig.conn.poll_event(rig.now).is_none(), "there is no room for the second yet");
+    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Congested));
+    rig.output();
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the first");
+    rig.conn.finish_body(rig.now, first).unwrap();
+    assert!(rig.conn.is_its_turn(&second));
+    rig.output();
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the second");
+    rig.conn.finish_body(rig.now, second).unwrap();
+}
+
+#[test]
+fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 50_000, 50_000));
+    let (first, second) = (rig.request(GET), rig.request(GET));
+    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.send_body(&body, vec![0; 20_000]).unwrap();
+    assert_eq!(rig.conn.send_body(&body, vec![0; 40_000]), Err(SendError::Full));
+    rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
+    rig.take(usize::MAX);
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
+    rig.conn.send_body(&body, vec![0; 40_000]).unwrap();
+    rig.conn.finish_body(rig.now, body).unwrap();
+}
+
 /// The bodies in what the peer took, by chunks.
 fn bodies(mut bytes: &[u8]) -> Vec<Vec<u8>> {
     fn line<'a>(bytes: &mut &'a [u8]) -> &'a str {
@@ -344,7 +413,9 @@ proptest! {
         finish in Just([0, 1, 2]).prop_shuffle(),
     ) {
         let mut rig = Rig::new();
-        let mut running: Vec<_> = (0..3).map(|_| Some(rig.begin(GET, None))).collect();
+        let requests: Vec<_> = (0..3).map(|_| rig.request(GET)).collect();
+        let begin = |request| rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap();
+        let mut running: Vec<_> = requests.into_iter().map(begin).map(Some).collect();
         let mut sent = vec![Vec::new(); 3];
         let mut taken = Vec::new();
         for (at, size, take) in steps {
