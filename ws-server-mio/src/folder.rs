@@ -11,7 +11,7 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use ws_proto::web::{self, CleanPath, PathError, Plan, Representation};
-use ws_proto::{Request, ResponseBody, SendError};
+use ws_proto::{Request, ResponseBody, SendError, State};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
 pub(crate) const CHUNK: usize = 64 << 10;
@@ -76,14 +76,17 @@ impl Folder {
     /// Sets where the folder stands in the paths of requests; at their root without.
     #[must_use]
     pub fn at(mut self, prefix: &str) -> Self {
-        self.prefix = prefix.trim_end_matches('/').to_owned();
+        self.prefix = match prefix.trim_matches('/') {
+            "" => String::new(),
+            prefix => format!("/{prefix}"),
+        };
         self
     }
 
     /// Sets the file that is served for a folder: `index.html` without.
     #[must_use]
     pub fn index(mut self, name: &str) -> Self {
-        self.index = name.to_owned();
+        self.index = name.trim_matches('/').to_owned();
         self
     }
 
@@ -91,7 +94,7 @@ impl Folder {
     /// there is this file of the folder.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
-        self.single_page = Some(name.to_owned());
+        self.single_page = Some(name.trim_matches('/').to_owned());
         self
     }
 
@@ -244,7 +247,7 @@ struct Sending {
 pub(crate) struct Files {
     /// Those whose next chunk can be read.
     ready: VecDeque<Sending>,
-    /// By slot, those whose last chunk is not written yet.
+    /// By slot, those whose last chunk is not written yet, or whose turn has not come.
     waiting: HashMap<u32, VecDeque<Sending>>,
 }
 
@@ -323,11 +326,17 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends one chunk of the answer whose turn it is.
+    /// Sends one chunk of the answer that is next in the list.
     pub(crate) fn send_chunk(&mut self) {
         let Some(mut sending) = self.files.ready.pop_front() else { return };
         let id = sending.id;
-        if self.queued(id) >= CHUNK {
+        // Who is gone takes the file along.
+        let Some(live) = self.slots.get_mut(id) else { return };
+        // Of a file that waits behind other answers nothing is read: these, and the peer, take their time.
+        if !live.connection.is_its_turn(&sending.body) && live.connection.state() == State::Connecting {
+            return self.wait(sending);
+        }
+        if live.connection.outbox().len() >= CHUNK {
             return self.wait(sending);
         }
         let room = sending.left.min(CHUNK as u64);
@@ -338,11 +347,15 @@ impl Connections {
             drop(sending);
             return self.touch_id(id);
         }
-        sending.left -= chunk.len() as u64;
-        let sent = self.send_body(id, &sending.body, chunk);
-        match sent {
-            Ok(_) if sending.left == 0 => drop(self.finish_body(id, sending.body)),
-            Ok(_) => self.wait(sending),
+        let len = chunk.len() as u64;
+        match self.send_body(id, &sending.body, chunk) {
+            Ok(_) if sending.left == len => drop(self.finish_body(id, sending.body)),
+            Ok(_) => {
+                sending.left -= len;
+                self.wait(sending);
+            }
+            // A cap of the outbox below a chunk: alone, it fits.
+            Err(SendError::Full) if sending.file.seek_relative(-(len as i64)).is_ok() => self.wait(sending),
             // The peer is gone.
             Err(_) => {}
         }

@@ -376,7 +376,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
         let Connections { slots, pool, timers, touched, unread, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
-        if files.waits_for(slot) && live.connection.queued() < CHUNK {
+        if files.waits_for(slot) && live.connection.outbox().len() < CHUNK {
             files.resume(slot);
         }
         let mut next = live.connection.next_io();
