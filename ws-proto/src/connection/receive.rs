@@ -61,6 +61,7 @@ impl Connection {
         loop {
             match &mut self.stage {
                 Stage::Open if self.output.congested || self.output.paced => return None,
+                Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
                     if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
@@ -262,6 +263,12 @@ impl Connection {
                 let Stage::Opened(response) = mem::replace(&mut self.stage, Stage::Open) else { return None };
                 self.arm();
                 Some(Event::Open(response))
+            }
+            // Closed, or lost, before that could be told.
+            Stage::Closing(ending) | Stage::Draining(ending) | Stage::Done(Some(ending))
+                if ending.opened.is_some() =>
+            {
+                ending.opened.take().map(Event::Open)
             }
             Stage::Done(ending) => {
                 let ending = ending.take()?;
