@@ -3,7 +3,7 @@
 use crate::connections::Connections;
 use crate::slots::ConnectionId;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -48,7 +48,8 @@ pub struct Folder {
     single_page: Option<String>,
     hidden: bool,
     precompressed: bool,
-    cache_control: Option<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    error_page: Option<fn(StatusCode) -> Response<Bytes>>,
 }
 
 impl Folder {
@@ -69,7 +70,8 @@ impl Folder {
             single_page: None,
             hidden: false,
             precompressed: false,
-            cache_control: None,
+            headers: Vec::new(),
+            error_page: None,
         })
     }
 
@@ -114,8 +116,28 @@ impl Folder {
 
     /// Sets `Cache-Control`; without, browsers keep a file and ask each time whether it has changed.
     #[must_use]
-    pub fn cache_control(mut self, value: HeaderValue) -> Self {
-        self.cache_control = Some(value);
+    pub fn cache_control(self, value: HeaderValue) -> Self {
+        self.header(header::CACHE_CONTROL, value)
+    }
+
+    /// Sets a field of every answer with a file: `Content-Security-Policy`, say, or the two that threads in
+    /// WebAssembly need.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets what is answered where no file is: 404, 405 and 500 have a page of yours, which gets the status.
+    ///
+    /// ```no_run
+    /// # use ws_server_mio::{Folder, ws_proto::web};
+    /// let folder = Folder::new("public")?.error_page(|status| web::html(format!("<h1>{status}</h1>")));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn error_page(mut self, page: fn(StatusCode) -> Response<Bytes>) -> Self {
+        self.error_page = Some(page);
         self
     }
 
@@ -165,8 +187,8 @@ impl Folder {
             let value = HeaderValue::from_static(coding);
             representation = representation.header(header::CONTENT_ENCODING, value);
         }
-        if let Some(value) = &self.cache_control {
-            representation = representation.header(header::CACHE_CONTROL, value.clone());
+        for (name, value) in &self.headers {
+            representation = representation.header(name.clone(), value.clone());
         }
         let plan = representation.plan(request);
         Ok((file, plan))
@@ -222,15 +244,25 @@ impl From<io::Error> for Refusal {
 }
 
 impl Refusal {
-    fn answer(self, request: &Request) -> Response<Bytes> {
-        match self {
-            Self::NotFound => web::not_found(),
-            Self::Method => web::method_not_allowed(&[Method::GET, Method::HEAD]),
-            Self::SlashMissing => web::add_slash(request),
-            Self::Unreadable => {
-                web::error_page(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be read.")
+    fn answer(self, folder: &Folder, request: &Request) -> Response<Bytes> {
+        let (answer, status) = match self {
+            Self::SlashMissing => return web::add_slash(request),
+            Self::NotFound => (web::not_found(), StatusCode::NOT_FOUND),
+            Self::Method => {
+                (web::method_not_allowed(&[Method::GET, Method::HEAD]), StatusCode::METHOD_NOT_ALLOWED)
             }
+            Self::Unreadable => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                (web::error_page(status, "The file could not be read."), status)
+            }
+        };
+        let Some(page) = folder.error_page else { return answer };
+        let mut page = page(status);
+        *page.status_mut() = status;
+        if let Some(allow) = answer.headers().get(header::ALLOW) {
+            page.headers_mut().insert(header::ALLOW, allow.clone());
         }
+        page
     }
 }
 
@@ -304,7 +336,7 @@ impl Connections {
         let (mut file, plan) = match folder.open(&request) {
             Ok(opened) => opened,
             Err(refusal) => {
-                let answer = refusal.answer(&request);
+                let answer = refusal.answer(folder, &request);
                 return self.respond(id, request, answer);
             }
         };
@@ -314,7 +346,7 @@ impl Connections {
         if plan.part.start > 0
             && let Err(error) = file.seek(SeekFrom::Start(plan.part.start))
         {
-            let answer = Refusal::from(error).answer(&request);
+            let answer = Refusal::from(error).answer(folder, &request);
             return self.respond(id, request, answer);
         }
         let left = plan.len();

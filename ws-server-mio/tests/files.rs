@@ -482,3 +482,22 @@ fn names_and_places_may_have_a_slash_in_front_or_not() {
         assert!(served.ask("GET /files").0.contains("location: ./files/"));
     }
 }
+
+#[test]
+fn errors_have_the_page_and_files_the_fields_that_were_set() {
+    let temp = Temp::new("pages");
+    let mut served = Served::new(&temp.public());
+    let policy = http::HeaderValue::from_static("default-src 'self'");
+    served.folder = served
+        .folder
+        .clone()
+        .header(http::header::CONTENT_SECURITY_POLICY, policy)
+        .error_page(|status| ok(format!("mine: {}", status.as_u16())));
+    let (head, body) = served.ask("GET /nowhere");
+    assert!(head.starts_with("http/1.1 404") && body == b"mine: 404", "{head}");
+    let (head, body) = served.ask("DELETE /hello.txt");
+    assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
+    assert_eq!(body, b"mine: 405");
+    assert!(served.ask("GET /hello.txt").0.contains("content-security-policy: default-src 'self'"));
+    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "that is no error");
+}
