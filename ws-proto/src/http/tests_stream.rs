@@ -433,4 +433,51 @@ proptest! {
         prop_assert_eq!(bodies(&taken), sent);
         prop_assert_eq!(rig.conn.queued(), 0);
     }
+
+    /// Applications that wait for room when they are told to, in whichever order they begin, all come to their end.
+    #[test]
+    fn nobody_who_waits_for_room_waits_for_ever(
+        begin in Just([0, 1, 2]).prop_shuffle(),
+        pieces in proptest::array::uniform3(proptest::collection::vec(1..3000_usize, 0..12)),
+        takes in proptest::collection::vec(100..4000_usize, 1..8),
+        marks in (0..2000_usize, 0..3000_usize, 0..6000_usize),
+    ) {
+        let mut rig = Rig::with(Config::server().outbox(marks.0, marks.1, marks.2));
+        let mut requests: Vec<_> = (0..3).map(|_| Some(rig.request(GET))).collect();
+        let mut left = pieces.clone().map(std::collections::VecDeque::from);
+        let mut bodies: [Option<ResponseBody>; 3] = [None, None, None];
+        let mut waits = [false; 3];
+        let mut taken = Vec::new();
+        let mut order = begin.iter();
+        for step in 0..2000 {
+            if let Some(at) = order.next() {
+                let request = requests[*at].take().unwrap();
+                bodies[*at] = Some(rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap());
+            }
+            for at in 0..3 {
+                while !waits[at] && let Some(body) = &bodies[at] {
+                    let Some(len) = left[at].front().copied() else {
+                        let body = bodies[at].take().unwrap();
+                        rig.conn.finish_body(rig.now, body).unwrap();
+                        break;
+                    };
+                    let sent = rig.conn.send_body(body, vec![b'a' + at as u8; len]);
+                    waits[at] = sent != Ok(Sent::Queued);
+                    if sent.is_ok() {
+                        left[at].pop_front();
+                    } else {
+                        prop_assert_eq!(sent, Err(SendError::Full));
+                    }
+                }
+            }
+            taken.extend(rig.take(takes[step % takes.len()]));
+            while let Some(event) = rig.conn.poll_event(rig.now) {
+                prop_assert!(matches!(event, Event::Drained));
+                waits = [false; 3];
+            }
+        }
+        let want: Vec<Vec<u8>> =
+            pieces.iter().zip(b'a'..).map(|(lens, byte)| vec![byte; lens.iter().sum()]).collect();
+        prop_assert_eq!(self::bodies(&taken), want);
+    }
 }
