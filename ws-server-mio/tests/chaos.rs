@@ -185,7 +185,7 @@ impl Extension for Passing {
         let mut passed = self.0.lock().unwrap();
         *passed += 1;
         if let Event::Connection(id, Happened::Message(_)) = &event
-            && *passed % 16 == 0
+            && passed.is_multiple_of(16)
         {
             connections.terminate(*id);
         }
