@@ -374,3 +374,25 @@ fn who_closes_before_open_was_told_is_told_of_both() {
         assert!(pair.server.closed().was_open && pair.server.events.len() == 1);
     }
 }
+
+#[test]
+fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
+    let ends: [fn(&mut Connection, std::time::Instant); 4] = [
+        |server, now| server.receive_eof(now),
+        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.handle_timeout(now + Duration::from_secs(10)),
+        |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
+    ];
+    for (k, how) in ends.into_iter().enumerate() {
+        for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
+            let now = std::time::Instant::now();
+            let mut server = Connection::server(now, Arc::new(config));
+            how(&mut server, now);
+            take_output(&mut server, now);
+            let events = end(&mut server, now + Duration::from_secs(10));
+            assert_eq!(events.len(), told, "end {k}: {events:?}");
+            assert!(events.iter().all(|event| matches!(event, Event::Closed(closed) if !closed.was_open)));
+            assert!(poll(&mut server, now).is_empty(), "once");
+        }
+    }
+}

@@ -234,6 +234,12 @@ impl Clients {
         None
     }
 
+    /// How many things at most there are to do now.
+    #[inline]
+    pub(crate) fn pending(&self) -> usize {
+        self.notices.len() + self.due.len()
+    }
+
     /// Whether there is something to do now.
     #[inline]
     pub(crate) fn has_work(&self, now: Instant) -> bool {

@@ -1,16 +1,21 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
-use crate::client::ConnectFailure;
+use crate::client::{ClientState, ConnectFailure};
 use crate::clients::{ClientId, Notice, Phase, Race, Then};
 use crate::connections::{Connections, arm, read_on, touch};
+use crate::event::Event;
 use crate::servers::NO_SERVER;
 use crate::slots::{Live, flag};
 use crate::socket::Readiness;
 use crate::stream::Stream;
+use crate::turn::Work;
+use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
 use std::time::{Duration, Instant};
 use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
 use ws_proto::reconnect::retry_after;
@@ -27,14 +32,12 @@ enum Target {
 impl Target {
     /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
     fn connect(&self) -> io::Result<Stream> {
-        match self {
-            Self::Tcp(address) => mio::net::TcpStream::connect(*address).map(Into::into),
+        let stream = match self {
+            Self::Tcp(address) => TcpStream::connect(*address)?,
             #[cfg(unix)]
-            Self::Unix(path) => {
-                let stream = mio::net::UnixStream::connect(path)?;
-                Ok(mio::net::TcpStream::from(std::os::fd::OwnedFd::from(stream)).into())
-            }
-        }
+            Self::Unix(path) => TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?)),
+        };
+        Ok(Stream::from(stream))
     }
 
     fn address(&self) -> Option<SocketAddr> {
@@ -315,6 +318,42 @@ impl Connections {
             if let Phase::Waiting { until } = &mut client.phase {
                 *until = now;
                 self.clients.arm(index, None);
+            }
+        }
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+    /// What clients want to tell, and those whose time has come; of those that come again at once, in the next turn.
+    #[inline]
+    pub(crate) fn step_clients(&mut self) {
+        for _ in 0..self.connections.clients.pending() {
+            if self.over || !self.connections.clients.has_work(self.connections.now) {
+                break;
+            }
+            self.step_client();
+        }
+    }
+
+    #[cold]
+    fn step_client(&mut self) {
+        match self.connections.clients.notices.pop_front() {
+            Some(Notice::Failed { client, error }) => {
+                if self.connections.clients.get(client).is_some() {
+                    self.tell(Event::ConnectFailed { client, error });
+                }
+            }
+            Some(Notice::Reconnecting { client, attempt, delay }) => {
+                // Unless the application has said otherwise meanwhile.
+                if self.connections.client_state(client) == ClientState::Waiting {
+                    self.tell(Event::Reconnecting { client, attempt, delay });
+                }
+            }
+            None => {
+                if let Some(index) = self.connections.clients.take_due(self.connections.now) {
+                    self.connections.client_due(index);
+                    self.worked();
+                }
             }
         }
     }

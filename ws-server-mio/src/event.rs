@@ -54,3 +54,13 @@ pub enum Event<'a> {
         delay: Duration,
     },
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_cheap_to_move() {
+        assert!(size_of::<Event<'_>>() <= 56, "{} bytes", size_of::<Event<'_>>());
+    }
+}

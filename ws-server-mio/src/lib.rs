@@ -60,6 +60,7 @@ mod client;
 mod clients;
 mod connecting;
 mod connections;
+mod data;
 mod endpoint;
 mod event;
 mod extension;

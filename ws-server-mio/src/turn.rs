@@ -2,8 +2,6 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::client::ClientState;
-use crate::clients::Notice;
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::folder::CHUNK;
@@ -78,7 +76,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     /// Reads the clock, where there is a budget, after a piece of work.
     #[inline]
-    fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {
             self.connections.now = self.clock.now();
             self.over |= self.connections.now >= end;
@@ -86,7 +84,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     #[inline]
-    fn tell(&mut self, event: Event<'_>) {
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
         let event = match self.connections.intercepted {
             false => event,
             true => match self.connections.intercept(event) {
@@ -134,37 +132,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                         self.stopped = true;
                         self.tell(Event::Stopped(server));
                     }
-                }
-            }
-        }
-    }
-
-    /// What clients want to tell, and those whose time has come.
-    #[inline]
-    fn step_clients(&mut self) {
-        while !self.over && self.connections.clients.has_work(self.connections.now) {
-            self.step_client();
-        }
-    }
-
-    #[cold]
-    fn step_client(&mut self) {
-        match self.connections.clients.notices.pop_front() {
-            Some(Notice::Failed { client, error }) => {
-                if self.connections.clients.get(client).is_some() {
-                    self.tell(Event::ConnectFailed { client, error });
-                }
-            }
-            Some(Notice::Reconnecting { client, attempt, delay }) => {
-                // Unless the application has said otherwise meanwhile.
-                if self.connections.client_state(client) == ClientState::Waiting {
-                    self.tell(Event::Reconnecting { client, attempt, delay });
-                }
-            }
-            None => {
-                if let Some(index) = self.connections.clients.take_due(self.connections.now) {
-                    self.connections.client_due(index);
-                    self.worked();
                 }
             }
         }
