@@ -71,6 +71,7 @@ impl Connection {
         loop {
             match &mut self.stage {
                 Stage::Open if self.output.congested || self.output.paced => return None,
+                Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
                     if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
@@ -117,6 +118,8 @@ impl Connection {
     /// Brings the stage up to date with what HTTP came to: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
+        // Its pieces stand in the outbox, and their draining will be told.
+        self.output.congested |= http.take_owed_room();
         if let Some(response) = http.take_opened() {
             self.open(response);
         } else if http.ending().is_some() {
@@ -283,6 +286,12 @@ impl Connection {
                 let Stage::Opened(response) = mem::replace(&mut self.stage, Stage::Open) else { return None };
                 self.arm();
                 Some(Event::Open(response))
+            }
+            // Closed, or lost, before that could be told.
+            Stage::Closing(ending) | Stage::Draining(ending) | Stage::Done(Some(ending))
+                if ending.opened.is_some() =>
+            {
+                ending.opened.take().map(Event::Open)
             }
             Stage::Done(ending) => {
                 let ending = ending.take()?;

@@ -99,10 +99,33 @@ impl Connection {
         if body.is_unwanted() {
             return Ok(Sent::Queued);
         }
-        self.check_room(piece.len())?;
+        if self.is_its_turn(body) {
+            // What waits behind this body cannot be in its way.
+            self.check_fits(self.outbox.len(), piece.len())?;
+            let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+            http.send_body(&mut self.outbox, body, piece)?;
+            return Ok(self.note_queued());
+        }
+        let is_full = self.is_full(self.queued(), piece.len());
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        if is_full {
+            http.owe_room(body);
+            return Err(SendError::Full);
+        }
         http.send_body(&mut self.outbox, body, piece)?;
-        Ok(self.note_queued())
+        if self.outbox.len() + http.held_len() > self.config.high_mark {
+            http.owe_room(body);
+            return Ok(Sent::Congested);
+        }
+        Ok(Sent::Queued)
+    }
+
+    /// Server: whether the turn of a body has come. Before that its pieces are held, and count as queued.
+    pub fn is_its_turn(&self, body: &ResponseBody) -> bool {
+        match &self.stage {
+            Stage::Http(http) => http.is_its_turn(body) == Some(true),
+            _ => false,
+        }
     }
 
     /// Server: ends a body. The connection goes on to the next request.
@@ -277,7 +300,7 @@ impl Connection {
             self.wrote = moment;
             self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
         }
-        if self.output.congested && self.marked() <= self.config.low_mark {
+        if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
             self.output.drained = match &self.stage {
                 Stage::Open | Stage::Opened(_) => true,
@@ -342,8 +365,12 @@ impl Connection {
         self.check_fits(self.queued(), len)
     }
 
+    fn is_full(&self, queued: usize, len: usize) -> bool {
+        queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap
+    }
+
     fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
-        if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
+        if self.is_full(queued, len) {
             // What only waits behind an unfinished message of ours is not for the peer to drain.
             self.output.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
@@ -351,20 +378,11 @@ impl Connection {
         Ok(())
     }
 
-    /// What is compared with the marks. Body pieces that wait for their turn count too; messages behind an
-    /// unfinished one do not, since they wait for us and not for the peer.
-    #[inline]
-    fn marked(&self) -> usize {
-        match &self.stage {
-            Stage::Http(http) => self.outbox.len() + http.held_len(),
-            _ => self.outbox.len(),
-        }
-    }
-
-    /// Compares the outbox with its high mark.
+    /// Compares the outbox with its high mark. What waits behind something of ours, a message or a body in
+    /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.marked() > self.config.high_mark {
+        if self.outbox.len() > self.config.high_mark {
             self.output.congested = true;
             return Sent::Congested;
         }
