@@ -103,6 +103,7 @@
 extern crate alloc;
 
 pub mod access;
+pub mod addresses;
 mod close;
 mod config;
 mod connection;
@@ -116,6 +117,7 @@ mod http;
 mod mask;
 mod outbox;
 mod partial;
+pub mod reconnect;
 pub mod token;
 pub mod topics;
 pub mod url;
@@ -132,3 +134,4 @@ pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use outbox::{Outbox, Storage};
+pub use reconnect::Reconnect;

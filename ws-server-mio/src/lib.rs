@@ -56,6 +56,9 @@
 
 mod acceptor;
 mod bind;
+mod client;
+mod clients;
+mod connecting;
 mod connections;
 mod endpoint;
 mod event;
@@ -67,11 +70,15 @@ mod limits;
 mod options;
 mod pool;
 mod remote;
+mod resolver;
 mod resume;
 mod server;
 mod servers;
 mod slots;
 mod socket;
+mod stream;
+#[cfg(test)]
+mod tests_faults;
 mod timers;
 mod turn;
 #[cfg(unix)]
@@ -80,6 +87,8 @@ mod urls;
 
 pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
+pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use clients::ClientId;
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
@@ -98,8 +107,8 @@ pub use ws_proto;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request,
-    ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

@@ -2,14 +2,32 @@
 #![allow(dead_code, unreachable_pub)] // each test uses a part
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+pub mod clients;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
     Bind, Closed, ConnectionId, Connections, Endpoint, Event, Options, Request, ServerConfig, ServerId, Turn,
     Upgrade, http,
 };
+
+/// A clock that only the test moves.
+#[derive(Clone, Default)]
+pub struct Clock(Arc<(OnceLock<Instant>, AtomicU64)>);
+
+impl Clock {
+    pub fn now(&self) -> Instant {
+        *self.0.0.get_or_init(Instant::now) + Duration::from_nanos(self.0.1.load(Ordering::Relaxed))
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.0.1.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
 
 /// What the application was told.
 #[derive(Debug)]
