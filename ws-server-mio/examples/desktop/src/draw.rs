@@ -3,7 +3,7 @@
 use crate::canvas::{Area, Canvas, Colour, mix};
 use crate::meter::{FRAME, Meter};
 use crate::scope::{Kind, Scope, Wave};
-use embedded_graphics::mono_font::ascii::{FONT_6X13, FONT_9X18_BOLD, FONT_10X20};
+use embedded_graphics::mono_font::iso_8859_1::{FONT_6X13, FONT_9X18_BOLD, FONT_10X20};
 use embedded_graphics::text::Alignment;
 use std::time::Duration;
 
@@ -63,7 +63,7 @@ fn cells<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>, meter: &
             format!("{:.1} ms", report.gap as f32 / 1000.0),
             of_gap(Duration::from_micros(report.gap)),
         ),
-        ("worst server turn", format!("{} us", grouped(report.turn)), TEXT),
+        ("worst server turn", format!("{} µs", grouped(report.turn)), TEXT),
         ("messages a second", grouped(report.rate), TEXT),
     ];
     for (n, (label, value, colour)) in cells.iter().enumerate() {

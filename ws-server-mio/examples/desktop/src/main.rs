@@ -110,16 +110,16 @@ impl ApplicationHandler for App {
     /// short turn. Turns are never run elsewhere, so that input and drawing come between any two of them however
     /// much the network brings.
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
-        let more = match self.turn(event_loop) {
-            Ok(turn) => turn.more,
-            Err(error) => return self.fail(event_loop, error.into()),
-        };
         let now = Instant::now();
         if self.meter.is_due(now) {
             self.frame(now);
         }
+        let more = match self.turn(event_loop) {
+            Ok(turn) => turn.more,
+            Err(error) => return self.fail(event_loop, error.into()),
+        };
         let wake = match self.endpoint.next_timeout() {
-            Some(timeout) => self.meter.next().min(now + timeout),
+            Some(timeout) => self.meter.next().min(Instant::now() + timeout),
             None => self.meter.next(),
         };
         event_loop.set_control_flow(if more { ControlFlow::Poll } else { ControlFlow::WaitUntil(wake) });
@@ -189,7 +189,10 @@ impl App {
         }
         serve::publish(connections, &self.scope, &self.meter);
         match &self.view {
-            Some(view) if !view.hidden => view.request_redraw(),
+            Some(view) if !view.hidden => {
+                view.request_redraw();
+                self.meter.ask();
+            }
             _ => self.meter.pause(),
         }
     }

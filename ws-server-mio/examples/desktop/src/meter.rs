@@ -20,6 +20,8 @@ pub(crate) struct Report {
     pub(crate) due: u64,
     /// Frames that came more than half a frame late.
     pub(crate) late: u64,
+    /// The most turns of the server that a frame has waited for.
+    pub(crate) waited: u32,
     /// Frames in the last second.
     pub(crate) fps: f32,
     /// The longest time between two frames, and the longest turn of the server, in the last seconds.
@@ -32,6 +34,8 @@ pub(crate) struct Report {
 /// When frames are due, and what became of them.
 pub(crate) struct Meter {
     next: Instant,
+    /// The turns since a frame was asked for.
+    asked: Option<u32>,
     last: Option<Instant>,
     gaps: VecDeque<Duration>,
     second: Second,
@@ -51,6 +55,7 @@ impl Meter {
     pub(crate) fn new(now: Instant) -> Self {
         Self {
             next: now,
+            asked: None,
             last: None,
             gaps: VecDeque::with_capacity(GAPS),
             second: Second { start: now, frames: 0, messages: 0 },
@@ -75,9 +80,15 @@ impl Meter {
         true
     }
 
+    /// The window is asked to draw.
+    pub(crate) fn ask(&mut self) {
+        self.asked.get_or_insert(0);
+    }
+
     /// A frame is drawn.
     pub(crate) fn frame(&mut self, now: Instant) {
         self.report.frames += 1;
+        self.report.waited = self.report.waited.max(self.asked.take().unwrap_or(0));
         if let Some(last) = self.last.replace(now) {
             let gap = now.saturating_duration_since(last);
             self.report.late += u64::from(gap > FRAME * 3 / 2);
@@ -90,11 +101,15 @@ impl Meter {
     /// Nobody sees the window: what passes until the next frame is no gap.
     pub(crate) fn pause(&mut self) {
         self.last = None;
+        self.asked = None;
     }
 
     /// The server has had a turn.
     pub(crate) fn turn(&mut self, elapsed: Duration) {
         self.worst_turn.add(elapsed);
+        if let Some(turns) = &mut self.asked {
+            *turns += 1;
+        }
     }
 
     /// Whether a second is over, and so it is time for [`Meter::summarize`].
@@ -182,6 +197,22 @@ mod tests {
         meter.pause();
         meter.frame(start + Duration::from_secs(60));
         assert_eq!((meter.report().late, meter.gaps().len()), (0, 0));
+    }
+
+    #[test]
+    fn a_frame_waits_for_the_turns_between_its_asking_and_its_drawing() {
+        let start = Instant::now();
+        let mut meter = Meter::new(start);
+        meter.turn(Duration::ZERO);
+        meter.frame(start);
+        assert_eq!(meter.report().waited, 0);
+        meter.ask();
+        meter.turn(Duration::ZERO);
+        meter.ask();
+        meter.turn(Duration::ZERO);
+        meter.frame(start);
+        meter.turn(Duration::ZERO);
+        assert_eq!(meter.report().waited, 2);
     }
 
     #[test]
