@@ -28,4 +28,5 @@ step 'interop' tests/interop/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
 step 'browser' tests/browser/run.sh
+step 'desktop' tests/desktop/run.sh
 printf '\nall passed in %d s\n' "$SECONDS"

@@ -80,11 +80,25 @@ impl<'p> Canvas<'p> {
             let above = (radius - (middle - top).min(bottom - middle)).max(0.0);
             let corner = radius - (radius * radius - above * above).max(0.0).sqrt();
             let rows = (bottom.min(y as f32 + 1.0) - top.max(y as f32)).clamp(0.0, 1.0);
-            let (start, end) = (left + corner, right - corner);
-            for x in start.floor().max(0.0) as i32..(end.ceil() as i32).min(self.width as i32) {
-                let columns = (end.min(x as f32 + 1.0) - start.max(x as f32)).clamp(0.0, 1.0);
-                self.mix(x, y, colour, rows * columns * share);
-            }
+            self.span(y, left + corner, right - corner, colour, rows * share);
+        }
+    }
+
+    /// A row of pixels, whose ends may be covered in part.
+    fn span(&mut self, y: i32, start: f32, end: f32, colour: Colour, share: f32) {
+        if start.floor() == end.floor() {
+            return self.mix(start as i32, y, colour, share * (end - start));
+        }
+        self.mix(start.floor() as i32, y, colour, share * (start.ceil() - start));
+        self.mix(end.floor() as i32, y, colour, share * (end - end.floor()));
+        let (first, last) = (start.ceil().max(0.0) as usize, (end.floor().max(0.0) as usize).min(self.width));
+        let row = y as usize * self.width;
+        let Some(pixels) = self.pixels.get_mut(row + first..row + last) else { return };
+        if share >= 1.0 {
+            return pixels.fill(colour);
+        }
+        for pixel in pixels {
+            *pixel = mix(*pixel, colour, share);
         }
     }
 

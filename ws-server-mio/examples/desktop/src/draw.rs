@@ -77,6 +77,7 @@ fn cells<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>, meter: &
 fn wave(canvas: &mut Canvas<'_>, area: Area, wave: &Wave) {
     canvas.fill(area, 10.0, PANEL, 1.0);
     let inner = area.inset(14.0);
+    let inner = Area { h: (inner.h - 12.0).max(0.0), ..inner }; // below stands a line of text
     let middle = inner.y + inner.h / 2.0;
     for part in 0..=4 {
         let y = inner.y + inner.h * part as f32 / 4.0;
@@ -88,9 +89,9 @@ fn wave(canvas: &mut Canvas<'_>, area: Area, wave: &Wave) {
     }
     curve(canvas, inner, middle, wave);
     let said = format!("amplitude {:.0}   frequency {:.1}", wave.amplitude, wave.frequency);
-    canvas.text((area.x + 14.0, area.y + area.h - 20.0), &FONT_6X13, 1.0, MUTED, Alignment::Left, &said);
+    canvas.text((area.x + 14.0, area.y + area.h - 21.0), &FONT_6X13, 1.0, MUTED, Alignment::Left, &said);
     let help = "drag, wheel or arrow keys";
-    let end = (area.x + area.w - 14.0, area.y + area.h - 20.0);
+    let end = (area.x + area.w - 14.0, area.y + area.h - 21.0);
     canvas.text(end, &FONT_6X13, 1.0, MUTED, Alignment::Right, help);
 }
 
