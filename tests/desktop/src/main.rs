@@ -96,13 +96,16 @@ impl Stage {
         Picture::take(self.scratch.path())
     }
 
-    /// Waits until the tiles have so many pixels. What has just spoken glows in another colour.
-    fn tiles_until(&mut self, count: impl Fn(usize) -> bool) -> Outcome<usize> {
+    /// Waits until the tiles have so many pixels, twice in a row: a picture may be taken while it is drawn. What
+    /// has just spoken glows in another colour.
+    fn tiles_until(&mut self, so: impl Fn(usize) -> bool) -> Outcome<usize> {
         let folder = self.scratch.path().to_owned();
+        let mut last = 0;
         self.net.until("the tiles", |_| {
             let pixels = Picture::take(&folder).ok()?.part(TILES.0, TILES.1);
             let tiles = pixels.into_iter().filter(|pixel| *pixel == TILE).count();
-            count(tiles).then_some(tiles)
+            let twice = tiles == std::mem::replace(&mut last, tiles);
+            (twice && so(tiles)).then_some(tiles)
         })
     }
 
@@ -273,9 +276,10 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
     })?;
     // This is exact: between the asking for a frame and its drawing there is one turn.
     expect(number(&end, "waited") <= 1.0, || format!("a frame waited for {} turns", end["waited"]))?;
-    // This is a guard: how many frames there are depends on what else the machine does.
+    // This is a guard: how many frames there are depends on what else the machine does. Without a budget there
+    // are almost none.
     let flood_share = share(&begin, &end);
-    expect(flood_share >= 0.5 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
+    expect(flood_share >= 0.25 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
 }
 
 fn closing(stage: &mut Stage) -> Outcome<()> {

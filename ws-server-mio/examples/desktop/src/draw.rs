@@ -125,6 +125,10 @@ fn clients<C: Ord>(canvas: &mut Canvas<'_>, area: Area, scope: &Scope<C>) {
         _ => format!("{pages} browsers, {floods} flooding"),
     };
     let inner = panel(canvas, area, if pages == 1 { title.replace("browsers", "browser") } else { title });
+    if pages + floods == 0 {
+        let hint = "Open the address above in a browser.";
+        canvas.text((inner.x, inner.y + 6.0), &FONT_6X13, 1.0, TEXT, Alignment::Left, hint);
+    }
     let mut place = (inner.x, inner.y);
     for (kind, size, colour) in [(Kind::Page, 26.0, ORANGE), (Kind::Flood, 11.0, RED)] {
         for client in scope.clients().filter(|client| client.kind == kind) {
