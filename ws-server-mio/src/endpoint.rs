@@ -9,7 +9,8 @@ use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
-use mio::{Events, Poll, Token, Waker};
+use crate::watch::Waiting;
+use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,9 +18,7 @@ use std::io;
 use std::time::Duration;
 use ws_proto::CloseCode;
 
-const WAKER: Token = Token(usize::MAX);
-/// What one wait can report; the kernel keeps the rest for the next.
-const EVENTS: usize = 1024;
+pub(crate) const WAKER: Token = Token(usize::MAX);
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -32,12 +31,11 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
 /// servers and run until they have stopped.
 pub struct Endpoint {
-    poll: Poll,
-    ready: Events,
+    pub(crate) waiting: Waiting,
     /// What was just read, of whichever connection: events are lent from it.
     rx: Box<[u8]>,
     connections: Connections,
-    remote: Remote,
+    pub(crate) remote: Remote,
     jobs: VecDeque<Job>,
     budget: Budget,
     clock: Clock,
@@ -69,8 +67,7 @@ impl Endpoint {
         let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
         let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
         Ok(Self {
-            poll,
-            ready: Events::with_capacity(EVENTS),
+            waiting: Waiting::new(poll),
             rx,
             connections,
             remote,
@@ -173,28 +170,21 @@ impl Endpoint {
                 timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
             }
         };
-        match self.poll.poll(&mut self.ready, wait) {
-            Ok(()) => {}
-            // A signal: a turn without news, and the next one waits again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if wait == Some(QUIET) && self.ready.is_empty() {
+        self.waiting.wait(wait)?;
+        if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
         let slept = self.sleep.slept(start);
-        for event in &self.ready {
-            match event.token() {
-                WAKER => self.remote.take(&mut self.jobs),
-                Token(slot) if slot < self.connections.slots.end() as usize => {
-                    self.connections.ready(slot as u32, event.into());
-                }
-                token => self.connections.servers.ready(token),
+        self.waiting.each(|token, readiness| match token {
+            WAKER => self.remote.take(&mut self.jobs),
+            Token(slot) if slot < self.connections.slots.end() as usize => {
+                self.connections.ready(slot as u32, readiness);
             }
-        }
+            token => self.connections.servers.ready(token),
+        });
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -212,7 +202,7 @@ impl Endpoint {
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
-        let more = self.has_work();
+        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }
@@ -233,7 +223,7 @@ impl Endpoint {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(self.poll.registry())
+        std::os::fd::AsFd::as_fd(&self.connections.registry)
     }
 }
 

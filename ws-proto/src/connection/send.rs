@@ -129,15 +129,19 @@ impl Connection {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
     /// [`SendError::NotUtf8`]. Nothing was queued then.
+    #[inline]
     pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        self.check_open()?;
-        // A broadcast of something small to a connection with nothing unfinished: one copy.
-        let is_whole = matches!(frame.opcode, Opcode::Text | Opcode::Binary) && frame.fin;
-        if is_whole && !frame.encoded.is_empty() && self.busy.is_none() && !self.is_client() {
-            self.check_room(frame.payload.len())?;
+        // A broadcast of something small: one copy.
+        if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
             return Ok(self.note_queued());
         }
+        self.send_any(frame)
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        self.check_open()?;
         if frame.opcode.is_control() {
             self.write_copied(frame.opcode, true, &frame.payload);
             return Ok(self.note_queued());
@@ -248,14 +252,15 @@ impl Connection {
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     pub fn wrote(&mut self, now: Instant, n: usize) {
-        let n = n.min(self.outbox.len());
+        let queued = self.outbox.len();
+        let n = n.min(queued);
         self.outbox.sent(n);
         self.bytes_sent += n as u64;
         let moment = self.moment(now);
         if n > 0 {
             self.wrote = moment;
         }
-        if self.outbox.is_empty() {
+        if n == queued {
             if core::mem::take(&mut self.output.stalled)
                 && let (Stage::Open, Some(due)) = (&self.stage, self.heartbeat_due())
             {
@@ -294,6 +299,15 @@ impl Connection {
 
     #[inline]
     fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
+        if self.takes_at_once(payload.len()) {
+            self.write_copied(opcode, true, payload);
+            return Ok(self.note_queued());
+        }
+        self.send_copied_slowly(opcode, payload)
+    }
+
+    #[cold]
+    fn send_copied_slowly(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
         self.check_open()?;
         self.check_room(payload.len())?;
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
@@ -312,14 +326,19 @@ impl Connection {
         if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
-    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
+    /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high
+    /// mark: mostly that settles whether there is room.
     #[inline]
-    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
-        // Uncongested, the outbox is at most at its high mark: mostly that settles it.
+    fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
-        if !self.output.congested && self.busy.is_none() && len < cap.saturating_sub(high_mark + MAX_HEADER) {
-            return Ok(());
-        }
+        matches!(self.stage, Stage::Open)
+            && !self.output.congested
+            && self.busy.is_none()
+            && len < cap.saturating_sub(high_mark + MAX_HEADER)
+    }
+
+    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
+    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
 

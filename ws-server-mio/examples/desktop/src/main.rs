@@ -65,7 +65,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().http_url(server, "/").unwrap_or_default();
 
-    let event_loop = EventLoop::new()?;
+    let event_loop = EventLoop::<Wake>::with_user_event().build()?;
+    let proxy = event_loop.create_proxy();
+    // Called on a helper thread. It fails when the loop has ended, and nobody is left to be woken.
+    let _watch = endpoint.watch(move || drop(proxy.send_event(Wake)))?;
     println!("desktop: {url}");
     io::stdout().flush()?;
     let mut app = App {
@@ -82,6 +85,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     app.failure.map_or(Ok(()), Err)
 }
 
+/// The server has something to do. It needs no handler: after any event comes [`App::about_to_wait`].
+struct Wake;
+
 struct App {
     endpoint: Endpoint,
     server: ServerId,
@@ -96,7 +102,7 @@ struct App {
     failure: Option<Box<dyn Error>>,
 }
 
-impl ApplicationHandler for App {
+impl ApplicationHandler<Wake> for App {
     fn resumed(&mut self, event_loop: &ActiveEventLoop) {
         if self.view.is_none() {
             match View::new(event_loop) {
@@ -107,8 +113,8 @@ impl ApplicationHandler for App {
     }
 
     /// The heart: after the window's events, and before the loop waits for more of them, the server has one
-    /// short turn. Turns are never run elsewhere, so that input and drawing come between any two of them however
-    /// much the network brings.
+    /// short turn. Turns are never run elsewhere, not for [`Wake`] either, so that input and drawing come between
+    /// any two of them however much the network brings.
     fn about_to_wait(&mut self, event_loop: &ActiveEventLoop) {
         let now = Instant::now();
         if self.meter.is_due(now) {
@@ -118,11 +124,8 @@ impl ApplicationHandler for App {
             Ok(turn) => turn.more,
             Err(error) => return self.fail(event_loop, error.into()),
         };
-        let wake = match self.endpoint.next_timeout() {
-            Some(timeout) => self.meter.next().min(Instant::now() + timeout),
-            None => self.meter.next(),
-        };
-        event_loop.set_control_flow(if more { ControlFlow::Poll } else { ControlFlow::WaitUntil(wake) });
+        let flow = if more { ControlFlow::Poll } else { ControlFlow::WaitUntil(self.meter.next()) };
+        event_loop.set_control_flow(flow);
     }
 
     fn window_event(&mut self, _: &ActiveEventLoop, _: WindowId, event: WindowEvent) {
