@@ -276,8 +276,8 @@ fn flood(stage: &mut Stage) -> Outcome<()> {
     })?;
     // This is exact: between the asking for a frame and its drawing there is one turn.
     expect(number(&end, "waited") <= 1.0, || format!("a frame waited for {} turns", end["waited"]))?;
-    // This is a guard: how many frames there are depends on what else the machine does. Without a budget there
-    // are almost none.
+    // This is a guard against a window that stands still: how many frames there are depends on what else the
+    // machine does.
     let flood_share = share(&begin, &end);
     expect(flood_share >= 0.25 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
 }

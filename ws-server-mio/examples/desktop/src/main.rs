@@ -12,10 +12,11 @@
 //! ```text
 //!  main.rs    the window and the loop          scope.rs   what is shown, and what changes it
 //!  serve.rs   requests and messages            meter.rs   when frames are due, and how they come
-//!  page.html  the page                         draw.rs    the picture; canvas.rs has its pixels
+//!  page.html  the page                         draw.rs    the picture, on view.rs and canvas.rs
 //! ```
 //!
-//! How the two live together is in [`App::about_to_wait`]. On Wayland without X11, add `--features wayland`.
+//! How the two live together is in [`App::about_to_wait`]; a helper thread only waits (`Endpoint::watch`). On
+//! Wayland without X11, add `--features wayland`.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // it is started from a terminal
 
