@@ -29,4 +29,5 @@ step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
 step 'browser' tests/browser/run.sh
+step 'desktop' tests/desktop/run.sh
 printf '\nall passed in %d s\n' "$SECONDS"
