@@ -106,6 +106,7 @@ pub mod access;
 pub mod addresses;
 mod close;
 mod config;
+pub mod connect;
 mod connection;
 mod decode;
 mod error;

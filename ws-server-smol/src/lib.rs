@@ -2,6 +2,8 @@
 
 mod acceptor;
 mod buffer;
+mod client;
+mod connect;
 mod driver;
 mod responder;
 mod sender;
@@ -11,8 +13,11 @@ mod socket;
 mod websocket;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use client::{Client, ClientEvent};
+pub use connect::{connect, handshake};
 pub use responder::{Body, Responder};
 pub use sender::{Outgoing, Sender};
 pub use socket::Socket;
 pub use websocket::WebSocket;
 pub use ws_proto;
+pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
