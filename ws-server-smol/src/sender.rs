@@ -4,6 +4,7 @@ use crate::shared::Shared;
 use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
+use std::task::Wake;
 use std::time::{Duration, Instant};
 use ws_proto::{CloseCode, Frame, Message, SendError, Sent, State};
 
@@ -51,11 +52,7 @@ impl Sender {
         let frame = frame.into();
         loop {
             listener!(self.shared.room => room);
-            let congested = {
-                let connection = self.shared.connection();
-                connection.state() != State::Closed && connection.is_congested()
-            };
-            if !congested {
+            if !self.shared.await_room() {
                 match self.try_send(frame.clone()) {
                     // It is larger than what is left: there will be more.
                     Err(SendError::Full) => {}
@@ -112,8 +109,9 @@ impl Sender {
         self.shared.connection().latency()
     }
 
+    /// Whatever the owner waits for, it has to know.
     fn wake(&self) {
-        self.shared.wakers.driver.wake();
+        self.shared.wakers.wake_by_ref();
         self.shared.room.notify(usize::MAX);
     }
 }

@@ -4,7 +4,7 @@ use atomic_waker::AtomicWaker;
 use event_listener::Event;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
-use ws_proto::Connection;
+use ws_proto::{Connection, State};
 
 /// The tasks that a connection may have to wake.
 ///
@@ -45,5 +45,19 @@ impl Shared {
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         // The engine does not panic; if it did, it would stay as good as any connection that failed.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether whoever sends has to wait; it is noted that somebody does.
+    pub(crate) fn await_room(&self) -> bool {
+        let mut connection = self.connection();
+        if connection.state() == State::Closed || !connection.is_congested() {
+            return false;
+        }
+        let paused = connection.is_paused();
+        connection.await_room();
+        if paused && !connection.is_paused() {
+            self.wakers.driver.wake();
+        }
+        true
     }
 }
