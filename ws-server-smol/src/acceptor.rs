@@ -110,8 +110,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         }
     }
 
-    /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled, or by
-    /// [`Body::send`] itself.
+    /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::respond_streaming`].
@@ -140,6 +139,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
+                    // A peer that is gone by now is told as the end of the WebSocket.
+                    let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
                     break self.open(head).ok_or(AcceptError::Refused(SendError::NotOpen));
                 }
                 Some(Event::Closed(closed)) => {
