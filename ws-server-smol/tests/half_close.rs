@@ -63,16 +63,16 @@ async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut r
         raw.read_exact(&mut said).await.unwrap();
         assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
         // What is on its way meanwhile is delivered, and what comes after our Close is drained: no reset.
-        raw.write_all(&masked(0x82, &[1; 60_000])).await.unwrap();
+        raw.write_all(&masked(0x82, &[1; 6_000])).await.unwrap();
         raw.write_all(&masked(0x88, &[0x03, 0xe9])).await.unwrap();
         raw.flush().await.unwrap();
         assert_eq!(raw.read(&mut [0]).await.unwrap(), 0, "its half has ended");
-        raw.write_all(&[9; 60_000]).await.unwrap();
+        raw.write_all(&[9; 6_000]).await.unwrap();
         raw.close().await.unwrap();
     };
     let ends = async {
         ws.start_close(CloseCode::GOING_AWAY, "").unwrap();
-        assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), [1; 60_000]);
+        assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), [1; 6_000]);
         assert!(ws.next().await.is_none());
         let closed = ws.closed().unwrap();
         assert!(closed.clean && closed.initiator == Initiator::Local, "{closed}");
@@ -151,7 +151,7 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
     let serves = async {
         let mut http = Acceptor::new(stream, Arc::new(Config::server()));
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
-        http.respond(request, http::Response::new(Bytes::from(vec![b'x'; 50_000]))).await.unwrap();
+        http.respond(request, http::Response::new(Bytes::from(vec![b'x'; 5_000]))).await.unwrap();
         assert!(http.next().await.is_none());
         assert!(http.get_ref().is_none());
     };
@@ -167,7 +167,7 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
         let answer = async {
             let mut answer = Vec::new();
             reads.read_to_end(&mut answer).await.unwrap();
-            assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(&[b'x'; 50_000]));
+            assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(&[b'x'; 5_000]));
         };
         future::zip(chatter, answer).await;
         writes.close().await.unwrap();
