@@ -1,6 +1,7 @@
-//! Memory to read into, which connections hold only while bytes wait in it.
+//! Memory to read into and to write from, which connections hold only while bytes wait in it.
 
 use std::cell::RefCell;
+use ws_proto::{Connection, Storage};
 
 /// What is read at once.
 const SIZE: usize = 64 << 10;
@@ -9,6 +10,7 @@ const KEPT: usize = 8;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
+    static STORAGES: RefCell<Vec<Storage>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Memory to read into. Dropped, it goes back to the thread's pool.
@@ -34,6 +36,29 @@ impl Drop for Buffer {
             let mut pool = pool.borrow_mut();
             if pool.len() < KEPT {
                 pool.push(bytes);
+            }
+        });
+    }
+}
+
+/// Gives a connection that is about to send memory to write into.
+pub(crate) fn lend(connection: &mut Connection) {
+    if !connection.has_storage()
+        && let Some(storage) = STORAGES.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
+    {
+        connection.lend(storage);
+    }
+}
+
+/// Takes it back from one that has nothing to write.
+pub(crate) fn reclaim(connection: &mut Connection) {
+    if let Some(storage) = connection.reclaim()
+        && storage.capacity() <= SIZE
+    {
+        let _ = STORAGES.try_with(|pool| {
+            let mut pool = pool.borrow_mut();
+            if pool.len() < KEPT {
+                pool.push(storage);
             }
         });
     }

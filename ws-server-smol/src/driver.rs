@@ -10,7 +10,7 @@
 //! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
-use crate::buffer::Buffer;
+use crate::buffer::{self, Buffer};
 use crate::shared::Shared;
 use async_io::Timer;
 use bytes::Buf;
@@ -304,7 +304,7 @@ fn write<S: AsyncWrite + Unpin>(
         }
     }
     // An empty outbox holds no memory.
-    drop(connection.reclaim());
+    buffer::reclaim(connection);
     let done = match output {
         Output::Flushed => return went,
         Output::Written => Pin::new(stream).poll_flush(io),

@@ -1,5 +1,6 @@
 //! A handle for other tasks and threads.
 
+use crate::buffer;
 use crate::shared::Shared;
 use event_listener::listener;
 use std::fmt;
@@ -129,6 +130,7 @@ enum Kind {
 impl Outgoing {
     pub(crate) fn send(self, shared: &Shared) -> Result<Sent, SendError> {
         let mut connection = shared.connection();
+        buffer::lend(&mut connection);
         match self.0 {
             Kind::Frame(frame) => connection.send(&frame),
             Kind::Message(message) => connection.send_message(message),
