@@ -104,6 +104,7 @@ extern crate alloc;
 
 pub mod access;
 pub mod addresses;
+pub mod bind;
 mod close;
 mod config;
 mod connection;
@@ -114,6 +115,7 @@ mod fields;
 mod frame;
 pub mod handshake;
 mod http;
+pub mod limits;
 mod mask;
 mod outbox;
 mod partial;
