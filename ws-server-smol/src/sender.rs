@@ -1,6 +1,6 @@
 //! A handle for other tasks and threads.
 
-use crate::shared::Shared;
+use crate::shared::{ConnectionId, Shared};
 use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
@@ -82,14 +82,19 @@ impl Sender {
     /// As [`ws_proto::Connection::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(Instant::now(), code, reason)?;
-        self.wake();
+        self.shared.wake();
         Ok(())
     }
 
     /// Ends the connection at once: no Close frame, and what was queued is lost.
     pub fn terminate(&self) {
         self.shared.connection().abort(Instant::now(), ws_proto::Cause::Terminated);
-        self.wake();
+        self.shared.wake();
+    }
+
+    /// Which connection it sends to.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
     }
 
     /// Where the connection stands.
@@ -110,11 +115,6 @@ impl Sender {
     /// The time that the peer last took to answer a Ping.
     pub fn latency(&self) -> Option<Duration> {
         self.shared.connection().latency()
-    }
-
-    fn wake(&self) {
-        self.shared.wakers.driver.wake();
-        self.shared.room.notify(usize::MAX);
     }
 }
 
