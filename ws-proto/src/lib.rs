@@ -107,6 +107,7 @@ pub mod addresses;
 pub mod bind;
 mod close;
 mod config;
+pub mod connect;
 mod connection;
 mod decode;
 mod error;

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_proto::token::TokenRule;
-use ws_proto::{Closed, Connection, Event, Next, SendError};
+use ws_proto::{Closed, Connection, Event, Next, SendError, State};
 
 /// A task that always has something to do lets others run after so many bytes …
 const SLICE_BYTES: usize = 16 << 10;
@@ -108,7 +108,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             match connection.next_io() {
                 Next::Drop => {
                     self.end();
-                    return Poll::Ready(None);
+                    // Writing may have been what ended it.
+                    return Poll::Ready(connection.poll_event(now));
                 }
                 Next::Shutdown => {
                     self.output = Output::Closing;
@@ -129,47 +130,52 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Writes until everything is gone; nothing is read.
+    /// Writes until everything is gone that can go; nothing is read.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_output(cx, |connection| connection.queued() == 0)
+        self.poll_output(cx, |connection, output| {
+            !connection.outbox().has_remaining() && output != Output::Written
+        })
     }
 
     /// Writes until there is room below the high mark.
     pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.poll_output(cx, |connection| !connection.is_congested())
+        self.poll_output(cx, |connection, _| !connection.is_congested())
     }
 
     fn poll_output(
         &mut self,
         cx: &mut Context<'_>,
-        done: impl Fn(&Connection) -> bool,
+        done: impl Fn(&mut Connection, Output) -> bool,
     ) -> Poll<Result<(), SendError>> {
         let shared = self.shared.clone();
         shared.wakers.flusher.register(cx.waker());
         let mut connection = shared.connection();
         loop {
-            if connection.state() == ws_proto::State::Closed {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
+            if connection.state() == State::Closed {
+                shared.wakers.driver.wake();
                 return Poll::Ready(Err(SendError::NotOpen));
             }
             let now = Instant::now();
-            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
+            let paused = connection.is_paused();
             let mut io = Context::from_waker(&self.waker);
-            let mut went = write(stream, &mut self.output, &mut connection, &mut io, now);
-            if self.output == Output::Flushed && done(&connection) {
-                self.tell_room(&connection);
-                return Poll::Ready(Ok(()));
-            }
-            went |= self.pass_time(&mut connection, now);
-            if went {
-                self.tell_room(&connection);
-                // Whoever reads may have waited for this.
+            write(stream, &mut self.output, &mut connection, &mut io, now);
+            connection.await_room();
+            self.tell_room(&connection);
+            if paused && !connection.is_paused() {
+                // Whoever reads has waited for this, and not for the stream.
                 shared.wakers.driver.wake();
+            }
+            if connection.state() == State::Closed {
                 continue;
             }
-            if done(&connection) && self.output != Output::Written {
+            if done(&mut connection, self.output) {
                 return Poll::Ready(Ok(()));
             }
-            return Poll::Pending;
+            if !self.pass_time(&mut connection, now) {
+                return Poll::Pending;
+            }
+            shared.wakers.driver.wake();
         }
     }
 

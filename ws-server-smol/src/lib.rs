@@ -2,6 +2,8 @@
 
 mod acceptor;
 mod buffer;
+mod client;
+mod connect;
 mod driver;
 mod extension;
 mod listening;
@@ -15,6 +17,8 @@ mod unix;
 mod websocket;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use client::{Client, ClientEvent};
+pub use connect::{connect, handshake};
 pub use extension::{AlreadyExtended, Extension};
 pub use listening::Listening;
 pub use responder::{Body, Responder};
@@ -25,6 +29,7 @@ pub use socket::Socket;
 pub use websocket::WebSocket;
 pub use ws_proto;
 pub use ws_proto::bind::{Bind, ListenError};
+pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};

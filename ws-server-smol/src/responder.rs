@@ -6,7 +6,7 @@ use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::{Request, ResponseBody, SendError, Sent, State};
+use ws_proto::{Request, ResponseBody, SendError, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
 /// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
@@ -91,11 +91,7 @@ impl Body {
         let piece = piece.into();
         loop {
             listener!(self.shared.room => room);
-            let congested = {
-                let connection = self.shared.connection();
-                connection.state() != State::Closed && connection.is_congested()
-            };
-            if !congested {
+            if !self.shared.await_room() {
                 match self.try_send(piece.clone()) {
                     Err(SendError::Full) => {}
                     result => return result.map(drop),

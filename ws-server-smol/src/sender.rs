@@ -51,11 +51,7 @@ impl Sender {
         let frame = frame.into();
         loop {
             listener!(self.shared.room => room);
-            let congested = {
-                let connection = self.shared.connection();
-                connection.state() != State::Closed && connection.is_congested()
-            };
-            if !congested {
+            if !self.shared.await_room() {
                 match self.try_send(frame.clone()) {
                     // It is larger than what is left: there will be more.
                     Err(SendError::Full) => {}

@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 use ws_proto::token::TokenRule;
-use ws_proto::{Connection, Request, ResponseBody, SendError};
+use ws_proto::{Connection, Request, ResponseBody, SendError, State};
 
 /// The tasks that a connection may have to wake.
 ///
@@ -76,9 +76,9 @@ impl Shared {
         }
     }
 
-    /// Its driver has something to do, and who waits for room must look again.
+    /// Whatever its owner waits for, it has to know; and who waits for room must look again.
     pub(crate) fn wake(&self) {
-        self.wakers.driver.wake();
+        self.wakers.wake_by_ref();
         self.room.notify(usize::MAX);
     }
 
@@ -109,5 +109,19 @@ impl Shared {
     pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
         // The engine does not panic; if it did, it would stay as good as any connection that failed.
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether whoever sends has to wait; it is noted that somebody does.
+    pub(crate) fn await_room(&self) -> bool {
+        let mut connection = self.connection();
+        if connection.state() == State::Closed || !connection.is_congested() {
+            return false;
+        }
+        let paused = connection.is_paused();
+        connection.await_room();
+        if paused && !connection.is_paused() {
+            self.wakers.driver.wake();
+        }
+        true
     }
 }

@@ -242,8 +242,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
     }
 }
 
-/// Ready when there is room below the high mark; flushed when everything is written; closed, with 1000, when the
-/// connection is over.
+/// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
+/// written. Whoever reads gets what still comes, and the end: closing takes nothing from another half.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocket<S> {
     type Error = SendError;
 
@@ -263,8 +263,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocket<S> {
         let this = self.get_mut();
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");
-        while ready!(this.poll_event(cx)).is_some() {}
-        Poll::Ready(Ok(()))
+        let flushed = ready!(this.driver.poll_flush(cx));
+        Poll::Ready(flushed.or(Ok(())))
     }
 }
 

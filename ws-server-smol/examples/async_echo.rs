@@ -1,6 +1,6 @@
 //! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
 //!
-//! `cargo run --release -p ws-server-smol --example echo -- 8700`
+//! `cargo run --release -p ws-server-smol --example async_echo -- 8700`
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
