@@ -100,7 +100,6 @@
 //! [`embedding`].
 
 mod acceptor;
-mod bind;
 mod client;
 mod clients;
 mod connecting;
@@ -133,7 +132,6 @@ mod urls;
 mod watch;
 
 pub use acceptor::Listening;
-pub use bind::{Bind, ListenError};
 pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 pub use clients::ClientId;
 pub use connections::Connections;
@@ -144,7 +142,6 @@ pub use folder::Folder;
 pub use limits::Stats;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};
-pub use server::ServerConfig;
 pub use servers::ServerId;
 pub use slots::ConnectionId;
 pub use watch::Watch;
@@ -152,6 +149,8 @@ pub use watch::Watch;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
+pub use ws_proto::bind::{Bind, ListenError};
+pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{

@@ -3,6 +3,7 @@
 use crate::driver::Driver;
 use crate::responder::{Body, Responder};
 use crate::server::Membership;
+use crate::shared::ConnectionId;
 use crate::websocket::WebSocket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -11,6 +12,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
+use ws_proto::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Upgrade};
 
 /// What a client asks for.
@@ -61,11 +63,10 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
-        Self::of(stream, config, None)
+        Self::of(Driver::new(stream, Connection::server(Instant::now(), config)), None)
     }
 
-    pub(crate) fn of(stream: S, config: Arc<Config>, membership: Option<Membership>) -> Self {
-        let driver = Driver::new(stream, Connection::server(Instant::now(), config));
+    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
         Self { driver: Some(driver), closed: None, membership }
     }
 
@@ -76,16 +77,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     pub async fn next(&mut self) -> Option<Incoming> {
         loop {
             let driver = self.driver.as_mut()?;
-            match poll_fn(|cx| driver.poll_event(cx)).await {
-                Some(Event::Request(request)) => return Some(Incoming::Request(request)),
-                Some(Event::Upgrade(upgrade)) => return Some(Incoming::Upgrade(upgrade)),
-                Some(Event::Closed(closed)) => {
+            let event = match poll_fn(|cx| driver.poll_event(cx)).await? {
+                Event::Closed(closed) => {
                     self.closed = Some(closed);
                     self.driver = None;
                     self.membership = None;
+                    return None;
                 }
-                Some(_) => {}
-                None => return None,
+                event => event,
+            };
+            let shared = &driver.shared;
+            if let Some(membership) = &self.membership {
+                membership.asked(matches!(event, Event::Upgrade(_)));
+            }
+            let let_in = match &shared.token {
+                Some(rule) => rule.let_in(event),
+                None => Ok(event),
+            };
+            match let_in {
+                Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
+                Ok(Event::Upgrade(upgrade)) => return Some(Incoming::Upgrade(upgrade)),
+                Ok(_) => {}
+                Err(request) => {
+                    // It was asked just now, so that it can be answered.
+                    let _ = shared.connection().respond(Instant::now(), request, TokenRule::refusal());
+                }
             }
         }
     }
@@ -102,7 +118,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         response: http::Response<Bytes>,
     ) -> Result<(), SendError> {
         let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
-        driver.shared.connection().respond(Instant::now(), request, response)?;
+        driver.shared.respond(request.into(), response)?;
         match poll_fn(|cx| driver.poll_flush(cx)).await {
             // The answer was the last one, and `next` tells of the end.
             Ok(()) | Err(SendError::NotOpen) => Ok(()),
@@ -155,8 +171,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
 
     fn open(&mut self, head: Box<http::Response<()>>) -> Option<WebSocket<S>> {
         let driver = self.driver.take()?;
-        if let Some(membership) = &mut self.membership {
-            membership.opened(&driver.shared);
+        if let Some(membership) = &self.membership {
+            membership.opened();
         }
         Some(WebSocket::new(driver, head, self.membership.take()))
     }
@@ -164,6 +180,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// What explains the end, once it is over; `None` also of a connection that never asked anything.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
+    }
+
+    /// Which connection it is, also once it is a WebSocket; `None` once it is over.
+    pub fn id(&self) -> Option<ConnectionId> {
+        Some(self.driver.as_ref()?.shared.id)
     }
 
     /// The stream below; `None` once the connection is over.

@@ -21,7 +21,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use ws_proto::{Connection, Event, Next, SendError, State};
+use ws_proto::token::TokenRule;
+use ws_proto::{Closed, Connection, Event, Next, SendError, State};
 
 /// A task that always has something to do lets others run after so many bytes …
 const SLICE_BYTES: usize = 16 << 10;
@@ -66,7 +67,11 @@ pub(crate) struct Driver<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn new(stream: S, connection: Connection) -> Self {
-        let shared = Arc::new(Shared::new(connection));
+        Self::with_token(stream, connection, None)
+    }
+
+    pub(crate) fn with_token(stream: S, connection: Connection, token: Option<Arc<TokenRule>>) -> Self {
+        let shared = Arc::new(Shared::new(connection, token));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),
@@ -251,8 +256,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.shared.wakers.flusher.wake();
     }
 
-    /// Ends it in words, as far as that goes without waiting.
-    pub(crate) fn part(&mut self, code: ws_proto::CloseCode) {
+    /// Ends it in words, as far as that goes without waiting; what explains the end, if that was not told yet.
+    pub(crate) fn part(&mut self, code: ws_proto::CloseCode) -> Option<Box<Closed>> {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = Instant::now();
@@ -263,8 +268,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             write(stream, &mut self.output, &mut connection, &mut nobody, now);
         }
         connection.abort(now, ws_proto::Cause::Terminated);
+        let closed = std::iter::from_fn(|| connection.poll_event(now)).find_map(|event| match event {
+            Event::Closed(closed) => Some(closed),
+            _ => None,
+        });
         drop(connection);
         self.end();
+        closed
     }
 
     pub(crate) fn stream(&self) -> Option<&S> {

@@ -32,10 +32,7 @@ impl Responder {
         request: impl Into<Request>,
         response: http::Response<Bytes>,
     ) -> Result<(), SendError> {
-        let shared = self.shared.as_ref().ok_or(SendError::NotOpen)?;
-        shared.connection().respond(Instant::now(), request, response)?;
-        shared.wakers.driver.wake();
-        Ok(())
+        self.shared.as_ref().ok_or(SendError::NotOpen)?.respond(request.into(), response)
     }
 
     /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
@@ -49,8 +46,7 @@ impl Responder {
         length: Option<u64>,
     ) -> Result<Body, SendError> {
         let shared = self.shared.as_ref().ok_or(SendError::NotOpen)?;
-        let token = shared.connection().respond_streaming(Instant::now(), request, head, length)?;
-        shared.wakers.driver.wake();
+        let token = shared.respond_streaming(request.into(), head, length)?;
         Ok(Body { shared: shared.clone(), token: Some(token) })
     }
 }

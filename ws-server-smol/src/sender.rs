@@ -1,11 +1,10 @@
 //! A handle for other tasks and threads.
 
 use crate::buffer;
-use crate::shared::Shared;
+use crate::shared::{ConnectionId, Shared};
 use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
-use std::task::Wake;
 use std::time::{Duration, Instant};
 use ws_proto::{CloseCode, Frame, Message, SendError, Sent, State};
 
@@ -80,14 +79,19 @@ impl Sender {
     /// As [`ws_proto::Connection::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(Instant::now(), code, reason)?;
-        self.wake();
+        self.shared.wake();
         Ok(())
     }
 
     /// Ends the connection at once: no Close frame, and what was queued is lost.
     pub fn terminate(&self) {
         self.shared.connection().abort(Instant::now(), ws_proto::Cause::Terminated);
-        self.wake();
+        self.shared.wake();
+    }
+
+    /// Which connection it sends to.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
     }
 
     /// Where the connection stands.
@@ -108,12 +112,6 @@ impl Sender {
     /// The time that the peer last took to answer a Ping.
     pub fn latency(&self) -> Option<Duration> {
         self.shared.connection().latency()
-    }
-
-    /// Whatever the owner waits for, it has to know.
-    fn wake(&self) {
-        self.shared.wakers.wake_by_ref();
-        self.shared.room.notify(usize::MAX);
     }
 }
 

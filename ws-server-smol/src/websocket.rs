@@ -3,6 +3,7 @@
 use crate::driver::Driver;
 use crate::sender::{Outgoing, Sender};
 use crate::server::Membership;
+use crate::shared::ConnectionId;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
@@ -127,6 +128,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.shared.connection().close(Instant::now(), code, reason)
     }
 
+    /// Which connection it is.
+    pub fn id(&self) -> ConnectionId {
+        self.driver.shared.id
+    }
+
     /// A handle for other tasks and threads.
     pub fn sender(&self) -> Sender {
         Sender { shared: self.driver.shared.clone() }
@@ -171,13 +177,24 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         if self.closed.is_some() {
             return Poll::Ready(None);
         }
-        let event = ready!(self.driver.poll_event(cx));
-        if let Some(Event::Closed(closed)) = &event {
-            self.closed = Some(closed.clone());
-            self.driver.end();
-            self.membership = None;
+        loop {
+            let Some(event) = ready!(self.driver.poll_event(cx)) else { return Poll::Ready(None) };
+            if let Event::Closed(closed) = &event {
+                self.closed = Some(closed.clone());
+                self.driver.end();
+                if let Some(membership) = self.membership.take() {
+                    membership.closed(closed);
+                }
+                return Poll::Ready(Some(event));
+            }
+            let event = match &self.membership {
+                Some(membership) => membership.filter(event),
+                None => Some(event),
+            };
+            if event.is_some() {
+                return Poll::Ready(event);
+            }
         }
-        Poll::Ready(event)
     }
 
     fn poll_message(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Message<'static>, Box<Closed>>>> {
@@ -259,8 +276,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for WebSocket<S> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
     fn drop(&mut self) {
-        if self.closed.is_none() {
-            self.driver.part(CloseCode::GOING_AWAY);
+        if self.closed.is_some() {
+            return;
+        }
+        let closed = self.driver.part(CloseCode::GOING_AWAY);
+        if let (Some(membership), Some(closed)) = (self.membership.take(), closed) {
+            membership.closed(&closed);
         }
     }
 }

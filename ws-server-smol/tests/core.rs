@@ -1,5 +1,7 @@
 //! One connection: the acceptor, the WebSocket, its senders.
 
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
 use async_executor::LocalExecutor;
 use async_io::{Async, block_on};
 use futures_lite::{FutureExt, StreamExt, future};

@@ -222,7 +222,7 @@ async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, m
         future::yield_now().await;
         sender.terminate();
     };
-    future::zip(ws.flush(), terminates).await;
+    let _ = future::zip(ws.flush(), terminates).await;
     assert!(!sender.is_open());
     let end = ws.next().await.unwrap().unwrap_err();
     assert!(matches!(end.error, Some(Error::Lost(Cause::Terminated))), "{end}");
