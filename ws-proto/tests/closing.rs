@@ -7,11 +7,11 @@ mod wire;
 use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator, Next, Opcode,
-    ProtocolError, Role, SendError, State, Timeout,
+    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator,
+    Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -331,6 +331,36 @@ fn closed_explains_itself_in_a_sentence() {
     let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { panic!("{closed}") };
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
+}
+
+#[test]
+fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
+    let now = Instant::now();
+    let head = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nnot you";
+    let asked = || {
+        let request = ClientRequest::new("ws://localhost/").unwrap();
+        let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
+        assert!(client.receive(now, &mut &mut head.to_vec()[..]).is_none());
+        client
+    };
+    for reset in [false, true] {
+        let mut client = asked();
+        match reset {
+            true => client.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+            false => client.handle_timeout(client.poll_timeout().unwrap()),
+        }
+        let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
+        let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else {
+            panic!("{closed}")
+        };
+        assert_eq!((response.status().as_u16(), &response.body()[..]), (401, &b"not you"[..]));
+        assert_eq!(closed.initiator, Initiator::Remote);
+    }
+    // What we ended ourselves, we ended.
+    let mut client = asked();
+    client.abort(now, Cause::Terminated);
+    let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Lost(Cause::Terminated))), "{closed}");
 }
 
 #[test]
