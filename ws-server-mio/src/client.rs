@@ -293,7 +293,7 @@ impl Connections {
         at.backoff.reset();
         match at.phase {
             Phase::Idle | Phase::Waiting { .. } => self.begin(client.index),
-            Phase::Resolving { .. } | Phase::Connecting(_) => at.then = Then::Policy,
+            Phase::Resolving(_) | Phase::Connecting(_) => at.then = Then::Policy,
             Phase::Open { slot, .. } => {
                 at.then = Then::Again;
                 self.close_slot(slot);
@@ -309,7 +309,7 @@ impl Connections {
         match at.phase {
             Phase::Idle => {}
             Phase::Waiting { .. } => self.clients.rest(client.index),
-            Phase::Resolving { .. } | Phase::Connecting(_) => {
+            Phase::Resolving(_) | Phase::Connecting(_) => {
                 at.then = Then::Rest;
                 self.fail(client.index, ConnectFailure::Cancelled, None);
             }
@@ -392,7 +392,7 @@ impl Connections {
     pub fn client_state(&self, client: ClientId) -> ClientState {
         match self.clients.get(client).map(|at| &at.phase) {
             None | Some(Phase::Idle) => ClientState::Idle,
-            Some(Phase::Resolving { .. } | Phase::Connecting(_)) => ClientState::Connecting,
+            Some(Phase::Resolving(_) | Phase::Connecting(_)) => ClientState::Connecting,
             Some(Phase::Waiting { .. }) => ClientState::Waiting,
             Some(Phase::Open { slot, .. }) => {
                 match self.slots.at(*slot).map(|live| live.connection.state()) {

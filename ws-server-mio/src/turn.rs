@@ -45,6 +45,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
         self.run_jobs();
+        // Before reading: a flood must not keep clients from coming back.
+        self.step_clients();
         if self.connections.servers.busy() {
             self.step_servers();
             self.accept();
@@ -52,7 +54,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         self.read();
         self.send_files();
         self.run_timers();
-        self.step_clients();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_touched();

@@ -175,10 +175,8 @@ fn one_deadline_covers_the_whole_attempt() {
 #[test]
 fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
     use socket2::{Domain, Socket, Type};
-    let mut rig = Both::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
+    let (mut rig, full) = Both::on_v6_alone();
     let port = rig.server_address().port();
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
     full.listen(0).unwrap();
     let fill: Vec<_> = (0..8)
         .map(|_| {
