@@ -435,20 +435,3 @@ fn run_ends_when_the_last_client_has_come_to_rest() {
         .unwrap();
     assert_eq!(told, 1);
 }
-
-#[cfg(unix)]
-#[test]
-fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
-    let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
-    let nowhere = ClientConfig::default().unix("/nowhere/at/all");
-    let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
-    let mut failures = 0;
-    for _ in 0..10 {
-        let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
-            failures += 1;
-            connections.reconnect(client);
-        });
-        assert!(turn.unwrap().more);
-    }
-    assert!((10..=20).contains(&failures), "{failures}");
-}

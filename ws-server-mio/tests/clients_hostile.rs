@@ -1,4 +1,5 @@
 //! Clients whose servers do the worst, and how clients part from the good ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::clients::*;

@@ -1,4 +1,5 @@
 //! Clients whose application asks for anything at any moment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::clients::*;
@@ -248,6 +249,23 @@ fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
         turn.unwrap();
     }
     assert_eq!(told, "FFFF1");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let nowhere = ClientConfig::default().unix("/nowhere/at/all");
+    let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
+    let mut failures = 0;
+    for _ in 0..10 {
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
+            failures += 1;
+            connections.reconnect(client);
+        });
+        assert!(turn.unwrap().more);
+    }
+    assert!((10..=20).contains(&failures), "{failures}");
 }
 
 #[cfg(unix)]
