@@ -84,9 +84,8 @@ def ping():
 
 
 def subprotocol():
-    chosen, *_ = scene(
-        lambda socket: socket.subprotocol, "--subprotocol", "one", "--subprotocol", "two", subprotocols=["two"]
-    )
+    offers = ("--subprotocol", "one", "--subprotocol", "two")
+    chosen, *_ = scene(lambda socket: socket.subprotocol, *offers, subprotocols=["two"])
     equal(chosen, "two")
 
 
@@ -143,9 +142,14 @@ check("a message in pieces is one", pieces)
 check("a binary message is shown", binary)
 check("a ping is answered with its payload", ping)
 check("the server chooses among the subprotocols", subprotocol)
-for code, reason, status in ((1000, "", 0), (1000, "done", 0), (4001, "caf\u00e9 ferm\u00e9", 1), (1011, "", 1)):
+for code, reason, status in (
+    (1000, "", 0),
+    (1000, "done", 0),
+    (1011, "", 1),
+    (4001, "caf\u00e9 ferm\u00e9", 1),
+):
     check(f"close {code} '{reason}' is echoed, told, and ends with {status}", closing, code, reason, status)
 check("a refusal is told, and is the end", refusal)
-check("killed and started again, three times, the server has its client back, and what was typed meanwhile", killed)
+check("killed and started again, three times, the server has its client and its lines back", killed)
 
 finish("websockets from PyPI as a server")
