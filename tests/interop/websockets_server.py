@@ -113,7 +113,8 @@ def refusal():
 
 def killed():
     def started(port):
-        process = subprocess.Popen([sys.executable, __file__, str(port)], stdout=subprocess.PIPE, text=True)
+        command = [sys.executable, __file__, str(port)]
+        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
         return process, int(process.stdout.readline())
 
     server, port = started(0)

@@ -129,8 +129,10 @@ await check('header fields and the origin reach the server', async () => {
   await parted(ends);
 });
 
-for (const [code, reason, status] of [[1000, '', 0], [1000, 'done', 0], [1005, '', 1], [4001, 'caf\u00e9 ferm\u00e9', 1]]) {
-  await check(`close ${code} ${reason && `'${reason}' `}of the server is told and ends with ${status}`, async () => {
+const ends = [[1000, '', 0], [1000, 'done', 0], [1005, '', 1], [4001, 'caf\u00e9 ferm\u00e9', 1]];
+for (const [code, reason, status] of ends) {
+  const what = `close ${code} ${reason && `'${reason}' `}of the server`;
+  await check(`${what} is told and ends with ${status}`, async () => {
     const ends = await both({}, '--once');
     const closed = once(ends.socket, 'close');
     if (code === 1005) ends.socket.close();
