@@ -19,6 +19,8 @@ const AT_A_TIME: usize = 64;
 const MESSAGE: usize = 16 << 10;
 /// A server has settled when it has been left alone for so long: what a busy time needed is freed.
 const SETTLE: Duration = Duration::from_millis(500);
+/// Longer than a handshake may take: each connection has had the timer of its own by then.
+const HANDSHAKES: Duration = Duration::from_secs(11);
 /// Only a hang takes so long.
 const HANG: Duration = Duration::from_secs(60);
 
@@ -198,6 +200,9 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
         crowd.idle(SETTLE)?;
         let each = |resident: u64| resident.saturating_sub(empty) / clients;
         let idle = each(system::resident(server.pid)?);
+        if !quick {
+            crowd.idle(HANDSHAKES)?;
+        }
         let before = system::process_time(server.pid)?;
         crowd.idle(time)?;
         let cpu = system::process_time(server.pid)? - before;
