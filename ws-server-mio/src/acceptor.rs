@@ -4,7 +4,8 @@ use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
 use crate::server::ServerConfig;
 use crate::servers::ServerId;
-use mio::net::{TcpListener, TcpStream};
+use crate::stream::Stream;
+use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use std::fmt;
 use std::io;
@@ -25,6 +26,19 @@ enum Std {
     Tcp(std::net::TcpListener),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixListener, Option<SocketFile>),
+    #[cfg(test)]
+    Fake(Accept),
+}
+
+/// What a fake listener answers.
+#[cfg(test)]
+pub(crate) type Accept = Box<dyn Fn() -> io::Result<(Stream, Option<SocketAddr>)> + Send>;
+
+#[cfg(test)]
+impl From<Accept> for Listening {
+    fn from(accept: Accept) -> Self {
+        Self(Std::Fake(accept))
+    }
 }
 
 impl fmt::Debug for Listening {
@@ -65,6 +79,8 @@ pub(crate) enum Acceptor {
     /// The file goes with the listener, where it is ours.
     #[cfg(unix)]
     Unix(mio::net::UnixListener, #[expect(dead_code, reason = "dropped")] Option<SocketFile>),
+    #[cfg(test)]
+    Fake(Accept),
 }
 
 impl Acceptor {
@@ -83,6 +99,8 @@ impl Acceptor {
                 registry.register(&mut listener, token, Interest::READABLE)?;
                 Ok(Self::Unix(listener, file))
             }
+            #[cfg(test)]
+            Std::Fake(accept) => Ok(Self::Fake(accept)),
         }
     }
 
@@ -92,6 +110,8 @@ impl Acceptor {
             Self::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(..) => None,
+            #[cfg(test)]
+            Self::Fake(_) => None,
         }
     }
 
@@ -100,14 +120,18 @@ impl Acceptor {
     /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are kept as the
     /// same type, so that a connection is no larger and no slower for it. What only TCP has (addresses,
     /// `TCP_NODELAY`) the system refuses for the other kind.
-    pub(crate) fn accept(&self) -> io::Result<(TcpStream, Option<SocketAddr>)> {
-        match self {
-            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer))),
+    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+        let (stream, peer) = match self {
+            Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer)))?,
             #[cfg(unix)]
             Self::Unix(listener, _) => {
-                listener.accept().map(|(stream, _)| (TcpStream::from(OwnedFd::from(stream)), None))
+                let (stream, _) = listener.accept()?;
+                (mio::net::TcpStream::from(OwnedFd::from(stream)), None)
             }
-        }
+            #[cfg(test)]
+            Self::Fake(accept) => return accept(),
+        };
+        Ok((Stream::from(stream), peer))
     }
 }
 

@@ -4,11 +4,13 @@ use crate::connections::Connections;
 use crate::event::Event;
 use crate::options::{Budget, Clock, Options, Turn};
 use crate::remote::{Job, Remote};
+use crate::resolver::Resolver;
 use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
-use mio::{Events, Poll, Token, Waker};
+use crate::watch::Waiting;
+use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -16,9 +18,7 @@ use std::io;
 use std::time::Duration;
 use ws_proto::CloseCode;
 
-const WAKER: Token = Token(usize::MAX);
-/// What one wait can report; the kernel keeps the rest for the next.
-const EVENTS: usize = 1024;
+pub(crate) const WAKER: Token = Token(usize::MAX);
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -31,12 +31,11 @@ const QUIET: Duration = Duration::from_millis(100);
 /// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
 /// servers and run until they have stopped.
 pub struct Endpoint {
-    poll: Poll,
-    ready: Events,
+    pub(crate) waiting: Waiting,
     /// What was just read, of whichever connection: events are lent from it.
     rx: Box<[u8]>,
     connections: Connections,
-    remote: Remote,
+    pub(crate) remote: Remote,
     jobs: VecDeque<Job>,
     budget: Budget,
     clock: Clock,
@@ -60,15 +59,15 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, clock, wall_clock } = options;
+        let Options { budget, resolve_names, clock, wall_clock } = options;
         let sleep = Sleep::new(&clock, wall_clock);
         let poll = Poll::new()?;
-        let connections = Connections::new(poll.registry().try_clone()?, clock.now());
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
+        let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
+        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
         let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
         Ok(Self {
-            poll,
-            ready: Events::with_capacity(EVENTS),
+            waiting: Waiting::new(poll),
             rx,
             connections,
             remote,
@@ -100,15 +99,20 @@ impl Endpoint {
         Ok(self.turn(timeout, handler)?.0)
     }
 
-    /// Runs until [`Connections::exit`] is called, or until the last server has stopped.
+    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
+    /// to rest.
     ///
     /// # Errors
     /// As [`Endpoint::poll`].
     pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
         loop {
             let (_, stopped) = self.turn(None, &mut handler)?;
+            let rested = self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
-            if exit || stopped && self.connections.servers.is_empty() {
+            let ended = (stopped || rested)
+                && self.connections.servers.is_empty()
+                && self.connections.clients.all_rest();
+            if exit || ended {
                 return Ok(());
             }
         }
@@ -130,7 +134,8 @@ impl Endpoint {
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
-        timer.into_iter().chain(server).min()
+        let client = self.connections.clients.wait_from(now);
+        timer.into_iter().chain(server).chain(client).min()
     }
 
     /// A handle for other threads.
@@ -161,31 +166,25 @@ impl Endpoint {
                 // than that turn took.
                 let timer = self.connections.timers.wait();
                 let server = self.connections.servers.wait_from(self.connections.now);
-                timeout.into_iter().chain(timer).chain(server).chain(self.quiet()).min()
+                let client = self.connections.clients.wait_from(self.connections.now);
+                timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
             }
         };
-        match self.poll.poll(&mut self.ready, wait) {
-            Ok(()) => {}
-            // A signal: a turn without news, and the next one waits again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if wait == Some(QUIET) && self.ready.is_empty() {
+        self.waiting.wait(wait)?;
+        if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
         let slept = self.sleep.slept(start);
-        for event in &self.ready {
-            match event.token() {
-                WAKER => self.remote.take(&mut self.jobs),
-                Token(slot) if slot < self.connections.slots.end() as usize => {
-                    self.connections.ready(slot as u32, event);
-                }
-                token => self.connections.servers.ready(token),
+        self.waiting.each(|token, readiness| match token {
+            WAKER => self.remote.take(&mut self.jobs),
+            Token(slot) if slot < self.connections.slots.end() as usize => {
+                self.connections.ready(slot as u32, readiness);
             }
-        }
+            token => self.connections.servers.ready(token),
+        });
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -203,7 +202,7 @@ impl Endpoint {
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
-        let more = self.has_work();
+        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }
@@ -224,7 +223,7 @@ impl Endpoint {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(self.poll.registry())
+        std::os::fd::AsFd::as_fd(&self.connections.registry)
     }
 }
 
@@ -233,7 +232,11 @@ impl Drop for Endpoint {
         self.remote.end();
         let now = self.clock.now();
         for (_, live) in self.connections.slots.iter_mut() {
-            if live.has(flag::WEBSOCKET) && live.connection.close(now, CloseCode::GOING_AWAY, "").is_ok() {
+            let code = match live.has(flag::CLIENT) {
+                true => CloseCode::NORMAL,
+                false => CloseCode::GOING_AWAY,
+            };
+            if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
                 write(live, now, usize::MAX);
             }
         }

@@ -49,6 +49,33 @@
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_proto::web`]. The example `http` has one of each.
 //!
+//! # Clients
+//!
+//! [`Connections::connect`] makes a client on the same endpoint and the same thread. It never blocks, and what comes
+//! of it are events; a [`Reconnect`] policy brings it back.
+//!
+//! ```no_run
+//! use ws_server_mio::ws_proto::Event::{Message, Open};
+//! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut endpoint = Endpoint::new(Options::default())?;
+//!     let config = ClientConfig::default().reconnect(Reconnect::default());
+//!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
+//!     endpoint.run(|connections, event| match event {
+//!         Event::Connection(id, Open(_)) => drop(connections.send_text(id, "hello")),
+//!         Event::Connection(_, Message(message)) => println!("{message:?}"),
+//!         _ => {}
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Threads
+//!
+//! Handlers, protocol and sockets are on the thread that calls [`Endpoint::poll`], and there is no other, but where
+//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one that looks names up.
+//!
 //! # The deadlock everybody meets once
 //!
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
@@ -56,7 +83,11 @@
 
 mod acceptor;
 mod bind;
+mod client;
+mod clients;
+mod connecting;
 mod connections;
+mod data;
 mod endpoint;
 mod event;
 mod extension;
@@ -67,19 +98,26 @@ mod limits;
 mod options;
 mod pool;
 mod remote;
+mod resolver;
 mod resume;
 mod server;
 mod servers;
 mod slots;
 mod socket;
+mod stream;
+#[cfg(test)]
+mod tests_faults;
 mod timers;
 mod turn;
 #[cfg(unix)]
 mod unix;
 mod urls;
+mod watch;
 
 pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
+pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use clients::ClientId;
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
@@ -91,6 +129,7 @@ pub use remote::{EndpointGone, Remote};
 pub use server::ServerConfig;
 pub use servers::ServerId;
 pub use slots::ConnectionId;
+pub use watch::Watch;
 
 pub use bytes::Bytes;
 pub use http;
@@ -98,9 +137,15 @@ pub use ws_proto;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request,
-    ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
+
+#[doc = include_str!("../docs/embedding.md")]
+///
+/// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+pub mod embedding {}
 
 // The README's example is compiled with the others.
 #[cfg(doctest)]

@@ -3,8 +3,8 @@
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::ServerIndex;
 use crate::slots::{Live, flag};
+use crate::stream::Stream;
 use bytes::Buf;
-use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
 use std::time::{Duration, Instant};
@@ -17,6 +17,27 @@ pub(crate) const SHORT_SAYS_ALL: bool = cfg!(unix);
 const SLICES: usize = 64;
 /// How long a server waits when it could not accept.
 const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// What the kernel says of a socket.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Readiness {
+    pub(crate) readable: bool,
+    pub(crate) writable: bool,
+    pub(crate) read_closed: bool,
+    pub(crate) error: bool,
+}
+
+impl From<&mio::event::Event> for Readiness {
+    #[inline]
+    fn from(event: &mio::event::Event) -> Self {
+        Self {
+            readable: event.is_readable(),
+            writable: event.is_writable(),
+            read_closed: event.is_read_closed(),
+            error: event.is_error(),
+        }
+    }
+}
 
 /// Writes once; says whether the connection learned something of it.
 pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
@@ -45,11 +66,7 @@ pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
 
 /// How many bytes were offered, and how many the socket took.
 #[inline]
-fn write_once(
-    connection: &mut Connection,
-    mut stream: &TcpStream,
-    limit: usize,
-) -> io::Result<(usize, usize)> {
+fn write_once(connection: &mut Connection, mut stream: &Stream, limit: usize) -> io::Result<(usize, usize)> {
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() || chunk.len() >= limit {
@@ -149,21 +166,24 @@ impl Connections {
 
     /// The kernel has news of a connection.
     #[inline]
-    pub(crate) fn ready(&mut self, slot: u32, event: &mio::event::Event) {
+    pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
         let Self { slots, touched, unread, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        if event.is_writable() && !live.has(flag::WRITABLE) {
+        if live.has(flag::CONNECTING) {
+            return self.connect_ready(slot, ready);
+        }
+        if ready.writable && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);
         }
-        if event.is_read_closed() {
+        if ready.read_closed {
             live.set(flag::READ_CLOSED);
         }
-        if event.is_readable() || event.is_read_closed() || event.is_error() {
+        if ready.readable || ready.read_closed || ready.error {
             live.set(flag::READABLE);
             read_on(slot, live, unread);
             // Nobody reads from who is paused; reading would tell.
-            if event.is_error()
+            if ready.error
                 && live.connection.is_paused()
                 && let Ok(Some(error)) = live.stream.take_error()
             {

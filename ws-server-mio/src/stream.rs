@@ -1,0 +1,126 @@
+//! The socket of a connection: mio's. In the tests of this crate's own modules it may be a fake one, whose
+//! system calls answer whatever the test wants.
+
+#[cfg(not(test))]
+pub(crate) type Stream = mio::net::TcpStream;
+
+#[cfg(test)]
+pub(crate) use fake::{FakeSocket, Stream};
+
+#[cfg(test)]
+mod fake {
+    use mio::event::Source;
+    use mio::net::TcpStream;
+    use mio::{Interest, Registry, Token};
+    use std::io::{self, IoSlice, Read, Write};
+    use std::net::{Shutdown, SocketAddr};
+
+    /// What the loop asks of a socket. Dropped, it is closed.
+    pub(crate) trait FakeSocket: Send {
+        fn register(&mut self, token: Token) -> io::Result<()>;
+        fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
+        fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
+        fn shutdown(&self) -> io::Result<()>;
+        fn take_error(&self) -> io::Result<Option<io::Error>>;
+    }
+
+    pub(crate) enum Stream {
+        Kernel(TcpStream),
+        Fake(Box<dyn FakeSocket>),
+    }
+
+    impl From<TcpStream> for Stream {
+        fn from(stream: TcpStream) -> Self {
+            Self::Kernel(stream)
+        }
+    }
+
+    impl Read for &Stream {
+        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+            match self {
+                Stream::Kernel(stream) => (&mut &*stream).read(buffer),
+                Stream::Fake(socket) => socket.read(buffer),
+            }
+        }
+    }
+
+    impl Write for &Stream {
+        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
+            match self {
+                Stream::Kernel(stream) => (&mut &*stream).write(buffer),
+                Stream::Fake(socket) => socket.write(&[IoSlice::new(buffer)]),
+            }
+        }
+
+        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+            match self {
+                Stream::Kernel(stream) => (&mut &*stream).write_vectored(slices),
+                Stream::Fake(socket) => socket.write(slices),
+            }
+        }
+
+        fn flush(&mut self) -> io::Result<()> {
+            Ok(())
+        }
+    }
+
+    impl Stream {
+        pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
+            match self {
+                Self::Kernel(stream) => stream.shutdown(how),
+                Self::Fake(socket) => socket.shutdown(),
+            }
+        }
+
+        pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
+            match self {
+                Self::Kernel(stream) => stream.take_error(),
+                Self::Fake(socket) => socket.take_error(),
+            }
+        }
+
+        pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
+            match self {
+                Self::Kernel(stream) => stream.local_addr(),
+                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        }
+
+        pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+            match self {
+                Self::Kernel(stream) => stream.peer_addr(),
+                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        }
+
+        pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
+            match self {
+                Self::Kernel(stream) => stream.set_nodelay(on),
+                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        }
+    }
+
+    impl Source for Stream {
+        fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+            match self {
+                Self::Kernel(stream) => stream.register(registry, token, interests),
+                Self::Fake(socket) => socket.register(token),
+            }
+        }
+
+        fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
+            match self {
+                Self::Kernel(stream) => stream.reregister(registry, token, interests),
+                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        }
+
+        fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
+            match self {
+                Self::Kernel(stream) => stream.deregister(registry),
+                Self::Fake(_) => Ok(()),
+            }
+        }
+    }
+}
