@@ -18,7 +18,7 @@ const CLIENTS: u64 = 10_000;
 const AT_A_TIME: usize = 64;
 const MESSAGE: usize = 16 << 10;
 /// A server has settled when it has been left alone for so long: what a busy time needed is freed.
-const SETTLE: Duration = Duration::from_millis(500);
+pub const SETTLE: Duration = Duration::from_millis(500);
 /// Longer than a handshake may take: each connection has had the timer of its own by then.
 const HANDSHAKES: Duration = Duration::from_secs(11);
 /// Only a hang takes so long.
@@ -44,14 +44,14 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
 }
 
 /// A server in a process of its own.
-struct Server {
+pub struct Server {
     child: Child,
     pid: Pid,
-    address: SocketAddr,
+    pub address: SocketAddr,
 }
 
 impl Server {
-    fn start(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
+    pub fn start(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
         let mut child =
             Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
         let mut line = String::new();
