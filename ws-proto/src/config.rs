@@ -31,7 +31,8 @@ pub struct Config {
     pub target_limit: usize,
     /// The longest HTTP body (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
     pub body_limit: usize,
-    /// The most pipelined requests that wait for their answers; then reading pauses. 16.
+    /// The most pipelined requests that wait for their answers; then reading pauses. Behind an answer that is given in
+    /// pieces, none is read. 16.
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,
@@ -65,6 +66,9 @@ pub struct Config {
     /// What keeps a quiet connection alive, and finds a dead peer.
     pub heartbeat: Heartbeat,
 
+    /// Whether a server's [`Closed`](crate::Event::Closed) is told of every connection, also of one that never
+    /// asked anything: a port scanner, a browser that connects ahead of need. `false`.
+    pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
     /// One moment on both clocks, from which a server derives the `Date` of its responses; none without it.
@@ -95,6 +99,7 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             output_timeout: Duration::from_secs(30),
             heartbeat: Heartbeat::server(),
+            tell_every_end: false,
             access: Access::default(),
             date: None,
         }
@@ -190,6 +195,14 @@ impl Config {
     #[must_use]
     pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Tells [`Closed`](crate::Event::Closed) of every connection, also of one that never asked anything. It is
+    /// the only event of such a one.
+    #[must_use]
+    pub fn tell_every_end(mut self) -> Self {
+        self.tell_every_end = true;
         self
     }
 

@@ -379,3 +379,50 @@ fn an_end_is_not_clean_when_our_close_never_left() {
         assert!(!closed.clean && closed.error.is_some(), "{closed}");
     }
 }
+
+/// Accepted and closed at once: that it was open is told before its end, and what is said in between behind it.
+#[test]
+fn who_closes_before_open_was_told_is_told_of_both() {
+    for closes in [true, false] {
+        let mut pair = Pair::new(Config::client(), Config::server());
+        pair.accept = false;
+        pair.drive();
+        let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
+        let server = &mut pair.server.connection;
+        server.accept(pair.now, upgrade).unwrap();
+        if closes {
+            server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
+            let mut said = frame(true, FIN | TEXT, b"said meanwhile");
+            let mut input = &mut said[..];
+            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Open(_))));
+            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Message(_))));
+        } else {
+            server.abort(pair.now, Cause::Terminated);
+            assert!(matches!(server.poll_event(pair.now), Some(Event::Open(_))));
+        }
+        pair.drive();
+        assert!(pair.server.closed().was_open && pair.server.events.len() == 1);
+    }
+}
+
+#[test]
+fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
+    let ends: [fn(&mut Connection, std::time::Instant); 4] = [
+        |server, now| server.receive_eof(now),
+        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.handle_timeout(now + Duration::from_secs(10)),
+        |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
+    ];
+    for (k, how) in ends.into_iter().enumerate() {
+        for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
+            let now = std::time::Instant::now();
+            let mut server = Connection::server(now, Arc::new(config));
+            how(&mut server, now);
+            take_output(&mut server, now);
+            let events = end(&mut server, now + Duration::from_secs(10));
+            assert_eq!(events.len(), told, "end {k}: {events:?}");
+            assert!(events.iter().all(|event| matches!(event, Event::Closed(closed) if !closed.was_open)));
+            assert!(poll(&mut server, now).is_empty(), "once");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! Every verb, for handlers and between turns alike.
 
 use crate::clients::Clients;
+use crate::data::Data;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::folder::Files;
@@ -54,6 +55,7 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
+    pub(crate) data: Data,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
@@ -91,7 +93,7 @@ impl Connections {
         let request = request.into();
         self.give_cookie(id, &request, &mut response);
         self.with(id, |connection, now| connection.respond(now, request, response))?;
-        self.count_refusal(id.slot);
+        self.count_answer(id.slot);
         Ok(())
     }
 
@@ -111,7 +113,7 @@ impl Connections {
         self.give_cookie(id, &request, &mut head);
         let body =
             self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
-        self.count_refusal(id.slot);
+        self.count_answer(id.slot);
         Ok(body)
     }
 
@@ -376,6 +378,7 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
+            data: Data::default(),
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),
@@ -419,6 +422,7 @@ impl Connections {
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
         self.files.shrink();
+        self.data.shrink();
         self.pool.clear();
     }
 
@@ -435,6 +439,7 @@ impl Connections {
         if live.has(flag::CLIENT) {
             self.clients.unbind(slot);
         }
+        self.data.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
         if let Some(server) = self.servers.at_mut(live.server) {
             server.sockets -= 1;

@@ -2,13 +2,13 @@
 
 use crate::connections::Connections;
 use crate::slots::{ConnectionId, flag};
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::{HeaderValue, REFERRER_POLICY, SET_COOKIE};
 use ws_proto::token::{Shown, TokenRule};
 use ws_proto::{Event, Request};
 
 impl Connections {
     /// Refuses a request without the token that its server requires. Who showed none at all is nobody whose end
-    /// is told.
+    /// is told, unless every end is asked for.
     pub(crate) fn guard<'a>(&mut self, id: ConnectionId, mut event: Event<'a>) -> Option<Event<'a>> {
         let Self { slots, servers, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Some(event) };
@@ -17,7 +17,9 @@ impl Connections {
         let shown = match &event {
             Event::Request(request) => rule.check(request.query(), request.headers()),
             Event::Upgrade(upgrade) => rule.check(upgrade.query(), upgrade.headers()),
-            Event::Closed(_) if !live.has(flag::LET_IN) => return None,
+            Event::Closed(_) if !live.has(flag::LET_IN) && !live.connection.config().tell_every_end => {
+                return None;
+            }
             _ => return Some(event),
         };
         if let Some(shown) = shown {
@@ -38,7 +40,8 @@ impl Connections {
         None
     }
 
-    /// Gives the cookie to who showed the token in the query.
+    /// Gives the cookie to who showed the token in the query; and sees to it that no page that is linked from there, or
+    /// that is loaded into it, is told that query as its referrer.
     pub(crate) fn give_cookie<B>(
         &self,
         id: ConnectionId,
@@ -49,7 +52,10 @@ impl Connections {
             && rule.check(request.query(), request.headers()) == Some(Shown::InQuery)
             && let Ok(cookie) = HeaderValue::try_from(rule.set_cookie())
         {
-            response.headers_mut().append(SET_COOKIE, cookie);
+            let headers = response.headers_mut();
+            headers.append(SET_COOKIE, cookie);
+            // Stricter, it would hide the origin of the page's own forms.
+            headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
         }
     }
 

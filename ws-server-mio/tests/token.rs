@@ -53,6 +53,7 @@ fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let cookie = cookie(&head).unwrap().to_owned();
     assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert!(head.to_lowercase().contains("referrer-policy: same-origin\r\n"), "no other site sees the token");
     let pair = cookie.split(';').next().unwrap();
     let field = format!("Cookie: theme=dark; {pair}\r\n");
     let head = ask(&mut rig, get(address, "/app.js"), &field);
@@ -95,6 +96,18 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
     }
     assert_eq!(rig.app.closed().len(), 1);
     assert!(matches!(rig.app.seen[..], [Seen::Request(..), Seen::Closed(..)]));
+}
+
+#[test]
+fn where_every_end_is_asked_for_a_strangers_is_told_too() {
+    let config = ServerConfig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/"));
+    assert_eq!(rig.response(&mut peer).0, 401);
+    drop(peer);
+    rig.until("its end", |rig| !rig.app.seen.is_empty());
+    assert!(matches!(rig.app.seen[..], [Seen::Closed(..)]));
 }
 
 #[test]
