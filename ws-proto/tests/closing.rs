@@ -247,9 +247,9 @@ fn a_pong_that_waits_is_dropped_when_the_peer_closes() {
 
 #[test]
 fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     let config = Arc::new(Config::server());
-    let request = || ws_proto::ClientRequest::new("ws://localhost/").unwrap();
+    let request = || ClientRequest::new("ws://localhost/").unwrap();
     let handshake = || Connection::client(now, config.clone(), request(), [0; 32]);
     let open = || Connection::upgraded(now, config.clone(), Role::Server);
     let closing = || {
@@ -290,7 +290,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
 
 #[test]
 fn a_connection_that_never_asked_anything_is_over_without_a_word() {
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
         let mut server = Connection::server(now, Arc::new(Config::server()));
         assert!(feed(&mut server, now, bytes).is_empty());
@@ -407,7 +407,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 
 #[test]
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
-    let ends: [fn(&mut Connection, std::time::Instant); 4] = [
+    let ends: [fn(&mut Connection, Instant); 4] = [
         |server, now| server.receive_eof(now),
         |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_timeout(now + Duration::from_secs(10)),
@@ -415,7 +415,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     ];
     for (k, how) in ends.into_iter().enumerate() {
         for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
-            let now = std::time::Instant::now();
+            let now = Instant::now();
             let mut server = Connection::server(now, Arc::new(config));
             how(&mut server, now);
             take_output(&mut server, now);
