@@ -11,10 +11,12 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use ws_proto::web::{self, CleanPath, PathError, Plan, Representation};
-use ws_proto::{Request, ResponseBody, SendError};
+use ws_proto::{Connection, Request, ResponseBody, SendError};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
-pub(crate) const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
+/// More than a chunk's framing.
+const FRAMING: usize = 64;
 
 /// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
 /// that mean something else on some system are refused, and so are links that lead out of the folder. Hidden
@@ -263,9 +265,15 @@ impl Files {
         !self.waiting.is_empty() && self.waiting.contains_key(&slot)
     }
 
-    /// What was sent to a connection is written.
-    pub(crate) fn resume(&mut self, slot: u32) {
-        self.ready.extend(self.waiting.remove(&slot).unwrap_or_default());
+    /// What was sent to a connection may be written, or another answer's turn has come.
+    #[cold]
+    pub(crate) fn resume(&mut self, slot: u32, connection: &mut Connection) {
+        let Some(waiting) = self.waiting.get_mut(&slot) else { return };
+        let next = waiting.iter().position(|sending| takes_chunk(connection, &sending.body));
+        self.ready.extend(next.and_then(|at| waiting.remove(at)));
+        if waiting.is_empty() {
+            self.waiting.remove(&slot);
+        }
     }
 
     /// A connection is gone.
@@ -275,10 +283,22 @@ impl Files {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.waiting.is_empty()
+    }
+
     pub(crate) fn shrink(&mut self) {
         self.ready.shrink_to_fit();
         self.waiting.shrink_to_fit();
     }
+}
+
+/// Whether a connection takes the next chunk of a body. It is not read before its turn; and a small outbox takes
+/// it when all is written.
+fn takes_chunk(connection: &mut Connection, body: &ResponseBody) -> bool {
+    let (queued, cap) = (connection.outbox().len(), connection.config().outbox_cap);
+    !connection.is_body_held(body) && (queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap)
 }
 
 /// Files.
@@ -327,7 +347,8 @@ impl Connections {
     pub(crate) fn send_chunk(&mut self) {
         let Some(mut sending) = self.files.ready.pop_front() else { return };
         let id = sending.id;
-        if self.queued(id) >= CHUNK {
+        let live = self.slots.get_mut(id);
+        if live.is_some_and(|live| !takes_chunk(&mut live.connection, &sending.body)) {
             return self.wait(sending);
         }
         let room = sending.left.min(CHUNK as u64);

@@ -264,8 +264,9 @@ impl Servers {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
-                let retries = server.listeners.iter().filter_map(|listener| listener.retry_at);
-                retries.chain(server.deadline())
+                // Over its limit of handshakes it does not try either; the end of one is what it waits for.
+                let retries = server.listeners.iter().filter(|_| !server.is_crowded());
+                retries.filter_map(|listener| listener.retry_at).chain(server.deadline())
             })
             .min()
     }

@@ -99,10 +99,20 @@ impl Connection {
         if body.is_unwanted() {
             return Ok(Sent::Queued);
         }
-        self.check_room(piece.len())?;
+        match self.is_body_held(body) {
+            true => self.check_room(piece.len())?,
+            // What waits for the end of this answer cannot be in its way.
+            false => self.check_fits(self.outbox.len(), piece.len())?,
+        }
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
         http.send_body(&mut self.outbox, body, piece)?;
         Ok(self.note_queued())
+    }
+
+    /// Server: whether a body waits for the answers to earlier requests. Its pieces are held until then, so that
+    /// it is better not to make them yet.
+    pub fn is_body_held(&self, body: &ResponseBody) -> bool {
+        matches!(&self.stage, Stage::Http(http) if http.is_held(body))
     }
 
     /// Server: ends a body. The connection goes on to the next request.
@@ -272,7 +282,8 @@ impl Connection {
             self.wrote = moment;
             self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
         }
-        if self.output.congested && self.marked() <= self.config.low_mark {
+        // What is held waits for an answer of ours, and not for the peer.
+        if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
             self.output.drained = match &self.stage {
                 Stage::Open | Stage::Opened(_) => true,
@@ -325,8 +336,9 @@ impl Connection {
 
     fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
         if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
-            // What only waits behind an unfinished message of ours is not for the peer to drain.
-            self.output.congested |= !self.outbox.is_empty();
+            // What only waits behind an unfinished message of ours is not for the peer to drain. Behind an answer
+            // that is still to be written, it will.
+            self.output.congested |= !self.outbox.is_empty() || matches!(self.stage, Stage::Http(_));
             return Err(SendError::Full);
         }
         Ok(())

@@ -98,6 +98,14 @@ impl ServerHttp {
         result
     }
 
+    /// Whether a body waits for the answers to earlier requests.
+    pub(crate) fn is_held(&self, body: &ResponseBody) -> bool {
+        self.queue.iter().skip(1).any(|pending| match &pending.answer {
+            Answer::Streamed(streamed) => streamed.is(body.token()),
+            _ => false,
+        })
+    }
+
     /// How much waits for its turn.
     pub(crate) fn held_len(&self) -> usize {
         self.streams().map(Streamed::held_len).sum()

@@ -32,6 +32,10 @@ impl FakeSocket for Unwatched {
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(None)
     }
+
+    fn short_says_all(&self) -> bool {
+        true
+    }
 }
 
 #[test]
