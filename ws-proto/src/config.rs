@@ -65,6 +65,9 @@ pub struct Config {
     /// What keeps a quiet connection alive, and finds a dead peer.
     pub heartbeat: Heartbeat,
 
+    /// Whether a server's [`Closed`](crate::Event::Closed) is told of every connection, also of one that never
+    /// asked anything: a port scanner, a browser that connects ahead of need. `false`.
+    pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
     /// One moment on both clocks, from which a server derives the `Date` of its responses; none without it.
@@ -95,6 +98,7 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             output_timeout: Duration::from_secs(30),
             heartbeat: Heartbeat::server(),
+            tell_every_end: false,
             access: Access::default(),
             date: None,
         }
@@ -190,6 +194,14 @@ impl Config {
     #[must_use]
     pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Tells [`Closed`](crate::Event::Closed) of every connection, also of one that never asked anything. It is
+    /// the only event of such a one.
+    #[must_use]
+    pub fn tell_every_end(mut self) -> Self {
+        self.tell_every_end = true;
         self
     }
 

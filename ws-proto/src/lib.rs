@@ -27,7 +27,7 @@
 //! 2. Nothing that a peer does makes a call fail: failure is the event [`Closed`]. Only what the application
 //!    misuses returns [`SendError`].
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
-//!    simply over ([`Next::Drop`]).
+//!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::tell_every_end).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
 //! 5. There is one deadline.
 //!
@@ -103,6 +103,7 @@
 extern crate alloc;
 
 pub mod access;
+pub mod addresses;
 mod close;
 mod config;
 mod connection;
@@ -116,6 +117,7 @@ mod http;
 mod mask;
 mod outbox;
 mod partial;
+pub mod reconnect;
 pub mod token;
 pub mod topics;
 pub mod url;
@@ -132,3 +134,4 @@ pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use outbox::{Outbox, Storage};
+pub use reconnect::Reconnect;

@@ -349,3 +349,25 @@ fn an_end_is_not_clean_when_our_close_never_left() {
         assert!(!closed.clean && closed.error.is_some(), "{closed}");
     }
 }
+
+#[test]
+fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
+    let ends: [fn(&mut Connection, std::time::Instant); 4] = [
+        |server, now| server.receive_eof(now),
+        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.handle_timeout(now + Duration::from_secs(10)),
+        |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
+    ];
+    for (k, how) in ends.into_iter().enumerate() {
+        for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
+            let now = std::time::Instant::now();
+            let mut server = Connection::server(now, Arc::new(config));
+            how(&mut server, now);
+            take_output(&mut server, now);
+            let events = end(&mut server, now + Duration::from_secs(10));
+            assert_eq!(events.len(), told, "end {k}: {events:?}");
+            assert!(events.iter().all(|event| matches!(event, Event::Closed(closed) if !closed.was_open)));
+            assert!(poll(&mut server, now).is_empty(), "once");
+        }
+    }
+}

@@ -76,6 +76,22 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
 }
 
 #[test]
+fn an_interval_shorter_than_the_time_to_answer_is_kept() {
+    let heartbeat = Heartbeat::server().interval(10 * SECOND).answer(30 * SECOND);
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    for round in 1..5 {
+        let at = now + round * 10 * SECOND;
+        assert_eq!(server.poll_timeout(), Some(at), "round {round}");
+        server.timeout_moved();
+        server.handle_timeout(at);
+        assert_eq!(parse(&take_output(&mut server, at))[0].first, FIN | PING);
+        assert_eq!(server.poll_timeout(), Some(at + 30 * SECOND));
+        assert_eq!(feed(&mut server, at, &frame(true, FIN | PONG, b"")).len(), 1);
+        assert!(server.timeout_moved(), "and its owner knows");
+    }
+}
+
+#[test]
 fn a_peer_that_answers_no_heartbeat_is_dead() {
     let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::live()));
     pair.cut = true;

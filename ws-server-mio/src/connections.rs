@@ -1,10 +1,13 @@
 //! Every verb, for handlers and between turns alike.
 
+use crate::clients::Clients;
+use crate::data::Data;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::folder::Files;
 use crate::limits::Tally;
 use crate::pool::Pool;
+use crate::resolver::Resolver;
 use crate::servers::ServerId;
 use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag};
@@ -36,6 +39,9 @@ pub(crate) struct Rest {
 pub struct Connections {
     pub(crate) slots: Slots,
     pub(crate) servers: Servers,
+    pub(crate) clients: Clients,
+    /// Who looks names up, where somebody may.
+    pub(crate) resolver: Option<Resolver>,
     pub(crate) registry: Registry,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
@@ -49,6 +55,7 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
+    pub(crate) data: Data,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
@@ -268,8 +275,8 @@ impl Connections {
         sent
     }
 
-    /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. To part from clients politely, stop the
-    /// servers instead: the loop ends with the last of them.
+    /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. To part politely, stop the servers and
+    /// disconnect the clients instead: the loop ends with the last of them.
     pub fn exit(&mut self) {
         self.exit = true;
     }
@@ -356,10 +363,12 @@ pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(registry: Registry, now: Instant) -> Self {
+    pub(crate) fn new(registry: Registry, resolver: Option<Resolver>, now: Instant) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
+            clients: Clients::default(),
+            resolver,
             registry,
             timers: Timers::new(now),
             now,
@@ -369,6 +378,7 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
+            data: Data::default(),
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),
@@ -412,6 +422,7 @@ impl Connections {
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
         self.files.shrink();
+        self.data.shrink();
         self.pool.clear();
     }
 
@@ -425,6 +436,10 @@ impl Connections {
             self.pool.give_buffer(rest.buffer);
         }
         let Some(mut live) = self.slots.bury(slot) else { return };
+        if live.has(flag::CLIENT) {
+            self.clients.unbind(slot);
+        }
+        self.data.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
         if let Some(server) = self.servers.at_mut(live.server) {
             server.sockets -= 1;

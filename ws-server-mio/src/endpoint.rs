@@ -4,6 +4,7 @@ use crate::connections::Connections;
 use crate::event::Event;
 use crate::options::{Budget, Clock, Options, Turn};
 use crate::remote::{Job, Remote};
+use crate::resolver::Resolver;
 use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
@@ -60,11 +61,12 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, clock, wall_clock } = options;
+        let Options { budget, resolve_names, clock, wall_clock } = options;
         let sleep = Sleep::new(&clock, wall_clock);
         let poll = Poll::new()?;
-        let connections = Connections::new(poll.registry().try_clone()?, clock.now());
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
+        let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
+        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
         let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
         Ok(Self {
             poll,
@@ -100,15 +102,20 @@ impl Endpoint {
         Ok(self.turn(timeout, handler)?.0)
     }
 
-    /// Runs until [`Connections::exit`] is called, or until the last server has stopped.
+    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
+    /// to rest.
     ///
     /// # Errors
     /// As [`Endpoint::poll`].
     pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
         loop {
             let (_, stopped) = self.turn(None, &mut handler)?;
+            let rested = self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
-            if exit || stopped && self.connections.servers.is_empty() {
+            let ended = (stopped || rested)
+                && self.connections.servers.is_empty()
+                && self.connections.clients.all_rest();
+            if exit || ended {
                 return Ok(());
             }
         }
@@ -130,7 +137,8 @@ impl Endpoint {
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
-        timer.into_iter().chain(server).min()
+        let client = self.connections.clients.wait_from(now);
+        timer.into_iter().chain(server).chain(client).min()
     }
 
     /// A handle for other threads.
@@ -161,7 +169,8 @@ impl Endpoint {
                 // than that turn took.
                 let timer = self.connections.timers.wait();
                 let server = self.connections.servers.wait_from(self.connections.now);
-                timeout.into_iter().chain(timer).chain(server).chain(self.quiet()).min()
+                let client = self.connections.clients.wait_from(self.connections.now);
+                timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
             }
         };
         match self.poll.poll(&mut self.ready, wait) {
@@ -233,7 +242,11 @@ impl Drop for Endpoint {
         self.remote.end();
         let now = self.clock.now();
         for (_, live) in self.connections.slots.iter_mut() {
-            if live.has(flag::WEBSOCKET) && live.connection.close(now, CloseCode::GOING_AWAY, "").is_ok() {
+            let code = match live.has(flag::CLIENT) {
+                true => CloseCode::NORMAL,
+                false => CloseCode::GOING_AWAY,
+            };
+            if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
                 write(live, now, usize::MAX);
             }
         }

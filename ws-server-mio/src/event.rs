@@ -1,5 +1,7 @@
 //! What the handler is told.
 
+use crate::client::ConnectFailure;
+use crate::clients::ClientId;
 use crate::servers::ServerId;
 use crate::slots::ConnectionId;
 use std::io;
@@ -33,4 +35,32 @@ pub enum Event<'a> {
         /// What the system said.
         error: io::Error,
     },
+    /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
+    ConnectFailed {
+        /// Whose attempt.
+        client: ClientId,
+        /// Why.
+        error: ConnectFailure,
+    },
+    /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
+    /// connection. [`set_request`](crate::Connections::set_request) can renew what it will ask for, and
+    /// [`disconnect`](crate::Connections::disconnect) stop it.
+    Reconnecting {
+        /// Which client.
+        client: ClientId,
+        /// How many attempts it will be since the last success.
+        attempt: u32,
+        /// How long it waits before.
+        delay: Duration,
+    },
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_event_is_cheap_to_move() {
+        assert!(size_of::<Event<'_>>() <= 56, "{} bytes", size_of::<Event<'_>>());
+    }
 }

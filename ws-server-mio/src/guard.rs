@@ -8,7 +8,7 @@ use ws_proto::{Event, Request};
 
 impl Connections {
     /// Refuses a request without the token that its server requires. Who showed none at all is nobody whose end
-    /// is told.
+    /// is told, unless every end is asked for.
     pub(crate) fn guard<'a>(&mut self, id: ConnectionId, mut event: Event<'a>) -> Option<Event<'a>> {
         let Self { slots, servers, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Some(event) };
@@ -17,7 +17,9 @@ impl Connections {
         let shown = match &event {
             Event::Request(request) => rule.check(request.query(), request.headers()),
             Event::Upgrade(upgrade) => rule.check(upgrade.query(), upgrade.headers()),
-            Event::Closed(_) if !live.has(flag::LET_IN) => return None,
+            Event::Closed(_) if !live.has(flag::LET_IN) && !live.connection.config().tell_every_end => {
+                return None;
+            }
             _ => return Some(event),
         };
         if let Some(shown) = shown {

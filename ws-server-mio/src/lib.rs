@@ -56,7 +56,11 @@
 
 mod acceptor;
 mod bind;
+mod client;
+mod clients;
+mod connecting;
 mod connections;
+mod data;
 mod endpoint;
 mod event;
 mod extension;
@@ -67,6 +71,7 @@ mod limits;
 mod options;
 mod pool;
 mod remote;
+mod resolver;
 mod resume;
 mod server;
 mod servers;
@@ -83,6 +88,8 @@ mod urls;
 
 pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
+pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use clients::ClientId;
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
@@ -101,8 +108,8 @@ pub use ws_proto;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces, Request,
-    ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

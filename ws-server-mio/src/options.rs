@@ -17,6 +17,7 @@ use std::time::{Duration, Instant, SystemTime};
 pub struct Options {
     /// How much one turn may do.
     pub budget: Budget,
+    pub(crate) resolve_names: bool,
     pub(crate) clock: Clock,
     pub(crate) wall_clock: WallClock,
 }
@@ -36,6 +37,15 @@ impl Options {
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
+        self
+    }
+
+    /// Lets clients connect to names. They are looked up by the system, which blocks, on a thread of their own; it is
+    /// started by the first name, and is the only one that an endpoint makes by itself. Address literals and
+    /// `localhost` need none.
+    #[must_use]
+    pub fn resolve_names(mut self) -> Self {
+        self.resolve_names = true;
         self
     }
 

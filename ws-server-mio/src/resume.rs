@@ -56,5 +56,6 @@ impl Connections {
         for server in servers.iter_mut() {
             Arc::make_mut(&mut server.config).date = Some((*now, wall));
         }
+        self.resume_clients();
     }
 }

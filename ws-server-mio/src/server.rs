@@ -181,7 +181,9 @@ impl Connections {
         self.servers.get(server).map_or(0, |server| server.websockets)
     }
 
-    /// How many plain HTTP connections a server has, idle ones included.
+    /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
+    /// the end of the latter the application is told only with
+    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
     pub fn http_count(&self, server: ServerId) -> usize {
         self.servers.get(server).map_or(0, |server| server.http)
     }

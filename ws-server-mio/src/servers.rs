@@ -17,6 +17,8 @@ use ws_proto::token::TokenRule;
 
 /// Place of a server in the list; small, since each connection keeps one.
 pub(crate) type ServerIndex = u16;
+/// That of a connection which came to no server.
+pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
 
 /// Which server, for as long as the endpoint lives. Never used twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -169,7 +171,7 @@ impl Servers {
     /// A place for one more.
     pub(crate) fn vacant(&self) -> Option<ServerIndex> {
         let place = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
-        ServerIndex::try_from(place).ok().filter(|index| *index < ServerIndex::MAX)
+        ServerIndex::try_from(place).ok().filter(|index| *index < NO_SERVER)
     }
 
     /// The token of a server's listener.

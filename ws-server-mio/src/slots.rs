@@ -56,6 +56,12 @@ pub(crate) mod flag {
     pub(crate) const UNIX: u16 = 1 << 10;
     /// It showed the token that its server requires.
     pub(crate) const LET_IN: u16 = 1 << 11;
+    /// It is a client's: we connected.
+    pub(crate) const CLIENT: u16 = 1 << 12;
+    /// It is a client's that is not connected yet.
+    pub(crate) const CONNECTING: u16 = 1 << 13;
+    /// The application keeps data with it, aside.
+    pub(crate) const DATA: u16 = 1 << 14;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.

@@ -167,6 +167,9 @@ impl Connections {
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
         let Self { slots, touched, unread, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
+        if live.has(flag::CONNECTING) {
+            return self.connect_ready(slot, ready);
+        }
         if ready.writable && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);

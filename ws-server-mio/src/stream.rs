@@ -116,6 +116,13 @@ mod fake {
             }
         }
 
+        pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
+            match self {
+                Self::Kernel(stream) => stream.peer_addr(),
+                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+            }
+        }
+
         pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
             match self {
                 Self::Kernel(stream) => stream.set_nodelay(on),

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::{LISTENERS, Step};
-use crate::slots::{Live, flag};
+use crate::slots::{ConnectionId, Live, flag};
 use crate::socket::write;
 use crate::stream::short_says_all;
 use crate::timers;
@@ -52,6 +52,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         self.read();
         self.send_files();
         self.run_timers();
+        self.step_clients();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_touched();
@@ -59,6 +60,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         if self.connections.servers.busy() {
             self.step_servers();
         }
+        self.step_clients();
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
         slots.free_buried();
@@ -74,7 +76,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     /// Reads the clock, where there is a budget, after a piece of work.
     #[inline]
-    fn worked(&mut self) {
+    pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {
             self.connections.now = self.clock.now();
             self.over |= self.connections.now >= end;
@@ -82,7 +84,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     #[inline]
-    fn tell(&mut self, event: Event<'_>) {
+    pub(crate) fn tell(&mut self, event: Event<'_>) {
         let event = match self.connections.intercepted {
             false => event,
             true => match self.connections.intercept(event) {
@@ -261,10 +263,16 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
             let Some(event) = live.connection.receive(now, &mut input) else { break };
             let id = live.id(slot);
-            self.connections.note(slot, &event);
-            self.tell(Event::Connection(id, event));
+            self.happened(id, event);
         }
         input.len()
+    }
+
+    #[inline]
+    fn happened(&mut self, id: ConnectionId, event: Happened<'_>) {
+        if self.connections.note(id.slot, &event) {
+            self.tell(Event::Connection(id, event));
+        }
     }
 
     /// Sends a chunk of each file that is being answered; at least one, so that no flood keeps them away.
@@ -327,8 +335,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
             let id = live.id(slot);
-            self.connections.note(slot, &event);
-            self.tell(Event::Connection(id, event));
+            self.happened(id, event);
             if self.over {
                 self.connections.touch(slot);
                 return;
@@ -379,9 +386,10 @@ impl Connections {
         }
     }
 
-    /// What an event means for counts and subscriptions, before the handler sees it.
+    /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
+    /// handler is to see it.
     #[inline]
-    fn note(&mut self, slot: u32, event: &Happened<'_>) {
+    fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         match event {
             Happened::Message(_) => self.tally.messages_in += 1,
             Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
@@ -394,9 +402,12 @@ impl Connections {
             Happened::Closed(_) => {
                 self.uncount(slot);
                 self.forget_subscriptions(slot);
+                return self.note_client(slot, event);
             }
+            Happened::Open(_) => return self.note_client(slot, event),
             _ => {}
         }
+        true
     }
 
     /// Whether there is something to do that the kernel will not tell.
@@ -406,5 +417,6 @@ impl Connections {
             || self.files.has_work()
             || !self.failures.is_empty()
             || self.servers.has_work(self.now)
+            || self.clients.has_work(self.now)
     }
 }

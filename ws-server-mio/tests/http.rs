@@ -112,3 +112,20 @@ fn who_connects_and_says_nothing_makes_no_event() {
     rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
     assert!(rig.app.seen.is_empty());
 }
+
+#[test]
+fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
+    let mut rig = Rig::new(Config::server().tell_every_end());
+    let silent = rig.peer();
+    rig.until("it", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    drop(silent);
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+    assert_eq!(rig.endpoint.connections().http_count(rig.server), 0);
+    let closed = rig.app.closed()[0];
+    assert!(!closed.was_open && closed.error.is_none(), "to say nothing is no error: {closed}");
+    let (peer, _) = rig.open("/");
+    drop(peer);
+    rig.until("the other end", |rig| rig.app.closed().len() == 2);
+    rig.turn();
+    assert_eq!(rig.app.closed().len(), 2, "as before: once each");
+}

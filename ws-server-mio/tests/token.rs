@@ -98,6 +98,18 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
 }
 
 #[test]
+fn where_every_end_is_asked_for_a_strangers_is_told_too() {
+    let config = ServerConfig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
+    let mut peer = rig.peer();
+    peer.send(&get(rig.address(), "/"));
+    assert_eq!(rig.response(&mut peer).0, 401);
+    drop(peer);
+    rig.until("its end", |rig| !rig.app.seen.is_empty());
+    assert!(matches!(rig.app.seen[..], [Seen::Closed(..)]));
+}
+
+#[test]
 fn each_server_has_its_own_rule() {
     let (mut rig, _) = rig();
     let bind = ws_server_mio::Bind::localhost();

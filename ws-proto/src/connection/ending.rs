@@ -19,7 +19,7 @@ pub(super) struct Ending {
     pub(super) sent: Option<CloseCode>,
     pub(super) error: Option<Error>,
     pub(super) was_open: bool,
-    /// Whether the application has heard of this connection, so must hear of its end.
+    /// Whether the application must hear of this end: it has heard of the connection, or wants to hear of all.
     pub(super) announced: bool,
     /// When the closing phase began; for HTTP, once the last answer is flushed.
     pub(super) since: Option<Moment>,
@@ -179,7 +179,7 @@ impl Connection {
         let Stage::Http(http) = &mut self.stage else { return };
         let mut ending = Box::new(Ending::new(Initiator::Local));
         ending.error = http.ending().and_then(|ending| ending.cause.clone());
-        ending.announced = http.announced();
+        ending.announced = http.announced() || self.config.tell_every_end;
         ending.was_open = false;
         ending.peer_ended = http.peer_ended();
         ending.half_close = HalfClose::Due;
@@ -258,7 +258,7 @@ impl Connection {
             }
             Stage::Http(http) => {
                 let mut ending = Box::new(Ending::new(initiator));
-                ending.announced = http.announced();
+                ending.announced = http.announced() || self.config.tell_every_end;
                 ending.was_open = false;
                 ending.error = Some(error);
                 ending

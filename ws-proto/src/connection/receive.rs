@@ -221,6 +221,10 @@ impl Connection {
         let busy = self.busy.as_mut()?;
         let ping = busy.ping.take_if(|ping| ping.payload == payload)?;
         self.forget_busy_if_idle();
+        if ping.awaited.is_some() {
+            // The next heartbeat may be due before this answer would have been.
+            self.arm();
+        }
         let latency = heard.since(ping.at);
         self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
         Some(Event::Pong(Pong { latency }))

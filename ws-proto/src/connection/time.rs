@@ -1,5 +1,5 @@
-//! The one deadline. Traffic never moves it: when it fires, it is compared with what was heard meanwhile, and
-//! armed anew.
+//! The one deadline. Traffic does not move it, but for the answer to a heartbeat: when it fires, it is compared
+//! with what was heard meanwhile, and armed anew.
 
 use super::{Connection, Moment, SECOND, Stage};
 use crate::config::HeartbeatKind;

@@ -6,6 +6,7 @@ use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
 use core::fmt;
+use core::str::FromStr;
 
 /// Why a [`ClientRequest`] cannot be made as asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -154,6 +155,30 @@ impl ClientRequest {
 
     fn default_port(&self) -> u16 {
         if self.tls { 443 } else { 80 }
+    }
+}
+
+impl FromStr for ClientRequest {
+    type Err = InvalidRequest;
+
+    fn from_str(url: &str) -> Result<Self, InvalidRequest> {
+        Self::new(url)
+    }
+}
+
+impl TryFrom<&str> for ClientRequest {
+    type Error = InvalidRequest;
+
+    fn try_from(url: &str) -> Result<Self, InvalidRequest> {
+        Self::new(url)
+    }
+}
+
+impl TryFrom<String> for ClientRequest {
+    type Error = InvalidRequest;
+
+    fn try_from(url: String) -> Result<Self, InvalidRequest> {
+        Self::new(&url)
     }
 }
 

@@ -121,6 +121,7 @@ impl<'s> App<'s> {
                 assert!(slept > Duration::from_secs(1000));
                 self.slept += 1;
             }
+            event => panic!("{event:?}"),
         }
     }
 

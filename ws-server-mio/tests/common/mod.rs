@@ -2,14 +2,32 @@
 #![allow(dead_code, unreachable_pub)] // each test uses a part
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+pub mod clients;
+
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
     Bind, Closed, ConnectionId, Connections, Endpoint, Event, Options, Request, ServerConfig, ServerId, Turn,
     Upgrade, http,
 };
+
+/// A clock that only the test moves.
+#[derive(Clone, Default)]
+pub struct Clock(Arc<(OnceLock<Instant>, AtomicU64)>);
+
+impl Clock {
+    pub fn now(&self) -> Instant {
+        *self.0.0.get_or_init(Instant::now) + Duration::from_nanos(self.0.1.load(Ordering::Relaxed))
+    }
+
+    pub fn pass(&self, time: Duration) {
+        self.0.1.fetch_add(time.as_nanos() as u64, Ordering::Relaxed);
+    }
+}
 
 /// What the application was told.
 #[derive(Debug)]
@@ -19,6 +37,8 @@ pub enum Seen {
     Open(ConnectionId),
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
+    /// A piece of text: whether it is the first, and whether it is the last.
+    Piece(ConnectionId, String, bool, bool),
     Pong(ConnectionId),
     Drained(ConnectionId),
     Closed(ConnectionId, Box<Closed>),
@@ -26,6 +46,9 @@ pub enum Seen {
     Stopped(ServerId),
     AcceptFailed(ServerId),
 }
+
+/// Sees each event before the application does what it does.
+pub type Hook = Box<dyn FnMut(&mut Connections, &Event<'_>) + Send>;
 
 /// An application that accepts, echoes and answers, or holds what it should decide.
 #[derive(Default)]
@@ -35,6 +58,7 @@ pub struct App {
     pub silent: bool,
     pub requests: Vec<(ConnectionId, Request)>,
     pub upgrades: Vec<(ConnectionId, Upgrade)>,
+    pub also: Option<Hook>,
 }
 
 pub fn ok(body: impl Into<ws_server_mio::Bytes>) -> http::Response<ws_server_mio::Bytes> {
@@ -43,6 +67,9 @@ pub fn ok(body: impl Into<ws_server_mio::Bytes>) -> http::Response<ws_server_mio
 
 impl App {
     pub fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        if let Some(also) = &mut self.also {
+            also(connections, &event);
+        }
         let (id, event) = match event {
             Event::Connection(id, event) => (id, event),
             Event::Stopping(server) => return self.seen.push(Seen::Stopping(server)),
@@ -73,9 +100,14 @@ impl App {
                     Message::Text(text) => self.seen.push(Seen::Text(id, text.to_string())),
                     Message::Binary(data) => self.seen.push(Seen::Binary(id, data.to_vec())),
                 }
-                if !self.silent {
+                // Of two ends of ours one must not answer.
+                if !self.silent && connections.server_of(id).is_some() {
                     let _ = connections.send_message(id, message);
                 }
+            }
+            Happened::Piece(piece) => {
+                let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
+                self.seen.push(Seen::Piece(id, text, piece.first, piece.last));
             }
             Happened::Pong(_) => self.seen.push(Seen::Pong(id)),
             Happened::Drained => self.seen.push(Seen::Drained(id)),
@@ -158,6 +190,16 @@ impl Rig {
         (peer, self.app.open_ids()[before])
     }
 
+    /// Turns until a handshake is answered; the head of the answer.
+    pub fn head(&mut self, peer: &mut Peer) -> String {
+        let mut head = None;
+        self.until("a head", |_| {
+            head = head.take().or_else(|| peer.take_head());
+            head.is_some()
+        });
+        head.unwrap()
+    }
+
     /// Turns until the peer has a frame.
     pub fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
         let mut frame = None;
@@ -193,6 +235,14 @@ pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
     )
     .into_bytes()
+}
+
+/// The same request with more header fields: whole lines.
+pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(fields.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    request
 }
 
 pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
@@ -237,7 +287,10 @@ pub struct Peer {
 
 impl Peer {
     pub fn connect(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).unwrap();
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn new(stream: TcpStream) -> Self {
         stream.set_nonblocking(true).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, got: Vec::new(), unsent: Vec::new(), ended: None }
@@ -292,16 +345,23 @@ impl Peer {
         Some((head[9..12].parse().unwrap(), body))
     }
 
-    /// A frame from the server, which does not mask: its first byte and its payload.
+    /// A frame, of a server or masked as a client does: its first byte and its payload.
     pub fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
         self.read();
         let (first, second) = (*self.got.first()?, *self.got.get(1)?);
-        let (len, at) = match second {
+        let masked = second & 0x80 != 0;
+        let (len, mut at) = match second & 0x7f {
             126 => (usize::from(u16::from_be_bytes(self.got.get(2..4)?.try_into().unwrap())), 4),
             127 => (u64::from_be_bytes(self.got.get(2..10)?.try_into().unwrap()) as usize, 10),
             len => (usize::from(len), 2),
         };
-        let payload = self.got.get(at..at + len)?.to_vec();
+        let mut key = [0; 4];
+        if masked {
+            key.copy_from_slice(self.got.get(at..at + 4)?);
+            at += 4;
+        }
+        let masked = self.got.get(at..at + len)?;
+        let payload = masked.iter().enumerate().map(|(k, byte)| byte ^ key[k % 4]).collect();
         self.got.drain(..at + len);
         Some((first, payload))
     }

@@ -1,0 +1,247 @@
+//! When a client connects again: how long it waits, and when it gives up.
+//!
+//! Pure: whoever owns the socket asks here what to do after an end, and does it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use ws_proto::reconnect::{Backoff, Reconnect};
+//!
+//! let policy = Reconnect::default().attempts(2);
+//! let mut backoff = Backoff::default();
+//! let random = 0x8000_0000; // from the system
+//! assert_eq!(backoff.next(&policy, random), Some(Duration::from_millis(375)));
+//! assert_eq!(backoff.next(&policy, random), Some(Duration::from_millis(750)));
+//! assert_eq!(backoff.next(&policy, random), None);
+//! ```
+
+use crate::close::CloseCode;
+use crate::error::{Cause, Error, HandshakeError};
+use crate::event::{Closed, Initiator};
+use ::http::StatusCode;
+use ::http::header;
+use core::time::Duration;
+
+/// A server that asks for more patience than this gets this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// When a client connects again after its connection ended, or could not be opened.
+///
+/// The first wait is [`min`](Self::min), and each further one twice as long, up to [`max`](Self::max); of each, a
+/// random part between half and the whole is waited, lest all clients of a server that restarts come back at
+/// once (RFC 6455 §7.2.3).
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_proto::{CloseCode, reconnect::Reconnect};
+///
+/// let policy = Reconnect::default()
+///     .wait(Duration::from_secs(1), Duration::from_secs(60))
+///     .final_code(CloseCode::from(4001));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnect {
+    /// The first wait. 0.5 s.
+    pub min: Duration,
+    /// The longest wait. 30 s.
+    pub max: Duration,
+    /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
+    pub success_after: Duration,
+    /// The most attempts in a row without a success; `None` is for ever. `None`.
+    pub attempts: Option<u32>,
+    /// The peer's close codes that end it: the peer wants no more, or would say the same again. 1000, 1003, 1008
+    /// and 1010.
+    pub final_codes: Vec<CloseCode>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(500),
+            max: Duration::from_secs(30),
+            success_after: Duration::from_secs(10),
+            attempts: None,
+            final_codes: vec![
+                CloseCode::NORMAL,
+                CloseCode::UNSUPPORTED,
+                CloseCode::POLICY,
+                CloseCode::EXTENSION_REQUIRED,
+            ],
+        }
+    }
+}
+
+impl Reconnect {
+    /// Sets the first and the longest wait.
+    #[must_use]
+    pub fn wait(mut self, min: Duration, max: Duration) -> Self {
+        self.min = min;
+        self.max = max.max(min);
+        self
+    }
+
+    /// Sets how long a connection must have been open to count as a success.
+    #[must_use]
+    pub fn success_after(mut self, time: Duration) -> Self {
+        self.success_after = time;
+        self
+    }
+
+    /// Sets the most attempts in a row without a success.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// Adds a close code of the peer that ends it.
+    #[must_use]
+    pub fn final_code(mut self, code: CloseCode) -> Self {
+        self.final_codes.push(code);
+        self
+    }
+
+    /// Whether there is nothing to try again after such an end.
+    ///
+    /// So it is when the application closed or terminated the connection itself; when the peer closed it with
+    /// one of the [`final_codes`](Self::final_codes); and when a server refused the handshake with a status
+    /// that will not change by asking again: 4xx, but for 408, 425 and 429.
+    pub fn is_final(&self, closed: &Closed) -> bool {
+        match &closed.error {
+            None if closed.initiator == Initiator::Local => true,
+            None => self.final_codes.contains(&closed.code),
+            Some(Error::Lost(Cause::Terminated)) => true,
+            Some(Error::Handshake(HandshakeError::Refused(response))) => {
+                let passing =
+                    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
+                response.status().is_client_error() && !passing.contains(&response.status())
+            }
+            Some(_) => false,
+        }
+    }
+}
+
+/// How long the peer asked to be left alone, with `Retry-After` in seconds (RFC 9110 §10.2.3); an hour at most.
+pub fn retry_after(closed: &Closed) -> Option<Duration> {
+    let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { return None };
+    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
+    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+}
+
+/// How far a client is in its attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    attempt: u32,
+}
+
+impl Backoff {
+    /// The wait before the next attempt; `None` when there were as many as there may be. `random` is any number,
+    /// each with the same chance.
+    pub fn next(&mut self, policy: &Reconnect, random: u32) -> Option<Duration> {
+        if policy.attempts.is_some_and(|most| self.attempt >= most) {
+            return None;
+        }
+        let doubled = 1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX);
+        let wait = policy.min.saturating_mul(doubled).min(policy.max);
+        self.attempt = self.attempt.saturating_add(1);
+        let half = wait / 2;
+        Some(half + half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+    }
+
+    /// How many attempts there were since the last success.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// A connection was open for so long before it ended.
+    pub fn lived(&mut self, policy: &Reconnect, time: Duration) {
+        if time >= policy.success_after {
+            self.reset();
+        }
+    }
+
+    /// The next attempt is the first again: the application asked for it, or the machine slept.
+    pub fn reset(&mut self) {
+        self.attempt = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::http::Response;
+    use bytes::Bytes;
+
+    fn closed(code: u16, initiator: Initiator, error: Option<Error>) -> Closed {
+        Closed {
+            code: CloseCode::from(code),
+            reason: String::new(),
+            clean: error.is_none(),
+            initiator,
+            error,
+            sent: None,
+            was_open: true,
+            bytes_received: 0,
+            bytes_sent: 0,
+            age: Duration::ZERO,
+        }
+    }
+
+    fn refused(status: u16, retry_after: &str) -> Closed {
+        let response = Response::builder().status(status).header("retry-after", retry_after);
+        let error = HandshakeError::Refused(Box::new(response.body(Bytes::new()).unwrap()));
+        closed(1006, Initiator::Remote, Some(error.into()))
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_half_of_each_is_chance() {
+        let policy = Reconnect::default();
+        let waits = |random| {
+            let mut backoff = Backoff::default();
+            (0..70).map(|_| backoff.next(&policy, random).unwrap().as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(u32::MAX)[..8], [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        assert_eq!(waits(0)[..8], [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
+        assert_eq!(waits(0)[69], 15000);
+    }
+
+    #[test]
+    fn a_connection_that_lived_begins_anew_and_attempts_have_an_end() {
+        let policy = Reconnect::default().attempts(2);
+        let mut backoff = Backoff::default();
+        assert!(backoff.next(&policy, 0).is_some() && backoff.next(&policy, 0).is_some());
+        backoff.lived(&policy, Duration::from_secs(9));
+        assert_eq!((backoff.next(&policy, 0), backoff.attempt()), (None, 2));
+        backoff.lived(&policy, Duration::from_secs(10));
+        assert_eq!(backoff.next(&policy, 0), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn what_ends_it_and_what_does_not() {
+        let policy = Reconnect::default().final_code(CloseCode::from(4001));
+        for (end, is_final) in [
+            (closed(1000, Initiator::Remote, None), true),
+            (closed(1001, Initiator::Remote, None), false),
+            (closed(1008, Initiator::Remote, None), true),
+            (closed(1012, Initiator::Remote, None), false),
+            (closed(4001, Initiator::Remote, None), true),
+            (closed(1001, Initiator::Local, None), true),
+            (closed(1006, Initiator::Local, Some(Error::Lost(Cause::Terminated))), true),
+            (closed(1006, Initiator::Remote, Some(Error::Eof)), false),
+            (refused(401, "0"), true),
+            (refused(404, "0"), true),
+            (refused(429, "0"), false),
+            (refused(503, "0"), false),
+        ] {
+            assert_eq!(policy.is_final(&end), is_final, "{end}");
+        }
+    }
+
+    #[test]
+    fn a_server_may_ask_for_patience_but_not_for_ever() {
+        assert_eq!(retry_after(&refused(503, "120")), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(&refused(503, "99999999999")), Some(Duration::from_secs(3600)));
+        assert_eq!(retry_after(&refused(503, "Wed, 21 Oct 2015 07:28:00 GMT")), None);
+        assert_eq!(retry_after(&closed(1001, Initiator::Remote, None)), None);
+    }
+}

@@ -1,0 +1,365 @@
+//! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
+
+use crate::client::{ClientState, ConnectFailure};
+use crate::clients::{ClientId, Notice, Phase, Race, Then};
+use crate::connections::{Connections, arm, read_on, touch};
+use crate::event::Event;
+use crate::servers::NO_SERVER;
+use crate::slots::{Live, flag};
+use crate::socket::Readiness;
+use crate::stream::Stream;
+use crate::turn::Work;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::time::{Duration, Instant};
+use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_proto::reconnect::retry_after;
+use ws_proto::{Cause, Closed, Connection, Error, Event as Happened};
+
+/// Where a connection leads.
+#[derive(Clone)]
+enum Target {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(std::path::PathBuf),
+}
+
+impl Target {
+    /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
+    fn connect(&self) -> io::Result<Stream> {
+        let stream = match self {
+            Self::Tcp(address) => TcpStream::connect(*address)?,
+            #[cfg(unix)]
+            Self::Unix(path) => TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?)),
+        };
+        Ok(Stream::from(stream))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl Connections {
+    /// Begins an attempt.
+    pub(crate) fn begin(&mut self, index: u32) {
+        let now = self.now;
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.attempt = client.attempt.wrapping_add(1);
+        client.then = Then::Policy;
+        #[cfg(unix)]
+        if client.config.unix.is_some() {
+            return self.race(index, now, VecDeque::new());
+        }
+        if let Some(addresses) = client.request.addresses() {
+            return self.race(index, now, addresses);
+        }
+        client.phase = Phase::Resolving { since: now };
+        let (host, port, attempt) = (client.request.host().to_owned(), client.request.port(), client.attempt);
+        self.clients.arm(index, None);
+        let asked = match &mut self.resolver {
+            Some(resolver) => resolver.ask(id, attempt, host.clone(), port),
+            None => Err(io::ErrorKind::Unsupported.into()),
+        };
+        if let Err(error) = asked {
+            self.fail(index, ConnectFailure::Name { host, error }, None);
+        }
+    }
+
+    /// A name was looked up.
+    pub(crate) fn resolved(&mut self, id: ClientId, attempt: u32, answer: io::Result<Vec<SocketAddr>>) {
+        let Some(client) = self.clients.get_mut(id).filter(|client| client.attempt == attempt) else {
+            return;
+        };
+        let Phase::Resolving { since } = client.phase else { return };
+        match answer {
+            Ok(addresses) => self.race(id.index, since, in_turn(addresses)),
+            Err(error) => {
+                let host = client.request.host().to_owned();
+                self.fail(id.index, ConnectFailure::Name { host, error }, None);
+            }
+        }
+    }
+
+    fn race(&mut self, index: u32, since: Instant, untried: VecDeque<SocketAddr>) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.phase =
+            Phase::Connecting(Race { since, untried, tried: Vec::new(), slots: Vec::new(), error: None });
+        #[cfg(unix)]
+        if let Some(path) = client.config.unix.clone() {
+            match self.start_connection(index, since, &Target::Unix(path)) {
+                Ok(()) => self.clients.arm(index, None),
+                Err(error) => {
+                    self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+                }
+            }
+            return;
+        }
+        self.try_next(index);
+    }
+
+    /// Tries the next address, beside those that have not answered yet.
+    fn try_next(&mut self, index: u32) {
+        loop {
+            let Some(client) = self.clients.at_mut(index) else { return };
+            let Phase::Connecting(race) = &mut client.phase else { return };
+            let Some(address) = race.untried.pop_front() else { break };
+            race.tried.push(address);
+            let since = race.since;
+            match self.start_connection(index, since, &Target::Tcp(address)) {
+                Ok(()) => {
+                    let more = self.now.checked_add(NEXT_ADDRESS_AFTER);
+                    return self.clients.arm(index, more);
+                }
+                Err(error) => self.note_error(index, error),
+            }
+        }
+        let Some(client) = self.clients.at_mut(index) else { return };
+        let Phase::Connecting(race) = &mut client.phase else { return };
+        if race.slots.is_empty() {
+            let tried = std::mem::take(&mut race.tried);
+            let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+            self.fail(index, ConnectFailure::Unreachable { tried, error }, None);
+        }
+    }
+
+    fn note_error(&mut self, index: u32, error: io::Error) {
+        if let Some(client) = self.clients.at_mut(index)
+            && let Phase::Connecting(race) = &mut client.phase
+        {
+            race.error = Some(error);
+        }
+    }
+
+    fn start_connection(&mut self, index: u32, since: Instant, target: &Target) -> io::Result<()> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::from)?;
+        let Some(id) = self.clients.id_at(index) else { return Ok(()) };
+        let slot = self.slots.next().ok_or(io::ErrorKind::OutOfMemory)?;
+        let mut stream = target.connect()?;
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut stream, Token(slot as usize), both)?;
+        let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
+        let connection = Connection::client(since, client.rules.clone(), client.request.clone(), seed);
+        if let Phase::Connecting(race) = &mut client.phase {
+            race.slots.push(slot);
+        }
+        let mut live = Live::new(connection, stream, NO_SERVER);
+        live.set(flag::CLIENT | flag::CONNECTING);
+        // Not before it is connected.
+        live.clear(flag::WRITABLE);
+        arm(slot, &mut live, &mut self.timers);
+        self.slots.put(live, target.address());
+        self.clients.bind(slot, id);
+        Ok(())
+    }
+
+    /// The kernel has news of a connection that is being made.
+    #[cold]
+    pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
+        let Self { slots, touched, unread, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let connected = match live.stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
+            Ok(None) if live.has(flag::UNIX) => Ok(()),
+            Ok(None) => live.stream.peer_addr().map(drop),
+        };
+        match connected {
+            Ok(()) => {
+                live.clear(flag::CONNECTING);
+                live.set(flag::WRITABLE);
+                if !live.has(flag::UNIX) {
+                    // A connection that cannot have it is slower, and works.
+                    let _ = live.stream.set_nodelay(true);
+                }
+                if readiness.read_closed {
+                    live.set(flag::READ_CLOSED);
+                }
+                if readiness.readable || readiness.read_closed || readiness.error {
+                    live.set(flag::READABLE);
+                    read_on(slot, live, unread);
+                }
+                touch(slot, live, touched);
+                self.won(slot);
+            }
+            // It goes on; the edge that tells comes later.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected && !readiness.error => {}
+            Err(error) => {
+                let client = self.clients.of_slot(slot);
+                self.bury(slot);
+                let Some(id) = client else { return };
+                if let Some(client) = self.clients.get_mut(id)
+                    && let Phase::Connecting(race) = &mut client.phase
+                {
+                    race.slots.retain(|other| *other != slot);
+                    race.error = Some(error);
+                    self.try_next(id.index);
+                }
+            }
+        }
+    }
+
+    /// The race has a winner.
+    fn won(&mut self, winner: u32) {
+        let Some(id) = self.clients.of_slot(winner) else { return };
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Phase::Connecting(race) = &mut client.phase else { return };
+        race.untried.clear();
+        let losers = std::mem::replace(&mut race.slots, vec![winner]);
+        for slot in losers.into_iter().filter(|slot| *slot != winner) {
+            self.bury(slot);
+        }
+        self.clients.arm(id.index, None);
+    }
+
+    /// A client's time has come.
+    pub(crate) fn client_due(&mut self, index: u32) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        match &client.phase {
+            Phase::Resolving { .. } => self.fail(index, ConnectFailure::TimedOut { tried: Vec::new() }, None),
+            Phase::Connecting(_) => self.try_next(index),
+            Phase::Waiting { .. } => self.begin(index),
+            Phase::Idle | Phase::Open { .. } => {}
+        }
+    }
+
+    /// What an event of a client's connection means for the client; the handler is told later. Says whether it
+    /// has to be told at all: of an attempt it hears otherwise.
+    #[cold]
+    pub(crate) fn note_client(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+        let now = self.now;
+        let Some(id) = self.clients.of_slot(slot) else { return true };
+        let Some(client) = self.clients.get_mut(id) else { return true };
+        match event {
+            Happened::Open(_) => {
+                client.phase = Phase::Open { slot, since: now };
+                self.clients.arm(id.index, None);
+                true
+            }
+            Happened::Closed(closed) if closed.was_open => {
+                if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
+                    client.backoff.lived(policy, now.saturating_duration_since(*since));
+                }
+                self.go_on(id.index, Some(closed));
+                true
+            }
+            Happened::Closed(closed) => {
+                let tried = match &mut client.phase {
+                    Phase::Connecting(race) => {
+                        race.slots.retain(|other| *other != slot);
+                        std::mem::take(&mut race.tried)
+                    }
+                    _ => Vec::new(),
+                };
+                let failure = match &closed.error {
+                    Some(Error::Handshake(error)) => ConnectFailure::Handshake(error.clone()),
+                    Some(Error::Timeout(_)) => ConnectFailure::TimedOut { tried },
+                    Some(Error::Lost(cause)) => ConnectFailure::Lost(*cause),
+                    _ => ConnectFailure::Lost(Cause::Terminated),
+                };
+                self.fail(id.index, failure, Some(closed));
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// An attempt came to nothing.
+    pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+        let Some(client) = self.clients.id_at(index) else { return };
+        let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
+        for slot in slots {
+            self.bury(slot);
+        }
+        self.clients.notices.push_back(Notice::Failed { client, error });
+        self.go_on(index, closed);
+    }
+
+    /// An attempt or a connection has ended: what comes next.
+    fn go_on(&mut self, index: u32, closed: Option<&Closed>) {
+        let now = self.now;
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
+        let wait = match (client.then, &client.config.reconnect) {
+            (Then::Again, _) => Some(Duration::ZERO),
+            (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
+                let least = closed.and_then(retry_after).unwrap_or_default();
+                client.backoff.next(policy, random()).map(|wait| wait.max(least))
+            }
+            _ => None,
+        };
+        let Some(delay) = wait else { return self.clients.rest(index) };
+        let until = now.checked_add(delay).unwrap_or(now);
+        client.phase = Phase::Waiting { until };
+        if client.then == Then::Policy {
+            let attempt = client.backoff.attempt();
+            self.clients.notices.push_back(Notice::Reconnecting { client: id, attempt, delay });
+        }
+        self.clients.arm(index, None);
+    }
+
+    /// The machine slept: who waits need not wait longer, since the network is another.
+    pub(crate) fn resume_clients(&mut self) {
+        let now = self.now;
+        for index in self.clients.ids().map(|id| id.index).collect::<Vec<_>>() {
+            let Some(client) = self.clients.at_mut(index) else { continue };
+            client.backoff.reset();
+            if let Phase::Waiting { until } = &mut client.phase {
+                *until = now;
+                self.clients.arm(index, None);
+            }
+        }
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+    /// What clients want to tell, and those whose time has come; of those that come again at once, in the next turn.
+    #[inline]
+    pub(crate) fn step_clients(&mut self) {
+        for _ in 0..self.connections.clients.pending() {
+            if self.over || !self.connections.clients.has_work(self.connections.now) {
+                break;
+            }
+            self.step_client();
+        }
+    }
+
+    #[cold]
+    fn step_client(&mut self) {
+        match self.connections.clients.notices.pop_front() {
+            Some(Notice::Failed { client, error }) => {
+                if self.connections.clients.get(client).is_some() {
+                    self.tell(Event::ConnectFailed { client, error });
+                }
+            }
+            Some(Notice::Reconnecting { client, attempt, delay }) => {
+                // Unless the application has said otherwise meanwhile.
+                if self.connections.client_state(client) == ClientState::Waiting {
+                    self.tell(Event::Reconnecting { client, attempt, delay });
+                }
+            }
+            None => {
+                if let Some(index) = self.connections.clients.take_due(self.connections.now) {
+                    self.connections.client_due(index);
+                    self.worked();
+                }
+            }
+        }
+    }
+}
+
+/// Any number. Where the system has none, all wait the longest.
+fn random() -> u32 {
+    getrandom::u32().unwrap_or(u32::MAX)
+}

@@ -1,0 +1,456 @@
+//! Clients: connecting, parting, and connecting again. Servers and clients share one endpoint and one thread.
+
+mod common;
+use common::clients::*;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Error, HandshakeError, Reconnect, State};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientRequest, ClientState, CloseCode, Config, ConnectError, ConnectFailure, Frame,
+    Options,
+};
+
+#[test]
+fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
+    let mut rig = Both::new();
+    let url = rig.url("/chat");
+    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().connection_of(client), None);
+    let mut ids = Vec::new();
+    for _ in 0..3 {
+        let id = rig.opened(client);
+        assert_eq!(rig.connections().client_of(id), Some(client));
+        assert_eq!(rig.connections().server_of(id), None);
+        assert_eq!(rig.connections().state(id), State::Open);
+        let server = rig.server_address();
+        assert_eq!(rig.connections().peer_addr(id), Some(server));
+        rig.connections().send_text(id, "hello").unwrap();
+        assert_eq!(rig.text(id), "hello");
+        rig.connections().disconnect(client);
+        assert_eq!(rig.connections().client_state(client), ClientState::Closing);
+        let closed = rig.closed(id);
+        assert_eq!((closed.code, closed.clean), (CloseCode::NORMAL, true));
+        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+        assert_eq!(rig.connections().state(id), State::Closed);
+        ids.push(id);
+        assert!(rig.connections().reconnect(client));
+    }
+    ids.dedup();
+    assert_eq!(ids.len(), 3, "each connection has an id of its own");
+    // Connecting anew while a connection is open closes that one first.
+    let id = rig.opened(client);
+    assert!(rig.connections().reconnect(client));
+    assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
+    assert_ne!(rig.opened(client), id);
+    assert!(rig.told.reconnecting.is_empty(), "nobody asked for a policy");
+}
+
+#[test]
+fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_the_client() {
+    let mut rig = Both::new();
+    let request = ClientRequest::new(&rig.url("/a?b=c")).unwrap();
+    let request = request.header("X-Token", "secret").unwrap();
+    let request = request.subprotocol("one").unwrap().subprotocol("two").unwrap();
+    let origin = rig.url("").replace("ws://", "http://");
+    let request = request.origin(origin.trim_end_matches('/')).unwrap();
+    let client = rig.connections().connect(request, Config::client()).unwrap();
+    rig.choose = Some("two");
+    rig.opened(client);
+    let asked = rig.told.upgrades.pop().unwrap();
+    assert_eq!(asked.path_and_query, "/a?b=c");
+    assert_eq!(asked.headers["x-token"], "secret");
+    assert_eq!(asked.headers["origin"], origin.trim_end_matches('/'));
+    assert_eq!(asked.headers["sec-websocket-protocol"], "one, two");
+    assert_eq!(rig.told.responses.pop().unwrap().headers()["sec-websocket-protocol"], "two");
+}
+
+#[test]
+fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection() {
+    let mut rig = Both::new();
+    rig.refuse = Some(403);
+    let url = rig.url("/");
+    let config = ClientConfig::default().reconnect(Reconnect::default());
+    let client = rig.connections().connect(url.as_str(), config).unwrap();
+    let failure = rig.failed(client);
+    let response = failure.response().unwrap();
+    assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
+    assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
+    // Asking again would not change it.
+    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert!(rig.told.reconnecting.is_empty());
+    assert!(rig.told.client_closed.is_empty());
+    // A server that is only busy is asked again.
+    rig.refuse = Some(503);
+    rig.connections().reconnect(client);
+    assert_eq!(rig.failed(client).response().unwrap().status(), 503);
+    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+}
+
+#[test]
+fn localhost_means_both_families_and_whoever_listens_is_found() {
+    for listens in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::LOCALHOST, 0).into()] {
+        let mut rig = Both::on(Bind::from(listens), Options::default());
+        let url = format!("ws://localhost:{}/", rig.server_address().port());
+        let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+        let id = rig.opened(client);
+        assert_eq!(rig.connections().peer_addr(id).unwrap().ip(), listens.ip());
+    }
+}
+
+#[test]
+fn where_nobody_listens_the_failure_says_what_was_tried() {
+    let mut rig = Both::new();
+    // A port that was free a moment ago.
+    let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let url = format!("ws://localhost:{port}/");
+    let client = rig.connections().connect(url, Config::client()).unwrap();
+    match rig.failed(client) {
+        ConnectFailure::Unreachable { tried, error } => {
+            assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+            assert!(!error.to_string().is_empty());
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().stats().open, 0, "no socket is left");
+}
+
+#[test]
+fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
+    let mut rig = Both::new();
+    let connections = rig.connections();
+    let connect = |connections: &mut ws_server_mio::Connections, url: &str| {
+        connections.connect(url, Config::client()).unwrap_err()
+    };
+    assert_eq!(connect(connections, "wss://127.0.0.1/"), ConnectError::TlsUnsupported);
+    assert!(matches!(connect(connections, "http://127.0.0.1/"), ConnectError::Invalid(_)));
+    let error = connect(connections, "ws://app.example/");
+    assert_eq!(error, ConnectError::NoResolver { host: "app.example".into() });
+    assert!(error.to_string().contains("Options::resolve_names"));
+    assert_eq!(connections.clients().count(), 0);
+}
+
+#[test]
+fn names_are_looked_up_where_that_is_allowed() {
+    let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let config = Config::server().allow_host("127.1");
+    let mut rig = Both::with(bind, Options::default().resolve_names(), config);
+    let port = rig.server_address().port();
+    // A name to us, which the system's resolver knows without asking anybody.
+    let client = rig.connections().connect(format!("ws://127.1:{port}/"), Config::client()).unwrap();
+    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    rig.opened(client);
+    // And one that it refuses without asking anybody: a label has at most 63 letters.
+    let name = format!("{}.invalid", "a".repeat(64));
+    let client = rig.connections().connect(format!("ws://{name}/"), Config::client()).unwrap();
+    match rig.failed(client) {
+        ConnectFailure::Name { host, .. } => assert_eq!(host, name),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_deadline_covers_the_whole_attempt() {
+    let mut rig = Both::new();
+    // It takes connections, and never answers.
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = silent.local_addr().unwrap();
+    let config = Config::client().handshake_timeout(Duration::from_secs(7));
+    let client = rig.connections().connect(format!("ws://{address}/"), config).unwrap();
+    rig.turns(10);
+    rig.clock.pass(Duration::from_millis(6_999));
+    rig.turns(10);
+    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    rig.clock.pass(Duration::from_millis(1));
+    match rig.failed(client) {
+        ConnectFailure::TimedOut { tried } => assert_eq!(tried, [address]),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(rig.connections().stats().open, 0);
+}
+
+/// The queue of a listener is filled, so that the system leaves further connections unanswered.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
+    use socket2::{Domain, Socket, Type};
+    let mut rig = Both::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
+    let port = rig.server_address().port();
+    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+    full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
+    full.listen(0).unwrap();
+    let fill: Vec<_> = (0..8)
+        .map(|_| {
+            let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            socket.set_nonblocking(true).unwrap();
+            let _ = socket.connect(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into());
+            socket
+        })
+        .collect();
+    let client = rig.connections().connect(format!("ws://localhost:{port}/"), Config::client()).unwrap();
+    rig.turns(20);
+    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    rig.clock.pass(Duration::from_millis(250));
+    let id = rig.opened(client);
+    assert!(rig.connections().peer_addr(id).unwrap().is_ipv6());
+    // The one that lost the race is gone.
+    rig.turns(2);
+    assert_eq!(rig.connections().stats().open, 2);
+    drop(fill);
+}
+
+#[test]
+fn a_client_with_a_policy_comes_back_when_its_server_does() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let policy = Reconnect::default();
+    let config = ClientConfig::default().reconnect(policy.clone());
+    let client = rig.connections().connect(url.as_str(), config).unwrap();
+    let id = rig.opened(client);
+    rig.clock.pass(Duration::from_secs(60));
+    rig.stop_server();
+    let closed = rig.closed(id);
+    assert_eq!(closed.code, CloseCode::GOING_AWAY);
+    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    // Attempts fail one after the other, with longer and longer waits.
+    let mut longest = policy.min;
+    for attempt in 1..=9 {
+        let (told, delay) = rig.reconnecting(client);
+        assert_eq!(told, attempt);
+        assert!(delay >= longest / 2 && delay <= longest, "{attempt}: {delay:?}");
+        longest = (longest * 2).min(policy.max);
+        rig.clock.pass(delay - Duration::from_millis(1));
+        rig.turns(3);
+        assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+        rig.clock.pass(Duration::from_millis(1));
+        assert!(matches!(rig.failed(client), ConnectFailure::Unreachable { .. }));
+    }
+    let (_, delay) = rig.reconnecting(client);
+    rig.start_server();
+    rig.clock.pass(delay);
+    let again = rig.opened(client);
+    rig.connections().send_text(again, "back").unwrap();
+    assert_eq!(rig.text(again), "back");
+    // Open for as long as counts as a success, so that the next wait is the first again.
+    rig.clock.pass(policy.success_after);
+    rig.stop_server();
+    rig.closed(again);
+    let (attempt, delay) = rig.reconnecting(client);
+    assert_eq!(attempt, 1);
+    assert!(delay <= policy.min);
+}
+
+#[test]
+fn some_codes_end_it_and_so_does_the_application() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let config = || ClientConfig::default().reconnect(Reconnect::default());
+    let peer_closes = |rig: &mut Both, code| {
+        let client = rig.connections().connect(url.as_str(), config()).unwrap();
+        let id = rig.opened(client);
+        let peer = rig.told.accepted.pop().unwrap();
+        rig.connections().close(peer, code, "").unwrap();
+        assert_eq!(rig.closed(id).code, code);
+        rig.turns(2);
+        rig.connections().client_state(client)
+    };
+    assert_eq!(peer_closes(&mut rig, CloseCode::NORMAL), ClientState::Idle);
+    assert_eq!(peer_closes(&mut rig, CloseCode::POLICY), ClientState::Idle);
+    assert_eq!(peer_closes(&mut rig, CloseCode::SERVICE_RESTART), ClientState::Waiting);
+    // Closed by its id, or terminated.
+    for terminate in [false, true] {
+        let client = rig.connections().connect(url.as_str(), config()).unwrap();
+        let id = rig.opened(client);
+        match terminate {
+            true => rig.connections().terminate(id),
+            false => rig.connections().close(id, CloseCode::from(4000), "").unwrap(),
+        }
+        rig.closed(id);
+        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    }
+    // While it waits.
+    let waiting = rig.connections().clients().find(|_| true).unwrap();
+    rig.connections().disconnect(waiting);
+    let client = rig.connections().connect("ws://127.0.0.1:1/", config()).unwrap();
+    rig.failed(client);
+    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    rig.connections().disconnect(client);
+    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+}
+
+#[test]
+fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
+    let mut rig = Both::new();
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", silent.local_addr().unwrap());
+    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    rig.turns(5);
+    rig.connections().disconnect(client);
+    assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
+    assert_eq!(rig.connections().stats().open, 0);
+    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    // One that is removed is told of no more.
+    rig.connections().reconnect(client);
+    rig.connections().remove(client);
+    rig.turns(5);
+    assert!(rig.told.failed.is_empty());
+    assert_eq!(rig.connections().clients().count(), 0);
+    assert!(!rig.connections().reconnect(client));
+    assert_eq!(rig.connections().set_request(client, url.as_str()), Err(ConnectError::NoClient));
+}
+
+#[test]
+fn removed_while_open_its_end_is_still_told_and_its_id_finds_nobody() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let id = rig.opened(client);
+    rig.connections().remove(client);
+    assert_eq!(rig.connections().connection_of(client), None);
+    assert_eq!(rig.connections().client_of(id), None);
+    assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
+    let other = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    assert_ne!(other, client);
+    rig.opened(other);
+    assert_eq!(rig.connections().connection_of(client), None);
+}
+
+#[test]
+fn what_is_asked_for_can_be_renewed_before_each_attempt() {
+    let mut rig = Both::new();
+    let url = rig.url("/1");
+    let config = ClientConfig::default().reconnect(Reconnect::default());
+    let client = rig.connections().connect(url.as_str(), config).unwrap();
+    let id = rig.opened(client);
+    let peer = rig.told.accepted.pop().unwrap();
+    rig.connections().close(peer, CloseCode::SERVICE_RESTART, "").unwrap();
+    rig.closed(id);
+    let (_, delay) = rig.reconnecting(client);
+    let url = rig.url("/2");
+    rig.connections().set_request(client, url).unwrap();
+    rig.clock.pass(delay);
+    rig.opened(client);
+    let paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
+    assert_eq!(paths, ["/1", "/2"]);
+    assert_eq!(rig.connections().set_request(client, "wss://127.0.0.1/"), Err(ConnectError::TlsUnsupported));
+}
+
+#[test]
+fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let id = rig.opened(client);
+    let peer = rig.told.accepted[0];
+    assert_eq!(rig.connections().ids().collect::<Vec<_>>(), [peer]);
+    rig.silent = true;
+    assert_eq!(rig.connections().broadcast(&Frame::text("news"), |_| true), 1);
+    assert_eq!(rig.text(id), "news");
+    let server = rig.server;
+    assert_eq!(rig.connections().count(server), 1);
+}
+
+#[test]
+fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
+    let mut rig = Both::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    let client = rig.connections().connect(url, Config::client()).unwrap();
+    rig.until("its coming", |_| listener.accept().is_ok());
+    match rig.failed(client) {
+        ConnectFailure::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectFailure::Lost(_) => {}
+        other => panic!("{other:?}"),
+    }
+    assert!(rig.told.client_closed.is_empty());
+}
+
+#[test]
+fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let config = Config::client().message_limit(10);
+    let config = ClientConfig::new(config).reconnect(Reconnect::default());
+    let client = rig.connections().connect(url, config).unwrap();
+    let id = rig.opened(client);
+    let peer = rig.told.accepted[0];
+    rig.connections().send_text(peer, "more than ten").unwrap();
+    assert!(matches!(rig.closed(id).error, Some(Error::Protocol(_))));
+    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_takes_the_place_of_host_and_port() {
+    let directory = std::env::temp_dir().join(format!("ws-clients-{}", std::process::id()));
+    std::fs::create_dir_all(&directory).unwrap();
+    let path = directory.join("socket");
+    let mut rig = Both::on(Bind::unix(&path), Options::default());
+    let config = || ClientConfig::default().unix(&path);
+    let client = rig.connections().connect("ws://localhost/chat", config()).unwrap();
+    let id = rig.opened(client);
+    rig.connections().send_text(id, "over a file").unwrap();
+    assert_eq!(rig.text(id), "over a file");
+    assert_eq!(rig.connections().peer_addr(id), None);
+    assert_eq!(rig.told.upgrades[0].path_and_query, "/chat");
+    // A name is only asked for, not looked up.
+    let client = rig.connections().connect("ws://example.test/", config()).unwrap();
+    assert!(rig.failed(client).response().is_some_and(|response| response.status() == 421));
+    let nowhere = ClientConfig::default().unix(directory.join("nothing"));
+    let client = rig.connections().connect("ws://localhost/", nowhere).unwrap();
+    assert!(matches!(rig.failed(client), ConnectFailure::Unreachable { .. }));
+    drop(rig);
+    std::fs::remove_dir_all(&directory).unwrap();
+}
+
+#[test]
+fn a_thousand_clients_share_the_endpoint_with_their_server() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    let clients: Vec<_> =
+        (0..1000).map(|_| rig.connections().connect(url.as_str(), Config::client()).unwrap()).collect();
+    let ids: Vec<_> = clients.iter().map(|client| rig.opened(*client)).collect();
+    for (k, id) in ids.iter().enumerate() {
+        rig.connections().send_text(*id, k.to_string()).unwrap();
+    }
+    for (k, id) in ids.iter().enumerate() {
+        assert_eq!(rig.text(*id), k.to_string());
+    }
+    for client in &clients {
+        rig.connections().remove(*client);
+    }
+    rig.until("all gone", |rig| rig.connections().stats().open == 0);
+}
+
+#[test]
+fn run_ends_when_the_last_client_has_come_to_rest() {
+    let mut rig = Both::new();
+    let url = rig.url("/");
+    // Nobody serves it: the one attempt fails, and that is told before the end.
+    rig.stop_server();
+    let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+    endpoint.connections().connect(url, Config::client()).unwrap();
+    let mut told = 0;
+    endpoint
+        .run(|_, event| told += usize::from(matches!(event, ws_server_mio::Event::ConnectFailed { .. })))
+        .unwrap();
+    assert_eq!(told, 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
+    let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+    let nowhere = ClientConfig::default().unix("/nowhere/at/all");
+    let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
+    let mut failures = 0;
+    for _ in 0..10 {
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
+            failures += 1;
+            connections.reconnect(client);
+        });
+        assert!(turn.unwrap().more);
+    }
+    assert!((10..=20).contains(&failures), "{failures}");
+}

@@ -1,0 +1,213 @@
+//! A server and its clients on one endpoint, with a clock that is given.
+
+use super::{Clock, ok};
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::{Event as Happened, Message};
+use ws_server_mio::{
+    Bind, ClientId, Closed, Config, ConnectFailure, ConnectionId, Connections, Endpoint, Event, Options,
+    ServerId, http,
+};
+
+/// What the server was asked.
+pub struct Asked {
+    pub path_and_query: String,
+    pub headers: http::HeaderMap,
+}
+
+/// What the application was told and has not looked at.
+#[derive(Default)]
+pub struct Told {
+    pub upgrades: Vec<Asked>,
+    /// The server's connections, as they open.
+    pub accepted: Vec<ConnectionId>,
+    pub opened: Vec<(ClientId, ConnectionId)>,
+    pub responses: Vec<http::Response<()>>,
+    pub texts: VecDeque<(ConnectionId, String)>,
+    pub client_closed: Vec<(ConnectionId, Box<Closed>)>,
+    pub failed: Vec<(ClientId, ConnectFailure)>,
+    pub reconnecting: Vec<(ClientId, u32, Duration)>,
+}
+
+pub struct Both {
+    pub endpoint: Endpoint,
+    pub server: ServerId,
+    pub clock: Clock,
+    pub told: Told,
+    /// The server refuses upgrades with this status.
+    pub refuse: Option<u16>,
+    /// The subprotocol that the server chooses.
+    pub choose: Option<&'static str>,
+    /// The server does not echo.
+    pub silent: bool,
+    address: Option<SocketAddr>,
+}
+
+const HANG: Duration = Duration::from_secs(20);
+
+impl Both {
+    pub fn new() -> Self {
+        Self::on(Bind::localhost(), Options::default())
+    }
+
+    pub fn on(bind: Bind, options: Options) -> Self {
+        Self::with(bind, options, Config::server())
+    }
+
+    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+        let clock = Clock::default();
+        let given = clock.clone();
+        let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
+        let server = endpoint.connections().listen(bind, config).unwrap();
+        let address = endpoint.connections().local_addr(server);
+        Self {
+            endpoint,
+            server,
+            clock,
+            told: Told::default(),
+            refuse: None,
+            choose: None,
+            silent: false,
+            address,
+        }
+    }
+
+    pub fn connections(&mut self) -> &mut Connections {
+        self.endpoint.connections()
+    }
+
+    pub fn server_address(&self) -> SocketAddr {
+        self.address.unwrap()
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("ws://{}{path}", self.server_address())
+    }
+
+    pub fn stop_server(&mut self) {
+        let server = self.server;
+        self.connections().stop(server, Duration::from_secs(3600));
+        self.until("the server's end", |rig| rig.connections().local_addr(server).is_none());
+    }
+
+    /// On the same port.
+    pub fn start_server(&mut self) {
+        let bind = Bind::localhost().port(self.server_address().port());
+        self.server = self.connections().listen(bind, Config::server()).unwrap();
+    }
+
+    pub fn turn(&mut self) {
+        let Self { endpoint, told, refuse, choose, silent, .. } = self;
+        let handler = |connections: &mut Connections, event: Event<'_>| match event {
+            Event::Connection(id, event) => match connections.client_of(id) {
+                Some(client) => told.of_client(client, id, event),
+                None if connections.server_of(id).is_none() => told.of_nobody(id, event),
+                None => match event {
+                    Happened::Upgrade(mut upgrade) => {
+                        let path_and_query = upgrade.uri().to_string();
+                        told.upgrades.push(Asked { path_and_query, headers: upgrade.headers().clone() });
+                        if let Some(status) = *refuse {
+                            let mut answer = ok("not you");
+                            *answer.status_mut() = http::StatusCode::from_u16(status).unwrap();
+                            return connections.respond(id, upgrade, answer).unwrap();
+                        }
+                        if let Some(name) = *choose {
+                            upgrade.select_subprotocol(name).unwrap();
+                        }
+                        connections.accept(id, upgrade).unwrap();
+                    }
+                    Happened::Open(_) => told.accepted.push(id),
+                    Happened::Message(message) if !*silent => {
+                        let _ = connections.send_message(id, message);
+                    }
+                    _ => {}
+                },
+            },
+            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
+            Event::Reconnecting { client, attempt, delay } => {
+                told.reconnecting.push((client, attempt, delay));
+            }
+            _ => {}
+        };
+        endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+    }
+
+    pub fn turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.turn();
+        }
+    }
+
+    /// Turns until something is so.
+    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+        let start = Instant::now();
+        while !so(self) {
+            assert!(start.elapsed() < HANG, "waited in vain for {what}");
+            self.turn();
+        }
+    }
+
+    fn take<T>(&mut self, what: &str, take: impl Fn(&mut Told) -> Option<T>) -> T {
+        let mut taken = None;
+        self.until(what, |rig| {
+            taken = take(&mut rig.told);
+            taken.is_some()
+        });
+        taken.unwrap()
+    }
+
+    /// Turns until the client's connection opens.
+    pub fn opened(&mut self, client: ClientId) -> ConnectionId {
+        self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
+    }
+
+    pub fn failed(&mut self, client: ClientId) -> ConnectFailure {
+        self.take("a failure", |told| take(&mut told.failed, |(of, _)| *of == client)).1
+    }
+
+    pub fn reconnecting(&mut self, client: ClientId) -> (u32, Duration) {
+        let what = "word of another attempt";
+        let (_, attempt, delay) =
+            self.take(what, |told| take(&mut told.reconnecting, |(of, ..)| *of == client));
+        (attempt, delay)
+    }
+
+    pub fn closed(&mut self, id: ConnectionId) -> Box<Closed> {
+        self.take("the end", |told| take(&mut told.client_closed, |(of, _)| *of == id)).1
+    }
+
+    /// The next text that the client's connection received.
+    pub fn text(&mut self, id: ConnectionId) -> String {
+        self.take("a text", |told| {
+            let place = told.texts.iter().position(|(of, _)| *of == id)?;
+            told.texts.remove(place)
+        })
+        .1
+    }
+}
+
+fn take<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Option<T> {
+    let place = list.iter().position(is)?;
+    Some(list.remove(place))
+}
+
+impl Told {
+    fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Happened<'_>) {
+        match event {
+            Happened::Open(response) => {
+                self.opened.push((client, id));
+                self.responses.push(*response);
+            }
+            event => self.of_nobody(id, event),
+        }
+    }
+
+    fn of_nobody(&mut self, id: ConnectionId, event: Happened<'_>) {
+        match event {
+            Happened::Message(Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
+            Happened::Closed(closed) => self.client_closed.push((id, closed)),
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,209 @@
+//! Ends: whose they are, what is told of them, and when.
+
+use super::common::*;
+use super::{Clock, Log, SECOND, Witness};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
+use ws_server_mio::{CloseCode, Config, ConnectionId, Heartbeat, State};
+
+fn id_of(seen: &Seen) -> Option<ConnectionId> {
+    match seen {
+        Seen::Request(id, _)
+        | Seen::Upgrade(id, _)
+        | Seen::Open(id)
+        | Seen::Text(id, _)
+        | Seen::Binary(id, _)
+        | Seen::Piece(id, ..)
+        | Seen::Pong(id)
+        | Seen::Drained(id)
+        | Seen::Closed(id, _) => Some(*id),
+        _ => None,
+    }
+}
+
+/// What may end a connection.
+#[derive(Clone, Copy, Debug)]
+enum How {
+    PeerCloses,
+    WeClose,
+    WeTerminate,
+    PeerVanishes,
+    PeerResets,
+    PeerBreaksTheProtocol,
+    PeerIsDead,
+    ServerStops,
+}
+
+const ALL: [How; 8] = [
+    How::PeerCloses,
+    How::WeClose,
+    How::WeTerminate,
+    How::PeerVanishes,
+    How::PeerResets,
+    How::PeerBreaksTheProtocol,
+    How::PeerIsDead,
+    How::ServerStops,
+];
+
+/// Ends a connection, after a message, and turns until that was told.
+fn end(how: How, clock: &Clock, rig: &mut Rig) -> ConnectionId {
+    let (mut peer, id) = rig.open("/");
+    peer.send(&frame(TEXT, b"one"));
+    rig.frame(&mut peer);
+    match how {
+        How::PeerCloses => peer.send(&[frame(TEXT, b"two"), frame(CLOSE, b"\x0f\xa1so long")].concat()),
+        How::WeClose => {
+            rig.endpoint.connections().close(id, CloseCode::NORMAL, "enough").unwrap();
+            rig.frame(&mut peer);
+            peer.send(&[frame(TEXT, b"two"), frame(CLOSE, b"\x03\xe8")].concat());
+        }
+        How::WeTerminate => rig.endpoint.connections().terminate(id),
+        How::PeerVanishes | How::PeerIsDead => {}
+        How::PeerResets => {
+            socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        How::PeerBreaksTheProtocol => peer.send(&[0x81, 0x01, b'x']), // not masked
+        How::ServerStops => {
+            rig.endpoint.connections().stop(rig.server, SECOND);
+            rig.frame(&mut peer);
+            peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
+        }
+    }
+    match how {
+        How::PeerIsDead => {
+            clock.pass(25 * SECOND);
+            assert_eq!(rig.frame(&mut peer).0, PING);
+            clock.pass(20 * SECOND);
+        }
+        How::PeerVanishes | How::PeerResets => drop(peer),
+        _ => {
+            rig.end(&mut peer);
+            drop(peer);
+        }
+    }
+    rig.until("its end", |rig| {
+        rig.app.seen.iter().any(|seen| matches!(seen, Seen::Closed(of, _) if *of == id))
+    });
+    id
+}
+
+fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
+    let all: Vec<_> = rig.app.seen.iter().filter(|seen| id_of(seen) == Some(id)).collect();
+    let ends = all.iter().filter(|seen| matches!(seen, Seen::Closed(..))).count();
+    assert_eq!(ends, 1, "{all:?}");
+    match all.last() {
+        Some(Seen::Closed(_, closed)) => closed,
+        other => panic!("{other:?} came after the end"),
+    }
+}
+
+#[test]
+fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
+    let mut rig = Rig::new(Config::server());
+    for (body, code, reason) in [
+        (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
+        (b"\x03\xe8", CloseCode::NORMAL, ""),
+        (b"", CloseCode::NO_STATUS, ""),
+    ] {
+        let (mut peer, id) = rig.open("/");
+        peer.send(&frame(CLOSE, body));
+        assert_eq!(rig.frame(&mut peer), (CLOSE, body[..body.len().min(2)].to_vec()), "answered in kind");
+        rig.end(&mut peer);
+        drop(peer);
+        rig.until("its end", |rig| rig.endpoint.connections().state(id) == State::Closed);
+        let closed = closed_of(&rig, id);
+        assert_eq!((closed.code, closed.reason.as_str()), (code, reason));
+        assert!(closed.clean && closed.initiator == Initiator::Remote && closed.error.is_none());
+    }
+    let (peer, id) = rig.open("/");
+    drop(peer);
+    rig.until("its end", |rig| rig.endpoint.connections().state(id) == State::Closed);
+    assert_eq!((closed_of(&rig, id).code, closed_of(&rig, id).clean), (CloseCode::ABNORMAL, false));
+}
+
+#[test]
+fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
+    for how in ALL {
+        let clock = Clock::new();
+        let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+        let log = Log::default();
+        rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
+        log.watch(&mut rig.app);
+        let id = end(how, &clock, &mut rig);
+        for _ in 0..3 {
+            rig.turn();
+        }
+        assert!(closed_of(&rig, id).was_open, "{how:?}");
+        let mut told = log.take();
+        told.retain(|line| line.ends_with("closed"));
+        assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
+        assert_eq!(rig.endpoint.connections().count(rig.server), 0, "{how:?}");
+    }
+
+    // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
+    for (config, expected) in [(Config::server(), 1), (Config::server().tell_every_end(), 2)] {
+        let mut rig = Rig::new(config);
+        let silent = rig.peer();
+        let mut asking = rig.peer();
+        asking.send(&get(rig.address(), "/"));
+        assert_eq!(rig.response(&mut asking).0, 200);
+        rig.until("both", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+        drop((silent, asking));
+        rig.until("their ends", |rig| rig.endpoint.connections().stats().open == 0);
+        assert_eq!(rig.endpoint.connections().http_count(rig.server), 0);
+        assert_eq!(rig.app.closed().len(), expected);
+        assert!(rig.app.closed().iter().all(|closed| !closed.was_open && closed.error.is_none()));
+    }
+}
+
+#[test]
+fn row_12_an_error_says_which_connection_and_what_happened() {
+    let clock = Clock::new();
+    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+    for how in ALL {
+        let bystander = rig.open("/bystander").1;
+        let id = end(how, &clock, &mut rig);
+        let closed = closed_of(&rig, id);
+        let said = closed.to_string();
+        let (right, words) = match (how, &closed.error) {
+            (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
+            (How::WeTerminate, Some(Error::Lost(Cause::Terminated))) => (true, "terminated"),
+            (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
+            (How::PeerResets, Some(Error::Lost(Cause::Io(_)))) => (true, "the transport failed"),
+            (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {
+                (true, "not masked")
+            }
+            (How::PeerIsDead, Some(Error::Timeout(Timeout::Heartbeat))) => (true, "heartbeat"),
+            _ => (false, ""),
+        };
+        assert!(right && said.contains(words), "{how:?}: {closed:?}: {said}");
+        rig.endpoint.connections().terminate(bystander);
+        rig.until("the other", |rig| rig.endpoint.connections().state(bystander) == State::Closed);
+    }
+}
+
+#[test]
+fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    let (mut other, other_id) = rig.open("/other");
+    let connections = rig.endpoint.connections();
+    connections.send_text(id, "first this").unwrap();
+    connections.close(id, CloseCode::from(4100), "kicked out").unwrap();
+    assert_eq!(connections.state(id), State::Closing);
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"first this".to_vec()));
+    assert_eq!(rig.frame(&mut peer), (CLOSE, b"\x10\x04kicked out".to_vec()));
+    assert!(rig.app.closed().is_empty(), "the peer's answer is awaited");
+    peer.send(&frame(CLOSE, b"\x10\x04"));
+    rig.end(&mut peer);
+    drop(peer);
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+    let closed = closed_of(&rig, id);
+    assert!(closed.clean && closed.initiator == Initiator::Local);
+    assert_eq!(closed.sent, Some(CloseCode::from(4100)));
+
+    // The other one is none the worse.
+    other.send(&frame(TEXT, b"still here"));
+    assert_eq!(rig.frame(&mut other), (TEXT, b"still here".to_vec()));
+    assert_eq!(rig.endpoint.connections().state(other_id), State::Open);
+}

@@ -1,0 +1,108 @@
+//! What the project promises, row by row: each function is named after a row of the table in the README, and
+//! proves it over real sockets.
+//!
+//! Each is a script of what people do and see. What takes time runs by a given clock.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+#[path = "../common/mod.rs"]
+mod common;
+
+mod client;
+mod ending;
+mod heartbeat;
+mod messages;
+mod opening;
+mod queries;
+mod sending;
+mod starting;
+
+use common::{App, Rig};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{Bind, Connections, Endpoint, Event, Extension, Options, ServerConfig};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// A clock that moves when it is told to.
+#[derive(Clone)]
+struct Clock(Arc<Mutex<Instant>>);
+
+impl Clock {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new(Instant::now())))
+    }
+
+    fn now(&self) -> Instant {
+        *self.0.lock().unwrap()
+    }
+
+    fn pass(&self, time: Duration) {
+        *self.0.lock().unwrap() += time;
+    }
+
+    fn options(&self) -> Options {
+        self.on(Options::default())
+    }
+
+    fn on(&self, options: Options) -> Options {
+        let clock = self.clone();
+        options.clock(move || clock.now())
+    }
+}
+
+/// Who was told of what, in its order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, who: &str, event: &Event<'_>) {
+        let what = match event {
+            Event::Connection(_, Happened::Upgrade(_)) => "upgrade",
+            Event::Connection(_, Happened::Open(_)) => "open",
+            Event::Connection(_, Happened::Message(_)) => "message",
+            Event::Connection(_, Happened::Closed(_)) => "closed",
+            Event::Stopping(_) => "stopping",
+            Event::Stopped(_) => "stopped",
+            _ => "more",
+        };
+        self.0.lock().unwrap().push(format!("{who}: {what}"));
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+
+    /// Notes from now on what the application is told.
+    fn watch(&self, app: &mut App) {
+        let log = self.clone();
+        app.also = Some(Box::new(move |_, event| log.note("application", event)));
+    }
+}
+
+/// An extension that notes all it sees, and keeps messages that begin with "!".
+struct Witness(Log);
+
+impl Extension for Witness {
+    fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+        self.0.note("extension", &event);
+        match event {
+            Event::Connection(id, Happened::Message(message)) if message.as_bytes().starts_with(b"!") => {
+                connections.send_text(id, "kept").unwrap();
+                None
+            }
+            event => Some(event),
+        }
+    }
+
+    fn observe(&mut self, _: &mut Connections, event: &Event<'_>) {
+        self.0.note("extension", event);
+    }
+}
+
+/// An endpoint with one server, wherever it listens.
+fn serving(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Rig {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let server = endpoint.connections().listen(bind, config).unwrap();
+    Rig { endpoint, server, app: App::default() }
+}

@@ -1,0 +1,110 @@
+//! What can be asked by id, and how many there are.
+
+use super::common::*;
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{CloseCode, Config, ConnectionId, Event, Frame, SendError, State};
+
+#[derive(Debug, PartialEq)]
+struct Seat(u32);
+
+#[test]
+fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&handshake(rig.address(), "/"));
+    rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
+    let (id, upgrade) = rig.app.upgrades.pop().unwrap();
+    rig.app.hold = false;
+    assert_eq!(rig.endpoint.connections().state(id), State::Connecting);
+    rig.endpoint.connections().accept(id, upgrade).unwrap();
+    rig.head(&mut peer);
+
+    // Open and ready to send, where both ends are, whose it is, and what the application keeps with it.
+    let address = rig.address();
+    let server = rig.server;
+    let connections = rig.endpoint.connections();
+    assert_eq!(connections.state(id), State::Open);
+    assert_eq!(connections.queued(id), 0);
+    assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
+    assert_eq!(connections.local_addr_of(id), Some(address));
+    assert_eq!(connections.server_of(id), Some(server));
+    assert_eq!(connections.latency(id), None, "nothing was asked yet");
+    assert_eq!(connections.data::<Seat>(id), None);
+    assert!(connections.set_data(id, Seat(3)));
+    connections.data_mut::<Seat>(id).unwrap().0 += 1;
+    assert_eq!(connections.data(id), Some(&Seat(4)));
+    connections.send_ping(id, b"?").unwrap();
+    assert_eq!(rig.frame(&mut peer), (PING, b"?".to_vec()));
+    peer.send(&frame(PONG, b"?"));
+    rig.until("the answer", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(of) if *of == id)) == 1);
+    assert!(rig.endpoint.connections().latency(id).is_some());
+
+    rig.endpoint.connections().close(id, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(rig.endpoint.connections().state(id), State::Closing);
+    assert_eq!(rig.endpoint.connections().data(id), Some(&Seat(4)));
+    peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
+    drop(peer);
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+
+    // Another takes its place. The old id finds nobody: neither what was, nor the other.
+    let (_other, new) = rig.open("/");
+    let slot = |id: ConnectionId| id.to_string().split('.').next().map(str::to_owned);
+    assert!(new != id && slot(new) == slot(id), "{id} and {new} are one place");
+    let connections = rig.endpoint.connections();
+    assert!(connections.data::<Seat>(new).is_none() && connections.set_data(new, Seat(5)));
+    assert_eq!(connections.state(id), State::Closed);
+    assert_eq!((connections.peer_addr(id), connections.local_addr_of(id)), (None, None));
+    assert_eq!((connections.server_of(id), connections.latency(id)), (None, None));
+    assert_eq!((connections.queued(id), connections.data::<Seat>(id)), (0, None));
+    assert_eq!(connections.take_data::<Seat>(id), None);
+    assert!(!connections.set_data(id, Seat(6)));
+    assert_eq!(connections.send(id, &Frame::text("x")), Err(SendError::NotOpen));
+    assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+    connections.terminate(id);
+    assert_eq!((connections.state(new), connections.data(new)), (State::Open, Some(&Seat(5))));
+}
+
+#[test]
+fn row_18_clients_count_from_their_upgrade_to_their_end() {
+    let mut rig = Rig::new(Config::server());
+    let count = |rig: &mut Rig| rig.endpoint.connections().count(rig.server);
+    let mut page = rig.peer();
+    page.send(&get(rig.address(), "/"));
+    assert_eq!(rig.response(&mut page).0, 200);
+    assert_eq!(count(&mut rig), 0, "plain HTTP is no client");
+    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1);
+
+    // Connecting, open, closing.
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    peer.send(&handshake(rig.address(), "/"));
+    rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
+    assert_eq!(count(&mut rig), 1, "connecting");
+    let (id, upgrade) = rig.app.upgrades.pop().unwrap();
+    rig.app.hold = false;
+    rig.endpoint.connections().accept(id, upgrade).unwrap();
+    rig.head(&mut peer);
+    let (other, _) = rig.open("/other");
+    assert_eq!(count(&mut rig), 2, "open");
+    assert_eq!(rig.endpoint.connections().ids().count(), 2);
+    rig.endpoint.connections().close(id, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(rig.frame(&mut peer).0, CLOSE);
+    assert_eq!(count(&mut rig), 2, "closing");
+
+    // Not closed: at that very event, it is no client any more.
+    let server = rig.server;
+    rig.app.also = Some(Box::new(move |connections, event| {
+        if let Event::Connection(_, Happened::Closed(_)) = event {
+            assert_eq!(connections.count(server), 1);
+        }
+    }));
+    peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
+    drop(peer);
+    rig.until("its end", |rig| rig.app.closed().len() == 1);
+    assert_eq!(count(&mut rig), 1);
+    rig.app.also = None;
+    drop(other);
+    rig.until("the other's end", |rig| rig.app.closed().len() == 2);
+    assert_eq!(count(&mut rig), 0);
+}

@@ -1,0 +1,104 @@
+//! What is sent: to one, as a raw frame, to all.
+
+use super::common::*;
+use ws_server_mio::{CloseCode, Config, Frame, Opcode, SendError, Sent, State};
+
+#[test]
+fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
+    let mut rig = Rig::new(Config::server().outbox(100, 1000, 10_000));
+    let (mut peer, id) = rig.open("/");
+    let connections = rig.endpoint.connections();
+    assert_eq!(connections.send_text(id, "text"), Ok(Sent::Queued));
+    assert_eq!(connections.send_binary(id, vec![1, 2]), Ok(Sent::Queued));
+    assert_eq!(connections.send_binary(id, vec![0; 2000]), Ok(Sent::Congested));
+    assert_eq!(connections.send_binary(id, vec![0; 9000]), Err(SendError::Full));
+
+    // What was refused is not sent; all else is, and the room is told of.
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"text".to_vec()));
+    assert_eq!(rig.frame(&mut peer), (BINARY, vec![1, 2]));
+    assert_eq!(rig.frame(&mut peer), (BINARY, vec![0; 2000]));
+    rig.until("room", |rig| rig.app.count(|seen| matches!(seen, Seen::Drained(of) if *of == id)) == 1);
+    assert_eq!(rig.endpoint.connections().send_text(id, "again"), Ok(Sent::Queued));
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"again".to_vec()));
+
+    // To who is not open, nothing is sent.
+    rig.endpoint.connections().close(id, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(rig.endpoint.connections().send_text(id, "late"), Err(SendError::NotOpen));
+    assert_eq!(rig.frame(&mut peer).0, CLOSE);
+}
+
+#[test]
+fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    let connections = rig.endpoint.connections();
+    let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
+    let umlaut = "\u{f6}".as_bytes();
+
+    // By itself: control frames that are long or in pieces, a text that is none, a Close without its handshake.
+    assert_eq!(raw(Opcode::Ping, true, &[0; 126]), Err(SendError::ControlTooLong(126)));
+    assert_eq!(raw(Opcode::Pong, false, b""), Err(SendError::FragmentOrder));
+    assert_eq!(raw(Opcode::Text, true, &umlaut[..1]), Err(SendError::NotUtf8));
+    assert_eq!(raw(Opcode::Close, true, b"\x03\xe8"), Err(SendError::CloseFrame));
+
+    // Where it stands: a continuation of nothing, a new message inside another, half a character at the end.
+    let mut send = |frame: Frame| connections.send(id, &frame);
+    assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Err(SendError::FragmentOrder));
+    assert_eq!(send(raw(Opcode::Text, false, &umlaut[..1]).unwrap()), Ok(Sent::Queued));
+    assert_eq!(send(raw(Opcode::Binary, false, b"").unwrap()), Err(SendError::FragmentOrder));
+    assert_eq!(send(raw(Opcode::Continuation, true, b"x").unwrap()), Err(SendError::NotUtf8));
+    assert_eq!(send(raw(Opcode::Ping, true, b"between").unwrap()), Ok(Sent::Queued));
+    assert_eq!(send(raw(Opcode::Continuation, false, &umlaut[1..]).unwrap()), Ok(Sent::Queued));
+    assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Ok(Sent::Queued));
+    assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
+    assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
+
+    // The peer has what was taken, frame by frame, and the connection goes on.
+    let expected: [(u8, &[u8]); 6] = [
+        (0x01, &umlaut[..1]),
+        (PING, b"between"),
+        (0x00, &umlaut[1..]),
+        (0x80, b""),
+        (BINARY, &[1]),
+        (PONG, b"alive"),
+    ];
+    for (first, payload) in expected {
+        assert_eq!(rig.frame(&mut peer), (first, payload.to_vec()));
+    }
+    assert_eq!(rig.endpoint.connections().state(id), State::Open);
+}
+
+#[test]
+fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
+    let mut rig = Rig::new(Config::server());
+    let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
+    let (mut closing, closing_id) = rig.open("/closing");
+    rig.endpoint.connections().close(closing_id, CloseCode::NORMAL, "").unwrap();
+    let mut page = rig.peer();
+    page.send(&get(rig.address(), "/"));
+    assert_eq!(rig.response(&mut page).0, 200);
+    rig.app.hold = true;
+    let mut undecided = rig.peer();
+    undecided.send(&handshake(rig.address(), "/undecided"));
+    rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
+
+    // One frame, made and encoded once, for all of them.
+    for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
+        assert_eq!(rig.endpoint.connections().broadcast(&news, |_| true), 3);
+        for (peer, _) in &mut open {
+            let (first, payload) = rig.frame(peer);
+            assert_eq!(
+                (first & 0x0f == 1, &payload[..]),
+                (news.opcode() == Opcode::Text, &news.payload()[..])
+            );
+        }
+    }
+    let chosen = open[1].1;
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("for one"), |id| id == chosen), 1);
+    assert_eq!(rig.frame(&mut open[1].0), (TEXT, b"for one".to_vec()));
+    assert_eq!(rig.frame(&mut closing).0, CLOSE);
+    for peer in [&mut closing, &mut page, &mut undecided, &mut open[0].0] {
+        peer.read();
+        assert!(peer.got.is_empty(), "{:?}", peer.got);
+    }
+}
