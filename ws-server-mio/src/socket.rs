@@ -174,7 +174,7 @@ impl Connections {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);
         }
-        if ready.read_closed {
+        if ready.read_closed || ready.error {
             live.set(flag::READ_CLOSED);
         }
         if ready.readable || ready.read_closed || ready.error {

@@ -126,6 +126,40 @@ fn a_file_is_sent_with_its_type_and_validators() {
 }
 
 #[test]
+fn files_that_are_asked_for_together_come_in_order_whichever_is_answered_first() {
+    let temp = Temp::new("pipelined");
+    let (one, two) = (vec![b'1'; 300_000], vec![b'2'; 200_000]);
+    temp.write("one.txt", &one);
+    temp.write("two.txt", &two);
+    let folder = Folder::new(temp.public()).unwrap();
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    let address = rig.address();
+    peer.send(&[get(address, "/one.txt"), get(address, "/two.txt")].concat());
+    rig.until("both requests", |rig| rig.app.requests.len() == 2);
+    for _ in 0..2 {
+        let (id, request) = rig.app.requests.pop().unwrap();
+        rig.endpoint.connections().respond_file(id, request, &folder).unwrap();
+        rig.turn();
+    }
+    for content in [one, two] {
+        assert_eq!(rig.response(&mut peer), (200, String::from_utf8(content).unwrap()));
+    }
+}
+
+#[test]
+fn a_file_larger_than_the_outbox_comes_whole() {
+    let temp = Temp::new("small-outbox");
+    let content = vec![b'x'; 300_000];
+    temp.write("large.txt", &content);
+    let rig = Rig::new(Config::server().outbox(100, 500, 5_000));
+    let mut served = Served { rig, folder: Folder::new(temp.public()).unwrap(), ids: Vec::new() };
+    let (head, body) = served.ask("GET /large.txt");
+    assert!(head.starts_with("http/1.1 200") && body == content);
+}
+
+#[test]
 fn head_has_the_length_and_no_body() {
     let temp = Temp::new("head");
     let (head, body) = Served::new(&temp.public()).ask("HEAD /hello.txt");

@@ -255,6 +255,41 @@ fn pieces_that_wait_for_their_turn_are_under_the_cap_too() {
 }
 
 #[test]
+fn what_waits_behind_a_body_is_not_in_its_way() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let (first, second) = (rig.begin(GET, None), rig.begin(GET, None));
+    assert!(!rig.conn.is_body_held(&first) && rig.conn.is_body_held(&second));
+    let piece = Bytes::from(vec![b'x'; 8000]);
+    while rig.conn.send_body(&second, piece.clone()).is_ok() {}
+    rig.output();
+    for _ in 0..3 {
+        // Who waits for room before each piece gets it.
+        assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Congested));
+        rig.output();
+        assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
+    }
+    rig.conn.finish_body(rig.now, first).unwrap();
+    assert!(!rig.conn.is_body_held(&second));
+    rig.conn.finish_body(rig.now, second).unwrap();
+    assert!(rig.output().ends_with("0\r\n\r\n"));
+}
+
+#[test]
+fn who_is_refused_before_its_turn_is_told_of_the_room() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let first = rig.request(GET);
+    let body = rig.begin(GET, None);
+    rig.conn.send_body(&body, "little").unwrap();
+    let large = Bytes::from(vec![b'x'; 49_999]);
+    assert_eq!(rig.conn.send_body(&body, large.clone()), Err(SendError::Full));
+    rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
+    rig.output();
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
+    assert!(rig.conn.send_body(&body, large).is_ok());
+    rig.conn.finish_body(rig.now, body).unwrap();
+}
+
+#[test]
 fn a_peer_that_takes_nothing_is_given_up() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);

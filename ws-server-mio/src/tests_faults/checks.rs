@@ -39,6 +39,8 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
                 "slot {slot}: that it takes more is forgotten"
             );
         }
+        let stalls = !live.has(flag::WRITABLE) && !live.connection.outbox().is_empty();
+        assert!(!stalls || live.connection.poll_timeout().is_some(), "slot {slot} may stall for ever");
         if let Some(deadline) = live.connection.poll_timeout() {
             let tick = connections.timers.tick_of(deadline);
             assert!(live.is_armed() && live.armed() <= tick, "slot {slot} has no timer");

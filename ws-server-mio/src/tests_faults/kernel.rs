@@ -16,6 +16,7 @@
 //! call is not interrupted.
 
 use super::rng::Rng;
+use super::wire::{ALL, Signal, Socket};
 use crate::socket::Readiness;
 use mio::Token;
 use std::collections::VecDeque;
@@ -24,138 +25,9 @@ use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Bytes in order; taken from the front without moving the rest.
-#[derive(Default)]
-pub(super) struct Pipe {
-    bytes: Vec<u8>,
-    start: usize,
-}
-
-impl Pipe {
-    pub(super) fn len(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    pub(super) fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    pub(super) fn push(&mut self, bytes: &[u8]) {
-        if self.is_empty() {
-            self.clear();
-        }
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    pub(super) fn take(&mut self, n: usize) -> &[u8] {
-        let from = self.start;
-        self.start += n;
-        &self.bytes[from..self.start]
-    }
-
-    pub(super) fn truncate(&mut self, n: usize) {
-        self.bytes.truncate(self.start + n);
-    }
-
-    pub(super) fn clear(&mut self) {
-        self.bytes.clear();
-        self.start = 0;
-    }
-}
-
-/// Something that the peer did once: its FIN, its RST.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Signal {
-    No,
-    OnItsWay,
-    Arrived,
-}
-
-/// One connection, as the kernels on both sides have it.
-pub(super) struct Socket {
-    pub(super) wire: Pipe,
-    pub(super) inbox: Pipe,
-    pub(super) fin: Signal,
-    pub(super) reset: Signal,
-    /// The error that the reset left, until somebody is told.
-    error: bool,
-    outbox: Pipe,
-    outbox_size: usize,
-    inbox_size: usize,
-    /// A write was refused, or cut short; an edge is owed.
-    starved: bool,
-    /// The loop has half-closed.
-    shut: bool,
-    pub(super) accepted: bool,
-    /// The loop has read to the end.
-    pub(super) end_told: bool,
-    /// The loop has dropped it.
-    pub(super) closed: bool,
-    /// Not orderly: the peer is sent a RST for it.
-    aborted: bool,
-    /// The peer was reached by that: bytes behind it are lost.
-    cut: bool,
-    /// The peer has closed its socket: what is sent to it, it answers with RST.
-    gone: bool,
-    token: Option<Token>,
-    edge: bool,
-    armed: Readiness,
-    pub(super) bytes_read: u64,
-    pub(super) bytes_written: u64,
-}
-
-const ALL: Readiness = Readiness { readable: true, writable: true, read_closed: true, error: true };
-
-impl Socket {
-    /// What the loop would be told now.
-    fn level(&self, armed_system: bool) -> Readiness {
-        let over = self.reset == Signal::Arrived;
-        let ended = over || self.fin == Signal::Arrived;
-        Readiness {
-            readable: ended || !self.inbox.is_empty(),
-            writable: over || !self.starved && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size,
-            read_closed: ended,
-            error: over && self.error && !armed_system,
-        }
-    }
-
-    /// What came, or went, while nobody looked.
-    fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
-        let room = self.inbox_size.saturating_sub(self.inbox.len());
-        let most = self.wire.len().min(room);
-        if most > 0 && !self.closed {
-            let n = if all { most } else { rng.within(1, most) };
-            self.inbox.push(self.wire.take(n));
-            self.edge = true;
-        }
-        if all || rng.percent(50) {
-            if self.reset == Signal::OnItsWay {
-                // It waits for no room.
-                self.wire.clear();
-                self.reset = Signal::Arrived;
-                self.error = true;
-                self.edge = true;
-                if !keeps {
-                    self.inbox.clear();
-                }
-            } else if self.fin == Signal::OnItsWay && self.wire.is_empty() {
-                self.fin = Signal::Arrived;
-                self.edge = true;
-            }
-        }
-        if self.starved
-            && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size
-            && (all || rng.percent(50))
-        {
-            self.starved = false;
-            self.edge = true;
-        }
-    }
-}
-
 pub(super) struct Listener {
     pub(super) backlog: VecDeque<usize>,
-    edge: bool,
+    pub(super) edge: bool,
     armed: bool,
     token: Token,
 }
@@ -171,6 +43,8 @@ pub(super) struct Inner {
     /// How often something goes wrong, in percent.
     pub(super) faults: usize,
     pub(super) no_descriptors: bool,
+    /// How often it said so.
+    pub(super) refusals: u64,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
 }
@@ -192,6 +66,7 @@ impl Kernel {
             reset_keeps,
             faults,
             no_descriptors: false,
+            refusals: 0,
             calls: 0,
         })))
     }
@@ -343,6 +218,7 @@ impl Inner {
             return Err(io::ErrorKind::WouldBlock.into());
         }
         if self.no_descriptors {
+            self.refusals += 1;
             // EMFILE and ENFILE.
             return Err(io::Error::from_raw_os_error(rng.pick(&[24, 23])));
         }
@@ -461,118 +337,4 @@ impl Inner {
         let listener = |token| Listener { backlog: VecDeque::new(), edge: false, armed: true, token };
         self.listeners = tokens.into_iter().map(listener).collect();
     }
-}
-
-/// What peers do.
-impl Inner {
-    pub(super) fn connect(&mut self, place: usize) -> usize {
-        let id = self.sockets.len();
-        let sizes = [1, 7, 100, 1000, 4096, 20_000, 100_000];
-        self.sockets.push(Socket {
-            wire: Pipe::default(),
-            inbox: Pipe::default(),
-            fin: Signal::No,
-            reset: Signal::No,
-            error: false,
-            outbox: Pipe::default(),
-            outbox_size: self.rng.pick(&sizes[2..]),
-            inbox_size: self.rng.pick(&sizes),
-            starved: false,
-            shut: false,
-            accepted: false,
-            end_told: false,
-            closed: false,
-            aborted: false,
-            cut: false,
-            gone: false,
-            token: None,
-            edge: false,
-            armed: ALL,
-            bytes_read: 0,
-            bytes_written: 0,
-        });
-        self.listeners[place].backlog.push_back(id);
-        self.listeners[place].edge = true;
-        id
-    }
-
-    /// How many bytes the peer's socket takes now.
-    pub(super) fn send(&mut self, id: usize, bytes: &[u8]) -> usize {
-        let socket = &mut self.sockets[id];
-        assert!(socket.fin == Signal::No && !socket.gone, "the test sends after its end");
-        if socket.reset != Signal::No {
-            return bytes.len();
-        }
-        if socket.closed {
-            socket.aborted |= !bytes.is_empty();
-            return bytes.len();
-        }
-        let n = bytes.len().min(200_000usize.saturating_sub(socket.wire.len()));
-        socket.wire.push(&bytes[..n]);
-        n
-    }
-
-    /// The peer half-closes.
-    pub(super) fn fin(&mut self, id: usize) {
-        let socket = &mut self.sockets[id];
-        if socket.fin == Signal::No && socket.reset == Signal::No {
-            socket.fin = Signal::OnItsWay;
-        }
-    }
-
-    /// The peer closes its socket. Unread bytes make that a reset.
-    pub(super) fn leave(&mut self, id: usize) {
-        if self.sockets[id].outbox.is_empty() {
-            self.fin(id);
-        } else {
-            self.reset(id);
-        }
-        self.sockets[id].gone = true;
-    }
-
-    /// The peer resets the connection; what was on its way may be lost.
-    pub(super) fn reset(&mut self, id: usize) {
-        let Self { rng, sockets, .. } = self;
-        let socket = &mut sockets[id];
-        if socket.reset == Signal::No {
-            socket.reset = Signal::OnItsWay;
-            let keep = rng.within(0, socket.wire.len());
-            socket.wire.truncate(keep);
-        }
-        socket.gone = true;
-        socket.outbox.clear();
-    }
-
-    /// The peer reads.
-    pub(super) fn receive(&mut self, id: usize, most: usize) -> Received {
-        let Self { rng, sockets, .. } = self;
-        let socket = &mut sockets[id];
-        if socket.closed && !socket.wire.is_empty() {
-            // What arrives at a closed socket is answered with a reset.
-            socket.aborted = true;
-            socket.wire.clear();
-        }
-        if socket.aborted && !mem::replace(&mut socket.cut, true) {
-            let keep = rng.within(0, socket.outbox.len());
-            socket.outbox.truncate(keep);
-        }
-        let n = socket.outbox.len().min(most);
-        if n > 0 {
-            return Received::Bytes(socket.outbox.take(n).to_vec());
-        }
-        match () {
-            () if socket.aborted || socket.reset != Signal::No => Received::Reset,
-            () if socket.shut || socket.closed => Received::End,
-            () => Received::Nothing,
-        }
-    }
-}
-
-/// What a peer's read gives.
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Received {
-    Bytes(Vec<u8>),
-    Nothing,
-    End,
-    Reset,
 }

@@ -1,13 +1,17 @@
 //! What the system may answer, and seldom does: the loop over sockets that are not real.
 
-mod accepting;
 mod app;
+mod by_hand;
 mod checks;
+mod ending;
+mod far_side;
 mod kernel;
 mod peer;
 mod replies;
 mod rng;
+mod setting;
 mod socket;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -18,7 +22,7 @@ use std::thread;
 #[test]
 fn whatever_the_kernel_answers_nothing_is_lost_forgotten_or_left() {
     let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
-    let shelf = world::shelf();
+    let shelf = setting::shelf();
     if let Some(seed) = number("SEED") {
         return world::World::new(seed, &shelf, true).run();
     }

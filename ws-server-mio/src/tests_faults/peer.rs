@@ -2,7 +2,8 @@
 //! send bytes.
 
 use super::app::{App, Said, content};
-use super::kernel::{Kernel, Received};
+use super::far_side::Received;
+use super::kernel::Kernel;
 use super::replies::Replies;
 use super::rng::Rng;
 use std::sync::Arc;

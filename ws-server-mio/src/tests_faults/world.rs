@@ -1,76 +1,38 @@
 //! One run: a script of peers, time and failures from a seed, and what must be true of it.
 
-use super::app::{App, FILE, PATTERN, Shelf};
+use super::app::{App, Shelf};
 use super::checks::check;
 use super::kernel::Kernel;
 use super::peer::{Health, Kind, Peer};
 use super::replies::Replies;
 use super::rng::Rng;
+use super::setting::{Time, config};
 use super::socket::listener;
 use crate::acceptor::Listening;
 use crate::servers::{LISTENERS, ServerId, Servers};
-use crate::{Budget, Config, Endpoint, Folder, Heartbeat, Options, Pieces, ServerConfig};
+use crate::{Budget, Endpoint, Options, ServerConfig};
 use mio::Token;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
 
-/// Time that passes only when it is told to, and a little with every look at the clock.
-#[derive(Clone)]
-struct Time {
-    birth: Instant,
-    nanos: Arc<AtomicU64>,
-    wall: Arc<AtomicU64>,
-    step: u64,
-}
-
-impl Time {
-    fn now(&self) -> Instant {
-        self.birth + Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
-    }
-
-    fn look(&self) -> Instant {
-        self.birth + Duration::from_nanos(self.nanos.fetch_add(self.step, Ordering::Relaxed))
-    }
-
-    fn advance(&self, by: Duration) {
-        self.nanos.fetch_add(by.as_nanos() as u64, Ordering::Relaxed);
-    }
-
-    fn wall(&self) -> SystemTime {
-        let nanos = self.nanos.load(Ordering::Relaxed) + self.wall.load(Ordering::Relaxed);
-        SystemTime::UNIX_EPOCH + Duration::from_nanos(nanos)
-    }
-}
-
 pub(super) struct World<'s> {
-    rng: Rng,
-    kernel: Kernel,
-    time: Time,
-    endpoint: Endpoint,
-    server: ServerId,
-    app: App<'s>,
-    peers: Vec<Peer>,
+    pub(super) rng: Rng,
+    pub(super) kernel: Kernel,
+    pub(super) time: Time,
+    pub(super) endpoint: Endpoint,
+    pub(super) server: ServerId,
+    pub(super) app: App<'s>,
+    pub(super) peers: Vec<Peer>,
     /// Deadlines are so short that whoever is slow is cut.
-    hasty: bool,
-    largest: usize,
-    spins: usize,
-    stop: Option<(Instant, Duration)>,
-    stopped_at: Option<Instant>,
-    shelf: &'s Shelf,
-    trace: bool,
-}
-
-/// Somewhere to serve a file from.
-pub(super) fn shelf() -> Shelf {
-    let path = std::env::temp_dir().join(format!("ws-server-mio-shelf-{}", std::process::id()));
-    std::fs::create_dir_all(&path).unwrap();
-    let content = Arc::new(PATTERN[..150_000].to_vec());
-    std::fs::write(path.join(FILE), &*content).unwrap();
-    Shelf { folder: Folder::new(path).unwrap().at("/file"), content }
+    pub(super) hasty: bool,
+    pub(super) largest: usize,
+    pub(super) spins: usize,
+    pub(super) stop: Option<(Instant, Duration)>,
+    pub(super) stopped_at: Option<Instant>,
+    pub(super) shelf: &'s Shelf,
+    pub(super) trace: bool,
 }
 
 impl<'s> World<'s> {
@@ -78,12 +40,7 @@ impl<'s> World<'s> {
         let mut rng = Rng::new(seed);
         let kernel = Kernel::new(Rng::new(rng.next()));
         let bounded = rng.percent(50);
-        let time = Time {
-            birth: Instant::now(),
-            nanos: Arc::default(),
-            wall: Arc::default(),
-            step: if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 },
-        };
+        let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
         let mut budget = Budget::unbounded();
         budget.bytes_per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
         budget.accepts = rng.pick(&[1, 2, 1024]);
@@ -137,18 +94,18 @@ impl<'s> World<'s> {
         self.nothing_is_left();
     }
 
-    fn trace(&self, text: impl FnOnce() -> String) {
+    pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
             println!("{:?} {}", self.time.now() - self.time.birth, text());
         }
     }
 
     /// Whether anything asks for a turn.
-    fn is_called(&self) -> bool {
+    pub(super) fn is_called(&self) -> bool {
         self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
 
-    fn turn(&mut self) {
+    pub(super) fn turn(&mut self) {
         let before = (self.kernel.lock().calls, self.app.events);
         let events = self.kernel.lock().wait();
         self.trace(|| format!("turn {events:?}"));
@@ -177,13 +134,13 @@ impl<'s> World<'s> {
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
     }
 
-    fn advance(&mut self, by: Duration) {
+    pub(super) fn advance(&mut self, by: Duration) {
         self.trace(|| format!("time passes: {by:?}"));
         self.time.advance(by);
         self.spins = 0;
     }
 
-    fn pump(&mut self) -> bool {
+    pub(super) fn pump(&mut self) -> bool {
         let now = self.time.now();
         let mut moved = false;
         for peer in &mut self.peers {
@@ -237,7 +194,7 @@ impl<'s> World<'s> {
             12..16 => self.endpoint.connections().free_memory(),
             16 => {
                 // The machine sleeps; that is seen once a second.
-                self.time.wall.fetch_add(3_600_000_000_000, Ordering::Relaxed);
+                self.time.sleep();
                 self.advance(Duration::from_millis(if self.hasty { 1000 } else { 1 }));
             }
             17 if self.rng.percent(20) => self.stop(),
@@ -330,192 +287,10 @@ impl<'s> World<'s> {
         }
     }
 
-    fn stop(&mut self) {
+    pub(super) fn stop(&mut self) {
         let deadline = Duration::from_millis(self.rng.pick(&[0, 100, 3000]));
         self.stop.get_or_insert((self.time.now(), deadline));
         self.endpoint.connections().stop(self.server, deadline);
         self.trace(|| format!("stop within {deadline:?}"));
     }
-
-    /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
-    fn quiet(&mut self) {
-        for round in 0.. {
-            assert!(round < 200_000, "it goes on for ever");
-            let mut moved = false;
-            for id in 0..self.peers.len() {
-                self.kernel.lock().progress(id, true);
-            }
-            if self.is_called() {
-                self.turn();
-                moved = true;
-            }
-            moved |= self.pump();
-            moved |= self.app.go_on(self.endpoint.connections());
-            if !moved {
-                return;
-            }
-        }
-    }
-
-    /// Time passes until the next deadline of anybody; says whether there is one within that time.
-    fn pass(&mut self, most: Duration) -> bool {
-        let now = self.time.now();
-        let peers = self.peers.iter().filter_map(Peer::timeout);
-        let peers = peers.map(|at| at.saturating_duration_since(now));
-        let Some(next) = self.endpoint.next_timeout().into_iter().chain(peers).min() else { return false };
-        if next > most {
-            return false;
-        }
-        self.advance(next);
-        true
-    }
-
-    /// The network is fair, and descriptors are back: whoever did nothing wrong gets all that it may expect.
-    fn settle(&mut self) {
-        self.trace(|| "settle".to_owned());
-        self.kernel.lock().be_fair();
-        for peer in &mut self.peers {
-            peer.reads = true;
-            peer.pace = 1 << 20;
-        }
-        self.quiet();
-        // Who waits for a descriptor, for the end of another's handshake or for the next second, gets its turn.
-        for _ in 0..100 {
-            let waits = |peer: &Peer| peer.health == Health::Good && !peer.is_content(&self.app);
-            let all_are_in = self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty());
-            if all_are_in && !self.peers.iter().any(waits) || !self.pass(Duration::from_secs(11)) {
-                break;
-            }
-            self.quiet();
-        }
-        if self.stop.is_some() {
-            return;
-        }
-        assert!(self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty()));
-        for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
-            assert!(peer.is_content(&self.app), "peer {} waits for something", peer.number);
-        }
-    }
-
-    /// Some clients close, then the server stops, and everything ends.
-    fn part(&mut self) {
-        let now = self.time.now();
-        for peer in &mut self.peers {
-            if peer.health == Health::Good && self.rng.percent(50) {
-                peer.close(now);
-            }
-        }
-        self.trace(|| "part".to_owned());
-        self.quiet();
-        self.ends_are_in_order();
-        let begun = self.time.now();
-        if self.stop.is_none() {
-            self.stop();
-        }
-        let (since, deadline) = self.stop.unwrap();
-        for round in 0.. {
-            assert!(round < 10_000, "there is always another deadline");
-            self.quiet();
-            if self.app.stopped && self.stopped_at.is_none() {
-                self.stopped_at = Some(self.time.now());
-            }
-            if !self.pass(Duration::MAX) {
-                break;
-            }
-        }
-        let stopped = self.stopped_at.expect("the server does not stop");
-        let slack = Duration::from_secs(1);
-        assert!(stopped <= begun.max(since + deadline) + slack, "it stopped too late");
-    }
-
-    /// Of those who did nothing wrong, whoever has left closed in order, and got everything before.
-    fn ends_are_in_order(&mut self) {
-        let turned_away = self.endpoint.connections().stats().turned_away > 0;
-        let excused = self.hasty || turned_away || self.stop.is_some();
-        for peer in self.peers.iter().filter(|peer| peer.health == Health::Good && peer.left) {
-            let record = &self.app.records[peer.number];
-            match &peer.kind {
-                Kind::WebSocket(socket) => {
-                    let closed = socket.closed.as_ref().unwrap();
-                    if closed.clean {
-                        assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
-                    }
-                    assert!(excused || record.cut || closed.clean && socket.closes, "{closed}");
-                    let here = record.closed.as_ref();
-                    if here.is_some_and(|here| here.clean) {
-                        assert_eq!(
-                            record.heard,
-                            record.lengths.len(),
-                            "less of peer {} was heard",
-                            peer.number
-                        );
-                    }
-                    assert!(excused || record.cut || here.is_some_and(|here| here.clean), "{here:?}");
-                }
-                Kind::Http(replies) if !excused => {
-                    assert!(replies.half_closes && replies.expected.is_empty(), "{:?}", replies.expected);
-                    assert_eq!(replies.ended, Some(false), "peer {} was reset", peer.number);
-                }
-                _ => {}
-            }
-        }
-    }
-
-    fn nothing_is_left(&mut self) {
-        self.ends_are_in_order();
-        assert_eq!(self.endpoint.next_timeout(), None);
-        let connections = self.endpoint.connections();
-        assert!(!connections.has_work() && connections.servers.is_empty());
-        assert!(connections.slots.len() == 0 && connections.rests.is_empty());
-        assert!(connections.files.is_empty() && connections.fanout.is_empty(self.app.ids.keys()));
-        let stats = connections.stats();
-        let kernel = self.kernel.lock();
-        let accepted = || kernel.sockets.iter().filter(|socket| socket.accepted);
-        assert!(accepted().all(|socket| socket.closed));
-        assert_eq!(stats.open, 0);
-        assert_eq!(stats.accepted + stats.turned_away, accepted().count() as u64);
-        assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());
-        assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());
-        for peer in &self.peers {
-            let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
-            let Some(closed) = &record.closed else {
-                assert!(record.id.is_none(), "the end of peer {} was never told", peer.number);
-                continue;
-            };
-            assert_eq!(closed.bytes_sent, socket.bytes_written);
-            assert!(closed.bytes_received <= socket.bytes_read);
-            if closed.clean && peer.health == Health::Good {
-                assert_eq!(closed.bytes_received, socket.bytes_read);
-            }
-        }
-    }
-}
-
-/// The rules of connections: marks so low that they are reached, floods that are paced, times that pass.
-fn config(rng: &mut Rng, hasty: bool) -> Config {
-    let mut config = Config::server();
-    config = match rng.below(4) {
-        0 => config.outbox(100, 500, 5000),
-        1 => config.outbox(1000, 10_000, 200_000),
-        _ => config,
-    };
-    if rng.percent(15) {
-        config = config.message_rate(Some(rng.within(1, 20) as u16));
-    }
-    if rng.percent(20) {
-        config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
-    }
-    if hasty {
-        let mut time = || Duration::from_millis(rng.pick(&[50, 200, 1000]));
-        return config
-            .handshake_timeout(time())
-            .keep_alive(time())
-            .answer_timeout(time())
-            .close_timeout(time())
-            .output_timeout(time())
-            .heartbeat(Heartbeat::live().interval(time()).answer(time()));
-    }
-    let hour = Duration::from_secs(3600);
-    let heartbeat = if rng.percent(50) { Heartbeat::off() } else { Heartbeat::server() };
-    config.keep_alive(hour).answer_timeout(hour).output_timeout(hour).heartbeat(heartbeat)
 }
