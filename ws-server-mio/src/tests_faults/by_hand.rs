@@ -188,3 +188,30 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
     assert_eq!(events.into_inner(), 2);
     assert_eq!(endpoint.connections().stats().open, 0);
 }
+
+#[test]
+fn a_reset_is_found_while_nobody_reads() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let fake = Fake::default();
+    let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+    fake.0.lock().unwrap().bytes = handshake.to_vec();
+    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    turn(&mut endpoint, |_, _| {});
+    let slot = endpoint.connections().slots.iter().next().unwrap().0;
+    endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
+    let mut undecided = None;
+    turn(&mut endpoint, |_, event| match event {
+        Event::Connection(_, Happened::Upgrade(upgrade)) => undecided = Some(upgrade),
+        event => panic!("{event:?}"),
+    });
+    fake.0.lock().unwrap().error = Some(io::ErrorKind::ConnectionReset);
+    let ended = Readiness { readable: true, writable: true, read_closed: true, error: true };
+    endpoint.connections().ready(slot, ended);
+    let mut told = 0;
+    turn(&mut endpoint, |_, event| match event {
+        Event::Connection(_, Happened::Closed(_)) => told += 1,
+        event => panic!("{event:?}"),
+    });
+    assert!(told == 1 && undecided.is_some());
+}
