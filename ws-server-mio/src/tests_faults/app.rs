@@ -8,6 +8,7 @@ use crate::{
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use ws_proto::Event as Happened;
@@ -26,10 +27,17 @@ pub(super) fn content(peer: usize, n: usize, len: usize) -> &'static [u8] {
 
 pub(super) const FILE: &str = "book.txt";
 
-/// The file that is served.
+/// The file that is served; its folder goes with the test.
 pub(super) struct Shelf {
+    pub(super) path: PathBuf,
     pub(super) folder: Folder,
     pub(super) content: Arc<Vec<u8>>,
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
 }
 
 /// What was queued for a peer.

@@ -51,7 +51,7 @@ pub(super) fn shelf() -> Shelf {
     std::fs::create_dir_all(&path).unwrap();
     let content = Arc::new(PATTERN[..150_000].to_vec());
     std::fs::write(path.join(FILE), &*content).unwrap();
-    Shelf { folder: Folder::new(path).unwrap().at("/file"), content }
+    Shelf { folder: Folder::new(&path).unwrap().at("/file"), path, content }
 }
 
 /// The rules of connections: marks so low that they are reached, floods that are paced, times that pass.
