@@ -25,7 +25,10 @@ step 'by hand' cargo run --locked --release --example by_hand
 step 'purity' tests/purity.sh
 step 'conformance' tests/conformance/run.sh
 step 'interop' tests/interop/run.sh
+step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
 step 'browser' tests/browser/run.sh
+step 'desktop' tests/desktop/run.sh
+step 'benchmarks' tests/bench/run.sh
 printf '\nall passed in %d s\n' "$SECONDS"

@@ -2,15 +2,22 @@
 # Runs a command beside an example server, and ends with the command's status.
 #
 # usage: with_server.sh EXAMPLE COMMAND...
-#   The example of ws-server-mio is built in release and started on a port that the system chooses. The command
-#   finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and
-#   SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
+#   The example of ws-server-mio is built in release and started on a port that the system chooses; it may be a
+#   package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
+#   WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 example=$1
 shift
-cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
-SERVER_BIN=${CARGO_TARGET_DIR:-$root/target}/release/examples/$example
+target=${CARGO_TARGET_DIR:-$root/target}
+package=$root/ws-server-mio/examples/$example/Cargo.toml
+if [ -f "$package" ]; then
+    cargo build --quiet --release --manifest-path "$package" --target-dir "$target"
+    SERVER_BIN=$target/release/$example
+else
+    cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
+    SERVER_BIN=$target/release/examples/$example
+fi
 
 log=$(mktemp)
 "$SERVER_BIN" 0 >"$log" 2>&1 &

@@ -132,8 +132,8 @@ pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, Protoco
     Ok(Parsed::Whole(Header { opcode, fin, len, key }, at + 4))
 }
 
-/// Appends a header with the shortest length form (§5.2).
-#[inline]
+/// Appends a header with the shortest length form (§5.2). Where the key is known to be none, little is left of it.
+#[inline(always)]
 pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, key: Option<[u8; 4]>) {
     let first = (fin as u8) << 7 | opcode.bits();
     let mask = (key.is_some() as u8) << 7;
@@ -198,6 +198,12 @@ impl Frame {
         encoded.extend_from_slice(&payload);
         let encoded = Bytes::from(encoded);
         Self { opcode, fin, payload: encoded.slice(header..), encoded }
+    }
+
+    /// Whether it is a whole message that stands encoded, as a server sends it.
+    #[inline]
+    pub(crate) fn is_small_message(&self) -> bool {
+        self.fin && matches!(self.opcode, Opcode::Text | Opcode::Binary) && !self.encoded.is_empty()
     }
 
     /// A Ping (§5.5.2).

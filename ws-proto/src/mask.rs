@@ -6,7 +6,7 @@ use chacha20::rand_core::{Rng, SeedableRng};
 
 /// XORs `data` with the masking key, and gives the key as it stands for the byte behind them, so that a
 /// payload can be unmasked in parts.
-#[inline]
+#[inline(always)]
 pub(crate) fn apply(data: &mut [u8], key: [u8; 4]) -> [u8; 4] {
     let bits = u32::from_ne_bytes(key);
     let wide = u64::from(bits) << 32 | u64::from(bits);

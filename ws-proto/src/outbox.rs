@@ -120,7 +120,7 @@ impl Outbox {
     /// The buffer to append to.
     #[inline]
     pub(crate) fn buffer(&mut self) -> &mut Vec<u8> {
-        let inner = self.inner.get_or_insert_default();
+        let inner = self.inner.get_or_insert_with(Inner::boxed);
         // What was sent is forgotten when it is the larger half, so a long backlog moves each byte at most
         // once more.
         if inner.start > 4096 && inner.start * 2 > inner.bytes.len() {
@@ -166,6 +166,12 @@ impl Outbox {
 }
 
 impl Inner {
+    #[cold]
+    fn boxed() -> Box<Self> {
+        Box::default()
+    }
+
+    #[cold]
     fn compact(&mut self) {
         self.bytes.drain(..self.start);
         for (at, _) in &mut self.shared {

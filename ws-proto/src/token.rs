@@ -123,6 +123,7 @@ impl TokenRule {
         // A 401 must say which scheme would do (RFC 9110 §15.5.2).
         headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         response
     }

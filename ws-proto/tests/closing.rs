@@ -350,6 +350,31 @@ fn an_end_is_not_clean_when_our_close_never_left() {
     }
 }
 
+/// Accepted and closed at once: that it was open is told before its end, and what is said in between behind it.
+#[test]
+fn who_closes_before_open_was_told_is_told_of_both() {
+    for closes in [true, false] {
+        let mut pair = Pair::new(Config::client(), Config::server());
+        pair.accept = false;
+        pair.drive();
+        let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
+        let server = &mut pair.server.connection;
+        server.accept(pair.now, upgrade).unwrap();
+        if closes {
+            server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
+            let mut said = frame(true, FIN | TEXT, b"said meanwhile");
+            let mut input = &mut said[..];
+            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Open(_))));
+            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Message(_))));
+        } else {
+            server.abort(pair.now, Cause::Terminated);
+            assert!(matches!(server.poll_event(pair.now), Some(Event::Open(_))));
+        }
+        pair.drive();
+        assert!(pair.server.closed().was_open && pair.server.events.len() == 1);
+    }
+}
+
 #[test]
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     let ends: [fn(&mut Connection, std::time::Instant); 4] = [

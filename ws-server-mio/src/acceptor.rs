@@ -76,9 +76,10 @@ impl Bind {
 /// A registered listener.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    /// The file goes with the listener, where it is ours.
+    /// The file goes with the listener, where it is ours. It goes first: as long as we listen, nobody else can have a
+    /// file of the same number at the path.
     #[cfg(unix)]
-    Unix(mio::net::UnixListener, #[expect(dead_code, reason = "dropped")] Option<SocketFile>),
+    Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, mio::net::UnixListener),
     #[cfg(test)]
     Fake(Accept),
 }
@@ -97,7 +98,7 @@ impl Acceptor {
                 listener.set_nonblocking(true)?;
                 let mut listener = mio::net::UnixListener::from_std(listener);
                 registry.register(&mut listener, token, Interest::READABLE)?;
-                Ok(Self::Unix(listener, file))
+                Ok(Self::Unix(file, listener))
             }
             #[cfg(test)]
             Std::Fake(accept) => Ok(Self::Fake(accept)),
@@ -124,7 +125,7 @@ impl Acceptor {
         let (stream, peer) = match self {
             Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer)))?,
             #[cfg(unix)]
-            Self::Unix(listener, _) => {
+            Self::Unix(_, listener) => {
                 let (stream, _) = listener.accept()?;
                 (mio::net::TcpStream::from(OwnedFd::from(stream)), None)
             }

@@ -93,7 +93,7 @@ impl Connections {
         let request = request.into();
         self.give_cookie(id, &request, &mut response);
         self.with(id, |connection, now| connection.respond(now, request, response))?;
-        self.count_refusal(id.slot);
+        self.count_answer(id.slot);
         Ok(())
     }
 
@@ -113,7 +113,7 @@ impl Connections {
         self.give_cookie(id, &request, &mut head);
         let body =
             self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
-        self.count_refusal(id.slot);
+        self.count_answer(id.slot);
         Ok(body)
     }
 

@@ -9,7 +9,8 @@ use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
-use mio::{Events, Poll, Token, Waker};
+use crate::watch::Waiting;
+use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -17,9 +18,7 @@ use std::io;
 use std::time::Duration;
 use ws_proto::CloseCode;
 
-const WAKER: Token = Token(usize::MAX);
-/// What one wait can report; the kernel keeps the rest for the next.
-const EVENTS: usize = 1024;
+pub(crate) const WAKER: Token = Token(usize::MAX);
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -27,23 +26,27 @@ const QUIET: Duration = Duration::from_millis(100);
 ///
 /// A program of its own calls [`Endpoint::run`]. A program with a loop already calls [`Endpoint::poll`] from
 /// it, with [`Options::ui`]: whenever its descriptor is readable (unix; watch it level-triggered, at a
-/// priority below drawing) and when [`Endpoint::next_timeout`] has passed, or simply once a frame.
+/// priority below drawing) and when [`Endpoint::next_timeout`] has passed; when [`Endpoint::watch`] wakes it; or
+/// simply once a frame. See [`embedding`](crate::embedding).
 ///
 /// Dropping it tells open clients 1001 as far as that goes without waiting. To part properly, stop the
 /// servers and run until they have stopped.
 pub struct Endpoint {
-    poll: Poll,
-    ready: Events,
+    pub(crate) waiting: Waiting,
     /// What was just read, of whichever connection: events are lent from it.
     rx: Box<[u8]>,
     connections: Connections,
-    remote: Remote,
+    pub(crate) remote: Remote,
     jobs: VecDeque<Job>,
+    /// The last turn did nothing but jobs.
+    jobs_left: bool,
     budget: Budget,
     clock: Clock,
     sleep: Sleep,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
+    /// The descriptor is readable, for what was queued between turns.
+    nudged: bool,
 }
 
 impl fmt::Debug for Endpoint {
@@ -67,18 +70,19 @@ impl Endpoint {
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
         let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
         let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
-        let rx = vec![0; budget.bytes_per_visit.clamp(4 << 10, 256 << 10)].into_boxed_slice();
+        let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
-            poll,
-            ready: Events::with_capacity(EVENTS),
+            waiting: Waiting::new(poll),
             rx,
             connections,
             remote,
             jobs: VecDeque::new(),
+            jobs_left: false,
             budget,
             clock,
             sleep,
             nested: Cell::new(false),
+            nudged: false,
         })
     }
 
@@ -121,10 +125,16 @@ impl Endpoint {
         }
     }
 
-    /// Every verb, between turns. What it queues is written by the next turn, for which
-    /// [`Endpoint::next_timeout`] then says zero.
+    /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
+    /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         self.connections.now = self.clock.now();
+        if self.nested.get() && !self.nudged {
+            self.nudged = true;
+            // Where that fails, `next_timeout` still tells.
+            let _ = self.remote.wake();
+        }
+        self.waiting.nudge();
         &mut self.connections
     }
 
@@ -144,6 +154,15 @@ impl Endpoint {
     /// A handle for other threads.
     pub fn remote(&self) -> Remote {
         self.remote.clone()
+    }
+
+    /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
+    pub fn set_budget(&mut self, budget: Budget) {
+        let size = rx_size(&budget);
+        if self.rx.len() != size {
+            self.rx = vec![0; size].into_boxed_slice();
+        }
+        self.budget = budget;
     }
 
     fn has_work(&self) -> bool {
@@ -173,32 +192,27 @@ impl Endpoint {
                 timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
             }
         };
-        match self.poll.poll(&mut self.ready, wait) {
-            Ok(()) => {}
-            // A signal: a turn without news, and the next one waits again.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(error),
-        }
-        if wait == Some(QUIET) && self.ready.is_empty() {
+        self.nudged = false;
+        self.waiting.wait(wait)?;
+        if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
         let slept = self.sleep.slept(start);
-        for event in &self.ready {
-            match event.token() {
-                WAKER => self.remote.take(&mut self.jobs),
-                Token(slot) if slot < self.connections.slots.end() as usize => {
-                    self.connections.ready(slot as u32, event.into());
-                }
-                token => self.connections.servers.ready(token),
+        self.waiting.each(|token, readiness| match token {
+            WAKER => self.remote.take(&mut self.jobs),
+            Token(slot) if slot < self.connections.slots.end() as usize => {
+                self.connections.ready(slot as u32, readiness);
             }
-        }
+            token => self.connections.servers.ready(token),
+        });
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
             jobs: &mut self.jobs,
+            jobs_left: &mut self.jobs_left,
             handler,
             budget: &self.budget,
             clock: &self.clock,
@@ -212,7 +226,7 @@ impl Endpoint {
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
-        let more = self.has_work();
+        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;
         }
@@ -225,6 +239,10 @@ impl Endpoint {
     }
 }
 
+fn rx_size(budget: &Budget) -> usize {
+    budget.bytes_per_visit.clamp(4 << 10, 256 << 10)
+}
+
 /// The descriptor to watch from another loop: readable when a turn would have something to do.
 ///
 /// It must be watched level-triggered, and it knows nothing of timers: arm one for
@@ -233,7 +251,7 @@ impl Endpoint {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(self.poll.registry())
+        std::os::fd::AsFd::as_fd(&self.connections.registry)
     }
 }
 

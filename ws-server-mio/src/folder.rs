@@ -3,7 +3,7 @@
 use crate::connections::Connections;
 use crate::slots::ConnectionId;
 use bytes::Bytes;
-use http::header::{self, HeaderValue};
+use http::header::{self, HeaderName, HeaderValue};
 use http::{Method, Response, StatusCode};
 use std::collections::{HashMap, VecDeque};
 use std::ffi::OsStr;
@@ -11,11 +11,11 @@ use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use ws_proto::web::{self, CleanPath, PathError, Plan, Representation};
-use ws_proto::{Connection, Request, ResponseBody, SendError};
+use ws_proto::{Connection, Request, ResponseBody, SendError, State};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
 const CHUNK: usize = 64 << 10;
-/// More than a chunk's framing.
+/// More than what frames a chunk.
 const FRAMING: usize = 64;
 
 /// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
@@ -50,7 +50,8 @@ pub struct Folder {
     single_page: Option<String>,
     hidden: bool,
     precompressed: bool,
-    cache_control: Option<HeaderValue>,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    error_page: Option<fn(StatusCode) -> Response<Bytes>>,
 }
 
 impl Folder {
@@ -71,21 +72,25 @@ impl Folder {
             single_page: None,
             hidden: false,
             precompressed: false,
-            cache_control: None,
+            headers: Vec::new(),
+            error_page: None,
         })
     }
 
     /// Sets where the folder stands in the paths of requests; at their root without.
     #[must_use]
     pub fn at(mut self, prefix: &str) -> Self {
-        self.prefix = prefix.trim_end_matches('/').to_owned();
+        self.prefix = match prefix.trim_matches('/') {
+            "" => String::new(),
+            prefix => format!("/{prefix}"),
+        };
         self
     }
 
     /// Sets the file that is served for a folder: `index.html` without.
     #[must_use]
     pub fn index(mut self, name: &str) -> Self {
-        self.index = name.to_owned();
+        self.index = name.trim_matches('/').to_owned();
         self
     }
 
@@ -93,7 +98,7 @@ impl Folder {
     /// there is this file of the folder.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
-        self.single_page = Some(name.to_owned());
+        self.single_page = Some(name.trim_matches('/').to_owned());
         self
     }
 
@@ -113,8 +118,28 @@ impl Folder {
 
     /// Sets `Cache-Control`; without, browsers keep a file and ask each time whether it has changed.
     #[must_use]
-    pub fn cache_control(mut self, value: HeaderValue) -> Self {
-        self.cache_control = Some(value);
+    pub fn cache_control(self, value: HeaderValue) -> Self {
+        self.header(header::CACHE_CONTROL, value)
+    }
+
+    /// Sets a field of every answer with a file: `Content-Security-Policy`, say, or the two that threads in
+    /// WebAssembly need.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets what is answered where no file is: 404, 405 and 500 have a page of yours, which gets the status.
+    ///
+    /// ```no_run
+    /// # use ws_server_mio::{Folder, ws_proto::web};
+    /// let folder = Folder::new("public")?.error_page(|status| web::html(format!("<h1>{status}</h1>")));
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
+    #[must_use]
+    pub fn error_page(mut self, page: fn(StatusCode) -> Response<Bytes>) -> Self {
+        self.error_page = Some(page);
         self
     }
 
@@ -164,8 +189,8 @@ impl Folder {
             let value = HeaderValue::from_static(coding);
             representation = representation.header(header::CONTENT_ENCODING, value);
         }
-        if let Some(value) = &self.cache_control {
-            representation = representation.header(header::CACHE_CONTROL, value.clone());
+        for (name, value) in &self.headers {
+            representation = representation.header(name.clone(), value.clone());
         }
         let plan = representation.plan(request);
         Ok((file, plan))
@@ -221,15 +246,25 @@ impl From<io::Error> for Refusal {
 }
 
 impl Refusal {
-    fn answer(self, request: &Request) -> Response<Bytes> {
-        match self {
-            Self::NotFound => web::not_found(),
-            Self::Method => web::method_not_allowed(&[Method::GET, Method::HEAD]),
-            Self::SlashMissing => web::add_slash(request),
-            Self::Unreadable => {
-                web::error_page(StatusCode::INTERNAL_SERVER_ERROR, "The file could not be read.")
+    fn answer(self, folder: &Folder, request: &Request) -> Response<Bytes> {
+        let (answer, status) = match self {
+            Self::SlashMissing => return web::add_slash(request),
+            Self::NotFound => (web::not_found(), StatusCode::NOT_FOUND),
+            Self::Method => {
+                (web::method_not_allowed(&[Method::GET, Method::HEAD]), StatusCode::METHOD_NOT_ALLOWED)
             }
+            Self::Unreadable => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                (web::error_page(status, "The file could not be read."), status)
+            }
+        };
+        let Some(page) = folder.error_page else { return answer };
+        let mut page = page(status);
+        *page.status_mut() = status;
+        if let Some(allow) = answer.headers().get(header::ALLOW) {
+            page.headers_mut().insert(header::ALLOW, allow.clone());
         }
+        page
     }
 }
 
@@ -246,7 +281,7 @@ struct Sending {
 pub(crate) struct Files {
     /// Those whose next chunk can be read.
     ready: VecDeque<Sending>,
-    /// By slot, those whose last chunk is not written yet.
+    /// By slot, those whose last chunk is not written yet, or whose turn has not come.
     waiting: HashMap<u32, VecDeque<Sending>>,
 }
 
@@ -265,15 +300,9 @@ impl Files {
         !self.waiting.is_empty() && self.waiting.contains_key(&slot)
     }
 
-    /// What was sent to a connection may be written, or another answer's turn has come.
-    #[cold]
-    pub(crate) fn resume(&mut self, slot: u32, connection: &mut Connection) {
-        let Some(waiting) = self.waiting.get_mut(&slot) else { return };
-        let next = waiting.iter().position(|sending| takes_chunk(connection, &sending.body));
-        self.ready.extend(next.and_then(|at| waiting.remove(at)));
-        if waiting.is_empty() {
-            self.waiting.remove(&slot);
-        }
+    /// What was sent to a connection is written.
+    pub(crate) fn resume(&mut self, slot: u32) {
+        self.ready.extend(self.waiting.remove(&slot).unwrap_or_default());
     }
 
     /// A connection is gone.
@@ -294,11 +323,11 @@ impl Files {
     }
 }
 
-/// Whether a connection takes the next chunk of a body. It is not read before its turn; and a small outbox takes
-/// it when all is written.
-fn takes_chunk(connection: &mut Connection, body: &ResponseBody) -> bool {
+/// Whether a connection has room for the next chunk. Where the cap of the outbox is below that, it has when all is
+/// written.
+pub(crate) fn takes_chunk(connection: &mut Connection) -> bool {
     let (queued, cap) = (connection.outbox().len(), connection.config().outbox_cap);
-    !connection.is_body_held(body) && (queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap)
+    queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap
 }
 
 /// Files.
@@ -321,7 +350,7 @@ impl Connections {
         let (mut file, plan) = match folder.open(&request) {
             Ok(opened) => opened,
             Err(refusal) => {
-                let answer = refusal.answer(&request);
+                let answer = refusal.answer(folder, &request);
                 return self.respond(id, request, answer);
             }
         };
@@ -331,7 +360,7 @@ impl Connections {
         if plan.part.start > 0
             && let Err(error) = file.seek(SeekFrom::Start(plan.part.start))
         {
-            let answer = Refusal::from(error).answer(&request);
+            let answer = Refusal::from(error).answer(folder, &request);
             return self.respond(id, request, answer);
         }
         let left = plan.len();
@@ -343,12 +372,17 @@ impl Connections {
         Ok(())
     }
 
-    /// Sends one chunk of the answer whose turn it is.
+    /// Sends one chunk of the answer that is next in the list.
     pub(crate) fn send_chunk(&mut self) {
         let Some(mut sending) = self.files.ready.pop_front() else { return };
         let id = sending.id;
-        let live = self.slots.get_mut(id);
-        if live.is_some_and(|live| !takes_chunk(&mut live.connection, &sending.body)) {
+        // Who is gone takes the file along.
+        let Some(live) = self.slots.get_mut(id) else { return };
+        // Of a file that waits behind other answers nothing is read: these, and the peer, take their time.
+        if !live.connection.is_its_turn(&sending.body) && live.connection.state() == State::Connecting {
+            return self.wait(sending);
+        }
+        if !takes_chunk(&mut live.connection) {
             return self.wait(sending);
         }
         let room = sending.left.min(CHUNK as u64);
@@ -359,11 +393,13 @@ impl Connections {
             drop(sending);
             return self.touch_id(id);
         }
-        sending.left -= chunk.len() as u64;
-        let sent = self.send_body(id, &sending.body, chunk);
-        match sent {
-            Ok(_) if sending.left == 0 => drop(self.finish_body(id, sending.body)),
-            Ok(_) => self.wait(sending),
+        let len = chunk.len() as u64;
+        match self.send_body(id, &sending.body, chunk) {
+            Ok(_) if sending.left == len => drop(self.finish_body(id, sending.body)),
+            Ok(_) => {
+                sending.left -= len;
+                self.wait(sending);
+            }
             // The peer is gone.
             Err(_) => {}
         }

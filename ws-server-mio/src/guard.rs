@@ -2,7 +2,7 @@
 
 use crate::connections::Connections;
 use crate::slots::{ConnectionId, flag};
-use http::header::{HeaderValue, SET_COOKIE};
+use http::header::{HeaderValue, REFERRER_POLICY, SET_COOKIE};
 use ws_proto::token::{Shown, TokenRule};
 use ws_proto::{Event, Request};
 
@@ -40,7 +40,8 @@ impl Connections {
         None
     }
 
-    /// Gives the cookie to who showed the token in the query.
+    /// Gives the cookie to who showed the token in the query; and sees to it that no page that is linked from there, or
+    /// that is loaded into it, is told that query as its referrer.
     pub(crate) fn give_cookie<B>(
         &self,
         id: ConnectionId,
@@ -51,7 +52,10 @@ impl Connections {
             && rule.check(request.query(), request.headers()) == Some(Shown::InQuery)
             && let Ok(cookie) = HeaderValue::try_from(rule.set_cookie())
         {
-            response.headers_mut().append(SET_COOKIE, cookie);
+            let headers = response.headers_mut();
+            headers.append(SET_COOKIE, cookie);
+            // Stricter, it would hide the origin of the page's own forms.
+            headers.entry(REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
         }
     }
 

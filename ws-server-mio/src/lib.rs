@@ -1,13 +1,18 @@
 //! WebSocket and plain HTTP for native apps: one thread, inside your loop, never blocking a frame.
 //!
 //! ```no_run
-//! use ws_server_mio::ws_proto::Event::{Message, Upgrade};
+//! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
+//! use ws_server_mio::ws_proto::web;
 //! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+//!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
+//!         Event::Connection(id, Request(request)) => {
+//!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
+//!         }
 //!         Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
 //!         Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
 //!         _ => {}
@@ -16,8 +21,20 @@
 //! }
 //! ```
 //!
-//! That is a whole echo server. The protocol is [`ws_proto`]'s, whose events the handler gets; this crate
-//! moves the bytes.
+//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s, whose events the handler gets; this
+//! crate moves the bytes.
+//!
+//! # In your app
+//!
+//! Your loop stays yours, and calls [`Endpoint::poll`] instead of `run`, with [`Options::ui`]:
+//!
+//! | your loop | calls `endpoint.poll(Some(Duration::ZERO), …)` |
+//! |---|---|
+//! | draws all the time (games) | once a frame |
+//! | takes descriptors (GTK, calloop, Qt on unix) | when the endpoint's is readable, and at [`Endpoint::next_timeout`] |
+//! | anything else (winit, egui, Win32, Slint, Tauri) | when [`Endpoint::watch`] wakes it |
+//!
+//! The guide [`embedding`] has a sketch for each toolkit, its traps, and what to do when something is wrong.
 //!
 //! # A turn
 //!
@@ -49,10 +66,38 @@
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_proto::web`]. The example `http` has one of each.
 //!
+//! # Clients
+//!
+//! [`Connections::connect`] makes a client on the same endpoint and the same thread. It never blocks, and what comes
+//! of it are events; a [`Reconnect`] policy brings it back.
+//!
+//! ```no_run
+//! use ws_server_mio::ws_proto::Event::{Message, Open};
+//! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut endpoint = Endpoint::new(Options::default())?;
+//!     let config = ClientConfig::default().reconnect(Reconnect::default());
+//!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
+//!     endpoint.run(|connections, event| match event {
+//!         Event::Connection(id, Open(_)) => drop(connections.send_text(id, "hello")),
+//!         Event::Connection(_, Message(message)) => println!("{message:?}"),
+//!         _ => {}
+//!     })?;
+//!     Ok(())
+//! }
+//! ```
+//!
+//! # Threads
+//!
+//! Handlers, protocol and sockets are on the thread that calls [`Endpoint::poll`], and there is no other, but where
+//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one that looks names up.
+//!
 //! # The deadlock everybody meets once
 //!
 //! A blocking HTTP request from this thread to its own server waits for an answer that this very thread would
-//! have to give. Make such requests on another thread.
+//! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
+//! [`embedding`].
 
 mod acceptor;
 mod bind;
@@ -85,6 +130,7 @@ mod turn;
 #[cfg(unix)]
 mod unix;
 mod urls;
+mod watch;
 
 pub use acceptor::Listening;
 pub use bind::{Bind, ListenError};
@@ -101,6 +147,7 @@ pub use remote::{EndpointGone, Remote};
 pub use server::ServerConfig;
 pub use servers::ServerId;
 pub use slots::ConnectionId;
+pub use watch::Watch;
 
 pub use bytes::Bytes;
 pub use http;
@@ -111,6 +158,12 @@ pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
     Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
+
+#[doc = include_str!("../docs/embedding.md")]
+///
+/// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+pub mod embedding {}
 
 // The README's example is compiled with the others.
 #[cfg(doctest)]

@@ -79,7 +79,7 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that sockets took, HTTP included.
     pub bytes_out: u64,
-    /// The longest turn. Zero without [`Budget::time`](crate::Budget::time): no clock is read then.
+    /// The longest turn since [`Connections::take_worst_turn`]. Zero without [`Budget::time`](crate::Budget::time): no clock is read then.
     pub worst_turn: Duration,
 }
 
@@ -115,6 +115,11 @@ impl Connections {
             bytes_out,
             worst_turn: tally.worst_turn,
         }
+    }
+
+    /// Begins to look for the [longest turn](Stats::worst_turn) anew, and answers what it was.
+    pub fn take_worst_turn(&mut self) -> Duration {
+        std::mem::take(&mut self.tally.worst_turn)
     }
 
     /// A connection has asked something: it is no handshake in progress any more.

@@ -86,6 +86,10 @@ impl Remote {
         self.shared.waker.wake()
     }
 
+    pub(crate) fn has_jobs(&self) -> bool {
+        self.jobs().as_ref().is_some_and(|jobs| !jobs.is_empty())
+    }
+
     /// Moves all jobs to `into`.
     pub(crate) fn take(&self, into: &mut impl Extend<Job>) {
         if let Some(jobs) = self.jobs().as_mut() {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 use ws_proto::token::{Token, TokenRule};
-use ws_proto::{Cause, CloseCode, Config};
+use ws_proto::{Cause, CloseCode, Config, State};
 
 /// What a server allows: the rules of each connection, and how many there may be.
 ///
@@ -227,9 +227,13 @@ impl Connections {
         self.recount(slot, flag::HTTP, flag::WEBSOCKET);
     }
 
-    /// The upgrade was refused.
-    pub(crate) fn count_refusal(&mut self, slot: u32) {
-        self.recount(slot, flag::WEBSOCKET, flag::HTTP);
+    /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
+    /// connection is plain HTTP again.
+    pub(crate) fn count_answer(&mut self, slot: u32) {
+        let connection = self.slots.at(slot).map(|live| &live.connection);
+        if !connection.is_some_and(|conn| conn.is_upgrading() || conn.state() == State::Open) {
+            self.recount(slot, flag::WEBSOCKET, flag::HTTP);
+        }
     }
 
     /// The connection is no client any more, though its socket may still drain.

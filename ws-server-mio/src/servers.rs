@@ -139,12 +139,14 @@ pub(crate) struct Servers {
     generation: u32,
     /// A server stops, or has somebody to accept. Most turns have nothing to do with servers, and ask this.
     busy: bool,
+    /// Whose turn it is to accept.
+    place: usize,
 }
 
 /// Tokens of listeners count down from below the waker's; those of connections count up from zero.
 const FIRST_LISTENER: usize = usize::MAX - 1;
 /// At most this many sockets to a server.
-pub(crate) const LISTENERS: usize = 2;
+const LISTENERS: usize = 2;
 
 impl Servers {
     pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {
@@ -224,6 +226,18 @@ impl Servers {
         self.list.len() as ServerIndex
     }
 
+    /// How many listeners there may be.
+    pub(crate) fn places(&self) -> usize {
+        self.list.len() * LISTENERS
+    }
+
+    /// The listener whose turn it is to accept.
+    pub(crate) fn next_place(&mut self) -> (ServerIndex, usize) {
+        let place = self.place % self.places().max(1);
+        self.place = place + 1;
+        ((place / LISTENERS) as ServerIndex, place % LISTENERS)
+    }
+
     /// A listener is readable. Tokens that mean nothing any more are ignored.
     pub(crate) fn ready(&mut self, token: Token) {
         let Some(place) = FIRST_LISTENER.checked_sub(token.0) else { return };
@@ -266,9 +280,9 @@ impl Servers {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
-                // Over its limit of handshakes it does not try either; the end of one is what it waits for.
-                let retries = server.listeners.iter().filter(|_| !server.is_crowded());
-                retries.filter_map(|listener| listener.retry_at).chain(server.deadline())
+                // A crowded server goes on when one of its handshakes has ended.
+                let listeners = server.listeners.iter().filter(|_| !server.is_crowded());
+                listeners.filter_map(|listener| listener.retry_at).chain(server.deadline())
             })
             .min()
     }

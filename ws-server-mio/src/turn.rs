@@ -4,9 +4,10 @@
 
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
+use crate::folder::takes_chunk;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
-use crate::servers::{LISTENERS, Step};
+use crate::servers::Step;
 use crate::slots::{ConnectionId, Live, flag};
 use crate::socket::write;
 use crate::stream::short_says_all;
@@ -30,6 +31,7 @@ pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
     pub(crate) jobs: &'e mut VecDeque<Job>,
+    pub(crate) jobs_left: &'e mut bool,
     pub(crate) handler: H,
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
@@ -44,12 +46,20 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
-        self.run_jobs();
+        // Jobs that took the whole of the last turn let peers go first in this one.
+        let jobs_last = std::mem::take(&mut *self.jobs_left);
+        if !jobs_last {
+            self.run_jobs();
+            *self.jobs_left = self.over && !self.jobs.is_empty();
+        }
         if self.connections.servers.busy() {
             self.step_servers();
             self.accept();
         }
         self.read();
+        if jobs_last {
+            self.run_jobs();
+        }
         self.send_files();
         self.run_timers();
         self.step_clients();
@@ -137,14 +147,18 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
+    /// Accepts from each listener in its turn, so that a flooded one keeps no other away.
     fn accept(&mut self) {
         let mut left = self.budget.accepts;
-        for index in 0..self.connections.servers.end() {
-            for place in 0..LISTENERS {
-                while left > 0 && !self.over && self.connections.accept_one(index, place) {
-                    left -= 1;
-                    self.worked();
-                }
+        let mut idle = 0;
+        while idle < self.connections.servers.places() && left > 0 && !self.over {
+            let (index, place) = self.connections.servers.next_place();
+            if self.connections.accept_one(index, place) {
+                idle = 0;
+                left -= 1;
+                self.worked();
+            } else {
+                idle += 1;
             }
         }
     }
@@ -343,8 +357,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
         let Connections { slots, pool, timers, touched, unread, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
-        if files.waits_for(slot) {
-            files.resume(slot, &mut live.connection);
+        if files.waits_for(slot) && takes_chunk(&mut live.connection) {
+            files.resume(slot);
         }
         let mut next = live.connection.next_io();
         if next == Next::Shutdown {

@@ -172,3 +172,22 @@ fn accepts_are_bounded_in_a_turn() {
     assert!(counts.windows(2).all(|pair| pair[1] - pair[0] <= 2), "{counts:?}");
     drop(peers);
 }
+
+#[test]
+fn more_jobs_than_turns_can_do_do_not_keep_peers_waiting() {
+    let clock = Clock::default();
+    let mut rig = Rig::with(clock.options(), Config::server());
+    let (mut peer, _) = rig.open("/");
+    let remote = rig.endpoint.remote();
+    for _ in 0..200 {
+        let clock = clock.clone();
+        remote.run(move |_| clock.pass(400)).unwrap();
+    }
+    peer.send(&frame(TEXT, b"hello"));
+    let mut turns = 0;
+    while peer.take_frame().is_none() {
+        turns += 1;
+        assert!(turns < 10, "jobs go first for ever");
+        rig.turn();
+    }
+}

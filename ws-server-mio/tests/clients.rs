@@ -175,10 +175,15 @@ fn one_deadline_covers_the_whole_attempt() {
 #[test]
 fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
     use socket2::{Domain, Socket, Type};
-    let mut rig = Both::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
+    // A port that is free in both families; others take some meanwhile.
+    let both = || {
+        let rig = Both::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        let same = SocketAddr::from((Ipv4Addr::LOCALHOST, rig.server_address().port()));
+        full.bind(&same.into()).ok().map(|()| (rig, full))
+    };
+    let (mut rig, full) = (0..100).find_map(|_| both()).unwrap();
     let port = rig.server_address().port();
-    let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-    full.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, port)).into()).unwrap();
     full.listen(0).unwrap();
     let fill: Vec<_> = (0..8)
         .map(|_| {

@@ -6,7 +6,7 @@ use common::*;
 use std::fs;
 use std::path::{Path, PathBuf};
 use ws_server_mio::ws_proto::Event::Request;
-use ws_server_mio::{Config, ConnectionId, Event, Folder, Options, State};
+use ws_server_mio::{Config, ConnectionId, Connections, Event, Folder, Options, State};
 
 /// A folder that goes with the test.
 struct Temp(PathBuf);
@@ -123,40 +123,6 @@ fn a_file_is_sent_with_its_type_and_validators() {
     let etag = head.split("etag: ").nth(1).and_then(|rest| rest.lines().next()).unwrap();
     assert_eq!(served.status(&format!("GET /hello.txt\nIf-None-Match: {etag}")), 304);
     assert_eq!(served.ask("GET /empty.txt").1, b"");
-}
-
-#[test]
-fn files_that_are_asked_for_together_come_in_order_whichever_is_answered_first() {
-    let temp = Temp::new("pipelined");
-    let (one, two) = (vec![b'1'; 300_000], vec![b'2'; 200_000]);
-    temp.write("one.txt", &one);
-    temp.write("two.txt", &two);
-    let folder = Folder::new(temp.public()).unwrap();
-    let mut rig = Rig::new(Config::server());
-    rig.app.hold = true;
-    let mut peer = rig.peer();
-    let address = rig.address();
-    peer.send(&[get(address, "/one.txt"), get(address, "/two.txt")].concat());
-    rig.until("both requests", |rig| rig.app.requests.len() == 2);
-    for _ in 0..2 {
-        let (id, request) = rig.app.requests.pop().unwrap();
-        rig.endpoint.connections().respond_file(id, request, &folder).unwrap();
-        rig.turn();
-    }
-    for content in [one, two] {
-        assert_eq!(rig.response(&mut peer), (200, String::from_utf8(content).unwrap()));
-    }
-}
-
-#[test]
-fn a_file_larger_than_the_outbox_comes_whole() {
-    let temp = Temp::new("small-outbox");
-    let content = vec![b'x'; 300_000];
-    temp.write("large.txt", &content);
-    let rig = Rig::new(Config::server().outbox(100, 500, 5_000));
-    let mut served = Served { rig, folder: Folder::new(temp.public()).unwrap(), ids: Vec::new() };
-    let (head, body) = served.ask("GET /large.txt");
-    assert!(head.starts_with("http/1.1 200") && body == content);
 }
 
 #[test]
@@ -421,4 +387,117 @@ fn a_folder_must_be_there() {
     assert!(Folder::new("/no/such/folder").is_err());
     let temp = Temp::new("nofolder");
     assert!(Folder::new(temp.public().join("hello.txt")).is_err());
+}
+
+/// Sends two requests at once, and gives both before either is answered.
+fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws_server_mio::Request>) {
+    let mut peer = served.rig.peer();
+    let host = served.rig.address();
+    peer.send(&[get(host, first), get(host, "/second")].concat());
+    let (mut requests, mut id) = (Vec::new(), None);
+    while requests.len() < 2 {
+        let handler = |_: &mut Connections, event: Event<'_>| {
+            if let Event::Connection(of, Request(request)) = event {
+                id = Some(of);
+                requests.push(request);
+            }
+        };
+        served.rig.endpoint.poll(None, handler).unwrap();
+    }
+    (peer, id.unwrap(), requests)
+}
+
+#[test]
+fn an_answer_that_waits_behind_a_file_does_not_hold_it_up() {
+    let temp = Temp::new("behind");
+    temp.write("big.bin", &vec![b'b'; 300_000]);
+    let mut served = Served::new(&temp.public());
+    let (mut peer, id, mut requests) = two_requests(&mut served, "/big.bin");
+    let connections = served.rig.endpoint.connections();
+    let head = http::Response::new(());
+    let length = 200_000;
+    let body = connections.respond_streaming(id, requests.pop().unwrap(), head, Some(length)).unwrap();
+    connections.send_body(id, &body, vec![b'c'; length as usize]).unwrap();
+    connections.finish_body(id, body).unwrap();
+    connections.respond_file(id, requests.pop().unwrap(), &served.folder).unwrap();
+    let lengths = [300_000, 200_000].map(|length| {
+        let mut response = None;
+        for _ in 0..5_000 {
+            served.turn();
+            response = peer.take_response();
+            if response.is_some() {
+                break;
+            }
+        }
+        (length, response.map(|(_, body)| body.len()))
+    });
+    assert!(lengths.iter().all(|(length, got)| *got == Some(*length)), "{lengths:?}");
+}
+
+#[test]
+fn a_file_that_waits_for_its_turn_is_not_read_before() {
+    let temp = Temp::new("turn");
+    temp.write("big.bin", &vec![b'b'; 300_000]);
+    let mut served = Served::new(&temp.public());
+    let (mut peer, id, mut requests) = two_requests(&mut served, "/first");
+    let second = requests.pop().unwrap();
+    temp.write("second", &vec![b's'; 300_000]);
+    served.rig.endpoint.connections().respond_file(id, second, &served.folder).unwrap();
+    for _ in 0..5 {
+        served.turn();
+        assert_eq!(served.rig.endpoint.connections().queued(id), 0);
+    }
+    assert!(!served.turn().more, "waiting is no work");
+    served.rig.endpoint.connections().respond(id, requests.pop().unwrap(), ok("first")).unwrap();
+    let mut got = Vec::new();
+    while got.len() < 2 {
+        served.turn();
+        got.extend(peer.take_response().map(|(_, body)| body.len()));
+    }
+    assert_eq!(got, [5, 300_000]);
+}
+
+#[test]
+fn a_file_is_sent_through_an_outbox_that_is_smaller_than_a_chunk() {
+    let temp = Temp::new("small");
+    let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
+    temp.write("big.bin", &content);
+    let config = Config::server().outbox(1_000, 10_000, 20_000);
+    let rig = Rig::new(config);
+    let mut served = Served { rig, folder: Folder::new(temp.public()).unwrap(), ids: Vec::new() };
+    assert!(served.ask("GET /big.bin").1 == content);
+}
+
+#[test]
+fn names_and_places_may_have_a_slash_in_front_or_not() {
+    let temp = Temp::new("slashes");
+    temp.write("app.html", b"app");
+    let mut served = Served::new(&temp.public());
+    for (place, page) in [("files", "/app.html"), ("/files", "app.html")] {
+        let folder = Folder::new(temp.public()).unwrap();
+        served.folder = folder.at(place).single_page(page).index(page);
+        assert_eq!(served.ask("GET /files/hello.txt").1, b"hello, world", "{place}");
+        assert_eq!(served.ask("GET /files/").1, b"app", "{page}");
+        assert_eq!(served.ask("GET /files/settings\nAccept: text/html").1, b"app", "{page}");
+        assert!(served.ask("GET /files").0.contains("location: ./files/"));
+    }
+}
+
+#[test]
+fn errors_have_the_page_and_files_the_fields_that_were_set() {
+    let temp = Temp::new("pages");
+    let mut served = Served::new(&temp.public());
+    let policy = http::HeaderValue::from_static("default-src 'self'");
+    served.folder = served
+        .folder
+        .clone()
+        .header(http::header::CONTENT_SECURITY_POLICY, policy)
+        .error_page(|status| ok(format!("mine: {}", status.as_u16())));
+    let (head, body) = served.ask("GET /nowhere");
+    assert!(head.starts_with("http/1.1 404") && body == b"mine: 404", "{head}");
+    let (head, body) = served.ask("DELETE /hello.txt");
+    assert!(head.starts_with("http/1.1 405") && head.contains("allow: get, head"), "{head}");
+    assert_eq!(body, b"mine: 405");
+    assert!(served.ask("GET /hello.txt").0.contains("content-security-policy: default-src 'self'"));
+    assert!(served.ask("GET /sub").0.starts_with("http/1.1 308"), "that is no error");
 }

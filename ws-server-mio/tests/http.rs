@@ -2,7 +2,7 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Bytes, Config, SendError, http};
+use ws_server_mio::{Bytes, Config, Frame, SendError, http};
 
 #[test]
 fn a_request_is_answered_at_once() {
@@ -111,6 +111,50 @@ fn who_connects_and_says_nothing_makes_no_event() {
     drop(peer);
     rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
     assert!(rig.app.seen.is_empty());
+}
+
+#[test]
+fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    let address = rig.address();
+    peer.send(&[get(address, "/"), handshake(address, "/")].concat());
+    rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
+    let (id, upgrade) = rig.app.upgrades.pop().unwrap();
+    let (_, request) = rig.app.requests.pop().unwrap();
+    let server = rig.server;
+    let connections = rig.endpoint.connections();
+    connections.accept(id, upgrade).unwrap();
+    connections.respond(id, request, ok("page")).unwrap();
+    assert_eq!((connections.count(server), connections.http_count(server)), (1, 0));
+    assert_eq!(rig.response(&mut peer), (200, "page".to_owned()));
+    rig.until("the head", |_| peer.take_head().is_some());
+    let connections = rig.endpoint.connections();
+    assert_eq!(connections.ids().collect::<Vec<_>>(), [id]);
+    assert_eq!(connections.broadcast(&Frame::text("to all"), |_| true), 1);
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"to all".to_vec()));
+}
+
+#[test]
+fn who_upgrades_behind_a_request_and_is_refused_is_none() {
+    let mut rig = Rig::new(Config::server());
+    rig.app.hold = true;
+    let mut peer = rig.peer();
+    let address = rig.address();
+    peer.send(&[get(address, "/"), handshake(address, "/")].concat());
+    rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
+    let (id, upgrade) = rig.app.upgrades.pop().unwrap();
+    let (_, request) = rig.app.requests.pop().unwrap();
+    let server = rig.server;
+    let connections = rig.endpoint.connections();
+    connections.respond(id, request, ok("page")).unwrap();
+    assert_eq!((connections.count(server), connections.http_count(server)), (1, 0));
+    connections.respond(id, upgrade, ok("no")).unwrap();
+    assert_eq!((connections.count(server), connections.http_count(server)), (0, 1));
+    drop(peer);
+    rig.until("its end", |rig| rig.endpoint.connections().http_count(server) == 0);
+    assert_eq!(rig.endpoint.connections().count(server), 0);
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! A thousand starts and stops leave nothing behind, and no thread is ever made.
+//! A thousand starts and stops leave nothing behind, and no thread is made but the one of a watch.
 //!
 //! Without the test harness, which has threads and allocations of its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test fails
@@ -8,7 +8,7 @@ use common::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::collections::HashSet;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ws_server_mio::{Bind, Config};
 
 #[global_allocator]
@@ -61,5 +61,18 @@ fn main() {
 
     rig.server = keeps;
     rig.open("/still-here");
+
+    for _ in 0..100 {
+        let watch = rig.endpoint.watch(|| {}).unwrap();
+        assert_eq!(count("/proc/self/task"), 1 + usize::from(cfg!(target_os = "linux")), "threads");
+        starts(&mut rig, 1);
+        drop(watch);
+        // The system's list may still have it when it has ended.
+        let start = Instant::now();
+        while count("/proc/self/task") > 1 {
+            assert!(start.elapsed() < Duration::from_secs(20), "the thread of the watch is left");
+        }
+    }
+    assert_eq!(count("/proc/self/fd"), files, "descriptors are left");
     println!("1,000 starts and stops: {held} bytes, no descriptor and no thread more");
 }

@@ -6,9 +6,12 @@ mod common;
 use common::*;
 use mio::unix::SourceFd;
 use mio::{Events, Interest, Poll, Token};
+use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
 use std::time::{Duration, Instant};
-use ws_server_mio::{Budget, Config, Options};
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{Budget, Config, Connections, Endpoint, Event, Options, Turn};
 
 /// What a level-triggered outer loop sees: registering anew shows the present state.
 fn is_readable(rig: &Rig) -> bool {
@@ -49,4 +52,65 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
     };
     assert_eq!(reply.len(), 100_000);
     assert!(turns >= 100_000 / 4096);
+}
+
+#[test]
+fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, id) = rig.open("/");
+    while is_readable(&rig) {
+        rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
+    }
+    for _ in 0..3 {
+        rig.endpoint.connections().send_text(id, "from a button").unwrap();
+        assert!(is_readable(&rig));
+        rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
+        assert_eq!(rig.endpoint.next_timeout().filter(Duration::is_zero), None);
+        assert!(!is_readable(&rig));
+        assert_eq!(peer.take_frame(), Some((TEXT, b"from a button".to_vec())));
+    }
+}
+
+/// The host's turn, for a loop that may call it again from within.
+fn turn(endpoint: &Rc<RefCell<Endpoint>>, app: &mut impl FnMut(&mut Connections, Event<'_>)) -> Option<Turn> {
+    // Somebody further out is in a turn, and goes on with it.
+    let mut endpoint = endpoint.try_borrow_mut().ok()?;
+    Some(endpoint.poll(Some(Duration::ZERO), app).unwrap())
+}
+
+#[test]
+fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, _) = rig.open("/");
+    let (mut other, _) = rig.open("/");
+    let endpoint = Rc::new(RefCell::new(rig.endpoint));
+    let start = Instant::now();
+    peer.send(&[frame(TEXT, b"dialog"), frame(TEXT, b"after")].concat());
+    let (mut skipped, mut heard, mut answered) = (0, Vec::new(), Vec::new());
+    while answered.len() < 104 {
+        assert!(start.elapsed() < Duration::from_secs(20), "answered: {answered:?}");
+        turn(&endpoint, &mut |connections, event| {
+            let Event::Connection(id, Happened::Message(message)) = event else { return };
+            let text = message.as_text().unwrap().to_owned();
+            if text == "dialog" {
+                // Its own loop turns on, and the host's sources with it, while more arrives.
+                for k in 0..100 {
+                    other.send(&frame(TEXT, format!("meanwhile {k}").as_bytes()));
+                    assert_eq!(turn(&endpoint, &mut |_, _| panic!("a turn in a turn")), None);
+                    skipped += 1;
+                }
+                peer.send(&frame(TEXT, b"last"));
+                other.send(&frame(TEXT, b"last"));
+            }
+            heard.push(text);
+            connections.send_message(id, message).unwrap();
+        });
+        while let Some((_, answer)) = peer.take_frame().or_else(|| other.take_frame()) {
+            answered.push(String::from_utf8(answer).unwrap());
+        }
+    }
+    assert_eq!(skipped, 100);
+    heard.sort();
+    answered.sort();
+    assert_eq!(heard, answered);
 }

@@ -53,6 +53,7 @@ fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
     assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
     let cookie = cookie(&head).unwrap().to_owned();
     assert!(cookie.ends_with("; HttpOnly; SameSite=Strict"), "{cookie}");
+    assert!(head.to_lowercase().contains("referrer-policy: same-origin\r\n"), "no other site sees the token");
     let pair = cookie.split(';').next().unwrap();
     let field = format!("Cookie: theme=dark; {pair}\r\n");
     let head = ask(&mut rig, get(address, "/app.js"), &field);

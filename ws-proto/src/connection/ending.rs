@@ -30,6 +30,8 @@ pub(super) struct Ending {
     pub(super) peer_ended: bool,
     /// Bytes read and thrown away.
     pub(super) discarded: u64,
+    /// It was open, of which the application is yet to hear.
+    pub(super) opened: Option<Box<::http::Response<()>>>,
 }
 
 /// Whether our half of TCP is to be closed before the peer's.
@@ -55,6 +57,7 @@ impl Ending {
             half_close: HalfClose::No,
             peer_ended: false,
             discarded: 0,
+            opened: None,
         }
     }
 
@@ -100,10 +103,13 @@ impl Connection {
     /// connection is ending already, which is harmless.
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let body = close_body::encode(code, reason)?;
-        match &self.stage {
-            Stage::Opened(_) | Stage::Open => {
-                self.write_copied(Opcode::Close, true, &body);
+        match &mut self.stage {
+            stage @ (Stage::Opened(_) | Stage::Open) => {
                 let mut ending = Ending::new(Initiator::Local);
+                if let Stage::Opened(response) = mem::replace(stage, Stage::Open) {
+                    ending.opened = Some(response);
+                }
+                self.write_copied(Opcode::Close, true, &body);
                 ending.sent = Some(code);
                 ending.since = Some(self.moment(now));
                 self.busy = None;
@@ -251,8 +257,11 @@ impl Connection {
                 ending.error = Some(error);
                 ending
             }
-            Stage::Open | Stage::Opened(_) => {
+            stage @ (Stage::Open | Stage::Opened(_)) => {
                 let mut ending = Box::new(Ending::new(initiator));
+                if let Stage::Opened(response) = stage {
+                    ending.opened = Some(response);
+                }
                 ending.error = Some(error);
                 ending
             }

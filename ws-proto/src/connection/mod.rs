@@ -335,8 +335,8 @@ impl Connection {
         if self.is_paused() { Next::Pause } else { Next::Read }
     }
 
-    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, the outbox is
-    /// over its high mark, or the peer has sent its messages for this second. [`receive`](Self::receive) then
+    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, an answer is
+    /// given in pieces, the outbox is over its high mark, or the peer has sent its messages for this second. [`receive`](Self::receive) then
     /// leaves its input with the caller.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
@@ -356,6 +356,11 @@ impl Connection {
     /// on from such a one for a while: its memory is warm, and free for the next when it is done.
     pub fn is_receiving_message(&self) -> bool {
         self.decoder.is_inside_message()
+    }
+
+    /// Server: whether an upgrade is undecided, or was accepted and waits for the answers to earlier requests.
+    pub fn is_upgrading(&self) -> bool {
+        matches!(&self.stage, Stage::Http(http) if http.is_upgrading())
     }
 
     /// Where the connection stands.

@@ -25,6 +25,12 @@ impl Connection {
     #[inline]
     pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
+        if before == 0 && self.is_at_rest() {
+            if mem::take(&mut self.heard_more) {
+                self.heard = self.moment(now);
+            }
+            return None;
+        }
         if matches!(self.stage, Stage::Open)
             && !self.output.congested
             && self.config.message_rate.is_none()
@@ -40,6 +46,13 @@ impl Connection {
         self.receive_slowly(now, input)
     }
 
+    /// Open, with nothing unfinished and nothing that waits for a time: what every read of an ordinary
+    /// connection ends with.
+    #[inline]
+    fn is_at_rest(&self) -> bool {
+        matches!(self.stage, Stage::Open) && !self.output.paced && self.decoder.is_between_messages()
+    }
+
     #[inline(never)]
     fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
@@ -48,9 +61,6 @@ impl Connection {
         }
         if self.output.paced {
             self.end_pace();
-        }
-        if before == 0 && matches!(self.stage, Stage::Open) && self.decoder.is_between_messages() {
-            return None;
         }
         let event = self.receive_in_stage(now, input);
         self.bytes_received += (before - input.len()) as u64;
@@ -61,6 +71,7 @@ impl Connection {
         loop {
             match &mut self.stage {
                 Stage::Open if self.output.congested || self.output.paced => return None,
+                Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
                     if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
@@ -107,6 +118,8 @@ impl Connection {
     /// Brings the stage up to date with what HTTP came to: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
+        // Its pieces stand in the outbox, and their draining will be told.
+        self.output.congested |= http.take_owed_room();
         if let Some(response) = http.take_opened() {
             self.open(response);
         } else if http.ending().is_some() {
@@ -254,7 +267,16 @@ impl Connection {
 
     /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
     /// after everything that may have caused one.
+    #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
+        // Asked after every turn, and mostly in vain.
+        if matches!(self.stage, Stage::Open) && !self.output.drained {
+            return None;
+        }
+        self.poll_event_in_stage(now)
+    }
+
+    fn poll_event_in_stage(&mut self, now: Instant) -> Option<Event<'static>> {
         if let Stage::Http(http) = &mut self.stage {
             http.sweep(now, &self.config, &mut self.outbox);
             self.settle_http(now);
@@ -264,6 +286,12 @@ impl Connection {
                 let Stage::Opened(response) = mem::replace(&mut self.stage, Stage::Open) else { return None };
                 self.arm();
                 Some(Event::Open(response))
+            }
+            // Closed, or lost, before that could be told.
+            Stage::Closing(ending) | Stage::Draining(ending) | Stage::Done(Some(ending))
+                if ending.opened.is_some() =>
+            {
+                ending.opened.take().map(Event::Open)
             }
             Stage::Done(ending) => {
                 let ending = ending.take()?;

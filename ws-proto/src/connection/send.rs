@@ -99,20 +99,33 @@ impl Connection {
         if body.is_unwanted() {
             return Ok(Sent::Queued);
         }
-        match self.is_body_held(body) {
-            true => self.check_room(piece.len())?,
-            // What waits for the end of this answer cannot be in its way.
-            false => self.check_fits(self.outbox.len(), piece.len())?,
+        if self.is_its_turn(body) {
+            // What waits behind this body cannot be in its way.
+            self.check_fits(self.outbox.len(), piece.len())?;
+            let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+            http.send_body(&mut self.outbox, body, piece)?;
+            return Ok(self.note_queued());
         }
+        let is_full = self.is_full(self.queued(), piece.len());
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        if is_full {
+            http.owe_room(body);
+            return Err(SendError::Full);
+        }
         http.send_body(&mut self.outbox, body, piece)?;
-        Ok(self.note_queued())
+        if self.outbox.len() + http.held_len() > self.config.high_mark {
+            http.owe_room(body);
+            return Ok(Sent::Congested);
+        }
+        Ok(Sent::Queued)
     }
 
-    /// Server: whether a body waits for the answers to earlier requests. Its pieces are held until then, so that
-    /// it is better not to make them yet.
-    pub fn is_body_held(&self, body: &ResponseBody) -> bool {
-        matches!(&self.stage, Stage::Http(http) if http.is_held(body))
+    /// Server: whether the turn of a body has come. Before that its pieces are held, and count as queued.
+    pub fn is_its_turn(&self, body: &ResponseBody) -> bool {
+        match &self.stage {
+            Stage::Http(http) => http.is_its_turn(body) == Some(true),
+            _ => false,
+        }
     }
 
     /// Server: ends a body. The connection goes on to the next request.
@@ -139,15 +152,19 @@ impl Connection {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
     /// [`SendError::NotUtf8`]. Nothing was queued then.
+    #[inline]
     pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        self.check_open()?;
-        // A broadcast of something small to a connection with nothing unfinished: one copy.
-        let is_whole = matches!(frame.opcode, Opcode::Text | Opcode::Binary) && frame.fin;
-        if is_whole && !frame.encoded.is_empty() && self.busy.is_none() && !self.is_client() {
-            self.check_room(frame.payload.len())?;
+        // A broadcast of something small: one copy.
+        if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
             return Ok(self.note_queued());
         }
+        self.send_any(frame)
+    }
+
+    #[inline(never)]
+    fn send_any(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        self.check_open()?;
         if frame.opcode.is_control() {
             self.write_copied(frame.opcode, true, &frame.payload);
             return Ok(self.note_queued());
@@ -258,14 +275,15 @@ impl Connection {
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     pub fn wrote(&mut self, now: Instant, n: usize) {
-        let n = n.min(self.outbox.len());
+        let queued = self.outbox.len();
+        let n = n.min(queued);
         self.outbox.sent(n);
         self.bytes_sent += n as u64;
         let moment = self.moment(now);
         if n > 0 {
             self.wrote = moment;
         }
-        if self.outbox.is_empty() {
+        if n == queued {
             if core::mem::take(&mut self.output.stalled)
                 && let (Stage::Open, Some(due)) = (&self.stage, self.heartbeat_due())
             {
@@ -282,7 +300,6 @@ impl Connection {
             self.wrote = moment;
             self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
         }
-        // What is held waits for an answer of ours, and not for the peer.
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
             self.output.drained = match &self.stage {
@@ -305,6 +322,15 @@ impl Connection {
 
     #[inline]
     fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
+        if self.takes_at_once(payload.len()) {
+            self.write_copied(opcode, true, payload);
+            return Ok(self.note_queued());
+        }
+        self.send_copied_slowly(opcode, payload)
+    }
+
+    #[cold]
+    fn send_copied_slowly(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
         self.check_open()?;
         self.check_room(payload.len())?;
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
@@ -323,41 +349,40 @@ impl Connection {
         if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
-    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
+    /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high
+    /// mark: mostly that settles whether there is room.
     #[inline]
-    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
-        // Uncongested, the outbox is at most at its high mark: mostly that settles it.
+    fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
-        if !self.output.congested && self.busy.is_none() && len < cap.saturating_sub(high_mark + MAX_HEADER) {
-            return Ok(());
-        }
+        matches!(self.stage, Stage::Open)
+            && !self.output.congested
+            && self.busy.is_none()
+            && len < cap.saturating_sub(high_mark + MAX_HEADER)
+    }
+
+    /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
+    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
 
+    fn is_full(&self, queued: usize, len: usize) -> bool {
+        queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap
+    }
+
     fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
-        if queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap {
-            // What only waits behind an unfinished message of ours is not for the peer to drain. Behind an answer
-            // that is still to be written, it will.
-            self.output.congested |= !self.outbox.is_empty() || matches!(self.stage, Stage::Http(_));
+        if self.is_full(queued, len) {
+            // What only waits behind an unfinished message of ours is not for the peer to drain.
+            self.output.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
         }
         Ok(())
     }
 
-    /// What is compared with the marks. Body pieces that wait for their turn count too; messages behind an
-    /// unfinished one do not, since they wait for us and not for the peer.
-    #[inline]
-    fn marked(&self) -> usize {
-        match &self.stage {
-            Stage::Http(http) => self.outbox.len() + http.held_len(),
-            _ => self.outbox.len(),
-        }
-    }
-
-    /// Compares the outbox with its high mark.
+    /// Compares the outbox with its high mark. What waits behind something of ours, a message or a body in
+    /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.marked() > self.config.high_mark {
+        if self.outbox.len() > self.config.high_mark {
             self.output.congested = true;
             return Sent::Congested;
         }

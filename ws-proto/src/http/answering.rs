@@ -10,6 +10,7 @@ use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use ::http::Response;
 use bytes::Bytes;
+use core::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -84,6 +85,23 @@ impl ServerHttp {
         self.streamed(body).ok_or(SendError::WrongRequest)?.push(out, piece)
     }
 
+    /// Whether the turn of a body has come; `None` where it is not one of this connection.
+    pub(crate) fn is_its_turn(&self, body: &ResponseBody) -> Option<bool> {
+        self.streams().find(|streamed| streamed.is(body.token())).map(Streamed::has_begun)
+    }
+
+    /// Who gives this body waits until there is room for it: in its turn, that will be told.
+    pub(crate) fn owe_room(&mut self, body: &ResponseBody) {
+        if let Some(streamed) = self.streamed(body) {
+            streamed.owes_room = true;
+        }
+    }
+
+    /// Whether the turn of a body has come whose application waits for room.
+    pub(crate) fn take_owed_room(&mut self) -> bool {
+        mem::take(&mut self.owes_room)
+    }
+
     /// Ends a body. One that is shorter than it was declared to be ends the connection.
     pub(crate) fn finish_body(
         &mut self,
@@ -96,14 +114,6 @@ impl ServerHttp {
         drop(body);
         self.sweep(now, config, out);
         result
-    }
-
-    /// Whether a body waits for the answers to earlier requests.
-    pub(crate) fn is_held(&self, body: &ResponseBody) -> bool {
-        self.queue.iter().skip(1).any(|pending| match &pending.answer {
-            Answer::Streamed(streamed) => streamed.is(body.token()),
-            _ => false,
-        })
     }
 
     /// How much waits for its turn.
@@ -178,6 +188,7 @@ impl ServerHttp {
                         self.stop();
                     }
                     streamed.begin(out, shape, close || streamed.closes(), date);
+                    self.owes_room |= mem::take(&mut streamed.owes_room);
                     if streamed.is_dropped() {
                         self.stop();
                         self.cause = Some(HandshakeError::Unfinished.into());

@@ -33,6 +33,8 @@ mod tests_handshake;
 mod tests_server;
 #[cfg(test)]
 mod tests_stream;
+#[cfg(test)]
+mod tests_turns;
 
 pub(crate) use client::ClientHttp;
 pub(crate) use server::{Incoming, ServerHttp};

@@ -60,6 +60,8 @@ pub(crate) struct ServerHttp {
     /// What the end will be put down to, once the last answer is out.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
+    /// The turn of a body has come whose application waits for room.
+    pub(super) owes_room: bool,
     announced: bool,
     /// The peer has ended its half.
     peer_ended: bool,
@@ -100,6 +102,7 @@ impl ServerHttp {
             opened: None,
             cause: None,
             ending: None,
+            owes_room: false,
             announced: false,
             peer_ended: false,
         }
@@ -192,10 +195,21 @@ impl ServerHttp {
         self.opened.take()
     }
 
-    /// Whether nothing is read: too many requests are unanswered, an upgrade is undecided, or the end is near.
+    /// Whether nothing is read: too many requests are unanswered, an upgrade is undecided, the end is near, or
+    /// an answer is given in pieces. That may go on for ever, and whatever was answered behind it would wait in
+    /// memory; but a request that has begun to arrive has a deadline, and is read to its end.
     pub(crate) fn is_paused(&self, config: &Config) -> bool {
-        !matches!(self.reading, Reading::Head { .. } | Reading::Body(_))
-            || self.queue.len() >= config.pipeline_limit.max(1)
+        let is_behind_pieces = match &self.reading {
+            Reading::Head { head, .. } => head.is_empty() && self.is_streaming(),
+            Reading::Body(_) => false,
+            Reading::Upgrade | Reading::Opened | Reading::Stopped => return true,
+        };
+        is_behind_pieces || self.queue.len() >= config.pipeline_limit.max(1)
+    }
+
+    /// Whether an upgrade is undecided, or was accepted and waits for its turn.
+    pub(crate) fn is_upgrading(&self) -> bool {
+        matches!(self.reading, Reading::Upgrade)
     }
 
     /// The next deadline of all.

@@ -52,6 +52,8 @@ pub(super) struct Streamed {
     held: VecDeque<Bytes>,
     held_len: usize,
     is_finished: bool,
+    /// A piece was refused, or was one too many, before the turn: of room is to be told.
+    pub(super) owes_room: bool,
     /// When it was last seen that the application still has the body.
     pub(super) checked: Instant,
 }
@@ -93,6 +95,7 @@ impl Streamed {
             held_len: 0,
             // Nobody waits for pieces that are not sent.
             is_finished: !has_body,
+            owes_room: false,
             checked: now,
         };
         (streamed, body)

@@ -32,6 +32,9 @@ use std::collections::BTreeMap;
 ///
 /// assert!(assets.respond(&Request::get("/other.js").body(()).unwrap()).is_none());
 /// ```
+///
+/// A whole folder comes in by a crate such as `include_dir`: go through its files, and add each by its path and its
+/// contents. While the page is being written, an adapter's folder answers the same requests from the disk.
 #[derive(Clone, Debug, Default)]
 pub struct Assets {
     files: BTreeMap<String, Asset>,
@@ -71,10 +74,13 @@ impl Assets {
     }
 
     /// The files under this path never change under their names, as those that a bundler names by their hash,
-    /// such as `/assets/`.
+    /// such as `/assets/`; all of them under `/`.
     #[must_use]
     pub fn immutable(mut self, under: &str) -> Self {
-        self.immutable.push(format!("{}/", under.trim_matches('/')));
+        self.immutable.push(match under.trim_matches('/') {
+            "" => String::new(),
+            under => format!("{under}/"),
+        });
         self
     }
 

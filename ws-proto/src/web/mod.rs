@@ -36,10 +36,14 @@
 //! # assert_eq!(ask("/nowhere").status(), 404);
 //! ```
 //!
+//! Where a page of an error should look like the application's own, answer with one of yours in place of
+//! [`Found::Answer`], by its status. A program that takes nothing from here sees the request and answers it.
+//!
 //! Whatever is answered from here says `X-Content-Type-Options: nosniff`, repeats nothing of the request
-//! unescaped, and grants no other origin anything.
+//! unescaped, and grants no other origin anything, unless [`Cors`] is asked to.
 
 mod assets;
+mod cors;
 mod encoding;
 mod etag;
 mod mime;
@@ -61,16 +65,17 @@ mod tests_plan;
 mod tests_routes;
 
 pub use assets::Assets;
+pub use cors::Cors;
 pub use encoding::{CODINGS, accepts_coding};
 pub use etag::ETag;
 pub use mime::content_type;
 pub use path::{CleanPath, PathError, clean, clean_with_hidden};
 pub use plan::{Plan, Representation};
-pub use query::{has_content_type, is_navigation, pairs, query};
+pub use query::{cookie, form, has_content_type, is_navigation, pairs, query};
 pub use range::{Ranged, range};
 pub use response::{
     add_slash, error_page, escape, html, json, method_not_allowed, no_cache, not_found, redirect, status,
-    text,
+    text, unsupported_media_type,
 };
 pub use routes::{Found, Params, Routes};
 pub use sse::ServerSentEvent;

@@ -1,7 +1,7 @@
 //! What a request says beside its path.
 
 use crate::fields::list;
-use http::{Method, Request, header};
+use http::{HeaderMap, Method, Request, header};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
@@ -28,7 +28,36 @@ pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>>
     pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer 415.
+/// What a form sent: the names and values in the body. `None` where the body is said to be something else, or is no
+/// text; answer 415 then.
+///
+/// ```
+/// let request = http::Request::post("/").header("Content-Type", "application/x-www-form-urlencoded");
+/// let request = request.body("name=J%C3%BCrgen+M.&age=7").unwrap();
+/// let mut form = ws_proto::web::form(&request).unwrap();
+/// assert_eq!(form.next(), Some(("name".into(), "Jürgen M.".into())));
+/// ```
+pub fn form<B: AsRef<[u8]>>(
+    request: &Request<B>,
+) -> Option<impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)>> {
+    let is_form = has_content_type(request, "application/x-www-form-urlencoded");
+    str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
+}
+
+/// The cookie of this name, as it was set; the first, where there are several.
+///
+/// ```
+/// let request = http::Request::get("/").header("Cookie", "theme=dark; lang=de").body(()).unwrap();
+/// assert_eq!(ws_proto::web::cookie(request.headers(), "lang"), Some("de"));
+/// ```
+pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
+    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
+    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
+    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+}
+
+/// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer with
+/// [`unsupported_media_type`](super::unsupported_media_type).
 ///
 /// ```
 /// let request = http::Request::post("/").header("Content-Type", "application/json; charset=utf-8").body(());

@@ -68,6 +68,21 @@ pub fn method_not_allowed(allowed: &[Method]) -> Response<Bytes> {
     response
 }
 
+/// 415, with the type that would do (RFC 9110 §15.5.16). A body that is too large, 413, the connection answers by
+/// itself: see [`Config::body_limit`](crate::Config::body_limit).
+///
+/// ```
+/// let response = ws_proto::web::unsupported_media_type("application/json");
+/// assert_eq!(response.headers()["accept"], "application/json");
+/// ```
+pub fn unsupported_media_type(accepted: &str) -> Response<Bytes> {
+    let mut response = error_page(StatusCode::UNSUPPORTED_MEDIA_TYPE, "");
+    if let Ok(accepted) = HeaderValue::from_str(accepted) {
+        response.headers_mut().insert(header::ACCEPT, accepted);
+    }
+    response
+}
+
 /// Sends the browser to another address: 303 for it to GET that, 307 and 308 for it to ask the same there.
 /// What may not stand in a field is percent-encoded.
 ///

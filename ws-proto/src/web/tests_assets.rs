@@ -81,6 +81,8 @@ fn hashed_names_are_kept_and_others_asked_for_again() {
         assert!(get(kept, &[]).headers()["cache-control"].to_str().unwrap().contains("immutable"), "{kept}");
     }
     assert_eq!(get("/app.js", &[]).headers()["cache-control"], "no-cache");
+    let all = ask(&assets().immutable("/"), "GET", "/app.js", &[]).unwrap();
+    assert!(all.headers()["cache-control"].to_str().unwrap().contains("immutable"));
     let names = ["/my-document.html", "/log-20240101.txt", "/3f2a9c1b.txt", "/a.facade.js", "/a-deadbeef.js"];
     for name in names {
         let response = ask(&Assets::new().add(name, "x"), "GET", name, &[]).unwrap();

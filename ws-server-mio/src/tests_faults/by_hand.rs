@@ -4,14 +4,14 @@ use crate::acceptor::{Accept, Listening};
 use crate::servers::{ServerId, Servers};
 use crate::socket::Readiness;
 use crate::stream::{FakeSocket, Stream};
-use crate::{Config, Connections, Endpoint, Event, Options, ServerConfig};
+use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
 use http::Response;
 use mio::Token;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::Event as Happened;
 
 /// A socket with bytes to read and, behind them, an answer.
@@ -23,6 +23,8 @@ struct State {
     unwatched: bool,
     bytes: Vec<u8>,
     error: Option<io::ErrorKind>,
+    /// It takes nothing.
+    full: bool,
     /// What writes were offered.
     offered: Vec<usize>,
 }
@@ -45,8 +47,9 @@ impl FakeSocket for Fake {
 
     fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
         let asked = slices.iter().map(|slice| slice.len()).sum();
-        self.0.lock().unwrap().offered.push(asked);
-        Ok(asked)
+        let mut state = self.0.lock().unwrap();
+        state.offered.push(asked);
+        if state.full { Err(io::ErrorKind::WouldBlock.into()) } else { Ok(asked) }
     }
 
     fn shutdown(&self) -> io::Result<()> {
@@ -55,10 +58,6 @@ impl FakeSocket for Fake {
 
     fn take_error(&self) -> io::Result<Option<io::Error>> {
         Ok(self.0.lock().unwrap().error.take().map(Into::into))
-    }
-
-    fn short_says_all(&self) -> bool {
-        true
     }
 }
 
@@ -108,34 +107,6 @@ fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
 }
 
 #[test]
-fn a_listener_without_descriptors_asks_for_no_turns_while_handshakes_are_at_their_limit() {
-    let birth = Instant::now();
-    let millis = Arc::new(AtomicU64::new(0));
-    let clock = {
-        let millis = millis.clone();
-        move || birth + Duration::from_millis(millis.load(Ordering::Relaxed))
-    };
-    let mut endpoint = Endpoint::new(Options::default().clock(clock)).unwrap();
-    let no_descriptor = io::Error::from_raw_os_error(24);
-    let listeners = vec![vec![Err(no_descriptor)], vec![Ok(Fake::default())]];
-    let config = Config::server().handshake_timeout(Duration::from_secs(10));
-    serve(&mut endpoint, listeners, ServerConfig::new(config).max_handshakes(1));
-    turn(&mut endpoint, |_, _| {});
-    assert_eq!(endpoint.connections().stats().open, 1);
-    turn(&mut endpoint, |_, event| assert!(matches!(event, Event::AcceptFailed { .. })));
-    millis.store(200, Ordering::Relaxed);
-    turn(&mut endpoint, |_, event| panic!("{event:?}"));
-    assert_eq!(endpoint.next_timeout(), Some(Duration::from_millis(9_800)));
-    // That is over, and so is the time in which its peer may end it: now it tries again.
-    for time in [10_000, 20_000] {
-        millis.store(time, Ordering::Relaxed);
-        turn(&mut endpoint, |_, _| {});
-    }
-    assert_eq!(endpoint.connections().stats().open, 0);
-    assert_eq!(endpoint.next_timeout(), Some(Duration::ZERO));
-}
-
-#[test]
 fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
     let fake = Fake::default();
@@ -162,6 +133,37 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
     connections.finish_body(id, second).unwrap();
     turn(&mut endpoint, |_, _| {});
     assert_eq!(fake.0.lock().unwrap().offered.len(), 1);
+}
+
+#[test]
+fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let fake = Fake::default();
+    {
+        let mut state = fake.0.lock().unwrap();
+        state.bytes = b"GET /lib.rs HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+        state.full = true;
+    }
+    let config = Config::server().outbox(100, 500, 1000);
+    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    turn(&mut endpoint, |_, _| {});
+    let slot = endpoint.connections().slots.iter().next().unwrap().0;
+    endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
+    let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
+    for _ in 0..5 {
+        turn(&mut endpoint, |connections, event| {
+            let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
+            connections.respond_file(id, request, &folder).unwrap();
+        });
+    }
+    assert_ne!(endpoint.next_timeout(), Some(Duration::ZERO));
+    fake.0.lock().unwrap().full = false;
+    endpoint.connections().ready(slot, Readiness { writable: true, ..Readiness::default() });
+    for _ in 0..5 {
+        turn(&mut endpoint, |_, event| panic!("{event:?}"));
+    }
+    let written = endpoint.connections().stats().bytes_out;
+    assert!(written > include_bytes!("../lib.rs").len() as u64, "{written} bytes");
 }
 
 #[test]

@@ -6,6 +6,7 @@ mod checks;
 mod ending;
 mod far_side;
 mod kernel;
+mod listeners;
 mod peer;
 mod replies;
 mod rng;

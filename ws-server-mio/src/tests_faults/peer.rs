@@ -65,6 +65,7 @@ impl Peer {
         let config = Config::client()
             .heartbeat(Heartbeat::off())
             .handshake_timeout(Duration::from_secs(3600))
+            .close_timeout(Duration::from_secs(3600))
             .outbox(8 << 20, 16 << 20, 64 << 20);
         let connection = Connection::client(now, Arc::new(config), request, [rng.next() as u8; 32]);
         let (closes, closed) = (false, None);

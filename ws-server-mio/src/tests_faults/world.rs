@@ -9,7 +9,7 @@ use super::rng::Rng;
 use super::setting::{Time, config};
 use super::socket::listener;
 use crate::acceptor::Listening;
-use crate::servers::{LISTENERS, ServerId, Servers};
+use crate::servers::{ServerId, Servers};
 use crate::{Budget, Endpoint, Options, ServerConfig};
 use mio::Token;
 use std::time::{Duration, Instant};
@@ -59,7 +59,7 @@ impl<'s> World<'s> {
         if rng.percent(10) {
             config = config.max_connections(rng.within(2, 4));
         }
-        let places = rng.within(1, LISTENERS);
+        let places = rng.within(1, 2);
         let listeners = (0..places).map(|place| Listening::from(listener(&kernel, place))).collect();
         let server = endpoint.connections().start(listeners, config).unwrap();
         kernel.lock().listen((0..places).map(|place| Servers::token(server.index, place)));

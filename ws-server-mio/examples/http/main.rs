@@ -1,39 +1,35 @@
-//! HTTP beside the socket: an embedded page, a folder, JSON, an answer that comes later, and a clock by
-//! server-sent events.
+//! HTTP beside the socket: a page, a folder, JSON, an answer that comes later, and a clock by server-sent events.
 //!
 //! `cargo run -p ws-server-mio --example http -- 8700 path/of/a/folder`
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
 use std::time::{Duration, Instant};
-use ws_server_mio::http::StatusCode;
+use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_proto::Event::Request as Asked;
 use ws_server_mio::ws_proto::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
-    Bind, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
+    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
     SendError,
 };
-
-const PAGE: &str = r#"<!doctype html><meta charset="utf-8"><title>HTTP</title>
-<h1>Up for <output id="clock">0</output> s</h1>
-<p><a href="/files/">The folder</a>, <a href="/api/greet/you">JSON</a>, <a href="/later">a slow answer</a></p>
-<script>
-  const clock = document.getElementById("clock");
-  new EventSource("/clock").addEventListener("tick", event => clock.textContent = event.data);
-</script>"#;
 
 /// What routes lead to: anything that a program likes to match.
 enum To {
     Page,
     Folder,
     Greeting,
+    Sum,
     Later,
     Clock,
+    Health,
 }
 
 struct App {
     routes: Routes<To>,
+    /// The page as it is in the program.
     assets: Assets,
+    /// While it is being written, it comes from the disk: reload, and see.
+    source: Option<Folder>,
     folder: Folder,
     /// Requests that are answered later, and when.
     later: Vec<(Instant, ConnectionId, Request)>,
@@ -52,28 +48,32 @@ impl App {
             Found::Route(to, params) => (to, params),
             Found::Answer(response) => return connections.respond(id, request, response), // 404, 405, OPTIONS
         };
-        match to {
-            To::Page => {
-                let response = self.assets.respond(&request).unwrap_or_else(web::not_found);
-                connections.respond(id, request, response)?;
+        let response = match (to, &self.source) {
+            (To::Page, Some(source)) => return connections.respond_file(id, request, source),
+            (To::Page, None) => self.assets.respond(&request).unwrap_or_else(web::not_found),
+            (To::Folder, _) => return connections.respond_file(id, request, &self.folder),
+            (To::Greeting, _) => {
+                let json = serde_json::json!({ "hello": params.get("name") });
+                web::json(StatusCode::OK, json.to_string())
             }
-            To::Folder => connections.respond_file(id, request, &self.folder)?,
-            To::Greeting => {
-                let json = serde_json::json!({ "hello": params.get("name") }).to_string();
-                connections.respond(id, request, web::json(StatusCode::OK, json))?;
+            (To::Sum, _) => sum(&request),
+            (To::Later, _) => {
+                self.later.push((Instant::now() + Duration::from_secs(1), id, request));
+                return Ok(());
             }
-            To::Later => self.later.push((Instant::now() + Duration::from_secs(1), id, request)),
-            To::Clock => {
+            (To::Clock, _) => {
                 let stream = connections.respond_streaming(id, request, sse::head(), None)?;
                 self.clocks.push((id, stream));
+                return Ok(());
             }
-        }
-        Ok(())
+            (To::Health, _) => web::text("ok\n"),
+        };
+        connections.respond(id, request, response)
     }
 
     fn tick(&mut self, connections: &mut Connections, seconds: u64) {
         let event = ServerSentEvent::new(seconds.to_string()).event("tick");
-        // A page that is gone is forgotten.
+        // A page that is gone, or does not read, is forgotten; its stream ends, and it comes back by itself.
         self.clocks.retain(|(id, stream)| connections.send_body(*id, stream, event.clone()).is_ok());
         let now = Instant::now();
         for (_, id, request) in self.later.extract_if(.., |(due, ..)| *due <= now) {
@@ -82,20 +82,38 @@ impl App {
     }
 }
 
+/// The sum of a list of numbers.
+fn sum(request: &Request) -> Response<Bytes> {
+    if !web::has_content_type(request, "application/json") {
+        return web::unsupported_media_type("application/json");
+    }
+    match serde_json::from_slice::<Vec<f64>>(request.body()) {
+        Ok(numbers) => web::json(StatusCode::OK, numbers.iter().sum::<f64>().to_string()),
+        Err(error) => {
+            let json = serde_json::json!({ "error": error.to_string() });
+            web::json(StatusCode::BAD_REQUEST, json.to_string())
+        }
+    }
+}
+
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut args = std::env::args().skip(1);
     let port = args.next().map_or(Ok(8700), |port| port.parse())?;
     let folder = args.next().unwrap_or_else(|| ".".to_owned());
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/http");
 
     let routes = Routes::new()
         .get("/*", To::Page)
         .get("/files/*", To::Folder)
         .get("/api/greet/:name", To::Greeting)
+        .post("/api/sum", To::Sum)
         .get("/later", To::Later)
-        .get("/clock", To::Clock);
+        .get("/clock", To::Clock)
+        .get("/healthz", To::Health);
     let mut app = App {
         routes,
-        assets: Assets::new().add("/index.html", PAGE),
+        assets: Assets::new().add("/index.html", include_str!("index.html")),
+        source: cfg!(debug_assertions).then(|| Folder::new(source)).transpose()?,
         folder: Folder::new(folder)?.at("/files"),
         later: Vec::new(),
         clocks: Vec::new(),

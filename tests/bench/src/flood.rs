@@ -1,0 +1,235 @@
+//! The peers of `frames`, in a process of their own: each sends numbered messages as fast as it is answered, and
+//! checks what comes back.
+//!
+//! ```text
+//!  parent:  ──────── "go" ─────────── "stop" ───────────────────────▶
+//!  peers:   open … "ready"   flood …         until all is answered … a line for each … "done"
+//! ```
+
+use crate::peer::{BINARY, KEY, Peer, append};
+use crate::system;
+use mio::{Events, Interest, Poll, Token, Waker};
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Lines, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, Ordering};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+/// So many bytes of a client may be unanswered: always more than a turn can do, and soon drained at the end.
+const UNANSWERED: u64 = 256 << 10;
+/// A peer with this much unwritten makes no more messages for now.
+const WRITE_AT_ONCE: usize = 16 << 10;
+/// After so long without any answer, what is missing is lost.
+const LOST_AFTER: Duration = Duration::from_secs(10);
+
+const GO: u8 = 1;
+const STOP: u8 = 2;
+
+/// How it went for one client.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Tally {
+    pub sent: u64,
+    /// Answered before the flood was told to stop.
+    pub served: u64,
+    /// Answered in the end.
+    pub answered: u64,
+    /// Answered with something else than the next message that was due.
+    pub wrong: u64,
+}
+
+impl Tally {
+    fn line(&self) -> String {
+        format!("{} {} {} {}", self.sent, self.served, self.answered, self.wrong)
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let mut numbers = line.split(' ').map(|number| number.parse().ok());
+        let mut next = || numbers.next().flatten();
+        Some(Self { sent: next()?, served: next()?, answered: next()?, wrong: next()? })
+    }
+}
+
+/// The flood as its parent sees it.
+pub struct Flood {
+    child: Child,
+    orders: ChildStdin,
+    lines: Receiver<io::Result<String>>,
+}
+
+impl Flood {
+    pub fn start(server: SocketAddr, clients: usize, size: usize) -> io::Result<Self> {
+        let mut child = Command::new(std::env::current_exe()?)
+            .args(["flood", &server.to_string(), &clients.to_string(), &size.to_string()])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()?;
+        let (Some(orders), Some(output)) = (child.stdin.take(), child.stdout.take()) else {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        };
+        let (sender, lines) = channel();
+        thread::spawn(move || {
+            let output: Lines<_> = BufReader::new(output).lines();
+            for line in output {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        Ok(Self { child, orders, lines })
+    }
+
+    pub fn tell(&mut self, order: &str) -> io::Result<()> {
+        writeln!(self.orders, "{order}")
+    }
+
+    /// Works until the peers say this, and answers what they said before.
+    pub fn until(&self, last: &str, mut work: impl FnMut() -> io::Result<()>) -> io::Result<Vec<String>> {
+        let mut said = Vec::new();
+        loop {
+            work()?;
+            match self.lines.try_recv() {
+                Ok(line) => match line? {
+                    line if line == last => return Ok(said),
+                    line => said.push(line),
+                },
+                Err(std::sync::mpsc::TryRecvError::Empty) => {}
+                Err(error) => return Err(io::Error::other(format!("the peers ended: {error}"))),
+            }
+        }
+    }
+
+    pub fn tallies(said: &[String]) -> Vec<Tally> {
+        said.iter().filter_map(|line| Tally::parse(line)).collect()
+    }
+}
+
+impl Drop for Flood {
+    fn drop(&mut self) {
+        // It ends by itself when it has said all; where it has not, it is of no use any more.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+struct Client {
+    peer: Peer,
+    /// A frame with message 0.
+    frame: Vec<u8>,
+    /// Its payload, unmasked.
+    payload: Vec<u8>,
+    tally: Tally,
+}
+
+impl Client {
+    fn connect(server: SocketAddr, index: usize, size: usize) -> io::Result<Self> {
+        let mut peer = Peer::connect(server, index)?;
+        peer.shake_hands(server)?;
+        // The number of the message, the number of the client, and something to fill it.
+        let mut payload = vec![b'.'; size.max(16)];
+        payload[..8].copy_from_slice(&[0; 8]);
+        payload[8..16].copy_from_slice(&(index as u64).to_le_bytes());
+        let mut frame = Vec::new();
+        append(&mut frame, BINARY, &payload);
+        Ok(Self { peer, frame, payload, tally: Tally::default() })
+    }
+
+    fn send(&mut self) -> io::Result<()> {
+        let frame = self.frame.len() as u64;
+        let number_at = self.frame.len() - self.payload.len();
+        loop {
+            let tally = &mut self.tally;
+            let out = self.peer.outbox();
+            while out.len() < WRITE_AT_ONCE && (tally.sent - tally.answered + 1) * frame <= UNANSWERED {
+                let start = out.len() + number_at;
+                out.extend_from_slice(&self.frame);
+                for (k, byte) in tally.sent.to_le_bytes().iter().enumerate() {
+                    out[start + k] = byte ^ KEY[k % 4];
+                }
+                tally.sent += 1;
+            }
+            if out.is_empty() {
+                return Ok(());
+            }
+            self.peer.flush()?;
+            if !self.peer.outbox().is_empty() {
+                return Ok(());
+            }
+        }
+    }
+
+    fn read(&mut self, buffer: &mut [u8]) -> io::Result<()> {
+        let Self { peer, payload, tally, .. } = self;
+        peer.read(buffer, |first, answer| {
+            payload[..8].copy_from_slice(&tally.answered.to_le_bytes());
+            tally.wrong += u64::from(first != BINARY || answer != payload);
+            tally.answered += 1;
+        })
+    }
+}
+
+/// The peers' process: `ADDRESS CLIENTS SIZE`.
+pub fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    let [server, clients, size] = arguments else { return Err("flood ADDRESS CLIENTS SIZE".into()) };
+    let (server, size): (SocketAddr, usize) = (server.parse()?, size.parse()?);
+    system::pin(1);
+    let mut poll = Poll::new()?;
+    let phase = obey(Waker::new(poll.registry(), Token(usize::MAX))?);
+    let mut clients = (0..clients.parse()?)
+        .map(|index| Client::connect(server, index, size))
+        .collect::<io::Result<Vec<_>>>()?;
+    for (index, client) in clients.iter_mut().enumerate() {
+        let both = Interest::READABLE | Interest::WRITABLE;
+        poll.registry().register(&mut client.peer.stream, Token(index), both)?;
+    }
+    let mut events = Events::with_capacity(1024);
+    let mut buffer = vec![0; 64 << 10];
+    let (mut ready, mut before) = (false, 0);
+    loop {
+        poll.poll(&mut events, Some(LOST_AFTER))?;
+        let silent = events.is_empty();
+        let phase = phase.load(Ordering::Relaxed);
+        if phase == GO && before != GO {
+            clients.iter_mut().try_for_each(Client::send)?;
+        }
+        if phase == STOP && before != STOP {
+            clients.iter_mut().for_each(|client| client.tally.served = client.tally.answered);
+        }
+        before = phase;
+        for event in &events {
+            let Some(client) = clients.get_mut(event.token().0) else { continue };
+            client.read(&mut buffer)?;
+            match phase {
+                GO => client.send()?,
+                _ => client.peer.flush()?,
+            }
+        }
+        if !ready && clients.iter().all(|client| client.peer.open) {
+            ready = true;
+            println!("ready");
+        }
+        let answered = |client: &Client| client.tally.answered >= client.tally.sent;
+        if phase == STOP && (silent || clients.iter().all(answered)) {
+            clients.iter().for_each(|client| println!("{}", client.tally.line()));
+            println!("done");
+            return Ok(());
+        }
+    }
+}
+
+/// Follows the parent's orders. When the parent has gone, so does this process.
+fn obey(waker: Waker) -> Arc<AtomicU8> {
+    let phase = Arc::new(AtomicU8::new(0));
+    let told = phase.clone();
+    thread::spawn(move || {
+        for order in io::stdin().lines().map_while(Result::ok) {
+            told.store(if order == "go" { GO } else { STOP }, Ordering::Relaxed);
+            let _ = waker.wake();
+        }
+        std::process::exit(1);
+    });
+    phase
+}

@@ -1,0 +1,226 @@
+//! What connections cost that do nothing: resident memory, and CPU.
+
+use crate::peer::{BINARY, Peer, append};
+use crate::system;
+use crate::table::Table;
+use mio::{Events, Interest, Poll, Token};
+use rustix::process::Pid;
+use std::error::Error;
+use std::io::{self, BufRead, BufReader, Write};
+use std::net::SocketAddr;
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event::{Message, Upgrade};
+use ws_server_mio::{Bind, Config, Endpoint, Event, Heartbeat, Options, ServerConfig};
+
+const CLIENTS: u64 = 10_000;
+/// Connections that are on their way at a time: a listener's queue is short.
+const AT_A_TIME: usize = 64;
+const MESSAGE: usize = 16 << 10;
+/// A server has settled when it has been left alone for so long: what a busy time needed is freed.
+pub const SETTLE: Duration = Duration::from_millis(500);
+/// Longer than a handshake may take: each connection has had the timer of its own by then.
+const HANDSHAKES: Duration = Duration::from_secs(11);
+/// Only a hang takes so long.
+const HANG: Duration = Duration::from_secs(60);
+
+/// The server's process: with the heartbeat of this name. It prints its address, and serves until it is killed.
+pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
+    system::raise_descriptors();
+    let config = match arguments {
+        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::live()),
+        _ => Config::server(),
+    };
+    let mut endpoint = Endpoint::new(Options::server())?;
+    let config = ServerConfig::new(config).max_connections(usize::MAX);
+    let server = endpoint.connections().listen(Bind::localhost(), config)?;
+    println!("{}", endpoint.connections().local_addr(server).ok_or("no address")?);
+    endpoint.run(|connections, event| match event {
+        Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
+        Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
+        _ => {}
+    })?;
+    Ok(())
+}
+
+/// A server in a process of its own.
+pub struct Server {
+    child: Child,
+    pid: Pid,
+    pub address: SocketAddr,
+}
+
+impl Server {
+    pub fn start(arguments: &[&str]) -> Result<Self, Box<dyn Error>> {
+        let mut child =
+            Command::new(std::env::current_exe()?).args(arguments).stdout(Stdio::piped()).spawn()?;
+        let mut line = String::new();
+        BufReader::new(child.stdout.take().ok_or("no output")?).read_line(&mut line)?;
+        let pid = Pid::from_raw(child.id() as i32).ok_or("no process")?;
+        Ok(Self { child, pid, address: line.trim().parse()? })
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// All clients of one server.
+struct Crowd {
+    poll: Poll,
+    events: Events,
+    peers: Vec<Peer>,
+    buffer: Vec<u8>,
+    /// Bytes that came back of messages.
+    echoed: usize,
+    raw: bool,
+}
+
+impl Crowd {
+    fn new(raw: bool) -> io::Result<Self> {
+        let (poll, events) = (Poll::new()?, Events::with_capacity(1024));
+        Ok(Self { poll, events, peers: Vec::new(), buffer: vec![0; 64 << 10], echoed: 0, raw })
+    }
+
+    fn open(&mut self, server: SocketAddr, count: usize) -> io::Result<()> {
+        while self.peers.len() < count {
+            let from = self.peers.len();
+            for index in from..count.min(from + AT_A_TIME) {
+                let mut peer = Peer::connect(server, index)?;
+                let both = Interest::READABLE | Interest::WRITABLE;
+                self.poll.registry().register(&mut peer.stream, Token(index), both)?;
+                match self.raw {
+                    true => peer.open = true,
+                    false => peer.shake_hands(server)?,
+                }
+                self.peers.push(peer);
+            }
+            self.until("connections", |crowd| crowd.peers[from..].iter().all(|peer| peer.open))?;
+        }
+        Ok(())
+    }
+
+    /// Half of them send a message, one after the other, and get it back.
+    fn talk(&mut self) -> io::Result<()> {
+        let message = vec![b'm'; MESSAGE];
+        for index in (0..self.peers.len()).step_by(2) {
+            let peer = &mut self.peers[index];
+            match self.raw {
+                true => peer.outbox().extend_from_slice(&message),
+                false => append(peer.outbox(), BINARY, &message),
+            }
+            peer.flush()?;
+            self.echoed = 0;
+            self.until("an echo", |crowd| crowd.echoed >= MESSAGE)?;
+        }
+        Ok(())
+    }
+
+    fn until(&mut self, what: &str, so: impl Fn(&Self) -> bool) -> io::Result<()> {
+        let start = Instant::now();
+        while !so(self) {
+            if start.elapsed() > HANG {
+                return Err(io::Error::other(format!("waited in vain for {what}")));
+            }
+            self.turn(Duration::from_secs(1))?;
+        }
+        Ok(())
+    }
+
+    /// Answers what pings come for as long as this.
+    fn idle(&mut self, time: Duration) -> io::Result<()> {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()).filter(|left| !left.is_zero()) {
+            self.turn(left)?;
+        }
+        Ok(())
+    }
+
+    fn turn(&mut self, wait: Duration) -> io::Result<()> {
+        let Self { poll, events, peers, buffer, echoed, raw } = self;
+        poll.poll(events, Some(wait))?;
+        for event in &*events {
+            let Some(peer) = peers.get_mut(event.token().0) else { continue };
+            peer.flush()?;
+            if *raw {
+                *echoed += peer.read_raw(buffer)?;
+            } else {
+                peer.read(buffer, |first, payload| {
+                    if first == BINARY {
+                        *echoed += payload.len();
+                    }
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
+struct Case {
+    name: &'static str,
+    server: &'static [&'static str],
+    raw: bool,
+}
+
+const CASES: [Case; 3] = [
+    Case { name: "floor: TCP on mio", server: &["serve-floor"], raw: true },
+    Case { name: "WebSocket", server: &["serve-idle", "default"], raw: false },
+    Case { name: "WebSocket, heartbeat live", server: &["serve-idle", "live"], raw: false },
+];
+
+pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
+    let wanted = clients.unwrap_or(if quick { 1_000 } else { CLIENTS });
+    // Longer than the heartbeat's 25 s, so that each connection has one.
+    let time = Duration::from_secs(if quick { 1 } else { 30 });
+    let descriptors = system::raise_descriptors();
+    let clients = wanted.min(descriptors.saturating_sub(64));
+    if clients < wanted {
+        println!("only {clients} clients: this process may have {descriptors} descriptors; see `ulimit -Hn`");
+    }
+    let mut table = Table::new(&[
+        "server",
+        "clients",
+        "bytes idle",
+        "after 16 KiB from half",
+        "CPU µs/s idle",
+        "connect CPU µs",
+    ]);
+    for case in CASES {
+        let server = Server::start(case.server)?;
+        let mut crowd = Crowd::new(case.raw)?;
+        // The first connection brings what is there once.
+        crowd.open(server.address, 1)?;
+        crowd.idle(SETTLE)?;
+        let (empty, before) = (system::resident(server.pid)?, system::process_time(server.pid)?);
+        crowd.open(server.address, 1 + clients as usize)?;
+        let connecting = system::process_time(server.pid)? - before;
+        crowd.idle(SETTLE)?;
+        let each = |resident: u64| resident.saturating_sub(empty) / clients;
+        let idle = each(system::resident(server.pid)?);
+        if !quick {
+            crowd.idle(HANDSHAKES)?;
+        }
+        let before = system::process_time(server.pid)?;
+        crowd.idle(time)?;
+        let cpu = system::process_time(server.pid)? - before;
+        crowd.talk()?;
+        crowd.idle(SETTLE)?;
+        let talked = each(system::resident(server.pid)?);
+        // The side that ends first keeps its ports for a minute: not the one that needs so many.
+        drop(server);
+        table.row(vec![
+            case.name.to_owned(),
+            clients.to_string(),
+            idle.to_string(),
+            talked.to_string(),
+            format!("{:.0}", cpu.as_secs_f64() * 1e6 / time.as_secs_f64()),
+            format!("{:.1}", connecting.as_secs_f64() * 1e6 / clients as f64),
+        ]);
+        io::stdout().flush()?;
+    }
+    table.print();
+    Ok(())
+}

@@ -1,0 +1,160 @@
+//! A client that knows just enough of RFC 6455 to load a server: its own code, so that what it checks is not
+//! checked by what it tests.
+
+use mio::net::TcpStream;
+use socket2::{Domain, Socket, Type};
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Ipv4Addr, SocketAddr};
+
+/// As many connections come from one address: ports are scarce, and others use them too.
+const PER_ADDRESS: usize = 2_000;
+pub const BINARY: u8 = 0x82;
+pub const PING: u8 = 0x89;
+pub const PONG: u8 = 0x8a;
+/// Any key will do that is not zero.
+pub const KEY: [u8; 4] = [0x37, 0xfa, 0x21, 0x3d];
+
+/// One connection that never blocks.
+pub struct Peer {
+    pub stream: TcpStream,
+    /// What came and makes no whole frame yet.
+    inbox: Vec<u8>,
+    outbox: Vec<u8>,
+    /// The switch of protocols has come.
+    pub open: bool,
+}
+
+impl Peer {
+    /// The `index`th connection to this server.
+    pub fn connect(server: SocketAddr, index: usize) -> io::Result<Self> {
+        let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
+        let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
+        socket.set_reuse_address(true)?;
+        socket.bind(&SocketAddr::from((from, 0)).into())?;
+        socket.connect(&server.into())?;
+        socket.set_tcp_nodelay(true)?;
+        socket.set_nonblocking(true)?;
+        let stream = TcpStream::from_std(socket.into());
+        Ok(Self { stream, inbox: Vec::new(), outbox: Vec::new(), open: false })
+    }
+
+    /// Asks for a WebSocket.
+    pub fn shake_hands(&mut self, server: SocketAddr) -> io::Result<()> {
+        self.outbox.extend_from_slice(
+            format!(
+                "GET / HTTP/1.1\r\nHost: {server}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                 Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+            )
+            .as_bytes(),
+        );
+        self.flush()
+    }
+
+    /// What is to be written, to append to.
+    pub fn outbox(&mut self) -> &mut Vec<u8> {
+        &mut self.outbox
+    }
+
+    /// Writes what the socket takes.
+    pub fn flush(&mut self) -> io::Result<()> {
+        let mut sent = 0;
+        while sent < self.outbox.len() {
+            match self.stream.write(&self.outbox[sent..]) {
+                Ok(n) => sent += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => break,
+                Err(error) => return Err(error),
+            }
+        }
+        self.outbox.drain(..sent);
+        if self.outbox.is_empty() && self.outbox.capacity() > 0 && sent < 4096 {
+            self.outbox = Vec::new();
+        }
+        Ok(())
+    }
+
+    /// Reads what has come, into `buffer` first, and gives each frame: its first byte and its payload.
+    pub fn read(&mut self, buffer: &mut [u8], mut frame: impl FnMut(u8, &[u8])) -> io::Result<()> {
+        loop {
+            let n = match self.stream.read(buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(()),
+                Err(error) => return Err(error),
+            };
+            if self.inbox.is_empty() {
+                let used = self.take(&buffer[..n], &mut frame)?;
+                self.inbox.extend_from_slice(&buffer[used..n]);
+            } else {
+                let mut inbox = std::mem::take(&mut self.inbox);
+                inbox.extend_from_slice(&buffer[..n]);
+                let used = self.take(&inbox, &mut frame)?;
+                inbox.drain(..used);
+                if !inbox.is_empty() {
+                    self.inbox = inbox;
+                }
+            }
+        }
+    }
+
+    /// Reads what has come, from a server that knows no frames; answers how many bytes.
+    pub fn read_raw(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
+        let mut read = 0;
+        loop {
+            match self.stream.read(buffer) {
+                Ok(0) => return Err(ErrorKind::UnexpectedEof.into()),
+                Ok(n) => read += n,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return Ok(read),
+                Err(error) => return Err(error),
+            }
+        }
+    }
+
+    /// Answers how many bytes made whole frames.
+    fn take(&mut self, bytes: &[u8], frame: &mut impl FnMut(u8, &[u8])) -> io::Result<usize> {
+        let mut used = 0;
+        if !self.open {
+            let Some(end) = bytes.windows(4).position(|four| four == b"\r\n\r\n") else { return Ok(0) };
+            if !bytes.starts_with(b"HTTP/1.1 101 ") {
+                return Err(io::Error::other(String::from_utf8_lossy(&bytes[..end]).into_owned()));
+            }
+            self.open = true;
+            used = end + 4;
+        }
+        while let Some((first, at, len)) = header(&bytes[used..])
+            && let Some(payload) = bytes[used..].get(at..at + len)
+        {
+            if first == PING {
+                let payload = payload.to_vec();
+                append(&mut self.outbox, PONG, &payload);
+                self.flush()?;
+            } else {
+                frame(first, payload);
+            }
+            used += at + len;
+        }
+        Ok(used)
+    }
+}
+
+/// Of a frame that a server sent: its first byte, where the payload is, and how long that is.
+fn header(bytes: &[u8]) -> Option<(u8, usize, usize)> {
+    let (first, second) = (*bytes.first()?, *bytes.get(1)?);
+    Some(match second {
+        126 => (first, 4, u16::from_be_bytes(bytes.get(2..4)?.try_into().ok()?).into()),
+        127 => (first, 10, u64::from_be_bytes(bytes.get(2..10)?.try_into().ok()?) as usize),
+        len => (first, 2, len.into()),
+    })
+}
+
+/// Appends a masked frame of up to 64 KiB.
+pub fn append(out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    match payload.len() {
+        len @ 0..=125 => out.extend_from_slice(&[first, 0x80 | len as u8]),
+        len => {
+            let [a, b] = (len as u16).to_be_bytes();
+            out.extend_from_slice(&[first, 0x80 | 126, a, b]);
+        }
+    }
+    out.extend_from_slice(&KEY);
+    out.extend(payload.iter().zip(KEY.iter().cycle()).map(|(byte, key)| byte ^ key));
+}

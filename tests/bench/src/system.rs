@@ -1,0 +1,64 @@
+//! What is asked of the system: cores, descriptors, time and memory of processes. Linux.
+
+use rustix::process::{Pid, Resource, Rlimit, getrlimit, setrlimit};
+use rustix::thread::{CpuSet, sched_getaffinity, sched_setaffinity};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::FileExt;
+use std::time::Duration;
+
+/// Pins this process to the first (0) or the second (1) of its cores, where it has as many.
+pub fn pin(which: usize) {
+    let Ok(all) = sched_getaffinity(None) else { return };
+    let mut cores = (0..CpuSet::MAX_CPU).filter(|core| all.is_set(*core));
+    if let Some(core) = cores.nth(which) {
+        let mut one = CpuSet::new();
+        one.set(core);
+        // Unpinned it is less steady, and works.
+        let _ = sched_setaffinity(None, &one);
+    }
+}
+
+/// Allows this process as many descriptors as it may have; answers how many.
+pub fn raise_descriptors() -> u64 {
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit { current: limit.maximum, maximum: limit.maximum };
+    let now = match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    };
+    now.unwrap_or(u64::MAX)
+}
+
+/// How long this thread has been ready to run and had no core.
+pub struct Stolen(Option<File>);
+
+impl Stolen {
+    pub fn new() -> Self {
+        Self(File::open("/proc/thread-self/schedstat").ok())
+    }
+
+    /// So far; zero where the kernel does not count it.
+    pub fn time(&self) -> Duration {
+        let mut text = [0; 80];
+        let n = self.0.as_ref().and_then(|file| file.read_at(&mut text, 0).ok()).unwrap_or(0);
+        let text = str::from_utf8(&text[..n]).unwrap_or_default();
+        let nanos = text.split_whitespace().nth(1).and_then(|nanos| nanos.parse().ok());
+        Duration::from_nanos(nanos.unwrap_or(0))
+    }
+}
+
+/// The CPU time of another process, of its first thread.
+pub fn process_time(pid: Pid) -> io::Result<Duration> {
+    let text = fs::read_to_string(format!("/proc/{}/schedstat", pid.as_raw_nonzero()))?;
+    let nanos = text.split_whitespace().next().and_then(|nanos| nanos.parse().ok());
+    Ok(Duration::from_nanos(nanos.ok_or(io::ErrorKind::InvalidData)?))
+}
+
+/// The resident bytes of another process.
+pub fn resident(pid: Pid) -> io::Result<u64> {
+    let text = fs::read_to_string(format!("/proc/{}/smaps_rollup", pid.as_raw_nonzero()))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("Rss:"));
+    let kib = line.and_then(|line| line.split_whitespace().next()).and_then(|kib| kib.parse::<u64>().ok());
+    Ok(kib.ok_or(io::ErrorKind::InvalidData)? * 1024)
+}

@@ -1,0 +1,298 @@
+//! The desktop example, seen from both sides: its window on a virtual display, its page in a browser, and the
+//! library's own client driving the browser.
+//!
+//! `run.sh` builds what is needed and starts it. `SCREENSHOTS=FOLDER` keeps pictures: the pages as `.png`, the
+//! window as `.xwd`.
+
+#![allow(clippy::print_stdout)] // it is a test
+
+mod net;
+mod processes;
+mod screen;
+
+use base64::prelude::{BASE64_STANDARD, Engine};
+use net::Net;
+use processes::{Display, Process, Scratch, chromium, get};
+use screen::Picture;
+use serde_json::{Value, json};
+use std::error::Error;
+use std::ffi::OsString;
+use std::fs;
+use std::ops::Range;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+pub(crate) type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// The tile of a browser in the window, and where the tiles are.
+const TILE: u32 = 0xff9340;
+const TILES: (Range<usize>, Range<usize>) = (18..474, 458..582);
+/// Where the curve is.
+const WAVE: (Range<usize>, Range<usize>) = (32..928, 140..432);
+
+fn main() -> ExitCode {
+    let mut sum = Sum::default();
+    match Stage::set() {
+        Ok(mut stage) => play(&mut stage, &mut sum),
+        Err(error) => sum.add("all programs start", Err(error)),
+    }
+    println!("desktop:\n{} passed, {} failed", sum.passed, sum.failed);
+    if sum.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+#[derive(Default)]
+struct Sum {
+    passed: u32,
+    failed: u32,
+}
+
+impl Sum {
+    fn add(&mut self, name: &str, outcome: Outcome<()>) {
+        match outcome {
+            Ok(()) => {
+                self.passed += 1;
+                println!("ok    {name}");
+            }
+            Err(error) => {
+                self.failed += 1;
+                println!("FAIL  {name}: {error}");
+            }
+        }
+    }
+}
+
+/// Everybody who takes part. Dropped in this order.
+struct Stage {
+    net: Net,
+    _browser: Process,
+    app: Process,
+    port: u16,
+    example: OsString,
+    window: String,
+    display: Display,
+    scratch: Scratch,
+    screenshots: Option<PathBuf>,
+}
+
+impl Stage {
+    fn set() -> Outcome<Self> {
+        let example = std::env::args_os().nth(1).ok_or("usage: desktop-test EXAMPLE")?;
+        let screenshots = std::env::var_os("SCREENSHOTS").map(PathBuf::from);
+        let scratch = Scratch::new()?;
+        let display = Display::start(scratch.path())?;
+        let (app, port) = display.run(&example, 0)?;
+        let window = display.hands("search --sync --onlyvisible --name ^Live.scope$")?;
+        display.hands(&format!("windowfocus --sync {window}"))?;
+        let (browser, devtools) = chromium(&scratch.path().join("profile"))?;
+        let net = Net::new(&format!("ws://127.0.0.1:{port}/live"), &devtools)?;
+        Ok(Self { net, _browser: browser, app, port, example, window, display, scratch, screenshots })
+    }
+
+    fn url(&self) -> String {
+        format!("http://127.0.0.1:{}/", self.port)
+    }
+
+    fn look(&self) -> Outcome<Picture> {
+        Picture::take(self.scratch.path())
+    }
+
+    /// Waits until the tiles have so many pixels, twice in a row: a picture may be taken while it is drawn. What
+    /// has just spoken glows in another colour.
+    fn tiles_until(&mut self, so: impl Fn(usize) -> bool) -> Outcome<usize> {
+        let folder = self.scratch.path().to_owned();
+        let mut last = 0;
+        self.net.until("the tiles", |_| {
+            let pixels = Picture::take(&folder).ok()?.part(TILES.0, TILES.1);
+            let tiles = pixels.into_iter().filter(|pixel| *pixel == TILE).count();
+            let twice = tiles == std::mem::replace(&mut last, tiles);
+            (twice && so(tiles)).then_some(tiles)
+        })
+    }
+
+    fn keep_window(&self, name: &str) -> Outcome<()> {
+        if let Some(folder) = &self.screenshots {
+            fs::create_dir_all(folder)?;
+            fs::copy(self.scratch.path().join("Xvfb_screen0"), folder.join(format!("{name}.xwd")))?;
+        }
+        Ok(())
+    }
+
+    fn keep_page(&mut self, name: &str) -> Outcome<()> {
+        let Some(folder) = self.screenshots.clone() else { return Ok(()) };
+        let picture = self.net.call("Page.captureScreenshot", json!({}))?;
+        let picture = picture["data"].as_str().unwrap_or_default();
+        fs::write(folder.join(format!("{name}.png")), BASE64_STANDARD.decode(picture)?)?;
+        Ok(())
+    }
+}
+
+type Act = fn(&mut Stage) -> Outcome<()>;
+
+fn play(stage: &mut Stage, sum: &mut Sum) {
+    let story: [(&str, Act); 9] = [
+        ("the window draws frame after frame", frames_grow),
+        ("the curve in the window moves", curve_moves),
+        ("the page opens, shows what the window tells, and gets a tile", page_opens),
+        ("the slider in the page moves the wave in the window", slider_arrives),
+        ("mouse, wheel and keys in the window move the sliders in the page", window_arrives),
+        ("the program goes on serving while its window is not shown", hidden),
+        ("fifty flooding sockets get all their answers, and no frame waits for more than a turn", flood),
+        ("closing the window tells everybody 1001", closing),
+        ("page and client come back when the window does", coming_back),
+    ];
+    for (name, act) in story {
+        sum.add(name, act(stage));
+    }
+}
+
+fn number(state: &Value, field: &str) -> f64 {
+    state[field].as_f64().unwrap_or(f64::NAN)
+}
+
+fn expect(so: bool, what: impl FnOnce() -> String) -> Outcome<()> {
+    if so { Ok(()) } else { Err(what().into()) }
+}
+
+fn frames_grow(stage: &mut Stage) -> Outcome<()> {
+    let stats =
+        |port| -> Outcome<f64> { Ok(number(&serde_json::from_str(&get(port, "/stats")?)?, "frames")) };
+    let before = stats(stage.port)?;
+    stage.net.state_until("sixty more frames", |state| number(state, "frames") >= before + 60.0)?;
+    let after = stats(stage.port)?;
+    expect(after >= before + 60.0, || format!("{before} frames, then {after}"))
+}
+
+fn curve_moves(stage: &mut Stage) -> Outcome<()> {
+    let before = stage.look()?.part(WAVE.0, WAVE.1);
+    let folder = stage.scratch.path().to_owned();
+    stage.net.until("another picture", |_| {
+        let now = Picture::take(&folder).ok()?.part(WAVE.0, WAVE.1);
+        let changed = now.iter().zip(&before).filter(|(now, before)| now != before).count();
+        // A curve that has moved, not a few pixels of something else.
+        (changed > 1000).then_some(())
+    })
+}
+
+fn page_opens(stage: &mut Stage) -> Outcome<()> {
+    let one = stage.tiles_until(|pixels| pixels > 100)?;
+    let url = stage.url();
+    stage.net.open_page(&url)?;
+    stage.net.page_until("document.body?.dataset.state === 'open' && typeof state === 'object'")?;
+    stage.net.state_until("two pages", |state| state["pages"] == 2)?;
+    stage.net.page_until("document.getElementById('pages').textContent === '2'")?;
+    // The page has drawn the curve: its canvas is not empty.
+    stage.net.page_until(
+        "pen.getImageData(0, 0, pen.canvas.width, pen.canvas.height).data.some((part) => part > 0)",
+    )?;
+    stage.tiles_until(|pixels| pixels == 2 * one)?;
+    stage.keep_window("window")?;
+    stage.keep_page("page")
+}
+
+fn slider_arrives(stage: &mut Stage) -> Outcome<()> {
+    for (id, share) in [("amplitude", 0.77), ("frequency", 0.4)] {
+        let before = number(stage.net.state(), id);
+        stage.net.click(id, share)?;
+        let wanted = stage.net.page(&format!("document.getElementById('{id}').valueAsNumber"))?;
+        let wanted = wanted.as_f64().ok_or("the slider has no value")?;
+        expect((wanted - before).abs() > 0.5, || format!("{id} stayed at {wanted}"))?;
+        // The program has numbers of 32 bits.
+        stage.net.state_until(id, |state| (number(state, id) - wanted).abs() < 0.01)?;
+    }
+    Ok(())
+}
+
+fn window_arrives(stage: &mut Stage) -> Outcome<()> {
+    let window = stage.window.clone();
+    // Each does something to one of the two, and the page must follow.
+    let ways = [
+        (
+            "amplitude",
+            format!(
+                "mousemove --window {window} 480 280 mousedown 1 mousemove --window {window} 300 160 mouseup 1"
+            ),
+        ),
+        ("frequency", format!("mousemove --window {window} 480 280 click 4 click 4")),
+        ("amplitude", "key Down Down".to_owned()),
+        ("frequency", "key Left".to_owned()),
+    ];
+    for (id, way) in ways {
+        let before = number(stage.net.state(), id);
+        stage.display.hands(&way)?;
+        let state =
+            stage.net.state_until(&format!("{way}: a change"), |state| number(state, id) != before)?;
+        // More changes may be on their way: the page shows the newest in the end.
+        stage.net.page_until(&format!(
+            "Math.abs(document.getElementById('{id}').valueAsNumber - state.{id}) < 0.51 && state.{id} !== {before}"
+        ))?;
+        expect(number(&state, id).is_finite(), || format!("{state}"))?;
+    }
+    Ok(())
+}
+
+fn hidden(stage: &mut Stage) -> Outcome<()> {
+    let window = stage.window.clone();
+    stage.display.hands(&format!("windowunmap --sync {window}"))?;
+    let before = number(stage.net.state(), "due");
+    stage.net.state_until("a second without a window", |state| number(state, "due") >= before + 60.0)?;
+    stage.net.page_until(&format!("state.due >= {}", before + 60.0))?;
+    stage.display.hands(&format!("windowmap --sync {window} windowfocus --sync {window}"))?;
+    let frames = number(stage.net.state(), "frames");
+    stage.net.state_until("frames again", |state| number(state, "frames") > frames).map(drop)
+}
+
+fn flood(stage: &mut Stage) -> Outcome<()> {
+    let share = |from: &Value, to: &Value| {
+        (number(to, "frames") - number(from, "frames")) / (number(to, "due") - number(from, "due"))
+    };
+    // What this machine makes of sixty frames a second when nobody floods: three seconds by the program's count.
+    let start = stage.net.state().clone();
+    let quiet_end = number(&start, "due") + 180.0;
+    let quiet = stage.net.state_until("a quiet while", |state| number(state, "due") >= quiet_end)?;
+    let quiet_share = share(&start, &quiet);
+
+    stage.net.click("flood", 0.5)?;
+    let begin = stage.net.state_until("fifty flooding sockets", |state| state["floods"] == 50)?;
+    let half = number(&begin, "due") + 120.0;
+    stage.net.state_until("two seconds of flood", |state| number(state, "due") >= half)?;
+    stage.keep_window("flood")?;
+    stage.keep_page("flood")?;
+    stage.net.page_until("document.body.dataset.flood?.startsWith('{')")?;
+    let end = stage.net.state_until("the end of the flood", |state| state["floods"] == 0)?;
+    let told = stage.net.page("document.body.dataset.flood")?;
+    let told: Value = serde_json::from_str(told.as_str().unwrap_or_default())?;
+    stage.keep_page("flooded")?;
+
+    let (sent, back) = (number(&told, "sent"), number(&told, "back"));
+    println!(
+        "      {sent} messages sent, {back} came back; {} of {} frames drawn, of a quiet {:.0} %; the worst turn {} µs",
+        number(&end, "frames") - number(&begin, "frames"),
+        number(&end, "due") - number(&begin, "due"),
+        100.0 * quiet_share,
+        number(&end, "turn"),
+    );
+    expect(told["opened"] == 50 && told["answered"] == 50 && sent > 0.0 && sent == back, || {
+        format!("{told}")
+    })?;
+    // This is exact: between the asking for a frame and its drawing there is one turn.
+    expect(number(&end, "waited") <= 1.0, || format!("a frame waited for {} turns", end["waited"]))?;
+    // This is a guard against a window that stands still: how many frames there are depends on what else the
+    // machine does.
+    let flood_share = share(&begin, &end);
+    expect(flood_share >= 0.25 * quiet_share, || format!("{flood_share} of the frames, quiet {quiet_share}"))
+}
+
+fn closing(stage: &mut Stage) -> Outcome<()> {
+    stage.display.hands("key Escape")?;
+    let code = stage.net.live_closed()?;
+    expect(code == 1001, || format!("our client was told {code}"))?;
+    let status = stage.app.wait()?;
+    expect(status.success(), || format!("the program ended with {status}"))?;
+    stage.net.page_until("document.body.dataset.state === 'closed'")
+}
+
+fn coming_back(stage: &mut Stage) -> Outcome<()> {
+    (stage.app, _) = stage.display.run(&stage.example, stage.port)?;
+    stage.net.state_until("both pages", |state| state["pages"] == 2)?;
+    stage.net.page_until("document.body.dataset.state === 'open'")
+}

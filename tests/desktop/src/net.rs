@@ -1,0 +1,188 @@
+//! The library's own client, twice on one endpoint: as a page that listens to the example, and as the one who
+//! drives the browser by the DevTools protocol.
+
+use crate::Outcome;
+use serde_json::{Value, json};
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::{Event as Ws, Message};
+use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Options, Reconnect};
+
+/// Whatever is waited for; only a hang is cut by this.
+const HANG: Duration = Duration::from_secs(60);
+
+pub(crate) struct Net {
+    endpoint: Endpoint,
+    live: ClientId,
+    devtools: ClientId,
+    heard: Heard,
+    last_call: u64,
+    session: String,
+}
+
+/// What the two have heard.
+#[derive(Default)]
+struct Heard {
+    /// The newest state of the example.
+    state: Value,
+    /// How many states there were.
+    states: u64,
+    /// What the live connection was closed with.
+    closed: Option<u16>,
+    answers: HashMap<u64, Value>,
+    failure: Option<String>,
+}
+
+impl Net {
+    /// Connects to both.
+    pub(crate) fn new(live: &str, devtools: &str) -> Outcome<Self> {
+        let mut endpoint = Endpoint::new(Options::default())?;
+        let connections = endpoint.connections();
+        // The one comes back by itself, as the page does.
+        let policy = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+        let live = connections.connect(live, policy)?;
+        let devtools = connections.connect(devtools, Config::client())?;
+        let (heard, session) = (Heard::default(), String::new());
+        let mut net = Self { endpoint, live, devtools, heard, last_call: 0, session };
+        net.until("both connections", |net| {
+            let open = net.endpoint.connections().connection_of(devtools).is_some();
+            (open && net.heard.states > 0).then_some(())
+        })?;
+        Ok(net)
+    }
+
+    /// Turns until there is what is waited for.
+    pub(crate) fn until<T>(
+        &mut self,
+        what: &str,
+        mut look: impl FnMut(&mut Self) -> Option<T>,
+    ) -> Outcome<T> {
+        let start = Instant::now();
+        loop {
+            if let Some(found) = look(self) {
+                return Ok(found);
+            }
+            if let Some(failure) = self.heard.failure.take() {
+                return Err(failure.into());
+            }
+            if start.elapsed() > HANG {
+                return Err(format!("waited in vain for {what}; the last state: {}", self.heard.state).into());
+            }
+            let Self { endpoint, heard, live, devtools, .. } = self;
+            endpoint.poll(Some(Duration::from_millis(50)), |connections, event| {
+                heard.hear(connections, (*live, *devtools), event);
+            })?;
+        }
+    }
+
+    /// The newest state.
+    pub(crate) fn state(&self) -> &Value {
+        &self.heard.state
+    }
+
+    /// Waits for a state that comes after this and is as it should be.
+    pub(crate) fn state_until(&mut self, what: &str, so: impl Fn(&Value) -> bool) -> Outcome<Value> {
+        let before = self.heard.states;
+        self.until(what, |net| {
+            let fresh = net.heard.states > before;
+            (fresh && so(&net.heard.state)).then(|| net.heard.state.clone())
+        })
+    }
+
+    /// Waits until the example has closed the live connection; its code.
+    pub(crate) fn live_closed(&mut self) -> Outcome<u16> {
+        self.until("the end of the live connection", |net| net.heard.closed.take())
+    }
+
+    /// Opens a page, which calls speak to from then on.
+    pub(crate) fn open_page(&mut self, url: &str) -> Outcome<()> {
+        let target = self.call("Target.createTarget", json!({ "url": "about:blank" }))?;
+        let attach = json!({ "targetId": target["targetId"], "flatten": true });
+        let session = self.call("Target.attachToTarget", attach)?;
+        self.session = session["sessionId"].as_str().unwrap_or_default().to_owned();
+        self.call("Page.navigate", json!({ "url": url })).map(drop)
+    }
+
+    /// Calls a method of the DevTools protocol; its result.
+    pub(crate) fn call(&mut self, method: &str, params: Value) -> Outcome<Value> {
+        self.last_call += 1;
+        let id = self.last_call;
+        let mut call = json!({ "id": id, "method": method, "params": params });
+        if !self.session.is_empty() {
+            call["sessionId"] = self.session.clone().into();
+        }
+        let connections = self.endpoint.connections();
+        let devtools = connections.connection_of(self.devtools).ok_or("the browser is gone")?;
+        connections.send_text(devtools, call.to_string())?;
+        let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
+        match answer.get("result") {
+            Some(result) => Ok(result.clone()),
+            None => Err(format!("{method}: {}", answer["error"]).into()),
+        }
+    }
+
+    /// The value of an expression in the page; of a promise, what it comes to.
+    pub(crate) fn page(&mut self, expression: &str) -> Outcome<Value> {
+        let params = json!({ "expression": expression, "awaitPromise": true, "returnByValue": true });
+        let answer = self.call("Runtime.evaluate", params)?;
+        match answer.get("exceptionDetails") {
+            None => Ok(answer["result"]["value"].clone()),
+            Some(thrown) => Err(format!("{expression}: {thrown}").into()),
+        }
+    }
+
+    /// Waits until an expression is true in the page: it looks whenever the browser draws.
+    pub(crate) fn page_until(&mut self, expression: &str) -> Outcome<()> {
+        let look = format!(
+            "new Promise((so) => (function look() {{ ({expression}) ? so(true) : requestAnimationFrame(look); }})())"
+        );
+        self.page(&look).map(drop).map_err(|error| format!("{expression}: {error}").into())
+    }
+
+    /// Presses the mouse on a part of the page, at a share of its width.
+    pub(crate) fn click(&mut self, id: &str, share: f64) -> Outcome<()> {
+        self.page(&format!("document.getElementById('{id}').scrollIntoView({{ block: 'center' }})"))?;
+        let place = self.page(&format!(
+            "(() => {{ const r = document.getElementById('{id}').getBoundingClientRect(); \
+             return {{ x: r.x + r.width * {share}, y: r.y + r.height / 2 }}; }})()"
+        ))?;
+        for kind in ["mousePressed", "mouseReleased"] {
+            let params =
+                json!({ "type": kind, "x": place["x"], "y": place["y"], "button": "left", "clickCount": 1 });
+            self.call("Input.dispatchMouseEvent", params)?;
+        }
+        Ok(())
+    }
+}
+
+impl Heard {
+    fn hear(&mut self, connections: &Connections, (live, devtools): (ClientId, ClientId), event: Event<'_>) {
+        match event {
+            Event::Connection(id, Ws::Message(Message::Text(text))) => {
+                let Ok(json) = serde_json::from_str::<Value>(&text) else {
+                    self.failure = Some(format!("this is no JSON: {text}"));
+                    return;
+                };
+                match connections.client_of(id) {
+                    Some(client) if client == live => {
+                        self.state = json;
+                        self.states += 1;
+                    }
+                    // Answers have an id, events have none.
+                    _ => {
+                        if let Some(id) = json["id"].as_u64() {
+                            self.answers.insert(id, json);
+                        }
+                    }
+                }
+            }
+            Event::Connection(id, Ws::Closed(closed)) if connections.client_of(id) == Some(live) => {
+                self.closed = Some(closed.code.get());
+            }
+            Event::ConnectFailed { client, error } if client == devtools => {
+                self.failure = Some(format!("the browser: {error}"));
+            }
+            _ => {}
+        }
+    }
+}

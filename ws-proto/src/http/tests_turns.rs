@@ -1,0 +1,126 @@
+//! Answers in pieces that wait for their turn: what is read beside them, and who is told of room.
+
+use super::tests_stream::{GET, Rig};
+use crate::{Config, Event, ResponseBody, SendError, Sent};
+use ::http::Response;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+#[test]
+fn behind_an_answer_in_pieces_no_request_is_read_until_it_is_given() {
+    let mut rig = Rig::new();
+    let body = rig.begin(GET, None);
+    assert!(rig.conn.is_paused());
+    let mut bytes = GET.as_bytes().to_vec();
+    let mut input = &mut bytes[..];
+    assert!(rig.conn.receive(rig.now, &mut input).is_none());
+    assert_eq!(input.len(), GET.len(), "it stays with the caller");
+    rig.conn.finish_body(rig.now, body).unwrap();
+    assert!(!rig.conn.is_paused());
+    assert!(matches!(rig.conn.receive(rig.now, &mut input), Some(Event::Request(_))));
+}
+
+#[test]
+fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pieces() {
+    let post = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\n";
+    for cut in [&post[..20], post, &format!("{post}bo")] {
+        let mut rig = Rig::new();
+        let first = rig.request(GET);
+        assert!(rig.conn.receive(rig.now, &mut &mut cut.as_bytes().to_vec()[..]).is_none());
+        let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), None).unwrap();
+        assert!(!rig.conn.is_paused(), "its time runs");
+        let rest = format!("{post}body").split_off(cut.len());
+        assert_eq!(rig.request(&rest).body(), "body");
+        assert!(rig.conn.is_paused());
+        rig.conn.finish_body(rig.now, body).unwrap();
+    }
+}
+
+#[test]
+fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let (first, second) = (rig.request(GET), rig.request(GET));
+    let begin = |rig: &mut Rig, request| {
+        rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap()
+    };
+    let (first, second) = (begin(&mut rig, first), begin(&mut rig, second));
+    assert!(rig.conn.is_its_turn(&first) && !rig.conn.is_its_turn(&second));
+    let piece = Bytes::from(vec![b'x'; 8000]);
+    assert_eq!(rig.conn.send_body(&second, piece.clone()), Ok(Sent::Queued));
+    while rig.conn.send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
+    assert_eq!(rig.conn.send_body(&second, piece.clone()), Err(SendError::Full));
+    rig.output();
+    assert!(rig.conn.poll_event(rig.now).is_none(), "there is no room for the second yet");
+    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Congested));
+    rig.output();
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the first");
+    rig.conn.finish_body(rig.now, first).unwrap();
+    assert!(rig.conn.is_its_turn(&second));
+    rig.output();
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the second");
+    rig.conn.finish_body(rig.now, second).unwrap();
+}
+
+#[test]
+fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
+    let mut rig = Rig::with(Config::server().outbox(1000, 50_000, 50_000));
+    let (first, second) = (rig.request(GET), rig.request(GET));
+    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.send_body(&body, vec![0; 20_000]).unwrap();
+    assert_eq!(rig.conn.send_body(&body, vec![0; 40_000]), Err(SendError::Full));
+    rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
+    rig.take(usize::MAX);
+    assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
+    rig.conn.send_body(&body, vec![0; 40_000]).unwrap();
+    rig.conn.finish_body(rig.now, body).unwrap();
+}
+
+proptest! {
+    /// Applications that wait for room when they are told to, in whichever order they begin, all come to their end.
+    #[test]
+    fn nobody_who_waits_for_room_waits_for_ever(
+        begin in Just([0, 1, 2]).prop_shuffle(),
+        pieces in proptest::array::uniform3(proptest::collection::vec(1..3000_usize, 0..12)),
+        takes in proptest::collection::vec(100..4000_usize, 1..8),
+        marks in (0..2000_usize, 0..3000_usize, 0..6000_usize),
+    ) {
+        let mut rig = Rig::with(Config::server().outbox(marks.0, marks.1, marks.2));
+        let mut requests: Vec<_> = (0..3).map(|_| Some(rig.request(GET))).collect();
+        let mut left = pieces.clone().map(std::collections::VecDeque::from);
+        let mut bodies: [Option<ResponseBody>; 3] = [None, None, None];
+        let mut waits = [false; 3];
+        let mut taken = Vec::new();
+        let mut order = begin.iter();
+        for step in 0..2000 {
+            if let Some(at) = order.next() {
+                let request = requests[*at].take().unwrap();
+                bodies[*at] = Some(rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap());
+            }
+            for at in 0..3 {
+                while !waits[at] && let Some(body) = &bodies[at] {
+                    let Some(len) = left[at].front().copied() else {
+                        let body = bodies[at].take().unwrap();
+                        rig.conn.finish_body(rig.now, body).unwrap();
+                        break;
+                    };
+                    let sent = rig.conn.send_body(body, vec![b'a' + at as u8; len]);
+                    waits[at] = sent != Ok(Sent::Queued);
+                    if sent.is_ok() {
+                        left[at].pop_front();
+                    } else {
+                        prop_assert_eq!(sent, Err(SendError::Full));
+                    }
+                }
+            }
+            taken.extend(rig.take(takes[step % takes.len()]));
+            while let Some(event) = rig.conn.poll_event(rig.now) {
+                prop_assert!(matches!(event, Event::Drained));
+                waits = [false; 3];
+            }
+        }
+        let want: Vec<Vec<u8>> =
+            pieces.iter().zip(b'a'..).map(|(lens, byte)| vec![byte; lens.iter().sum()]).collect();
+        prop_assert_eq!(super::tests_stream::bodies(&taken), want);
+    }
+}

@@ -1,0 +1,79 @@
+//! In GLib, as in a GTK program: the endpoint's descriptor is a source below drawing, and its deadline another.
+//!
+//! `cargo run`, beside this package's `Cargo.toml`; a port may follow. `GET /ticks` counts the frames of an animation,
+//! which no flood holds up.
+
+use glib::{ControlFlow, IOCondition, MainLoop, Priority, SourceId};
+use std::cell::RefCell;
+use std::os::fd::{AsFd, AsRawFd};
+use std::rc::Rc;
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Event as Ws, web};
+use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+
+const PAGE: &str = include_str!("../../say.html");
+
+struct Host {
+    endpoint: Endpoint,
+    deadline: Option<SourceId>,
+    ticks: u64,
+}
+
+fn turn(host: &Rc<RefCell<Host>>) {
+    // A handler that runs a dialog runs this loop in itself, which must not begin a turn within the turn.
+    let Ok(mut borrowed) = host.try_borrow_mut() else { return };
+    let Host { endpoint, deadline, ticks } = &mut *borrowed;
+    let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
+        let Event::Connection(id, event) = event else { return };
+        let _whoever_has_gone = match event {
+            Ws::Request(request) if request.path() == "/" => {
+                connections.respond(id, request, web::html(PAGE))
+            }
+            Ws::Request(request) => connections.respond(id, request, web::text(ticks.to_string())),
+            Ws::Upgrade(upgrade) => connections.accept(id, upgrade),
+            Ws::Message(message) => connections.send_message(id, message).map(drop),
+            _ => Ok(()),
+        };
+    });
+    // The descriptor knows nothing of deadlines. While work is left it stays readable, and the loop comes back when
+    // nothing of more importance waits.
+    deadline.take().into_iter().for_each(SourceId::remove);
+    if !turned.expect("waiting works").more
+        && let Some(timeout) = endpoint.next_timeout()
+    {
+        let again = host.clone();
+        let timeout = timeout + Duration::from_millis(1); // it counts in milliseconds, rounded down
+        *deadline = Some(glib::timeout_add_local_full(timeout, Priority::DEFAULT_IDLE, move || {
+            let Ok(mut host) = again.try_borrow_mut() else { return ControlFlow::Continue };
+            host.deadline = None;
+            drop(host);
+            turn(&again);
+            ControlFlow::Break
+        }));
+    }
+}
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
+    let mut endpoint = Endpoint::new(Options::ui())?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
+    println!("glib: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+
+    let descriptor = endpoint.as_fd().as_raw_fd();
+    let host = Rc::new(RefCell::new(Host { endpoint, deadline: None, ticks: 0 }));
+    turn(&host);
+    // GTK draws at the priority HIGH_IDLE + 20. At the default, which is above it, a flood would leave no frame.
+    let served = host.clone();
+    glib::source::unix_fd_add_local_full(descriptor, Priority::DEFAULT_IDLE, IOCondition::IN, move |_, _| {
+        turn(&served);
+        ControlFlow::Continue
+    });
+    glib::timeout_add_local_full(Duration::from_millis(16), Priority::HIGH_IDLE, move || {
+        if let Ok(mut host) = host.try_borrow_mut() {
+            host.ticks += 1;
+        }
+        ControlFlow::Continue
+    });
+    MainLoop::new(None, false).run();
+    Ok(())
+}

@@ -1,0 +1,289 @@
+//! Whatever handlers and extensions do, in whichever event, and whatever peers send: each connection is told of in order
+//! and ends once, and nothing is left.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::*;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{
+    AlreadyExtended, Bind, Budget, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Extension,
+    Folder, Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
+};
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (self.0 >> 33) as usize % sides
+    }
+
+    fn pick<'t, T>(&mut self, list: &'t [T]) -> Option<&'t T> {
+        if list.is_empty() { None } else { list.get(self.roll(list.len())) }
+    }
+
+    fn take<T>(&mut self, list: &mut Vec<T>) -> Option<T> {
+        if list.is_empty() { None } else { Some(list.swap_remove(self.roll(list.len()))) }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Debug)]
+enum Told {
+    Http,
+    Upgrading,
+    Open,
+    Closed,
+}
+
+struct App {
+    dice: Dice,
+    told: HashMap<ConnectionId, Told>,
+    ids: Vec<ConnectionId>,
+    requests: Vec<(ConnectionId, Request)>,
+    upgrades: Vec<(ConnectionId, Upgrade)>,
+    bodies: Vec<(ConnectionId, ResponseBody)>,
+    servers: Vec<ServerId>,
+    stopped: Vec<ServerId>,
+    folder: Folder,
+    /// No new servers any more.
+    is_over: bool,
+}
+
+impl App {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        match event {
+            Event::Connection(id, event) => self.note(connections, id, event),
+            Event::Stopping(server) => assert!(!self.stopped.contains(&server)),
+            Event::Stopped(server) => {
+                assert!(!self.stopped.contains(&server));
+                assert_eq!((connections.count(server), connections.http_count(server)), (0, 0));
+                self.stopped.push(server);
+                self.servers.retain(|other| *other != server);
+            }
+            _ => {}
+        }
+        for _ in 0..self.dice.roll(3) {
+            self.act(connections);
+        }
+    }
+
+    fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+        let before = self.told.get(&id).copied();
+        assert_ne!(before, Some(Told::Closed), "{event:?}");
+        if let Some(server) = connections.server_of(id) {
+            assert!(!self.stopped.contains(&server));
+        }
+        let now = match event {
+            Happened::Request(request) => {
+                assert_ne!(before, Some(Told::Open));
+                self.requests.push((id, request));
+                Told::Http
+            }
+            Happened::Upgrade(upgrade) => {
+                assert_ne!(before, Some(Told::Open));
+                self.upgrades.push((id, upgrade));
+                Told::Upgrading
+            }
+            Happened::Open(_) => {
+                assert_eq!(before, Some(Told::Upgrading));
+                Told::Open
+            }
+            Happened::Closed(closed) => {
+                assert_eq!(closed.was_open, before == Some(Told::Open), "{closed}");
+                assert_eq!(connections.topics_of(id).count(), 0);
+                Told::Closed
+            }
+            Happened::Message(_) => {
+                assert_eq!(before, Some(Told::Open));
+                Told::Open
+            }
+            // Of what is told beside, the order is free.
+            _ => before.unwrap(),
+        };
+        if before.is_none() {
+            self.ids.push(id);
+        }
+        self.told.insert(id, now);
+    }
+
+    /// Does something to somebody, wanted or not.
+    fn act(&mut self, connections: &mut Connections) {
+        let Self { dice, ids, requests, upgrades, bodies, servers, folder, .. } = self;
+        let Some(&id) = dice.pick(ids) else { return };
+        match dice.roll(24) {
+            0..=3 => {
+                if let Some((id, request)) = dice.take(requests) {
+                    let _ = connections.respond(id, request, ok(vec![b'x'; dice.roll(3000)]));
+                }
+            }
+            4 => {
+                if let Some((id, request)) = dice.take(requests) {
+                    let _ = connections.respond_file(id, request, folder);
+                }
+            }
+            5..=6 => {
+                if let Some((id, request)) = dice.take(requests) {
+                    let head = http::Response::new(());
+                    bodies.extend(
+                        connections.respond_streaming(id, request, head, None).ok().map(|body| (id, body)),
+                    );
+                }
+            }
+            7 => drop(dice.take(requests)),
+            8..=10 => {
+                if let Some((id, upgrade)) = dice.take(upgrades) {
+                    let _ = connections.accept(id, upgrade);
+                }
+            }
+            11 => {
+                if let Some((id, upgrade)) = dice.take(upgrades) {
+                    let _ = connections.respond(id, upgrade, ok("no"));
+                }
+            }
+            12 => drop(dice.take(upgrades)),
+            13 => {
+                if let Some((id, body)) = dice.pick(bodies) {
+                    let _ = connections.send_body(*id, body, vec![b'y'; dice.roll(100_000)]);
+                }
+            }
+            14 => {
+                if let Some((id, body)) = dice.take(bodies) {
+                    let _ = connections.finish_body(id, body);
+                }
+            }
+            15 => drop(dice.take(bodies)),
+            16 => drop(connections.close(id, CloseCode::NORMAL, "")),
+            17 => connections.terminate(id),
+            18 => drop(connections.subscribe(id, ["a", "b", "c"][dice.roll(3)])),
+            19 => {
+                let frame = Frame::binary(vec![0; dice.roll(50_000)]);
+                let slow = [SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest("k")][dice.roll(3)];
+                connections.publish_with(["a", "b", "c"][dice.roll(3)], &frame, slow);
+                connections.broadcast_with(&Frame::text("to all"), slow, |_| true);
+            }
+            20 => drop(connections.send_text(id, "hello")),
+            21 => assert_eq!(connections.set_extension(Passing(Arc::default())), Err(AlreadyExtended)),
+            22 if !self.is_over && dice.roll(8) == 0 => {
+                let server = servers[0];
+                connections.stop(server, Duration::from_millis(dice.roll(50) as u64));
+                servers.push(listen(connections));
+            }
+            _ => drop(connections.unsubscribe(id, "a")),
+        }
+    }
+}
+
+/// Counts what passes, and does to connections what an application does.
+struct Passing(Arc<Mutex<usize>>);
+
+impl Extension for Passing {
+    fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+        let mut passed = self.0.lock().unwrap();
+        *passed += 1;
+        if let Event::Connection(id, Happened::Message(_)) = &event
+            && passed.is_multiple_of(16)
+        {
+            connections.terminate(*id);
+        }
+        Some(event)
+    }
+}
+
+fn listen(connections: &mut Connections) -> ServerId {
+    let times = Config::server()
+        .outbox(1_000, 10_000, 100_000)
+        .close_timeout(Duration::from_millis(100))
+        .output_timeout(Duration::from_millis(200))
+        .answer_timeout(Duration::from_millis(100));
+    connections.listen(Bind::localhost(), ServerConfig::new(times).max_connections(12)).unwrap()
+}
+
+fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {
+    match dice.roll(12) {
+        0..=2 => peer.send(&get(address, "/")),
+        3 => peer.send(&get(address, "/big.bin")),
+        4 => peer.send(&[get(address, "/1"), get(address, "/big.bin"), handshake(address, "/")].concat()),
+        5 => peer.send(&handshake(address, "/")),
+        6 => peer.send(&frame(TEXT, b"a word")),
+        7 => peer.send(&frame(CLOSE, &[3, 232])),
+        8 => peer.send(b"\xff\xff nonsense\r\n\r\n"),
+        9 => peer.send(&handshake(address, "/")[..20]),
+        _ => peer.read(),
+    }
+}
+
+fn run(seed: u64, budget: Budget) {
+    let temp = std::env::temp_dir().join(format!("ws-server-mio-{}-chaos", std::process::id()));
+    std::fs::create_dir_all(&temp).unwrap();
+    std::fs::write(temp.join("big.bin"), vec![b'z'; 500_000]).unwrap();
+    let mut endpoint = Endpoint::new(Options::default().budget(budget)).unwrap();
+    let passed = Arc::new(Mutex::new(0));
+    endpoint.connections().set_extension(Passing(passed.clone())).unwrap();
+    let mut app = App {
+        dice: Dice(seed),
+        told: HashMap::new(),
+        ids: Vec::new(),
+        requests: Vec::new(),
+        upgrades: Vec::new(),
+        bodies: Vec::new(),
+        servers: vec![listen(endpoint.connections())],
+        stopped: Vec::new(),
+        folder: Folder::new(&temp).unwrap(),
+        is_over: false,
+    };
+    let mut dice = Dice(!seed);
+    let mut peers: Vec<(std::net::SocketAddr, Peer)> = Vec::new();
+    for _ in 0..1_500 {
+        let latest = app.servers[app.servers.len() - 1];
+        if peers.len() < 16
+            && dice.roll(4) == 0
+            && let Some(address) = endpoint.connections().local_addr(latest)
+        {
+            peers.push((address, Peer::connect(address)));
+        }
+        if dice.roll(10) == 0 {
+            drop(dice.take(&mut peers));
+        }
+        let at = dice.roll(16);
+        if let Some((address, peer)) = peers.get_mut(at) {
+            speak(&mut dice, peer, *address);
+        }
+        endpoint.poll(Some(Duration::ZERO), |connections, event| app.handle(connections, event)).unwrap();
+        app.act(endpoint.connections());
+    }
+    app.is_over = true;
+    let mut servers = app.servers.clone();
+    for server in &servers {
+        endpoint.connections().stop(*server, Duration::from_millis(100));
+    }
+    let start = Instant::now();
+    while !servers.is_empty() {
+        assert!(start.elapsed().as_secs() < 20, "not stopped: {servers:?}");
+        let wait = Some(Duration::from_millis(5));
+        endpoint.poll(wait, |connections, event| app.handle(connections, event)).unwrap();
+        servers.retain(|server| !app.stopped.contains(server));
+    }
+    for (id, told) in &app.told {
+        assert_eq!(*told, Told::Closed, "{id}");
+    }
+    assert!(app.told.len() > 50 && *passed.lock().unwrap() > 100, "{} connections", app.told.len());
+    assert_eq!(endpoint.connections().stats().open, 0);
+    assert_eq!(endpoint.connections().ids().count(), 0);
+    assert_eq!(["a", "b", "c"].map(|topic| endpoint.connections().subscribers(topic).len()), [0; 3]);
+    assert!(!endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap().more);
+    let _ = std::fs::remove_dir_all(&temp);
+}
+
+#[test]
+fn each_connection_is_told_of_in_order_and_ends_once_whatever_is_done_in_which_event() {
+    for seed in 1..=4 {
+        run(seed, Budget::unbounded());
+        let mut budget = Budget::ui();
+        budget.time = Some(Duration::from_micros(seed));
+        run(seed + 100, budget);
+    }
+}

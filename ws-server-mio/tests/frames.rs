@@ -1,0 +1,141 @@
+//! Frames that are painted in time while peers flood, by a clock that only work moves.
+
+#![allow(clippy::unwrap_used)] // that is how a test fails
+
+mod common;
+use common::*;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, OnceLock};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{Config, ConnectionId, Event, Options};
+
+const FRAMES: u64 = 300;
+/// 60 a second, in microseconds.
+const FRAME: u64 = 16_667;
+const PAINTING: u64 = 3_000;
+const BUDGET: u64 = 1_000;
+/// The dearest message costs its handler so much.
+const DEAREST: u64 = 600;
+/// So many messages of a peer are on their way: more than a frame has time for.
+const UNANSWERED: u64 = 64;
+/// Only a hang takes so long.
+const HANG: Duration = Duration::from_secs(300);
+
+/// Microseconds that the handler and painting spend, and nothing else.
+#[derive(Clone, Default)]
+struct Clock(Arc<(OnceLock<Instant>, AtomicU64)>);
+
+impl Clock {
+    fn micros(&self) -> u64 {
+        self.0.1.load(Ordering::Relaxed)
+    }
+
+    fn pass(&self, micros: u64) {
+        self.0.1.fetch_add(micros, Ordering::Relaxed);
+    }
+
+    fn options(&self) -> Options {
+        let clock = self.clone();
+        Options::ui()
+            .clock(move || *clock.0.0.get_or_init(Instant::now) + Duration::from_micros(clock.micros()))
+    }
+}
+
+/// A peer that keeps messages on their way, and expects each back in its turn.
+struct Flooder {
+    peer: Peer,
+    id: ConnectionId,
+    sent: u64,
+    answered: u64,
+}
+
+impl Flooder {
+    fn text(&self, number: u64) -> Vec<u8> {
+        format!("{} {number:08}", self.id).into_bytes()
+    }
+
+    fn flood(&mut self) {
+        let mut bytes = Vec::new();
+        while self.sent < self.answered + UNANSWERED {
+            bytes.extend(frame(TEXT, &self.text(self.sent)));
+            self.sent += 1;
+        }
+        self.peer.send(&bytes);
+    }
+
+    fn check_answers(&mut self) {
+        while let Some(answer) = self.peer.take_frame() {
+            assert_eq!(answer, (TEXT, self.text(self.answered)));
+            self.answered += 1;
+        }
+        assert_eq!(self.peer.ended, None);
+    }
+}
+
+/// One turn; each message costs its handler 5 to 600 µs, and no event may start when the time is over.
+fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool {
+    let start = clock.micros();
+    let turn = rig.endpoint.poll(Some(wait), |connections, event| {
+        assert!(
+            clock.micros() < start + BUDGET,
+            "an event starts {} µs into its turn",
+            clock.micros() - start
+        );
+        if let Event::Connection(id, Happened::Message(message)) = event {
+            *served += 1;
+            clock.pass(5 + *served * 37 % (DEAREST - 4));
+            connections.send_message(id, message).unwrap();
+        }
+    });
+    turn.unwrap().more
+}
+
+fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
+    let clock = Clock::default();
+    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut flooders: Vec<_> = (0..peers)
+        .map(|_| rig.open("/"))
+        .map(|(peer, id)| Flooder { peer, id, sent: 0, answered: 0 })
+        .collect();
+    let begun = Instant::now();
+    let mut served = 0;
+    let start = clock.micros();
+    let mut more = false;
+    for number in 1..=FRAMES {
+        let due = start + number * FRAME;
+        flooders.iter_mut().for_each(Flooder::flood);
+        while clock.micros() < due {
+            // There is always something on its way: waiting for it takes none of the clock's time.
+            let wait = if more { Duration::ZERO } else { Duration::from_millis(1) };
+            more = turn(&mut rig, &clock, &mut served, wait);
+            assert!(begun.elapsed() < HANG, "hangs with {served} served");
+        }
+        let late = clock.micros() - due;
+        assert!(late < BUDGET + DEAREST, "frame {number} is {late} µs late");
+        clock.pass(PAINTING);
+        flooders.iter_mut().for_each(Flooder::check_answers);
+    }
+
+    let shares = || flooders.iter().map(|flooder| flooder.answered);
+    let (least, most) = (shares().min().unwrap(), shares().max().unwrap());
+    assert!(least * 10 >= most * 8, "one was answered {least} times, another {most} times");
+
+    // The flood ends, and nothing of it is missing.
+    while flooders.iter().any(|flooder| flooder.answered < flooder.sent) {
+        turn(&mut rig, &clock, &mut served, Duration::from_millis(1));
+        flooders.iter_mut().for_each(Flooder::check_answers);
+        assert!(begun.elapsed() < HANG, "hangs with {served} served");
+    }
+    assert_eq!(served, flooders.iter().map(|flooder| flooder.sent).sum::<u64>());
+}
+
+#[test]
+fn sixteen_flooding_peers_cost_no_frame() {
+    every_frame_is_on_time_and_everybody_is_served(16);
+}
+
+#[test]
+fn a_hundred_flooding_peers_cost_no_frame() {
+    every_frame_is_on_time_and_everybody_is_served(100);
+}
