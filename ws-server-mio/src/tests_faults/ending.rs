@@ -48,7 +48,7 @@ impl World<'_> {
         }
         self.quiet();
         // Who waits for a descriptor, for the end of another's handshake or for the next second, gets its turn.
-        for _ in 0..100 {
+        for _ in 0..1000 {
             let waits = |peer: &Peer| peer.health == Health::Good && !peer.is_content(&self.app);
             let all_are_in = self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty());
             if all_are_in && !self.peers.iter().any(waits) || !self.pass(Duration::from_secs(11)) {
