@@ -184,7 +184,7 @@ impl Connections {
                     // A connection that cannot have it is slower, and works.
                     let _ = live.stream.set_nodelay(true);
                 }
-                if readiness.read_closed {
+                if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);
                 }
                 if readiness.readable || readiness.read_closed || readiness.error {

@@ -27,6 +27,11 @@ impl Addresses {
         true
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(crate) fn remove(&mut self, peer: SocketAddr) {
         if let Some(key) = key(peer)
             && let Some(count) = self.0.get_mut(&key)
