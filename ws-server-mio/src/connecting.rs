@@ -174,7 +174,13 @@ impl Connections {
             Ok(Some(error)) | Err(error) => Err(error),
             // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
-            Ok(None) => live.stream.peer_addr().map(drop),
+            Ok(None) => match live.stream.peer_addr() {
+                // Where nobody listens on a port that the system gives to who connects, it can meet itself.
+                Ok(peer) if live.stream.local_addr().is_ok_and(|own| own == peer) => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+                other => other.map(drop),
+            },
         };
         match connected {
             Ok(()) => {
@@ -194,8 +200,8 @@ impl Connections {
                 touch(slot, live, touched);
                 self.won(slot);
             }
-            // It goes on; the edge that tells comes later.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected && !readiness.error => {}
+            // It goes on, whatever a stale word of an earlier socket said; the edge that tells comes later.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => {
                 let client = self.clients.of_slot(slot);
                 self.bury(slot);

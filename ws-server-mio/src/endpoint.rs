@@ -9,7 +9,7 @@ use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
-use crate::watch::Waiting;
+use crate::waiting::Waiting;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;

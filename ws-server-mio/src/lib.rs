@@ -130,6 +130,7 @@ mod turn;
 #[cfg(unix)]
 mod unix;
 mod urls;
+mod waiting;
 mod watch;
 
 pub use acceptor::Listening;

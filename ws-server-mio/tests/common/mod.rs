@@ -3,6 +3,8 @@
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 pub mod clients;
+pub mod files;
+pub mod watched;
 
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
