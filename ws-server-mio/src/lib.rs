@@ -138,7 +138,7 @@ pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
+pub use folder::{Disk, Folder};
 pub use limits::Stats;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};

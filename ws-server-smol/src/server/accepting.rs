@@ -16,10 +16,10 @@ use ws_proto::Connection;
 use ws_proto::bind::{ACCEPT_AGAIN, is_passing};
 
 /// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
-const BURST: u32 = 16;
+pub(super) const BURST: u32 = 16;
 
 /// What an attempt came to.
-enum Attempt {
+pub(super) enum Attempt {
     Accepted(Acceptor<Socket>),
     /// Somebody came and is gone again, or was turned away.
     Nobody,
@@ -109,7 +109,7 @@ impl Server {
         .await;
     }
 
-    fn attempt(&self) -> Attempt {
+    pub(super) fn attempt(&self) -> Attempt {
         let mut state = self.inner.state();
         let State { phase, census, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };

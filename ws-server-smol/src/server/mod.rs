@@ -4,6 +4,9 @@ mod accepting;
 mod clients;
 mod membership;
 mod stopping;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+mod tests_faults;
 mod topics;
 
 pub(crate) use membership::Membership;
