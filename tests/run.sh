@@ -31,4 +31,5 @@ step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
 step 'browser' tests/browser/run.sh
 step 'desktop' tests/desktop/run.sh
+step 'benchmarks' tests/bench/run.sh
 printf '\nall passed in %d s\n' "$SECONDS"

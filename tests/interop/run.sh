@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against the examples of both adapters.
+# Clients that others wrote, against the examples of both adapters; and servers that others wrote, against the example
+# client of ws-server-mio.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$("$here/../venv.sh")
@@ -9,3 +10,10 @@ for adapter in '' async_; do
     "$here/../with_server.sh" "${adapter}echo" "$python" "$here/websockets_client.py"
     "$here/../with_server.sh" "${adapter}chat" "$here/curl.sh"
 done
+
+root=$here/../..
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example client
+export CLIENT_BIN=${CARGO_TARGET_DIR:-$root/target}/release/examples/client
+node "$here/ws_server.mjs"
+"$python" "$here/websockets_server.py"
+"$python" "$here/odd_servers.py"

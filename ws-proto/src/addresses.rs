@@ -26,13 +26,13 @@ impl ClientRequest {
 /// Puts the addresses of a name in the order in which to try them: as the resolver gave them, but with the two
 /// families in turn, so that one which is broken costs little (RFC 8305 §4).
 pub fn in_turn(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
-    let mut rest: VecDeque<_> = addresses.into_iter().collect();
-    let mut order = VecDeque::<SocketAddr>::with_capacity(rest.len());
-    while !rest.is_empty() {
-        let other =
-            |address: &SocketAddr| order.back().is_some_and(|last| last.is_ipv6() != address.is_ipv6());
-        let next = rest.iter().position(other).unwrap_or(0);
-        order.extend(rest.remove(next));
+    let mut addresses = addresses.into_iter().peekable();
+    let first_is_v6 = addresses.peek().is_some_and(SocketAddr::is_ipv6);
+    let (first, other): (Vec<_>, Vec<_>) = addresses.partition(|address| address.is_ipv6() == first_is_v6);
+    let (mut first, mut other) = (first.into_iter(), other.into_iter());
+    let mut order = VecDeque::with_capacity(first.len() + other.len());
+    while first.len() + other.len() > 0 {
+        order.extend(first.next().into_iter().chain(other.next()));
     }
     order
 }

@@ -181,6 +181,16 @@ impl Census {
         self.sockets
     }
 
+    /// How many of them have asked nothing yet.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes
+    }
+
+    /// How many addresses they come from, this machine's own not counted.
+    pub fn addresses(&self) -> usize {
+        self.addresses.0.len()
+    }
+
     /// How many were turned away.
     pub fn turned_away(&self) -> u64 {
         self.turned_away

@@ -105,7 +105,7 @@ impl Reconnect {
     ///
     /// So it is when the application closed or terminated the connection itself; when the peer closed it with
     /// one of the [`final_codes`](Self::final_codes); and when a server refused the handshake with a status
-    /// that will not change by asking again: 4xx, but for 408, 425 and 429.
+    /// that will not change by asking again: a redirect, or 4xx but for 408, 425 and 429.
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
             None if closed.initiator == Initiator::Local => true,
@@ -114,7 +114,8 @@ impl Reconnect {
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
                 let passing =
                     [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
-                response.status().is_client_error() && !passing.contains(&response.status())
+                let status = response.status();
+                status.is_redirection() || status.is_client_error() && !passing.contains(&status)
             }
             Some(_) => false,
         }
@@ -228,6 +229,7 @@ mod tests {
             (closed(1001, Initiator::Local, None), true),
             (closed(1006, Initiator::Local, Some(Error::Lost(Cause::Terminated))), true),
             (closed(1006, Initiator::Remote, Some(Error::Eof)), false),
+            (refused(301, "0"), true),
             (refused(401, "0"), true),
             (refused(404, "0"), true),
             (refused(429, "0"), false),

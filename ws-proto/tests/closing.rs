@@ -7,11 +7,11 @@ mod wire;
 use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator, Next, Opcode,
-    ProtocolError, Role, SendError, State, Timeout,
+    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator,
+    Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -247,9 +247,9 @@ fn a_pong_that_waits_is_dropped_when_the_peer_closes() {
 
 #[test]
 fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     let config = Arc::new(Config::server());
-    let request = || ws_proto::ClientRequest::new("ws://localhost/").unwrap();
+    let request = || ClientRequest::new("ws://localhost/").unwrap();
     let handshake = || Connection::client(now, config.clone(), request(), [0; 32]);
     let open = || Connection::upgraded(now, config.clone(), Role::Server);
     let closing = || {
@@ -290,7 +290,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
 
 #[test]
 fn a_connection_that_never_asked_anything_is_over_without_a_word() {
-    let now = std::time::Instant::now();
+    let now = Instant::now();
     for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
         let mut server = Connection::server(now, Arc::new(Config::server()));
         assert!(feed(&mut server, now, bytes).is_empty());
@@ -331,6 +331,36 @@ fn closed_explains_itself_in_a_sentence() {
     let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { panic!("{closed}") };
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
+}
+
+#[test]
+fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
+    let now = Instant::now();
+    let head = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nnot you";
+    let asked = || {
+        let request = ClientRequest::new("ws://localhost/").unwrap();
+        let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
+        assert!(client.receive(now, &mut &mut head.to_vec()[..]).is_none());
+        client
+    };
+    for reset in [false, true] {
+        let mut client = asked();
+        match reset {
+            true => client.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+            false => client.handle_timeout(client.poll_timeout().unwrap()),
+        }
+        let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
+        let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else {
+            panic!("{closed}")
+        };
+        assert_eq!((response.status().as_u16(), &response.body()[..]), (401, &b"not you"[..]));
+        assert_eq!(closed.initiator, Initiator::Remote);
+    }
+    // What we ended ourselves, we ended.
+    let mut client = asked();
+    client.abort(now, Cause::Terminated);
+    let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Lost(Cause::Terminated))), "{closed}");
 }
 
 #[test]
@@ -377,7 +407,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 
 #[test]
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
-    let ends: [fn(&mut Connection, std::time::Instant); 4] = [
+    let ends: [fn(&mut Connection, Instant); 4] = [
         |server, now| server.receive_eof(now),
         |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_timeout(now + Duration::from_secs(10)),
@@ -385,7 +415,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     ];
     for (k, how) in ends.into_iter().enumerate() {
         for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
-            let now = std::time::Instant::now();
+            let now = Instant::now();
             let mut server = Connection::server(now, Arc::new(config));
             how(&mut server, now);
             take_output(&mut server, now);

@@ -6,13 +6,13 @@
 //!                          addresses      connection
 //! ```
 
-use crate::client::{ClientConfig, ConnectFailure};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_proto::connect::{ClientConfig, ConnectFailure};
 use ws_proto::reconnect::Backoff;
 use ws_proto::{ClientRequest, Config};
 
@@ -28,29 +28,44 @@ pub struct ClientId {
 pub(crate) enum Phase {
     Idle,
     /// A name is being looked up.
-    Resolving {
-        since: Instant,
-    },
+    Resolving(Attempt),
     Connecting(Race),
     /// A connection, open or closing.
     Open {
         slot: u32,
         since: Instant,
     },
+    /// `None`: the application has not been told yet, and may want to change what will be asked for; or it is longer
+    /// than any clock will show.
     Waiting {
-        until: Instant,
+        until: Option<Instant>,
     },
 }
 
-/// An attempt to connect, to several addresses beside each other until one takes it.
-pub(crate) struct Race {
+/// An attempt to connect, as it was asked for when it began: what the application sets meanwhile is for the next
+/// one, and a new token never goes to an old address.
+#[derive(Clone)]
+pub(crate) struct Attempt {
     pub(crate) since: Instant,
+    pub(crate) request: ClientRequest,
+    pub(crate) rules: Arc<Config>,
+}
+
+/// An attempt at several addresses beside each other, until one takes it.
+pub(crate) struct Race {
+    pub(crate) attempt: Attempt,
     pub(crate) untried: VecDeque<SocketAddr>,
     pub(crate) tried: Vec<SocketAddr>,
     /// The connections that run.
     pub(crate) slots: Vec<u32>,
     /// What the last one that failed said.
     pub(crate) error: Option<io::Error>,
+}
+
+impl Race {
+    pub(crate) fn new(attempt: Attempt, untried: VecDeque<SocketAddr>) -> Self {
+        Self { attempt, untried, tried: Vec::new(), slots: Vec::new(), error: None }
+    }
 }
 
 /// What comes after the present attempt or connection.
@@ -71,8 +86,9 @@ pub(crate) struct Client {
     pub(crate) backoff: Backoff,
     pub(crate) phase: Phase,
     pub(crate) then: Then,
-    /// Which attempt it is: the answer of a resolver may belong to an earlier one.
-    pub(crate) attempt: u32,
+    /// How many attempts it has begun: the answer of a resolver, or what is yet to be told, may belong to an earlier
+    /// one.
+    pub(crate) attempts: u32,
     /// When it wants to act by itself.
     due: Option<Instant>,
 }
@@ -87,7 +103,7 @@ impl Client {
             backoff: Backoff::default(),
             phase: Phase::Idle,
             then: Then::Policy,
-            attempt: 0,
+            attempts: 0,
             due: None,
         }
     }
@@ -97,14 +113,14 @@ impl Client {
         match &self.phase {
             Phase::Connecting(race) => race.slots.clone(),
             Phase::Open { slot, .. } => vec![*slot],
-            Phase::Idle | Phase::Resolving { .. } | Phase::Waiting { .. } => Vec::new(),
+            Phase::Idle | Phase::Resolving(_) | Phase::Waiting { .. } => Vec::new(),
         }
     }
 
     fn deadline(&self) -> Option<Instant> {
         match &self.phase {
-            Phase::Resolving { since } => since.checked_add(self.rules.handshake_timeout),
-            Phase::Waiting { until } => Some(*until),
+            Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.handshake_timeout),
+            Phase::Waiting { until } => *until,
             // Of a connection the engine keeps the time.
             Phase::Idle | Phase::Connecting(_) | Phase::Open { .. } => None,
         }
@@ -113,9 +129,22 @@ impl Client {
 
 /// What is yet to be told.
 pub(crate) enum Notice {
-    Failed { client: ClientId, error: ConnectFailure },
-    Reconnecting { client: ClientId, attempt: u32, delay: Duration },
+    Failed {
+        client: ClientId,
+        error: ConnectFailure,
+    },
+    /// What comes after so many attempts.
+    Reconnecting {
+        client: ClientId,
+        attempts: u32,
+        attempt: u32,
+        delay: Duration,
+        until: Option<Instant>,
+    },
 }
+
+/// So many entries of the heap may be stale before it is cleaned, however few clients there are.
+const STALE: usize = 64;
 
 /// The clients of an endpoint.
 #[derive(Default)]
@@ -127,7 +156,7 @@ pub(crate) struct Clients {
     /// Those that want to act by themselves; stale where the client says another time.
     due: BinaryHeap<Reverse<(Instant, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
-    /// One of them has come to rest since that was last asked.
+    /// One of them, or a connection of one that was removed, has ended since that was last asked.
     rested: bool,
 }
 
@@ -185,14 +214,17 @@ impl Clients {
         }
     }
 
-    /// Whether one of them has come to rest since this was last asked, and nothing more is to be told of any.
+    /// Whether one of them has come to rest since this was last asked.
     pub(crate) fn take_rested(&mut self) -> bool {
-        self.notices.is_empty() && std::mem::take(&mut self.rested)
+        std::mem::take(&mut self.rested)
     }
 
-    /// Whether none of them has a connection or tries to get one.
+    /// Whether none of them has a connection or tries to get one, those that were removed included, and nothing is
+    /// to be told of any.
     pub(crate) fn all_rest(&self) -> bool {
-        self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
+        self.notices.is_empty()
+            && self.by_slot.is_empty()
+            && self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
     }
 
     pub(crate) fn bind(&mut self, slot: u32, id: ClientId) {
@@ -201,6 +233,7 @@ impl Clients {
 
     pub(crate) fn unbind(&mut self, slot: u32) {
         self.by_slot.remove(&slot);
+        self.rested = true;
     }
 
     /// The client of a connection, unless it was removed.
@@ -211,9 +244,18 @@ impl Clients {
     /// A client has come to another phase, or wants to act at this time too.
     pub(crate) fn arm(&mut self, index: u32, also: Option<Instant>) {
         let Some(client) = self.list.get_mut(index as usize).and_then(Option::as_mut) else { return };
-        client.due = client.deadline().into_iter().chain(also).min();
-        if let Some(due) = client.due {
+        let due = client.deadline().into_iter().chain(also).min();
+        let before = std::mem::replace(&mut client.due, due);
+        if let Some(due) = due.filter(|_| due != before) {
             self.due.push(Reverse((due, index)));
+        }
+        // However often a client changes its mind, it has one time that counts.
+        if self.due.len() > 2 * self.list.len() + STALE {
+            let Self { due, list, .. } = self;
+            due.retain(|Reverse((at, index))| {
+                let client = list.get(*index as usize).and_then(Option::as_ref);
+                client.is_some_and(|client| client.due == Some(*at))
+            });
         }
     }
 
@@ -234,10 +276,10 @@ impl Clients {
         None
     }
 
-    /// How many things at most there are to do now.
+    /// How many at most want to act now.
     #[inline]
-    pub(crate) fn pending(&self) -> usize {
-        self.notices.len() + self.due.len()
+    pub(crate) fn due_len(&self) -> usize {
+        self.due.len()
     }
 
     /// Whether there is something to do now.
@@ -250,5 +292,30 @@ impl Clients {
     #[inline]
     pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
         Some(self.due.peek()?.0.0.saturating_duration_since(now))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_client_that_changes_its_mind_a_thousand_times_has_one_time_that_counts() {
+        let mut clients = Clients::default();
+        let request = ClientRequest::new("ws://localhost/").unwrap();
+        let id = clients.add(Client::new(request, ClientConfig::default()));
+        let start = Instant::now();
+        let mut wait = |seconds| {
+            let until = Some(start + Duration::from_secs(seconds));
+            clients.get_mut(id).unwrap().phase = Phase::Waiting { until };
+            clients.arm(id.index, None);
+        };
+        (0..1000).for_each(&mut wait);
+        (0..1000).for_each(|_| wait(500));
+        assert!(clients.due.len() <= STALE + 3, "{}", clients.due.len());
+        assert_eq!(clients.take_due(start + Duration::from_secs(499)), None);
+        assert_eq!(clients.take_due(start + Duration::from_secs(500)), Some(id.index));
+        assert_eq!(clients.take_due(start + Duration::from_secs(5000)), None);
+        assert!(clients.due.is_empty());
     }
 }

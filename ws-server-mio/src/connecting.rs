@@ -1,7 +1,6 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
-use crate::client::{ClientState, ConnectFailure};
-use crate::clients::{ClientId, Notice, Phase, Race, Then};
+use crate::clients::{Attempt, ClientId, Notice, Phase, Race, Then};
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::event::Event;
 use crate::servers::NO_SERVER;
@@ -16,10 +15,11 @@ use std::io;
 use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_proto::connect::ConnectFailure;
 use ws_proto::reconnect::retry_after;
-use ws_proto::{Cause, Closed, Connection, Error, Event as Happened};
+use ws_proto::{Closed, Connection, Event as Happened};
 
 /// Where a connection leads.
 #[derive(Clone)]
@@ -55,20 +55,22 @@ impl Connections {
         let now = self.now;
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
-        client.attempt = client.attempt.wrapping_add(1);
+        client.attempts = client.attempts.wrapping_add(1);
         client.then = Then::Policy;
+        let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
         #[cfg(unix)]
-        if client.config.unix.is_some() {
-            return self.race(index, now, VecDeque::new());
+        if let Some(path) = client.config.unix.clone() {
+            return self.connect_to_path(index, attempt, path);
         }
-        if let Some(addresses) = client.request.addresses() {
-            return self.race(index, now, addresses);
+        if let Some(addresses) = attempt.request.addresses() {
+            return self.race(index, attempt, addresses);
         }
-        client.phase = Phase::Resolving { since: now };
-        let (host, port, attempt) = (client.request.host().to_owned(), client.request.port(), client.attempt);
+        let (host, port, attempts) =
+            (attempt.request.host().to_owned(), attempt.request.port(), client.attempts);
+        client.phase = Phase::Resolving(attempt);
         self.clients.arm(index, None);
         let asked = match &mut self.resolver {
-            Some(resolver) => resolver.ask(id, attempt, host.clone(), port),
+            Some(resolver) => resolver.ask(id, attempts, host.clone(), port),
             None => Err(io::ErrorKind::Unsupported.into()),
         };
         if let Err(error) = asked {
@@ -77,35 +79,34 @@ impl Connections {
     }
 
     /// A name was looked up.
-    pub(crate) fn resolved(&mut self, id: ClientId, attempt: u32, answer: io::Result<Vec<SocketAddr>>) {
-        let Some(client) = self.clients.get_mut(id).filter(|client| client.attempt == attempt) else {
+    pub(crate) fn resolved(&mut self, id: ClientId, attempts: u32, answer: io::Result<Vec<SocketAddr>>) {
+        let Some(client) = self.clients.get(id).filter(|client| client.attempts == attempts) else {
             return;
         };
-        let Phase::Resolving { since } = client.phase else { return };
+        let Phase::Resolving(attempt) = &client.phase else { return };
         match answer {
-            Ok(addresses) => self.race(id.index, since, in_turn(addresses)),
+            Ok(addresses) => self.race(id.index, attempt.clone(), in_turn(addresses)),
             Err(error) => {
-                let host = client.request.host().to_owned();
+                let host = attempt.request.host().to_owned();
                 self.fail(id.index, ConnectFailure::Name { host, error }, None);
             }
         }
     }
 
-    fn race(&mut self, index: u32, since: Instant, untried: VecDeque<SocketAddr>) {
+    fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
         let Some(client) = self.clients.at_mut(index) else { return };
-        client.phase =
-            Phase::Connecting(Race { since, untried, tried: Vec::new(), slots: Vec::new(), error: None });
-        #[cfg(unix)]
-        if let Some(path) = client.config.unix.clone() {
-            match self.start_connection(index, since, &Target::Unix(path)) {
-                Ok(()) => self.clients.arm(index, None),
-                Err(error) => {
-                    self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
-                }
-            }
-            return;
-        }
+        client.phase = Phase::Connecting(Race::new(attempt, untried));
         self.try_next(index);
+    }
+
+    #[cfg(unix)]
+    fn connect_to_path(&mut self, index: u32, attempt: Attempt, path: std::path::PathBuf) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
+        self.clients.arm(index, None);
+        if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
+            self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+        }
     }
 
     /// Tries the next address, beside those that have not answered yet.
@@ -115,10 +116,10 @@ impl Connections {
             let Phase::Connecting(race) = &mut client.phase else { return };
             let Some(address) = race.untried.pop_front() else { break };
             race.tried.push(address);
-            let since = race.since;
-            match self.start_connection(index, since, &Target::Tcp(address)) {
+            let is_last = race.untried.is_empty();
+            match self.start_connection(index, &Target::Tcp(address)) {
                 Ok(()) => {
-                    let more = self.now.checked_add(NEXT_ADDRESS_AFTER);
+                    let more = self.now.checked_add(NEXT_ADDRESS_AFTER).filter(|_| !is_last);
                     return self.clients.arm(index, more);
                 }
                 Err(error) => self.note_error(index, error),
@@ -141,7 +142,7 @@ impl Connections {
         }
     }
 
-    fn start_connection(&mut self, index: u32, since: Instant, target: &Target) -> io::Result<()> {
+    fn start_connection(&mut self, index: u32, target: &Target) -> io::Result<()> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::from)?;
         let Some(id) = self.clients.id_at(index) else { return Ok(()) };
@@ -150,10 +151,10 @@ impl Connections {
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, Token(slot as usize), both)?;
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
-        let connection = Connection::client(since, client.rules.clone(), client.request.clone(), seed);
-        if let Phase::Connecting(race) = &mut client.phase {
-            race.slots.push(slot);
-        }
+        let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
+        let Attempt { since, request, rules } = race.attempt.clone();
+        let connection = Connection::client(since, rules, request, seed);
+        race.slots.push(slot);
         let mut live = Live::new(connection, stream, NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
         // Not before it is connected.
@@ -173,7 +174,13 @@ impl Connections {
             Ok(Some(error)) | Err(error) => Err(error),
             // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
-            Ok(None) => live.stream.peer_addr().map(drop),
+            Ok(None) => match live.stream.peer_addr() {
+                // Where nobody listens on a port that the system gives to who connects, it can meet itself.
+                Ok(peer) if live.stream.local_addr().is_ok_and(|own| own == peer) => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+                other => other.map(drop),
+            },
         };
         match connected {
             Ok(()) => {
@@ -183,7 +190,7 @@ impl Connections {
                     // A connection that cannot have it is slower, and works.
                     let _ = live.stream.set_nodelay(true);
                 }
-                if readiness.read_closed {
+                if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);
                 }
                 if readiness.readable || readiness.read_closed || readiness.error {
@@ -193,8 +200,8 @@ impl Connections {
                 touch(slot, live, touched);
                 self.won(slot);
             }
-            // It goes on; the edge that tells comes later.
-            Err(error) if error.kind() == io::ErrorKind::NotConnected && !readiness.error => {}
+            // It goes on, whatever a stale word of an earlier socket said; the edge that tells comes later.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => {
                 let client = self.clients.of_slot(slot);
                 self.bury(slot);
@@ -227,7 +234,7 @@ impl Connections {
     pub(crate) fn client_due(&mut self, index: u32) {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
-            Phase::Resolving { .. } => self.fail(index, ConnectFailure::TimedOut { tried: Vec::new() }, None),
+            Phase::Resolving(_) => self.fail(index, ConnectFailure::TimedOut { tried: Vec::new() }, None),
             Phase::Connecting(_) => self.try_next(index),
             Phase::Waiting { .. } => self.begin(index),
             Phase::Idle | Phase::Open { .. } => {}
@@ -262,12 +269,7 @@ impl Connections {
                     }
                     _ => Vec::new(),
                 };
-                let failure = match &closed.error {
-                    Some(Error::Handshake(error)) => ConnectFailure::Handshake(error.clone()),
-                    Some(Error::Timeout(_)) => ConnectFailure::TimedOut { tried },
-                    Some(Error::Lost(cause)) => ConnectFailure::Lost(*cause),
-                    _ => ConnectFailure::Lost(Cause::Terminated),
-                };
+                let failure = ConnectFailure::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }
@@ -300,11 +302,14 @@ impl Connections {
             _ => None,
         };
         let Some(delay) = wait else { return self.clients.rest(index) };
-        let until = now.checked_add(delay).unwrap_or(now);
-        client.phase = Phase::Waiting { until };
+        let until = now.checked_add(delay);
         if client.then == Then::Policy {
-            let attempt = client.backoff.attempt();
-            self.clients.notices.push_back(Notice::Reconnecting { client: id, attempt, delay });
+            client.phase = Phase::Waiting { until: None };
+            let (client, attempts, attempt) = (id, client.attempts, client.backoff.attempt());
+            let notice = Notice::Reconnecting { client, attempts, attempt, delay, until };
+            self.clients.notices.push_back(notice);
+        } else {
+            client.phase = Phase::Waiting { until };
         }
         self.clients.arm(index, None);
     }
@@ -316,7 +321,7 @@ impl Connections {
             let Some(client) = self.clients.at_mut(index) else { continue };
             client.backoff.reset();
             if let Phase::Waiting { until } = &mut client.phase {
-                *until = now;
+                *until = Some(now);
                 self.clients.arm(index, None);
             }
         }
@@ -324,37 +329,42 @@ impl Connections {
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
-    /// What clients want to tell, and those whose time has come; of those that come again at once, in the next turn.
+    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
+    /// that fails at once and tries again at once holds neither the turn nor the other clients.
     #[inline]
     pub(crate) fn step_clients(&mut self) {
-        for _ in 0..self.connections.clients.pending() {
-            if self.over || !self.connections.clients.has_work(self.connections.now) {
-                break;
+        for _ in 0..self.connections.clients.notices.len() {
+            if self.over {
+                return;
             }
-            self.step_client();
+            self.tell_notice();
+        }
+        for _ in 0..self.connections.clients.due_len() {
+            if self.over {
+                return;
+            }
+            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
+            self.connections.client_due(index);
+            self.worked();
         }
     }
 
     #[cold]
-    fn step_client(&mut self) {
+    fn tell_notice(&mut self) {
         match self.connections.clients.notices.pop_front() {
-            Some(Notice::Failed { client, error }) => {
-                if self.connections.clients.get(client).is_some() {
-                    self.tell(Event::ConnectFailed { client, error });
-                }
+            Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
+                self.tell(Event::ConnectFailed { client, error });
             }
-            Some(Notice::Reconnecting { client, attempt, delay }) => {
+            Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
                 // Unless the application has said otherwise meanwhile.
-                if self.connections.client_state(client) == ClientState::Waiting {
-                    self.tell(Event::Reconnecting { client, attempt, delay });
-                }
+                let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
+                let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
+                *until = until.or(at);
+                self.connections.clients.arm(client.index, None);
+                self.tell(Event::Reconnecting { client, attempt, delay });
             }
-            None => {
-                if let Some(index) = self.connections.clients.take_due(self.connections.now) {
-                    self.connections.client_due(index);
-                    self.worked();
-                }
-            }
+            // Of one that was removed nothing is told.
+            _ => {}
         }
     }
 }

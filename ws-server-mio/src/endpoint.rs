@@ -9,7 +9,7 @@ use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
-use crate::watch::Waiting;
+use crate::waiting::Waiting;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -112,14 +112,13 @@ impl Endpoint {
     /// # Errors
     /// As [`Endpoint::poll`].
     pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
+        // Something came to its end; where the rest has done so before, that was the last.
+        let mut ended = false;
         loop {
             let (_, stopped) = self.turn(None, &mut handler)?;
-            let rested = self.connections.clients.take_rested();
+            ended |= stopped | self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
-            let ended = (stopped || rested)
-                && self.connections.servers.is_empty()
-                && self.connections.clients.all_rest();
-            if exit || ended {
+            if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
                 return Ok(());
             }
         }

@@ -1,11 +1,11 @@
 //! What the handler is told.
 
-use crate::client::ConnectFailure;
 use crate::clients::ClientId;
 use crate::servers::ServerId;
 use crate::slots::ConnectionId;
 use std::io;
 use std::time::Duration;
+use ws_proto::connect::ConnectFailure;
 
 /// What happened.
 #[derive(Debug)]
@@ -43,7 +43,7 @@ pub enum Event<'a> {
         error: ConnectFailure,
     },
     /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
-    /// connection. [`set_request`](crate::Connections::set_request) can renew what it will ask for, and
+    /// connection, and comes before the attempt begins. [`set_request`](crate::Connections::set_request) can renew what it will ask for, and
     /// [`disconnect`](crate::Connections::disconnect) stop it.
     Reconnecting {
         /// Which client.

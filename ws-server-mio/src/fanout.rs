@@ -15,6 +15,14 @@ pub(crate) struct FanOut {
     newest: Newest<ConnectionId, Frame>,
 }
 
+#[cfg(test)]
+impl FanOut {
+    /// Whether nothing is kept, for these or for anybody's subscription.
+    pub(crate) fn is_empty<'i>(&self, mut ids: impl Iterator<Item = &'i ConnectionId>) -> bool {
+        self.topics.is_empty() && !ids.any(|id| self.newest.has(*id))
+    }
+}
+
 /// Topics.
 impl Connections {
     /// Subscribes an open WebSocket to a topic; says whether that is new. It ends with the connection, before

@@ -8,10 +8,12 @@ use std::fs::{self, File};
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use ws_proto::web::{self, Kind, Opened};
-use ws_proto::{Request, ResponseBody, SendError, State};
+use ws_proto::{Connection, Request, ResponseBody, SendError, State};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
-pub(crate) const CHUNK: usize = 64 << 10;
+const CHUNK: usize = 64 << 10;
+/// More than what frames a chunk.
+const FRAMING: usize = 64;
 
 /// A folder whose files are served by [`Connections::respond_file`].
 ///
@@ -106,10 +108,22 @@ impl Files {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.waiting.is_empty()
+    }
+
     pub(crate) fn shrink(&mut self) {
         self.ready.shrink_to_fit();
         self.waiting.shrink_to_fit();
     }
+}
+
+/// Whether a connection has room for the next chunk. Where the cap of the outbox is below that, it has when all is
+/// written.
+pub(crate) fn takes_chunk(connection: &mut Connection) -> bool {
+    let (queued, cap) = (connection.outbox().len(), connection.config().outbox_cap);
+    queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap
 }
 
 /// Files.
@@ -161,7 +175,7 @@ impl Connections {
         if !live.connection.is_its_turn(&sending.body) && live.connection.state() == State::Connecting {
             return self.wait(sending);
         }
-        if live.connection.outbox().len() >= CHUNK {
+        if !takes_chunk(&mut live.connection) {
             return self.wait(sending);
         }
         let room = sending.left.min(CHUNK as u64);
@@ -179,8 +193,6 @@ impl Connections {
                 sending.left -= len;
                 self.wait(sending);
             }
-            // A cap of the outbox below a chunk: alone, it fits.
-            Err(SendError::Full) if sending.file.seek_relative(-(len as i64)).is_ok() => self.wait(sending),
             // The peer is gone.
             Err(_) => {}
         }

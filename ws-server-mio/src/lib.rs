@@ -129,10 +129,10 @@ mod turn;
 #[cfg(unix)]
 mod unix;
 mod urls;
+mod waiting;
 mod watch;
 
 pub use acceptor::Listening;
-pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 pub use clients::ClientId;
 pub use connections::Connections;
 pub use endpoint::Endpoint;
@@ -150,6 +150,7 @@ pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
 pub use ws_proto::bind::{Bind, ListenError};
+pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};

@@ -36,7 +36,8 @@ pub(crate) mod flag {
     pub(crate) const READABLE: u16 = 1;
     /// The kernel takes bytes: no write has shown otherwise since the last edge.
     pub(crate) const WRITABLE: u16 = 1 << 1;
-    /// The peer has ended its stream: a short read is not the end of what there is to read.
+    /// The peer has ended its stream, or there is an error: a short read is not the end of what there is to
+    /// read.
     pub(crate) const READ_CLOSED: u16 = 1 << 2;
     /// It stands in the unread queue.
     pub(crate) const UNREAD: u16 = 1 << 3;

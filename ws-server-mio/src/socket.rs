@@ -3,7 +3,7 @@
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::ServerIndex;
 use crate::slots::{Live, flag};
-use crate::stream::Stream;
+use crate::stream::{Stream, short_says_all};
 use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
@@ -11,9 +11,6 @@ use std::time::Instant;
 use ws_proto::Connection;
 use ws_proto::bind::{self, ACCEPT_AGAIN};
 
-/// A read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
-/// call is needed to see `WouldBlock`. On Windows readiness is armed again by that very error.
-pub(crate) const SHORT_SAYS_ALL: bool = cfg!(unix);
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
@@ -40,13 +37,14 @@ impl From<&mio::event::Event> for Readiness {
 
 /// Writes once; says whether the connection learned something of it.
 pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
-    if !live.has(flag::WRITABLE) {
+    // What counts as queued may be a body that waits for its turn.
+    if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
     }
     loop {
         match write_once(&mut live.connection, &live.stream, limit) {
             Ok((asked, n)) => {
-                if n < asked && SHORT_SAYS_ALL {
+                if n < asked && short_says_all(&live.stream) {
                     live.clear(flag::WRITABLE);
                 }
                 live.connection.wrote(now, n);
@@ -161,7 +159,7 @@ impl Connections {
             live.set(flag::WRITABLE);
             touch(slot, live, touched);
         }
-        if ready.read_closed {
+        if ready.read_closed || ready.error {
             live.set(flag::READ_CLOSED);
         }
         if ready.readable || ready.read_closed || ready.error {

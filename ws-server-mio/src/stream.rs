@@ -4,6 +4,35 @@
 #[cfg(not(test))]
 pub(crate) type Stream = mio::net::TcpStream;
 
+/// Whether a read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
+/// call is needed to see `WouldBlock`. So it is where readiness comes in edges, from epoll or kqueue. Elsewhere
+/// readiness is armed again by that very error.
+#[cfg(not(test))]
+#[inline]
+pub(crate) fn short_says_all(_: &Stream) -> bool {
+    SHORT_SAYS_ALL
+}
+
+#[cfg(test)]
+pub(crate) fn short_says_all(stream: &Stream) -> bool {
+    match stream {
+        Stream::Kernel(_) => SHORT_SAYS_ALL,
+        Stream::Fake(socket) => socket.short_says_all(),
+    }
+}
+
+const SHORT_SAYS_ALL: bool = cfg!(any(
+    target_vendor = "apple",
+    target_os = "android",
+    target_os = "dragonfly",
+    target_os = "freebsd",
+    target_os = "illumos",
+    target_os = "linux",
+    target_os = "netbsd",
+    target_os = "openbsd",
+    target_os = "redox",
+));
+
 #[cfg(test)]
 pub(crate) use fake::{FakeSocket, Stream};
 
@@ -22,6 +51,10 @@ mod fake {
         fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
         fn shutdown(&self) -> io::Result<()>;
         fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+        fn short_says_all(&self) -> bool {
+            true
+        }
     }
 
     pub(crate) enum Stream {

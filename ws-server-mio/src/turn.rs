@@ -4,12 +4,13 @@
 
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
-use crate::folder::CHUNK;
+use crate::folder::takes_chunk;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::Step;
 use crate::slots::{ConnectionId, Live, flag};
-use crate::socket::{SHORT_SAYS_ALL, write};
+use crate::socket::write;
+use crate::stream::short_says_all;
 use crate::timers;
 use std::collections::VecDeque;
 use std::io::{self, Read};
@@ -45,6 +46,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
+        // Before jobs and reading: no flood of either keeps clients from coming back.
+        self.step_clients();
         // Jobs that took the whole of the last turn let peers go first in this one.
         let jobs_last = std::mem::take(&mut *self.jobs_left);
         if !jobs_last {
@@ -61,7 +64,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
         self.send_files();
         self.run_timers();
-        self.step_clients();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_touched();
@@ -247,7 +249,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 }
             };
             // The end of the stream is to be read too, and brings no edge of its own once it was told.
-            let drained = n < room && SHORT_SAYS_ALL && !live.has(flag::READ_CLOSED);
+            let drained = n < room && short_says_all(&live.stream) && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
             }
@@ -356,7 +358,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
         let Connections { slots, pool, timers, touched, unread, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
-        if files.waits_for(slot) && live.connection.outbox().len() < CHUNK {
+        if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
         }
         let mut next = live.connection.next_io();

@@ -1,4 +1,4 @@
-//! Waiting for the kernel: in the turn itself, or on a helper thread that wakes the host.
+//! Waiting for the kernel on a helper thread, which wakes the host.
 //!
 //! ```text
 //!      thread "ws-watch"                        the endpoint's thread
@@ -26,17 +26,13 @@
 
 use crate::endpoint::{Endpoint, WAKER};
 use crate::remote::Remote;
-use crate::socket::Readiness;
-use mio::{Events, Poll, Token};
+use crate::waiting::{News, Selector, Waiting};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
-
-/// What one wait can report; the kernel keeps the rest for the next.
-const EVENTS: usize = 1024;
 
 /// Waits are counted in these; who waits so much too long is not interrupted.
 const TICK: Duration = Duration::from_millis(1);
@@ -108,96 +104,7 @@ impl Endpoint {
     }
 }
 
-/// Where the kernel tells what is ready.
-pub(crate) struct Selector {
-    poll: Poll,
-    ready: Events,
-}
-
-impl Selector {
-    fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.ready, timeout) {
-            // A signal: no news, and the next wait goes on.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
-        }
-    }
-
-    fn news(&self) -> impl Iterator<Item = News> {
-        self.ready.iter().map(|event| News { token: event.token(), readiness: event.into() })
-    }
-}
-
-/// What the kernel told, kept.
-#[derive(Clone, Copy)]
-struct News {
-    token: Token,
-    readiness: Readiness,
-}
-
-/// Who waits for the kernel, and what it told last.
-pub(crate) enum Waiting {
-    /// The turn.
-    Here(Selector),
-    /// A helper thread.
-    Watched(Watched),
-}
-
 impl Waiting {
-    pub(crate) fn new(poll: Poll) -> Self {
-        Self::Here(Selector { poll, ready: Events::with_capacity(EVENTS) })
-    }
-
-    /// Waits for news.
-    #[inline]
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self {
-            Self::Here(selector) => selector.wait(timeout),
-            Self::Watched(watched) => {
-                let (waited, selector) = watched.wait(timeout);
-                if let Some(selector) = selector {
-                    *self = Self::Here(selector);
-                }
-                waited
-            }
-        }
-    }
-
-    /// Whether the last wait brought nothing.
-    pub(crate) fn is_empty(&self) -> bool {
-        match self {
-            Self::Here(selector) => selector.ready.is_empty(),
-            Self::Watched(watched) => watched.taken.is_empty(),
-        }
-    }
-
-    /// What the last wait brought.
-    #[inline]
-    pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
-        match self {
-            Self::Here(selector) => selector.news().for_each(|news| hear(news.token, news.readiness)),
-            Self::Watched(watched) => watched.taken.iter().for_each(|news| hear(news.token, news.readiness)),
-        }
-    }
-
-    /// A turn has drained: from here on its host is owed a wake-up, by `next` at the latest; unless there is
-    /// news already, which this answers.
-    #[inline]
-    pub(crate) fn rest(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
-        match self {
-            Self::Here(_) => false,
-            Self::Watched(watched) => watched.shared.rest(next()),
-        }
-    }
-
-    /// Something was queued between turns: a host that rests is woken for it.
-    #[inline]
-    pub(crate) fn nudge(&self) {
-        if let Self::Watched(watched) = self {
-            watched.shared.nudge();
-        }
-    }
-
     fn watch(
         &mut self,
         remote: Remote,
@@ -230,14 +137,14 @@ impl Waiting {
 
 /// The endpoint's side of a watch.
 pub(crate) struct Watched {
-    shared: Arc<Shared>,
+    pub(crate) shared: Arc<Shared>,
     /// What the turn is about. Its memory and the batch's change places.
-    taken: Vec<News>,
+    pub(crate) taken: Vec<News>,
 }
 
 impl Watched {
     /// Waits for a batch and takes it. Gives the selector back when the watch has ended.
-    fn wait(&mut self, mut timeout: Option<Duration>) -> (io::Result<()>, Option<Selector>) {
+    pub(crate) fn wait(&mut self, mut timeout: Option<Duration>) -> (io::Result<()>, Option<Selector>) {
         self.taken.clear();
         let shared = &*self.shared;
         let mut state = shared.lock();
@@ -296,7 +203,7 @@ impl Drop for Watched {
 }
 
 /// What the endpoint, its watch and the thread share.
-struct Shared {
+pub(crate) struct Shared {
     state: Mutex<State>,
     /// A batch was handed over or taken, the selector was put back, or the watch ended.
     changed: Condvar,
@@ -401,7 +308,7 @@ impl Shared {
         state
     }
 
-    fn rest(&self, next: Option<Duration>) -> bool {
+    pub(crate) fn rest(&self, next: Option<Duration>) -> bool {
         let mut state = self.lock();
         if !state.batch.is_empty() {
             return true;
@@ -412,7 +319,7 @@ impl Shared {
         false
     }
 
-    fn nudge(&self) {
+    pub(crate) fn nudge(&self) {
         let mut state = self.lock();
         if state.owed && !state.is_due() {
             state.deadline = Some(Instant::now());

@@ -1,10 +1,13 @@
 //! A process without a descriptor left.
 
 mod common;
+use common::clients::*;
 use common::*;
 use std::fs::File;
 use std::process::Command;
-use ws_server_mio::Config;
+use std::time::Duration;
+use ws_server_mio::ws_proto::Reconnect;
+use ws_server_mio::{ClientConfig, Config, ConnectFailure};
 
 /// The shell lowers the limit for a process of its own, which runs the test below.
 #[cfg(unix)]
@@ -32,8 +35,48 @@ fn inner() {
     peer.send(&request);
     rig.until("the failure", |rig| rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))) == 1);
     // The listener rests: there is nothing to do until it tries again.
-    rig.until("rest", |rig| rig.endpoint.next_timeout() > Some(std::time::Duration::ZERO));
+    rig.until("rest", |rig| rig.endpoint.next_timeout() > Some(Duration::ZERO));
     files.clear();
     assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::AcceptFailed(_))), 1);
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_without_a_descriptor_says_so_and_comes_back_when_there_is_one() {
+    let me = std::env::current_exe().unwrap();
+    let status = Command::new("sh")
+        .args(["-c", "ulimit -n 48 && exec \"$0\" --exact inner_client --ignored --nocapture"])
+        .arg(me)
+        .status();
+    assert!(status.unwrap().success());
+}
+
+#[test]
+#[ignore = "run by the other test, with few descriptors"]
+fn inner_client() {
+    let mut rig = Both::new();
+    let mut files: Vec<File> = Vec::new();
+    while let Ok(file) = File::open("/dev/null") {
+        files.push(file);
+        assert!(files.len() < 1000, "the limit is too high for this test");
+    }
+    let config = ClientConfig::default().reconnect(Reconnect::default());
+    let url = rig.url("/");
+    let client = rig.connections().connect(url, config).unwrap();
+    for _ in 0..3 {
+        match rig.failed(client) {
+            ConnectFailure::Unreachable { tried, error } => {
+                assert_eq!(tried, [rig.server_address()]);
+                assert_eq!(error.raw_os_error(), Some(24), "{error}");
+            }
+            other => panic!("{other:?}"),
+        }
+        let (_, delay) = rig.reconnecting(client);
+        assert!(rig.endpoint.next_timeout() > Some(Duration::ZERO), "it rests meanwhile");
+        rig.clock.pass(delay);
+    }
+    assert_eq!(rig.connections().stats().open, 0);
+    files.clear();
+    rig.opened(client);
 }

@@ -1,15 +1,18 @@
-//! A thousand starts and stops leave nothing behind, and no thread is made but the one of a watch.
+//! A thousand starts and stops leave nothing behind, and no thread is made but the one of a watch, and the one for names
+//! where names are allowed.
 //!
 //! Without the test harness, which has threads and allocations of its own.
 #![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test fails
 
 mod common;
+use common::clients::*;
 use common::*;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::collections::HashSet;
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use ws_server_mio::{Bind, Config};
+use ws_server_mio::{Bind, Config, Options};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -25,6 +28,84 @@ fn count(_: &str) -> usize {
 }
 
 fn main() {
+    servers();
+    clients();
+    names();
+}
+
+/// Whether a thread has this name; `None` where the system does not show it.
+fn has_thread(name: &str) -> Option<bool> {
+    let tasks = std::fs::read_dir("/proc/self/task").ok()?;
+    // One that ends while we look has no name any more.
+    let names = tasks.flatten().filter_map(|task| std::fs::read_to_string(task.path().join("comm")).ok());
+    Some(names.into_iter().any(|comm| comm.trim_end() == name))
+}
+
+/// Clients of literals and of localhost need no thread, and leave nothing either.
+fn clients() {
+    let mut rig = Both::new();
+    let urls = [rig.url("/"), format!("ws://localhost:{}/", rig.server_address().port())];
+    let mut ids = HashSet::new();
+    let mut visits = |rig: &mut Both, times: usize| {
+        for k in 0..times {
+            let client = rig.connections().connect(urls[k % 2].as_str(), Config::client()).unwrap();
+            assert!(ids.insert(client), "an id was used twice");
+            // Some are removed before they come to anything.
+            if k % 3 > 0 {
+                let id = rig.opened(client);
+                rig.connections().send_text(id, "hello").unwrap();
+                assert_eq!(rig.text(id), "hello");
+            }
+            rig.connections().remove(client);
+            rig.until("its end", |rig| rig.connections().stats().open == 0);
+            rig.told = Told::default();
+        }
+        assert_eq!(rig.connections().clients().count(), 0);
+        // What tells the ids apart is the test's, not the endpoint's.
+        ids.clear();
+        ids.shrink_to_fit();
+    };
+    visits(&mut rig, 50);
+    let (files, region) = (count("/proc/self/fd"), Region::new(ALLOCATOR));
+    visits(&mut rig, 1000);
+    let change = region.change();
+    let held = change.bytes_allocated as i64 - change.bytes_deallocated as i64;
+    assert!(held < 16 << 10, "{held} bytes are left: {change:?}");
+    assert_eq!(count("/proc/self/fd"), files, "descriptors are left");
+    assert_eq!(count("/proc/self/task"), 1, "threads");
+    println!("1,000 clients: {held} bytes, no descriptor and no thread more");
+}
+
+/// A name needs one thread, however many there are, and it ends with the endpoint.
+fn names() {
+    let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
+    let options = Options::default().resolve_names();
+    let mut rig = Both::with(bind, options, Config::server().allow_host("127.1"));
+    let port = rig.server_address().port();
+    let url = rig.url("/");
+    let client = rig.connections().connect(url, Config::client()).unwrap();
+    rig.opened(client);
+    assert_eq!(count("/proc/self/task"), 1, "no name, no thread");
+    for _ in 0..3 {
+        // A name to us, which the system's resolver knows without asking anybody.
+        let client = rig.connections().connect(format!("ws://127.1:{port}/"), Config::client()).unwrap();
+        rig.opened(client);
+        if let Some(has) = has_thread("ws-names") {
+            assert!(has);
+            assert_eq!(count("/proc/self/task"), 2, "threads");
+        }
+    }
+    drop(rig);
+    // It may be in the middle of an answer.
+    let ended = (0..1_000_000).any(|_| {
+        std::thread::yield_now();
+        count("/proc/self/task") == 1
+    });
+    assert!(ended, "the thread for names is left");
+    println!("three names: one thread more, and none when the endpoint is gone");
+}
+
+fn servers() {
     let mut rig = Rig::new(Config::server());
     let keeps = rig.server;
     let starts = |rig: &mut Rig, times: usize| {

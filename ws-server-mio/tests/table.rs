@@ -86,6 +86,9 @@ fn names() -> BTreeSet<String> {
         "Event::Stopped": |event: Event<'_>| matches!(event, Event::Stopped(_));
         "Extension::observe": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.observe(c, &event);
         "Endpoint::poll": |endpoint: &mut Endpoint| endpoint.poll(Some(NOW), |_, _| {});
+        "Endpoint::next_timeout": |endpoint: &mut Endpoint| endpoint.next_timeout();
+        "Endpoint::watch": |endpoint: &mut Endpoint| endpoint.watch(|| {});
+        "Endpoint::set_budget": |endpoint: &mut Endpoint| endpoint.set_budget(Budget::ui());
         "Options::ui": Options::ui;
         "Budget": |budget: Budget| budget.time;
         "Turn": |turn: Turn| turn.more;

@@ -192,8 +192,9 @@ impl Attempt {
         };
         let mut race =
             Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
-        let outcome = poll_fn(|cx| race.poll(cx)).await;
-        outcome.map_err(|error| ConnectFailure::Unreachable { tried: std::mem::take(tried), error })
+        poll_fn(|cx| race.poll(cx))
+            .await
+            .map_err(|error| ConnectFailure::Unreachable { tried: std::mem::take(tried), error })
     }
 }
 
@@ -216,7 +217,7 @@ impl Race<'_> {
             let mut due = self.running.is_empty();
             let mut k = 0;
             while let Some(connecting) = self.running.get_mut(k) {
-                match connecting.as_mut().poll(cx) {
+                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(met_another)) {
                     Poll::Pending => k += 1,
                     Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream.into())),
                     Poll::Ready(Err(error)) => {
@@ -246,6 +247,15 @@ impl Race<'_> {
             }
         }
     }
+}
+
+/// Where nobody listens on a port that the system gives to who connects, a connection can meet itself.
+fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
+    let peer = stream.get_ref().peer_addr()?;
+    if stream.get_ref().local_addr().is_ok_and(|own| own == peer) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(stream)
 }
 
 /// Drives the handshake to its end.

@@ -89,6 +89,8 @@ struct Run {
     /// How late each frame began, and without what was stolen.
     late: Vec<Duration>,
     own: Vec<Duration>,
+    /// How long it went on: as long as asked, and the last turn to its end.
+    lasted: Duration,
     turns: u64,
     events: u64,
     worst: Duration,
@@ -143,6 +145,7 @@ fn frames(endpoint: &mut Endpoint, app: &mut App, readings: &Readings, time: Dur
             more = poll(&mut [PollFd::new(endpoint, PollFlags::IN)], Some(&limit))? > 0 || wait < due - now;
         }
     }
+    run.lasted = start.elapsed();
     Ok(run)
 }
 
@@ -260,7 +263,7 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
                 ms(run.worst),
                 ms(run.worst_own),
                 format!("{:.0}", run.events as f64 / run.turns as f64),
-                format!("{:.0}", messages as f64 / time.as_secs_f64()),
+                format!("{:.0}", messages as f64 / run.lasted.as_secs_f64()),
                 format!("{:.2}", least as f64 / most as f64),
                 lost(&tallies).to_string(),
                 time_budget.map_or("-".to_owned(), |_| late.to_string()),

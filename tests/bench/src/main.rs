@@ -1,5 +1,6 @@
 //! The benchmarks. `README.md` says how to run them and what their columns mean.
 
+mod clients;
 mod flood;
 mod floor;
 mod frames;
@@ -13,7 +14,8 @@ use std::process::ExitCode;
 
 const USAGE: &str = "\
 ws-bench frames [--quick] [--work MICROS]   frames on time while peers flood
-ws-bench idle [--quick] [--clients N]       memory and CPU of idle connections";
+ws-bench idle [--quick] [--clients N]       memory and CPU of idle connections
+ws-bench clients [--quick] [--clients N]    connecting, keeping and using clients of ours";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -37,6 +39,7 @@ fn run(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     match command.as_str() {
         "frames" => frames::run(quick, number("--work")?.unwrap_or(0)),
         "idle" => idle::run(quick, number("--clients")?),
+        "clients" => clients::run(quick, number("--clients")?),
         // What the commands above run in other processes.
         "flood" => flood::run(&arguments[1..]),
         "serve-idle" => idle::serve(&arguments[1..]),

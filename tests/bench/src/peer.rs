@@ -6,8 +6,8 @@ use socket2::{Domain, Socket, Type};
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, SocketAddr};
 
-/// As many connections come from one address: ports are scarce.
-const PER_ADDRESS: usize = 10_000;
+/// As many connections come from one address: ports are scarce, and others use them too.
+const PER_ADDRESS: usize = 2_000;
 pub const BINARY: u8 = 0x82;
 pub const PING: u8 = 0x89;
 pub const PONG: u8 = 0x8a;
@@ -28,7 +28,8 @@ impl Peer {
     /// The `index`th connection to this server.
     pub fn connect(server: SocketAddr, index: usize) -> io::Result<Self> {
         let socket = Socket::new(Domain::IPV4, Type::STREAM, None)?;
-        let from = Ipv4Addr::new(127, 0, 0, 1 + (index / PER_ADDRESS) as u8);
+        let from = Ipv4Addr::from(0x7f00_0002 + (index / PER_ADDRESS) as u32);
+        socket.set_reuse_address(true)?;
         socket.bind(&SocketAddr::from((from, 0)).into())?;
         socket.connect(&server.into())?;
         socket.set_tcp_nodelay(true)?;

@@ -272,7 +272,15 @@ impl Connection {
                 ending.error = Some(error);
                 ending
             }
-            Stage::Handshake(_) => {
+            Stage::Handshake(mut http) => {
+                // A server that refuses may never end what it says of it, or end it with a reset: what came is
+                // the answer.
+                let (initiator, error) = match error {
+                    Error::Timeout(_) | Error::Lost(Cause::Io(_)) if http.is_refused() => {
+                        (Initiator::Remote, http.receive_eof().into())
+                    }
+                    error => (initiator, error),
+                };
                 let mut ending = Box::new(Ending::new(initiator));
                 ending.was_open = false;
                 ending.error = Some(error);

@@ -75,6 +75,11 @@ impl ClientHttp {
         result
     }
 
+    /// Whether the server has refused, and the end of its words is awaited.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.reading, Reading::Body { .. })
+    }
+
     /// The server ended the connection: a refusal whose body ends so, or an answer cut off.
     pub(crate) fn receive_eof(&mut self) -> HandshakeError {
         match mem::replace(&mut self.reading, Reading::Done) {

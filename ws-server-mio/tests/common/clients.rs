@@ -1,8 +1,9 @@
 //! A server and its clients on one endpoint, with a clock that is given.
 
 use super::{Clock, ok};
+use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
@@ -71,6 +72,18 @@ impl Both {
             silent: false,
             address,
         }
+    }
+
+    /// A server on `[::1]`, and a socket that keeps its port on 127.0.0.1, where nobody listens yet.
+    pub fn on_v6_alone() -> (Self, Socket) {
+        let try_one = |_| {
+            let rig = Self::on(Bind::from(SocketAddr::from((Ipv6Addr::LOCALHOST, 0))), Options::default());
+            let other = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+            // Another program may have it.
+            let address = SocketAddr::from((Ipv4Addr::LOCALHOST, rig.server_address().port()));
+            other.bind(&address.into()).is_ok().then_some((rig, other))
+        };
+        (0..100).find_map(try_one).unwrap()
     }
 
     pub fn connections(&mut self) -> &mut Connections {

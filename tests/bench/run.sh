@@ -1,0 +1,10 @@
+#!/usr/bin/env bash
+# The benchmarks, briefly: what they count is judged, what they measure is not.
+set -euo pipefail
+manifest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/Cargo.toml
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(dirname "$manifest")/../../target}
+cargo fmt --check --manifest-path "$manifest"
+cargo clippy --quiet --locked --release --manifest-path "$manifest" --all-targets -- -D warnings
+for benchmark in frames idle clients; do
+    cargo run --quiet --locked --release --manifest-path "$manifest" -- "$benchmark" --quick
+done

@@ -1,0 +1,146 @@
+//! Many clients of ours on one endpoint: what it costs to connect them, to keep them, and to talk.
+
+use crate::idle::{SETTLE, Server};
+use crate::system;
+use crate::table::Table;
+use rustix::process::getpid;
+use std::error::Error;
+use std::io;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event::{Closed, Message, Open};
+use ws_server_mio::{ClientConfig, Config, Connections, Endpoint, Event, Options};
+
+const CLIENTS: u64 = 1_000;
+/// Connections that are on their way at a time: a listener's queue is short.
+const AT_A_TIME: usize = 64;
+/// Only a hang takes so long.
+const HANG: Duration = Duration::from_secs(60);
+const MESSAGE: &[u8] = b"sixteen bytes ..";
+
+/// What the handler does and counts.
+struct App {
+    url: String,
+    wanted: usize,
+    asked: usize,
+    open: usize,
+    /// Each echo is followed by the next message.
+    talking: bool,
+    echoes: u64,
+    faults: Vec<String>,
+}
+
+impl App {
+    fn connect(&mut self, connections: &mut Connections) {
+        while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
+            self.asked += 1;
+            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new(Config::client())) {
+                self.faults.push(error.to_string());
+            }
+        }
+    }
+
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        match event {
+            Event::Connection(_, Open(_)) => {
+                self.open += 1;
+                self.connect(connections);
+            }
+            Event::Connection(id, Message(message)) => {
+                self.echoes += 1;
+                if message.as_bytes() != MESSAGE {
+                    self.faults.push("an echo of something else".into());
+                }
+                if self.talking
+                    && let Err(error) = connections.send_message(id, message)
+                {
+                    self.faults.push(error.to_string());
+                }
+            }
+            Event::Connection(_, Closed(closed)) => self.faults.push(closed.to_string()),
+            Event::ConnectFailed { error, .. } => self.faults.push(error.to_string()),
+            _ => {}
+        }
+    }
+}
+
+/// Turns until it is so, or something went wrong.
+fn until(endpoint: &mut Endpoint, app: &mut App, so: impl Fn(&App) -> bool) -> io::Result<()> {
+    let start = Instant::now();
+    while !so(app) {
+        if start.elapsed() > HANG {
+            app.faults.push("waited in vain".into());
+        }
+        if let Some(fault) = app.faults.first() {
+            return Err(io::Error::other(fault.clone()));
+        }
+        endpoint
+            .poll(Some(Duration::from_millis(10)), |connections, event| app.handle(connections, event))?;
+    }
+    Ok(())
+}
+
+pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
+    let clients = clients.unwrap_or(if quick { 100 } else { CLIENTS });
+    let time = Duration::from_secs(if quick { 1 } else { 5 });
+    let descriptors = system::raise_descriptors();
+    if clients + 64 > descriptors {
+        return Err(format!("this process may have {descriptors} descriptors; see `ulimit -Hn`").into());
+    }
+    let server = Server::start(&["serve-idle", "default"])?;
+    system::pin(0);
+    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut app = App {
+        url: format!("ws://{}/", server.address),
+        wanted: 1,
+        asked: 0,
+        open: 0,
+        talking: false,
+        echoes: 0,
+        faults: Vec::new(),
+    };
+    let settled = |since: Instant| move |_: &App| since.elapsed() >= SETTLE;
+    // The first client brings what is there once.
+    app.connect(endpoint.connections());
+    until(&mut endpoint, &mut app, |app| app.open == app.wanted)?;
+    until(&mut endpoint, &mut app, settled(Instant::now()))?;
+
+    let pid = getpid();
+    let (empty, cpu, start) = (system::resident(pid)?, system::process_time(pid)?, Instant::now());
+    app.wanted += clients as usize;
+    app.connect(endpoint.connections());
+    until(&mut endpoint, &mut app, |app| app.open == app.wanted)?;
+    let (connecting, wall) = (system::process_time(pid)? - cpu, start.elapsed());
+    until(&mut endpoint, &mut app, settled(Instant::now()))?;
+    let idle = system::resident(pid)?.saturating_sub(empty) / clients;
+
+    app.talking = true;
+    let ids: Vec<_> = endpoint.connections().clients().collect();
+    let (cpu, start) = (system::process_time(pid)?, Instant::now());
+    let mut sent = 0;
+    for client in ids {
+        let connections = endpoint.connections();
+        if let Some(id) = connections.connection_of(client) {
+            connections.send_text(id, str::from_utf8(MESSAGE)?)?;
+            sent += 1;
+        }
+    }
+    until(&mut endpoint, &mut app, |_| start.elapsed() >= time)?;
+    let (talking, echoes) = (system::process_time(pid)? - cpu, app.echoes);
+    app.talking = false;
+    // One of each client is still on its way.
+    until(&mut endpoint, &mut app, |app| app.echoes >= echoes + sent)?;
+
+    let micros = |time: Duration, count: u64| format!("{:.2}", time.as_secs_f64() * 1e6 / count as f64);
+    let mut table =
+        Table::new(&["clients", "connects/s", "connect CPU µs", "bytes idle", "echoes/s", "echo CPU µs"]);
+    table.row(vec![
+        clients.to_string(),
+        format!("{:.0}", clients as f64 / wall.as_secs_f64()),
+        micros(connecting, clients),
+        idle.to_string(),
+        format!("{:.0}", echoes as f64 / time.as_secs_f64()),
+        micros(talking, echoes),
+    ]);
+    table.print();
+    Ok(())
+}

@@ -1,0 +1,62 @@
+"""The client example at $CLIENT_BIN, and what it prints."""
+
+import os
+import queue
+import subprocess
+import threading
+
+GUARD = 60  # seconds until a check counts as hung
+
+
+class Client:
+    def __init__(self, *arguments):
+        pipe = subprocess.PIPE
+        self.process = subprocess.Popen(
+            [os.environ["CLIENT_BIN"], *arguments], stdin=pipe, stdout=pipe, stderr=pipe
+        )
+        self._lines = self._read(self.process.stdout)
+        self._words = self._read(self.process.stderr)
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.kill()
+        self.process.wait()
+
+    @staticmethod
+    def _read(stream):
+        lines = queue.Queue()
+
+        def read():
+            for line in stream:
+                lines.put(line.decode().removesuffix("\n"))
+            lines.put(None)
+
+        threading.Thread(target=read, daemon=True).start()
+        return lines
+
+    def type(self, line):
+        self.process.stdin.write(line.encode() + b"\n")
+        self.process.stdin.flush()
+
+    def line(self):
+        """The next line that it prints of what came."""
+        return self._lines.get(timeout=GUARD)
+
+    def says(self, part):
+        """The next word of what happens that has this in it."""
+        said = []
+        while (word := self._words.get(timeout=GUARD)) is not None:
+            if part in word:
+                return word
+            said.append(word)
+        raise AssertionError(f"it never said {part!r} but {said!r}")
+
+    def status(self):
+        return self.process.wait(GUARD)
+
+    def end(self):
+        """Ends its input; answers its exit status."""
+        self.process.stdin.close()
+        return self.status()

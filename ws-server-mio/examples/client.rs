@@ -1,0 +1,177 @@
+//! A WebSocket in the terminal: each line that is typed goes out as a text, what comes is printed, and when the
+//! connection ends it connects again.
+//!
+//! `cargo run -p ws-server-mio --example client -- ws://127.0.0.1:8700/`
+
+#![allow(clippy::print_stderr)] // a program for the terminal
+
+use std::error::Error;
+use std::io::{self, BufRead, Write};
+use std::process::ExitCode;
+use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
+use ws_server_mio::ws_proto::{Event as Ws, Initiator};
+use ws_server_mio::{
+    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, Connections, Endpoint, Event,
+    Heartbeat, Message, Options, Reconnect, Remote, Sent,
+};
+
+const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
+                     [--unix PATH] [--once]";
+
+fn arguments(
+    mut args: impl Iterator<Item = String>,
+) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
+    // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
+    let rules = Config::client().heartbeat(Heartbeat::live()).outbox(64 << 10, 1 << 20, 32 << 20);
+    let mut config = ClientConfig::new(rules).reconnect(Reconnect::default());
+    let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
+    while let Some(option) = args.next() {
+        let mut value = || args.next().ok_or(format!("{option} wants a value"));
+        match option.as_str() {
+            "--header" => {
+                let field = value()?;
+                let (name, value) = field.split_once(':').ok_or("a header field is 'Name: value'")?;
+                request = request.header(name, value.trim())?;
+            }
+            "--subprotocol" => request = request.subprotocol(&value()?)?,
+            "--origin" => request = request.origin(&value()?)?,
+            #[cfg(unix)]
+            "--unix" => config = config.unix(value()?),
+            "--once" => config.reconnect = None,
+            _ => return Err(format!("what is {option}?").into()),
+        }
+    }
+    Ok((request, config))
+}
+
+/// Reading a terminal blocks, so that it has a thread of its own; it wakes the loop for each line. When many lines wait
+/// it waits, too.
+fn read_lines(remote: Remote) -> Receiver<String> {
+    let (sender, lines) = sync_channel(64);
+    std::thread::spawn(move || {
+        for line in io::stdin().lock().split(b'\n').map_while(Result::ok) {
+            let line = String::from_utf8_lossy(&line).trim_end_matches('\r').to_owned();
+            if sender.send(line).is_err() || remote.run(|_| {}).is_err() {
+                return;
+            }
+        }
+        drop(sender);
+        let _ = remote.run(|_| {});
+    });
+    lines
+}
+
+struct Client {
+    id: ClientId,
+    lines: Receiver<String>,
+    /// The line that goes out next: it waits for a connection, or for room.
+    next: Option<String>,
+    congested: bool,
+    /// It is over.
+    status: Option<ExitCode>,
+}
+
+impl Client {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        match event {
+            Event::Connection(_, Ws::Open(response)) => {
+                match response.headers().get("sec-websocket-protocol") {
+                    Some(name) => eprintln!("connected, subprotocol {name:?}"),
+                    None => eprintln!("connected"),
+                }
+            }
+            Event::Connection(_, Ws::Message(message)) => self.print(&message),
+            Event::Connection(_, Ws::Drained) => self.congested = false,
+            Event::Connection(_, Ws::Closed(closed)) => {
+                eprintln!("{closed}");
+                self.congested = false;
+                let fine = closed.initiator == Initiator::Local || closed.code == CloseCode::NORMAL;
+                self.rest(connections, closed.clean && fine);
+            }
+            Event::ConnectFailed { error, .. } => {
+                eprintln!("{error}");
+                if let Some(answer) = error.response() {
+                    let body = harmless(&String::from_utf8_lossy(answer.body()));
+                    eprintln!("{:?}\n{body}", answer.headers());
+                }
+                self.rest(connections, false);
+            }
+            Event::Reconnecting { delay, .. } => eprintln!("again in {:.1} s", delay.as_secs_f32()),
+            _ => {}
+        }
+    }
+
+    fn print(&mut self, message: &Message<'_>) {
+        let printed = match message {
+            Message::Text(text) => writeln!(io::stdout(), "{}", harmless(text)),
+            Message::Binary(data) => {
+                writeln!(io::stdout(), "{} bytes {:02x?}", data.len(), &data[..data.len().min(16)])
+            }
+        };
+        if printed.is_err() {
+            self.status = Some(ExitCode::FAILURE); // nobody listens
+        }
+    }
+
+    /// It is over when nothing is tried any more.
+    fn rest(&mut self, connections: &Connections, fine: bool) {
+        if connections.client_state(self.id) == ClientState::Idle {
+            self.status = Some(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
+        }
+    }
+
+    /// Sends the lines that wait, as far as they go; behind the last one it parts.
+    fn send(&mut self, connections: &mut Connections) {
+        let state = connections.client_state(self.id);
+        while !self.congested {
+            let line = match self.next.take().map_or_else(|| self.lines.try_recv(), Ok) {
+                Ok(line) => line,
+                Err(TryRecvError::Empty) => return,
+                Err(TryRecvError::Disconnected) => {
+                    if matches!(state, ClientState::Open | ClientState::Waiting) {
+                        connections.disconnect(self.id);
+                        self.rest(connections, false); // it had no connection to close
+                    }
+                    return;
+                }
+            };
+            let connection = connections.connection_of(self.id).filter(|_| state == ClientState::Open);
+            let Some(connection) = connection else { return self.next = Some(line) };
+            match connections.send_text(connection, line) {
+                Ok(sent) => self.congested = sent == Sent::Congested,
+                Err(error) => eprintln!("not sent: {error}"),
+            }
+        }
+    }
+}
+
+/// Text that cannot drive the terminal.
+fn harmless(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        if c.is_control() { out.extend(c.escape_default()) } else { out.push(c) }
+    }
+    out
+}
+
+fn main() -> Result<ExitCode, Box<dyn Error>> {
+    let mut endpoint = Endpoint::new(Options::default().resolve_names())?;
+    let connected = arguments(std::env::args().skip(1))
+        .and_then(|(request, config)| Ok(endpoint.connections().connect(request, config)?));
+    let id = match connected {
+        Ok(id) => id,
+        Err(error) => {
+            eprintln!("{error}\n{USAGE}");
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let lines = read_lines(endpoint.remote());
+    let mut client = Client { id, lines, next: None, congested: false, status: None };
+    loop {
+        endpoint.poll(None, |connections, event| client.handle(connections, event))?;
+        client.send(endpoint.connections());
+        if let Some(status) = client.status {
+            return Ok(status);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+//! What is true after every turn.
+
+use super::kernel::Kernel;
+use crate::connections::Connections;
+use crate::slots::flag;
+
+/// Whatever needs the loop is on one of its lists, and whatever is counted is there.
+pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
+    let kernel = kernel.lock();
+    let Connections { slots, servers, timers, unread, touched, rests, .. } = connections;
+    let (mut live_count, mut rest_count) = (0, 0);
+    // Of each server: sockets, HTTP, WebSockets, handshakes.
+    let mut counts = vec![[0; 4]; usize::from(servers.end())];
+    for (token, id) in kernel.tokens() {
+        let slot = token as u32;
+        let live = slots.at_mut(slot).unwrap();
+        let count = &mut counts[usize::from(live.server)];
+        for (k, flags) in [u16::MAX, flag::HTTP, flag::WEBSOCKET, flag::NEW].into_iter().enumerate() {
+            count[k] += usize::from(flags == u16::MAX || live.has(flags));
+        }
+        live_count += 1;
+        rest_count += usize::from(live.has(flag::REST));
+        assert_eq!(live.has(flag::REST), rests.contains_key(&slot));
+        assert!(!live.has(flag::UNREAD) || unread.contains(&slot));
+        if live.has(flag::TOUCHED) {
+            assert!(touched.contains(&slot));
+            continue;
+        }
+        let may_read = live.has(flag::READABLE | flag::REST) && !live.connection.is_paused();
+        assert!(!may_read || live.has(flag::UNREAD), "slot {slot} may be read, and waits on no list");
+        let is_written = live.connection.outbox().is_empty();
+        assert!(
+            is_written || !live.has(flag::WRITABLE),
+            "slot {slot} may be written to, and waits on no list"
+        );
+        if kernel.is_told(id) {
+            let level = kernel.level(id);
+            let readable = level.readable && !kernel.sockets[id].end_told;
+            assert!(live.has(flag::READABLE) || !readable, "slot {slot}: what can be read is forgotten");
+            assert!(
+                live.has(flag::WRITABLE) || !level.writable,
+                "slot {slot}: that it takes more is forgotten"
+            );
+        }
+        let deadline = live.connection.poll_timeout();
+        assert!(is_written || deadline.is_some(), "slot {slot} may stall for ever");
+        if let Some(deadline) = deadline {
+            assert!(live.is_armed() && live.armed() <= timers.tick_of(deadline), "slot {slot} has no timer");
+        }
+    }
+    assert_eq!((live_count, rest_count), (slots.len(), rests.len()));
+    for (index, count) in counts.into_iter().enumerate() {
+        let Some(server) = servers.at(index as u16) else { continue };
+        let census = &server.census;
+        assert_eq!(count, [census.sockets(), server.http, server.websockets, census.handshakes()]);
+        assert!(census.sockets() > 0 || census.addresses() == 0, "an address stays counted");
+        for (place, listener) in server.listeners.iter().enumerate() {
+            assert!(listener.ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
+        }
+    }
+}

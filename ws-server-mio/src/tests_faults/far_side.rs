@@ -1,0 +1,96 @@
+//! The peers' side of the fake kernel.
+
+use super::kernel::Inner;
+use super::wire::{Signal, Socket};
+use std::mem;
+
+/// What peers do.
+impl Inner {
+    pub(super) fn connect(&mut self, place: usize) -> usize {
+        let id = self.sockets.len();
+        self.sockets.push(Socket::new(&mut self.rng));
+        self.listeners[place].backlog.push_back(id);
+        self.listeners[place].edge = true;
+        id
+    }
+
+    /// How many bytes the peer's socket takes now.
+    pub(super) fn send(&mut self, id: usize, bytes: &[u8]) -> usize {
+        let socket = &mut self.sockets[id];
+        assert!(socket.fin == Signal::No && !socket.gone, "the test sends after its end");
+        if socket.reset != Signal::No {
+            return bytes.len();
+        }
+        if socket.closed {
+            socket.aborted |= !bytes.is_empty();
+            return bytes.len();
+        }
+        let n = bytes.len().min(200_000usize.saturating_sub(socket.wire.len()));
+        socket.wire.push(&bytes[..n]);
+        n
+    }
+
+    /// The peer half-closes.
+    pub(super) fn fin(&mut self, id: usize) {
+        let socket = &mut self.sockets[id];
+        if socket.fin == Signal::No && socket.reset == Signal::No {
+            socket.fin = Signal::OnItsWay;
+        }
+    }
+
+    /// The peer closes its socket. Unread bytes make that a reset.
+    pub(super) fn leave(&mut self, id: usize) {
+        if self.sockets[id].outbox.is_empty() {
+            self.fin(id);
+        } else {
+            self.reset(id);
+        }
+        self.sockets[id].gone = true;
+    }
+
+    /// The peer resets the connection; what was on its way may be lost.
+    pub(super) fn reset(&mut self, id: usize) {
+        let Self { rng, sockets, .. } = self;
+        let socket = &mut sockets[id];
+        if socket.reset == Signal::No {
+            socket.reset = Signal::OnItsWay;
+            let keep = rng.within(0, socket.wire.len());
+            socket.wire.truncate(keep);
+        }
+        socket.gone = true;
+        socket.outbox.clear();
+    }
+
+    /// The peer reads.
+    pub(super) fn receive(&mut self, id: usize, most: usize) -> Received {
+        let Self { rng, sockets, .. } = self;
+        let socket = &mut sockets[id];
+        if socket.closed && !socket.wire.is_empty() {
+            // What arrives at a closed socket is answered with a reset.
+            socket.aborted = true;
+            socket.wire.clear();
+        }
+        if socket.aborted && !mem::replace(&mut socket.cut, true) {
+            let keep = rng.within(0, socket.outbox.len());
+            socket.outbox.truncate(keep);
+        }
+        let n = socket.outbox.len().min(most);
+        if n > 0 {
+            return Received::Bytes(socket.outbox.take(n).to_vec());
+        }
+        match () {
+            () if socket.aborted || socket.reset != Signal::No => Received::Reset,
+            () if socket.shut || socket.closed => Received::End,
+            () => Received::Nothing,
+        }
+    }
+}
+
+/// What a peer's read gives.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Received {
+    Bytes(Vec<u8>),
+    Nothing,
+    End,
+    Reset,
+}

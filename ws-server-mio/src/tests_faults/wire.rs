@@ -1,0 +1,165 @@
+//! What is on its way between a peer and the loop.
+
+use super::rng::Rng;
+use crate::socket::Readiness;
+use mio::Token;
+
+/// Bytes in order; taken from the front without moving the rest.
+#[derive(Default)]
+pub(super) struct Pipe {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Pipe {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.is_empty() {
+            self.clear();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn take(&mut self, n: usize) -> &[u8] {
+        let from = self.start;
+        self.start += n;
+        &self.bytes[from..self.start]
+    }
+
+    pub(super) fn truncate(&mut self, n: usize) {
+        self.bytes.truncate(self.start + n);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+}
+
+/// Something that the peer did once: its FIN, its RST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    No,
+    OnItsWay,
+    Arrived,
+}
+
+/// One connection, as the kernels on both sides have it.
+pub(super) struct Socket {
+    pub(super) wire: Pipe,
+    pub(super) inbox: Pipe,
+    pub(super) fin: Signal,
+    pub(super) reset: Signal,
+    /// The error that the reset left, until somebody is told.
+    pub(super) error: bool,
+    pub(super) outbox: Pipe,
+    pub(super) outbox_size: usize,
+    pub(super) inbox_size: usize,
+    /// A write was refused, or cut short; an edge is owed.
+    pub(super) starved: bool,
+    /// The loop has half-closed.
+    pub(super) shut: bool,
+    pub(super) accepted: bool,
+    /// The loop has read to the end.
+    pub(super) end_told: bool,
+    /// The loop has dropped it.
+    pub(super) closed: bool,
+    /// Not orderly: the peer is sent a RST for it.
+    pub(super) aborted: bool,
+    /// The peer was reached by that: bytes behind it are lost.
+    pub(super) cut: bool,
+    /// The peer has closed its socket: what is sent to it, it answers with RST.
+    pub(super) gone: bool,
+    pub(super) token: Option<Token>,
+    pub(super) edge: bool,
+    pub(super) armed: Readiness,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
+}
+
+pub(super) const ALL: Readiness =
+    Readiness { readable: true, writable: true, read_closed: true, error: true };
+
+/// Of buffers.
+const SIZES: [usize; 7] = [1, 7, 100, 1000, 4096, 20_000, 100_000];
+
+impl Socket {
+    /// Just connected.
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        Self {
+            wire: Pipe::default(),
+            inbox: Pipe::default(),
+            fin: Signal::No,
+            reset: Signal::No,
+            error: false,
+            outbox: Pipe::default(),
+            outbox_size: rng.pick(&SIZES[2..]),
+            inbox_size: rng.pick(&SIZES),
+            starved: false,
+            shut: false,
+            accepted: false,
+            end_told: false,
+            closed: false,
+            aborted: false,
+            cut: false,
+            gone: false,
+            token: None,
+            edge: false,
+            armed: ALL,
+            bytes_read: 0,
+            bytes_written: 0,
+        }
+    }
+
+    /// What the loop would be told now.
+    pub(super) fn level(&self, armed_system: bool) -> Readiness {
+        let over = self.reset == Signal::Arrived;
+        let ended = over || self.fin == Signal::Arrived;
+        Readiness {
+            readable: ended || !self.inbox.is_empty(),
+            writable: over || !self.starved && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size,
+            read_closed: ended,
+            error: over && self.error && !armed_system,
+        }
+    }
+
+    /// What came, or went, while nobody looked.
+    pub(super) fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
+        let room = self.inbox_size.saturating_sub(self.inbox.len());
+        let most = self.wire.len().min(room);
+        if most > 0 && !self.closed {
+            let n = if all { most } else { rng.within(1, most) };
+            self.inbox.push(self.wire.take(n));
+            self.edge = true;
+        }
+        if all || rng.percent(50) {
+            if self.reset == Signal::OnItsWay {
+                // It waits for no room.
+                self.wire.clear();
+                self.reset = Signal::Arrived;
+                self.error = true;
+                self.edge = true;
+                if !keeps {
+                    self.inbox.clear();
+                }
+            } else if self.fin == Signal::OnItsWay && self.wire.is_empty() {
+                self.fin = Signal::Arrived;
+                self.edge = true;
+            }
+        }
+        if self.starved
+            && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size
+            && (all || rng.percent(50))
+        {
+            self.starved = false;
+            self.edge = true;
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! Clients whose servers do the worst, and how clients part from the good ones.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::clients::*;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::time::Duration;
+use ws_server_mio::ws_proto::handshake::accept_key;
+use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
+use ws_server_mio::{
+    Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
+};
+
+/// A server on a thread, until its first connection has ended.
+fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+    let url = endpoint.connections().url(server, "/").unwrap();
+    let thread = std::thread::spawn(move || {
+        let mut code = None;
+        let serve = |connections: &mut Connections, event: Event<'_>| match event {
+            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
+            Event::Connection(_, Ws::Closed(closed)) => {
+                code = Some(closed.code);
+                connections.exit();
+            }
+            _ => {}
+        };
+        endpoint.run(serve).unwrap();
+        code.unwrap()
+    });
+    (url, thread)
+}
+
+#[test]
+fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
+    let (url, server) = served();
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let client = endpoint.connections().connect(url, Config::client()).unwrap();
+    let mut ends = 0;
+    let removes = |connections: &mut Connections, event: Event<'_>| match event {
+        Event::Connection(_, Ws::Open(_)) => connections.remove(client),
+        Event::Connection(_, Ws::Closed(closed)) => ends += u32::from(closed.clean),
+        _ => {}
+    };
+    endpoint.run(removes).unwrap();
+    assert_eq!(ends, 1);
+    assert_eq!(server.join().unwrap(), CloseCode::NORMAL);
+}
+
+#[test]
+fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
+    let (url, server) = served();
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    endpoint.connections().connect(url, Config::client()).unwrap();
+    let exits = |connections: &mut Connections, event: Event<'_>| {
+        if let Event::Connection(_, Ws::Open(_)) = event {
+            connections.exit();
+        }
+    };
+    endpoint.run(exits).unwrap();
+    drop(endpoint);
+    assert_eq!(server.join().unwrap(), CloseCode::NORMAL);
+}
+
+/// A server by hand: takes the one connection and its request, head and all.
+fn taken(rig: &mut Both, listener: &TcpListener) -> (TcpStream, String) {
+    let mut stream = None;
+    rig.until("its coming", |_| {
+        stream = listener.accept().ok();
+        stream.is_some()
+    });
+    let (mut stream, _) = stream.unwrap();
+    stream.set_nonblocking(true).unwrap();
+    let mut head = Vec::new();
+    rig.until("its request", |_| {
+        let mut bytes = [0; 4096];
+        if let Ok(n) = stream.read(&mut bytes) {
+            head.extend_from_slice(&bytes[..n]);
+        }
+        head.ends_with(b"\r\n\r\n")
+    });
+    (stream, String::from_utf8(head).unwrap())
+}
+
+fn by_hand() -> (TcpListener, String) {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let url = format!("ws://{}/", listener.local_addr().unwrap());
+    (listener, url)
+}
+
+#[test]
+fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
+    for answer in [
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello",
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello",
+        "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nhello",
+        "HTTP/1.1 301 Moved Permanently\r\nLocation: ws://127.0.0.1:1/\r\nContent-Length: 0\r\n\r\n",
+    ] {
+        let mut rig = Both::new();
+        let (listener, url) = by_hand();
+        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let (mut stream, _) = taken(&mut rig, &listener);
+        assert_eq!(rig.connections().connection_of(client), None, "nobody can send before it is open");
+        stream.write_all(answer.as_bytes()).unwrap();
+        match rig.failed(client) {
+            ConnectFailure::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            other => panic!("{other:?}"),
+        }
+        let mut after = Vec::new();
+        rig.until("the end", |_| match stream.read_to_end(&mut after) {
+            Ok(_) => true,
+            Err(error) => error.kind() == std::io::ErrorKind::ConnectionReset,
+        });
+        assert!(after.is_empty(), "{after:?}");
+        assert!(rig.told.texts.is_empty() && rig.told.opened.is_empty() && rig.told.client_closed.is_empty());
+    }
+}
+
+#[test]
+fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
+    for (head, piece) in [
+        ("HTTP/1.1 101 Switching Protocols\r\n", "X: aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa\r\n"),
+        ("HTTP/1.1 ", "1"),
+        ("HTTP/1.1 403 Forbidden\r\n\r\n", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa"),
+        ("", "HTTP/1.1 100 Continue\r\n\r\n"),
+    ] {
+        let mut rig = Both::new();
+        let (listener, url) = by_hand();
+        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let (mut stream, _) = taken(&mut rig, &listener);
+        stream.write_all(head.as_bytes()).unwrap();
+        let flood = piece.repeat(1000);
+        rig.until("a limit", |rig| {
+            let _ = stream.write(flood.as_bytes());
+            !rig.told.failed.is_empty()
+        });
+        match rig.failed(client) {
+            ConnectFailure::Handshake(HandshakeError::Refused(response)) => {
+                assert!(response.body().len() <= 16 << 10);
+            }
+            ConnectFailure::Handshake(
+                HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
+            ) => {}
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");
+    }
+    // A byte each second is a sign of life, and no answer.
+    let mut rig = Both::new();
+    let (listener, url) = by_hand();
+    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let (mut stream, _) = taken(&mut rig, &listener);
+    for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
+        assert_eq!(rig.connections().client_state(client), ClientState::Connecting, "{second}");
+        let _ = stream.write_all(&[*byte]);
+        rig.turns(3);
+        rig.clock.pass(Duration::from_secs(1));
+    }
+    assert!(matches!(rig.failed(client), ConnectFailure::TimedOut { .. }));
+}
+
+#[test]
+fn what_comes_right_behind_the_answer_is_not_lost() {
+    let mut rig = Both::new();
+    let (listener, url) = by_hand();
+    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let (mut stream, head) = taken(&mut rig, &listener);
+    let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
+    let accept = accept_key(key);
+    let head = format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {accept}\r\n\r\n"
+    );
+    stream.write_all(&[head.as_bytes(), b"\x81\x05hello"].concat()).unwrap();
+    drop(stream);
+    let id = rig.opened(client);
+    assert_eq!(rig.text(id), "hello");
+    assert!(!rig.closed(id).clean);
+}

@@ -1,0 +1,397 @@
+//! Clients whose application asks for anything at any moment.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::clients::*;
+use common::{Clock, Peer, TEXT, frame, handshake};
+use std::collections::{HashMap, HashSet};
+use std::net::{SocketAddr, TcpListener};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Event as Ws, Reconnect};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectFailure,
+    ConnectionId, Connections, Endpoint, Event, Options,
+};
+
+/// Fails at once, and comes again at once.
+#[cfg(unix)]
+fn nowhere() -> ClientConfig {
+    let policy = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
+    ClientConfig::default().unix("/nowhere/at/all").reconnect(policy)
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Moment {
+    Opened,
+    Message,
+    Closed,
+    Failed,
+    Reconnecting,
+}
+
+const MOMENTS: [Moment; 5] =
+    [Moment::Opened, Moment::Message, Moment::Closed, Moment::Failed, Moment::Reconnecting];
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Verb {
+    Disconnect,
+    Reconnect,
+    DisconnectAndReconnect,
+    ReconnectAndDisconnect,
+    Remove,
+    Another,
+    Replace,
+    Terminate,
+}
+
+const VERBS: [Verb; 8] = [
+    Verb::Disconnect,
+    Verb::Reconnect,
+    Verb::DisconnectAndReconnect,
+    Verb::ReconnectAndDisconnect,
+    Verb::Remove,
+    Verb::Another,
+    Verb::Replace,
+    Verb::Terminate,
+];
+
+/// An application that does one thing at one moment, and what it was told.
+struct Story {
+    moment: Moment,
+    verb: Verb,
+    url: String,
+    client: ClientId,
+    done: bool,
+    /// Ends that are owed: connections that have opened.
+    open: HashSet<ConnectionId>,
+    ended: HashSet<ConnectionId>,
+    removed: HashSet<ClientId>,
+    /// The server ends its first connections.
+    closes: u32,
+}
+
+fn config() -> ClientConfig {
+    let policy = Reconnect::default().wait(Duration::from_millis(10), Duration::from_millis(20)).attempts(3);
+    ClientConfig::default().reconnect(policy)
+}
+
+impl Story {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        let (moment, id) = match event {
+            Event::Connection(id, event) if connections.server_of(id).is_some() => {
+                return self.serve(connections, id, event);
+            }
+            Event::Connection(id, Ws::Open(_)) => {
+                assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
+                let client = connections.client_of(id).expect("who opens is known");
+                assert_eq!(connections.connection_of(client), Some(id));
+                assert_eq!(connections.client_state(client), ClientState::Open);
+                (Moment::Opened, Some(id))
+            }
+            Event::Connection(id, Ws::Closed(closed)) => {
+                assert!(closed.was_open, "an attempt is no connection");
+                assert!(self.open.remove(&id) && self.ended.insert(id), "ended twice, or never opened");
+                (Moment::Closed, Some(id))
+            }
+            Event::Connection(id, Ws::Message(_)) => {
+                assert!(self.open.contains(&id));
+                (Moment::Message, Some(id))
+            }
+            Event::ConnectFailed { client, .. } => {
+                assert!(!self.removed.contains(&client), "told of one that was removed");
+                (Moment::Failed, None)
+            }
+            Event::Reconnecting { client, .. } => {
+                assert!(!self.removed.contains(&client), "told of one that was removed");
+                assert_eq!(connections.client_state(client), ClientState::Waiting);
+                (Moment::Reconnecting, None)
+            }
+            _ => return,
+        };
+        if moment == self.moment && !std::mem::replace(&mut self.done, true) {
+            self.act(connections, id);
+        }
+    }
+
+    fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Ws<'_>) {
+        match event {
+            Ws::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
+            Ws::Open(_) => {
+                connections.send_text(id, "welcome").unwrap();
+                if self.closes > 0 {
+                    self.closes -= 1;
+                    connections.close(id, CloseCode::SERVICE_RESTART, "").unwrap();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn act(&mut self, connections: &mut Connections, id: Option<ConnectionId>) {
+        let client = self.client;
+        match self.verb {
+            Verb::Disconnect => connections.disconnect(client),
+            Verb::Reconnect => assert!(connections.reconnect(client)),
+            Verb::DisconnectAndReconnect => {
+                connections.disconnect(client);
+                connections.reconnect(client);
+                connections.disconnect(client);
+                connections.reconnect(client);
+            }
+            Verb::ReconnectAndDisconnect => {
+                connections.reconnect(client);
+                connections.disconnect(client);
+            }
+            Verb::Remove => {
+                connections.remove(client);
+                connections.remove(client);
+                self.removed.insert(client);
+            }
+            Verb::Another => drop(connections.connect(self.url.as_str(), config()).unwrap()),
+            Verb::Replace => {
+                connections.remove(client);
+                self.removed.insert(client);
+                self.client = connections.connect(self.url.as_str(), config()).unwrap();
+                assert_ne!(self.client, client);
+            }
+            Verb::Terminate => {
+                if let Some(id) = id {
+                    connections.terminate(id);
+                }
+                if let Some(id) = connections.connection_of(client) {
+                    connections.terminate(id);
+                }
+            }
+        }
+    }
+}
+
+/// Each verb at each moment, with all the time of the world and with almost none: whatever was told stays true, each
+/// end is told once, and nothing is left.
+#[test]
+fn every_verb_is_fine_in_every_event() {
+    for (moment, verb, hurried) in MOMENTS
+        .iter()
+        .flat_map(|moment| VERBS.iter().map(move |verb| (*moment, *verb)))
+        .flat_map(|(moment, verb)| [(moment, verb, false), (moment, verb, true)])
+    {
+        let clock = Clock::default();
+        let given = clock.clone();
+        // In a hurry, each look at the clock costs more than a turn has.
+        let options = if hurried { Options::ui() } else { Options::default() };
+        let options = options.clock(move || {
+            given.pass(Duration::from_millis(u64::from(hurried) * 2));
+            given.now()
+        });
+        let mut endpoint = Endpoint::new(options).unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+        let url = endpoint.connections().url(server, "/").unwrap();
+        let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
+        let mut story = Story {
+            moment,
+            verb,
+            url,
+            client,
+            done: false,
+            open: HashSet::new(),
+            ended: HashSet::new(),
+            removed: HashSet::new(),
+            closes: 2,
+        };
+        let turn = |endpoint: &mut Endpoint, story: &mut Story| {
+            clock.pass(Duration::from_millis(5));
+            endpoint
+                .poll(Some(Duration::ZERO), |connections, event| story.handle(connections, event))
+                .unwrap();
+        };
+        for _ in 0..60 {
+            turn(&mut endpoint, &mut story);
+        }
+        endpoint.connections().stop(server, Duration::from_secs(1));
+        for _ in 0..200 {
+            turn(&mut endpoint, &mut story);
+        }
+        let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
+        assert!(story.done, "{what}: it never came to that");
+        for client in endpoint.connections().clients().collect::<Vec<_>>() {
+            endpoint.connections().remove(client);
+            story.removed.insert(client);
+        }
+        // A closing handshake that the server does not answer any more has its time.
+        for _ in 0..20 {
+            clock.pass(Duration::from_secs(1));
+            turn(&mut endpoint, &mut story);
+        }
+        assert!(story.open.is_empty(), "{what}: ends were not told");
+        assert_eq!(endpoint.connections().stats().open, 0, "{what}: sockets are left");
+        assert_eq!(endpoint.connections().clients().count(), 0);
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
+    let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
+    let mut told = String::new();
+    for _ in 0..10 {
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
+            Event::ConnectFailed { .. } => {
+                told.push('F');
+                if told.len() < 4 {
+                    connections.reconnect(client);
+                }
+            }
+            Event::Reconnecting { attempt, .. } => told.push_str(&attempt.to_string()),
+            _ => {}
+        });
+        turn.unwrap();
+    }
+    assert_eq!(told, "FFFF1");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let nowhere = ClientConfig::default().unix("/nowhere/at/all");
+    let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
+    let mut failures = 0;
+    for _ in 0..10 {
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
+            failures += 1;
+            connections.reconnect(client);
+        });
+        assert!(turn.unwrap().more);
+    }
+    assert!((10..=20).contains(&failures), "{failures}");
+}
+
+#[cfg(unix)]
+#[test]
+fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let busy = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
+    let other = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
+    let mut failures = HashMap::<ClientId, u32>::new();
+    for _ in 0..100 {
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| {
+            if let Event::ConnectFailed { client, .. } = event {
+                *failures.entry(client).or_default() += 1;
+                if client == busy {
+                    connections.reconnect(client);
+                }
+            }
+        });
+        assert!(turn.unwrap().more);
+    }
+    assert!(failures[&busy] <= 300 && failures[&other] >= 40, "{failures:?}");
+}
+
+/// Each message takes all the time that a turn has, and there is always one more.
+#[test]
+fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
+    let clock = Clock::default();
+    let given = clock.clone();
+    let mut endpoint = Endpoint::new(Options::ui().clock(move || given.now())).unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+    let address = endpoint.connections().local_addr(server).unwrap();
+    let mut peer = Peer::connect(address);
+    peer.send(&handshake(address, "/"));
+    let flood = frame(TEXT, b"more").repeat(2000);
+    let policy = Reconnect::default().wait(Duration::from_millis(50), Duration::from_millis(50));
+    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (mut open, mut connected, mut failures, mut messages) = (false, false, 0, 0);
+    for _ in 0..1500 {
+        if open && !std::mem::replace(&mut connected, true) {
+            peer.send(&flood);
+            let config = ClientConfig::default().reconnect(policy.clone());
+            endpoint.connections().connect(format!("ws://{refused}/"), config).unwrap();
+        }
+        let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
+            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
+            Event::Connection(_, Ws::Open(_)) => open = true,
+            Event::Connection(_, Ws::Message(_)) => {
+                messages += 1;
+                clock.pass(Duration::from_millis(2));
+            }
+            Event::ConnectFailed { .. } => failures += 1,
+            _ => {}
+        });
+        turn.unwrap();
+    }
+    assert!(messages > 500, "{messages}: no flood");
+    assert!(failures > 5, "{failures}");
+}
+
+#[test]
+fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
+    // Nobody listens on 127.0.0.1, so that there is a second address to ask.
+    let (mut rig, _other) = Both::on_v6_alone();
+    let url = format!("ws://localhost:{}", rig.server_address().port());
+    let client = rig.connections().connect(format!("{url}/1"), Config::client()).unwrap();
+    let next =
+        ClientRequest::new(&format!("{url}/2")).unwrap().header("Authorization", "Bearer new").unwrap();
+    rig.connections().set_request(client, next).unwrap();
+    rig.connections().set_client_config(client, Config::client().handshake_timeout(Duration::ZERO)).unwrap();
+    rig.opened(client);
+    let asked = rig.told.upgrades.pop().unwrap();
+    assert_eq!((asked.path_and_query.as_str(), asked.headers.get("authorization")), ("/1", None));
+    let config = Config::client();
+    rig.connections().set_client_config(client, config).unwrap();
+    rig.connections().reconnect(client);
+    rig.opened(client);
+    let asked = rig.told.upgrades.pop().unwrap();
+    assert_eq!(
+        (asked.path_and_query.as_str(), &asked.headers["authorization"]),
+        ("/2", &"Bearer new".parse().unwrap())
+    );
+}
+
+#[test]
+fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
+    let bind = Bind::from(SocketAddr::from(([127, 0, 0, 1], 0)));
+    let server = Config::server().allow_host("127.1");
+    let mut rig = Both::with(bind, Options::default().resolve_names(), server);
+    let url = format!("ws://127.1:{}", rig.server_address().port());
+    // One that is removed; its place is taken before its answer comes. One that is given up and begun anew.
+    let gone = rig.connections().connect(format!("{url}/gone"), Config::client()).unwrap();
+    rig.connections().remove(gone);
+    let heir = rig.connections().connect(format!("{url}/heir"), Config::client()).unwrap();
+    let anew = rig.connections().connect(format!("{url}/old"), Config::client()).unwrap();
+    rig.connections().disconnect(anew);
+    rig.connections().set_request(anew, format!("{url}/anew")).unwrap();
+    rig.connections().reconnect(anew);
+    // And one that is told another address while the first is looked up.
+    let other = rig.connections().connect(format!("{url}/other"), Config::client()).unwrap();
+    rig.connections().set_request(other, "ws://127.0.0.1:1/never").unwrap();
+    for client in [heir, anew, other] {
+        rig.opened(client);
+    }
+    assert!(matches!(rig.failed(anew), ConnectFailure::Cancelled));
+    rig.turns(10);
+    let mut paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
+    paths.sort_unstable();
+    assert_eq!(paths, ["/anew", "/heir", "/other"]);
+    assert!(rig.told.failed.is_empty() && rig.told.opened.is_empty());
+}
+
+#[cfg(unix)]
+#[test]
+fn a_wait_that_no_clock_will_show_never_ends_by_itself() {
+    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let policy = Reconnect::default().wait(Duration::MAX, Duration::MAX);
+    let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
+    let mut failures = 0;
+    for _ in 0..10 {
+        let count = |_: &mut Connections, event: Event<'_>| {
+            failures += u32::from(matches!(event, Event::ConnectFailed { .. }));
+        };
+        endpoint.poll(Some(Duration::ZERO), count).unwrap();
+    }
+    assert_eq!((failures, endpoint.connections().client_state(client)), (1, ClientState::Waiting));
+    assert_eq!(endpoint.next_timeout(), None);
+    assert!(endpoint.connections().reconnect(client));
+    assert_eq!(endpoint.next_timeout(), Some(Duration::ZERO));
+}
