@@ -7,3 +7,4 @@ for adapter in '' async_; do
     "$here/../with_server.sh" "${adapter}echo" node "$here/echo.mjs"
     "$here/../with_server.sh" "${adapter}chat" node "$here/chat.mjs"
 done
+"$here/../with_server.sh" bridge node "$here/bridge.mjs"

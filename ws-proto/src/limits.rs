@@ -60,7 +60,7 @@ impl ServerConfig {
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
-    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`ws_proto::token`].
+    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`token`](crate::token).
     ///
     /// ```
     /// use ws_proto::limits::ServerConfig;

@@ -145,7 +145,7 @@ impl Connections {
         let request = request.into();
         let (mut file, plan) = match folder.open(&request) {
             Ok(opened) => opened,
-            Err(answer) => return self.respond(id, request, answer),
+            Err(answer) => return self.respond(id, request, *answer),
         };
         if plan.is_empty() {
             return self.respond(id, request, plan.head.map(|()| Bytes::new()));

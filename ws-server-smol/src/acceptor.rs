@@ -55,7 +55,7 @@ pub enum Incoming {
 /// ```
 pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
     /// `None` once it has become a WebSocket.
-    driver: Option<Driver<S>>,
+    pub(crate) driver: Option<Driver<S>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }

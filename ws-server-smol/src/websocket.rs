@@ -80,6 +80,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Sends a message or a frame, and waits until everything is written. Many messages go out faster with
     /// [`try_send`](Self::try_send).
     ///
+    /// Nothing is read while it waits: to send much and receive much at once, split it, or use a [`Sender`].
+    ///
     /// Cancel-safe, but that a message may have been queued when it is dropped.
     ///
     /// # Errors

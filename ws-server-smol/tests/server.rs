@@ -16,8 +16,8 @@ use std::task::Poll;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Event, State, handshake::upgrade_required};
 use ws_server_smol::{
-    Acceptor, AlreadyExtended, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming,
-    ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket, connect,
+    Acceptor, AlreadyExtended, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Folder, Frame,
+    Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket, connect,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -517,4 +517,52 @@ fn a_token_keeps_everybody_else_out_and_foreign_pages_are_refused_as_ever() {
         peer.read_exact(&mut head).await.unwrap();
         assert!(head.starts_with(b"HTTP/1.1 4"), "the rule for Host holds here too");
     });
+}
+
+#[test]
+fn files_of_a_folder_are_sent_whole_in_parts_and_to_a_peer_that_takes_its_time() {
+    let root = std::env::temp_dir().join(format!("ws-server-smol-files-{}", std::process::id()));
+    std::fs::create_dir_all(&root).unwrap();
+    let content: Vec<u8> = (0..3_000_000_u32).map(|n| (n % 251) as u8).collect();
+    std::fs::write(root.join("big.bin"), &content).unwrap();
+    std::fs::write(root.join("index.html"), "<h1>hello</h1>").unwrap();
+    let folder = Folder::new(&root).unwrap();
+
+    let server = Server::bind(localhost(), Config::server()).unwrap();
+    run(async {
+        let serving = server.serve(async |mut http| {
+            while let Some(Incoming::Request(request)) = http.next().await {
+                http.respond_file(request, &folder).await.unwrap();
+            }
+        });
+        let asking = async {
+            let mut peer = tcp(server.local_addr().unwrap()).await;
+            for (path, headers, status, body) in [
+                ("/", "", "200", &b"<h1>hello</h1>"[..]),
+                ("/big.bin", "", "200", &content),
+                ("/big.bin", "Range: bytes=5-104\r\n", "206", &content[5..105]),
+            ] {
+                let head = get(&mut peer, path, headers).await;
+                assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{head}");
+                assert!(
+                    head.to_ascii_lowercase().contains(&format!("content-length: {}\r\n", body.len())),
+                    "{head}"
+                );
+                let mut sent = vec![0; body.len()];
+                peer.read_exact(&mut sent).await.unwrap();
+                assert!(sent == body);
+            }
+            for (path, status) in [("/nowhere", "404"), ("/../secret", "404")] {
+                let mut peer = tcp(server.local_addr().unwrap()).await;
+                let head = get(&mut peer, path, "").await;
+                assert!(
+                    head.starts_with(&format!("HTTP/1.1 {status} ")) || head.starts_with("HTTP/1.1 400 "),
+                    "{head}"
+                );
+            }
+            server.stop(NONE).await;
+        };
+        future::zip(serving, asking).await;
+    });
+    std::fs::remove_dir_all(&root).unwrap();
 }

@@ -8,6 +8,7 @@ use crate::handshake::Request;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{Method, Response, StatusCode};
 use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -183,8 +184,8 @@ impl<F: Files> Folder<F> {
     ///
     /// # Errors
     /// The answer instead: 404, 405, 500, or a redirect for a folder whose slash is missing.
-    pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Response<Bytes>> {
-        self.look(request).map_err(|refusal| self.answer(refusal, request))
+    pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Box<Response<Bytes>>> {
+        self.look(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
     }
 
     /// The answer where a file that was opened cannot be read.
