@@ -19,10 +19,12 @@ mod unix;
 mod websocket;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use bytes::Bytes;
 pub use client::{Client, ClientEvent};
 pub use connect::{connect, handshake};
 pub use extension::{AlreadyExtended, Extension};
 pub use folder::{Disk, Folder};
+pub use http;
 pub use listening::Listening;
 pub use responder::{Body, Responder};
 pub use sender::{Outgoing, Sender};
@@ -38,5 +40,6 @@ pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    CloseCode, Closed, Config, Frame, Heartbeat, Message, Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    Reconnect, Request, SendError, Sent, State, Upgrade,
 };

@@ -1,0 +1,268 @@
+//! What the project promises, row by row: each function is named after a row of the table in the README, and
+//! proves it over real sockets.
+//!
+//! Each is a script of what people do and see, run beside the server on one thread; the peers and their bytes are
+//! those of the same rows of `ws-server-mio`. There is no clock to give here: intervals and deadlines are short, and
+//! what is waited for is what they bring about. That they are as long as they are told to be, the same rows of
+//! `ws-server-mio` and the tests of the engine prove, by given clocks.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+#[path = "../common/mod.rs"]
+mod common;
+#[path = "../../../ws-server-mio/tests/common/peer.rs"]
+mod peer;
+
+mod client;
+mod ending;
+mod heartbeat;
+mod messages;
+mod opening;
+mod queries;
+mod sending;
+mod starting;
+
+use bytes::Bytes;
+use futures_lite::{FutureExt, future};
+use peer::{Peer, handshake};
+use std::cell::RefCell;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use ws_server_smol::ws_proto::Event;
+use ws_server_smol::{
+    Acceptor, Bind, Closed, Config, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
+    WebSocket,
+};
+
+/// Longer than any test.
+const LONG: Duration = Duration::from_secs(3600);
+/// A heartbeat that comes again and again.
+const SOON: Duration = Duration::from_millis(5);
+/// For who is dead: long enough for who looks before that.
+const DYING: Duration = Duration::from_millis(50);
+
+fn local(config: impl Into<ServerConfig>) -> Server {
+    Server::bind(Bind::localhost(), config).unwrap()
+}
+
+/// Runs a script beside a server, however often it stops and starts again.
+async fn beside<T>(
+    server: &Server,
+    handler: impl AsyncFn(Acceptor<Socket>),
+    script: impl Future<Output = T>,
+) -> T {
+    let serving = async {
+        loop {
+            server.serve(&handler).await;
+            future::yield_now().await;
+        }
+    };
+    serving.or(script).await
+}
+
+/// What the application was told.
+#[derive(Debug)]
+enum Seen {
+    Message(ConnectionId, Message<'static>),
+    /// A piece of text: whether it is the first, and whether it is the last.
+    Piece(String, bool, bool),
+    Pong(ConnectionId),
+    Drained,
+    Closed(ConnectionId, Box<Closed>),
+}
+
+/// An application that echoes, and remembers what it was told.
+#[derive(Default)]
+struct App {
+    seen: RefCell<Vec<Seen>>,
+    log: Log,
+}
+
+impl App {
+    async fn handle(&self, http: Acceptor<Socket>) {
+        let Some(mut ws) = opened(http).await else { return };
+        let id = ws.id();
+        while let Some(event) = ws.next_event().await {
+            let seen = match event {
+                Event::Message(message) => {
+                    self.log.note("application: message");
+                    // A peer that is closing gets no echo.
+                    let _ = ws.try_send(message.clone());
+                    Seen::Message(id, message)
+                }
+                Event::Piece(piece) => {
+                    let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
+                    Seen::Piece(text, piece.first, piece.last)
+                }
+                Event::Pong(_) => Seen::Pong(id),
+                Event::Drained => Seen::Drained,
+                Event::Closed(closed) => {
+                    self.log.note("application: closed");
+                    Seen::Closed(id, closed)
+                }
+                other => panic!("{other:?}"),
+            };
+            self.seen.borrow_mut().push(seen);
+        }
+        assert!(ws.next_event().await.is_none(), "nothing comes after the end");
+    }
+
+    fn count(&self, what: impl Fn(&Seen) -> bool) -> usize {
+        self.seen.borrow().iter().filter(|seen| what(seen)).count()
+    }
+
+    fn ends(&self) -> usize {
+        self.count(|seen| matches!(seen, Seen::Closed(..)))
+    }
+
+    /// How a connection ended, once that was told.
+    async fn end_of(&self, id: ConnectionId) -> Closed {
+        until(|| self.count(|seen| matches!(seen, Seen::Closed(of, _) if *of == id)) > 0).await;
+        let seen = self.seen.borrow();
+        let mut ends = seen.iter().filter_map(|seen| match seen {
+            Seen::Closed(of, closed) if *of == id => Some(&**closed),
+            _ => None,
+        });
+        let closed = ends.next().unwrap().clone();
+        assert!(ends.next().is_none(), "told twice: {seen:?}");
+        closed
+    }
+}
+
+/// Opens the WebSocket that is asked for; other requests are greeted.
+async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
+    loop {
+        match http.next().await? {
+            Incoming::Upgrade(upgrade) => return http.accept(upgrade).await.ok(),
+            Incoming::Request(request) => http.respond(request, ok("hello")).await.unwrap(),
+        }
+    }
+}
+
+async fn hello(http: Acceptor<Socket>) {
+    drop(opened(http).await);
+}
+
+fn ok(body: impl Into<Bytes>) -> http::Response<Bytes> {
+    http::Response::new(body.into())
+}
+
+/// A peer with an open WebSocket, and its id.
+async fn open(server: &Server, path: &str) -> (Peer, ConnectionId) {
+    let before = server.ids();
+    let mut peer = asking(server, path);
+    assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+    let id = got(|| server.ids().into_iter().find(|id| !before.contains(id))).await;
+    (peer, id)
+}
+
+/// A peer that has asked for a WebSocket.
+fn asking(server: &Server, path: &str) -> Peer {
+    let address = server.local_addr().unwrap();
+    let mut peer = Peer::connect(address);
+    peer.send(&handshake(address, path));
+    peer
+}
+
+/// What a server is asked by the next connection, which it has from here on.
+async fn asked(server: &Server) -> (Acceptor<Socket>, ws_server_smol::Upgrade) {
+    let mut http = server.accept().await.unwrap();
+    match http.next().await {
+        Some(Incoming::Upgrade(upgrade)) => (http, upgrade),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// Lets the others run until it is so.
+async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        future::yield_now().await;
+    }
+}
+
+/// Lets the others run until it is there.
+async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        match look() {
+            Some(there) => return there,
+            None => future::yield_now().await,
+        }
+    }
+}
+
+impl Peer {
+    async fn head(&mut self) -> String {
+        got(|| self.take_head()).await
+    }
+
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        got(|| self.take_frame()).await
+    }
+
+    async fn response(&mut self) -> (u16, String) {
+        got(|| self.take_response()).await
+    }
+
+    /// Reads to the end of the stream, or a reset.
+    async fn end(&mut self) {
+        until(|| {
+            self.read();
+            self.ended.is_some()
+        })
+        .await;
+    }
+}
+
+/// Who was told of what, in its order.
+#[derive(Clone, Default)]
+struct Log(Arc<Mutex<Vec<String>>>);
+
+impl Log {
+    fn note(&self, what: &str) {
+        self.0.lock().unwrap().push(what.to_owned());
+    }
+
+    fn take(&self) -> Vec<String> {
+        std::mem::take(&mut self.0.lock().unwrap())
+    }
+}
+
+/// An extension that notes all it sees, and keeps messages that begin with "!".
+struct Witness(Log);
+
+impl Extension for Witness {
+    fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
+        match event {
+            Event::Message(message) => {
+                self.0.note("extension: message");
+                if message.as_bytes().starts_with(b"!") {
+                    server.send(id, "kept").unwrap();
+                    return None;
+                }
+                Some(Event::Message(message))
+            }
+            event => Some(event),
+        }
+    }
+
+    fn opened(&mut self, _: &Server, _: ConnectionId) {
+        self.0.note("extension: open");
+    }
+
+    fn closed(&mut self, server: &Server, id: ConnectionId, _: &Closed) {
+        assert!(!server.ids().contains(&id), "it is no client any more");
+        self.0.note("extension: closed");
+    }
+
+    fn stopping(&mut self, _: &Server) {
+        self.0.note("extension: stopping");
+    }
+}
+
+/// A server that sends a heartbeat again and again, whose answer may take long.
+fn beating() -> ws_server_smol::Heartbeat {
+    ws_server_smol::Heartbeat::server().interval(SOON).answer(LONG)
+}
+
+fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> Config {
+    Config::server().heartbeat(heartbeat)
+}

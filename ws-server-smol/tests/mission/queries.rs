@@ -1,0 +1,115 @@
+//! What can be asked by id, and how many there are.
+
+use super::common::run;
+use super::peer::*;
+use super::{App, asked, asking, beside, local, open, opened, until};
+use futures_lite::future;
+use ws_server_smol::{CloseCode, Config, Frame, Incoming, SendError, State};
+
+#[test]
+fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
+    let (server, app) = (local(Config::server()), App::default());
+    run(async {
+        let mut peer = asking(&server, "/");
+        let (http, upgrade) = asked(&server).await;
+        let id = http.id().unwrap();
+        assert_eq!(server.state(id), State::Connecting);
+        let mut ws = http.accept(upgrade).await.unwrap();
+        peer.head().await;
+
+        // Open and ready to send, and where both ends are.
+        assert_eq!((server.state(id), ws.state()), (State::Open, State::Open));
+        assert_eq!(server.queued(id), 0);
+        assert_eq!(server.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
+        assert_eq!(server.local_addr_of(id), server.local_addr());
+        assert_eq!(server.latency(id), None, "nothing was asked yet");
+        server.sender(id).unwrap().send_ping(b"?").unwrap();
+        let answering = async {
+            assert_eq!(peer.frame().await, (PING, b"?".to_vec()));
+            peer.send(&frame(PONG, b"?"));
+            until(|| server.latency(id).is_some()).await;
+        };
+        let reading = async {
+            ws.next().await;
+        };
+        future::or(reading, answering).await;
+        assert_eq!(ws.latency(), server.latency(id));
+
+        server.close(id, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(server.state(id), State::Closing);
+        peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
+        drop(peer);
+        assert!(ws.next().await.is_none());
+
+        // Others come. The old id finds nobody: neither what was, nor another.
+        beside(&server, async |http| app.handle(http).await, async {
+            let (_other, new) = open(&server, "/").await;
+            assert_ne!(new, id);
+            assert_eq!(server.state(id), State::Closed);
+            assert_eq!((server.peer_addr(id), server.local_addr_of(id)), (None, None));
+            assert_eq!((server.latency(id), server.queued(id)), (None, 0));
+            assert!(server.sender(id).is_none());
+            assert_eq!(server.send(id, Frame::text("x")), Err(SendError::NotOpen));
+            assert_eq!(server.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+            server.terminate(id);
+            assert_eq!(server.state(new), State::Open);
+        })
+        .await;
+    });
+
+    // What the application keeps with a connection, are the variables of the code that handles it.
+    let counting = async |http| {
+        let mut ws = opened(http).await.unwrap();
+        let mut said = 0;
+        while let Some(Ok(_)) = ws.next().await {
+            said += 1;
+            ws.try_send(said.to_string()).unwrap();
+        }
+    };
+    run(beside(&server, counting, async {
+        let (mut one, _) = open(&server, "/").await;
+        let (mut other, _) = open(&server, "/").await;
+        for (peer, said) in [(&mut one, "1"), (&mut other, "1")] {
+            peer.send(&frame(TEXT, b"?"));
+            assert_eq!(peer.frame().await, (TEXT, said.into()));
+        }
+        one.send(&frame(TEXT, b"?"));
+        assert_eq!(one.frame().await, (TEXT, b"2".to_vec()));
+    }));
+}
+
+#[test]
+fn row_18_clients_count_from_their_upgrade_to_their_end() {
+    let server = local(Config::server());
+    run(async {
+        let mut page = Peer::connect(server.local_addr().unwrap());
+        page.send(&get(server.local_addr().unwrap(), "/"));
+        let mut plain = server.accept().await.unwrap();
+        assert!(matches!(plain.next().await, Some(Incoming::Request(_))));
+        assert_eq!((server.count(), server.http_count()), (0, 1), "plain HTTP is no client");
+
+        // Connecting, open, closing.
+        let mut peer = asking(&server, "/");
+        let (http, upgrade) = asked(&server).await;
+        assert_eq!(server.count(), 1, "connecting");
+        let mut ws = http.accept(upgrade).await.unwrap();
+        peer.head().await;
+        let other = asking(&server, "/other");
+        let (http, upgrade) = asked(&server).await;
+        let mut second = http.accept(upgrade).await.unwrap();
+        assert_eq!((server.count(), server.ids()), (2, vec![ws.id(), second.id()]), "open");
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        ws.flush().await.unwrap();
+        assert_eq!(peer.frame().await.0, CLOSE);
+        assert_eq!(server.count(), 2, "closing");
+
+        // Not closed: when that is told, it is no client any more.
+        peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));
+        drop(peer);
+        assert!(ws.next().await.is_none());
+        assert_eq!(server.count(), 1);
+        drop(other);
+        assert!(second.next().await.unwrap().is_err());
+        assert_eq!((server.count(), server.http_count()), (0, 1));
+    });
+}

@@ -1,0 +1,138 @@
+//! What is sent: to one, as a raw frame, to all.
+
+use super::common::{once, run};
+use super::peer::*;
+use super::{App, Seen, beside, local, open, until};
+use futures_lite::future;
+use std::cell::RefCell;
+use std::pin::pin;
+use ws_server_smol::{CloseCode, Config, Frame, Incoming, Opcode, SendError, Sent, State};
+
+#[test]
+fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
+    let server = local(Config::server().outbox(100, 1000, 10_000));
+    let app = App::default();
+    run(beside(&server, async |http| app.handle(http).await, async {
+        let (mut peer, id) = open(&server, "/").await;
+        assert_eq!(server.send(id, "text"), Ok(Sent::Queued));
+        assert_eq!(server.send(id, vec![1, 2]), Ok(Sent::Queued));
+        assert_eq!(server.send(id, vec![0; 2000]), Ok(Sent::Congested));
+        assert_eq!(server.send(id, vec![0; 9000]), Err(SendError::Full));
+
+        // What was refused is not sent; all else is, and the room is told of. Who can wait, waits for the room.
+        let sender = server.sender(id).unwrap();
+        let mut patient = pin!(sender.send(vec![9; 9000]));
+        assert!(once(patient.as_mut()).await.is_pending());
+        assert_eq!(peer.frame().await, (TEXT, b"text".to_vec()));
+        assert_eq!(peer.frame().await, (BINARY, vec![1, 2]));
+        assert_eq!(peer.frame().await, (BINARY, vec![0; 2000]));
+        until(|| app.count(|seen| matches!(seen, Seen::Drained)) == 1).await;
+        assert_eq!(server.send(id, "again"), Ok(Sent::Queued));
+        assert_eq!(patient.await, Ok(()));
+        assert_eq!(peer.frame().await, (TEXT, b"again".to_vec()));
+        assert_eq!(peer.frame().await, (BINARY, vec![9; 9000]));
+
+        // To who is not open, nothing is sent.
+        server.close(id, CloseCode::NORMAL, "").unwrap();
+        assert_eq!(server.send(id, "late"), Err(SendError::NotOpen));
+        assert_eq!(sender.try_send("late"), Err(SendError::NotOpen));
+        assert_eq!(peer.frame().await.0, CLOSE);
+    }));
+}
+
+#[test]
+fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
+    let (server, app) = (local(Config::server()), App::default());
+    run(beside(&server, async |http| app.handle(http).await, async {
+        let (mut peer, id) = open(&server, "/").await;
+        let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
+        let umlaut = "\u{f6}".as_bytes();
+
+        // By itself: control frames that are long or in pieces, a text that is none, a Close without its handshake.
+        assert_eq!(raw(Opcode::Ping, true, &[0; 126]), Err(SendError::ControlTooLong(126)));
+        assert_eq!(raw(Opcode::Pong, false, b""), Err(SendError::FragmentOrder));
+        assert_eq!(raw(Opcode::Text, true, &umlaut[..1]), Err(SendError::NotUtf8));
+        assert_eq!(raw(Opcode::Close, true, b"\x03\xe8"), Err(SendError::CloseFrame));
+
+        // Where it stands: a continuation of nothing, a new message inside another, half a character at the end.
+        let send = |frame: Frame| server.send(id, &frame);
+        assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Err(SendError::FragmentOrder));
+        assert_eq!(send(raw(Opcode::Text, false, &umlaut[..1]).unwrap()), Ok(Sent::Queued));
+        assert_eq!(send(raw(Opcode::Binary, false, b"").unwrap()), Err(SendError::FragmentOrder));
+        assert_eq!(send(raw(Opcode::Continuation, true, b"x").unwrap()), Err(SendError::NotUtf8));
+        assert_eq!(send(raw(Opcode::Ping, true, b"between").unwrap()), Ok(Sent::Queued));
+        assert_eq!(send(raw(Opcode::Continuation, false, &umlaut[1..]).unwrap()), Ok(Sent::Queued));
+        assert_eq!(send(raw(Opcode::Continuation, true, b"").unwrap()), Ok(Sent::Queued));
+        assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
+        assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
+
+        // The peer has what was taken, frame by frame, and the connection goes on.
+        let expected: [(u8, &[u8]); 6] = [
+            (0x01, &umlaut[..1]),
+            (PING, b"between"),
+            (0x00, &umlaut[1..]),
+            (0x80, b""),
+            (BINARY, &[1]),
+            (PONG, b"alive"),
+        ];
+        for (first, payload) in expected {
+            assert_eq!(peer.frame().await, (first, payload.to_vec()));
+        }
+        assert_eq!(server.state(id), State::Open);
+    }));
+}
+
+#[test]
+fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
+    let server = local(Config::server());
+    let undecided = RefCell::new(Vec::new());
+    let handler = async |mut http: ws_server_smol::Acceptor<_>| loop {
+        match http.next().await {
+            Some(Incoming::Upgrade(upgrade)) if upgrade.path() == "/undecided" => {
+                undecided.borrow_mut().push(upgrade);
+                future::pending().await
+            }
+            Some(Incoming::Upgrade(upgrade)) => {
+                let mut ws = http.accept(upgrade).await.unwrap();
+                while ws.next().await.is_some() {}
+                return;
+            }
+            Some(Incoming::Request(request)) => http.respond(request, super::ok("hello")).await.unwrap(),
+            None => return,
+        }
+    };
+    run(beside(&server, handler, async {
+        let mut open_ones = Vec::new();
+        for _ in 0..3 {
+            open_ones.push(open(&server, "/").await);
+        }
+        let (mut closing, closing_id) = open(&server, "/closing").await;
+        server.close(closing_id, CloseCode::NORMAL, "").unwrap();
+        let address = server.local_addr().unwrap();
+        let mut page = Peer::connect(address);
+        page.send(&get(address, "/"));
+        assert_eq!(page.response().await.0, 200);
+        let mut asking = super::asking(&server, "/undecided");
+        until(|| undecided.borrow().len() == 1).await;
+
+        // One frame, made and encoded once, for all of them.
+        for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
+            assert_eq!(server.broadcast(&news, |_| true), 3);
+            for (peer, _) in &mut open_ones {
+                let (first, payload) = peer.frame().await;
+                assert_eq!(
+                    (first & 0x0f == 1, &payload[..]),
+                    (news.opcode() == Opcode::Text, &news.payload()[..])
+                );
+            }
+        }
+        let chosen = open_ones[1].1;
+        assert_eq!(server.broadcast(&Frame::text("for one"), |id| id == chosen), 1);
+        assert_eq!(open_ones[1].0.frame().await, (TEXT, b"for one".to_vec()));
+        assert_eq!(closing.frame().await.0, CLOSE);
+        for peer in [&mut closing, &mut page, &mut asking, &mut open_ones[0].0] {
+            peer.read();
+            assert!(peer.got.is_empty(), "{:?}", peer.got);
+        }
+    }));
+}

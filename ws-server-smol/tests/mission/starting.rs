@@ -1,0 +1,248 @@
+//! Servers: start, stop, one thread, what they are called.
+
+use super::common::{once, run};
+use super::peer::*;
+use super::{App, LONG, Witness, beside, hello, local, open, opened, until};
+use async_executor::LocalExecutor;
+use http::Uri;
+use std::cell::Cell;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::pin::pin;
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::task::Poll;
+use std::thread;
+use std::time::{Duration, Instant};
+use ws_server_smol::{Bind, Config, ListenError, Sent, Server, UiDriver};
+
+/// The address of this machine at which a server can be reached.
+fn here(server: &Server) -> SocketAddr {
+    SocketAddr::from((Ipv4Addr::LOCALHOST, server.local_addr().unwrap().port()))
+}
+
+async fn answers(server: &Server) {
+    let address = here(server);
+    let mut peer = Peer::connect(address);
+    peer.send(&get(address, "/"));
+    assert_eq!(beside(server, hello, peer.response()).await.0, 200);
+}
+
+#[test]
+fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be_tried_again() {
+    run(async {
+        // One word each; the default is every interface.
+        for (bind, this_machine_only) in
+            [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
+        {
+            for bind in [bind.clone(), bind.port(0)] {
+                let server = Server::bind(bind, Config::server()).unwrap();
+                let address = server.local_addr().unwrap();
+                assert!(address.port() > 1024, "{address}");
+                assert_eq!(address.ip().is_loopback(), this_machine_only);
+                assert_eq!(address.ip().is_unspecified(), !this_machine_only);
+                answers(&server).await;
+            }
+        }
+
+        // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
+        let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let at = taken.local_addr().unwrap();
+        let server = Server::new(Config::server());
+        let exact = Bind::localhost().port(at.port());
+        for _ in 0..2 {
+            let error = server.listen(exact.clone()).unwrap_err();
+            assert!(matches!(&error, ListenError::InUse { tried } if tried[..] == [at]), "{error:?}");
+            assert!(error.to_string().contains(&at.to_string()), "{error}");
+            assert!(!server.is_running());
+        }
+        let range = Bind::localhost().port_range(at.port()..=at.port().saturating_add(50));
+        let next = Server::bind(range, Config::server()).unwrap();
+        let port = next.local_addr().unwrap().port();
+        assert!(port > at.port() && port <= at.port().saturating_add(50));
+        let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
+        let error = server.listen(elsewhere).unwrap_err();
+        assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
+
+        // What failed is tried again, with the same server, once there is room.
+        drop(taken);
+        server.listen(exact).unwrap();
+        assert_eq!(server.local_addr(), Some(at));
+        answers(&server).await;
+    });
+}
+
+#[test]
+fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
+    let server = local(Config::server().close_timeout(LONG));
+    let app = App::default();
+    let log = app.log.clone();
+    server.set_extension(Witness(log.clone())).unwrap();
+    // Before it stops, clients are open: a last word is still possible.
+    server.before_stop({
+        let log = log.clone();
+        move |server| {
+            log.note("application: stopping");
+            for id in server.ids() {
+                assert_eq!(server.send(id, "so long"), Ok(Sent::Queued));
+            }
+        }
+    });
+    run(beside(&server, async |http| app.handle(http).await, async {
+        let (mut polite, _) = open(&server, "/polite").await;
+        let (mut silent, _) = open(&server, "/silent").await;
+        let address = server.local_addr().unwrap();
+        log.take();
+        let mut stopping = pin!(server.stop(LONG));
+        assert!(once(stopping.as_mut()).await.is_pending());
+        for peer in [&mut polite, &mut silent] {
+            assert_eq!(peer.frame().await, (TEXT, b"so long".to_vec()));
+            let (first, payload) = peer.frame().await;
+            assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
+        }
+
+        // Who answers is gone at once, who does not is cut at the earlier deadline, for whoever waits.
+        polite.send(&frame(CLOSE, &1001u16.to_be_bytes()));
+        polite.end().await;
+        drop(polite);
+        until(|| app.ends() == 1).await;
+        assert!(once(stopping.as_mut()).await.is_pending(), "one is left, and the deadline is not yet there");
+        server.stop(Duration::ZERO).await;
+        assert_eq!(once(stopping).await, Poll::Ready(()));
+        silent.end().await;
+        until(|| app.ends() == 2).await;
+        let mut expected = vec!["extension: stopping", "application: stopping"];
+        expected.extend(["extension: closed", "application: closed"].repeat(2));
+        assert_eq!(log.take(), expected);
+
+        // Once more is harmless, and the same server starts again, on the same port.
+        server.stop(Duration::ZERO).await;
+        assert_eq!(log.take(), [""; 0]);
+        server.listen(Bind::localhost().port(address.port())).unwrap();
+        assert_eq!(server.local_addr(), Some(address));
+        open(&server, "/again").await;
+    }));
+}
+
+/// Which threads there are, the test `threads` proves: it has a process of its own to count in.
+#[test]
+fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
+    const MILLISECOND: Duration = Duration::from_millis(1);
+    let now = Rc::new(Cell::new(Instant::now()));
+    let (heard, me) = (Rc::new(Cell::new(0)), thread::current().id());
+    let server = local(Config::server());
+
+    // A handler that computes: by the given clock 300 µs, of which a turn of 1 ms has four, the last one begun in
+    // time; and in truth for as long as a connection may before others have their turn.
+    let handler = {
+        let (heard, now) = (heard.clone(), now.clone());
+        async move |http| {
+            let mut ws = opened(http).await.unwrap();
+            while let Some(Ok(message)) = ws.next().await {
+                assert_eq!(thread::current().id(), me);
+                ws.try_send(message).unwrap();
+                heard.set(heard.get() + 1);
+                now.set(now.get() + MILLISECOND * 3 / 10);
+                let start = Instant::now();
+                while start.elapsed() < MILLISECOND * 6 / 10 {}
+            }
+        }
+    };
+    let executor = Rc::new(LocalExecutor::new());
+    let accepting = {
+        let (server, executor, handler) = (server.clone(), executor.clone(), Rc::new(handler));
+        async move {
+            while let Some(http) = server.accept().await {
+                let handler = handler.clone();
+                executor.spawn(async move { handler(http).await }).detach();
+            }
+        }
+    };
+    executor.spawn(accepting).detach();
+
+    // The loop of the window: a turn when it was notified, or when the last one left something.
+    let (notify, notified) = mpsc::channel();
+    let tick = async move || executor.tick().await;
+    let mut ui = UiDriver::ticking(tick, move || notify.send(()).unwrap()).clock(move || now.get());
+    let (mut full, mut more) = (0, true);
+    let mut turn = || {
+        if !more {
+            notified.recv_timeout(Duration::from_secs(20)).unwrap();
+        }
+        let before = heard.get();
+        let turn = ui.turn(MILLISECOND);
+        assert!(heard.get() - before <= 4 && turn.elapsed <= MILLISECOND * 12 / 10);
+        more = turn.more;
+        if heard.get() - before == 4 {
+            full += 1;
+            assert!(more, "the rest waits");
+        }
+        heard.get()
+    };
+    let address = server.local_addr().unwrap();
+    let mut peer = Peer::connect(address);
+    peer.send(&handshake(address, "/"));
+    while peer.take_head().is_none() {
+        turn();
+    }
+    peer.send(&(0..40).flat_map(|_| frame(TEXT, b"x")).collect::<Vec<_>>());
+    while turn() < 40 {}
+    for _ in 0..40 {
+        let echo = loop {
+            match peer.take_frame() {
+                Some(echo) => break echo,
+                None => turn(),
+            };
+        };
+        assert_eq!(echo, (TEXT, b"x".to_vec()), "nothing is lost");
+    }
+    assert!(full >= 9, "{full}");
+}
+
+#[test]
+fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
+    let authority = |url: &str| -> (String, u16) {
+        let uri: Uri = url.parse().unwrap();
+        (uri.host().unwrap().to_owned(), uri.port_u16().unwrap())
+    };
+    for (bind, host) in [
+        (Bind::localhost(), "127.0.0.1"),
+        (Bind::any(), "localhost"),
+        (Bind::from((Ipv4Addr::UNSPECIFIED.into(), 0)), "localhost"),
+    ] {
+        let server = Server::bind(bind, Config::server()).unwrap();
+        let port = server.local_addr().unwrap().port();
+        for path in ["chat", "/chat", r"\chat"] {
+            assert_eq!(server.url(path), Some(format!("ws://{host}:{port}/chat")));
+            assert_eq!(server.http_url(path), Some(format!("http://{host}:{port}/chat")));
+        }
+        assert_eq!(server.url(""), Some(format!("ws://{host}:{port}/")));
+
+        // The address of this machine in the network, on request, where there is one and the server is on it.
+        let lan = server.lan_url("chat");
+        assert_eq!(server.lan_http_url("chat"), lan.as_ref().map(|url| url.replace("ws:", "http:")));
+        let mut urls = server.url("chat").into_iter().collect::<Vec<_>>();
+        match lan {
+            Some(url) => {
+                let (lan_host, lan_port) = authority(&url);
+                assert!(host == "localhost" && lan_host != host && lan_port == port, "{url}");
+                assert!(server.urls("chat").contains(&url));
+                urls.push(url);
+            }
+            None => assert!(server.urls("chat").iter().all(|url| url.ends_with("/chat"))),
+        }
+        run(beside(&server, hello, async {
+            for url in urls {
+                let (host, port) = authority(&url);
+                let host = if host == "localhost" { "127.0.0.1" } else { &host };
+                let address = SocketAddr::new(host.parse().unwrap(), port);
+                let mut peer = Peer::connect(address);
+                peer.send(&handshake(address, "/chat"));
+                assert!(peer.head().await.starts_with("HTTP/1.1 101 "));
+            }
+            server.stop(Duration::ZERO).await;
+        }));
+        assert_eq!((server.url("/"), server.http_url("/")), (None, None));
+        assert_eq!((server.lan_url("/"), server.urls("/")), (None, Vec::new()));
+        assert_eq!(server.local_addr(), None);
+    }
+}
