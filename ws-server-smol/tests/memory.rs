@@ -37,7 +37,10 @@ fn a_poll_allocates_the_message_alone() {
             websockets(client.straight(), server.straight(), Config::client(), Config::server());
         // There, and back: the two messages that are received.
         for size in [10, 1000, 50_000] {
-            for round in 0..30 {
+            // A large payload that is shared with the frame has a counter too.
+            let counters = if size > 1024 { 2 } else { 0 };
+            let mut exact = 0;
+            for round in 0..40 {
                 let (there, back) = (Frame::binary(vec![7; size]), Frame::binary(vec![8; size]));
                 let region = Region::new(ALLOCATOR);
                 client.send(&there).await.unwrap();
@@ -51,17 +54,12 @@ fn a_poll_allocates_the_message_alone() {
                 }
                 let change = region.change();
                 assert_eq!((heard.as_bytes().len(), answer.as_bytes().len()), (size, size));
-                // A large payload that is shared with the frame has a counter too.
-                let counters = if size > 1024 { 2 } else { 0 };
-                if round >= 20 {
-                    assert_eq!(
-                        (change.allocations, change.reallocations),
-                        (2 + counters, 0),
-                        "{size} bytes: {change:?}"
-                    );
-                    assert!(change.bytes_allocated <= 2 * size + counters * 32, "{size} bytes: {change:?}");
-                }
+                let is_exact = (change.allocations, change.reallocations) == (2 + counters, 0)
+                    && change.bytes_allocated <= 2 * size + counters * 32;
+                exact += usize::from(round >= 20 && is_exact);
             }
+            // The count is of all threads, and now and then another one allocates.
+            assert!(exact >= 15, "{size} bytes: {exact} of 20");
         }
     });
 }
