@@ -2,59 +2,17 @@
 #![cfg(unix)] // as some of the names are
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
+#[path = "common/table.rs"]
+mod table;
+
 use std::collections::BTreeSet;
-use std::path::Path;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{self, Event as Happened, Reconnect};
 use ws_server_mio::*;
 
-const README: &str = include_str!("../../README.md");
-
-/// A row: its number, its names, and where its test is.
-struct Row {
-    number: usize,
-    names: Vec<String>,
-    test: String,
-}
-
-/// The rows of the table.
-fn rows() -> Vec<Row> {
-    let table = README.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
-    table
-        .lines()
-        .filter_map(|line| {
-            let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
-            let number = cells[0].parse().ok()?;
-            assert_eq!(cells.len(), 5, "{line}");
-            let names = cells[2].split('`').skip(1).step_by(2).flat_map(unfold).collect();
-            Some(Row { number, names, test: cells[4].to_owned() })
-        })
-        .collect()
-}
-
-/// `A::{b, c}` is `A::b` and `A::c`.
-fn unfold(name: &str) -> Vec<String> {
-    match name.strip_suffix('}').and_then(|name| name.split_once('{')) {
-        None => vec![name.to_owned()],
-        Some((path, last)) => last.split(',').map(|last| format!("{path}{}", last.trim())).collect(),
-    }
-}
-
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
-    let rows = rows();
-    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
-    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
-    for row in rows {
-        let name = format!("row_{:02}", row.number);
-        let link = row.test.strip_prefix(&format!("[`{name}`](")).and_then(|link| link.strip_suffix(')'));
-        let file = root.join(link.unwrap_or_else(|| panic!("row {} links to no test", row.number)));
-        let tests = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(tests.matches(&format!("#[test]\nfn {name}_")).count(), 1, "{name} in {file:?}");
-        let module = format!("mod {};", file.file_stem().unwrap().to_str().unwrap());
-        let main = std::fs::read_to_string(file.with_file_name("main.rs")).unwrap();
-        assert!(main.lines().any(|line| line == module), "{file:?} is compiled");
-    }
+    table::each_row_has_its_test("mio", env!("CARGO_MANIFEST_DIR"));
 }
 
 /// Names, each with a use of it that the compiler checks. None of it is run.
@@ -187,8 +145,5 @@ impl Extension for Nothing {}
 
 #[test]
 fn each_name_in_the_table_exists() {
-    let told: BTreeSet<_> = rows().into_iter().flat_map(|row| row.names).collect();
-    let exist = names();
-    assert_eq!(told.difference(&exist).collect::<Vec<_>>(), [""; 0], "told, and not shown to exist");
-    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "here, and not told any more");
+    table::each_name_is_told_and_exists("mio", &names());
 }

@@ -1,4 +1,140 @@
-//! WebSocket servers and clients for async apps, over the engine of [`ws_proto`].
+//! WebSocket servers and clients for async apps, with plain HTTP on the same port.
+//!
+//! ```no_run
+//! use ws_server_smol::ws_proto::web;
+//! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+//!     println!("{}", server.http_url("/").unwrap_or_default());
+//!     async_io::block_on(server.serve(async |http| {
+//!         if let Err(error) = connection(http).await {
+//!             println!("{error}"); // this one alone
+//!         }
+//!     }));
+//!     Ok(())
+//! }
+//!
+//! async fn connection(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+//!     while let Some(incoming) = http.next().await {
+//!         match incoming {
+//!             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
+//!             Incoming::Upgrade(upgrade) => {
+//!                 let mut ws = http.accept(upgrade).await?;
+//!                 while let Some(message) = ws.next().await {
+//!                     ws.try_send(message?)?;
+//!                 }
+//!                 break;
+//!             }
+//!         }
+//!     }
+//!     Ok(())
+//! }
+//! ```
+//!
+//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s; this crate moves the bytes.
+//!
+//! # What drives what
+//!
+//! ```text
+//!   Server ──accept──▶ Acceptor ──accept──▶ WebSocket ◀── connect, Client
+//!   (a listener)       (HTTP requests)      (messages, frames)
+//!      │                   ▲ Responder          ▲ Sender
+//!      └── by id: send, close, broadcast, topics, stop ──┘   from any task and thread
+//! ```
+//!
+//! Whoever polls a connection drives it: [`Acceptor::next`] and [`WebSocket::next`] read, answer pings, keep
+//! deadlines and the heartbeat, and write what was queued, by whomever. Nothing is spawned, and nothing goes on while
+//! nobody polls: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
+//! of its own with a [`Sender`]. What [`Sender`], [`Responder`] and the verbs of [`Server`] queue wakes the task that
+//! waits in `next`, and goes out there.
+//!
+//! | | where connections run | handlers | take it for |
+//! |---|---|---|---|
+//! | [`Server::serve`] | in its one future | borrow what is around the call, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
+//! | [`Server::accept`] | in tasks that you spawn | as your executor asks for | cancelling single tasks; several threads; [`UiDriver::ticking`] |
+//!
+//! Data of your own with a connection are the variables of the code that handles it. For all of them together there
+//! is a [`ConnectionId`], which is never used twice.
+//!
+//! # How it ends
+//!
+//! [`WebSocket::next`] gives `None` after a close in order, and otherwise one error, the [`Closed`] that explains it;
+//! [`next_event`](WebSocket::next_event) gives the end as an event in either case. It is told once, and last. An
+//! [`Extension`] is told before, also of a WebSocket that its handler has dropped.
+//!
+//! A WebSocket that is dropped tells the peer 1001, as far as that goes without waiting; [`WebSocket::close`] parts
+//! in order. [`Server::stop`] tells everyone 1001 and waits, to its deadline, until all are gone.
+//!
+//! # Cancellation
+//!
+//! Every method is cancel-safe. Between two polls each byte is in the kernel, in the engine or in the connection, so
+//! that a future may be dropped at any await (by a timeout, by the loser's side of a race), and a later call goes on
+//! from there. Two remarks: what [`WebSocket::send`] and [`Acceptor::respond`] have queued when they are dropped
+//! stays queued; and [`Acceptor::accept`] has the connection, which goes with it.
+//!
+//! # Fairness
+//!
+//! A connection that always has something to do lets others run after 16 KiB or half a millisecond, between any two
+//! messages; so does who accepts, after sixteen. A handler that computes for longer than that holds up its thread
+//! for as long as it computes.
+//!
+//! A peer that does not read is not read either, past the high mark; past the cap a send is [`SendError::Full`], for
+//! which [`Sender::send`] waits; and without progress for [`Config::output_timeout`] the connection is closed.
+//!
+//! # Threads
+//!
+//! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are
+//!
+//! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
+//!   for the kernel where nobody is in `async_io::block_on`, and wakes tasks; it runs none.
+//! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
+//!   names there, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read there. They
+//!   start with the first name or file, and end by themselves when nothing is left to do.
+//!
+//! There is no other. If that is one too many, `ws-server-mio` has none that was not asked for.
+//!
+//! # In a window
+//!
+//! [`UiDriver`] runs futures in a loop that is not theirs: turns of a millisecond, and one notice for many wake-ups.
+//! Do not give an executor's `run` to the loop's own executor: it runs for as long as there is work, and a flood
+//! leaves no time to draw.
+//!
+//! # Other streams, other runtimes
+//!
+//! [`Acceptor::new`], [`handshake`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
+//! runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
+//! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
+//!
+//! On unix, [`Bind::unix`] listens on a Unix socket, whose file comes and goes with the server, and
+//! [`ClientConfig::unix`] connects to one:
+//!
+//! ```
+//! # #[cfg(unix)]
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! use ws_server_smol::{Bind, ClientConfig, Config, Server, connect};
+//!
+//! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
+//! let server = Server::bind(Bind::unix(&path), Config::server())?;
+//! let to = ClientConfig::new(Config::client()).unix(&path);
+//! # let client = async { drop(connect("ws://localhost/", to).await) };
+//! # let serving = server.serve(async |mut http| drop(http.next().await));
+//! # async_io::block_on(futures_lite::future::or(serving, client));
+//! # Ok(())
+//! # }
+//! # #[cfg(not(unix))]
+//! # fn main() {}
+//! ```
+//!
+//! # The deadlocks everybody meets once
+//!
+//! - A **blocking** request to one's own server, from the thread that serves it, waits for an answer that this very
+//!   thread would have to give. Ask with [`connect`], or on another thread. Nor does `block_on` belong into a handler.
+//! - [`Server::stop`] awaited **in a handler** waits for that handler's own connection, to the deadline. Have another
+//!   task stop the server; under [`Server::serve`], one beside it.
+//! - Two ends that both wait in [`WebSocket::send`], and read nothing meanwhile, wait for each other once all buffers
+//!   are full. Queue with [`WebSocket::try_send`] and go on reading, or send with a [`Sender`].
+//! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
 mod acceptor;
 mod buffer;
@@ -43,3 +179,8 @@ pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
     Reconnect, Request, SendError, Sent, State, Upgrade,
 };
+
+// The README's example is compiled with the others.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -2,7 +2,7 @@
 //! `blocking`.
 //!
 //! Without the test harness, which has threads of its own.
-#![allow(clippy::unwrap_used, clippy::print_stdout)] // a panic is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // a panic is how a test fails
 
 use async_io::block_on;
 use futures_lite::{FutureExt, future};

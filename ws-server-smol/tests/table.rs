@@ -1,0 +1,130 @@
+//! The table "What it can do" of the README, as it concerns this crate: each of its rows has its test, and all its
+//! names exist. And its async example is the one that is compiled.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+#[path = "../../ws-server-mio/tests/common/table.rs"]
+mod table;
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_server_smol::ws_proto::Event;
+use ws_server_smol::*;
+
+#[test]
+fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
+    table::each_row_has_its_test("smol", env!("CARGO_MANIFEST_DIR"));
+}
+
+#[test]
+fn the_async_example_of_the_main_readme_is_the_one_that_is_compiled() {
+    let example = |readme: &str, fence: &str| {
+        let example = readme.split(fence).nth(1).unwrap().split("```").next().unwrap();
+        assert!(example.contains("server.serve(async"));
+        example.to_owned()
+    };
+    let compiled = example(include_str!("../README.md"), "```rust,no_run\n");
+    assert_eq!(example(include_str!("../../README.md"), "```rust,ignore\n"), compiled);
+}
+
+/// Names, each with a use of it that the compiler checks. None of it is run.
+macro_rules! names {
+    ($($name:literal: $use:expr;)*) => {{
+        $(let _ = $use;)*
+        BTreeSet::from([$($name.to_owned()),*])
+    }};
+}
+
+type S<'s> = &'s Server;
+type Ws<'w> = &'w mut WebSocket<Socket>;
+type Http<'h> = &'h mut Acceptor<Socket>;
+type C<'c> = &'c mut Client;
+type Id = ConnectionId;
+
+fn names() -> BTreeSet<String> {
+    const NOW: Duration = Duration::ZERO;
+    names! {
+        "Server::new": || Server::new(Config::server());
+        "Server::bind": || Server::bind(Bind::any(), Config::server());
+        "Server::listen": |s: S<'_>| s.listen(Bind::any());
+        "Server::listen_on": |s: S<'_>, l: std::net::TcpListener| s.listen_on(l);
+        "Server::stop": |s: S<'_>| drop(s.stop(NOW));
+        "Server::before_stop": |s: S<'_>| s.before_stop(|_| {});
+        "Extension::stopping": |e: &mut dyn Extension, s: S<'_>| e.stopping(s);
+        "UiDriver::new": || UiDriver::new(async {}, || {});
+        "UiDriver::ticking": || UiDriver::ticking(async || {}, || {});
+        "UiDriver::turn": |ui: &mut UiDriver<'_>| ui.turn(NOW);
+        "Turn": |turn: Turn| turn.more;
+        "Incoming::Request": |incoming: Incoming| matches!(incoming, Incoming::Request(_));
+        "Acceptor::respond": |a: Http<'_>, r: Request| drop(a.respond(r, http::Response::default()));
+        "Acceptor::respond_streaming": |a: Http<'_>, r: Request| a.respond_streaming(r, http::Response::new(()), None);
+        "Acceptor::respond_file": |a: Http<'_>, r: Request, f: &Folder| drop(a.respond_file(r, f));
+        "Acceptor::responder": |a: Http<'_>| a.responder();
+        "Responder": |responder: Responder, r: Request| responder.respond(r, http::Response::default());
+        "Body": |body: Body| body.finish();
+        "Incoming::Upgrade": |incoming: Incoming| matches!(incoming, Incoming::Upgrade(_));
+        "Acceptor::accept": |a: Acceptor<Socket>, upgrade: Upgrade| drop(a.accept(upgrade));
+        "WebSocket": |ws: Ws<'_>| ws.response().status();
+        "WebSocket::next": |ws: Ws<'_>| drop(ws.next());
+        "WebSocket::next_event": |ws: Ws<'_>| drop(ws.next_event());
+        "Extension::filter": |e: &mut dyn Extension, s: S<'_>, id: Id, event: Event<'static>| e.filter(s, id, event);
+        "Server::set_extension": |s: S<'_>, e: Nothing| s.set_extension(e);
+        "WebSocket::closed": |ws: Ws<'_>| ws.closed().is_some();
+        "Extension::closed": |e: &mut dyn Extension, s: S<'_>, id: Id, closed: &Closed| e.closed(s, id, closed);
+        "Acceptor::closed": |a: Http<'_>| a.closed().is_some();
+        "WebSocket::send": |ws: Ws<'_>| drop(ws.send("text"));
+        "WebSocket::try_send": |ws: Ws<'_>| ws.try_send(vec![0]);
+        "Sender::send": |sender: &Sender| drop(sender.send("text"));
+        "Sender::try_send": |sender: &Sender, m: Message<'static>| sender.try_send(m);
+        "Server::send": |s: S<'_>, id: Id, frame: &Frame| s.send(id, frame);
+        "Outgoing": |frame: Frame| Outgoing::from(frame);
+        "Server::broadcast": |s: S<'_>, frame: &Frame| s.broadcast(frame, |_| true);
+        "Server::send_to": |s: S<'_>, id: Id, frame: &Frame| s.send_to(frame, [id]);
+        "Server::subscribe": |s: S<'_>, id: Id| s.subscribe(id, "topic");
+        "Server::publish": |s: S<'_>, frame: &Frame| s.publish("topic", frame);
+        "Server::broadcast_with": |s: S<'_>, frame: &Frame, slow: SlowPeer<'_>| s.broadcast_with(frame, slow, |_| true);
+        "Server::send_to_with": |s: S<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| s.send_to_with(frame, slow, [id]);
+        "Server::publish_with": |s: S<'_>, frame: &Frame, slow: SlowPeer<'_>| s.publish_with("topic", frame, slow);
+        "Server::close": |s: S<'_>, id: Id| s.close(id, CloseCode::NORMAL, "");
+        "Server::terminate": Server::terminate;
+        "WebSocket::close": |ws: Ws<'_>| drop(ws.close(CloseCode::NORMAL, ""));
+        "WebSocket::start_close": |ws: Ws<'_>| ws.start_close(CloseCode::NORMAL, "");
+        "Server::state": Server::state;
+        "Server::peer_addr": Server::peer_addr;
+        "Server::local_addr_of": Server::local_addr_of;
+        "Server::queued": Server::queued;
+        "Server::latency": Server::latency;
+        "Server::sender": Server::sender;
+        "Server::count": Server::count;
+        "Server::http_count": Server::http_count;
+        "Server::stats": Server::stats;
+        "Server::local_addr": Server::local_addr;
+        "Server::url": Server::url;
+        "Server::http_url": Server::http_url;
+        "Server::lan_url": Server::lan_url;
+        "Server::lan_http_url": Server::lan_http_url;
+        "Server::urls": Server::urls;
+        "Server::set_config": |s: S<'_>| s.set_config(Config::server());
+        "connect": || drop(connect("ws://localhost/", Config::client()));
+        "handshake": |socket: Socket| drop(handshake(socket, "ws://localhost/", Arc::new(Config::client())));
+        "Client::new": || Client::new("ws://localhost/", Config::client());
+        "Client::connect": |c: C<'_>| drop(c.connect());
+        "Client::disconnect": |c: C<'_>| drop(c.disconnect());
+        "Client::next_connection": |c: C<'_>| drop(c.next_connection());
+        "Client::next_event": |c: C<'_>| drop(c.next_event());
+        "Client::set_request": |c: C<'_>| c.set_request("ws://localhost/");
+        "Client::websocket": |c: C<'_>| c.websocket().is_some();
+        "Client::state": Client::state;
+        "ClientEvent": |event: ClientEvent<'_>| matches!(event, ClientEvent::Connecting);
+        "Client::set_config": |c: C<'_>| c.set_config(Config::client());
+    }
+}
+
+struct Nothing;
+
+impl Extension for Nothing {}
+
+#[test]
+fn each_name_in_the_table_exists() {
+    table::each_name_is_told_and_exists("smol", &names());
+}
