@@ -147,7 +147,13 @@ impl Connections {
         getrandom::fill(&mut seed).map_err(io::Error::from)?;
         let Some(id) = self.clients.id_at(index) else { return Ok(()) };
         let slot = self.slots.next().ok_or(io::ErrorKind::OutOfMemory)?;
+        #[cfg(not(test))]
         let mut stream = target.connect()?;
+        #[cfg(test)]
+        let mut stream = match &mut self.clients.dial {
+            Some(dial) => dial(target.address())?,
+            None => target.connect()?,
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, Token(slot as usize), both)?;
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
