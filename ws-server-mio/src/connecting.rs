@@ -382,5 +382,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
 /// Any number. Where the system has none, all wait the longest.
 fn random() -> u32 {
+    #[cfg(test)]
+    if let Some(number) = crate::tests_faults::chance() {
+        return number;
+    }
     getrandom::u32().unwrap_or(u32::MAX)
 }

@@ -17,8 +17,19 @@ mod socket;
 mod wire;
 mod world;
 
+use std::cell::RefCell;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::thread;
+
+thread_local! {
+    /// What stands in for the system's random numbers on this thread, so that a run can be had again.
+    static CHANCE: RefCell<Option<rng::Rng>> = const { RefCell::new(None) };
+}
+
+/// Any number, where a run is under way.
+pub(crate) fn chance() -> Option<u32> {
+    CHANCE.with_borrow_mut(|rng| rng.as_mut().map(|rng| rng.next() as u32))
+}
 
 /// Each seed is a run of its own. `SEED=7` does that one, and says what happens in it; `SEEDS=100000` does so
 /// many.

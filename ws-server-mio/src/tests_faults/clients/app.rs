@@ -1,6 +1,7 @@
 //! The application of the clients: it says something, and keeps a record of what it was told.
 
 use super::model::Known;
+use crate::clients::Notice;
 use crate::tests_faults::app::content;
 use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;
@@ -33,6 +34,8 @@ pub(super) struct Record {
     /// How much of that the client has got.
     pub(super) got: usize,
     pub(super) closed: Option<Box<Closed>>,
+    /// Which request the host got.
+    asked: Option<usize>,
     piece: Vec<u8>,
 }
 
@@ -89,11 +92,12 @@ impl App {
     }
 
     /// A host was asked for `/n`, the nth of the requests.
-    pub(super) fn was_asked_for(&self, socket: usize, path: &str) {
+    pub(super) fn was_asked_for(&mut self, socket: usize, path: &str) {
         let number: usize = path.strip_prefix('/').unwrap().parse().unwrap();
         if let Some(Some(address)) = self.kernel.lock().sockets[socket].target {
             assert!(self.leads[number].contains(&address), "{address} is none of request {number}");
         }
+        self.record(socket).asked = Some(number);
     }
 
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
@@ -134,7 +138,8 @@ impl App {
             let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
             known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
         }
-        known.by_policy = std::mem::replace(&mut known.quiet, true);
+        let all_told = untold(connections, client) == 0;
+        known.by_policy = std::mem::replace(&mut known.quiet, all_told);
         if !known.by_policy {
             return;
         }
@@ -161,6 +166,7 @@ impl App {
         assert!(attempt > 0 && known.permits == attempts, "told twice of an attempt");
         assert_eq!(known.ended(), attempts, "told before the end of the attempt before");
         known.permits += 1;
+        assert!(!std::mem::take(&mut known.fresh) || attempt == 1);
         assert!(delay >= known.retry_after);
         if let (true, true, Some(policy)) = (known.quiet, known.by_policy, &known.policy) {
             assert!(policy.attempts.is_none_or(|most| attempt <= most));
@@ -208,10 +214,14 @@ impl App {
         let known = self.clients.get_mut(&client).unwrap();
         assert!(known.connection.replace(id).is_none(), "opened beside another connection");
         known.opens += 1;
+        // What was set after the attempt began is for the next one.
+        let attempts = connections.clients.get(client).unwrap().attempts;
+        let asks = known.requests.iter().rev().find(|(set, _)| *set < attempts).map(|(_, number)| *number);
         known.again = None;
         known.quiet = true;
         known.retry_after = Duration::ZERO;
         let record = self.record(socket);
+        assert_eq!(record.asked, asks);
         assert!(record.id.replace(id).is_none() && record.client.replace(client).is_none());
     }
 
@@ -247,6 +257,12 @@ impl App {
             None => self.comes_next(client, state, is_final),
         }
     }
+}
+
+/// How many failures of a client are yet to be told.
+pub(super) fn untold(connections: &Connections, id: ClientId) -> u32 {
+    let is_its = |notice: &&Notice| matches!(notice, Notice::Failed { client, .. } if *client == id);
+    connections.clients.notices.iter().filter(is_its).count() as u32
 }
 
 impl Record {

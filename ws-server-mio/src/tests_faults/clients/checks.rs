@@ -1,6 +1,6 @@
 //! What is true of the clients after every turn.
 
-use super::app::App;
+use super::app::{App, untold};
 use crate::clients::{Notice, Phase};
 use crate::connections::Connections;
 use crate::slots::flag;
@@ -13,8 +13,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
     assert_eq!(clients.ids().count(), app.clients.len());
     for (id, known) in &app.clients {
         let client = clients.get(*id).unwrap();
-        let is_failure = |notice: &&Notice| matches!(notice, Notice::Failed { client, .. } if client == id);
-        let to_tell = clients.notices.iter().filter(is_failure).count() as u32;
+        let to_tell = untold(connections, *id);
         let tries = matches!(client.phase, Phase::Resolving(_) | Phase::Connecting(_));
         assert_eq!(known.ended() + to_tell + u32::from(tries), client.attempts, "attempts and their ends");
         assert!(client.attempts <= known.permits, "an attempt that nobody was told of");

@@ -28,6 +28,10 @@ pub(super) struct Known {
     pub(super) quiet: bool,
     /// So it was then, too: the present policy decided what came next.
     pub(super) by_policy: bool,
+    /// What it asks for, and how many attempts it had begun when that was set.
+    pub(super) requests: Vec<(u32, usize)>,
+    /// It was told to begin anew: the waits begin with the first again.
+    pub(super) fresh: bool,
     /// The server asked for so much patience.
     pub(super) retry_after: Duration,
 }
@@ -38,7 +42,16 @@ impl Known {
     }
 }
 
-/// Where the name leads to, and what literals lead to.
+/// Where a name leads to.
+pub(super) fn named(name: &str) -> Vec<SocketAddr> {
+    let mut addresses = pool();
+    match name {
+        "few.test" => addresses.truncate(1),
+        name => assert_eq!(name, "many.test"),
+    }
+    addresses
+}
+
 pub(super) fn pool() -> Vec<SocketAddr> {
     let v4 = |k| SocketAddr::from(([192, 0, 2, k], 80));
     let v6 = |k| SocketAddr::from(([0x2001, 0xdb8, 0, 0, 0, 0, 0, k], 80));
@@ -52,7 +65,7 @@ pub(super) fn localhost() -> Vec<SocketAddr> {
 
 impl App {
     /// A new request, of which is known where it may lead to.
-    fn request(&mut self) -> String {
+    fn request(&mut self) -> (usize, String) {
         let number = self.leads.len();
         let pool = pool();
         let (host, leads) = match self.rng.below(10) {
@@ -61,10 +74,11 @@ impl App {
                 (address.to_string(), vec![address])
             }
             4..7 => ("localhost".to_owned(), localhost()),
-            _ => ("many.test".to_owned(), pool),
+            7..9 => ("many.test".to_owned(), named("many.test")),
+            _ => ("few.test".to_owned(), named("few.test")),
         };
         self.leads.push(leads);
-        format!("ws://{host}/{number}")
+        (number, format!("ws://{host}/{number}"))
     }
 
     fn config(&mut self) -> ClientConfig {
@@ -93,12 +107,13 @@ impl App {
         let before = connections.clients().count();
         let refused = connections.connect("wss://192.0.2.1/", Config::client());
         assert_eq!(refused, Err(ConnectError::TlsUnsupported));
-        let (request, config) = (self.request(), self.config());
+        let ((number, request), config) = (self.request(), self.config());
         let policy = config.reconnect.clone();
         let id = connections.connect(request, config).unwrap();
         self.trace(|| format!("connect: {id:?}"));
         assert_eq!(connections.clients().count(), before + 1);
-        let known = Known { permits: 1, policy, quiet: true, ..Known::default() };
+        let known =
+            Known { permits: 1, policy, quiet: true, requests: vec![(0, number)], ..Known::default() };
         assert!(self.clients.insert(id, known).is_none(), "an id is used twice");
     }
 
@@ -130,7 +145,7 @@ impl App {
         let attempts = connections.clients.get(id).unwrap().attempts;
         assert!(connections.reconnect(id));
         let after = connections.client_state(id);
-        known.quiet = false;
+        (known.quiet, known.fresh) = (false, true);
         match before {
             ClientState::Connecting => assert_eq!(after, before),
             ClientState::Open | ClientState::Closing => {
@@ -171,7 +186,9 @@ impl App {
             62..72 => self.disconnect(connections, id),
             72..77 => self.remove(connections, id),
             77..87 => {
-                let request = self.request();
+                let (number, request) = self.request();
+                let attempts = connections.clients.get(id).unwrap().attempts;
+                self.clients.get_mut(&id).unwrap().requests.push((attempts, number));
                 connections.set_request(id, request).unwrap();
             }
             87..93 => {
