@@ -1,6 +1,6 @@
 //! The application of the clients: it says something, and keeps a record of what it was told.
 
-use super::model::Known;
+use super::model::{Known, pool};
 use crate::clients::Notice;
 use crate::tests_faults::app::content;
 use crate::tests_faults::kernel::Kernel;
@@ -10,6 +10,7 @@ use crate::{
     State,
 };
 use std::collections::BTreeMap;
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_proto::{Error, Event as Happened, HandshakeError};
@@ -127,8 +128,8 @@ impl App {
             assert!(known.cancelled > 0, "nobody gave up");
             known.cancelled -= 1;
         }
-        if let ConnectFailure::Unreachable { tried, .. } = error {
-            assert!(tried.len() <= 3);
+        if let ConnectFailure::Unreachable { tried, error } = error {
+            assert!(tried.len() <= pool().len() && error.kind() != ErrorKind::NotConnected);
         }
         known.retry_after = Duration::ZERO;
         let mut is_final = false;

@@ -1,10 +1,10 @@
 //! What is true of the clients after every turn.
 
 use super::app::{App, untold};
-use crate::clients::{Notice, Phase};
+use crate::clients::{Notice, Phase, Race};
 use crate::connections::Connections;
 use crate::slots::flag;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ws_proto::State;
 use ws_proto::addresses::NEXT_ADDRESS_AFTER;
 
@@ -54,6 +54,12 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
             assert!(wait.is_some_and(|wait| wait <= left), "{id:?} is due in {left:?}, not in {wait:?}");
         }
     }
+    assert!(!clients.all_rest() || slots.len() == 0, "all rest, and there are connections");
+    let kernel = app.kernel.lock();
+    for (token, id) in kernel.tokens() {
+        let connecting = slots.at(token as u32).is_some_and(|live| live.has(flag::CONNECTING));
+        assert!(connecting || !kernel.sockets[id].mirror, "slot {token} talks to itself");
+    }
     for (slot, live) in slots.iter() {
         assert!(live.has(flag::CLIENT));
         // One that was touched may have ended without anybody knowing yet.
@@ -66,5 +72,19 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
             let Phase::Connecting(race) = &client.phase else { panic!("slot {slot} connects for nobody") };
             assert!(race.slots.contains(&slot), "slot {slot} connects beside the race");
         }
+    }
+}
+
+/// What a turn that began at this time, and has left nothing, has done.
+pub(super) fn check_times(connections: &Connections, start: Instant) {
+    if connections.has_work() {
+        return;
+    }
+    for client in connections.clients.ids().filter_map(|id| connections.clients.get(id)) {
+        let (Phase::Resolving(attempt) | Phase::Connecting(Race { attempt, .. })) = &client.phase else {
+            continue;
+        };
+        let end = attempt.since + attempt.rules.handshake_timeout;
+        assert!(start < end + Duration::from_millis(1), "an attempt takes too long");
     }
 }

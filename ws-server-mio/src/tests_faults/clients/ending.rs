@@ -44,7 +44,7 @@ impl World {
             }
         }
         self.quiet();
-        for _ in 0..1000 {
+        for _ in 0..3000 {
             if self.is_settled() || !self.pass(Duration::MAX) {
                 break;
             }

@@ -29,8 +29,12 @@ pub(super) struct Host {
 
 pub(super) enum Kind {
     Server(Box<Server>),
-    /// Bytes, once it was asked; and then nothing, or an end.
-    Raw(Vec<u8>, End),
+    /// Bytes, and then nothing, or an end; before it was asked, where it is eager.
+    Raw {
+        bytes: Vec<u8>,
+        end: End,
+        eager: bool,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -73,7 +77,8 @@ impl Host {
                 if rng.percent(10) {
                     bytes = format!("HTTP/1.1 101 Yes\r\nX: {:>60000}", "!").into_bytes();
                 }
-                Kind::Raw(bytes, rng.pick(&[End::Stay, End::Fin, End::Leave, End::Reset]))
+                let end = rng.pick(&[End::Stay, End::Fin, End::Leave, End::Reset]);
+                Kind::Raw { bytes, end, eager: rng.percent(30) }
             }
             _ => Kind::Server(Box::new(Server::new(now, rng, storm))),
         };
@@ -84,7 +89,7 @@ impl Host {
     fn server(&mut self) -> Option<&mut Server> {
         match &mut self.kind {
             Kind::Server(server) => Some(server),
-            Kind::Raw(..) => None,
+            Kind::Raw { .. } => None,
         }
     }
 
@@ -164,12 +169,11 @@ impl Host {
         let mut moved = matches!(received, Received::Bytes(_));
         let server = match &mut self.kind {
             Kind::Server(server) => server,
-            Kind::Raw(bytes, end) => {
+            Kind::Raw { bytes, end, eager } => {
                 let end = match received {
                     Received::End | Received::Reset => End::Leave,
-                    Received::Nothing => return false,
-                    // Once it was asked.
-                    Received::Bytes(_) => *end,
+                    Received::Nothing if bytes.is_empty() || !*eager => return false,
+                    _ => *end,
                 };
                 let bytes = std::mem::take(bytes);
                 self.spoil(kernel, &bytes);

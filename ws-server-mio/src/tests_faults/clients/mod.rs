@@ -10,5 +10,5 @@ mod world;
 /// Each seed is a run of its own, as with servers.
 #[test]
 fn whatever_the_network_answers_every_attempt_ends_once_and_nothing_is_left() {
-    super::runs(400, |seed, trace| world::World::new(seed, trace).run());
+    super::runs(250, |seed, trace| world::World::new(seed, trace).run());
 }

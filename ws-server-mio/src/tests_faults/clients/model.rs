@@ -88,7 +88,12 @@ impl App {
         let mut config = ClientConfig::new(config);
         if rng.percent(80) {
             let millis = |min, max| (Duration::from_millis(min), Duration::from_millis(max));
-            let (min, max) = rng.pick(&[millis(0, 0), millis(1, 10), millis(20, 300), millis(500, 30_000)]);
+            let (min, max) = rng.pick(&[
+                millis(0, 0),
+                millis(1, 10),
+                millis(20, 300),
+                millis(500, if self.hasty { 3000 } else { 30_000 }),
+            ]);
             let success = Duration::from_millis(rng.pick(&[0, 10, 10_000]));
             let mut policy = Reconnect::default().wait(min, max).success_after(success);
             if rng.percent(30) {

@@ -1,7 +1,7 @@
 //! One run: a script of hosts, clients, time and failures from a seed, and what must be true of it.
 
 use super::app::App;
-use super::checks::check;
+use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
 use crate::resolver::{Question, Resolver};
@@ -11,7 +11,7 @@ use crate::tests_faults::rng::Rng;
 use crate::tests_faults::setting::Time;
 use crate::tests_faults::socket::dial;
 use crate::tests_faults::{CHANCE, checks};
-use crate::{Budget, ClientState, Endpoint, Options};
+use crate::{Budget, ClientState, Connections, Endpoint, Options};
 use mio::Token;
 use std::io;
 use std::sync::mpsc::Receiver;
@@ -126,6 +126,7 @@ impl World {
             connections.ready(slot, stale);
         }
         let (app, trace) = (&self.app, self.trace);
+        let start = self.time.now();
         let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
             if trace {
                 println!("    {event:?}");
@@ -136,6 +137,7 @@ impl World {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         self.check();
+        check_times(self.endpoint.connections(), start);
         did |= before != (self.kernel.lock().calls, self.app().events) || !events.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
@@ -245,16 +247,17 @@ impl World {
         true
     }
 
-    /// A name that was asked for is answered: with all it has, some of it, nothing or an error; perhaps twice.
+    /// A name that was asked for is answered: with all it has, some of it, nothing or an error; perhaps again
+    /// later.
     pub(super) fn answer_a_name(&mut self) -> bool {
         self.asked.extend(self.questions.try_iter());
         if self.asked.is_empty() {
             return false;
         }
         let at = self.rng.below(self.asked.len());
-        let Question { client, attempt, host, port } = self.asked.swap_remove(at);
+        let Question { client, attempt, ref host, port } = self.asked[at];
         assert_eq!(port, 80);
-        let mut addresses = named(&host);
+        let mut addresses = named(host);
         self.rng.shuffle(&mut addresses);
         let answer = match self.storm {
             true if self.rng.percent(20) => Err(io::ErrorKind::NotFound),
@@ -265,16 +268,15 @@ impl World {
             false => Ok(addresses),
         };
         self.trace(|| format!("the name of {client:?} leads to {answer:?}"));
-        for _ in 0..self.rng.within(1, 2) {
-            let answer = answer.clone().map_err(io::Error::from);
-            if self.rng.percent(50) {
-                let job = move |connections: &mut crate::Connections| {
-                    connections.resolved(client, attempt, answer);
-                };
-                self.endpoint.remote().run(job).unwrap();
-            } else {
-                self.endpoint.connections().resolved(client, attempt, answer);
-            }
+        let answer = answer.map_err(io::Error::from);
+        if self.rng.percent(50) {
+            let job = move |connections: &mut Connections| connections.resolved(client, attempt, answer);
+            self.endpoint.remote().run(job).unwrap();
+        } else {
+            self.endpoint.connections().resolved(client, attempt, answer);
+        }
+        if !self.storm || self.rng.percent(60) {
+            self.asked.swap_remove(at);
         }
         self.receive_calls();
         true
