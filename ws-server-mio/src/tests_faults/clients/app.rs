@@ -171,7 +171,7 @@ impl App {
         assert!(delay >= known.retry_after);
         if let (true, true, Some(policy)) = (known.quiet, known.by_policy, &known.policy) {
             assert!(policy.attempts.is_none_or(|most| attempt <= most));
-            assert!(delay <= policy.max.max(known.retry_after));
+            assert!(delay <= policy.max.max(Duration::from_millis(1)).max(known.retry_after));
             assert!(delay >= policy.min / 2);
         }
         known.retry_after = Duration::ZERO;
