@@ -2,7 +2,7 @@
 # Runs a command beside an example server, and ends with the command's status.
 #
 # usage: with_server.sh EXAMPLE COMMAND...
-#   The example of ws-server-mio is built in release and started on a port that the system chooses; it may be a
+#   The example, of either adapter, is built in release and started on a port that the system chooses; it may be a
 #   package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
 #   WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail

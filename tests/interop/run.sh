@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
-# Clients that others wrote, against the examples of ws-server-mio; and servers that others wrote, against its example
-# client.
+# Clients that others wrote, against the examples of both adapters; and servers that others wrote, against the example
+# client of ws-server-mio.
 set -euo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 python=$("$here/../venv.sh")
 [ -d "$here/node_modules/ws" ] || npm install --silent --prefix "$here"
-"$here/../with_server.sh" echo node "$here/ws.mjs"
-"$here/../with_server.sh" echo "$python" "$here/websockets_client.py"
-"$here/../with_server.sh" chat "$here/curl.sh"
+for adapter in '' async_; do
+    "$here/../with_server.sh" "${adapter}echo" node "$here/ws.mjs"
+    "$here/../with_server.sh" "${adapter}echo" "$python" "$here/websockets_client.py"
+    "$here/../with_server.sh" "${adapter}chat" "$here/curl.sh"
+done
 
 root=$here/../..
 cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example client

@@ -153,6 +153,13 @@ pub struct Closed {
     pub age: Duration,
 }
 
+/// An end that is no orderly one is an error to whoever reads messages.
+impl core::error::Error for Closed {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.as_ref().map(|error| error as _)
+    }
+}
+
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let who = match self.initiator {

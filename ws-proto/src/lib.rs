@@ -104,8 +104,10 @@ extern crate alloc;
 
 pub mod access;
 pub mod addresses;
+pub mod bind;
 mod close;
 mod config;
+pub mod connect;
 mod connection;
 mod decode;
 mod error;
@@ -114,6 +116,7 @@ mod fields;
 mod frame;
 pub mod handshake;
 mod http;
+pub mod limits;
 mod mask;
 mod outbox;
 mod partial;

@@ -4,6 +4,8 @@
 //! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
 //! page's own requests and sockets need no token in theirs.
 
+use crate::event::Event;
+use crate::handshake::Request;
 use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use base64::Engine;
@@ -113,6 +115,42 @@ impl TokenRule {
     /// that other sites cause do not carry it.
     pub fn set_cookie(&self) -> String {
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
+    }
+
+    /// Lets a request or an upgrade in that shows the token, and any other event; an upgrade gets the cookie where
+    /// it is due.
+    ///
+    /// # Errors
+    /// The request that does not show it: to be answered with the [refusal](Self::refusal).
+    pub fn let_in<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
+        let shown = match &event {
+            Event::Request(request) => self.check(request.query(), request.headers()),
+            Event::Upgrade(upgrade) => self.check(upgrade.query(), upgrade.headers()),
+            _ => return Ok(event),
+        };
+        if let (Some(Shown::InQuery), Event::Upgrade(upgrade)) = (shown, &mut event) {
+            // A token and a number are a valid value.
+            let _ = upgrade.set_header(header::SET_COOKIE.as_str(), &self.set_cookie());
+        }
+        match event {
+            event if shown.is_some() => Ok(event),
+            Event::Request(request) => Err(request),
+            Event::Upgrade(upgrade) => Err(upgrade.into()),
+            event => Ok(event),
+        }
+    }
+
+    /// Gives the cookie, with an answer, to who showed the token in the query; and sees to it that no page that is
+    /// linked from there, or that is loaded into it, is told that query as its referrer.
+    pub fn sign<B>(&self, request: &Request, response: &mut Response<B>) {
+        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
+            && let Ok(cookie) = HeaderValue::try_from(self.set_cookie())
+        {
+            let headers = response.headers_mut();
+            headers.append(header::SET_COOKIE, cookie);
+            // Stricter, it would hide the origin of the page's own forms.
+            headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+        }
     }
 
     /// The answer to who did not show it: 401.

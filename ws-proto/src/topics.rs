@@ -1,6 +1,6 @@
 //! Who wants to hear what: subscriptions by topic, and what becomes of a peer that is too slow to hear it all.
 //!
-//! Nothing here knows connections: an id is whatever the owner has, and a message likewise.
+//! An id is whatever the owner has.
 //!
 //! ```
 //! use ws_proto::topics::Topics;
@@ -13,11 +13,16 @@
 //! # Ok::<(), ws_proto::topics::TopicError>(())
 //! ```
 
+use crate::close::CloseCode;
+use crate::connection::{Connection, State};
+use crate::error::SendError;
+use crate::frame::Frame;
 use alloc::collections::BTreeSet;
 use alloc::sync::Arc;
 use core::fmt;
 use core::hash::Hash;
 use std::collections::HashMap;
+use std::time::Instant;
 
 /// Subscriptions of ids to topics.
 ///
@@ -172,6 +177,100 @@ pub enum SlowPeer<'k> {
     /// Over the high mark of its outbox only the newest message of each key is kept, and sent when it has
     /// drained. For the state of many things: a cursor for each user, a price for each product.
     Latest(&'k str),
+}
+
+/// What became of a message for one of many.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// It is queued.
+    Queued,
+    /// It is kept until the peer has drained.
+    Kept,
+    /// The peer is passed over.
+    Skipped,
+    /// The peer is too slow, and its connection closes.
+    Closed,
+    /// The connection does not take messages.
+    NotOpen,
+}
+
+impl Delivered {
+    /// Whether the peer gets it, now or later.
+    pub fn reaches(self) -> bool {
+        matches!(self, Self::Queued | Self::Kept)
+    }
+}
+
+impl SlowPeer<'_> {
+    /// Sends a frame to one of many, or does what is to be done with a peer that is too slow. What is kept in
+    /// `newest` is sent by [`release`] once the connection has drained.
+    pub fn deliver<Id: Copy + Eq + Hash>(
+        self,
+        now: Instant,
+        id: Id,
+        connection: &mut Connection,
+        frame: &Frame,
+        newest: &mut Newest<Id, Frame>,
+    ) -> Delivered {
+        let behind = connection.is_congested();
+        match self {
+            Self::Skip if behind => return Delivered::Skipped,
+            // What was kept before is still to be sent first.
+            Self::Latest(key) if behind || newest.has(id) => {
+                return keep(now, id, connection, frame, key, newest);
+            }
+            _ => {}
+        }
+        match (connection.send(frame), self) {
+            (Ok(_), _) => Delivered::Queued,
+            // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
+            // its draining will be told.
+            (Err(SendError::Full), Self::Skip) => Delivered::Skipped,
+            (Err(SendError::Full), Self::Latest(key)) if connection.is_congested() => {
+                keep(now, id, connection, frame, key, newest)
+            }
+            (Err(SendError::Full), _) => too_slow(now, connection),
+            (Err(_), _) => Delivered::NotOpen,
+        }
+    }
+}
+
+/// A connection has drained: it gets what was kept for it, as far as it takes it. `told` hears what becomes
+/// of each.
+pub fn release<Id: Copy + Eq + Hash>(
+    now: Instant,
+    id: Id,
+    connection: &mut Connection,
+    newest: &mut Newest<Id, Frame>,
+    mut told: impl FnMut(&Frame, Delivered),
+) {
+    if !newest.has(id) {
+        return;
+    }
+    for (key, frame) in newest.take(id) {
+        let delivered = SlowPeer::Latest(&key).deliver(now, id, connection, &frame, newest);
+        told(&frame, delivered);
+    }
+}
+
+fn keep<Id: Copy + Eq + Hash>(
+    now: Instant,
+    id: Id,
+    connection: &mut Connection,
+    frame: &Frame,
+    key: &str,
+    newest: &mut Newest<Id, Frame>,
+) -> Delivered {
+    if connection.state() != State::Open {
+        return Delivered::NotOpen;
+    }
+    if newest.keep(id, key, frame.clone()) { Delivered::Kept } else { too_slow(now, connection) }
+}
+
+fn too_slow(now: Instant, connection: &mut Connection) -> Delivered {
+    // It is open; and the Close frame is exempt from the cap.
+    let _ = connection.close(now, CloseCode::POLICY, "too slow");
+    Delivered::Closed
 }
 
 /// The newest message of each key, for peers that are slow to take them.

@@ -1,7 +1,7 @@
 //! Making URLs that can be opened.
 
 use core::fmt::Write;
-use core::net::SocketAddr;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 /// What a URL is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,28 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
     }
     push_path(&mut url, scheme, path);
     url
+}
+
+/// The address at which the local network reaches a server that is bound to this one: of one on every interface the
+/// address from which this machine reaches others. `None` where the network cannot reach it, or there is none.
+///
+/// `route` asks the system's routing table from which address a socket that is bound to the first would speak to
+/// the second; that one is for documentation (RFC 5737, RFC 3849), and nobody's.
+pub fn lan_address(
+    mut address: SocketAddr,
+    route: impl Fn(IpAddr, IpAddr) -> Option<IpAddr>,
+) -> Option<SocketAddr> {
+    if address.ip().is_unspecified() {
+        let v4 = (Ipv4Addr::UNSPECIFIED.into(), IpAddr::from([192, 0, 2, 1]));
+        let v6 = (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
+        let ways = [Some(v4), address.is_ipv6().then_some(v6)];
+        let own = ways
+            .into_iter()
+            .flatten()
+            .find_map(|(from, to)| route(from, to).filter(|ip| !ip.is_unspecified() && !ip.is_loopback()));
+        address.set_ip(own?);
+    }
+    (!address.ip().to_canonical().is_loopback()).then_some(address)
 }
 
 fn push_path(url: &mut String, scheme: Scheme, path: &str) {
@@ -147,5 +169,23 @@ mod tests {
         ] {
             assert_eq!(url(Scheme::Ws, address.parse().unwrap(), "/"), expected);
         }
+    }
+
+    #[test]
+    fn the_network_reaches_a_server_on_every_interface_by_the_address_of_the_route() {
+        let lan = |bound: &str, own: &str| {
+            let address = lan_address(bound.parse().unwrap(), |_, to| {
+                let own: IpAddr = own.parse().unwrap();
+                (own.is_ipv6() == to.is_ipv6()).then_some(own)
+            });
+            address.map(|address| address.to_string())
+        };
+        assert_eq!(lan("0.0.0.0:1", "192.168.1.7").as_deref(), Some("192.168.1.7:1"));
+        assert_eq!(lan("[::]:1", "192.168.1.7").as_deref(), Some("192.168.1.7:1"));
+        assert_eq!(lan("[::]:1", "2001:db8::7").as_deref(), Some("[2001:db8::7]:1"));
+        assert_eq!(lan("0.0.0.0:1", "2001:db8::7"), None);
+        assert_eq!(lan("0.0.0.0:1", "127.0.0.1"), None);
+        assert_eq!(lan("127.0.0.1:1", "192.168.1.7"), None);
+        assert_eq!(lan("10.0.0.1:1", "192.168.1.7").as_deref(), Some("10.0.0.1:1"));
     }
 }

@@ -91,6 +91,29 @@ fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
 }
 
 #[test]
+fn who_waits_for_room_reads_on_until_more_is_queued_nevertheless() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
+    server.await_room();
+    assert_eq!(server.send_binary(vec![0; 1100]), Ok(Sent::Congested));
+    assert!(server.is_paused(), "there was nothing to wait for yet");
+    server.await_room();
+    assert!(server.is_congested() && !server.is_paused());
+    for message in [FIN | TEXT, FIN | BINARY] {
+        let mut bytes = frame(true, message, b"read");
+        assert!(matches!(server.receive(now, &mut &mut bytes[..]), Some(Event::Message(_))));
+    }
+    assert_eq!(server.send_binary(vec![0; 1]), Ok(Sent::Congested));
+    assert!(server.is_paused());
+    // It drains, and what was said counts no longer.
+    server.await_room();
+    let waits = server.outbox().len();
+    server.wrote(now, waits);
+    assert!(!server.is_congested());
+    assert_eq!(server.send_binary(vec![0; 1100]), Ok(Sent::Congested));
+    assert!(server.is_paused());
+}
+
+#[test]
 fn over_the_high_mark_is_congested_and_drained_is_told_once() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
     assert_eq!(server.send_binary(vec![0; 900]), Ok(Sent::Queued));

@@ -1,18 +1,17 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::bind::{Bind, ListenError};
 use crate::connections::Connections;
-use crate::server::ServerConfig;
 use crate::servers::ServerId;
 use crate::stream::Stream;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
+use socket2::{Domain, Protocol, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use ws_proto::bind::{BACKLOG, Bind, ListenError};
+use ws_proto::limits::ServerConfig;
 
-#[cfg(unix)]
-use crate::bind::Host;
 #[cfg(unix)]
 use crate::unix::SocketFile;
 #[cfg(unix)]
@@ -60,17 +59,35 @@ impl From<std::os::unix::net::UnixListener> for Listening {
     }
 }
 
-impl Bind {
-    /// Opens the listeners: one or two.
-    pub(crate) fn open(&self) -> Result<Vec<Listening>, ListenError> {
-        #[cfg(unix)]
-        if let Host::Unix(path) = &self.host {
-            let (listener, file) =
-                crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.clone(), error })?;
-            return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
-        }
-        Ok(self.open_tcp()?.into_iter().map(Listening::from).collect())
+/// Opens the listeners: one or two.
+pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
+    #[cfg(unix)]
+    if let Some(path) = bind.unix_path() {
+        let (listener, file) =
+            crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
+        return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
     }
+    let listeners = bind.open_with(|address, only_v6| {
+        let listener = open_one(address, only_v6)?;
+        let bound = listener.local_addr()?;
+        Ok((listener, bound))
+    })?;
+    Ok(listeners.into_iter().map(Listening::from).collect())
+}
+
+fn open_one(address: SocketAddr, only_v6: bool) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_nonblocking(true)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(only_v6)?;
+    }
+    // On unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it
+    // would let another program take the port over, and a restart needs no permission.
+    #[cfg(unix)]
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
 }
 
 /// A registered listener.

@@ -3,230 +3,9 @@
 use crate::clients::{Client, ClientId, Phase, Then};
 use crate::connections::Connections;
 use crate::slots::ConnectionId;
-use std::convert::Infallible;
-use std::fmt;
-use std::io;
-use std::net::SocketAddr;
-#[cfg(unix)]
-use std::path::PathBuf;
 use std::sync::Arc;
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, HandshakeError, InvalidRequest, Reconnect, State};
-
-/// How a client behaves: the rules of its connection, and when it connects again.
-///
-/// A [`Config`] alone is a client that connects once.
-///
-/// ```
-/// use ws_server_mio::ws_proto::{Config, Heartbeat, Reconnect};
-/// use ws_server_mio::ClientConfig;
-///
-/// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
-/// ```
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ClientConfig {
-    /// The rules of its connection. [`Config::handshake_timeout`] covers looking the name up, connecting and the
-    /// handshake together.
-    pub connection: Config,
-    /// When it connects again by itself. Never.
-    pub reconnect: Option<Reconnect>,
-    /// The Unix socket that it connects to, in place of the URL's host and port. None.
-    #[cfg(unix)]
-    pub unix: Option<PathBuf>,
-}
-
-impl ClientConfig {
-    /// The defaults, with these rules for the connection.
-    pub fn new(connection: Config) -> Self {
-        Self {
-            connection,
-            reconnect: None,
-            #[cfg(unix)]
-            unix: None,
-        }
-    }
-
-    /// Connects again by itself, as this says.
-    #[must_use]
-    pub fn reconnect(mut self, policy: Reconnect) -> Self {
-        self.reconnect = Some(policy);
-        self
-    }
-
-    /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.
-    #[cfg(unix)]
-    #[must_use]
-    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
-        self.unix = Some(path.into());
-        self
-    }
-
-    fn needs_resolver(&self, request: &ClientRequest) -> bool {
-        #[cfg(unix)]
-        if self.unix.is_some() {
-            return false;
-        }
-        request.addresses().is_none()
-    }
-}
-
-impl Default for ClientConfig {
-    fn default() -> Self {
-        Self::new(Config::client())
-    }
-}
-
-impl From<Config> for ClientConfig {
-    fn from(connection: Config) -> Self {
-        Self::new(connection)
-    }
-}
-
-/// Where a client stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum ClientState {
-    /// At rest: it has no connection, and tries to get none. Also that of a client which was removed.
-    Idle,
-    /// It looks a name up, connects, or waits for the server's answer.
-    Connecting,
-    /// Its connection is open.
-    Open,
-    /// Its connection is closing.
-    Closing,
-    /// It waits for its next attempt.
-    Waiting,
-}
-
-/// What cannot even be tried. Nothing was begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum ConnectError {
-    /// The request is malformed.
-    Invalid(InvalidRequest),
-    /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
-    TlsUnsupported,
-    /// The host is a name, and nobody may look names up: [`Options::resolve_names`](crate::Options::resolve_names).
-    NoResolver {
-        /// The name.
-        host: String,
-    },
-    /// There is no such client: it was removed.
-    NoClient,
-}
-
-impl fmt::Display for ConnectError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Invalid(error) => error.fmt(f),
-            Self::TlsUnsupported => {
-                f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
-            }
-            Self::NoResolver { host } => write!(
-                f,
-                "cannot look up the name {host:?}: allow a thread for that with Options::resolve_names, \
-                 or connect to an address"
-            ),
-            Self::NoClient => f.write_str("the client was removed"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Invalid(error) => Some(error),
-            _ => None,
-        }
-    }
-}
-
-impl From<InvalidRequest> for ConnectError {
-    fn from(error: InvalidRequest) -> Self {
-        Self::Invalid(error)
-    }
-}
-
-impl From<Infallible> for ConnectError {
-    fn from(never: Infallible) -> Self {
-        match never {}
-    }
-}
-
-/// Why an attempt to connect came to nothing.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum ConnectFailure {
-    /// The name could not be looked up.
-    Name {
-        /// The name.
-        host: String,
-        /// What the system said.
-        error: io::Error,
-    },
-    /// No address took the connection.
-    Unreachable {
-        /// What was tried, in this order; nothing for a Unix socket.
-        tried: Vec<SocketAddr>,
-        /// What the system said of the last one.
-        error: io::Error,
-    },
-    /// The name, the connection and the handshake took longer than [`Config::handshake_timeout`].
-    TimedOut {
-        /// What was tried.
-        tried: Vec<SocketAddr>,
-    },
-    /// The server's answer is not the one that opens a WebSocket. [`HandshakeError::Refused`] has it whole.
-    Handshake(HandshakeError),
-    /// The connection was lost in the handshake.
-    Lost(Cause),
-    /// The application gave up: [`Connections::disconnect`].
-    Cancelled,
-}
-
-impl ConnectFailure {
-    /// The server's answer, where it refused the handshake.
-    pub fn response(&self) -> Option<&http::Response<bytes::Bytes>> {
-        match self {
-            Self::Handshake(HandshakeError::Refused(response)) => Some(response),
-            _ => None,
-        }
-    }
-}
-
-/// Addresses in a row.
-struct Tried<'a>(&'a [SocketAddr]);
-
-impl fmt::Display for Tried<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (k, address) in self.0.iter().enumerate() {
-            write!(f, "{}{address}", if k == 0 { " to " } else { ", " })?;
-        }
-        Ok(())
-    }
-}
-
-impl fmt::Display for ConnectFailure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
-            Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
-            Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
-            Self::Handshake(error) => error.fmt(f),
-            Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
-            Self::Cancelled => f.write_str("the application gave up connecting"),
-        }
-    }
-}
-
-impl std::error::Error for ConnectFailure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        match self {
-            Self::Name { error, .. } | Self::Unreachable { error, .. } => Some(error),
-            Self::Handshake(error) => Some(error),
-            _ => None,
-        }
-    }
-}
+use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
 ///
@@ -412,7 +191,7 @@ impl Connections {
         if request.is_tls() {
             return Err(ConnectError::TlsUnsupported);
         }
-        if config.needs_resolver(request) && self.resolver.is_none() {
+        if needs_resolver(request, config) && self.resolver.is_none() {
             return Err(ConnectError::NoResolver { host: request.host().to_owned() });
         }
         Ok(())
@@ -426,4 +205,12 @@ impl Connections {
             self.touch(slot);
         }
     }
+}
+
+fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
+    #[cfg(unix)]
+    if config.unix.is_some() {
+        return false;
+    }
+    request.addresses().is_none()
 }

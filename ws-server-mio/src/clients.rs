@@ -6,13 +6,13 @@
 //!                          addresses      connection
 //! ```
 
-use crate::client::{ClientConfig, ConnectFailure};
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_proto::connect::{ClientConfig, ConnectFailure};
 use ws_proto::reconnect::Backoff;
 use ws_proto::{ClientRequest, Config};
 

@@ -1,6 +1,5 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
-use crate::client::ConnectFailure;
 use crate::clients::{Attempt, ClientId, Notice, Phase, Race, Then};
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::event::Event;
@@ -18,8 +17,9 @@ use std::net::SocketAddr;
 use std::os::fd::OwnedFd;
 use std::time::Duration;
 use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_proto::connect::ConnectFailure;
 use ws_proto::reconnect::retry_after;
-use ws_proto::{Cause, Closed, Connection, Error, Event as Happened};
+use ws_proto::{Closed, Connection, Event as Happened};
 
 /// Where a connection leads.
 #[derive(Clone)]
@@ -275,12 +275,7 @@ impl Connections {
                     }
                     _ => Vec::new(),
                 };
-                let failure = match &closed.error {
-                    Some(Error::Handshake(error)) => ConnectFailure::Handshake(error.clone()),
-                    Some(Error::Timeout(_)) => ConnectFailure::TimedOut { tried },
-                    Some(Error::Lost(cause)) => ConnectFailure::Lost(*cause),
-                    _ => ConnectFailure::Lost(Cause::Terminated),
-                };
+                let failure = ConnectFailure::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }

@@ -441,8 +441,5 @@ impl Connections {
         }
         self.data.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
-        if let Some(server) = self.servers.at_mut(live.server) {
-            server.sockets -= 1;
-        }
     }
 }

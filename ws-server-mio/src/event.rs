@@ -1,11 +1,11 @@
 //! What the handler is told.
 
-use crate::client::ConnectFailure;
 use crate::clients::ClientId;
 use crate::servers::ServerId;
 use crate::slots::ConnectionId;
 use std::io;
 use std::time::Duration;
+use ws_proto::connect::ConnectFailure;
 
 /// What happened.
 #[derive(Debug)]

@@ -6,8 +6,8 @@ use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use std::collections::VecDeque;
 use std::time::Instant;
-use ws_proto::topics::{Newest, SlowPeer, TopicError, Topics};
-use ws_proto::{CloseCode, Frame, SendError, State};
+use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release};
+use ws_proto::{Frame, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -130,11 +130,11 @@ impl Connections {
         if !fanout.newest.has(id) {
             return;
         }
-        for (key, frame) in fanout.newest.take(id) {
-            let slow = SlowPeer::Latest(&key);
-            let newest = &mut fanout.newest;
-            Delivery { frame: &frame, slow, newest, pool, touched, tally, now: *now }.deliver(id, live);
-        }
+        lend(live, pool);
+        release(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
+            tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
+        });
+        touch(slot, live, touched);
     }
 
     /// A connection has ended.
@@ -165,47 +165,15 @@ impl Delivery<'_> {
 
     /// Says whether it was queued, or kept for later.
     fn deliver(&mut self, id: ConnectionId, live: &mut Live) -> bool {
-        let behind = live.connection.is_congested();
-        match self.slow {
-            SlowPeer::Skip if behind => return false,
-            // What was kept before is still to be sent first.
-            SlowPeer::Latest(key) if behind || self.newest.has(id) => return self.keep(id, live, key),
-            _ => {}
-        }
+        let lent = !live.connection.has_storage();
         lend(live, self.pool);
-        let sent = match (live.connection.send(self.frame), self.slow) {
-            (Ok(_), _) => {
-                self.tally.messages_out += ends_message(self.frame);
-                true
-            }
-            // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
-            // its draining will be told.
-            (Err(SendError::Full), SlowPeer::Skip) => false,
-            (Err(SendError::Full), SlowPeer::Latest(key)) if live.connection.is_congested() => {
-                self.keep(id, live, key)
-            }
-            (Err(SendError::Full), _) => self.close(live),
-            (Err(_), _) => false,
-        };
-        touch(id.slot, live, self.touched);
-        sent
-    }
-
-    fn keep(&mut self, id: ConnectionId, live: &mut Live, key: &str) -> bool {
-        if live.connection.state() != State::Open {
-            return false;
+        let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
+        if delivered == Delivered::Queued {
+            self.tally.messages_out += ends_message(self.frame);
         }
-        if self.newest.keep(id, key, self.frame.clone()) {
-            return true;
+        if lent || matches!(delivered, Delivered::Queued | Delivered::Closed) {
+            touch(id.slot, live, self.touched);
         }
-        self.close(live);
-        touch(id.slot, live, self.touched);
-        false
-    }
-
-    fn close(&mut self, live: &mut Live) -> bool {
-        // It is open; and the Close frame is exempt from the cap.
-        let _ = live.connection.close(self.now, CloseCode::POLICY, "too slow");
-        false
+        delivered.reaches()
     }
 }

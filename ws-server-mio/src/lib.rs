@@ -100,7 +100,6 @@
 //! [`embedding`].
 
 mod acceptor;
-mod bind;
 mod client;
 mod clients;
 mod connecting;
@@ -134,18 +133,15 @@ mod waiting;
 mod watch;
 
 pub use acceptor::Listening;
-pub use bind::{Bind, ListenError};
-pub use client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 pub use clients::ClientId;
 pub use connections::Connections;
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
+pub use folder::{Disk, Folder};
 pub use limits::Stats;
 pub use options::{Budget, Options, Turn};
 pub use remote::{EndpointGone, Remote};
-pub use server::ServerConfig;
 pub use servers::ServerId;
 pub use slots::ConnectionId;
 pub use watch::Watch;
@@ -153,6 +149,9 @@ pub use watch::Watch;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_proto;
+pub use ws_proto::bind::{Bind, ListenError};
+pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{

@@ -1,106 +1,15 @@
 //! Listening: start, stop, addresses, counts.
 
-use crate::acceptor::{Acceptor, Listening};
-use crate::bind::{Bind, ListenError};
+use crate::acceptor::{self, Acceptor, Listening};
 use crate::connections::Connections;
 use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use ws_proto::token::{Token, TokenRule};
-use ws_proto::{Cause, CloseCode, Config, State};
-
-/// What a server allows: the rules of each connection, and how many there may be.
-///
-/// A [`Config`] alone is a server with the other defaults.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub struct ServerConfig {
-    /// The rules of each connection.
-    pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
-    pub max_connections: usize,
-    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
-    pub max_per_address: Option<usize>,
-    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
-    /// `max_connections`, and 16 at least.
-    pub max_handshakes: Option<usize>,
-    /// What a client must show. Nothing.
-    pub token: Option<Token>,
-}
-
-impl ServerConfig {
-    /// The defaults, with these rules for each connection.
-    pub fn new(connection: Config) -> Self {
-        Self {
-            connection,
-            max_connections: 10_000,
-            max_per_address: Some(1_000),
-            max_handshakes: None,
-            token: None,
-        }
-    }
-
-    /// Sets the most connections at a time.
-    #[must_use]
-    pub fn max_connections(mut self, connections: usize) -> Self {
-        self.max_connections = connections;
-        self
-    }
-
-    /// Sets the most connections of one address at a time.
-    #[must_use]
-    pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
-        self.max_per_address = connections;
-        self
-    }
-
-    /// Sets the most connections at a time that have asked nothing yet.
-    #[must_use]
-    pub fn max_handshakes(mut self, connections: usize) -> Self {
-        self.max_handshakes = Some(connections);
-        self
-    }
-
-    /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
-    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`ws_proto::token`].
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Bind, Endpoint, Options, ServerConfig, Token};
-    ///
-    /// let mut random = [0; 16];
-    /// getrandom::fill(&mut random)?;
-    /// let token = Token::from_random(random);
-    /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// let connections = endpoint.connections();
-    /// let server = connections.listen(Bind::lan(), ServerConfig::default().require_token(token.clone()))?;
-    /// let link = connections.lan_http_url(server, &format!("?token={}", token.as_str()));
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[must_use]
-    pub fn require_token(mut self, token: Token) -> Self {
-        self.token = Some(token);
-        self
-    }
-}
-
-impl Default for ServerConfig {
-    fn default() -> Self {
-        Self::new(Config::server())
-    }
-}
-
-impl From<Config> for ServerConfig {
-    fn from(connection: Config) -> Self {
-        Self::new(connection)
-    }
-}
+use ws_proto::bind::{Bind, ListenError};
+use ws_proto::limits::ServerConfig;
+use ws_proto::{Cause, CloseCode, State};
 
 /// Servers.
 impl Connections {
@@ -125,18 +34,16 @@ impl Connections {
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        self.start(bind.into().open()?, config.into())
+        self.start(acceptor::open(&bind.into())?, config.into())
     }
 
     /// Starts a server on these listeners.
     pub(crate) fn start(
         &mut self,
         sockets: Vec<Listening>,
-        config: ServerConfig,
+        mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        let ServerConfig { connection: mut config, max_connections, max_per_address, max_handshakes, token } =
-            config;
-        config.date.get_or_insert((self.now, SystemTime::now()));
+        config.connection.date.get_or_insert((self.now, SystemTime::now()));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
@@ -146,15 +53,8 @@ impl Connections {
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
-        let mut server = Server::new(Arc::new(config), max_connections, listeners, address);
-        server.max_per_address = max_per_address;
-        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
-        server.max_handshakes = max_handshakes.unwrap_or((max_connections / 4).max(16)).max(1);
-        self.intercepted |= token.is_some();
-        server.token = token.map(|token| match address {
-            Some(address) => TokenRule::new(token).port(address.port()),
-            None => TokenRule::new(token),
-        });
+        let server = Server::new(config, listeners, address);
+        self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }
 
@@ -192,7 +92,7 @@ impl Connections {
     /// [`max_connections`](ServerConfig::max_connections), or the peer at its
     /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self, server: ServerId) -> u64 {
-        self.servers.get(server).map_or(0, |server| server.turned_away)
+        self.servers.get(server).map_or(0, |server| server.census.turned_away())
     }
 
     /// The servers that listen or are about to stop.

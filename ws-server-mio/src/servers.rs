@@ -7,12 +7,12 @@
 //! ```
 
 use crate::acceptor::Acceptor;
-use crate::limits::Addresses;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::Config;
+use ws_proto::limits::{Census, ServerConfig};
 use ws_proto::token::TokenRule;
 
 /// Place of a server in the list; small, since each connection keeps one.
@@ -72,48 +72,29 @@ pub(crate) struct Listener {
 pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
-    pub(crate) max_connections: usize,
-    pub(crate) max_handshakes: usize,
-    pub(crate) max_per_address: Option<usize>,
-    pub(crate) addresses: Addresses,
+    pub(crate) census: Census,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
     phase: Phase,
-    /// Sockets that are open, whatever they are.
-    pub(crate) sockets: usize,
     pub(crate) http: usize,
-    /// Of those, the ones that have asked nothing yet.
-    pub(crate) handshakes: usize,
     pub(crate) websockets: usize,
-    pub(crate) turned_away: u64,
     /// Accepting failed, and the handler was told.
     pub(crate) failing: bool,
 }
 
 impl Server {
-    pub(crate) fn new(
-        config: Arc<Config>,
-        max_connections: usize,
-        listeners: Vec<Listener>,
-        address: Option<SocketAddr>,
-    ) -> Self {
+    pub(crate) fn new(config: ServerConfig, listeners: Vec<Listener>, address: Option<SocketAddr>) -> Self {
         Self {
             generation: 0,
-            config,
-            max_connections,
-            max_handshakes: max_connections,
-            max_per_address: None,
-            addresses: Addresses::default(),
+            census: Census::new(&config),
+            token: config.token_rule(address),
+            config: Arc::new(config.connection),
             listeners,
-            token: None,
             address,
             phase: Phase::Serving,
-            sockets: 0,
             http: 0,
-            handshakes: 0,
             websockets: 0,
-            turned_away: 0,
             failing: false,
         }
     }
@@ -256,16 +237,16 @@ impl Servers {
 
     fn any_has_work(&self, now: Instant) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
-            Phase::Serving if server.is_crowded() => false,
+            Phase::Serving if server.census.is_crowded() => false,
             Phase::Serving => server
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
             Phase::Waiting { deadline } => {
-                server.sockets == 0 || deadline.is_some_and(|deadline| deadline <= now)
+                server.census.sockets() == 0 || deadline.is_some_and(|deadline| deadline <= now)
             }
             // What is cut goes through the list of the touched.
-            Phase::Ending { cursor } => server.sockets == 0 || cursor < u32::MAX,
+            Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
             Phase::Announced { .. } | Phase::Telling { .. } => true,
         })
     }
@@ -281,7 +262,7 @@ impl Servers {
         servers
             .flat_map(|server| {
                 // A crowded server goes on when one of its handshakes has ended.
-                let listeners = server.listeners.iter().filter(|_| !server.is_crowded());
+                let listeners = server.listeners.iter().filter(|_| !server.census.is_crowded());
                 listeners.filter_map(|listener| listener.retry_at).chain(server.deadline())
             })
             .min()
@@ -329,13 +310,13 @@ impl Servers {
                     }
                     None => server.phase = Phase::Waiting { deadline },
                 },
-                Phase::Waiting { deadline } if server.sockets > 0 => {
+                Phase::Waiting { deadline } if server.census.sockets() > 0 => {
                     if deadline.is_none_or(|deadline| now < deadline) {
                         return Step::Nothing;
                     }
                     server.phase = Phase::Ending { cursor: 0 };
                 }
-                Phase::Ending { cursor } if server.sockets > 0 => match next(cursor) {
+                Phase::Ending { cursor } if server.census.sockets() > 0 => match next(cursor) {
                     Some(slot) => {
                         server.phase = Phase::Ending { cursor: slot + 1 };
                         return Step::Cut(slot);

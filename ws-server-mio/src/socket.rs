@@ -7,13 +7,12 @@ use crate::stream::{Stream, short_says_all};
 use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 use ws_proto::Connection;
+use ws_proto::bind::{self, ACCEPT_AGAIN};
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
-/// How long a server waits when it could not accept.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// What the kernel says of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -89,7 +88,7 @@ impl Connections {
     pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
         let now = self.now;
         let Some(server) = self.servers.at_mut(index) else { return false };
-        if server.is_crowded() {
+        if server.census.is_crowded() {
             return false;
         }
         let Some(listener) = server.listeners.get_mut(place) else { return false };
@@ -103,39 +102,25 @@ impl Connections {
                 listener.ready = false;
                 return false;
             }
-            // The peer went away before it was accepted; the next one may be there.
-            Err(error)
-                if matches!(
-                    error.kind(),
-                    io::ErrorKind::Interrupted
-                        | io::ErrorKind::ConnectionAborted
-                        | io::ErrorKind::ConnectionReset
-                        | io::ErrorKind::HostUnreachable
-                        | io::ErrorKind::NetworkUnreachable
-                ) =>
-            {
-                return true;
-            }
+            Err(error) if bind::is_passing(&error) => return true,
             Err(error) => {
                 self.accept_failed(index, place, error);
                 return false;
             }
         };
-        let Some(slot) = self.slots.next().filter(|_| server.admit(peer)) else {
-            server.turned_away += 1;
+        let Some(slot) = self.slots.next().filter(|_| server.census.admit(peer)) else {
             self.tally.turned_away += 1;
             return true;
         };
         let both = Interest::READABLE | Interest::WRITABLE;
         if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
-            server.dismiss(peer);
+            server.census.asked();
+            server.census.dismiss(peer);
             self.accept_failed(index, place, error);
             return false;
         }
         self.tally.accepted += 1;
-        server.handshakes += 1;
         server.failing = false;
-        server.sockets += 1;
         server.http += 1;
         // A connection that cannot have it is slower, and works.
         if peer.is_some() {

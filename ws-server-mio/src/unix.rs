@@ -1,6 +1,5 @@
 //! The file of a Unix socket: made, found stale, removed.
 
-use crate::bind::BACKLOG;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
@@ -8,6 +7,7 @@ use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
+use ws_proto::bind::BACKLOG;
 
 /// Removes the file of a socket that we made, when the listener goes; not one that another made since.
 pub(crate) struct SocketFile {

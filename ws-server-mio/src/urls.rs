@@ -2,8 +2,8 @@
 
 use crate::connections::Connections;
 use crate::servers::{Server, ServerId};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use ws_proto::url::{Scheme, url};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use ws_proto::url::{Scheme, lan_address, url};
 
 /// What servers are called. There is nothing to call once a server was told to stop.
 impl Connections {
@@ -48,11 +48,7 @@ impl Connections {
     }
 
     fn lan_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        let mut address = self.running(server)?.address()?;
-        if address.ip().is_unspecified() {
-            address.set_ip(own_ip(address.is_ipv6())?);
-        }
-        (!address.ip().to_canonical().is_loopback()).then_some(address)
+        lan_address(self.running(server)?.address()?, own_ip)
     }
 
     fn running(&self, server: ServerId) -> Option<&Server> {
@@ -60,16 +56,9 @@ impl Connections {
     }
 }
 
-/// The address from which this machine reaches others. A "connected" UDP socket has asked the routing table and
-/// sent nothing.
-fn own_ip(v6_too: bool) -> Option<IpAddr> {
-    // Addresses for documentation (RFC 5737, RFC 3849), which are nobody's.
-    let v4 = (IpAddr::from(Ipv4Addr::UNSPECIFIED), IpAddr::from([192, 0, 2, 1]));
-    let v6 = (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
-    [Some(v4), v6_too.then_some(v6)].into_iter().flatten().find_map(|(from, to)| {
-        let socket = UdpSocket::bind((from, 0)).ok()?;
-        socket.connect((to, 9)).ok()?;
-        let ip = socket.local_addr().ok()?.ip();
-        (!ip.is_unspecified() && !ip.is_loopback()).then_some(ip)
-    })
+/// A "connected" UDP socket has asked the routing table and sent nothing.
+fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((from, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
 }

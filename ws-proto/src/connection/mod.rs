@@ -138,6 +138,8 @@ enum Stage {
 struct Output {
     /// Over the high mark, and not yet back at the low one.
     congested: bool,
+    /// Whoever sends waits for that, and adds nothing.
+    awaited: bool,
     /// Back at the low mark; the application is yet to hear of it.
     drained: bool,
     /// The socket took less than all, and the deadline runs.
@@ -146,6 +148,13 @@ struct Output {
     paced: bool,
     /// Pongs queued since the outbox was last empty.
     pongs: u8,
+}
+
+impl Output {
+    /// Whether the peer is not read, since it does not read either and more might be queued for it.
+    fn holds_back(&self) -> bool {
+        self.congested && !self.awaited
+    }
 }
 
 /// How many frames without content came in the current second, and how many messages where they are paced.
@@ -341,7 +350,7 @@ impl Connection {
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
-            Stage::Open => self.output.congested || self.output.paced,
+            Stage::Open => self.output.holds_back() || self.output.paced,
             _ => false,
         }
     }
@@ -350,6 +359,13 @@ impl Connection {
     #[inline]
     pub fn is_congested(&self) -> bool {
         self.output.congested
+    }
+
+    /// Tells that the application waits until it has [drained](crate::Event::Drained) before it queues more: until then
+    /// the peer is read on, congested or not. Two peers that have much to say at once would otherwise both stop
+    /// reading, and wait for each other. Something that is queued nevertheless takes it back.
+    pub fn await_room(&mut self) {
+        self.output.awaited = self.output.congested;
     }
 
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads

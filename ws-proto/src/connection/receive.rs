@@ -32,7 +32,7 @@ impl Connection {
             return None;
         }
         if matches!(self.stage, Stage::Open)
-            && !self.output.congested
+            && !self.output.holds_back()
             && self.config.message_rate.is_none()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
         {
@@ -70,7 +70,7 @@ impl Connection {
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
-                Stage::Open if self.output.congested || self.output.paced => return None,
+                Stage::Open if self.output.holds_back() || self.output.paced => return None,
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);

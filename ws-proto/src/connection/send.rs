@@ -302,6 +302,7 @@ impl Connection {
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
+            self.output.awaited = false;
             self.output.drained = match &self.stage {
                 Stage::Open | Stage::Opened(_) => true,
                 Stage::Http(http) => http.is_streaming(),
@@ -384,6 +385,7 @@ impl Connection {
     pub(super) fn note_queued(&mut self) -> Sent {
         if self.outbox.len() > self.config.high_mark {
             self.output.congested = true;
+            self.output.awaited = false;
             return Sent::Congested;
         }
         Sent::Queued

@@ -104,7 +104,7 @@ impl Connection {
         {
             if self.heard > since {
                 ping.awaited = None;
-            } else if self.output.congested {
+            } else if self.output.holds_back() {
                 // The answer may be there: over its mark a peer is not read.
                 ping.awaited = Some(moment);
             } else if moment >= since.after(self.config.heartbeat.answer) {

@@ -10,7 +10,8 @@
 //! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
 //! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
 //! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
-//! server reaches: the last 100 messages. `room.rs` is the chat, without I/O; `page.html` is the page.
+//! server reaches: the last 100 messages. `room.rs` is the chat, without I/O; `pages.rs` answers
+//! plain HTTP; `page.html` is the page.
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
@@ -18,6 +19,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
+mod pages;
 mod room;
 
 use room::Room;
@@ -25,14 +27,12 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
-use ws_server_mio::http::{HeaderValue, Method, Response, StatusCode, header};
-use ws_server_mio::ws_proto::{self, handshake};
+use ws_server_mio::http::StatusCode;
+use ws_server_mio::ws_proto;
 use ws_server_mio::{
-    Bind, Bytes, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Frame, Heartbeat, Message,
-    Options,
+    Bind, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Frame, Heartbeat, Message, Options,
 };
 
-const PAGE: &str = include_str!("page.html");
 /// The page and the server do not understand each other; the page does not try again.
 const NOT_UNDERSTOOD: u16 = 4000;
 
@@ -85,14 +85,14 @@ fn handle(
 ) {
     let reply = match event {
         ws_proto::Event::Request(request) => {
-            let response = answer(request.method(), request.uri().path());
+            let response = pages::answer(request.method(), request.uri().path());
             let _ = connections.respond(id, request, response);
             return;
         }
         ws_proto::Event::Upgrade(upgrade) => {
             let _ = match upgrade.path() {
                 "/ws" => connections.accept(id, upgrade),
-                _ => connections.respond(id, upgrade, plain(StatusCode::NOT_FOUND)),
+                _ => connections.respond(id, upgrade, pages::plain(StatusCode::NOT_FOUND)),
             };
             return;
         }
@@ -116,47 +116,6 @@ fn handle(
     if let Some(json) = reply.all {
         connections.broadcast(&Frame::text(json), |id| room.contains(id));
     }
-}
-
-/// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.
-fn answer(method: &Method, path: &str) -> Response<Bytes> {
-    match path {
-        "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {
-            let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
-            response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
-            response
-        }
-        "/" => page().unwrap_or_else(|_| plain(StatusCode::INTERNAL_SERVER_ERROR)),
-        "/ws" => handshake::upgrade_required(),
-        _ => plain(StatusCode::NOT_FOUND),
-    }
-}
-
-/// The page may run its own script, use its own style and call this server: nothing else. The nonce, new
-/// each time, marks what is its own.
-fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
-    let nonce = format!("{:016x}{:016x}", getrandom::u64()?, getrandom::u64()?);
-    let policy = format!(
-        "default-src 'none'; script-src 'nonce-{nonce}'; style-src 'nonce-{nonce}'; img-src data:; \
-         connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
-    );
-    let response = Response::builder()
-        .header(header::CONTENT_TYPE, "text/html; charset=utf-8")
-        .header(header::CONTENT_SECURITY_POLICY, policy)
-        .header(header::X_CONTENT_TYPE_OPTIONS, "nosniff")
-        .header(header::REFERRER_POLICY, "no-referrer")
-        .header(header::CACHE_CONTROL, "no-store")
-        .body(PAGE.replace("{nonce}", &nonce).into())?;
-    Ok(response)
-}
-
-/// A status and its name.
-fn plain(status: StatusCode) -> Response<Bytes> {
-    let mut response = Response::new(Bytes::from(format!("{status}\n")));
-    *response.status_mut() = status;
-    let kind = HeaderValue::from_static("text/plain; charset=utf-8");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }
 
 /// Since 1970, as JavaScript counts.

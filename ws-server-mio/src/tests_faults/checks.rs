@@ -52,8 +52,9 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     assert_eq!((live_count, rest_count), (slots.len(), rests.len()));
     for (index, count) in counts.into_iter().enumerate() {
         let Some(server) = servers.at(index as u16) else { continue };
-        assert_eq!(count, [server.sockets, server.http, server.websockets, server.handshakes]);
-        assert!(server.sockets > 0 || server.addresses.is_empty(), "an address stays counted");
+        let census = &server.census;
+        assert_eq!(count, [census.sockets(), server.http, server.websockets, census.handshakes()]);
+        assert!(census.sockets() > 0 || census.addresses() == 0, "an address stays counted");
         for (place, listener) in server.listeners.iter().enumerate() {
             assert!(listener.ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
         }

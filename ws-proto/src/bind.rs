@@ -1,23 +1,39 @@
-//! Where to listen, and opening the sockets for it.
+//! Where a server listens: which sockets to open for it, in which order, and what to say when that fails.
+//!
+//! Opening one is the owner's; nothing here touches the system.
 
-use socket2::{Domain, Protocol, Socket, Type};
-use std::fmt;
+use core::fmt;
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::ops::RangeInclusive;
+use core::time::Duration;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
-use std::ops::RangeInclusive;
 #[cfg(unix)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Connections that may wait to be accepted. Systems lower it to what they allow; a page of hundreds of
 /// sockets, or a restart with all clients coming back at once, needs more than the usual 128.
-pub(crate) const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 /// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
+
+/// When accepting failed for want of something, it is tried again after this long: at once would be a spin.
+pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+
+/// Whether accepting failed for this one peer, who went away before it was accepted; the next may be there.
+pub fn is_passing(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        Interrupted | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
 
 /// Where a server listens.
 ///
 /// ```
-/// use ws_server_mio::Bind;
+/// use ws_proto::bind::Bind;
 ///
 /// let this_machine = Bind::localhost(); // any free port
 /// let known = Bind::localhost().port(8700);
@@ -28,12 +44,12 @@ const PORT_ATTEMPTS: usize = 16;
 /// A fixed port is best chosen below 32768, since systems give the higher ones to outgoing connections.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Bind {
-    pub(crate) host: Host,
+    host: Host,
     ports: RangeInclusive<u16>,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Host {
+enum Host {
     Localhost,
     Any,
     One(SocketAddr),
@@ -57,7 +73,7 @@ impl Bind {
     }
 
     /// The local network: the same as [`Bind::any`]. Everybody in it can connect, so let only those in who have
-    /// the link: [`ServerConfig::require_token`](crate::ServerConfig::require_token).
+    /// the link: [`ServerConfig::require_token`](crate::limits::ServerConfig::require_token).
     pub fn lan() -> Self {
         Self::any()
     }
@@ -65,8 +81,8 @@ impl Bind {
     /// A Unix socket at this path, for programs on this machine. It has no port, no address and no URL; a peer's
     /// address is `None`.
     ///
-    /// The file can be used by this user alone. To let others in, change its permissions after
-    /// [`listen`](crate::Connections::listen); on some systems only the directory's permissions count, so a
+    /// The file can be used by this user alone. To let others in, change its permissions once the server listens;
+    /// on some systems only the directory's permissions count, so a
     /// private directory (such as `$XDG_RUNTIME_DIR`) is the better place in any case. A file that was left by
     /// a program that is gone is replaced, one on which somebody listens is not, nor is one that is no socket.
     /// The file is removed when the server stops.
@@ -89,14 +105,37 @@ impl Bind {
         self
     }
 
-    /// Opens the listeners: one or two, all on the same port.
-    pub(crate) fn open_tcp(&self) -> Result<Vec<TcpListener>, ListenError> {
+    /// The path of a Unix socket, which has no addresses to open.
+    #[cfg(unix)]
+    pub fn unix_path(&self) -> Option<&Path> {
+        match &self.host {
+            Host::Unix(path) => Some(path),
+            Host::Localhost | Host::Any | Host::One(_) => None,
+        }
+    }
+
+    /// Opens one listener, or two on the same port, with a function that opens one: it is given an address and
+    /// whether an IPv6 socket serves IPv6 alone, and returns what it opened with the address it is bound to.
+    ///
+    /// # Errors
+    /// [`ListenError`] says what was tried. What was opened until then is dropped.
+    pub fn open_with<L>(
+        &self,
+        mut open: impl FnMut(SocketAddr, bool) -> io::Result<(L, SocketAddr)>,
+    ) -> Result<Vec<L>, ListenError> {
         let mut tried = Vec::new();
         let mut last = io::Error::from(io::ErrorKind::InvalidInput);
         for port in self.ports.clone() {
             let attempts = if port == 0 && self.host == Host::Localhost { PORT_ATTEMPTS } else { 1 };
             for _ in 0..attempts {
-                match self.open_port(port, &mut tried) {
+                let open = |address, only_v6| {
+                    let result = open(address, only_v6);
+                    if result.is_err() {
+                        tried.push(address);
+                    }
+                    result
+                };
+                match self.open_port(port, open) {
                     Ok(listeners) => return Ok(listeners),
                     Err(error) => last = error,
                 }
@@ -112,31 +151,27 @@ impl Bind {
         Err(ListenError::new(tried, last))
     }
 
-    fn open_port(&self, port: u16, tried: &mut Vec<SocketAddr>) -> io::Result<Vec<TcpListener>> {
-        let mut open = |address: SocketAddr, only_v6| {
-            let result = open_one(address, only_v6);
-            if result.is_err() {
-                tried.push(address);
-            }
-            result
-        };
+    fn open_port<L>(
+        &self,
+        port: u16,
+        mut open: impl FnMut(SocketAddr, bool) -> io::Result<(L, SocketAddr)>,
+    ) -> io::Result<Vec<L>> {
         match self.host {
             Host::One(mut address) => {
                 address.set_port(port);
-                Ok(vec![open(address, true)?])
+                Ok(vec![open(address, true)?.0])
             }
             Host::Any => match open((Ipv6Addr::UNSPECIFIED, port).into(), false) {
-                Ok(both) => Ok(vec![both]),
+                Ok((both, _)) => Ok(vec![both]),
                 Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
-                Err(_no_v6) => Ok(vec![open((Ipv4Addr::UNSPECIFIED, port).into(), false)?]),
+                Err(_no_v6) => Ok(vec![open((Ipv4Addr::UNSPECIFIED, port).into(), false)?.0]),
             },
             #[cfg(unix)]
             Host::Unix(_) => Err(io::ErrorKind::Unsupported.into()),
             Host::Localhost => {
-                let v4 = open((Ipv4Addr::LOCALHOST, port).into(), false)?;
-                let port = v4.local_addr()?.port();
-                match open((Ipv6Addr::LOCALHOST, port).into(), true) {
-                    Ok(v6) => Ok(vec![v4, v6]),
+                let (v4, address) = open((Ipv4Addr::LOCALHOST, port).into(), false)?;
+                match open((Ipv6Addr::LOCALHOST, address.port()).into(), true) {
+                    Ok((v6, _)) => Ok(vec![v4, v6]),
                     Err(error) if error.kind() == io::ErrorKind::AddrInUse => Err(error),
                     Err(_no_v6) => Ok(vec![v4]),
                 }
@@ -162,21 +197,6 @@ impl From<(IpAddr, u16)> for Bind {
     fn from(address: (IpAddr, u16)) -> Self {
         SocketAddr::from(address).into()
     }
-}
-
-fn open_one(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-    socket.set_nonblocking(true)?;
-    if address.is_ipv6() {
-        socket.set_only_v6(only_v6)?;
-    }
-    // On unix this lets a restarted program listen while old connections linger in TIME_WAIT. On Windows it
-    // would let another program take the port over, and a restart needs no permission.
-    #[cfg(unix)]
-    socket.set_reuse_address(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
-    Ok(socket.into())
 }
 
 /// Why a server could not start. Nothing is left open; trying again is fine.
@@ -218,7 +238,7 @@ pub enum ListenError {
 }
 
 impl ListenError {
-    pub(crate) fn new(tried: Vec<SocketAddr>, error: io::Error) -> Self {
+    fn new(tried: Vec<SocketAddr>, error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::InvalidInput if tried.is_empty() => Self::NoPort,
             io::ErrorKind::AddrInUse => Self::InUse { tried },
@@ -268,13 +288,80 @@ impl fmt::Display for ListenError {
     }
 }
 
-impl std::error::Error for ListenError {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+impl core::error::Error for ListenError {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
             Self::Io { error, .. } => Some(error),
             #[cfg(unix)]
             Self::Unix { error, .. } => Some(error),
             _ => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::ErrorKind::{AddrInUse, AddrNotAvailable, PermissionDenied, Unsupported};
+
+    /// A system on which opening fails as this says; port 0 becomes 40000, then 40001 and so on.
+    fn open(
+        bind: Bind,
+        fails: impl Fn(SocketAddr) -> Option<io::ErrorKind>,
+    ) -> Result<Vec<String>, ListenError> {
+        let mut free = 40_000;
+        bind.open_with(|mut address, only_v6| {
+            if address.port() == 0 {
+                address.set_port(free);
+                free += 1;
+            }
+            match fails(address) {
+                Some(kind) => Err(kind.into()),
+                None => Ok((format!("{address}{}", if only_v6 { " alone" } else { "" }), address)),
+            }
+        })
+    }
+
+    #[test]
+    fn localhost_is_both_families_on_one_port_that_is_free_in_both() {
+        let taken = |address: SocketAddr| (address.to_string() == "[::1]:40000").then_some(AddrInUse);
+        assert_eq!(open(Bind::localhost(), taken).unwrap(), ["127.0.0.1:40001", "[::1]:40001 alone"]);
+        let no_v6 = |address: SocketAddr| address.is_ipv6().then_some(AddrNotAvailable);
+        assert_eq!(open(Bind::localhost(), no_v6).unwrap(), ["127.0.0.1:40000"]);
+    }
+
+    #[test]
+    fn every_interface_is_one_socket_and_ipv4_alone_without_ipv6() {
+        assert_eq!(open(Bind::any().port(80), |_| None).unwrap(), ["[::]:80"]);
+        let no_v6 = |address: SocketAddr| address.is_ipv6().then_some(Unsupported);
+        assert_eq!(open(Bind::any().port(80), no_v6).unwrap(), ["0.0.0.0:80"]);
+        let taken = |address: SocketAddr| address.is_ipv6().then_some(AddrInUse);
+        assert!(open(Bind::any().port(80), taken).is_err(), "IPv4 alone would serve half of those who come");
+    }
+
+    #[test]
+    fn the_first_free_port_of_a_range_is_taken_and_the_error_names_all_that_were_tried() {
+        let taken = |address: SocketAddr| (address.port() < 8702).then_some(AddrInUse);
+        assert_eq!(open(Bind::any().port_range(8700..=8709), taken).unwrap(), ["[::]:8702"]);
+        match open(Bind::any().port_range(8700..=8701), taken) {
+            Err(ListenError::InUse { tried }) => assert_eq!(tried.len(), 2),
+            other => panic!("{other:?}"),
+        }
+        #[expect(clippy::reversed_empty_ranges, reason = "an empty one")]
+        let empty = 2..=1;
+        assert!(matches!(open(Bind::any().port_range(empty), taken), Err(ListenError::NoPort)));
+    }
+
+    #[test]
+    fn what_no_other_port_would_mend_is_tried_once() {
+        let exact = Bind::from(SocketAddr::from(([192, 0, 2, 1], 1))).port_range(1..=9);
+        match open(exact.clone(), |_| Some(AddrNotAvailable)) {
+            Err(ListenError::NotHere { tried }) => assert_eq!(tried.len(), 1),
+            other => panic!("{other:?}"),
+        }
+        match open(exact, |_| Some(PermissionDenied)) {
+            Err(ListenError::Denied { tried }) => assert_eq!(tried.len(), 9),
+            other => panic!("{other:?}"),
         }
     }
 }

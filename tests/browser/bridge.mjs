@@ -1,0 +1,88 @@
+// Two pages and a second process of the bridge example, served by $SERVER_BIN, which this script starts, kills and
+// starts again.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { check, finish } from '../check.mjs';
+import { launch } from './browser.mjs';
+
+/** Starts a process, and reads its output until a line has this; what it found. */
+async function start(args, pattern) {
+  const child = spawn(process.env.SERVER_BIN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
+  const lines = createInterface({ input: child.stdout });
+  const says = async (wanted) => {
+    for (;;) {
+      const [line] = await once(lines, 'line');
+      const found = wanted.exec(line);
+      if (found) return found;
+    }
+  };
+  return { child, says, found: await says(pattern) };
+}
+
+const LISTENS = /http:\/\/[^/ ]*:(\d+)/;
+let server = await start(['0'], LISTENS);
+const port = server.found[1];
+const browser = await launch();
+const errors = [];
+
+async function open() {
+  const page = await (await browser.newContext()).newPage();
+  page.on('pageerror', (error) => errors.push(error.message));
+  await page.goto(`http://127.0.0.1:${port}/`);
+  return page;
+}
+
+const here = (page, count) => page.waitForFunction(
+  (text) => document.querySelector('#here').textContent === text,
+  count ? `connected: ${count} of us` : 'not connected',
+);
+const call = (page, method, ...params) => page.evaluate(([name, args]) => program[name](...args), [method, params]);
+
+const one = await open();
+const other = await open();
+await check('the program tells its pages how many they are', async () => {
+  await here(one, 2);
+  await here(other, 2);
+});
+await check('a page calls the program', async () => {
+  assert.equal(await call(one, 'add', 2, 0.5), 2.5);
+  await one.click('#add');
+  await one.waitForFunction(() => document.querySelector('#log').textContent.includes('5\n'));
+});
+await check('what the program does not offer or cannot use is an error', async () => {
+  await assert.rejects(call(one, 'subtract', 3, 2), /there is no function/);
+  await assert.rejects(call(one, 'add', 'two'), /invalid/);
+});
+await check('the program calls the other page', async () => {
+  await other.fill('#answer', 'me');
+  assert.deepEqual(await call(one, 'survey', 'who is there?'), ['me']);
+});
+
+const visitor = await start(['--connect', `ws://127.0.0.1:${port}/rpc`], /2 \+ 3 = 5/);
+await check('a second process calls and is called', async () => {
+  await here(one, 3);
+  const answers = await call(one, 'survey', 'and now?');
+  assert.equal(answers.length, 2);
+  assert.ok(answers.includes('me') && answers.some((answer) => answer.includes('has heard ["and now?"]')), `${answers}`);
+});
+await check('pages and process come back by themselves when the program does', async () => {
+  const ended = once(server.child, 'exit');
+  server.child.kill('SIGKILL');
+  await ended;
+  await visitor.says(/again in/);
+  await here(one, 0);
+  const again = visitor.says(/2 \+ 3 = 5/);
+  server = await start([port], LISTENS);
+  await again;
+  await here(one, 3);
+  await here(other, 3);
+  assert.equal((await call(other, 'survey', 'still there?')).length, 2);
+});
+await check('no script of the page failed', async () => assert.deepEqual(errors, []));
+
+await browser.close();
+visitor.child.kill();
+server.child.kill();
+finish('Chromium and the bridge example');

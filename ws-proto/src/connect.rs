@@ -1,0 +1,243 @@
+//! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
+
+use crate::config::Config;
+use crate::error::{Cause, Error, HandshakeError};
+use crate::event::Closed;
+use crate::handshake::InvalidRequest;
+use crate::reconnect::Reconnect;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::convert::Infallible;
+use core::fmt;
+use core::net::SocketAddr;
+use std::io;
+#[cfg(unix)]
+use std::path::PathBuf;
+
+/// How a client behaves: the rules of its connection, and when it connects again.
+///
+/// A [`Config`] alone is a client that connects once.
+///
+/// ```
+/// use ws_proto::connect::ClientConfig;
+/// use ws_proto::{Config, Heartbeat, Reconnect};
+///
+/// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The rules of its connection. [`Config::handshake_timeout`] covers looking the name up, connecting and the
+    /// handshake together.
+    pub connection: Config,
+    /// When it connects again by itself. Never.
+    pub reconnect: Option<Reconnect>,
+    /// The Unix socket that it connects to, in place of the URL's host and port. None.
+    #[cfg(unix)]
+    pub unix: Option<PathBuf>,
+}
+
+impl ClientConfig {
+    /// The defaults, with these rules for the connection.
+    pub fn new(connection: Config) -> Self {
+        Self {
+            connection,
+            reconnect: None,
+            #[cfg(unix)]
+            unix: None,
+        }
+    }
+
+    /// Connects again by itself, as this says.
+    #[must_use]
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.reconnect = Some(policy);
+        self
+    }
+
+    /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix = Some(path.into());
+        self
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::new(Config::client())
+    }
+}
+
+impl From<Config> for ClientConfig {
+    fn from(connection: Config) -> Self {
+        Self::new(connection)
+    }
+}
+
+/// Where a client stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// At rest: it has no connection, and tries to get none. Also that of a client which was removed.
+    Idle,
+    /// It looks a name up, connects, or waits for the server's answer.
+    Connecting,
+    /// Its connection is open.
+    Open,
+    /// Its connection is closing.
+    Closing,
+    /// It waits for its next attempt.
+    Waiting,
+}
+
+/// What cannot even be tried. Nothing was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The request is malformed.
+    Invalid(InvalidRequest),
+    /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
+    TlsUnsupported,
+    /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
+    NoResolver {
+        /// The name.
+        host: String,
+    },
+    /// There is no such client: it was removed.
+    NoClient,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::TlsUnsupported => {
+                f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
+            }
+            Self::NoResolver { host } => write!(
+                f,
+                "cannot look up the name {host:?}: allow a thread for that with Options::resolve_names, \
+                 or connect to an address"
+            ),
+            Self::NoClient => f.write_str("the client was removed"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for ConnectError {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<Infallible> for ConnectError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Why an attempt to connect came to nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// It cannot even be tried. Only of verbs that connect in one go.
+    Untried(ConnectError),
+    /// The name could not be looked up.
+    Name {
+        /// The name.
+        host: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No address took the connection.
+    Unreachable {
+        /// What was tried, in this order; nothing for a Unix socket.
+        tried: Vec<SocketAddr>,
+        /// What the system said of the last one.
+        error: io::Error,
+    },
+    /// The name, the connection and the handshake took longer than [`Config::handshake_timeout`].
+    TimedOut {
+        /// What was tried.
+        tried: Vec<SocketAddr>,
+    },
+    /// The server's answer is not the one that opens a WebSocket. [`HandshakeError::Refused`] has it whole.
+    Handshake(HandshakeError),
+    /// The connection was lost in the handshake.
+    Lost(Cause),
+    /// The application gave up.
+    Cancelled,
+}
+
+impl ConnectFailure {
+    /// What the end of a connection means that was never open.
+    pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
+        match &closed.error {
+            Some(Error::Handshake(error)) => Self::Handshake(error.clone()),
+            Some(Error::Timeout(_)) => Self::TimedOut { tried },
+            Some(Error::Lost(cause)) => Self::Lost(*cause),
+            _ => Self::Lost(Cause::Terminated),
+        }
+    }
+
+    /// The server's answer, where it refused the handshake.
+    pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
+        match self {
+            Self::Handshake(HandshakeError::Refused(response)) => Some(response),
+            _ => None,
+        }
+    }
+}
+
+/// Addresses in a row.
+struct Tried<'a>(&'a [SocketAddr]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (k, address) in self.0.iter().enumerate() {
+            write!(f, "{}{address}", if k == 0 { " to " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untried(error) => error.fmt(f),
+            Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
+            Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
+            Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
+            Self::Cancelled => f.write_str("the application gave up connecting"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Name { error, .. } | Self::Unreachable { error, .. } => Some(error),
+            Self::Untried(error) => Some(error),
+            Self::Handshake(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ConnectError> for ConnectFailure {
+    fn from(error: ConnectError) -> Self {
+        Self::Untried(error)
+    }
+}

@@ -1,0 +1,296 @@
+//! What a server allows: how many may come, and how many came.
+
+use crate::config::Config;
+use crate::token::{Token, TokenRule};
+use core::net::{IpAddr, SocketAddr};
+use std::collections::HashMap;
+
+/// What a server allows: the rules of each connection, and how many there may be.
+///
+/// A [`Config`] alone is a server with the other defaults.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ServerConfig {
+    /// The rules of each connection.
+    pub connection: Config,
+    /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
+    pub max_connections: usize,
+    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
+    pub max_per_address: Option<usize>,
+    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
+    /// `max_connections`, and 16 at least.
+    pub max_handshakes: Option<usize>,
+    /// What a client must show. Nothing.
+    pub token: Option<Token>,
+}
+
+impl ServerConfig {
+    /// The defaults, with these rules for each connection.
+    pub fn new(connection: Config) -> Self {
+        Self {
+            connection,
+            max_connections: 10_000,
+            max_per_address: Some(1_000),
+            max_handshakes: None,
+            token: None,
+        }
+    }
+
+    /// Sets the most connections at a time.
+    #[must_use]
+    pub fn max_connections(mut self, connections: usize) -> Self {
+        self.max_connections = connections;
+        self
+    }
+
+    /// Sets the most connections of one address at a time.
+    #[must_use]
+    pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
+        self.max_per_address = connections;
+        self
+    }
+
+    /// Sets the most connections at a time that have asked nothing yet.
+    #[must_use]
+    pub fn max_handshakes(mut self, connections: usize) -> Self {
+        self.max_handshakes = Some(connections);
+        self
+    }
+
+    /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
+    /// URL, as `?token=…`; a browser has it as a cookie from then on. See [`token`](crate::token).
+    ///
+    /// ```
+    /// use ws_proto::limits::ServerConfig;
+    /// use ws_proto::token::Token;
+    ///
+    /// let mut random = [0; 16];
+    /// getrandom::fill(&mut random)?;
+    /// let token = Token::from_random(random);
+    /// let link = format!("?token={}", token.as_str()); // after the server's URL
+    /// let config = ServerConfig::default().require_token(token);
+    /// # Ok::<(), getrandom::Error>(())
+    /// ```
+    #[must_use]
+    pub fn require_token(mut self, token: Token) -> Self {
+        self.token = Some(token);
+        self
+    }
+
+    /// What lets clients of a server at this address in.
+    pub fn token_rule(&self, address: Option<SocketAddr>) -> Option<TokenRule> {
+        let rule = TokenRule::new(self.token.clone()?);
+        Some(match address {
+            Some(address) => rule.port(address.port()),
+            None => rule,
+        })
+    }
+}
+
+impl Default for ServerConfig {
+    fn default() -> Self {
+        Self::new(Config::server())
+    }
+}
+
+impl From<Config> for ServerConfig {
+    fn from(connection: Config) -> Self {
+        Self::new(connection)
+    }
+}
+
+/// What a server counts of its connections, and whether one more may come.
+///
+/// ```
+/// use ws_proto::limits::{Census, ServerConfig};
+///
+/// let mut census = Census::new(&ServerConfig::default().max_connections(1));
+/// let peer = Some(([192, 0, 2, 1], 40_000).into());
+/// assert!(census.admit(peer));
+/// assert!(!census.admit(peer), "it is full");
+/// census.dismiss(peer); // the first one is gone
+/// assert!(census.admit(peer));
+/// assert_eq!(census.turned_away(), 1);
+/// ```
+#[derive(Debug)]
+pub struct Census {
+    max_connections: usize,
+    max_handshakes: usize,
+    max_per_address: Option<usize>,
+    addresses: Addresses,
+    sockets: usize,
+    handshakes: usize,
+    turned_away: u64,
+}
+
+impl Census {
+    /// Nobody has come yet.
+    pub fn new(config: &ServerConfig) -> Self {
+        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
+        let handshakes = config.max_handshakes.unwrap_or((config.max_connections / 4).max(16));
+        Self {
+            max_connections: config.max_connections,
+            max_handshakes: handshakes.max(1),
+            max_per_address: config.max_per_address,
+            addresses: Addresses::default(),
+            sockets: 0,
+            handshakes: 0,
+            turned_away: 0,
+        }
+    }
+
+    /// Whether one more may come from there. If so, it is counted, as one that has asked nothing yet; if not, as
+    /// turned away.
+    pub fn admit(&mut self, peer: Option<SocketAddr>) -> bool {
+        let admitted = self.sockets < self.max_connections
+            && match (self.max_per_address, peer) {
+                (Some(limit), Some(peer)) => self.addresses.add(peer, limit),
+                _ => true,
+            };
+        if admitted {
+            self.sockets += 1;
+            self.handshakes += 1;
+        } else {
+            self.turned_away += 1;
+        }
+        admitted
+    }
+
+    /// One of them has asked something, or is about to go without.
+    pub fn asked(&mut self) {
+        self.handshakes = self.handshakes.saturating_sub(1);
+    }
+
+    /// One that was admitted from there, and has [asked](Self::asked), is gone.
+    pub fn dismiss(&mut self, peer: Option<SocketAddr>) {
+        self.sockets = self.sockets.saturating_sub(1);
+        if let (Some(_), Some(peer)) = (self.max_per_address, peer) {
+            self.addresses.remove(peer);
+        }
+    }
+
+    /// Whether so many have asked nothing yet that the next must wait in the kernel.
+    pub fn is_crowded(&self) -> bool {
+        self.handshakes >= self.max_handshakes
+    }
+
+    /// How many are there.
+    pub fn sockets(&self) -> usize {
+        self.sockets
+    }
+
+    /// How many of them have asked nothing yet.
+    pub fn handshakes(&self) -> usize {
+        self.handshakes
+    }
+
+    /// How many addresses they come from, this machine's own not counted.
+    pub fn addresses(&self) -> usize {
+        self.addresses.0.len()
+    }
+
+    /// How many were turned away.
+    pub fn turned_away(&self) -> u64 {
+        self.turned_away
+    }
+}
+
+/// How many connections each address has; this machine's own are not counted.
+#[derive(Debug, Default)]
+struct Addresses(HashMap<u64, u32>);
+
+impl Addresses {
+    /// Counts one more, unless there are as many as there may be.
+    fn add(&mut self, peer: SocketAddr, limit: usize) -> bool {
+        let Some(key) = key(peer) else { return true };
+        let count = self.0.entry(key).or_default();
+        if *count as usize >= limit {
+            // A limit of zero must not leave an entry.
+            if *count == 0 {
+                self.0.remove(&key);
+            }
+            return false;
+        }
+        *count += 1;
+        true
+    }
+
+    fn remove(&mut self, peer: SocketAddr) {
+        if let Some(key) = key(peer)
+            && let Some(count) = self.0.get_mut(&key)
+        {
+            *count -= 1;
+            if *count == 0 {
+                self.0.remove(&key);
+            }
+        }
+    }
+}
+
+/// Whoever has an IPv6 address has its whole /64 (RFC 4291 §2.5.4); no such network is all zeros above.
+fn key(peer: SocketAddr) -> Option<u64> {
+    match peer.ip().to_canonical() {
+        ip if ip.is_loopback() => None,
+        IpAddr::V4(v4) => Some(u64::from(v4.to_bits())),
+        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(address: &str) -> SocketAddr {
+        SocketAddr::new(address.parse().unwrap(), 1)
+    }
+
+    #[test]
+    fn an_address_has_so_many_and_no_more_until_one_goes() {
+        let mut addresses = Addresses::default();
+        let (a, b) = (at("192.0.2.1"), at("192.0.2.2"));
+        assert!(addresses.add(a, 2) && addresses.add(a, 2) && !addresses.add(a, 2));
+        assert!(addresses.add(b, 2));
+        addresses.remove(a);
+        assert!(addresses.add(a, 2) && !addresses.add(a, 2));
+        for _ in 0..2 {
+            addresses.remove(a);
+        }
+        addresses.remove(b);
+        assert!(!addresses.add(a, 0));
+        assert!(addresses.0.is_empty());
+    }
+
+    #[test]
+    fn a_network_of_ipv6_is_one_address_and_so_is_an_ipv4_one_on_dual_stack() {
+        let mut addresses = Addresses::default();
+        assert!(addresses.add(at("2001:db8::1"), 1));
+        assert!(!addresses.add(at("2001:db8::ffff:1"), 1));
+        assert!(addresses.add(at("2001:db8:0:1::1"), 1));
+        assert!(addresses.add(at("::ffff:192.0.2.1"), 1));
+        assert!(!addresses.add(at("192.0.2.1"), 1));
+    }
+
+    #[test]
+    fn those_who_have_asked_nothing_crowd_a_server_until_they_ask_or_go() {
+        let mut census = Census::new(&ServerConfig::default().max_handshakes(2));
+        assert!(census.admit(None) && !census.is_crowded());
+        assert!(census.admit(None) && census.is_crowded());
+        census.asked();
+        assert!(!census.is_crowded());
+        census.asked();
+        census.dismiss(None);
+        assert_eq!(census.sockets(), 1);
+    }
+
+    #[test]
+    fn this_machine_is_not_counted() {
+        let mut addresses = Addresses::default();
+        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
+            assert!(addresses.add(at(address), 0) && addresses.add(at(address), 0));
+            addresses.remove(at(address));
+        }
+        assert!(addresses.0.is_empty());
+    }
+}

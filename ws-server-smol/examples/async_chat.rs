@@ -1,0 +1,127 @@
+//! A chat: a page and its socket on one port, on one thread; the example `chat` of `ws-server-mio`, for async apps.
+//!
+//! ```text
+//! cargo run --release -p ws-server-smol --example async_chat              # on a free port
+//! cargo run --release -p ws-server-smol --example async_chat 8080         # on this one
+//! cargo run --release -p ws-server-smol --example async_chat 8080 --lan   # and for the whole network
+//! ```
+//!
+//! The room and the page are those of that other example. Here each connection is a future that borrows the room,
+//! and all of them run within [`Server::serve`]: no task is spawned, and nothing is locked.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
+
+#[path = "../../ws-server-mio/examples/chat/pages.rs"]
+mod pages;
+#[path = "../../ws-server-mio/examples/chat/room.rs"]
+mod room;
+
+use http::StatusCode;
+use room::{Reply, Room};
+use std::cell::RefCell;
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::SystemTime;
+use ws_server_smol::{
+    Acceptor, Bind, CloseCode, Config, ConnectionId, Frame, Heartbeat, Incoming, Message, Server, Socket,
+    WebSocket,
+};
+
+/// The page and the server do not understand each other; the page does not try again.
+const NOT_UNDERSTOOD: u16 = 4000;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("async_chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn Error>> {
+    let mut bind = Bind::localhost();
+    let mut port = 0; // the system chooses a free one
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--lan" => bind = Bind::lan(),
+            number => port = number.parse().map_err(|_| "usage: async_chat [PORT] [--lan]")?,
+        }
+    }
+
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
+    // proxies, and finds dead ones within a minute.
+    let config = Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live());
+    let server = Server::bind(bind.port(port), config)?;
+    if let Some(url) = server.http_url("/") {
+        println!("chat: {url}");
+        std::io::stdout().flush()?;
+    }
+
+    let chat = Chat { server: server.clone(), room: RefCell::new(Room::new(milliseconds())) };
+    // A connection that breaks off ends its own handler alone.
+    async_io::block_on(server.serve(async |http| drop(chat.connection(http).await)));
+    Ok(())
+}
+
+struct Chat {
+    server: Server,
+    room: RefCell<Room<ConnectionId>>,
+}
+
+impl Chat {
+    /// Pages, until one of them asks for the socket.
+    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+        while let Some(incoming) = http.next().await {
+            match incoming {
+                Incoming::Request(request) => {
+                    let response = pages::answer(request.method(), request.uri().path());
+                    http.respond(request, response).await?;
+                }
+                Incoming::Upgrade(upgrade) if upgrade.path() == "/ws" => {
+                    let mut ws = http.accept(upgrade).await?;
+                    let result = self.member(&mut ws).await;
+                    let reply = self.room.borrow_mut().leave(ws.id());
+                    self.tell(&mut ws, reply)?;
+                    return result;
+                }
+                Incoming::Upgrade(upgrade) => {
+                    http.respond(upgrade, pages::plain(StatusCode::NOT_FOUND)).await?
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn member(&self, ws: &mut WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
+        while let Some(message) = ws.next().await {
+            let Message::Text(text) = message? else {
+                ws.start_close(CloseCode::UNSUPPORTED, "this chat speaks text")?;
+                continue;
+            };
+            let reply = self.room.borrow_mut().receive(ws.id(), &text, milliseconds());
+            match reply {
+                Ok(reply) => self.tell(ws, reply)?,
+                Err(wrong) => ws.start_close(CloseCode::from(NOT_UNDERSTOOD), wrong)?,
+            }
+        }
+        Ok(())
+    }
+
+    fn tell(&self, ws: &mut WebSocket<Socket>, reply: Reply) -> Result<(), Box<dyn Error>> {
+        if let Some(json) = reply.one {
+            ws.try_send(Frame::text(json))?;
+        }
+        if let Some(json) = reply.all {
+            self.server.broadcast(&Frame::text(json), |id| self.room.borrow().contains(id));
+        }
+        Ok(())
+    }
+}
+
+/// Since 1970, as JavaScript counts.
+fn milliseconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

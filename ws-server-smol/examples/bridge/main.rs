@@ -1,0 +1,157 @@
+//! Functions of a program that its page can call, and functions of the page that the program can call: JSON-RPC 2.0
+//! over a WebSocket, in both directions.
+//!
+//! ```text
+//! cargo run -p ws-server-smol --example bridge                 # serves a page, on a free port
+//! cargo run -p ws-server-smol --example bridge -- 8080         # on this one
+//! cargo run -p ws-server-smol --example bridge -- --connect ws://127.0.0.1:8080/rpc
+//! ```
+//!
+//! The last is a second process: it calls functions of the first and is called by it, as a page is. Stop the first
+//! one and start it again: pages and processes come back by themselves.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
+
+mod rpc;
+
+use futures_lite::future;
+use futures_util::future::join_all;
+use rpc::{Answer, INVALID_PARAMS, METHOD_NOT_FOUND, Peer, Problem, talk};
+use serde_json::{Value, json};
+use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::process::ExitCode;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{Reconnect, web};
+use ws_server_smol::{
+    Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, ConnectionId, Heartbeat, Incoming, Server,
+    Socket,
+};
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
+    let result = match arguments[..] {
+        ["--connect", url] => async_io::block_on(visit(url, |line| println!("{line}"))),
+        [] => serve(0),
+        [port] => port.parse().map_err(Into::into).and_then(serve),
+        _ => Err("usage: bridge [PORT | --connect URL]".into()),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("bridge: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve(port: u16) -> Result<(), Box<dyn Error>> {
+    let server = Server::bind(Bind::localhost().port(port), Config::server().heartbeat(Heartbeat::live()))?;
+    println!("bridge: {}", server.http_url("/").unwrap_or_default());
+    println!("        {}", server.url("/rpc").unwrap_or_default());
+    async_io::block_on(Bridge::default().serve(&server));
+    Ok(())
+}
+
+/// The program: its functions, and whoever is connected.
+#[derive(Default)]
+pub(crate) struct Bridge {
+    peers: RefCell<BTreeMap<ConnectionId, Peer>>,
+}
+
+impl Bridge {
+    pub(crate) async fn serve(&self, server: &Server) {
+        // A connection that breaks off ends its own handler alone.
+        server.serve(async |http| drop(self.connection(http).await)).await;
+    }
+
+    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+        while let Some(incoming) = http.next().await {
+            match incoming {
+                Incoming::Request(request) if request.path() == "/" => {
+                    http.respond(request, web::html(include_str!("page.html"))).await?;
+                }
+                Incoming::Request(request) => http.respond(request, web::not_found()).await?,
+                Incoming::Upgrade(upgrade) if upgrade.path() == "/rpc" => {
+                    let mut ws = http.accept(upgrade).await?;
+                    let (id, peer) = (ws.id(), Peer::new(ws.sender()));
+                    self.peers.borrow_mut().insert(id, peer.clone());
+                    self.tell_how_many();
+                    talk(&mut ws, &peer, async |method, params| self.function(id, &method, params).await)
+                        .await;
+                    self.peers.borrow_mut().remove(&id);
+                    self.tell_how_many();
+                    break;
+                }
+                Incoming::Upgrade(upgrade) => http.respond(upgrade, web::not_found()).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn function(&self, caller: ConnectionId, method: &str, params: Value) -> Answer {
+        match method {
+            "add" => add(params),
+            "survey" => self.survey(caller, params).await,
+            _ => Err(Problem::new(METHOD_NOT_FOUND, format!("there is no function {method:?}"))),
+        }
+    }
+
+    /// Asks everybody else, all at once, and gives their answers.
+    async fn survey(&self, caller: ConnectionId, question: Value) -> Answer {
+        let peers = self.peers.borrow().clone();
+        let others = peers.iter().filter(|(id, _)| **id != caller);
+        let answers = join_all(others.map(|(_, peer)| peer.call("ask", question.clone()))).await;
+        Ok(answers.into_iter().flatten().collect())
+    }
+
+    fn tell_how_many(&self) {
+        let peers = self.peers.borrow();
+        for peer in peers.values() {
+            peer.notify("here", json!([peers.len()]));
+        }
+    }
+}
+
+fn add(params: Value) -> Answer {
+    let (a, b): (f64, f64) =
+        serde_json::from_value(params).map_err(|error| Problem::new(INVALID_PARAMS, error))?;
+    Ok(json!(a + b))
+}
+
+/// The second process: it connects, calls and is called, and comes back by itself.
+pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn Error>> {
+    let policy = Reconnect::default().wait(Duration::from_millis(100), Duration::from_secs(5));
+    let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(policy);
+    let mut client = Client::new(url, config)?;
+    while let Some(event) = client.next_event().await {
+        match event {
+            ClientEvent::Connected(ws) => {
+                let peer = Peer::new(ws.sender());
+                let asks = async {
+                    match peer.call("add", json!([2, 3])).await {
+                        Ok(sum) => say(format!("2 + 3 = {sum}")),
+                        Err(problem) => say(problem.to_string()),
+                    }
+                    future::pending().await
+                };
+                let functions = async |method: String, params: Value| match method.as_str() {
+                    "ask" => Ok(json!(format!("process {} has heard {params}", std::process::id()))),
+                    "here" => {
+                        say(format!("{params} are here"));
+                        Ok(Value::Null)
+                    }
+                    _ => Err(Problem::new(METHOD_NOT_FOUND, format!("there is no function {method:?}"))),
+                };
+                future::or(talk(ws, &peer, functions), asks).await;
+            }
+            ClientEvent::Failed(failure) => say(failure.to_string()),
+            ClientEvent::Waiting { delay, .. } => say(format!("again in {delay:.1?}")),
+            _ => {}
+        }
+    }
+    // The policy has nothing more to try: the other side wants it so.
+    Ok(())
+}

@@ -1,0 +1,194 @@
+//! JSON-RPC 2.0 over a WebSocket: both sides call, and both answer.
+
+use futures_lite::future;
+use futures_util::stream::{FuturesUnordered, StreamExt};
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use std::cell::{Cell, RefCell};
+use std::collections::HashMap;
+use std::fmt;
+use std::future::poll_fn;
+use std::mem;
+use std::rc::Rc;
+use std::task::{Context, Poll, Waker};
+use ws_server_smol::{Message, Sender, Socket, WebSocket};
+
+pub(crate) const PARSE_ERROR: i64 = -32700;
+pub(crate) const INVALID_REQUEST: i64 = -32600;
+pub(crate) const METHOD_NOT_FOUND: i64 = -32601;
+pub(crate) const INVALID_PARAMS: i64 = -32602;
+/// Ours: the other side was gone before it had answered.
+pub(crate) const GONE: i64 = -32000;
+
+/// What a function came to.
+pub(crate) type Answer = Result<Value, Problem>;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Problem {
+    pub(crate) code: i64,
+    pub(crate) message: String,
+}
+
+impl Problem {
+    pub(crate) fn new(code: i64, message: impl fmt::Display) -> Self {
+        Self { code, message: message.to_string() }
+    }
+
+    fn gone() -> Self {
+        Self::new(GONE, "the other side is gone")
+    }
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.message, self.code)
+    }
+}
+
+/// The other side: what it offers can be called from any future of this thread.
+#[derive(Clone)]
+pub(crate) struct Peer {
+    sender: Sender,
+    calls: Rc<RefCell<HashMap<u64, Call>>>,
+    last: Rc<Cell<u64>>,
+}
+
+/// A call of ours.
+enum Call {
+    Waiting(Waker),
+    Answered(Answer),
+}
+
+impl Peer {
+    pub(crate) fn new(sender: Sender) -> Self {
+        Self { sender, calls: Rc::default(), last: Rc::default() }
+    }
+
+    /// Calls a function of the other side.
+    pub(crate) async fn call(&self, method: &str, params: Value) -> Answer {
+        let id = self.last.get() + 1;
+        self.last.set(id);
+        self.calls.borrow_mut().insert(id, Call::Waiting(Waker::noop().clone()));
+        let call = json!({ "jsonrpc": "2.0", "id": id, "method": method, "params": params });
+        if self.sender.send(call.to_string()).await.is_err() {
+            self.calls.borrow_mut().remove(&id);
+        }
+        poll_fn(|cx| self.poll_answer(id, cx)).await
+    }
+
+    /// Tells the other side something that it need not answer.
+    pub(crate) fn notify(&self, method: &str, params: Value) {
+        let call = json!({ "jsonrpc": "2.0", "method": method, "params": params });
+        // Who is gone need not know.
+        let _ = self.sender.try_send(call.to_string());
+    }
+
+    fn poll_answer(&self, id: u64, cx: &mut Context<'_>) -> Poll<Answer> {
+        let mut calls = self.calls.borrow_mut();
+        match calls.remove(&id) {
+            Some(Call::Waiting(_)) => {
+                calls.insert(id, Call::Waiting(cx.waker().clone()));
+                Poll::Pending
+            }
+            Some(Call::Answered(answer)) => Poll::Ready(answer),
+            None => Poll::Ready(Err(Problem::gone())),
+        }
+    }
+
+    fn answered(&self, id: u64, answer: Answer) {
+        if let Some(call) = self.calls.borrow_mut().get_mut(&id)
+            && let Call::Waiting(waker) = mem::replace(call, Call::Answered(answer))
+        {
+            waker.wake();
+        }
+    }
+
+    fn gone(&self) {
+        for (_, call) in self.calls.borrow_mut().drain() {
+            if let Call::Waiting(waker) = call {
+                waker.wake();
+            }
+        }
+    }
+}
+
+/// What came.
+#[derive(Deserialize)]
+struct Heard {
+    method: Option<String>,
+    #[serde(default)]
+    params: Value,
+    id: Option<Value>,
+    result: Option<Value>,
+    error: Option<Problem>,
+}
+
+/// Talks until the connection is over: answers calls with `functions`, and hands answers to who waits for them.
+///
+/// Functions go on while messages come, for one may call back and wait for that.
+pub(crate) async fn talk(
+    ws: &mut WebSocket<Socket>,
+    peer: &Peer,
+    functions: impl AsyncFn(String, Value) -> Answer,
+) {
+    enum Step {
+        Heard(Message<'static>),
+        /// A function is done; where nobody asked for an answer, there is none.
+        Done(Option<Value>),
+        Over,
+    }
+    let say = |answer: Value| drop(peer.sender.try_send(answer.to_string()));
+    let mut running = FuturesUnordered::new();
+    loop {
+        // `next` is cancel-safe: dropped for the other, it loses nothing.
+        let hears = async {
+            match ws.next().await {
+                Some(Ok(message)) => Step::Heard(message),
+                _ => Step::Over,
+            }
+        };
+        let runs = async {
+            match running.next().await {
+                Some(answer) => Step::Done(answer),
+                None => future::pending().await,
+            }
+        };
+        let message = match future::or(hears, runs).await {
+            Step::Heard(message) => message,
+            Step::Done(answer) => {
+                answer.into_iter().for_each(say);
+                continue;
+            }
+            Step::Over => break,
+        };
+        match serde_json::from_slice(message.as_bytes()) {
+            Ok(Heard { method: Some(method), params, id, .. }) => {
+                let function = functions(method, params);
+                running.push(async move {
+                    let answer = function.await;
+                    id.map(|id| reply(id, answer))
+                });
+            }
+            Ok(Heard { id: Some(id), result, error, .. }) => {
+                if let Some(id) = id.as_u64() {
+                    peer.answered(id, error.map_or(Ok(result.unwrap_or_default()), Err));
+                }
+            }
+            // It did not understand us; to answer that would never end.
+            Ok(Heard { error: Some(_), .. }) => {}
+            Ok(_) => say(reply(Value::Null, Err(Problem::new(INVALID_REQUEST, "no call and no answer")))),
+            Err(error) => {
+                let code = if error.is_data() { INVALID_REQUEST } else { PARSE_ERROR };
+                say(reply(Value::Null, Err(Problem::new(code, error))));
+            }
+        }
+    }
+    peer.gone();
+}
+
+fn reply(id: Value, answer: Answer) -> Value {
+    match answer {
+        Ok(result) => json!({ "jsonrpc": "2.0", "id": id, "result": result }),
+        Err(error) => json!({ "jsonrpc": "2.0", "id": id, "error": error }),
+    }
+}

@@ -1,0 +1,151 @@
+//! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
+
+use crate::acceptor::Acceptor;
+use crate::responder::Responder;
+use blocking::unblock;
+use bytes::Bytes;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::fs::{self, File};
+use std::future::poll_fn;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::pin::pin;
+use std::task::Poll;
+use ws_proto::web::{self, Kind, Opened};
+use ws_proto::{Request, SendError};
+
+/// What is read from a file at once.
+const CHUNK: u64 = 64 << 10;
+
+/// A folder whose files are served by [`Acceptor::respond_file`].
+///
+/// ```no_run
+/// # use ws_server_smol::{Acceptor, Folder, Socket, ws_proto::Request};
+/// # async fn f(mut http: Acceptor<Socket>, request: Request) -> Result<(), Box<dyn std::error::Error>> {
+/// let music = Folder::new("/srv/music")?.at("/music");
+/// // for a request whose path begins with /music/:
+/// http.respond_file(request, &music).await?;
+/// # Ok(()) }
+/// ```
+///
+/// No system reads files without blocking, so that files are opened and read on the threads of the crate `blocking`.
+/// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
+/// the program needs at all times is better [embedded](ws_proto::web::Assets).
+pub type Folder = web::Folder<Disk>;
+
+/// The system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl web::Files for Disk {
+    type File = File;
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let kind = fs::metadata(path)?;
+        Ok(if kind.is_dir() {
+            Kind::Folder
+        } else if kind.is_file() {
+            Kind::File
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Opened<File>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Opened { file, len: metadata.len(), modified: metadata.modified().ok() })
+    }
+}
+
+impl Responder {
+    /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there
+    /// is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
+    ///
+    /// It waits until the last of the file is queued, for which [`Acceptor::next`] must be polled meanwhile. A file
+    /// that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so does
+    /// dropping the future.
+    ///
+    /// # Errors
+    /// As [`Responder::respond`].
+    pub async fn respond_file(&self, request: impl Into<Request>, folder: &Folder) -> Result<(), SendError> {
+        let (request, folder) = (request.into(), folder.clone());
+        let (request, opened) = unblock(move || {
+            let opened = folder.open(&request).and_then(|(mut file, plan)| {
+                if !plan.is_empty() && plan.part.start > 0 {
+                    let sought = file.seek(SeekFrom::Start(plan.part.start));
+                    sought.map_err(|error| Box::new(folder.unreadable(&request, error)))?;
+                }
+                Ok((file, plan))
+            });
+            (request, opened)
+        })
+        .await;
+        let (mut file, plan) = match opened {
+            Ok((_, plan)) if plan.is_empty() => {
+                return self.respond(request, plan.head.map(|()| Bytes::new()));
+            }
+            Ok(opened) => opened,
+            Err(answer) => return self.respond(request, *answer),
+        };
+        let mut left = plan.len();
+        let body = self.respond_streaming(request, plan.head, Some(left))?;
+        if body.is_unwanted() {
+            return Ok(());
+        }
+        while left > 0 {
+            let (rest, chunk) = unblock(move || {
+                let mut chunk = Vec::with_capacity(left.min(CHUNK) as usize);
+                let read = Read::by_ref(&mut file).take(left.min(CHUNK)).read_to_end(&mut chunk);
+                (file, read.map(|_| chunk))
+            })
+            .await;
+            file = rest;
+            // Dropping the body ends the connection, which is to be noticed.
+            let Some(chunk) = chunk.ok().filter(|chunk| !chunk.is_empty()) else { return Ok(()) };
+            left -= chunk.len() as u64;
+            body.send(chunk).await?;
+        }
+        body.finish()
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
+    /// As [`Responder::respond_file`], but that it writes by itself, and waits until the file is written.
+    ///
+    /// # Errors
+    /// As [`Acceptor::respond`].
+    pub async fn respond_file(
+        &mut self,
+        request: impl Into<Request>,
+        folder: &Folder,
+    ) -> Result<(), SendError> {
+        let responder = self.responder();
+        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+        let mut answering = pin!(responder.respond_file(request, folder));
+        let mut answered = None;
+        let result = poll_fn(|cx| {
+            if answered.is_none()
+                && let Poll::Ready(result) = answering.as_mut().poll(cx)
+            {
+                answered = Some(result);
+            }
+            match (driver.poll_flush(cx), answered.clone()) {
+                (Poll::Ready(flushed), Some(result)) => Poll::Ready(result.and(flushed)),
+                (Poll::Ready(Err(error)), None) => Poll::Ready(Err(error)),
+                // What was flushed made room, of which the answer is told.
+                _ => Poll::Pending,
+            }
+        })
+        .await;
+        match result {
+            // The answer was the last one, and `next` tells of the end.
+            Ok(()) | Err(SendError::NotOpen) => Ok(()),
+            Err(error) => Err(error),
+        }
+    }
+}

@@ -1,0 +1,108 @@
+//! That a connection belongs to a server, which counts it and can reach it.
+
+use super::{Phase, Server};
+use crate::shared::ConnectionId;
+use std::time::Instant;
+use ws_proto::topics::release;
+use ws_proto::{Closed, Event};
+
+/// Held by the connection: dropped, the server has one less.
+pub(crate) struct Membership {
+    server: Server,
+    id: ConnectionId,
+}
+
+impl Membership {
+    pub(crate) fn new(server: Server, id: ConnectionId) -> Self {
+        Self { server, id }
+    }
+
+    /// It has asked something, for the first time or again.
+    pub(crate) fn asked(&self, upgrade: bool) {
+        let mut state = self.server.inner.state();
+        let Some(member) = state.members.get_mut(&self.id) else { return };
+        let new = std::mem::take(&mut member.new);
+        if upgrade {
+            state.upgrading.insert(self.id);
+        }
+        if new {
+            let crowded = state.census.is_crowded();
+            state.census.asked();
+            if crowded {
+                drop(state);
+                self.server.inner.bell.0.notify(usize::MAX);
+            }
+        }
+    }
+
+    /// It is an open WebSocket from now on.
+    pub(crate) fn opened(&self) {
+        let mut state = self.server.inner.state();
+        state.upgrading.remove(&self.id);
+        if let Some(member) = state.members.get_mut(&self.id) {
+            member.websocket = true;
+            state.websockets += 1;
+        }
+        drop(state);
+        self.server.extend(|extension| extension.opened(&self.server, self.id));
+    }
+
+    /// What is left of an event for the application.
+    #[inline]
+    pub(crate) fn filter(&self, event: Event<'static>) -> Option<Event<'static>> {
+        if matches!(event, Event::Drained) {
+            self.drained();
+        }
+        if self.server.inner.extension.get().is_none() {
+            return Some(event);
+        }
+        let mut event = Some(event);
+        self.server.extend(|extension| {
+            event = extension.filter(&self.server, self.id, event.take()?);
+            Some(())
+        });
+        event
+    }
+
+    /// The outbox has drained: the peer gets what was kept for it, as far as it takes it.
+    fn drained(&self) {
+        let mut newest = self.server.inner.newest();
+        if !newest.has(self.id) {
+            return;
+        }
+        let shared = match self.server.inner.state().members.get(&self.id) {
+            Some(member) => member.shared.clone(),
+            None => return newest.forget(self.id),
+        };
+        release(Instant::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
+        drop(newest);
+        shared.wake();
+    }
+
+    /// The WebSocket has ended.
+    pub(crate) fn closed(self, closed: &Closed) {
+        let (server, id) = (self.server.clone(), self.id);
+        drop(self);
+        server.extend(|extension| extension.closed(&server, id, closed));
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        let inner = &self.server.inner;
+        let mut state = inner.state();
+        let crowded = state.census.is_crowded();
+        if state.remove(self.id).is_none() {
+            return; // it was cut when the server stopped
+        }
+        let stopping = matches!(state.phase, Phase::Stopping { .. });
+        drop(state);
+        inner.newest().forget(self.id);
+        if crowded {
+            inner.bell.0.notify(usize::MAX);
+        }
+        if stopping {
+            inner.gone.notify(usize::MAX);
+        }
+    }
+}

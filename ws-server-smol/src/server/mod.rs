@@ -1,0 +1,407 @@
+//! Listening: start, addresses, what is set.
+
+mod accepting;
+mod clients;
+mod membership;
+mod stopping;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+mod tests_faults;
+mod topics;
+
+pub(crate) use membership::Membership;
+
+use crate::extension::{AlreadyExtended, Extension};
+use crate::listening::{self, Listener, Listening};
+use crate::shared::{ConnectionId, Shared};
+use crate::socket::Socket;
+use event_listener::Event;
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+use std::io;
+use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::Wake;
+use std::time::{Instant, SystemTime};
+use ws_proto::bind::{Bind, ListenError};
+use ws_proto::limits::{Census, ServerConfig};
+use ws_proto::token::TokenRule;
+use ws_proto::topics::{Newest, Topics};
+use ws_proto::url::{Scheme, lan_address, url};
+use ws_proto::{Config, Frame};
+
+/// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
+///
+/// Nothing is spawned. Whoever awaits [`accept`](Self::accept) accepts, and the task that polls a connection drives
+/// it; or [`serve`](Self::serve) does both in one future. It needs no other runtime than `async-io`'s reactor, and
+/// neither handlers nor their futures need be `Send`.
+///
+/// ```no_run
+/// use ws_server_smol::ws_proto::handshake::upgrade_required;
+/// use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+///
+/// fn main() -> Result<(), Box<dyn std::error::Error>> {
+///     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+///     println!("{}", server.url("/").unwrap_or_default());
+///     async_io::block_on(server.serve(async |http| drop(echo(http).await)));
+///     Ok(())
+/// }
+///
+/// async fn echo(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+///     while let Some(incoming) = http.next().await {
+///         match incoming {
+///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
+///             Incoming::Upgrade(upgrade) => {
+///                 let mut ws = http.accept(upgrade).await?;
+///                 while let Some(message) = ws.next().await {
+///                     ws.try_send(message?)?;
+///                 }
+///                 break;
+///             }
+///         }
+///     }
+///     Ok(())
+/// }
+/// ```
+///
+/// # Threads
+///
+/// Handlers, protocol and sockets stay on the threads that poll. `async-io` keeps one helper thread, which only waits.
+#[derive(Clone)]
+pub struct Server {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    state: Mutex<State>,
+    /// What is kept for peers that are slow.
+    newest: Mutex<Newest<ConnectionId, Frame>>,
+    bell: Arc<Bell>,
+    /// A connection is gone, while the server stops.
+    gone: Event,
+    extension: OnceLock<Mutex<Box<dyn Extension>>>,
+}
+
+/// Rung for all who wait for a connection: one may be there, or the server has changed.
+///
+/// Listeners are polled with this as their waker, so that several tasks may accept, and none that gave up takes a
+/// wake-up with it.
+#[derive(Default)]
+struct Bell(Event);
+
+impl Wake for Bell {
+    fn wake(self: Arc<Self>) {
+        self.0.notify(usize::MAX);
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.0.notify(usize::MAX);
+    }
+}
+
+type BeforeStop = Box<dyn FnMut(&Server) + Send>;
+type AcceptFailed = Arc<dyn Fn(&io::Error) + Send + Sync>;
+
+struct State {
+    /// For the next start.
+    config: ServerConfig,
+    phase: Phase,
+    members: BTreeMap<ConnectionId, Member>,
+    census: Census,
+    /// Those that asked for an upgrade, and are not open yet.
+    upgrading: BTreeSet<ConnectionId>,
+    /// Those that were opened.
+    websockets: usize,
+    topics: Topics<ConnectionId>,
+    accepted: u64,
+    turned_away: u64,
+    /// Of connections that are gone.
+    bytes_in: u64,
+    bytes_out: u64,
+    before_stop: Option<BeforeStop>,
+    accept_failed: Option<AcceptFailed>,
+}
+
+enum Phase {
+    Idle,
+    Serving(Run),
+    Stopping { deadline: Option<Instant> },
+}
+
+/// From one start to its stop.
+struct Run {
+    listeners: Vec<Listener>,
+    /// Accepting failed for want of something; not again before this.
+    retry_at: Option<Instant>,
+    /// Whose turn it is to accept.
+    turn: usize,
+    /// So many were accepted since others could run.
+    burst: u32,
+    address: Option<SocketAddr>,
+    config: Arc<Config>,
+    token: Option<Arc<TokenRule>>,
+    /// Accepting failed, and that was told.
+    failing: bool,
+}
+
+/// A connection, as the server knows it.
+struct Member {
+    shared: Arc<Shared>,
+    /// Reaches it where nobody polls.
+    socket: Socket,
+    peer: Option<SocketAddr>,
+    /// It has asked nothing yet.
+    new: bool,
+    websocket: bool,
+}
+
+/// What a server has done since it was made.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that were accepted, plain HTTP included.
+    pub accepted: u64,
+    /// Connections that were closed as they came, being over a limit.
+    pub turned_away: u64,
+    /// Connections that are there now, plain HTTP included.
+    pub open: usize,
+    /// Bytes from peers, HTTP included.
+    pub bytes_in: u64,
+    /// Bytes that sockets took, HTTP included.
+    pub bytes_out: u64,
+}
+
+impl Server {
+    /// A server that does not listen yet.
+    pub fn new(config: impl Into<ServerConfig>) -> Self {
+        let config = config.into();
+        let state = State {
+            census: Census::new(&config),
+            config,
+            phase: Phase::Idle,
+            members: BTreeMap::new(),
+            upgrading: BTreeSet::new(),
+            websockets: 0,
+            topics: Topics::new(),
+            accepted: 0,
+            turned_away: 0,
+            bytes_in: 0,
+            bytes_out: 0,
+            before_stop: None,
+            accept_failed: None,
+        };
+        Self {
+            inner: Arc::new(Inner {
+                state: Mutex::new(state),
+                newest: Mutex::default(),
+                bell: Arc::default(),
+                gone: Event::new(),
+                extension: OnceLock::new(),
+            }),
+        }
+    }
+
+    /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
+    ///
+    /// # Errors
+    /// [`ListenError`] says what was tried. Nothing is left behind, and trying again is fine.
+    pub fn bind(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Result<Self, ListenError> {
+        let server = Self::new(config);
+        server.listen(bind)?;
+        Ok(server)
+    }
+
+    /// Listens: for the first time, again after [`stop`](Self::stop), or, while it runs, there instead of where it
+    /// did; its clients stay.
+    ///
+    /// # Errors
+    /// [`ListenError`] says what was tried; nothing has changed, and trying again is fine. While the server is about
+    /// to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
+    pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
+        self.start(listening::open(&bind.into())?)
+    }
+
+    /// Listens on a listener that was opened elsewhere, TCP or (on unix) a Unix socket: by systemd, say, or by a
+    /// parent process. As [`listen`](Self::listen) otherwise; the file of such a Unix socket is left to who made it.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`], when the system refuses to watch it.
+    pub fn listen_on(&self, listener: impl Into<Listening>) -> Result<(), ListenError> {
+        self.start(vec![listener.into()])
+    }
+
+    pub(crate) fn start(&self, listening: Vec<Listening>) -> Result<(), ListenError> {
+        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
+        let listeners =
+            listening.into_iter().map(Listener::new).collect::<Result<Vec<_>, _>>().map_err(failed)?;
+        let address = listeners.first().and_then(Listener::local_addr);
+        let mut state = self.inner.state();
+        match &state.phase {
+            Phase::Stopping { .. } if !state.members.is_empty() => {
+                return Err(failed(io::ErrorKind::ResourceBusy.into()));
+            }
+            Phase::Serving(_) => {}
+            Phase::Idle | Phase::Stopping { .. } => state.census = Census::new(&state.config),
+        }
+        let mut config = state.config.clone();
+        config.connection.date.get_or_insert((Instant::now(), SystemTime::now()));
+        let token = config.token_rule(address).map(Arc::new);
+        state.phase = Phase::Serving(Run {
+            listeners,
+            retry_at: None,
+            turn: 0,
+            burst: 0,
+            address,
+            config: Arc::new(config.connection),
+            token,
+            failing: false,
+        });
+        drop(state);
+        self.inner.bell.0.notify(usize::MAX);
+        self.inner.gone.notify(usize::MAX);
+        Ok(())
+    }
+
+    /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
+    /// limits change once the server has stopped.
+    pub fn set_config(&self, config: impl Into<ServerConfig>) {
+        self.inner.state().config = config.into();
+    }
+
+    /// Sets what is called when the server is told to stop, after the extension and before any client is told:
+    /// they are still there. It replaces the one that was set before.
+    pub fn before_stop(&self, hook: impl FnMut(&Server) + Send + 'static) {
+        self.inner.state().before_stop = Some(Box::new(hook));
+    }
+
+    /// Sets what is called when a connection could not be accepted, for want of descriptors or memory, say. It is
+    /// told once, until one is accepted again; meanwhile it is tried ten times a second, and who waits, waits in the
+    /// kernel.
+    pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
+        self.inner.state().accept_failed = Some(Arc::new(hook));
+    }
+
+    /// Sets the extension of this server, for good.
+    ///
+    /// # Errors
+    /// [`AlreadyExtended`]: the first one stays.
+    pub fn set_extension(&self, extension: impl Extension + 'static) -> Result<(), AlreadyExtended> {
+        self.inner.extension.set(Mutex::new(Box::new(extension))).map_err(|_| AlreadyExtended)
+    }
+
+    /// Whether it listens.
+    pub fn is_running(&self) -> bool {
+        self.inner.state().run().is_some()
+    }
+
+    /// The address that it listens on, port included; the IPv4 one on `localhost`. `None` on a Unix socket, and
+    /// while it does not listen.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.inner.state().run()?.address
+    }
+
+    /// The address to connect to from this machine: `ws://127.0.0.1:8700/path`, and `localhost` for a server on
+    /// every interface. A slash in front of the path may be left out; what no URL contains is encoded. `None` while
+    /// it does not listen.
+    pub fn url(&self, path: &str) -> Option<String> {
+        Some(url(Scheme::Ws, self.local_addr()?, path))
+    }
+
+    /// As [`url`](Self::url), with `http` in front: what to give to a browser.
+    pub fn http_url(&self, path: &str) -> Option<String> {
+        Some(url(Scheme::Http, self.local_addr()?, path))
+    }
+
+    /// The address to connect to from the local network: of a server on every interface this machine's address on
+    /// its default route, otherwise the one that it is bound to. `None` where the network cannot reach it, or there
+    /// is none.
+    ///
+    /// The system is asked for the way to an address that nobody has: no packet is sent, no name is looked up, and
+    /// nothing is waited for.
+    pub fn lan_url(&self, path: &str) -> Option<String> {
+        Some(url(Scheme::Ws, lan_address(self.local_addr()?, own_ip)?, path))
+    }
+
+    /// As [`lan_url`](Self::lan_url), with `http` in front: what to show as a QR code, say.
+    pub fn lan_http_url(&self, path: &str) -> Option<String> {
+        Some(url(Scheme::Http, lan_address(self.local_addr()?, own_ip)?, path))
+    }
+
+    /// All of them: for each listener its address, and at last the one for the local network, where there is one.
+    pub fn urls(&self, path: &str) -> Vec<String> {
+        let state = self.inner.state();
+        let Some(run) = state.run() else { return Vec::new() };
+        let bound = run.listeners.iter().filter_map(Listener::local_addr);
+        let lan = run.address.and_then(|address| lan_address(address, own_ip));
+        let mut urls: Vec<_> = bound.chain(lan).map(|address| url(Scheme::Ws, address, path)).collect();
+        urls.dedup();
+        urls
+    }
+
+    /// Calls the extension, where there is one.
+    fn extend<T>(&self, call: impl FnOnce(&mut dyn Extension) -> T) -> Option<T> {
+        let mut extension = self.inner.extension.get()?.lock().unwrap_or_else(PoisonError::into_inner);
+        Some(call(&mut **extension))
+    }
+}
+
+impl fmt::Debug for Server {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
+    }
+}
+
+impl Inner {
+    fn state(&self) -> MutexGuard<'_, State> {
+        // No code of the application runs under it.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn newest(&self) -> MutexGuard<'_, Newest<ConnectionId, Frame>> {
+        self.newest.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn run(&self) -> Option<&Run> {
+        match &self.phase {
+            Phase::Serving(run) => Some(run),
+            Phase::Idle | Phase::Stopping { .. } => None,
+        }
+    }
+
+    /// A connection is gone: what is counted and kept for it.
+    fn remove(&mut self, id: ConnectionId) -> Option<Member> {
+        let member = self.members.remove(&id)?;
+        self.upgrading.remove(&id);
+        self.topics.forget(id);
+        self.websockets -= usize::from(member.websocket);
+        if member.new {
+            self.census.asked();
+        }
+        self.census.dismiss(member.peer);
+        let connection = member.shared.connection();
+        self.bytes_in += connection.bytes_received();
+        self.bytes_out += connection.bytes_sent();
+        drop(connection);
+        Some(member)
+    }
+}
+
+/// A "connected" UDP socket has asked the routing table and sent nothing.
+fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+    let socket = UdpSocket::bind((from, 0)).ok()?;
+    socket.connect((to, 9)).ok()?;
+    Some(socket.local_addr().ok()?.ip())
+}
+
+/// Waits for an event, or until then.
+async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
+    let mut event = std::pin::pin!(event);
+    let mut timer = deadline.map_or_else(async_io::Timer::never, async_io::Timer::at);
+    std::future::poll_fn(|cx| {
+        let done = event.as_mut().poll(cx).is_ready() || std::pin::Pin::new(&mut timer).poll(cx).is_ready();
+        if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,120 @@
+//! TCP and Unix sockets that close their half in order.
+
+use async_io::Async;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::io::{self, IoSlice, IoSliceMut};
+use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+/// A TCP or a Unix socket of `async-io`.
+///
+/// To close an `Async<TcpStream>` only flushes it: the peer, which waits for the end of the stream, would learn of
+/// it when a deadline cuts the connection. Closing this one closes our half (RFC 6455 §7.1.1).
+#[derive(Clone, Debug)]
+pub struct Socket(Kind);
+
+#[derive(Clone, Debug)]
+enum Kind {
+    Tcp(Arc<Async<TcpStream>>),
+    #[cfg(unix)]
+    Unix(Arc<Async<UnixStream>>),
+}
+
+/// The two kinds differ in their types alone.
+macro_rules! with {
+    ($socket:expr, $stream:ident => $do:expr) => {
+        match &$socket.0 {
+            Kind::Tcp($stream) => $do,
+            #[cfg(unix)]
+            Kind::Unix($stream) => $do,
+        }
+    };
+}
+
+impl Socket {
+    /// The address at the other end; none of a Unix socket. An IPv4 peer has an IPv4 address on dual-stack servers
+    /// too.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
+            #[cfg(unix)]
+            Kind::Unix(_) => None,
+        }
+    }
+
+    /// The address at this end; none of a Unix socket.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        match &self.0 {
+            Kind::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
+            #[cfg(unix)]
+            Kind::Unix(_) => None,
+        }
+    }
+
+    /// Closes both halves: whoever reads or writes finds out, polled or not.
+    pub(crate) fn cut(&self) {
+        // One that is closed already needs no more.
+        let _ = with!(self, stream => stream.get_ref().shutdown(Shutdown::Both));
+    }
+}
+
+/// A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+fn canonical(mut address: SocketAddr) -> SocketAddr {
+    address.set_ip(address.ip().to_canonical());
+    address
+}
+
+impl From<Async<TcpStream>> for Socket {
+    /// A connection that cannot have `TCP_NODELAY` is slower, and works.
+    fn from(stream: Async<TcpStream>) -> Self {
+        let _ = stream.get_ref().set_nodelay(true);
+        Self(Kind::Tcp(Arc::new(stream)))
+    }
+}
+
+#[cfg(unix)]
+impl From<Async<UnixStream>> for Socket {
+    fn from(stream: Async<UnixStream>) -> Self {
+        Self(Kind::Unix(Arc::new(stream)))
+    }
+}
+
+impl AsyncRead for Socket {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
+        with!(self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer))
+    }
+
+    fn poll_read_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffers: &mut [IoSliceMut<'_>],
+    ) -> Poll<io::Result<usize>> {
+        with!(self, stream => Pin::new(&mut &**stream).poll_read_vectored(cx, buffers))
+    }
+}
+
+impl AsyncWrite for Socket {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        with!(self, stream => Pin::new(&mut &**stream).poll_write(cx, data))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        with!(self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(with!(self, stream => stream.get_ref().shutdown(Shutdown::Write)))
+    }
+}

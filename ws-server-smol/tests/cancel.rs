@@ -1,0 +1,309 @@
+//! Futures that are dropped at any await: no byte is lost, the order stays, and what was begun goes on.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+mod common;
+use bytes::Bytes;
+use common::pipe::{End, pipe};
+use common::strict::Strict;
+use common::{Random, at_most, websockets};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{
+    ClientRequest, CloseCode, Config, Event, Frame, Message, Opcode, Pieces, SendError,
+};
+use ws_server_smol::{Acceptor, Incoming, WebSocket, handshake};
+
+/// So many orders of everything.
+const SEEDS: u64 = 200;
+/// A future is polled so many times at most before it is dropped, and each number below.
+const POLLS: usize = 5;
+
+fn ends(seed: u64) -> (End, End) {
+    let (client, server) = pipe(1 + Random::new(seed).below(64), seed);
+    if seed.is_multiple_of(3) { (client.holding(), server.holding()) } else { (client, server) }
+}
+
+fn pair(seed: u64) -> (WebSocket<End>, WebSocket<End>) {
+    let (client, server) = ends(seed);
+    let config = |config: Config| config.outbox(10, 100, 400);
+    websockets(client, server, config(Config::client()), config(Config::server()))
+}
+
+fn text(k: usize) -> String {
+    format!("{k} {}", "x".repeat(k * 13 % 150))
+}
+
+/// Repeats it, however often it is dropped, until it is done.
+macro_rules! insist {
+    ($random:expr, $future:expr) => {
+        loop {
+            let polls = $random.below(POLLS + 1);
+            if let Some(value) = at_most(polls, $future).await {
+                break value;
+            }
+            // Whoever gave up is not woken for it: it comes again by itself.
+            futures_lite::future::yield_now().await;
+        }
+    };
+}
+
+#[test]
+fn next_send_flush_and_close() {
+    for seed in 0..SEEDS {
+        let (mut client, mut server) = pair(seed);
+        let mut random = Random::new(seed);
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("client", async move {
+            for k in 0..20 {
+                // Polled once, it is queued, and flushing goes on elsewhere.
+                let polls = 1 + random.below(POLLS);
+                match at_most(polls, client.send(text(k))).await {
+                    None => insist!(random, client.flush()).unwrap(),
+                    Some(sent) => sent.unwrap(),
+                }
+                let echo = insist!(random, client.next()).unwrap().unwrap();
+                assert_eq!(echo.as_text(), Some(&*text(k)), "seed {seed}");
+            }
+            let closed = loop {
+                let polls = random.below(POLLS + 1);
+                if let Some(closed) = at_most(polls, client.close(CloseCode::NORMAL, "done")).await {
+                    break closed.unwrap().clone();
+                }
+                futures_lite::future::yield_now().await;
+            };
+            assert!(closed.clean, "seed {seed}: {closed}");
+        });
+        let mut random = Random::new(seed + SEEDS);
+        tasks.spawn("server", async move {
+            while let Some(message) = insist!(random, server.next()) {
+                server.try_send(message.unwrap()).unwrap();
+                at_most(random.below(POLLS), server.flush()).await;
+            }
+            assert_eq!(server.closed().unwrap().reason, "done");
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn many_messages_one_after_the_other_and_pieces() {
+    for seed in 0..SEEDS {
+        let (client, server) = ends(seed);
+        let pieces = Config::server().pieces(Pieces::AsTheyCome { whole: 40 });
+        let (mut client, mut server) = websockets(client, server, Config::client(), pieces);
+        let mut random = Random::new(seed);
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("client", async move {
+            for k in 0..20 {
+                client.try_send(text(k)).unwrap();
+            }
+            insist!(random, client.flush()).unwrap();
+            client.start_close(CloseCode::NORMAL, "").unwrap();
+            assert!(insist!(random, client.next()).is_none());
+        });
+        let mut random = Random::new(seed + SEEDS);
+        tasks.spawn("server", async move {
+            // Now joined, now as they come; within a message, only as it began.
+            for k in 0..20 {
+                if k % 2 == 0 {
+                    let message = insist!(random, server.next()).unwrap().unwrap();
+                    assert_eq!(message.as_text(), Some(&*text(k)), "seed {seed}");
+                    continue;
+                }
+                let mut joined = String::new();
+                loop {
+                    match insist!(random, server.next_event()).unwrap() {
+                        Event::Message(message) => {
+                            joined = message.as_text().unwrap().to_owned();
+                            break;
+                        }
+                        Event::Piece(piece) => {
+                            joined.push_str(piece.data.as_text().unwrap());
+                            if piece.last {
+                                break;
+                            }
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                assert_eq!(joined, text(k), "seed {seed}");
+            }
+            assert!(insist!(random, server.next()).is_none());
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn a_sender_that_gave_up_has_sent_nothing() {
+    for seed in 0..SEEDS {
+        let (mut client, mut server) = pair(seed);
+        let sender = client.sender();
+        let mut random = Random::new(seed);
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("sends", async move {
+            for k in 0..20 {
+                insist!(random, sender.send(text(k))).unwrap();
+            }
+            sender.close(CloseCode::NORMAL, "").unwrap();
+        });
+        tasks.spawn("owns", async move { assert!(client.next().await.is_none()) });
+        tasks.spawn("reads", async move {
+            for k in 0..20 {
+                let message = server.next().await.unwrap().unwrap();
+                assert_eq!(message.as_text(), Some(&*text(k)), "seed {seed}");
+            }
+            assert!(server.next().await.is_none());
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn requests_answers_in_pieces_and_the_upgrade() {
+    for seed in 0..SEEDS {
+        let (mut client, server) = ends(seed);
+        let mut random = Random::new(seed);
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("server", async move {
+            let mut http = Acceptor::new(server, Arc::new(Config::server().outbox(10, 100, 400)));
+            loop {
+                match insist!(random, http.next()).unwrap() {
+                    Incoming::Request(request) if request.path() == "/pieces" => {
+                        let head = http::Response::new(());
+                        let body = http.respond_streaming(request, head, Some(2000)).unwrap();
+                        // One task does both, in turns.
+                        let (mut sent, mut body) = (0, Some(body));
+                        while let Some(open) = &body {
+                            if sent == 20 {
+                                body.take().unwrap().finish().unwrap();
+                            } else if let Some(done) =
+                                at_most(random.below(2), open.send(vec![b'a' + sent as u8; 100])).await
+                            {
+                                done.unwrap();
+                                sent += 1;
+                            }
+                            if at_most(random.below(2), http.next()).await.is_some() {
+                                panic!("nothing is read behind an answer in pieces");
+                            }
+                            futures_lite::future::yield_now().await;
+                        }
+                    }
+                    Incoming::Request(request) => {
+                        let answer = http::Response::new(Bytes::from(request.path().to_owned()));
+                        // Polled once, the answer is queued.
+                        if let Some(done) =
+                            at_most(1 + random.below(POLLS), http.respond(request, answer)).await
+                        {
+                            done.unwrap();
+                        }
+                    }
+                    Incoming::Upgrade(upgrade) => {
+                        let mut ws = http.accept(upgrade).await.unwrap();
+                        ws.send("hello").await.unwrap();
+                        assert!(insist!(random, ws.next()).is_none());
+                        break;
+                    }
+                }
+            }
+        });
+        tasks.spawn("client", async move {
+            for path in ["/1", "/2", "/pieces", "/3"] {
+                let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\n\r\n");
+                client.write_all(request.as_bytes()).await.unwrap();
+                client.flush().await.unwrap();
+                let mut head = Vec::new();
+                while !head.ends_with(b"\r\n\r\n") {
+                    let mut byte = [0];
+                    client.read_exact(&mut byte).await.unwrap();
+                    head.push(byte[0]);
+                }
+                assert!(head.starts_with(b"HTTP/1.1 200"), "seed {seed}: {}", head.escape_ascii());
+                let mut body = vec![0; if path == "/pieces" { 2000 } else { 2 }];
+                client.read_exact(&mut body).await.unwrap();
+                match path {
+                    "/pieces" => assert!(body.iter().enumerate().all(|(k, b)| *b == b'a' + (k / 100) as u8)),
+                    path => assert_eq!(body, path.as_bytes()),
+                }
+            }
+            let request = ClientRequest::new("ws://localhost/chat").unwrap();
+            let mut ws = handshake(client, request, Arc::new(Config::client())).await.unwrap();
+            assert_eq!(ws.next().await.unwrap().unwrap(), Message::Text("hello".into()));
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn a_handshake_that_is_given_up_on_either_side_ends_the_stream_and_hangs_nobody() {
+    for seed in 0..SEEDS {
+        for polls in 0..12 {
+            let (client, server) = ends(seed);
+            let mut tasks = Strict::new(seed);
+            // Now the one gives up, now the other.
+            let (of_client, of_server) =
+                if seed % 2 == 0 { (polls, usize::MAX) } else { (usize::MAX, polls) };
+            tasks.spawn("client", async move {
+                let shaken = handshake(client, "ws://localhost/", Arc::new(Config::client()));
+                if let Some(Ok(mut ws)) = at_most(of_client, shaken).await {
+                    while ws.next().await.is_some() {}
+                }
+            });
+            tasks.spawn("server", async move {
+                let mut http = Acceptor::new(server, Arc::new(Config::server()));
+                match http.next().await {
+                    Some(Incoming::Upgrade(upgrade)) => {
+                        if let Some(Ok(mut ws)) = at_most(of_server, http.accept(upgrade)).await {
+                            drop(ws.send("hello").await);
+                        }
+                    }
+                    other => assert!(other.is_none(), "{other:?}"),
+                }
+            });
+            tasks.run();
+        }
+    }
+}
+
+#[test]
+fn a_flush_waits_for_what_can_go_and_not_for_what_the_application_holds_back() {
+    let (client, server) = pipe(1000, 1);
+    let (mut client, mut server) = websockets(client, server, Config::client(), Config::server());
+    let mut tasks = Strict::new(1);
+    tasks.spawn("client", async move {
+        client.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).await.unwrap();
+        // It waits behind the message that is unfinished.
+        client.send("behind").await.unwrap();
+        assert!(client.queued() > 0);
+        client.send(Frame::raw(Opcode::Continuation, true, " done").unwrap()).await.unwrap();
+        assert_eq!(client.queued(), 0);
+        assert!(client.next().await.is_none());
+    });
+    tasks.spawn("server", async move {
+        for expected in ["begun done", "behind"] {
+            assert_eq!(server.next().await.unwrap().unwrap().as_text(), Some(expected));
+        }
+        server.close(CloseCode::NORMAL, "").await.unwrap();
+    });
+    tasks.run();
+}
+
+#[test]
+fn a_failed_write_is_told_as_the_end() {
+    for seed in 0..SEEDS {
+        let (mut client, server) = pair(seed);
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("client", async move {
+            client.try_send(text(19)).unwrap();
+            let end = client.next().await.unwrap().unwrap_err();
+            assert_eq!(end.code, CloseCode::ABNORMAL, "seed {seed}");
+            assert!(client.next().await.is_none());
+            assert_eq!(client.flush().await, Err(SendError::NotOpen));
+            assert_eq!(client.send("late").await, Err(SendError::NotOpen));
+        });
+        tasks.spawn("server", async move { drop(server) });
+        tasks.run();
+    }
+}

@@ -1,0 +1,580 @@
+//! Clients: connecting, parting, and connecting again.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+mod common;
+use async_executor::LocalExecutor;
+use async_io::Async;
+use bytes::Bytes;
+use common::{accept, at_most, listener, run};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use std::cell::Cell;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_server_smol::ws_proto::{
+    ClientRequest, CloseCode, Config, HandshakeError, Initiator, Reconnect, State,
+};
+use ws_server_smol::{
+    Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, ConnectFailure, Incoming, Socket,
+    connect,
+};
+
+/// Waits that a test can afford.
+fn soon() -> Reconnect {
+    Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(4))
+}
+
+fn again() -> ClientConfig {
+    ClientConfig::default().reconnect(soon())
+}
+
+fn closed_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// Refuses the next upgrade, and gives what was asked for.
+async fn refuse(listener: &Async<TcpListener>, status: u16) -> String {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+    let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+    let path = upgrade.path().to_owned();
+    let answer = http::Response::builder().status(status).body(Bytes::from("not you")).unwrap();
+    http.respond(upgrade, answer).await.unwrap();
+    while http.next().await.is_some() {}
+    path
+}
+
+#[test]
+fn it_connects_talks_and_parts() {
+    run(async {
+        let (listener, address) = listener();
+        let serve = async {
+            let mut ws = accept(&listener).await;
+            while let Some(message) = ws.next().await {
+                ws.send(message.unwrap()).await.unwrap();
+            }
+            ws.closed().unwrap().clone()
+        };
+        let ask = async {
+            let mut ws = connect(format!("ws://{address}/chat"), Config::client()).await.unwrap();
+            assert_eq!(ws.response().status(), 101);
+            assert_eq!(ws.get_ref().unwrap().peer_addr(), Some(address));
+            ws.send("hello").await.unwrap();
+            assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("hello"));
+            assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        };
+        let (closed, ()) = future::zip(serve, ask).await;
+        assert_eq!((closed.code, closed.initiator), (CloseCode::NORMAL, Initiator::Remote));
+    });
+}
+
+#[test]
+fn what_a_server_says_that_refuses_is_seen_whole() {
+    run(async {
+        let (listener, address) = listener();
+        let (_, failure) = future::zip(refuse(&listener, 403), async {
+            connect(format!("ws://{address}/"), Config::client()).await.unwrap_err()
+        })
+        .await;
+        let response = failure.response().unwrap();
+        assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
+        assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
+    });
+}
+
+#[test]
+fn what_cannot_even_be_tried_is_said_at_once() {
+    run(async {
+        let untried = async |url: &str| match connect(url, Config::client()).await.unwrap_err() {
+            ConnectFailure::Untried(error) => error,
+            other => panic!("{other:?}"),
+        };
+        assert_eq!(untried("wss://127.0.0.1/").await, ConnectError::TlsUnsupported);
+        assert!(matches!(untried("http://127.0.0.1/").await, ConnectError::Invalid(_)));
+    });
+    assert_eq!(Client::new("wss://127.0.0.1/", again()).unwrap_err(), ConnectError::TlsUnsupported);
+    let mut client = Client::new("ws://127.0.0.1/", again()).unwrap();
+    assert_eq!(client.set_request("wss://127.0.0.1/"), Err(ConnectError::TlsUnsupported));
+}
+
+#[test]
+fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told() {
+    run(async {
+        for ip in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
+            let listener = Async::<TcpListener>::bind((ip, 0)).unwrap();
+            let port = listener.get_ref().local_addr().unwrap().port();
+            let (_, ws) =
+                future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), Config::client()))
+                    .await;
+            assert_eq!(ws.unwrap().get_ref().unwrap().peer_addr().unwrap().ip(), ip);
+        }
+        let port = closed_port();
+        match connect(format!("ws://localhost:{port}/"), Config::client()).await.unwrap_err() {
+            ConnectFailure::Unreachable { tried, error } => {
+                assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
+                assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
+            }
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn names_are_looked_up() {
+    run(async {
+        let (listener, address) = listener();
+        // A name to us, which the system's resolver knows without asking anybody.
+        let url = format!("ws://127.1:{}/", address.port());
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let config = Config::server().allow_host("127.1");
+            let mut http = Acceptor::new(Socket::from(stream), Arc::new(config));
+            let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+            http.accept(upgrade).await.unwrap()
+        };
+        let (_, ws) = future::zip(serve, connect(url, Config::client())).await;
+        assert_eq!(ws.unwrap().state(), State::Open);
+        // And one that it refuses without asking anybody: a label has at most 63 letters.
+        let name = format!("{}.invalid", "a".repeat(64));
+        match connect(format!("ws://{name}/"), Config::client()).await.unwrap_err() {
+            ConnectFailure::Name { host, .. } => assert_eq!(host, name),
+            other => panic!("{other:?}"),
+        }
+    });
+}
+
+#[test]
+fn one_deadline_covers_the_whole_attempt() {
+    run(async {
+        // It takes connections, and never answers.
+        let (_silent, address) = listener();
+        let time = Duration::from_millis(60);
+        let start = Instant::now();
+        let config = Config::client().handshake_timeout(time);
+        match connect(format!("ws://{address}/"), config).await.unwrap_err() {
+            ConnectFailure::TimedOut { tried } => assert_eq!(tried, [address]),
+            other => panic!("{other:?}"),
+        }
+        assert!(start.elapsed() >= time);
+        let none = Config::client().handshake_timeout(Duration::ZERO);
+        let timed_out = connect(format!("ws://{address}/"), none).await.unwrap_err();
+        assert!(matches!(timed_out, ConnectFailure::TimedOut { .. }), "{timed_out:?}");
+    });
+}
+
+/// The queue of a listener is filled, so that the system leaves further connections unanswered.
+#[cfg(target_os = "linux")]
+#[test]
+fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
+    use socket2::{Domain, Socket, Type};
+    run(async {
+        let listener = Async::<TcpListener>::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
+        let port = listener.get_ref().local_addr().unwrap().port();
+        let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+        full.bind(&v4.into()).unwrap();
+        full.listen(0).unwrap();
+        let _fill: Vec<_> = (0..8)
+            .map(|_| {
+                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                socket.set_nonblocking(true).unwrap();
+                let _ = socket.connect(&v4.into());
+                socket
+            })
+            .collect();
+        let start = Instant::now();
+        let (_, ws) =
+            future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), Config::client()))
+                .await;
+        assert!(ws.unwrap().get_ref().unwrap().peer_addr().unwrap().is_ipv6());
+        assert!(start.elapsed() >= Duration::from_millis(250));
+    });
+}
+
+#[test]
+fn an_attempt_that_is_given_up_leaves_no_socket() {
+    run(async {
+        let (listener, address) = listener();
+        let url = format!("ws://{address}/");
+        // Dropped at each of its awaits: what the server saw of it ends.
+        for polls in 1..6 {
+            let attempt = at_most(polls, connect(url.as_str(), Config::client()));
+            let long = async {
+                async_io::Timer::after(Duration::from_millis(50)).await;
+                None
+            };
+            assert!(future::or(attempt, long).await.is_none(), "nobody answers");
+            // A connection that the system had not made yet may never have come to be.
+            let end = async {
+                let (mut stream, _) = listener.accept().await.unwrap();
+                // Its end, or a reset.
+                let _ = stream.read_to_end(&mut Vec::new()).await;
+            };
+            let never = async {
+                async_io::Timer::after(Duration::from_millis(if polls == 1 { 200 } else { 20_000 })).await;
+                assert_eq!(polls, 1, "it has been connected, and does not end");
+            };
+            future::or(end, never).await;
+        }
+    });
+}
+
+#[test]
+fn the_same_client_connects_parts_and_connects_again() {
+    run(async {
+        let (listener, address) = listener();
+        let mut client = Client::new(format!("ws://{address}/"), Config::client()).unwrap();
+        assert!(client.closed().is_none());
+        let ends = Cell::new(0);
+        let serve = async {
+            for _ in 0..4 {
+                let mut ws = accept(&listener).await;
+                ws.send("welcome").await.unwrap();
+                while ws.next().await.is_some() {}
+                assert_eq!(ws.closed().unwrap().code, CloseCode::NORMAL);
+                ends.set(ends.get() + 1);
+            }
+        };
+        let ask = async {
+            for round in 0..3 {
+                let ws = client.connect().await.unwrap();
+                assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("welcome"));
+                assert_eq!(client.state(), ClientState::Open);
+                client.disconnect().await;
+                assert_eq!(client.state(), ClientState::Idle);
+                assert!(client.closed().unwrap().clean);
+                assert!(client.next_connection().await.is_none(), "it rests, {round}");
+                if round == 2 {
+                    // While it is open: the old one is closed first.
+                    client.connect().await.unwrap();
+                    assert_eq!(client.state(), ClientState::Open);
+                }
+            }
+            client.disconnect().await;
+        };
+        future::zip(serve, ask).await;
+        assert_eq!(ends.get(), 4);
+        // Where nobody is, it says so and rests, and can be sent elsewhere.
+        drop(listener);
+        assert!(matches!(client.connect().await, Err(ConnectFailure::Unreachable { .. })));
+        assert_eq!(client.state(), ClientState::Idle);
+    });
+}
+
+#[test]
+fn a_connection_that_is_open_gives_way_to_the_next() {
+    run(async {
+        let (listener, address) = listener();
+        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let serve = async {
+            for _ in 0..3 {
+                let mut ws = accept(&listener).await;
+                while ws.next().await.is_some() {}
+                assert_eq!(ws.closed().unwrap().code, CloseCode::NORMAL);
+            }
+        };
+        let ask = async {
+            assert!(client.next_connection().await.is_some());
+            // The application left it open: it wants another, whatever the policy thinks of its own Close.
+            assert!(client.next_connection().await.is_some());
+            assert!(client.connect().await.is_ok());
+            // It closes: it wants no more.
+            let ws = client.websocket().unwrap();
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+            assert!(client.next_connection().await.is_none());
+        };
+        future::zip(serve, ask).await;
+    });
+}
+
+#[test]
+fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
+    run(async {
+        let (first, address) = listener();
+        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let mut told = Vec::new();
+        let mut first = Some(first);
+        let mut second = None;
+        let mut lives = 0;
+        while let Some(event) = client.next_event().await {
+            match event {
+                ClientEvent::Connecting => {
+                    told.push("connecting".to_owned());
+                }
+                ClientEvent::Connected(ws) => {
+                    told.push("connected".into());
+                    lives += 1;
+                    let code = if lives == 1 { CloseCode::SERVICE_RESTART } else { CloseCode::POLICY };
+                    assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("welcome"));
+                    assert!(ws.next().await.is_none());
+                    assert_eq!(ws.closed().unwrap().code, code);
+                }
+                ClientEvent::Failed(failure) => {
+                    assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure:?}");
+                    told.push("failed".into());
+                }
+                ClientEvent::Waiting { attempt, delay } => {
+                    assert!(delay <= Duration::from_millis(4));
+                    told.push(format!("waiting {attempt}"));
+                }
+                other => panic!("{other:?}"),
+            }
+            // The server, step by step with what is told.
+            match told.len() {
+                1 => {
+                    let listener = first.take().unwrap();
+                    std::thread::spawn(move || serve_once(listener, CloseCode::SERVICE_RESTART));
+                }
+                9 => {
+                    let socket = TcpListener::bind(address).unwrap();
+                    second = Some(std::thread::spawn(move || {
+                        serve_once(Async::new(socket).unwrap(), CloseCode::POLICY);
+                    }));
+                }
+                _ => {}
+            }
+        }
+        assert_eq!(
+            told,
+            [
+                "connecting",
+                "connected",
+                "waiting 1",
+                "connecting",
+                "failed",
+                "waiting 2",
+                "connecting",
+                "failed",
+                "waiting 3",
+                "connecting",
+                "connected"
+            ]
+        );
+        second.unwrap().join().unwrap();
+        // A code that is final: it rests.
+        assert_eq!((client.state(), client.closed().unwrap().code), (ClientState::Idle, CloseCode::POLICY));
+        assert!(client.failure().is_none(), "the last attempt succeeded");
+    });
+}
+
+/// Takes one connection and closes it; nobody listens any more when the peer hears of it.
+fn serve_once(listener: Async<TcpListener>, code: CloseCode) {
+    async_io::block_on(async {
+        let mut ws = accept(&listener).await;
+        drop(listener);
+        ws.send("welcome").await.unwrap();
+        ws.close(code, "").await.unwrap();
+    });
+}
+
+#[test]
+fn what_is_asked_for_can_be_renewed_before_each_attempt_and_attempts_have_an_end() {
+    run(async {
+        let (listener, address) = listener();
+        let config = ClientConfig::default().reconnect(soon().attempts(2));
+        let mut client = Client::new(format!("ws://{address}/never"), config).unwrap();
+        let serve = async {
+            let mut paths = Vec::new();
+            for _ in 0..3 {
+                paths.push(refuse(&listener, 503).await);
+            }
+            paths
+        };
+        let ask = async {
+            let mut attempt = 0;
+            while let Some(event) = client.next_event().await {
+                if let ClientEvent::Connecting = event {
+                    attempt += 1;
+                    client.set_request(format!("ws://{address}/{attempt}")).unwrap();
+                }
+            }
+            assert_eq!(client.failure().unwrap().response().unwrap().status(), 503);
+            assert_eq!(client.state(), ClientState::Idle);
+        };
+        assert_eq!(future::zip(serve, ask).await.0, ["/1", "/2", "/3"]);
+    });
+}
+
+#[test]
+fn a_refusal_that_asking_again_would_not_change_ends_it() {
+    run(async {
+        let (listener, address) = listener();
+        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let (_, none) =
+            future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
+        assert!(none);
+        let failure = client.failure().unwrap();
+        assert!(matches!(failure, ConnectFailure::Handshake(HandshakeError::Refused(_))), "{failure:?}");
+    });
+}
+
+#[test]
+fn dropped_at_any_await_it_goes_on_with_what_it_had_begun() {
+    run(async {
+        let (listener, address) = listener();
+        let mut client = Client::new(format!("ws://{address}/"), again()).unwrap();
+        let accepted = Cell::new(0);
+        let serve = async {
+            for _ in 0..6 {
+                let mut ws = accept(&listener).await;
+                accepted.set(accepted.get() + 1);
+                ws.close(CloseCode::SERVICE_RESTART, "").await.unwrap();
+            }
+        };
+        let ask = async {
+            for polls in 1..=3 {
+                for at_once in [false, true] {
+                    loop {
+                        let found = match at_once {
+                            true => at_most(polls, client.connect()).await.map(|ws| ws.is_ok()),
+                            false => at_most(polls, client.next_connection()).await.map(|ws| ws.is_some()),
+                        };
+                        if let Some(found) = found {
+                            assert!(found);
+                            break;
+                        }
+                        future::yield_now().await;
+                        if at_once && client.state() == ClientState::Open {
+                            break;
+                        }
+                    }
+                    while at_most(polls, client.websocket().unwrap().next()).await.is_none() {
+                        future::yield_now().await;
+                    }
+                }
+            }
+        };
+        future::zip(serve, ask).await;
+        assert_eq!(accepted.get(), 6, "no attempt was begun twice");
+    });
+}
+
+#[test]
+fn it_parts_while_it_waits_or_connects() {
+    run(async {
+        let patient = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
+        let config = ClientConfig::default().reconnect(patient);
+        let mut client = Client::new(format!("ws://127.0.0.1:{}/", closed_port()), config).unwrap();
+        while !matches!(client.next_event().await, Some(ClientEvent::Waiting { .. })) {}
+        assert!(at_most(1, client.next_event()).await.is_none());
+        assert_eq!(client.state(), ClientState::Waiting);
+        // Not before the hour is over, but at once where that is asked for.
+        assert!(client.connect().await.is_err());
+        assert_eq!(client.state(), ClientState::Waiting);
+        client.disconnect().await;
+        assert_eq!(client.state(), ClientState::Idle);
+
+        let (silent, address) = listener();
+        client.set_request(format!("ws://{address}/")).unwrap();
+        assert!(at_most(2, client.connect()).await.is_none());
+        assert_eq!(client.state(), ClientState::Connecting);
+        client.disconnect().await;
+        let (mut stream, _) = silent.accept().await.unwrap();
+        let _ = stream.read_to_end(&mut Vec::new()).await;
+        assert!(client.next_event().await.is_none());
+    });
+}
+
+#[test]
+fn headers_and_the_choice_of_a_subprotocol() {
+    run(async {
+        let (listener, address) = listener();
+        let request = ClientRequest::new(&format!("ws://{address}/a?b=c")).unwrap();
+        let request = request.header("X-Token", "secret").unwrap().subprotocol("one").unwrap();
+        let request = request.subprotocol("two").unwrap();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+            let Some(Incoming::Upgrade(mut upgrade)) = http.next().await else { panic!("no upgrade") };
+            assert_eq!(upgrade.headers()["x-token"], "secret");
+            upgrade.select_subprotocol("two").unwrap();
+            http.accept(upgrade).await.unwrap()
+        };
+        let (server, client) = future::zip(serve, connect(request, Config::client())).await;
+        assert_eq!(client.unwrap().subprotocol(), Some("two"));
+        assert_eq!(server.subprotocol(), Some("two"));
+    });
+}
+
+#[test]
+fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
+    run(async {
+        let (listener, address) = listener();
+        let url = format!("ws://{address}/");
+        let ends = async {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            stream.read(&mut [0; 16]).await.unwrap();
+            stream.write_all(b"HTTP/1.1 101 Swi").await.unwrap();
+        };
+        let (_, failure) = future::zip(ends, connect(url, Config::client())).await;
+        let failure = failure.unwrap_err();
+        assert!(
+            matches!(
+                failure,
+                ConnectFailure::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectFailure::Lost(_)
+            ),
+            "{failure:?}"
+        );
+    });
+}
+
+#[cfg(unix)]
+#[test]
+fn a_unix_socket_takes_the_place_of_host_and_port() {
+    use std::os::unix::net::UnixListener;
+    run(async {
+        let directory = std::env::temp_dir().join(format!("ws-smol-clients-{}", std::process::id()));
+        std::fs::create_dir_all(&directory).unwrap();
+        let path = directory.join("socket");
+        let listener = Async::<UnixListener>::bind(&path).unwrap();
+        let serve = async {
+            let (stream, _) = listener.accept().await.unwrap();
+            let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+            let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+            let mut ws = http.accept(upgrade).await.unwrap();
+            ws.send("over a file").await.unwrap();
+            while ws.next().await.is_some() {}
+        };
+        let ask = async {
+            let config = ClientConfig::default().unix(&path);
+            let mut ws = connect("ws://localhost/chat", config).await.unwrap();
+            assert_eq!(ws.get_ref().unwrap().peer_addr(), None);
+            assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("over a file"));
+            assert!(ws.close(CloseCode::NORMAL, "").await.unwrap().clean);
+        };
+        future::zip(serve, ask).await;
+        let nowhere = ClientConfig::default().unix(directory.join("nothing"));
+        let failure = connect("ws://localhost/", nowhere).await.unwrap_err();
+        assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure:?}");
+        std::fs::remove_dir_all(&directory).unwrap();
+    });
+}
+
+#[test]
+fn it_runs_on_one_thread_with_borrowed_things_and_moves_to_another_where_that_is_wanted() {
+    fn is_send<T: Send>(value: T) -> T {
+        value
+    }
+    let mut client = is_send(Client::new("ws://127.0.0.1:1/", Config::client()).unwrap());
+    drop(is_send(client.next_connection()));
+    drop(is_send(connect("ws://127.0.0.1:1/", Config::client())));
+
+    let heard = std::rc::Rc::new(Cell::new(0));
+    let executor = LocalExecutor::new();
+    run(executor.run(async {
+        let (listener, address) = listener();
+        let count = heard.clone();
+        let serve = executor.spawn(async move {
+            let mut ws = accept(&listener).await;
+            while ws.next().await.is_some() {
+                count.set(count.get() + 1);
+            }
+        });
+        let mut ws = connect(format!("ws://{address}/"), Config::client()).await.unwrap();
+        ws.send("one").await.unwrap();
+        ws.close(CloseCode::NORMAL, "").await.unwrap();
+        serve.await;
+    }));
+    assert_eq!(heard.get(), 1);
+}

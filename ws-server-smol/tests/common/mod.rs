@@ -1,0 +1,112 @@
+//! What the tests share: sockets, pipes in memory, and an executor that forgives nothing.
+
+#![allow(dead_code, unreachable_pub)] // each test takes what it needs
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+pub mod pipe;
+pub mod strict;
+
+use async_io::{Async, block_on};
+use futures_lite::{FutureExt, future};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::Poll;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{Config, Role};
+use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
+
+/// Numbers that are the same for the same seed (xorshift).
+#[derive(Clone, Debug)]
+pub struct Random(u64);
+
+impl Random {
+    pub fn new(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+    }
+
+    /// Less than `end`.
+    pub fn below(&mut self, end: usize) -> usize {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        (self.0 >> 11) as usize % end
+    }
+}
+
+/// Runs it to its end, which must come.
+pub fn run<T>(future: impl Future<Output = T>) -> T {
+    let hang = async {
+        async_io::Timer::after(Duration::from_secs(60)).await;
+        panic!("it hangs")
+    };
+    block_on(future.or(hang))
+}
+
+/// Polls at most so many times, and drops what is not done by then.
+pub async fn at_most<F: Future>(mut polls: usize, future: F) -> Option<F::Output> {
+    let mut future = pin!(future);
+    future::poll_fn(|cx| {
+        if polls == 0 {
+            return Poll::Ready(None);
+        }
+        polls -= 1;
+        match future.as_mut().poll(cx) {
+            Poll::Ready(value) => Poll::Ready(Some(value)),
+            Poll::Pending if polls == 0 => Poll::Ready(None),
+            Poll::Pending => Poll::Pending,
+        }
+    })
+    .await
+}
+
+/// Whether it is done when it is polled once.
+pub async fn once<F: Future + ?Sized>(mut future: Pin<&mut F>) -> Poll<F::Output> {
+    future::poll_fn(|cx| Poll::Ready(future.as_mut().poll(cx))).await
+}
+
+pub fn listener() -> (Async<TcpListener>, SocketAddr) {
+    let listener = Async::<TcpListener>::bind(([127, 0, 0, 1], 0)).unwrap();
+    let address = listener.get_ref().local_addr().unwrap();
+    (listener, address)
+}
+
+/// A pair of connected sockets.
+pub async fn pair() -> (Socket, Socket) {
+    let (listener, address) = listener();
+    let (client, server) = future::zip(Async::<TcpStream>::connect(address), listener.accept()).await;
+    (client.unwrap().into(), server.unwrap().0.into())
+}
+
+/// A client and a server over such a pair.
+pub async fn open_pair() -> (WebSocket<Socket>, WebSocket<Socket>) {
+    let (client, server) = pair().await;
+    websockets(client, server, Config::client(), Config::server())
+}
+
+/// A client and a server whose handshake is done.
+pub fn websockets<S>(
+    client: S,
+    server: S,
+    of_client: Config,
+    of_server: Config,
+) -> (WebSocket<S>, WebSocket<S>)
+where
+    S: futures_lite::AsyncRead + futures_lite::AsyncWrite + Unpin,
+{
+    let role = Role::Client { seed: [7; 32] };
+    (
+        WebSocket::upgraded(client, Arc::new(of_client), role),
+        WebSocket::upgraded(server, Arc::new(of_server), Role::Server),
+    )
+}
+
+/// Accepts the next WebSocket that comes.
+pub async fn accept(listener: &Async<TcpListener>) -> WebSocket<Socket> {
+    let (stream, _) = listener.accept().await.unwrap();
+    let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+    match http.next().await.unwrap() {
+        Incoming::Upgrade(upgrade) => http.accept(upgrade).await.unwrap(),
+        Incoming::Request(request) => panic!("{request:?}"),
+    }
+}

@@ -1,0 +1,198 @@
+//! Streams in memory: bounded, cut anywhere, and each step decided by a seed.
+
+use super::Random;
+use futures_lite::{AsyncRead, AsyncWrite};
+use std::collections::VecDeque;
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex};
+use std::task::{Context, Poll, Waker};
+
+/// One direction.
+#[derive(Default)]
+struct Lane {
+    bytes: VecDeque<u8>,
+    capacity: usize,
+    /// The writer has closed its half, or is gone.
+    ended: bool,
+    /// The reader is gone.
+    unread: bool,
+    /// The last one that waited, as the contract has it.
+    reader: Option<Waker>,
+    writer: Option<Waker>,
+}
+
+/// One end of a pipe.
+pub struct End {
+    incoming: Arc<Mutex<Lane>>,
+    outgoing: Arc<Mutex<Lane>>,
+    /// A stream that keeps what is written until it is flushed, as TLS may.
+    holds: bool,
+    held: VecDeque<u8>,
+    random: Random,
+    /// Whether it makes detours: short reads and writes, and waiting for nothing.
+    cuts: bool,
+}
+
+/// Two ends of which each takes at most so many bytes before the other reads.
+pub fn pipe(capacity: usize, seed: u64) -> (End, End) {
+    let lane = || Arc::new(Mutex::new(Lane { capacity, ..Lane::default() }));
+    let (one, other) = (lane(), lane());
+    let end = |incoming: &Arc<Mutex<Lane>>, outgoing: &Arc<Mutex<Lane>>, seed| End {
+        incoming: incoming.clone(),
+        outgoing: outgoing.clone(),
+        holds: false,
+        held: VecDeque::new(),
+        random: Random::new(seed),
+        cuts: true,
+    };
+    (end(&one, &other, seed * 2 + 1), end(&other, &one, seed * 2 + 2))
+}
+
+impl End {
+    /// Keeps what is written until it is flushed.
+    pub fn holding(mut self) -> Self {
+        self.holds = true;
+        self
+    }
+
+    /// Takes and gives as much as it can.
+    pub fn straight(mut self) -> Self {
+        self.cuts = false;
+        self
+    }
+
+    /// Makes a detour now and then: it waits for nothing, and is woken at once.
+    fn detour(&mut self, cx: &mut Context<'_>) -> bool {
+        let detour = self.cuts && self.random.below(4) == 0;
+        if detour {
+            cx.waker().wake_by_ref();
+        }
+        detour
+    }
+
+    fn cut(&mut self, most: usize) -> usize {
+        if self.cuts && most > 1 { 1 + self.random.below(most) } else { most }
+    }
+
+    /// Moves what is held on.
+    fn poll_held(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let mut lane = self.outgoing.lock().unwrap();
+        while let Some(byte) = self.held.pop_front() {
+            if lane.unread {
+                return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+            }
+            if lane.bytes.len() == lane.capacity {
+                self.held.push_front(byte);
+                lane.writer = Some(cx.waker().clone());
+                return Poll::Pending;
+            }
+            lane.bytes.push_back(byte);
+            wake(&mut lane.reader);
+        }
+        Poll::Ready(Ok(()))
+    }
+}
+
+fn wake(waker: &mut Option<Waker>) {
+    if let Some(waker) = waker.take() {
+        waker.wake();
+    }
+}
+
+impl AsyncRead for End {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.detour(cx) {
+            return Poll::Pending;
+        }
+        let lane = self.incoming.clone();
+        let mut lane = lane.lock().unwrap();
+        if lane.bytes.is_empty() {
+            if lane.ended {
+                return Poll::Ready(Ok(0));
+            }
+            lane.reader = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let n = self.cut(lane.bytes.len().min(buffer.len()));
+        for (to, byte) in buffer.iter_mut().zip(lane.bytes.drain(..n)) {
+            *to = byte;
+        }
+        wake(&mut lane.writer);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl AsyncWrite for End {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        if self.detour(cx) {
+            return Poll::Pending;
+        }
+        if self.holds {
+            if self.held.len() >= 16
+                && let Poll::Ready(Err(error)) = self.poll_held(cx)
+            {
+                return Poll::Ready(Err(error));
+            }
+            let room = 16_usize.saturating_sub(self.held.len());
+            if room == 0 {
+                return Poll::Pending;
+            }
+            let n = self.cut(room.min(data.len()));
+            self.held.extend(&data[..n]);
+            return Poll::Ready(Ok(n));
+        }
+        let lane = self.outgoing.clone();
+        let mut lane = lane.lock().unwrap();
+        if lane.unread {
+            return Poll::Ready(Err(io::ErrorKind::BrokenPipe.into()));
+        }
+        let room = lane.capacity - lane.bytes.len();
+        if room == 0 {
+            lane.writer = Some(cx.waker().clone());
+            return Poll::Pending;
+        }
+        let n = self.cut(room.min(data.len()));
+        lane.bytes.extend(&data[..n]);
+        wake(&mut lane.reader);
+        Poll::Ready(Ok(n))
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.detour(cx) {
+            return Poll::Pending;
+        }
+        self.poll_held(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        if self.detour(cx) {
+            return Poll::Pending;
+        }
+        match self.poll_held(cx) {
+            Poll::Ready(Ok(())) => {
+                let mut lane = self.outgoing.lock().unwrap();
+                lane.ended = true;
+                wake(&mut lane.reader);
+                Poll::Ready(Ok(()))
+            }
+            other => other,
+        }
+    }
+}
+
+impl Drop for End {
+    fn drop(&mut self) {
+        let mut lane = self.outgoing.lock().unwrap();
+        lane.ended = true;
+        wake(&mut lane.reader);
+        drop(lane);
+        let mut lane = self.incoming.lock().unwrap();
+        lane.unread = true;
+        wake(&mut lane.writer);
+    }
+}

@@ -1,0 +1,71 @@
+//! An executor that polls a task only when the waker of its last poll was called, in an order that a seed decides.
+
+use super::Random;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::task::{Context, Wake, Waker};
+
+#[derive(Default)]
+struct Task {
+    woken: AtomicBool,
+    polls: AtomicUsize,
+}
+
+/// The waker of one poll. The wakers of earlier polls wake nobody: a future that relies on one is wrong.
+struct OfPoll {
+    task: Arc<Task>,
+    poll: usize,
+}
+
+impl Wake for OfPoll {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        if self.task.polls.load(Ordering::SeqCst) == self.poll {
+            self.task.woken.store(true, Ordering::SeqCst);
+        }
+    }
+}
+
+type Future<'a> = Pin<Box<dyn std::future::Future<Output = ()> + 'a>>;
+
+/// Tasks, and nothing else that could wake them: what waits when nobody was woken waits for ever.
+pub struct Strict<'a> {
+    tasks: Vec<(&'static str, Future<'a>, Arc<Task>)>,
+    random: Random,
+    seed: u64,
+}
+
+impl<'a> Strict<'a> {
+    pub fn new(seed: u64) -> Self {
+        Self { tasks: Vec::new(), random: Random::new(seed), seed }
+    }
+
+    pub fn spawn(&mut self, name: &'static str, future: impl std::future::Future<Output = ()> + 'a) {
+        let task = Task { woken: AtomicBool::new(true), polls: AtomicUsize::new(0) };
+        self.tasks.push((name, Box::pin(future), Arc::new(task)));
+    }
+
+    /// Runs all tasks to their end.
+    pub fn run(mut self) {
+        while !self.tasks.is_empty() {
+            let woken: Vec<usize> =
+                (0..self.tasks.len()).filter(|k| self.tasks[*k].2.woken.load(Ordering::SeqCst)).collect();
+            if woken.is_empty() {
+                let names: Vec<_> = self.tasks.iter().map(|(name, ..)| *name).collect();
+                panic!("nobody will ever wake {names:?}; seed {}", self.seed);
+            }
+            let k = woken[self.random.below(woken.len())];
+            let (_, future, task) = &mut self.tasks[k];
+            task.woken.store(false, Ordering::SeqCst);
+            let poll = task.polls.fetch_add(1, Ordering::SeqCst) + 1;
+            let waker = Waker::from(Arc::new(OfPoll { task: task.clone(), poll }));
+            if future.as_mut().poll(&mut Context::from_waker(&waker)).is_ready() {
+                drop(self.tasks.swap_remove(k));
+            }
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! How streams end: each half for itself, and nothing that was said last is lost.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+mod common;
+use async_io::Async;
+use bytes::Bytes;
+use common::pipe::pipe;
+use common::{once, pair, run};
+use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{Cause, CloseCode, Config, Error, Initiator, Role, Timeout};
+use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
+
+/// A masked frame of a client, with a key of zeros.
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut frame = vec![first];
+    match payload.len() {
+        n @ 0..=125 => frame.push(0x80 | n as u8),
+        n => frame.extend([0xfe, (n >> 8) as u8, n as u8]),
+    }
+    frame.extend([0; 4]);
+    frame.extend(payload);
+    frame
+}
+
+fn server<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
+    WebSocket::upgraded(stream, Arc::new(Config::server()), Role::Server)
+}
+
+fn client<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
+    WebSocket::upgraded(stream, Arc::new(Config::client()), Role::Client { seed: [3; 32] })
+}
+
+/// Runs it over TCP, over a Unix socket, and over pipes that cut and that hold back.
+macro_rules! over_all {
+    ($test:ident) => {
+        run(async {
+            let (one, other) = pair().await;
+            $test(one, other).await;
+            #[cfg(unix)]
+            {
+                let (one, other) = Async::<std::os::unix::net::UnixStream>::pair().unwrap();
+                $test(Socket::from(one), Socket::from(other)).await;
+            }
+            for seed in 0..20 {
+                let (one, other) = pipe(1 + seed as usize * 7, seed);
+                $test(one, other).await;
+                let (one, other) = pipe(1 + seed as usize * 7, seed);
+                $test(one.holding(), other.holding()).await;
+            }
+        })
+    };
+}
+
+async fn the_server_ends_its_half_first<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
+    let mut ws = server(stream);
+    let talks = async {
+        // The server's Close, and the end of its half, while ours is open.
+        let mut said = [0; 4];
+        raw.read_exact(&mut said).await.unwrap();
+        assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
+        // What is on its way meanwhile is delivered, and what comes after our Close is drained: no reset.
+        raw.write_all(&masked(0x82, &[1; 6_000])).await.unwrap();
+        raw.write_all(&masked(0x88, &[0x03, 0xe9])).await.unwrap();
+        raw.flush().await.unwrap();
+        assert_eq!(raw.read(&mut [0]).await.unwrap(), 0, "its half has ended");
+        raw.write_all(&[9; 6_000]).await.unwrap();
+        raw.close().await.unwrap();
+    };
+    let ends = async {
+        ws.start_close(CloseCode::GOING_AWAY, "").unwrap();
+        assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), [1; 6_000]);
+        assert!(ws.next().await.is_none());
+        let closed = ws.closed().unwrap();
+        assert!(closed.clean && closed.initiator == Initiator::Local, "{closed}");
+        assert!(ws.get_ref().is_none(), "the stream is closed, not only its half");
+    };
+    future::zip(talks, ends).await;
+}
+
+#[test]
+fn a_server_ends_its_half_and_drains_the_other() {
+    over_all!(the_server_ends_its_half_first);
+}
+
+async fn the_client_waits_for_the_server<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
+    let mut ws = client(stream);
+    let ends = async {
+        let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();
+        assert!(closed.clean && closed.initiator == Initiator::Local, "{closed}");
+    };
+    let mut ends = pin!(ends);
+    let said = async {
+        let mut said = [0; 8];
+        raw.read_exact(&mut said).await.unwrap();
+        raw.write_all(&[0x88, 2, 0x03, 0xe8]).await.unwrap();
+        raw.flush().await.unwrap();
+        said
+    };
+    let never = async {
+        ends.as_mut().await;
+        panic!("the server has not ended yet")
+    };
+    assert_eq!(future::or(said, never).await[..2], [0x88, 0x82]);
+    for _ in 0..20 {
+        // RFC 6455 §7.1.1: the server ends first.
+        assert!(once(ends.as_mut()).await.is_pending());
+        assert!(once(pin!(raw.read(&mut [0]))).await.is_pending());
+    }
+    let ended = async {
+        raw.close().await.unwrap();
+        assert_eq!(raw.read(&mut [0]).await.unwrap(), 0);
+    };
+    future::zip(ended, ends).await;
+}
+
+#[test]
+fn a_client_waits_until_the_server_has_ended() {
+    over_all!(the_client_waits_for_the_server);
+}
+
+async fn the_peer_ends_without_a_close<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
+    let mut ws = server(stream);
+    let talks = async {
+        raw.write_all(&masked(0x81, b"last words")).await.unwrap();
+        raw.close().await.unwrap();
+        // Its other half is open, and hears nothing more.
+        let mut rest = Vec::new();
+        let _ = raw.read_to_end(&mut rest).await;
+        rest
+    };
+    let hears = async {
+        assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("last words"));
+        let closed = ws.next().await.unwrap().unwrap_err();
+        assert!(matches!(closed.error, Some(Error::Eof)), "{closed}");
+        assert!(ws.next().await.is_none());
+        assert!(ws.send("late").await.is_err());
+    };
+    future::zip(talks, hears).await;
+}
+
+#[test]
+fn a_peer_that_ends_without_a_close_is_heard_to_its_last_word() {
+    over_all!(the_peer_ends_without_a_close);
+}
+
+async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
+    let serves = async {
+        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
+        http.respond(request, http::Response::new(Bytes::from(vec![b'x'; 5_000]))).await.unwrap();
+        assert!(http.next().await.is_none());
+        assert!(http.get_ref().is_none());
+    };
+    let asks = async {
+        raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        raw.flush().await.unwrap();
+        let (mut reads, mut writes) = futures_lite::io::split(raw);
+        // More comes that nobody asked for: it is drained, lest a reset eat the answer.
+        let chatter = async {
+            writes.write_all(&[b'y'; 1000]).await.unwrap();
+            writes.flush().await.unwrap();
+        };
+        let answer = async {
+            let mut answer = Vec::new();
+            reads.read_to_end(&mut answer).await.unwrap();
+            assert!(answer.starts_with(b"HTTP/1.1 200") && answer.ends_with(&[b'x'; 5_000]));
+        };
+        future::zip(chatter, answer).await;
+        writes.close().await.unwrap();
+    };
+    future::zip(serves, asks).await;
+}
+
+#[test]
+fn the_last_answer_of_an_http_connection_arrives_whole() {
+    over_all!(the_last_answer_arrives);
+}
+
+async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {
+    let config = Config::client().close_timeout(Duration::from_millis(10));
+    let mut ws = WebSocket::upgraded(stream, Arc::new(config), Role::Client { seed: [3; 32] });
+    let closed = ws.close(CloseCode::NORMAL, "").await.unwrap();
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+    assert!(ws.get_ref().is_none());
+    drop(raw);
+}
+
+#[test]
+fn a_close_that_nobody_answers_has_its_time() {
+    over_all!(a_close_that_nobody_answers);
+}
+
+async fn dropped_it_says_so<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
+    drop(server(stream));
+    let mut said = Vec::new();
+    let _ = raw.read_to_end(&mut said).await;
+    // As far as that goes without waiting.
+    assert!([0x88, 2, 0x03, 0xe9].starts_with(&said), "{said:?}");
+}
+
+#[test]
+fn dropped_while_open_it_tells_1001_as_far_as_that_goes_without_waiting() {
+    over_all!(dropped_it_says_so);
+    run(async {
+        let (stream, mut raw) = pair().await;
+        drop(server(stream));
+        let mut said = Vec::new();
+        raw.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, [0x88, 2, 0x03, 0xe9]);
+    });
+}
+
+async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
+    let mut ws = server(stream);
+    let sender = ws.sender();
+    ws.try_send(vec![7; 300_000]).unwrap();
+    let terminates = async {
+        future::yield_now().await;
+        sender.terminate();
+    };
+    let _ = future::zip(ws.flush(), terminates).await;
+    assert!(!sender.is_open());
+    let end = ws.next().await.unwrap().unwrap_err();
+    assert!(matches!(end.error, Some(Error::Lost(Cause::Terminated))), "{end}");
+    // It ends somewhere within; a socket may say so with a reset.
+    let _ = raw.read_to_end(&mut Vec::new()).await;
+}
+
+#[test]
+fn terminated_it_ends_at_once() {
+    over_all!(terminated_it_ends_both);
+}
