@@ -92,15 +92,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut connection = shared.connection();
         loop {
             let now = Instant::now();
+            // First of all: what was read at once may be thousands of messages, each with its handler.
+            if self.slice_is_over(now) {
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
             if let Some(event) = connection.poll_event(now) {
                 return Poll::Ready(Some(event));
             }
             if let Some(event) = self.use_unread(&mut connection, now) {
                 return Poll::Ready(Some(event));
-            }
-            if self.slice_is_over(now) {
-                cx.waker().wake_by_ref();
-                return Poll::Pending;
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
             let mut io = Context::from_waker(&self.waker);

@@ -13,6 +13,7 @@ mod sender;
 mod server;
 mod shared;
 mod socket;
+mod ui;
 #[cfg(unix)]
 mod unix;
 mod websocket;
@@ -28,6 +29,7 @@ pub use sender::{Outgoing, Sender};
 pub use server::{Server, Stats};
 pub use shared::ConnectionId;
 pub use socket::Socket;
+pub use ui::{Turn, UiDriver};
 pub use websocket::WebSocket;
 pub use ws_proto;
 pub use ws_proto::bind::{Bind, ListenError};

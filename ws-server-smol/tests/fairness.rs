@@ -1,0 +1,59 @@
+//! A connection that always has something to do lets others run.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+mod common;
+use common::pipe::pipe;
+use common::{once, run, websockets};
+use std::cell::Cell;
+use std::pin::pin;
+use std::time::{Duration, Instant};
+use ws_server_smol::ws_proto::{Config, Frame};
+
+/// How many tiny messages each poll of a reader takes, all of them there, with a handler for each.
+fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {
+    run(async {
+        let (client, server) = pipe(1 << 20, 1);
+        let config = Config::server().frame_rate(None);
+        let (mut client, mut server) =
+            websockets(client.straight(), server.straight(), Config::client(), config);
+        for _ in 0..count {
+            client.try_send(Frame::text("x")).unwrap();
+        }
+        client.flush().await.unwrap();
+
+        let heard = Cell::new(0);
+        let mut reading = pin!(async {
+            while heard.get() < count {
+                server.next().await.unwrap().unwrap();
+                heard.set(heard.get() + 1);
+                handle();
+            }
+        });
+        let mut polls = Vec::new();
+        loop {
+            let before = heard.get();
+            let done = once(reading.as_mut()).await.is_ready();
+            polls.push(heard.get() - before);
+            if done {
+                return polls;
+            }
+        }
+    })
+}
+
+#[test]
+fn a_poll_takes_no_more_than_sixteen_kibibytes_of_what_was_read() {
+    let frame = 7; // with its mask
+    let polls = messages_a_poll(5000, || {});
+    assert!(polls.iter().all(|messages| *messages <= (16 << 10) / frame + 1), "{polls:?}");
+}
+
+#[test]
+fn a_poll_ends_after_the_handler_in_which_its_time_was_over() {
+    let polls = messages_a_poll(10, || {
+        let start = Instant::now();
+        while start.elapsed() < Duration::from_micros(600) {}
+    });
+    assert!(polls.iter().all(|messages| *messages <= 1), "{polls:?}");
+}
