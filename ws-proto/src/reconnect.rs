@@ -21,6 +21,7 @@ use ::http::StatusCode;
 use ::http::header;
 use core::time::Duration;
 
+const SHORTEST: Duration = Duration::from_millis(1);
 /// A server that asks for more patience than this gets this.
 const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
@@ -41,7 +42,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Reconnect {
-    /// The first wait. 0.5 s.
+    /// The first wait; a millisecond at least, lest who fails at once use up a processor. 0.5 s.
     pub min: Duration,
     /// The longest wait. 30 s.
     pub max: Duration,
@@ -143,7 +144,7 @@ impl Backoff {
             return None;
         }
         let doubled = 1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX);
-        let wait = policy.min.saturating_mul(doubled).min(policy.max);
+        let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
         self.attempt = self.attempt.saturating_add(1);
         let half = wait / 2;
         Some(half + half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
@@ -204,6 +205,8 @@ mod tests {
         assert_eq!(waits(u32::MAX)[..8], [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
         assert_eq!(waits(0)[..8], [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
         assert_eq!(waits(0)[69], 15000);
+        let never = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
+        assert_eq!(Backoff::default().next(&never, u32::MAX), Some(Duration::from_millis(1)));
     }
 
     #[test]

@@ -158,6 +158,9 @@ pub(crate) struct Clients {
     pub(crate) notices: VecDeque<Notice>,
     /// One of them, or a connection of one that was removed, has ended since that was last asked.
     rested: bool,
+    /// Who connects in the system's place.
+    #[cfg(test)]
+    pub(crate) dial: Option<crate::stream::Dial>,
 }
 
 impl Clients {

@@ -147,7 +147,13 @@ impl Connections {
         getrandom::fill(&mut seed).map_err(io::Error::from)?;
         let Some(id) = self.clients.id_at(index) else { return Ok(()) };
         let slot = self.slots.next().ok_or(io::ErrorKind::OutOfMemory)?;
+        #[cfg(not(test))]
         let mut stream = target.connect()?;
+        #[cfg(test)]
+        let mut stream = match &mut self.clients.dial {
+            Some(dial) => dial(target.address())?,
+            None => target.connect()?,
+        };
         let both = Interest::READABLE | Interest::WRITABLE;
         self.registry.register(&mut stream, Token(slot as usize), both)?;
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
@@ -371,5 +377,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
 /// Any number. Where the system has none, all wait the longest.
 fn random() -> u32 {
+    #[cfg(test)]
+    if let Some(number) = crate::tests_faults::chance() {
+        return number;
+    }
     getrandom::u32().unwrap_or(u32::MAX)
 }

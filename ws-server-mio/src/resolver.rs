@@ -10,11 +10,11 @@ use std::thread;
 /// Names that may wait for the one that is being looked up.
 const QUEUE: usize = 256;
 
-struct Question {
-    client: ClientId,
-    attempt: u32,
-    host: String,
-    port: u16,
+pub(crate) struct Question {
+    pub(crate) client: ClientId,
+    pub(crate) attempt: u32,
+    pub(crate) host: String,
+    pub(crate) port: u16,
 }
 
 /// Looks names up. Its thread is started by the first name; it ends with the endpoint, once the name that it is
@@ -27,6 +27,13 @@ pub(crate) struct Resolver {
 impl Resolver {
     pub(crate) fn new(remote: Remote) -> Self {
         Self { remote, questions: None }
+    }
+
+    /// One whose questions somebody else answers; so many may wait.
+    #[cfg(test)]
+    pub(crate) fn asking(remote: Remote, queue: usize) -> (Self, Receiver<Question>) {
+        let (questions, asked) = sync_channel(queue);
+        (Self { remote, questions: Some(questions) }, asked)
     }
 
     /// Asks; the answer comes by [`Connections::resolved`](crate::Connections).

@@ -34,7 +34,7 @@ const SHORT_SAYS_ALL: bool = cfg!(any(
 ));
 
 #[cfg(test)]
-pub(crate) use fake::{FakeSocket, Stream};
+pub(crate) use fake::{Dial, FakeSocket, Stream};
 
 #[cfg(test)]
 mod fake {
@@ -55,7 +55,18 @@ mod fake {
         fn short_says_all(&self) -> bool {
             true
         }
+
+        fn local_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
+
+        fn peer_addr(&self) -> io::Result<SocketAddr> {
+            Err(io::ErrorKind::Unsupported.into())
+        }
     }
+
+    /// What connecting to an address answers; to a Unix socket, where there is none.
+    pub(crate) type Dial = Box<dyn FnMut(Option<SocketAddr>) -> io::Result<Stream> + Send>;
 
     pub(crate) enum Stream {
         Kernel(TcpStream),
@@ -115,14 +126,14 @@ mod fake {
         pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
             match self {
                 Self::Kernel(stream) => stream.local_addr(),
-                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+                Self::Fake(socket) => socket.local_addr(),
             }
         }
 
         pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
             match self {
                 Self::Kernel(stream) => stream.peer_addr(),
-                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
+                Self::Fake(socket) => socket.peer_addr(),
             }
         }
 

@@ -25,7 +25,7 @@ use ws_proto::token::TokenRule;
 use ws_proto::{Closed, Connection, Event, Next, SendError, State};
 
 /// A task that always has something to do lets others run after so many bytes …
-const SLICE_BYTES: usize = 16 << 10;
+const SLICE_BYTES: usize = 64 << 10;
 /// … or so much time: a ready socket never makes it wait.
 const SLICE_TIME: Duration = Duration::from_micros(500);
 /// How many slices one write gathers.
@@ -94,6 +94,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let now = Instant::now();
             // First of all: what was read at once may be thousands of messages, each with its handler.
             if self.slice_is_over(now) {
+                // Before others run, while it is warm.
+                if let Some(stream) = &mut self.stream {
+                    let mut io = Context::from_waker(&self.waker);
+                    write(stream, &mut self.output, &mut connection, &mut io, now);
+                    self.tell_room(&connection);
+                }
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }

@@ -115,6 +115,9 @@ impl Sender {
     }
 }
 
+/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
+const COPY_UP_TO: usize = 32 << 10;
+
 /// What can be sent: a message, or a [`Frame`] that was made once and may go to many.
 #[derive(Clone, Debug)]
 pub struct Outgoing(Kind);
@@ -131,6 +134,11 @@ impl Outgoing {
         buffer::lend(&mut connection);
         match self.0 {
             Kind::Frame(frame) => connection.send(&frame),
+            // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+            Kind::Message(message) if message.as_bytes().len() <= COPY_UP_TO => match &message {
+                Message::Text(text) => connection.send_text(text.as_ref()),
+                Message::Binary(data) => connection.send_binary(data.as_ref()),
+            },
             Kind::Message(message) => connection.send_message(message),
         }
     }

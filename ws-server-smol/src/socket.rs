@@ -8,14 +8,21 @@ use std::net::{Shutdown, SocketAddr, TcpStream};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, ready};
 
 /// A TCP or a Unix socket of `async-io`.
 ///
 /// To close an `Async<TcpStream>` only flushes it: the peer, which waits for the end of the stream, would learn of
 /// it when a deadline cuts the connection. Closing this one closes our half (RFC 6455 §7.1.1).
 #[derive(Clone, Debug)]
-pub struct Socket(Kind);
+pub struct Socket {
+    kind: Kind,
+    /// The last read was short: the kernel has no more until it says so, and need not be asked.
+    drained: bool,
+}
+
+/// On Windows readiness is armed again by the very error that says there is no more.
+const SHORT_SAYS_ALL: bool = cfg!(unix);
 
 #[derive(Clone, Debug)]
 enum Kind {
@@ -27,7 +34,7 @@ enum Kind {
 /// The two kinds differ in their types alone.
 macro_rules! with {
     ($socket:expr, $stream:ident => $do:expr) => {
-        match &$socket.0 {
+        match &$socket.kind {
             Kind::Tcp($stream) => $do,
             #[cfg(unix)]
             Kind::Unix($stream) => $do,
@@ -39,7 +46,7 @@ impl Socket {
     /// The address at the other end; none of a Unix socket. An IPv4 peer has an IPv4 address on dual-stack servers
     /// too.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
             #[cfg(unix)]
             Kind::Unix(_) => None,
@@ -48,7 +55,7 @@ impl Socket {
 
     /// The address at this end; none of a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.0 {
+        match &self.kind {
             Kind::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
             #[cfg(unix)]
             Kind::Unix(_) => None,
@@ -72,20 +79,30 @@ impl From<Async<TcpStream>> for Socket {
     /// A connection that cannot have `TCP_NODELAY` is slower, and works.
     fn from(stream: Async<TcpStream>) -> Self {
         let _ = stream.get_ref().set_nodelay(true);
-        Self(Kind::Tcp(Arc::new(stream)))
+        Self { kind: Kind::Tcp(Arc::new(stream)), drained: false }
     }
 }
 
 #[cfg(unix)]
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
-        Self(Kind::Unix(Arc::new(stream)))
+        Self { kind: Kind::Unix(Arc::new(stream)), drained: false }
     }
 }
 
 impl AsyncRead for Socket {
-    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buffer: &mut [u8]) -> Poll<io::Result<usize>> {
-        with!(self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer))
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        if self.drained {
+            ready!(with!(self, stream => stream.poll_readable(cx)))?;
+            self.drained = false;
+        }
+        let read = ready!(with!(self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));
+        self.drained = SHORT_SAYS_ALL && matches!(read, Ok(n) if 0 < n && n < buffer.len());
+        Poll::Ready(read)
     }
 
     fn poll_read_vectored(

@@ -14,9 +14,10 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     for (token, id) in kernel.tokens() {
         let slot = token as u32;
         let live = slots.at_mut(slot).unwrap();
-        let count = &mut counts[usize::from(live.server)];
-        for (k, flags) in [u16::MAX, flag::HTTP, flag::WEBSOCKET, flag::NEW].into_iter().enumerate() {
-            count[k] += usize::from(flags == u16::MAX || live.has(flags));
+        if let Some(count) = counts.get_mut(usize::from(live.server)) {
+            for (k, flags) in [u16::MAX, flag::HTTP, flag::WEBSOCKET, flag::NEW].into_iter().enumerate() {
+                count[k] += usize::from(flags == u16::MAX || live.has(flags));
+            }
         }
         live_count += 1;
         rest_count += usize::from(live.has(flag::REST));

@@ -15,11 +15,12 @@
 //! Not promised: when anything arrives, in which order sockets are told of, that what was ready still is, that a
 //! call is not interrupted.
 
+use super::dialling::Mood;
 use super::rng::Rng;
-use super::wire::{ALL, Signal, Socket};
+use super::wire::{ALL, Link, Signal, Socket, Target};
 use crate::socket::Readiness;
 use mio::Token;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
@@ -47,6 +48,8 @@ pub(super) struct Inner {
     pub(super) refusals: u64,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
+    /// What is the matter with whom the loop may connect to; with all others, nothing.
+    pub(super) moods: BTreeMap<Target, Mood>,
 }
 
 /// A handle to it.
@@ -68,6 +71,7 @@ impl Kernel {
             no_descriptors: false,
             refusals: 0,
             calls: 0,
+            moods: BTreeMap::new(),
         })))
     }
 
@@ -97,6 +101,7 @@ impl Inner {
 
     pub(super) fn register(&mut self, id: usize, token: Token) -> io::Result<()> {
         self.calls += 1;
+        self.may_watch(id)?;
         let socket = &mut self.sockets[id];
         socket.token = Some(token);
         // The present state makes the first event.
@@ -109,7 +114,7 @@ impl Inner {
         self.call(id)?;
         let Self { rng, faults, armed_system, .. } = self;
         let socket = &mut self.sockets[id];
-        assert!(!socket.closed && !buffer.is_empty());
+        assert!(!socket.closed && !buffer.is_empty() && socket.link == Link::Up);
         let mut n = socket.inbox.len().min(buffer.len());
         if n > 0 {
             if rng.percent(*faults) {
@@ -126,7 +131,7 @@ impl Inner {
         }
         // An error is told once; what is left of the connection is its end.
         if socket.reset == Signal::Arrived && mem::take(&mut socket.error) {
-            return Err(io::ErrorKind::ConnectionReset.into());
+            return Err(socket.kind.into());
         }
         if socket.reset == Signal::Arrived || socket.fin == Signal::Arrived {
             socket.end_told = true;
@@ -139,10 +144,10 @@ impl Inner {
         self.call(id)?;
         let Self { rng, faults, .. } = self;
         let socket = &mut self.sockets[id];
-        assert!(!socket.closed);
+        assert!(!socket.closed && socket.link == Link::Up);
         if socket.reset == Signal::Arrived {
             let told = !mem::take(&mut socket.error);
-            let kind = if told { io::ErrorKind::BrokenPipe } else { io::ErrorKind::ConnectionReset };
+            let kind = if told { io::ErrorKind::BrokenPipe } else { socket.kind };
             return Err(kind.into());
         }
         if socket.shut {
@@ -188,8 +193,10 @@ impl Inner {
 
     pub(super) fn take_error(&mut self, id: usize) -> io::Result<Option<io::Error>> {
         self.calls += 1;
-        let told = mem::take(&mut self.sockets[id].error);
-        Ok(told.then(|| io::ErrorKind::ConnectionReset.into()))
+        self.connect_goes_on(id);
+        let socket = &mut self.sockets[id];
+        let told = mem::take(&mut socket.error);
+        Ok(told.then(|| socket.kind.into()))
     }
 
     pub(super) fn close(&mut self, id: usize) {

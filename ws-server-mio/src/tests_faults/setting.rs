@@ -55,8 +55,7 @@ pub(super) fn shelf() -> Shelf {
 }
 
 /// The rules of connections: marks so low that they are reached, floods that are paced, times that pass.
-pub(super) fn config(rng: &mut Rng, hasty: bool) -> Config {
-    let mut config = Config::server();
+pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
     config = match rng.below(4) {
         0 => config.outbox(100, 500, 5000),
         1 => config.outbox(1000, 10_000, 200_000),

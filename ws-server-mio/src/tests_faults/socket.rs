@@ -2,9 +2,10 @@
 
 use super::kernel::Kernel;
 use crate::acceptor::Accept;
-use crate::stream::{FakeSocket, Stream};
+use crate::stream::{Dial, FakeSocket, Stream};
 use mio::Token;
 use std::io::{self, IoSlice};
+use std::net::SocketAddr;
 
 struct Socket {
     kernel: Kernel,
@@ -32,6 +33,14 @@ impl FakeSocket for Socket {
         self.kernel.lock().take_error(self.id)
     }
 
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        self.kernel.lock().local_addr(self.id)
+    }
+
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        self.kernel.lock().peer_addr(self.id)
+    }
+
     fn short_says_all(&self) -> bool {
         !self.kernel.lock().armed_system
     }
@@ -49,5 +58,14 @@ pub(super) fn listener(kernel: &Kernel, place: usize) -> Accept {
     Box::new(move || {
         let (id, peer) = kernel.lock().accept(place)?;
         Ok((Stream::Fake(Box::new(Socket { kernel: kernel.clone(), id })), peer))
+    })
+}
+
+/// Who connects.
+pub(super) fn dial(kernel: &Kernel) -> Dial {
+    let kernel = kernel.clone();
+    Box::new(move |address| {
+        let id = kernel.lock().dial(address)?;
+        Ok(Stream::Fake(Box::new(Socket { kernel: kernel.clone(), id })))
     })
 }

@@ -3,6 +3,8 @@
 use super::rng::Rng;
 use crate::socket::Readiness;
 use mio::Token;
+use std::io;
+use std::net::SocketAddr;
 
 /// Bytes in order; taken from the front without moving the rest.
 #[derive(Default)]
@@ -82,6 +84,33 @@ pub(super) struct Socket {
     pub(super) armed: Readiness,
     pub(super) bytes_read: u64,
     pub(super) bytes_written: u64,
+    pub(super) link: Link,
+    /// Where the loop connects it to; `None` for one that it accepts.
+    pub(super) target: Option<Target>,
+    /// It is connected to itself.
+    pub(super) mirror: bool,
+    /// What the error is.
+    pub(super) kind: io::ErrorKind,
+}
+
+/// What the loop connects to: an address, or a Unix socket.
+pub(super) type Target = Option<SocketAddr>;
+
+/// Whether it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Up,
+    /// Not yet; what will come of it.
+    Begun(Fate),
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Connects,
+    Fails(io::ErrorKind),
+    /// Nobody answers.
+    Silence,
 }
 
 pub(super) const ALL: Readiness =
@@ -115,11 +144,18 @@ impl Socket {
             armed: ALL,
             bytes_read: 0,
             bytes_written: 0,
+            link: Link::Up,
+            target: None,
+            mirror: false,
+            kind: io::ErrorKind::ConnectionReset,
         }
     }
 
     /// What the loop would be told now.
     pub(super) fn level(&self, armed_system: bool) -> Readiness {
+        if let Link::Begun(_) = self.link {
+            return Readiness::default();
+        }
         let over = self.reset == Signal::Arrived;
         let ended = over || self.fin == Signal::Arrived;
         Readiness {
@@ -130,8 +166,27 @@ impl Socket {
         }
     }
 
+    /// What comes of connecting.
+    fn learn(&mut self, fate: Fate) {
+        match fate {
+            Fate::Connects => self.link = Link::Up,
+            Fate::Fails(kind) => {
+                (self.link, self.kind) = (Link::Failed, kind);
+                (self.reset, self.error) = (Signal::Arrived, true);
+            }
+            Fate::Silence => return,
+        }
+        self.edge = true;
+    }
+
     /// What came, or went, while nobody looked.
     pub(super) fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
+        if let Link::Begun(fate) = self.link {
+            if !self.closed && (all || rng.percent(50)) {
+                self.learn(fate);
+            }
+            return;
+        }
         let room = self.inbox_size.saturating_sub(self.inbox.len());
         let most = self.wire.len().min(room);
         if most > 0 && !self.closed {

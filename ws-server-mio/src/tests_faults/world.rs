@@ -10,7 +10,7 @@ use super::setting::{Time, config};
 use super::socket::listener;
 use crate::acceptor::Listening;
 use crate::servers::{ServerId, Servers};
-use crate::{Budget, Endpoint, Options, ServerConfig};
+use crate::{Budget, Config, Endpoint, Options, ServerConfig};
 use mio::Token;
 use std::time::{Duration, Instant};
 
@@ -51,7 +51,7 @@ impl<'s> World<'s> {
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
         let mut endpoint = Endpoint::new(options).unwrap();
         let hasty = rng.percent(20);
-        let config = config(&mut rng, hasty).date(time.now(), time.wall());
+        let config = config(Config::server(), &mut rng, hasty).date(time.now(), time.wall());
         let mut config = ServerConfig::new(config);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
