@@ -83,7 +83,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
             }
         }
         assert_eq!(client.state(), ClientState::Open);
-        let keys = keys.borrow();
+        let keys = keys.take();
         assert_eq!(keys.len(), 4);
         assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a key for each attempt");
 
