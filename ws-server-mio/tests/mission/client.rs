@@ -39,18 +39,23 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
     ends[0]
 }
 
-/// A server below the ports that the system gives out, so that nobody else is there while it is not.
-fn rig(clock: &Clock) -> Rig {
+/// A server, and what keeps its port while it is away: a socket that is bound, and does not listen.
+fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.set_reuse_address(true).unwrap();
+    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
+    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
+    // Elsewhere a second socket cannot have it.
+    let reserved = cfg!(unix).then_some(socket);
     let mut rig = Rig::with(clock.options(), Config::server());
-    let bind = Bind::any().port_range(21_000..=32_000);
-    rig.server = rig.endpoint.connections().listen(bind, Config::server()).unwrap();
-    rig
+    rig.server = rig.endpoint.connections().listen(Bind::any().port(port), Config::server()).unwrap();
+    (rig, reserved)
 }
 
 #[test]
 fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
     let clock = Clock::new();
-    let mut rig = rig(&clock);
+    let (mut rig, _reserved) = rig(&clock);
     let (server, port) = (rig.server, rig.address().port());
     let url = rig.endpoint.connections().url(server, "/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
