@@ -67,7 +67,8 @@ pub struct Config {
     pub heartbeat: Heartbeat,
 
     /// Whether a server's [`Closed`](crate::Event::Closed) is told of every connection, also of one that never
-    /// asked anything: a port scanner, a browser that connects ahead of need. `false`.
+    /// asked anything (a port scanner, a browser that connects ahead of need) or whose request was refused by the
+    /// engine (a page of a strange origin, a host that is not allowed). `false`.
     pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
@@ -198,8 +199,9 @@ impl Config {
         self
     }
 
-    /// Tells [`Closed`](crate::Event::Closed) of every connection, also of one that never asked anything. It is
-    /// the only event of such a one.
+    /// Tells [`Closed`](crate::Event::Closed) of every connection, also of one that never asked anything, or whose
+    /// request the engine refused itself: its sentence says why a page gets 403, say. It is the only event of such a
+    /// one.
     #[must_use]
     pub fn tell_every_end(mut self) -> Self {
         self.tell_every_end = true;

@@ -53,6 +53,9 @@ pub struct Reconnect {
     /// The peer's close codes that end it: the peer wants no more, or would say the same again. 1000, 1003, 1008
     /// and 1010.
     pub final_codes: Vec<CloseCode>,
+    /// The statuses of a refused handshake that may be another next time, though they are redirects or 4xx, which
+    /// end it otherwise. 408, 425 and 429.
+    pub passing_statuses: Vec<StatusCode>,
 }
 
 impl Default for Reconnect {
@@ -67,6 +70,11 @@ impl Default for Reconnect {
                 CloseCode::UNSUPPORTED,
                 CloseCode::POLICY,
                 CloseCode::EXTENSION_REQUIRED,
+            ],
+            passing_statuses: vec![
+                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::TOO_EARLY,
+                StatusCode::TOO_MANY_REQUESTS,
             ],
         }
     }
@@ -102,21 +110,29 @@ impl Reconnect {
         self
     }
 
+    /// Adds a status of a refused handshake after which it is tried again: 401, where the application renews its
+    /// token before the next attempt.
+    #[must_use]
+    pub fn passing_status(mut self, status: StatusCode) -> Self {
+        self.passing_statuses.push(status);
+        self
+    }
+
     /// Whether there is nothing to try again after such an end.
     ///
     /// So it is when the application closed or terminated the connection itself; when the peer closed it with
     /// one of the [`final_codes`](Self::final_codes); and when a server refused the handshake with a status
-    /// that will not change by asking again: a redirect, or 4xx but for 408, 425 and 429.
+    /// that will not change by asking again: a redirect, or 4xx, but for the
+    /// [`passing_statuses`](Self::passing_statuses).
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
             None if closed.initiator == Initiator::Local => true,
             None => self.final_codes.contains(&closed.code),
             Some(Error::Lost(Cause::Terminated)) => true,
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
-                let passing =
-                    [StatusCode::REQUEST_TIMEOUT, StatusCode::TOO_EARLY, StatusCode::TOO_MANY_REQUESTS];
                 let status = response.status();
-                status.is_redirection() || status.is_client_error() && !passing.contains(&status)
+                (status.is_redirection() || status.is_client_error())
+                    && !self.passing_statuses.contains(&status)
             }
             Some(_) => false,
         }
@@ -240,6 +256,7 @@ mod tests {
         ] {
             assert_eq!(policy.is_final(&end), is_final, "{end}");
         }
+        assert!(!policy.passing_status(StatusCode::UNAUTHORIZED).is_final(&refused(401, "0")));
     }
 
     #[test]

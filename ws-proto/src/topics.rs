@@ -167,15 +167,19 @@ impl core::error::Error for TopicError {}
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
-    /// What it does not read waits for it, and at the cap of its outbox it is closed with 1008. For what must
-    /// not have gaps.
+    /// What it does not read waits for it, and at the cap of its outbox it is closed with 1013: it may come
+    /// again. For what must not have gaps.
     #[default]
     Close,
     /// Over the high mark of its outbox it is passed over until it has drained. For what the next message makes
-    /// obsolete anyhow.
+    /// obsolete anyhow. Lower the mark as for [`Latest`](Self::Latest).
     Skip,
     /// Over the high mark of its outbox only the newest message of each key is kept, and sent when it has
     /// drained. For the state of many things: a cursor for each user, a price for each product.
+    ///
+    /// Up to the high mark everything waits, however old, and what the kernel has taken (often some megabytes) is
+    /// out of reach. For what is sent many times a second, lower the marks to a few messages, with
+    /// [`Config::outbox`](crate::Config::outbox): the default of 1 MiB is minutes of small ones.
     Latest(&'k str),
 }
 
@@ -269,7 +273,7 @@ fn keep<Id: Copy + Eq + Hash>(
 
 fn too_slow(now: Instant, connection: &mut Connection) -> Delivered {
     // It is open; and the Close frame is exempt from the cap.
-    let _ = connection.close(now, CloseCode::POLICY, "too slow");
+    let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
     Delivered::Closed
 }
 

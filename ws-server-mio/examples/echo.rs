@@ -7,7 +7,8 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
+use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
+use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::{Config, Endpoint, Event, Frame, Options, ServerConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -23,6 +24,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     endpoint.run(|connections, event| {
         let Event::Connection(id, event) = event else { return };
         match event {
+            Request(request) => drop(connections.respond(id, request, upgrade_required())),
             Upgrade(upgrade) => {
                 if upgrade.path() == "/broadcast" {
                     room.insert(id);

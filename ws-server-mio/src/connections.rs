@@ -245,10 +245,11 @@ impl Connections {
         websockets.map(|(slot, live)| live.id(slot))
     }
 
-    /// Sends a frame to every open WebSocket that the filter wants, and answers how many got it. Encoded
+    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
+    /// got it; connections of the endpoint's own clients are none of them. Encoded
     /// once; large payloads are shared, not copied.
     ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1008.
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
         let Self { slots, pool, touched, now, .. } = self;
         let mut sent = 0;
@@ -297,7 +298,7 @@ fn deliver(
         Ok(_) => true,
         Err(SendError::Full) => {
             // It is full, thus open; and the Close frame is exempt from the cap.
-            let _ = live.connection.close(now, CloseCode::POLICY, "too slow");
+            let _ = live.connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
             false
         }
         Err(_) => false,

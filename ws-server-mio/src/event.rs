@@ -36,6 +36,10 @@ pub enum Event<'a> {
         error: io::Error,
     },
     /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
+    ///
+    /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
+    /// 401 is unless [`Reconnect::passing_status`](ws_proto::Reconnect::passing_status) says otherwise. To call
+    /// [`reconnect`](crate::Connections::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.
         client: ClientId,
@@ -43,8 +47,8 @@ pub enum Event<'a> {
         error: ConnectFailure,
     },
     /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
-    /// connection, and comes before the attempt begins. [`set_request`](crate::Connections::set_request) can renew what it will ask for, and
-    /// [`disconnect`](crate::Connections::disconnect) stop it.
+    /// connection, and comes when the wait begins. [`set_request`](crate::Connections::set_request) can renew what
+    /// will be asked for, and [`disconnect`](crate::Connections::disconnect) stop it.
     Reconnecting {
         /// Which client.
         client: ClientId,

@@ -114,7 +114,8 @@ impl Waiting {
         if let Self::Watched(watched) = self
             && !watched.has_ended()
         {
-            return Err(io::ErrorKind::AlreadyExists.into());
+            let error = "the endpoint is watched already; drop the other Watch first";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
         }
         let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), remote });
         let attending = Arc::clone(&shared);

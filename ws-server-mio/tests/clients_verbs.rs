@@ -5,7 +5,7 @@ mod common;
 use common::clients::*;
 use common::{Clock, Peer, TEXT, frame, handshake};
 use std::collections::{HashMap, HashSet};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Event as Ws, Reconnect};
 use ws_server_mio::{
@@ -305,13 +305,13 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     peer.send(&handshake(address, "/"));
     let flood = frame(TEXT, b"more").repeat(2000);
     let policy = Reconnect::default().wait(Duration::from_millis(50), Duration::from_millis(50));
-    let refused = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+    let (_v4, _v6, refused) = reserved();
     let (mut open, mut connected, mut failures, mut messages) = (false, false, 0, 0);
     for _ in 0..1500 {
         if open && !std::mem::replace(&mut connected, true) {
             peer.send(&flood);
             let config = ClientConfig::default().reconnect(policy.clone());
-            endpoint.connections().connect(format!("ws://{refused}/"), config).unwrap();
+            endpoint.connections().connect(format!("ws://127.0.0.1:{refused}/"), config).unwrap();
         }
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
             Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),

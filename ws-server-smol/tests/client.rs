@@ -8,6 +8,7 @@ use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -29,8 +30,19 @@ fn again() -> ClientConfig {
     ClientConfig::default().reconnect(soon())
 }
 
-fn closed_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+/// A port of this machine that nobody else can have, in either family. On a socket that does not listen a
+/// connection is refused.
+fn reserved() -> (Raw, Raw, u16) {
+    let bound = |domain, address: SocketAddr| {
+        let socket = Raw::new(domain, Type::STREAM, None).unwrap();
+        socket.bind(&address.into()).ok().map(|()| socket)
+    };
+    let both = |_| {
+        let v6 = bound(Domain::IPV6, (Ipv6Addr::LOCALHOST, 0).into())?;
+        let port = v6.local_addr().unwrap().as_socket().unwrap().port();
+        Some((bound(Domain::IPV4, (Ipv4Addr::LOCALHOST, port).into())?, v6, port))
+    };
+    (0..100).find_map(both).unwrap()
 }
 
 /// Refuses the next upgrade, and gives what was asked for.
@@ -102,14 +114,16 @@ fn what_cannot_even_be_tried_is_said_at_once() {
 fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told() {
     run(async {
         for ip in [Ipv4Addr::LOCALHOST.into(), std::net::IpAddr::from(Ipv6Addr::LOCALHOST)] {
-            let listener = Async::<TcpListener>::bind((ip, 0)).unwrap();
-            let port = listener.get_ref().local_addr().unwrap().port();
+            let (v4, v6, port) = reserved();
+            let (listens, _other) = if ip.is_ipv4() { (v4, v6) } else { (v6, v4) };
+            listens.listen(1).unwrap();
+            let listener: Async<TcpListener> = Async::new(listens.into()).unwrap();
             let (_, ws) =
                 future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), Config::client()))
                     .await;
             assert_eq!(ws.unwrap().get_ref().unwrap().peer_addr().unwrap().ip(), ip);
         }
-        let port = closed_port();
+        let (_v4, _v6, port) = reserved();
         match connect(format!("ws://localhost:{port}/"), Config::client()).await.unwrap_err() {
             ConnectFailure::Unreachable { tried, error } => {
                 assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
@@ -167,17 +181,15 @@ fn one_deadline_covers_the_whole_attempt() {
 #[cfg(target_os = "linux")]
 #[test]
 fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a_second() {
-    use socket2::{Domain, Socket, Type};
     run(async {
-        let listener = Async::<TcpListener>::bind((Ipv6Addr::LOCALHOST, 0)).unwrap();
-        let port = listener.get_ref().local_addr().unwrap().port();
+        let (full, listens, port) = reserved();
+        listens.listen(1).unwrap();
+        let listener: Async<TcpListener> = Async::new(listens.into()).unwrap();
         let v4 = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
-        let full = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
-        full.bind(&v4.into()).unwrap();
         full.listen(0).unwrap();
         let _fill: Vec<_> = (0..8)
             .map(|_| {
-                let socket = Socket::new(Domain::IPV4, Type::STREAM, None).unwrap();
+                let socket = Raw::new(Domain::IPV4, Type::STREAM, None).unwrap();
                 socket.set_nonblocking(true).unwrap();
                 let _ = socket.connect(&v4.into());
                 socket
@@ -455,7 +467,8 @@ fn it_parts_while_it_waits_or_connects() {
     run(async {
         let patient = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
         let config = ClientConfig::default().reconnect(patient);
-        let mut client = Client::new(format!("ws://127.0.0.1:{}/", closed_port()), config).unwrap();
+        let (_v4, _v6, port) = reserved();
+        let mut client = Client::new(format!("ws://127.0.0.1:{port}/"), config).unwrap();
         while !matches!(client.next_event().await, Some(ClientEvent::Waiting { .. })) {}
         assert!(at_most(1, client.next_event()).await.is_none());
         assert_eq!(client.state(), ClientState::Waiting);

@@ -357,7 +357,7 @@ fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_n
         while let Some(message) = ws.next().await {
             assert_eq!(message.unwrap().as_bytes().len(), 1_000);
         }
-        assert_eq!(ws.closed().unwrap().code, CloseCode::POLICY);
+        assert_eq!(ws.closed().unwrap().code, CloseCode::TRY_AGAIN_LATER);
     });
 }
 

@@ -174,6 +174,14 @@ impl TryFrom<&str> for ClientRequest {
     }
 }
 
+impl TryFrom<&String> for ClientRequest {
+    type Error = InvalidRequest;
+
+    fn try_from(url: &String) -> Result<Self, InvalidRequest> {
+        Self::new(url)
+    }
+}
+
 impl TryFrom<String> for ClientRequest {
     type Error = InvalidRequest;
 

@@ -12,7 +12,7 @@ impl Server {
     /// Sends a frame to every open WebSocket that the filter wants, and answers how many got it. It is encoded once;
     /// large payloads are shared, not copied.
     ///
-    /// A peer that is too slow to take it (its outbox is [`Full`](ws_proto::SendError::Full)) is closed with 1008.
+    /// A peer that is too slow to take it (its outbox is [`Full`](ws_proto::SendError::Full)) is closed with 1013.
     pub fn broadcast(&self, frame: &Frame, filter: impl FnMut(ConnectionId) -> bool) -> usize {
         self.broadcast_with(frame, SlowPeer::Close, filter)
     }
