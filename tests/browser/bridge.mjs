@@ -10,12 +10,20 @@ import { launch } from './browser.mjs';
 /** Starts a process, and reads its output until a line has this; what it found. */
 async function start(args, pattern) {
   const child = spawn(process.env.SERVER_BIN, args, { stdio: ['ignore', 'pipe', 'inherit'] });
-  const lines = createInterface({ input: child.stdout });
+  // Several lines may come at once: they are kept until somebody looks for one.
+  const lines = [];
+  let told = () => {};
+  createInterface({ input: child.stdout }).on('line', (line) => {
+    lines.push(line);
+    told();
+  });
   const says = async (wanted) => {
     for (;;) {
-      const [line] = await once(lines, 'line');
-      const found = wanted.exec(line);
-      if (found) return found;
+      while (lines.length > 0) {
+        const found = wanted.exec(lines.shift());
+        if (found) return found;
+      }
+      await new Promise((resolve) => { told = resolve; });
     }
   };
   return { child, says, found: await says(pattern) };
