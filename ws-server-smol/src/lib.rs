@@ -75,7 +75,7 @@
 //!
 //! # Fairness
 //!
-//! A connection that always has something to do lets others run after 16 KiB or half a millisecond, between any two
+//! A connection that always has something to do lets others run after 64 KiB or half a millisecond, between any two
 //! messages; so does who accepts, after sixteen. A handler that computes for longer than that holds up its thread
 //! for as long as it computes.
 //!
