@@ -48,7 +48,8 @@ pub struct Reconnect {
     pub max: Duration,
     /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
     pub success_after: Duration,
-    /// The most attempts in a row without a success; `None` is for ever. `None`.
+    /// The most attempts in a row after one that failed or a connection that ended; a connection begins the count
+    /// anew once it was open for [`success_after`](Self::success_after). `None` is for ever. `None`.
     pub attempts: Option<u32>,
     /// The peer's close codes that end it: the peer wants no more, or would say the same again. 1000, 1003, 1008
     /// and 1010.
@@ -96,7 +97,7 @@ impl Reconnect {
         self
     }
 
-    /// Sets the most attempts in a row without a success.
+    /// Sets the most attempts in a row after one that failed or a connection that ended.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
