@@ -1,13 +1,13 @@
 //! Files from a folder: opened here, sent chunk by chunk by the turn.
 
 use crate::connections::Connections;
+use crate::disk::Disk;
 use crate::slots::ConnectionId;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
-use std::fs::{self, File};
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
-use ws_proto::web::{self, Kind, Opened};
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use ws_proto::web;
 use ws_proto::{Connection, Request, ResponseBody, SendError, State};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
@@ -34,35 +34,6 @@ const FRAMING: usize = 64;
 /// and hand the chunks to [`Connections::send_body`] through [`Remote::run`](crate::Remote::run). What the
 /// program needs at all times is better [embedded](ws_proto::web::Assets).
 pub type Folder = web::Folder<Disk>;
-
-/// The system's files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
-
-impl web::Files for Disk {
-    type File = File;
-
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        fs::canonicalize(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        let kind = fs::metadata(path)?;
-        Ok(if kind.is_dir() {
-            Kind::Folder
-        } else if kind.is_file() {
-            Kind::File
-        } else {
-            Kind::Other
-        })
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Opened<File>> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok(Opened { file, len: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
 
 /// An answer that is being read from a file.
 struct Sending {

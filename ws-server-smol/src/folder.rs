@@ -1,17 +1,16 @@
 //! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
 
 use crate::acceptor::Acceptor;
+use crate::disk::Disk;
 use crate::responder::Responder;
 use blocking::unblock;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use std::fs::{self, File};
 use std::future::poll_fn;
-use std::io::{self, Read, Seek, SeekFrom};
-use std::path::{Path, PathBuf};
+use std::io::{Read, Seek, SeekFrom};
 use std::pin::pin;
 use std::task::Poll;
-use ws_proto::web::{self, Kind, Opened};
+use ws_proto::web;
 use ws_proto::{Request, SendError};
 
 /// What is read from a file at once.
@@ -32,35 +31,6 @@ const CHUNK: u64 = 64 << 10;
 /// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
 /// the program needs at all times is better [embedded](ws_proto::web::Assets).
 pub type Folder = web::Folder<Disk>;
-
-/// The system's files.
-#[derive(Clone, Copy, Debug, Default)]
-pub struct Disk;
-
-impl web::Files for Disk {
-    type File = File;
-
-    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
-        fs::canonicalize(path)
-    }
-
-    fn kind(&self, path: &Path) -> io::Result<Kind> {
-        let kind = fs::metadata(path)?;
-        Ok(if kind.is_dir() {
-            Kind::Folder
-        } else if kind.is_file() {
-            Kind::File
-        } else {
-            Kind::Other
-        })
-    }
-
-    fn open(&self, path: &Path) -> io::Result<Opened<File>> {
-        let file = File::open(path)?;
-        let metadata = file.metadata()?;
-        Ok(Opened { file, len: metadata.len(), modified: metadata.modified().ok() })
-    }
-}
 
 impl Responder {
     /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there

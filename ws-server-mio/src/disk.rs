@@ -1,0 +1,35 @@
+//! The files that a folder serves: those of the system. The same file serves both adapters.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::{Path, PathBuf};
+use ws_proto::web::{self, Kind, Opened};
+
+/// The system's files.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Disk;
+
+impl web::Files for Disk {
+    type File = File;
+
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf> {
+        fs::canonicalize(path)
+    }
+
+    fn kind(&self, path: &Path) -> io::Result<Kind> {
+        let kind = fs::metadata(path)?;
+        Ok(if kind.is_dir() {
+            Kind::Folder
+        } else if kind.is_file() {
+            Kind::File
+        } else {
+            Kind::Other
+        })
+    }
+
+    fn open(&self, path: &Path) -> io::Result<Opened<File>> {
+        let file = File::open(path)?;
+        let metadata = file.metadata()?;
+        Ok(Opened { file, len: metadata.len(), modified: metadata.modified().ok() })
+    }
+}

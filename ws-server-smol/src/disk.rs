@@ -1,0 +1,1 @@
+../../ws-server-mio/src/disk.rs
