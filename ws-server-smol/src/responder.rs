@@ -2,7 +2,6 @@
 
 use crate::shared::Shared;
 use bytes::Bytes;
-use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
 use std::time::Instant;
@@ -89,16 +88,7 @@ impl Body {
     /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room.
     pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), SendError> {
         let piece = piece.into();
-        loop {
-            listener!(self.shared.room => room);
-            if !self.shared.await_room() {
-                match self.try_send(piece.clone()) {
-                    Err(SendError::Full) => {}
-                    result => return result.map(drop),
-                }
-            }
-            room.await;
-        }
+        self.shared.send_when_room(|| self.try_send(piece.clone())).await
     }
 
     /// Ends the body.

@@ -2,7 +2,6 @@
 
 use crate::buffer;
 use crate::shared::{ConnectionId, Shared};
-use event_listener::listener;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -50,17 +49,7 @@ impl Sender {
     /// As [`ws_proto::Connection::send`], but that it waits where there is no room.
     pub async fn send(&self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
         let frame = frame.into();
-        loop {
-            listener!(self.shared.room => room);
-            if !self.shared.await_room() {
-                match self.try_send(frame.clone()) {
-                    // It is larger than what is left: there will be more.
-                    Err(SendError::Full) => {}
-                    result => return result.map(drop),
-                }
-            }
-            room.await;
-        }
+        self.shared.send_when_room(|| self.try_send(frame.clone())).await
     }
 
     /// Sends a Ping. Its answer is seen in [`latency`](Self::latency).

@@ -2,14 +2,14 @@
 
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
-use event_listener::Event;
+use event_listener::{Event, listener};
 use http::Response;
 use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::Wake;
 use std::time::Instant;
 use ws_proto::token::TokenRule;
-use ws_proto::{Connection, Request, ResponseBody, SendError, State};
+use ws_proto::{Connection, Request, ResponseBody, SendError, Sent, State};
 
 /// The tasks that a connection may have to wake.
 ///
@@ -111,8 +111,26 @@ impl Shared {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Sends as soon as there is room below the high mark.
+    pub(crate) async fn send_when_room(
+        &self,
+        try_send: impl Fn() -> Result<Sent, SendError>,
+    ) -> Result<(), SendError> {
+        loop {
+            listener!(self.room => room);
+            if !self.await_room() {
+                match try_send() {
+                    // It is larger than what is left: there will be more.
+                    Err(SendError::Full) => {}
+                    result => return result.map(drop),
+                }
+            }
+            room.await;
+        }
+    }
+
     /// Whether whoever sends has to wait; it is noted that somebody does.
-    pub(crate) fn await_room(&self) -> bool {
+    fn await_room(&self) -> bool {
         let mut connection = self.connection();
         if connection.state() == State::Closed || !connection.is_congested() {
             return false;
