@@ -271,7 +271,9 @@ fn keep<Id: Copy + Eq + Hash>(
     if newest.keep(id, key, frame.clone()) { Delivered::Kept } else { too_slow(now, connection) }
 }
 
-fn too_slow(now: Instant, connection: &mut Connection) -> Delivered {
+/// Closes a connection that is too slow for what is sent to many, with 1013: an outbox was
+/// [`Full`](SendError::Full).
+pub fn too_slow(now: Instant, connection: &mut Connection) -> Delivered {
     // It is open; and the Close frame is exempt from the cap.
     let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
     Delivered::Closed

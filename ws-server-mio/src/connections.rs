@@ -20,6 +20,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use ws_proto::topics::too_slow;
 use ws_proto::{
     Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -246,8 +247,8 @@ impl Connections {
     }
 
     /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
-    /// got it; connections of the endpoint's own clients are none of them. Encoded
-    /// once; large payloads are shared, not copied.
+    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
+    /// copied.
     ///
     /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
@@ -283,7 +284,8 @@ impl Connections {
     }
 }
 
-/// One delivery of a broadcast; says whether it was queued.
+/// One delivery of a broadcast; says whether it was queued. [`Delivery`](crate::fanout) does the same with any policy,
+/// at more cost: this is the hot path.
 #[inline]
 fn deliver(
     slot: u32,
@@ -297,8 +299,7 @@ fn deliver(
     let sent = match live.connection.send(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
-            // It is full, thus open; and the Close frame is exempt from the cap.
-            let _ = live.connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
+            too_slow(now, &mut live.connection);
             false
         }
         Err(_) => false,
