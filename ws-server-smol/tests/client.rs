@@ -3,11 +3,14 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
 mod common;
+#[path = "../../ws-server-mio/tests/common/ports.rs"]
+mod ports;
 use async_executor::LocalExecutor;
 use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use ports::reserved;
 use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
@@ -28,21 +31,6 @@ fn soon() -> Reconnect {
 
 fn again() -> ClientConfig {
     ClientConfig::default().reconnect(soon())
-}
-
-/// A port of this machine that nobody else can have, in either family. On a socket that does not listen a
-/// connection is refused.
-fn reserved() -> (Raw, Raw, u16) {
-    let bound = |domain, address: SocketAddr| {
-        let socket = Raw::new(domain, Type::STREAM, None).unwrap();
-        socket.bind(&address.into()).ok().map(|()| socket)
-    };
-    let both = |_| {
-        let v6 = bound(Domain::IPV6, (Ipv6Addr::LOCALHOST, 0).into())?;
-        let port = v6.local_addr().unwrap().as_socket().unwrap().port();
-        Some((bound(Domain::IPV4, (Ipv4Addr::LOCALHOST, port).into())?, v6, port))
-    };
-    (0..100).find_map(both).unwrap()
 }
 
 /// Refuses the next upgrade, and gives what was asked for.

@@ -224,18 +224,3 @@ impl Told {
         }
     }
 }
-
-/// A port of this machine that nobody else can have, in either family. On a socket that does not listen a
-/// connection is refused.
-pub fn reserved() -> (Socket, Socket, u16) {
-    let bound = |domain, address: SocketAddr| {
-        let socket = Socket::new(domain, Type::STREAM, None).unwrap();
-        socket.bind(&address.into()).ok().map(|()| socket)
-    };
-    let both = |_| {
-        let v6 = bound(Domain::IPV6, (Ipv6Addr::LOCALHOST, 0).into())?;
-        let port = v6.local_addr().unwrap().as_socket().unwrap().port();
-        Some((bound(Domain::IPV4, (Ipv4Addr::LOCALHOST, port).into())?, v6, port))
-    };
-    (0..100).find_map(both).unwrap()
-}

@@ -5,6 +5,7 @@
 pub mod clients;
 pub mod files;
 pub mod peer;
+pub mod ports;
 pub mod watched;
 
 pub use peer::*;

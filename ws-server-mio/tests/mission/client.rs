@@ -39,17 +39,12 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
     ends[0]
 }
 
-/// A server, and what keeps its port while it is away: a socket that is bound, and does not listen.
+/// A server, and what keeps its port while it is away.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_reuse_address(true).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-    // Elsewhere a second socket cannot have it.
-    let reserved = cfg!(unix).then_some(socket);
+    let (kept, port) = ports::kept();
     let mut rig = Rig::with(clock.options(), Config::server());
     rig.server = rig.endpoint.connections().listen(Bind::any().port(port), Config::server()).unwrap();
-    (rig, reserved)
+    (rig, kept)
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use super::common::run;
 use super::peer::*;
+use super::ports::kept;
 use super::{DYING, LONG, SOON, beating, beside, got, until};
 use futures_lite::future;
 use std::cell::RefCell;
@@ -14,19 +15,9 @@ use ws_server_smol::{
     Heartbeat, HeartbeatKind, Incoming, Message, Server, Socket, WebSocket,
 };
 
-/// A port that the system gives nobody else, also while the server is not there: it is bound, and not listened to.
-fn reserved() -> (Option<socket2::Socket>, u16) {
-    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
-    socket.set_reuse_address(true).unwrap();
-    socket.bind(&SocketAddr::from((Ipv4Addr::LOCALHOST, 0)).into()).unwrap();
-    let port = socket.local_addr().unwrap().as_socket().unwrap().port();
-    // Elsewhere a second socket cannot have it.
-    (cfg!(unix).then_some(socket), port)
-}
-
 #[test]
 fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
-    let (_reserved, port) = reserved();
+    let (_kept, port) = kept();
     let server = Server::bind(Bind::any().port(port), Config::server()).unwrap();
     let url = server.url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");

@@ -11,6 +11,8 @@
 mod common;
 #[path = "../../../ws-server-mio/tests/common/peer.rs"]
 mod peer;
+#[path = "../../../ws-server-mio/tests/common/ports.rs"]
+mod ports;
 
 mod client;
 mod ending;
