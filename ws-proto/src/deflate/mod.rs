@@ -1,0 +1,13 @@
+//! permessage-deflate (RFC 7692): messages compressed, in both roles.
+//!
+//! Off until [`Config::deflate`](crate::Config::deflate) asks for it.
+//!
+//! ```
+//! use ws_proto::{Config, Deflate};
+//!
+//! let config = Config::server().deflate(Deflate::chat());
+//! ```
+
+mod settings;
+
+pub use settings::{Deflate, Direction, Terms};
