@@ -110,6 +110,8 @@ mod config;
 pub mod connect;
 mod connection;
 mod decode;
+#[cfg(feature = "deflate")]
+pub mod deflate;
 mod error;
 mod event;
 mod fields;
@@ -132,6 +134,8 @@ pub use access::Access;
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};
 pub use connection::{Connection, Next, Role, Sent, State};
+#[cfg(feature = "deflate")]
+pub use deflate::Deflate;
 pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
 pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};

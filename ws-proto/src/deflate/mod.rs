@@ -8,6 +8,12 @@
 //! let config = Config::server().deflate(Deflate::chat());
 //! ```
 
+mod deflater;
+mod inflater;
+mod pool;
 mod settings;
 
 pub use settings::{Deflate, Direction, Terms};
+
+#[cfg(test)]
+mod tests_codec;

@@ -1,0 +1,113 @@
+//! Bytes to compressed bytes: one context.
+
+use alloc::vec::Vec;
+use core::{fmt, mem};
+use zlib_rs::{DeflateConfig, DeflateFlush};
+
+/// What ends every flushed block, and is not sent with the last of a message (RFC 7692 §7.2.1).
+pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+
+/// An empty block without the tail: what an empty message is (§7.2.3.6).
+const EMPTY: u8 = 0;
+
+/// Output memory over this is not kept for the next message.
+const KEEP: usize = 64 * 1024;
+
+/// How hard to try.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Effort {
+    pub(crate) level: u8,
+    pub(crate) memory_level: u8,
+    /// 9 to 15.
+    pub(crate) window_bits: u8,
+}
+
+pub(crate) struct Deflater {
+    deflate: zlib_rs::Deflate,
+    effort: Effort,
+    /// Whether it knows of nothing yet.
+    fresh: bool,
+    /// The output, with whatever was there before behind it.
+    out: Vec<u8>,
+}
+
+impl fmt::Debug for Deflater {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Deflater").field("effort", &self.effort).finish_non_exhaustive()
+    }
+}
+
+impl Deflater {
+    pub(crate) fn new(effort: Effort) -> Self {
+        let config = DeflateConfig {
+            level: effort.level.into(),
+            mem_level: effort.memory_level.into(),
+            window_bits: -i32::from(effort.window_bits),
+            ..DeflateConfig::default()
+        };
+        let deflate = zlib_rs::Deflate::new_with_config(config);
+        Self { deflate, effort, fresh: true, out: Vec::new() }
+    }
+
+    pub(crate) fn effort(&self) -> Effort {
+        self.effort
+    }
+
+    /// Forgets all that was compressed: what comes refers to nothing before.
+    pub(crate) fn forget(&mut self) {
+        if !self.fresh {
+            self.deflate.reset();
+            self.fresh = true;
+        }
+    }
+
+    /// Compresses a message, or a piece of one; `fin` with its last. What is given out can be inflated as far as it
+    /// came.
+    pub(crate) fn compress(&mut self, mut input: &[u8], fin: bool) -> &[u8] {
+        let mut len = 0;
+        if input.is_empty() {
+            // After a flush there is nothing to flush, so that the context would not even tell the empty block.
+            self.grow(1);
+            self.out[0] = EMPTY;
+            return &self.out[..usize::from(fin)];
+        }
+        self.fresh = false;
+        loop {
+            self.grow(len + 64 + input.len() / 2);
+            let (before_in, before_out) = (self.deflate.total_in(), self.deflate.total_out());
+            // It fails only for parameters that cannot be given here.
+            let _ = self.deflate.compress(input, &mut self.out[len..], DeflateFlush::SyncFlush);
+            input = &input[(self.deflate.total_in() - before_in) as usize..];
+            len += (self.deflate.total_out() - before_out) as usize;
+            // The flush is complete only when room is left.
+            if len < self.out.len() {
+                break;
+            }
+        }
+        if fin {
+            debug_assert!(self.out[..len].ends_with(&TAIL));
+            len -= TAIL.len();
+        }
+        &self.out[..len]
+    }
+
+    /// Gives the memory of the last output away.
+    pub(crate) fn take_output(&mut self, len: usize) -> Vec<u8> {
+        let mut out = mem::take(&mut self.out);
+        out.truncate(len);
+        out
+    }
+
+    /// Lets go of more memory than messages mostly need.
+    pub(crate) fn shrink(&mut self) {
+        if self.out.len() > KEEP {
+            self.out = Vec::new();
+        }
+    }
+
+    fn grow(&mut self, len: usize) {
+        if self.out.len() < len {
+            self.out.resize(len.next_power_of_two(), 0);
+        }
+    }
+}

@@ -1,0 +1,70 @@
+//! Contexts that nobody uses just now.
+
+use super::deflater::{Deflater, Effort};
+use super::inflater::Inflater;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use core::fmt;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// A loop uses one at a time; a few more serve messages in pieces, and loops on other threads.
+const KEPT: usize = 4;
+
+#[derive(Default)]
+pub(crate) struct Pool {
+    idle: Mutex<Idle>,
+}
+
+#[derive(Default)]
+struct Idle {
+    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    inflaters: Vec<Box<Inflater>>,
+    #[expect(clippy::vec_box, reason = "they are boxed where they are used, and only pass through")]
+    deflaters: Vec<Box<Deflater>>,
+}
+
+impl Pool {
+    pub(crate) fn inflater(&self) -> Box<Inflater> {
+        let pooled = self.idle().inflaters.pop();
+        pooled.unwrap_or_else(|| Box::new(Inflater::new()))
+    }
+
+    pub(crate) fn deflater(&self, effort: Effort) -> Box<Deflater> {
+        let mut idle = self.idle();
+        let at = idle.deflaters.iter().position(|deflater| deflater.effort() == effort);
+        let pooled = at.map(|at| idle.deflaters.swap_remove(at));
+        drop(idle);
+        pooled.unwrap_or_else(|| Box::new(Deflater::new(effort)))
+    }
+
+    /// Takes one back, which forgets whom it worked for.
+    pub(crate) fn keep_inflater(&self, mut inflater: Box<Inflater>) {
+        inflater.forget();
+        let mut idle = self.idle();
+        if idle.inflaters.len() < KEPT {
+            idle.inflaters.push(inflater);
+        }
+    }
+
+    /// Takes one back, which forgets whom it worked for.
+    pub(crate) fn keep_deflater(&self, mut deflater: Box<Deflater>) {
+        deflater.forget();
+        let mut idle = self.idle();
+        if idle.deflaters.len() == KEPT {
+            // Not the newest: it is of the kind that is used.
+            idle.deflaters.swap_remove(0);
+        }
+        idle.deflaters.push(deflater);
+    }
+
+    fn idle(&self) -> MutexGuard<'_, Idle> {
+        self.idle.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl fmt::Debug for Pool {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let idle = self.idle();
+        write!(f, "Pool({} inflaters, {} deflaters)", idle.inflaters.len(), idle.deflaters.len())
+    }
+}
