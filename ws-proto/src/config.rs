@@ -1,6 +1,7 @@
 //! Limits, times and rules of a connection. Every limit is on by default.
 
 use crate::access::Access;
+use crate::deflate::Deflate;
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 
@@ -66,6 +67,11 @@ pub struct Config {
     /// What keeps a quiet connection alive, and finds a dead peer.
     pub heartbeat: Heartbeat,
 
+    /// How messages are compressed, where the peer agrees; `None` for not at all. None.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Deflate>,
+    #[cfg(not(feature = "deflate"))]
+    pub(crate) deflate: Option<Deflate>,
     /// Whether a server's [`Closed`](crate::Event::Closed) is told of every connection, also of one that never
     /// asked anything (a port scanner, a browser that connects ahead of need) or whose request was refused by the
     /// engine (a page of a strange origin, a host that is not allowed). `false`.
@@ -100,6 +106,7 @@ impl Config {
             close_timeout: Duration::from_secs(5),
             output_timeout: Duration::from_secs(30),
             heartbeat: Heartbeat::server(),
+            deflate: None,
             tell_every_end: false,
             access: Access::default(),
             date: None,
@@ -196,6 +203,14 @@ impl Config {
     #[must_use]
     pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
         self.heartbeat = heartbeat;
+        self
+    }
+
+    /// Compresses messages (RFC 7692) with every peer that agrees to it.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate = Some(deflate);
         self
     }
 

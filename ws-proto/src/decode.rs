@@ -15,6 +15,7 @@
 //! is collected, as it arrives: a declared length alone allocates nothing.
 
 use crate::config::Pieces;
+use crate::deflate::{Deflate, PerMessage};
 use crate::error::ProtocolError;
 use crate::event::{Message, Piece};
 use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
@@ -23,6 +24,7 @@ use crate::partial::{Kind, Partial};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::mem;
 
 /// A message of which this much is still to come is worth the memory of another that was as large.
@@ -33,11 +35,23 @@ const LARGE: u64 = 16 * 1024;
 pub(crate) struct Rules {
     /// Whether the peer must mask: it is a client.
     pub(crate) masked: bool,
+    /// Whether messages may be compressed.
+    pub(crate) compressible: bool,
     pub(crate) message_limit: u64,
     pub(crate) pieces: Pieces,
 }
 
+/// What inflates the peer's messages, where it may compress them.
+pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
+
 impl Rules {
+    /// How many bytes a message may have on the wire. Compressed, it may be a little larger than it is; by how much
+    /// at most, zlib says.
+    fn wire_limit(&self, compressed: bool) -> u64 {
+        let excess = if compressed { self.message_limit / 16 + 64 } else { 0 };
+        self.message_limit.saturating_add(excess)
+    }
+
     fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
         match self.pieces {
             Pieces::Joined => false,
@@ -64,6 +78,7 @@ struct InProgress {
     kind: Kind,
     /// Whether it is delivered in pieces: decided by the header alone, so the same for every cut of the bytes.
     in_pieces: bool,
+    compressed: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,6 +87,8 @@ enum Position {
     Header,
     /// Inside the payload of a data frame.
     Payload { fin: bool },
+    /// Inside compressed payload that was taken from the input and is not all inflated.
+    Inflating { fin: bool },
     /// Inside the payload of a control frame.
     Control(Opcode),
 }
@@ -164,6 +181,7 @@ impl Decoder {
         rules: &Rules,
         input: &mut &'a mut [u8],
         mut spare: impl FnMut() -> Vec<u8>,
+        mut inflation: Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         if let Some(fault) = self.partial.as_mut().and_then(|partial| partial.fault.take()) {
             return Err(fault);
@@ -190,7 +208,14 @@ impl Decoder {
                     if input.is_empty() && self.remaining > 0 {
                         return Ok(None);
                     }
-                    if let Some(decoded) = self.payload(rules, fin, input, &mut spare)? {
+                    if let Some(decoded) = self.payload(rules, fin, input, &mut spare, &mut inflation)? {
+                        return Ok(Some(decoded));
+                    }
+                }
+                Position::Inflating { fin } => {
+                    let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
+                    let taken = taken.unwrap_or_default();
+                    if let Some(decoded) = self.inflated_piece(rules, fin, &taken, &mut inflation)? {
                         return Ok(Some(decoded));
                     }
                 }
@@ -202,7 +227,7 @@ impl Decoder {
     fn header(&mut self, rules: &Rules, input: &mut &mut [u8]) -> Result<Option<Header>, ProtocolError> {
         let spilled = self.partial.as_ref().map_or(0, |partial| usize::from(partial.header_len));
         if spilled == 0 {
-            if let Parsed::Whole(header, at) = frame::parse_header(input, rules.masked)? {
+            if let Parsed::Whole(header, at) = frame::parse_header(input, rules.masked, rules.compressible)? {
                 take(input, at);
                 return Ok(Some(header));
             }
@@ -213,7 +238,7 @@ impl Decoder {
         let partial = self.partial.get_or_insert_default();
         let more = input.len().min(MAX_HEADER - spilled);
         partial.header[spilled..spilled + more].copy_from_slice(&input[..more]);
-        match frame::parse_header(&partial.header[..spilled + more], rules.masked)? {
+        match frame::parse_header(&partial.header[..spilled + more], rules.masked, rules.compressible)? {
             Parsed::Whole(header, at) => {
                 partial.header_len = 0;
                 take(input, at - spilled);
@@ -242,7 +267,8 @@ impl Decoder {
             (_, Some(_)) => return Err(ProtocolError::ContinuationExpected),
             (opcode, None) => {
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-                InProgress { kind, in_pieces: rules.in_pieces(header.fin, header.len) }
+                let in_pieces = rules.in_pieces(header.fin, header.len);
+                InProgress { kind, in_pieces, compressed: header.compressed }
             }
         };
         let before = match &self.partial {
@@ -250,7 +276,7 @@ impl Decoder {
             _ => 0,
         };
         let declared = before.saturating_add(header.len);
-        if declared > rules.message_limit {
+        if declared > rules.wire_limit(message.compressed) {
             return Err(ProtocolError::MessageTooBig { limit: rules.message_limit });
         }
         if !header.fin {
@@ -299,6 +325,7 @@ impl Decoder {
         fin: bool,
         input: &mut &'a mut [u8],
         spare: &mut dyn FnMut() -> Vec<u8>,
+        inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let bytes = take(input, n);
@@ -311,11 +338,17 @@ impl Decoder {
             self.position = Position::Header;
         }
         let Some(message) = self.message else { return Ok(None) };
+        if message.compressed {
+            if message.in_pieces {
+                return self.inflated_piece(rules, fin, &Bytes::copy_from_slice(bytes), inflation);
+            }
+            return self.inflated(rules, message.kind, bytes, last, inflation);
+        }
         if last {
             self.message = None;
         }
         if message.in_pieces {
-            return self.piece(message.kind, bytes, last);
+            return Ok(self.piece(message.kind, bytes, last)?.map(Decoded::Piece));
         }
         let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());
         if last && !begun {
@@ -337,13 +370,80 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
+    /// What these bytes of a compressed message become, joined to what came before.
+    fn inflated<'a>(
+        &mut self,
+        rules: &Rules,
+        kind: Kind,
+        mut bytes: &[u8],
+        last: bool,
+        inflation: &mut Inflation<'_>,
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let Some((per_message, settings)) = inflation else { return Ok(None) };
+        let partial = self.partial.get_or_insert_default();
+        loop {
+            let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+            let held = (partial.text.len() + partial.data.len() + chunk.len()) as u64;
+            let expected = if last && !more { 0 } else { rules.message_limit.saturating_sub(held) };
+            partial.join(kind, chunk, usize::try_from(expected).unwrap_or(usize::MAX))?;
+            if !more {
+                break;
+            }
+        }
+        if !last {
+            return Ok(None);
+        }
+        per_message.end_message(settings)?;
+        self.message = None;
+        let joined = partial.take_joined(kind)?;
+        self.forget_if_empty();
+        Ok(Some(Decoded::Message(joined)))
+    }
+
+    /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
+    /// character.
+    fn inflated_piece<'a>(
+        &mut self,
+        rules: &Rules,
+        fin: bool,
+        taken: &Bytes,
+        inflation: &mut Inflation<'_>,
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
+            return Ok(None);
+        };
+        let mut bytes = &taken[..];
+        let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+        let chunk = chunk.to_vec();
+        let last = !more && fin && self.remaining == 0;
+        self.position = match (more, self.remaining) {
+            (true, _) => Position::Inflating { fin },
+            (false, 0) => Position::Header,
+            (false, _) => Position::Payload { fin },
+        };
+        if more {
+            self.partial.get_or_insert_default().compressed = taken.slice(taken.len() - bytes.len()..);
+        }
+        let end = if last { per_message.end_message(settings) } else { Ok(()) };
+        if last {
+            self.message = None;
+        }
+        let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
+        if let (Err(fault), Some(_)) = (&end, &piece) {
+            self.partial.get_or_insert_default().fault = Some(*fault);
+        } else {
+            end?;
+        }
+        Ok(piece.map(|piece| Decoded::Piece(piece.into_owned())))
+    }
+
     /// The piece that these bytes are; `None` when they hold no whole character.
     fn piece<'a>(
         &mut self,
         kind: Kind,
         bytes: &'a [u8],
         last: bool,
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+    ) -> Result<Option<Piece<'a>>, ProtocolError> {
         let partial = self.partial.get_or_insert_default();
         let (data, fault) = match kind {
             Kind::Binary => (Message::Binary(Cow::Borrowed(bytes)), false),
@@ -358,13 +458,13 @@ impl Decoder {
             if data.as_bytes().is_empty() {
                 return Err(ProtocolError::TextNotUtf8);
             }
-            return Ok(Some(Decoded::Piece(Piece { data, first, last: false })));
+            return Ok(Some(Piece { data, first, last: false }));
         }
         if data.as_bytes().is_empty() && !last {
             return Ok(None);
         }
         partial.begun = !last;
         self.forget_if_empty();
-        Ok(Some(Decoded::Piece(Piece { data, first, last })))
+        Ok(Some(Piece { data, first, last }))
     }
 }

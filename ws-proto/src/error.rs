@@ -150,6 +150,13 @@ pub enum ProtocolError {
         /// The limit in bytes.
         limit: u64,
     },
+    /// A compressed message whose bytes are no deflate stream, or end inside one (RFC 7692 §7.2.2).
+    DeflateInvalid,
+    /// A compressed message that became too many times larger than it came.
+    CompressionRatio {
+        /// How many times larger it may become.
+        limit: u32,
+    },
     /// More frames a second than allowed, of a kind that carries nothing: control frames or empty frames.
     Flood {
         /// The limit in frames a second.
@@ -174,8 +181,8 @@ impl ProtocolError {
             | Self::ContinuationExpected
             | Self::CloseTooShort
             | Self::CloseCodeInvalid(_) => CloseCode::PROTOCOL_ERROR,
-            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 => CloseCode::INVALID_PAYLOAD,
-            Self::MessageTooBig { .. } => CloseCode::TOO_BIG,
+            Self::CloseReasonNotUtf8 | Self::TextNotUtf8 | Self::DeflateInvalid => CloseCode::INVALID_PAYLOAD,
+            Self::MessageTooBig { .. } | Self::CompressionRatio { .. } => CloseCode::TOO_BIG,
             Self::Flood { .. } => CloseCode::POLICY,
         }
     }
@@ -198,6 +205,8 @@ impl ProtocolError {
             Self::CloseReasonNotUtf8 => "close reason is not UTF-8",
             Self::TextNotUtf8 => "text is not UTF-8",
             Self::MessageTooBig { .. } => "message too big",
+            Self::DeflateInvalid => "compressed message is no deflate stream",
+            Self::CompressionRatio { .. } => "compressed message grows too much",
             Self::Flood { .. } => "too many frames without content",
         }
     }
@@ -212,6 +221,13 @@ impl fmt::Display for ProtocolError {
                 write!(
                     f,
                     "the peer sent a message over the limit of {limit} bytes; raise it with Config::message_limit"
+                )
+            }
+            Self::CompressionRatio { limit } => {
+                write!(
+                    f,
+                    "the peer sent a compressed message that became more than {limit} times larger; raise it with \
+                     Deflate::ratio_limit"
                 )
             }
             Self::Flood { limit } => {

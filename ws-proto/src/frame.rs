@@ -1,5 +1,6 @@
 //! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
 
+use crate::deflate::Shared;
 use crate::error::{ProtocolError, SendError};
 use crate::outbox::COPY_UP_TO;
 use crate::utf8;
@@ -9,6 +10,8 @@ use bytes::Bytes;
 
 /// A control frame carries at most this (§5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
+/// Says that a message is compressed; on its first frame (RFC 7692 §6).
+pub(crate) const RSV1: u8 = 0x40;
 /// The longest header: two bytes, a 64-bit length, a masking key.
 pub(crate) const MAX_HEADER: usize = 14;
 
@@ -65,6 +68,7 @@ impl Opcode {
 pub(crate) struct Header {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
+    pub(crate) compressed: bool,
     pub(crate) len: u64,
     pub(crate) key: [u8; 4],
 }
@@ -78,11 +82,14 @@ pub(crate) enum Parsed {
     Partial,
 }
 
-/// Reads a header. `masked` says whether the peer must mask. A fault is told as soon as the bytes show it.
+/// Reads a header. `masked` says whether the peer must mask, `compressible` whether it may compress. A fault is told
+/// as soon as the bytes show it.
 #[inline]
-pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, ProtocolError> {
+pub(crate) fn parse_header(input: &[u8], masked: bool, compressible: bool) -> Result<Parsed, ProtocolError> {
     let Some(&first) = input.first() else { return Ok(Parsed::Partial) };
-    if first & 0x70 != 0 {
+    let compressed = first & RSV1 != 0;
+    let begins_message = matches!(first & 0x0f, 1 | 2);
+    if first & 0x30 != 0 || compressed && !(compressible && begins_message) {
         return Err(ProtocolError::ReservedBits);
     }
     let fin = first & 0x80 != 0;
@@ -125,17 +132,22 @@ pub(crate) fn parse_header(input: &[u8], masked: bool) -> Result<Parsed, Protoco
         len => (u64::from(len), 2),
     };
     if !masked {
-        return Ok(Parsed::Whole(Header { opcode, fin, len, key: [0; 4] }, at));
+        return Ok(Parsed::Whole(Header { opcode, fin, compressed, len, key: [0; 4] }, at));
     }
     let Some(bytes) = input.get(at..at + 4) else { return Ok(Parsed::Partial) };
     let key = [bytes[0], bytes[1], bytes[2], bytes[3]];
-    Ok(Parsed::Whole(Header { opcode, fin, len, key }, at + 4))
+    Ok(Parsed::Whole(Header { opcode, fin, compressed, len, key }, at + 4))
+}
+
+/// The first byte of a frame that is not compressed.
+#[inline(always)]
+pub(crate) const fn first_byte(fin: bool, opcode: Opcode) -> u8 {
+    (fin as u8) << 7 | opcode.bits()
 }
 
 /// Appends a header with the shortest length form (§5.2). Where the key is known to be none, little is left of it.
 #[inline(always)]
-pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: usize, key: Option<[u8; 4]>) {
-    let first = (fin as u8) << 7 | opcode.bits();
+pub(crate) fn write_header(out: &mut Vec<u8>, first: u8, len: usize, key: Option<[u8; 4]>) {
     let mask = (key.is_some() as u8) << 7;
     match len {
         0..=125 => out.extend_from_slice(&[first, mask | len as u8]),
@@ -167,7 +179,7 @@ pub(crate) fn write_header(out: &mut Vec<u8>, fin: bool, opcode: Opcode, len: us
 /// assert!(Frame::raw(Opcode::Ping, false, "").is_err());
 /// # Ok::<(), ws_proto::SendError>(())
 /// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Frame {
     pub(crate) opcode: Opcode,
     pub(crate) fin: bool,
@@ -175,7 +187,28 @@ pub struct Frame {
     /// A small frame as a server sends it, header and payload; `payload` is its end. Empty for a large one,
     /// whose payload is not copied.
     pub(crate) encoded: Bytes,
+    pub(crate) compression: Compression,
+    /// The message as it is compressed for many.
+    pub(crate) shared: Option<Shared>,
 }
+
+/// Whether a message is compressed where that was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Compression {
+    /// As its length and the settings say.
+    ByLength,
+    With,
+    Without,
+}
+
+impl PartialEq for Frame {
+    fn eq(&self, other: &Self) -> bool {
+        (self.opcode, self.fin, self.compression, &self.payload)
+            == (other.opcode, other.fin, other.compression, &other.payload)
+    }
+}
+
+impl Eq for Frame {}
 
 impl Frame {
     /// A whole text message.
@@ -189,15 +222,34 @@ impl Frame {
     }
 
     fn new(opcode: Opcode, fin: bool, payload: Bytes) -> Self {
+        let shared = (fin && !opcode.is_control()).then(Shared::default);
         if payload.len() > COPY_UP_TO {
-            return Self { opcode, fin, payload, encoded: Bytes::new() };
+            return Self { shared, ..Self::unencoded(opcode, fin, payload) };
         }
         let mut encoded = Vec::with_capacity(MAX_HEADER + payload.len());
-        write_header(&mut encoded, fin, opcode, payload.len(), None);
+        write_header(&mut encoded, first_byte(fin, opcode), payload.len(), None);
         let header = encoded.len();
         encoded.extend_from_slice(&payload);
         let encoded = Bytes::from(encoded);
-        Self { opcode, fin, payload: encoded.slice(header..), encoded }
+        Self { encoded: encoded.clone(), shared, ..Self::unencoded(opcode, fin, encoded.slice(header..)) }
+    }
+
+    pub(crate) fn unencoded(opcode: Opcode, fin: bool, payload: Bytes) -> Self {
+        let compression = Compression::ByLength;
+        Self { opcode, fin, payload, encoded: Bytes::new(), compression, shared: None }
+    }
+
+    /// The same, compressed however short it is, where compression was agreed on.
+    #[must_use]
+    pub fn with_compression(self) -> Self {
+        Self { compression: Compression::With, ..self }
+    }
+
+    /// The same, never compressed: for data that is compressed already, and for secrets beside text that a stranger
+    /// chose. A message in fragments is compressed unless its first one says this.
+    #[must_use]
+    pub fn without_compression(self) -> Self {
+        Self { compression: Compression::Without, ..self }
     }
 
     /// Whether it is a whole message that stands encoded, as a server sends it.

@@ -112,6 +112,9 @@ mod connection;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "no_deflate.rs"]
+mod deflate;
 mod error;
 mod event;
 mod fields;

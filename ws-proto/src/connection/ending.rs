@@ -171,11 +171,19 @@ impl Connection {
         self.drain(ending);
     }
 
+    /// Nothing more is compressed or inflated.
+    fn forget_contexts(&mut self) {
+        if let (Some(mut deflate), Some(settings)) = (self.deflate.take(), &self.config.deflate) {
+            deflate.release(settings);
+        }
+    }
+
     fn drain(&mut self, mut ending: Box<Ending>) {
         if !self.is_client() {
             ending.half_close = HalfClose::Due;
         }
         self.busy = None;
+        self.forget_contexts();
         self.stage = Stage::Draining(ending);
         self.arm();
     }
@@ -290,6 +298,7 @@ impl Connection {
         ending.ended = self.moment(now);
         self.stage = Stage::Done(ending.announced.then_some(ending));
         self.busy = None;
+        self.forget_contexts();
         self.outbox.clear();
         self.output.drained = false;
         self.arm();

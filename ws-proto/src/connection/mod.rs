@@ -18,6 +18,7 @@ mod time;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
+use crate::deflate::{PerMessage, Terms};
 use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
@@ -84,6 +85,8 @@ pub struct Connection {
     output: Output,
     /// Microseconds; 0 is unknown.
     latency: u32,
+    /// permessage-deflate, where it was agreed on.
+    deflate: Option<Box<PerMessage>>,
     /// What only a connection with something unfinished needs.
     busy: Option<Box<Busy>>,
 }
@@ -188,10 +191,12 @@ struct Ping {
     awaited: Option<Moment>,
 }
 
+/// A message of ours in fragments.
 #[derive(Clone, Copy, Debug)]
-enum Outgoing {
-    Text(Utf8),
-    Binary,
+struct Outgoing {
+    /// What came of its last character, where it is text.
+    text: Option<Utf8>,
+    compressed: bool,
 }
 
 /// Which end of a connection is ours.
@@ -272,6 +277,39 @@ impl Connection {
         Self::new(now, config, side, Stage::Open)
     }
 
+    /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
+    /// with [`Config::deflate`] of this connection's configuration; without that, it does nothing.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use ws_proto::{Config, Connection, Deflate, Role};
+    /// # let request = http::Request::new(());
+    ///
+    /// let config = Config::server().deflate(Deflate::new());
+    /// let agreed = config.deflate.as_ref().and_then(|deflate| deflate.accept(request.headers()));
+    /// let mut server = Connection::upgraded(Instant::now(), Arc::new(config), Role::Server);
+    /// if let Some((terms, answer)) = agreed {
+    ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
+    ///     server.compress_by(terms);
+    /// }
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
+        self.agree(Some(terms));
+    }
+
+    /// What was agreed on about compression, if it was.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<crate::deflate::Terms> {
+        self.deflate.as_ref().map(|deflate| deflate.terms())
+    }
+
+    fn agree(&mut self, terms: Option<Terms>) {
+        if self.config.deflate.is_some() {
+            self.deflate = terms.map(|terms| Box::new(PerMessage::new(terms)));
+        }
+    }
+
     fn new(now: Instant, config: Arc<Config>, side: Side, stage: Stage) -> Self {
         let mut this = Self {
             config,
@@ -290,6 +328,7 @@ impl Connection {
             rates: Rates::default(),
             output: Output::default(),
             latency: 0,
+            deflate: None,
             busy: None,
         };
         this.arm();
@@ -417,6 +456,7 @@ impl Connection {
     fn rules(&self) -> Rules {
         Rules {
             masked: matches!(self.side, Side::Server),
+            compressible: self.deflate.is_some(),
             message_limit: self.config.message_limit,
             pieces: self.config.pieces,
         }

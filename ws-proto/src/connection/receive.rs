@@ -76,6 +76,7 @@ impl Connection {
                     let event = self.receive_frames(now, input);
                     if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
                         self.pace();
+                        self.note_contexts();
                     }
                     return event;
                 }
@@ -138,7 +139,8 @@ impl Connection {
     fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {
-            match self.decoder.next(&rules, input, || self.outbox.take_spare()) {
+            let inflation = self.deflate.as_deref_mut().zip(self.config.deflate.as_ref());
+            match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
                 Ok(Some(Decoded::Message(message))) => return Some(Event::Message(message)),
                 Ok(None) => return None,
                 Ok(Some(Decoded::Piece(piece))) => return Some(Event::Piece(piece)),
@@ -209,12 +211,20 @@ impl Connection {
         self.output.paced = self.rates.second == (self.heard.0 / super::SECOND) as u16;
     }
 
-    /// Counts a message where messages are paced; after the last one of this second, reading pauses.
+    /// Counts a message where messages are paced, and what it cost to inflate; when that is all that the peer may
+    /// send in this second, reading pauses.
     fn pace(&mut self) {
-        let Some(limit) = self.config.message_rate else { return };
-        self.count_second();
-        self.rates.messages = self.rates.messages.saturating_add(1);
-        if self.rates.messages >= limit && matches!(self.stage, Stage::Open) {
+        let mut is_over = false;
+        if let Some(limit) = self.config.message_rate {
+            self.count_second();
+            self.rates.messages = self.rates.messages.saturating_add(1);
+            is_over = self.rates.messages >= limit;
+        }
+        if let (Some(deflate), Some(settings)) = (&mut self.deflate, &self.config.deflate) {
+            is_over |= deflate.is_over_rate(settings, (self.heard.0 / super::SECOND) as u16);
+        }
+        if is_over && matches!(self.stage, Stage::Open) {
+            self.count_second();
             self.output.paced = true;
             self.arm();
         }

@@ -3,7 +3,7 @@
 use super::{Connection, Outgoing, Ping, Sent, Side, Stage};
 use crate::error::SendError;
 use crate::event::Message;
-use crate::frame::{self, Frame, MAX_HEADER, Opcode};
+use crate::frame::{self, Compression, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
 use crate::handshake::{Request, Upgrade};
 use crate::http::ResponseBody;
 use crate::mask;
@@ -144,7 +144,8 @@ impl Connection {
         result
     }
 
-    /// Sends a frame: a whole message, a fragment, a ping.
+    /// Sends a frame: a whole message, a fragment, a ping. To many, [`send_shared`](Self::send_shared) is cheaper
+    /// where messages are compressed.
     ///
     /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do
     /// not (RFC 6455 §5.4).
@@ -154,12 +155,42 @@ impl Connection {
     /// [`SendError::NotUtf8`]. Nothing was queued then.
     #[inline]
     pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        // A broadcast of something small: one copy.
+        // Something small that stands encoded: one copy.
         if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
             return Ok(self.note_queued());
         }
         self.send_any(frame)
+    }
+
+    /// Sends a frame that others are sent too: where messages are compressed, it is compressed once, by itself, for
+    /// all whose terms are alike, rather than for each with what was sent to it before.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_shared(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        if self.deflate.is_none() {
+            return self.send(frame);
+        }
+        self.send_compressed_for_all(frame)
+    }
+
+    #[inline(never)]
+    fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        let waits = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        if waits || !self.compresses(frame.compression, frame.payload.len()) {
+            return self.send(frame);
+        }
+        self.check_open()?;
+        self.check_room(frame.payload.len())?;
+        if let (Some(deflate), Some(settings), Some(shared)) =
+            (&mut self.deflate, &self.config.deflate, &frame.shared)
+        {
+            let compressed = deflate.compress_shared(settings, shared, &frame.payload);
+            self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
+        }
+        Ok(self.note_queued())
     }
 
     #[inline(never)]
@@ -185,13 +216,14 @@ impl Connection {
                 busy.waiting.push_back(frame.clone());
             }
             (_, Some(_)) => return Err(SendError::FragmentOrder),
-            (_, None) if frame.fin => self.write_shared(frame),
+            (_, None) if frame.fin => self.write_message(frame),
             (opcode, None) => {
-                let mut outgoing =
-                    if opcode == Opcode::Text { Outgoing::Text(Utf8::default()) } else { Outgoing::Binary };
+                let text = (opcode == Opcode::Text).then(Utf8::default);
+                let compressed = self.compresses(frame.compression, usize::MAX);
+                let mut outgoing = Outgoing { text, compressed };
                 outgoing.check(&frame.payload, false)?;
                 self.busy().outgoing = Some(outgoing);
-                self.write_shared(frame);
+                self.write_fragment(frame, compressed);
             }
         }
         Ok(self.note_queued())
@@ -199,7 +231,7 @@ impl Connection {
 
     fn send_continuation(&mut self, frame: &Frame, mut outgoing: Outgoing) -> Result<(), SendError> {
         outgoing.check(&frame.payload, frame.fin)?;
-        self.write_shared(frame);
+        self.write_fragment(frame, outgoing.compressed);
         if !frame.fin {
             self.busy().outgoing = Some(outgoing);
             return Ok(());
@@ -208,7 +240,7 @@ impl Connection {
         busy.outgoing = None;
         busy.waiting_len = 0;
         for frame in core::mem::take(&mut busy.waiting) {
-            self.write_shared(&frame);
+            self.write_message(&frame);
         }
         self.forget_busy_if_idle();
         Ok(())
@@ -295,6 +327,7 @@ impl Connection {
                 self.send_newest_pong();
             }
             self.flushed(moment);
+            self.note_contexts();
         } else if !self.output.stalled {
             self.output.stalled = true;
             self.wrote = moment;
@@ -337,12 +370,16 @@ impl Connection {
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
             return self.send_owned(opcode, Bytes::copy_from_slice(payload));
         }
-        self.write_copied(opcode, true, payload);
+        if self.compresses(Compression::ByLength, payload.len()) {
+            self.write_compressed(first_byte(true, opcode) | RSV1, payload, true);
+        } else {
+            self.write_copied(opcode, true, payload);
+        }
         Ok(self.note_queued())
     }
 
     fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
-        self.send(&Frame { opcode, fin: true, payload, encoded: Bytes::new() })
+        self.send(&Frame::unencoded(opcode, true, payload))
     }
 
     #[inline]
@@ -358,6 +395,7 @@ impl Connection {
         matches!(self.stage, Stage::Open)
             && !self.output.congested
             && self.busy.is_none()
+            && self.deflate.is_none()
             && len < cap.saturating_sub(high_mark + MAX_HEADER)
     }
 
@@ -394,16 +432,21 @@ impl Connection {
     /// Appends a frame whose payload is copied.
     #[inline]
     pub(super) fn write_copied(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
+        self.write_bytes(first_byte(fin, opcode), payload);
+    }
+
+    #[inline]
+    fn write_bytes(&mut self, first: u8, payload: &[u8]) {
         let out = self.outbox.buffer();
         out.reserve(MAX_HEADER + payload.len());
         match &mut self.side {
             Side::Server => {
-                frame::write_header(out, fin, opcode, payload.len(), None);
+                frame::write_header(out, first, payload.len(), None);
                 out.extend_from_slice(payload);
             }
             Side::Client(keys) => {
                 let key = keys.next();
-                frame::write_header(out, fin, opcode, payload.len(), Some(key));
+                frame::write_header(out, first, payload.len(), Some(key));
                 let at = out.len();
                 out.extend_from_slice(payload);
                 mask::apply(&mut out[at..], key);
@@ -413,19 +456,61 @@ impl Connection {
 
     /// Appends a frame whose payload is shared where that is cheaper than a copy. A client masks, so it always
     /// copies.
-    fn write_shared(&mut self, frame: &Frame) {
-        if self.is_client() || frame.payload.len() <= COPY_UP_TO {
-            return self.write_copied(frame.opcode, frame.fin, &frame.payload);
+    fn write_shared(&mut self, first: u8, payload: &Bytes) {
+        if self.is_client() || payload.len() <= COPY_UP_TO {
+            return self.write_bytes(first, payload);
         }
-        frame::write_header(self.outbox.buffer(), frame.fin, frame.opcode, frame.payload.len(), None);
-        self.outbox.push_shared(frame.payload.clone());
+        frame::write_header(self.outbox.buffer(), first, payload.len(), None);
+        self.outbox.push_shared(payload.clone());
+    }
+
+    /// Appends a whole message.
+    fn write_message(&mut self, frame: &Frame) {
+        if self.compresses(frame.compression, frame.payload.len()) {
+            self.write_compressed(first_byte(true, frame.opcode) | RSV1, &frame.payload, true);
+        } else {
+            self.write_shared(first_byte(true, frame.opcode), &frame.payload);
+        }
+    }
+
+    /// Appends a fragment. What says that a message is compressed stands on its first (RFC 7692 §6.1).
+    fn write_fragment(&mut self, frame: &Frame, compressed: bool) {
+        let first = first_byte(frame.fin, frame.opcode);
+        if compressed {
+            let rsv1 = if frame.opcode == Opcode::Continuation { 0 } else { RSV1 };
+            self.write_compressed(first | rsv1, &frame.payload, frame.fin);
+        } else {
+            self.write_shared(first, &frame.payload);
+        }
+    }
+
+    /// Whether a message of this length is to be compressed.
+    fn compresses(&self, compression: Compression, len: usize) -> bool {
+        let agreed = self.deflate.as_ref().zip(self.config.deflate.as_ref());
+        agreed.is_some_and(|(deflate, settings)| deflate.compresses(settings, compression, len))
+    }
+
+    /// Appends a frame of a compressed message.
+    fn write_compressed(&mut self, first: u8, payload: &[u8], fin: bool) {
+        let config = self.config.clone();
+        let (Some(mut deflate), Some(settings)) = (self.deflate.take(), &config.deflate) else { return };
+        let compressed = deflate.compress(settings, payload, fin);
+        if self.is_client() || compressed.len() <= COPY_UP_TO {
+            self.write_bytes(first, compressed);
+        } else {
+            let len = compressed.len();
+            frame::write_header(self.outbox.buffer(), first, len, None);
+            self.outbox.push_shared(deflate.take_compressed(len).into());
+        }
+        deflate.compressed(settings);
+        self.deflate = Some(deflate);
     }
 }
 
 impl Outgoing {
     /// Whether the next fragment fits: text must be UTF-8 over all its fragments (§5.6).
     fn check(&mut self, payload: &[u8], fin: bool) -> Result<(), SendError> {
-        if let Self::Text(utf8) = self {
+        if let Some(utf8) = &mut self.text {
             utf8.feed(payload).map_err(|_| SendError::NotUtf8)?;
             if fin && !utf8.is_complete() {
                 return Err(SendError::NotUtf8);

@@ -44,6 +44,11 @@ impl Connection {
                 if self.pace_due().is_some_and(|due| moment >= due) {
                     self.output.paced = false;
                 }
+                if self.release_due().is_some_and(|due| moment >= due)
+                    && let (Some(deflate), Some(settings)) = (&mut self.deflate, &self.config.deflate)
+                {
+                    deflate.release(settings);
+                }
                 self.beat(now, moment);
             }
             Stage::Closing(_) => {
@@ -136,6 +141,23 @@ impl Connection {
         self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
+    /// When the contexts of a quiet connection are let go.
+    fn release_due(&self) -> Option<Moment> {
+        let (deflate, settings) = (self.deflate.as_ref()?, self.config.deflate.as_ref()?);
+        deflate.can_release().then(|| self.heard.max(self.wrote).after(settings.quiet()))
+    }
+
+    /// Counts with the contexts that have come into being.
+    #[inline]
+    pub(super) fn note_contexts(&mut self) {
+        if let Some(deflate) = &mut self.deflate
+            && !*deflate.release_is_due()
+            && deflate.can_release()
+        {
+            self.arm();
+        }
+    }
+
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
     fn output_due(&self) -> Option<Moment> {
         let closing = match &self.stage {
@@ -164,7 +186,12 @@ impl Connection {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
             Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
             Stage::Opened(_) | Stage::Open => {
-                self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due()).min()
+                let release = self.release_due();
+                if let Some(deflate) = &mut self.deflate {
+                    *deflate.release_is_due() = release.is_some();
+                }
+                let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due());
+                due.chain(release).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done(_) => None,

@@ -25,8 +25,8 @@ pub(crate) struct Effort {
 pub(crate) struct Deflater {
     deflate: zlib_rs::Deflate,
     effort: Effort,
-    /// Whether it knows of nothing yet.
-    fresh: bool,
+    /// What it knows is to be forgotten before it goes on: then it takes time, and not before.
+    stale: bool,
     /// The output, with whatever was there before behind it.
     out: Vec<u8>,
 }
@@ -46,7 +46,7 @@ impl Deflater {
             ..DeflateConfig::default()
         };
         let deflate = zlib_rs::Deflate::new_with_config(config);
-        Self { deflate, effort, fresh: true, out: Vec::new() }
+        Self { deflate, effort, stale: false, out: Vec::new() }
     }
 
     pub(crate) fn effort(&self) -> Effort {
@@ -55,10 +55,7 @@ impl Deflater {
 
     /// Forgets all that was compressed: what comes refers to nothing before.
     pub(crate) fn forget(&mut self) {
-        if !self.fresh {
-            self.deflate.reset();
-            self.fresh = true;
-        }
+        self.stale = true;
     }
 
     /// Compresses a message, or a piece of one; `fin` with its last. What is given out can be inflated as far as it
@@ -71,7 +68,9 @@ impl Deflater {
             self.out[0] = EMPTY;
             return &self.out[..usize::from(fin)];
         }
-        self.fresh = false;
+        if mem::take(&mut self.stale) {
+            self.deflate.reset();
+        }
         loop {
             self.grow(len + 64 + input.len() / 2);
             let (before_in, before_out) = (self.deflate.total_in(), self.deflate.total_out());

@@ -2,11 +2,12 @@
 
 use super::deflater::TAIL;
 use alloc::boxed::Box;
-use core::fmt;
+use alloc::vec::Vec;
+use core::{fmt, mem};
 use zlib_rs::{InflateFlush, Status};
 
 /// So much is inflated at a time.
-pub(super) const CHUNK: usize = 8 * 1024;
+pub(crate) const CHUNK: usize = 8 * 1024;
 
 /// The bytes are no deflate stream (RFC 1951).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -14,14 +15,20 @@ pub(crate) struct Broken;
 
 pub(crate) struct Inflater {
     inflate: zlib_rs::Inflate,
-    /// A block said that it is the last: what follows is a stream of its own (RFC 7692 §7.2.3.4).
+    /// A block said that it is the last: what follows is a stream of its own, which may refer to this one (RFC 7692
+    /// §7.2.3.4).
     ended: bool,
+    /// The last bytes that were given out, at least as many as the window has. zlib has them too, and does not tell.
+    window: Vec<u8>,
+    window_len: usize,
     chunk: Box<[u8]>,
+    /// Bytes that were given out, or copied to begin a stream anew.
+    work: u64,
 }
 
 impl fmt::Debug for Inflater {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Inflater").finish_non_exhaustive()
+        f.debug_struct("Inflater").field("window", &self.window.len()).finish_non_exhaustive()
     }
 }
 
@@ -29,36 +36,57 @@ impl Inflater {
     pub(crate) fn new() -> Self {
         // A smaller window would not save memory, and this one inflates what has a smaller one too.
         let inflate = zlib_rs::Inflate::new(false, 15);
-        Self { inflate, ended: false, chunk: vec![0; CHUNK].into() }
+        let chunk = vec![0; CHUNK].into();
+        Self { inflate, ended: false, window: Vec::new(), window_len: 1 << 15, chunk, work: 0 }
+    }
+
+    /// Begins a stream that may refer to these bytes, as far back as the window reaches.
+    pub(crate) fn begin(&mut self, window: &[u8], window_bits: u8) {
+        self.window_len = 1 << window_bits.min(15);
+        self.window.clear();
+        self.window.extend_from_slice(window);
+        self.restart();
     }
 
     /// Forgets all that was inflated.
     pub(crate) fn forget(&mut self) {
-        self.inflate.reset(false);
-        self.ended = false;
+        self.window.clear();
+        self.restart();
     }
 
-    /// Begins a stream that may refer to these bytes.
-    pub(crate) fn begin(&mut self, window: &[u8]) -> Result<(), Broken> {
-        self.forget();
-        if !window.is_empty() {
-            self.inflate.set_dictionary(window).map_err(|_| Broken)?;
-        }
-        Ok(())
+    /// The bytes that what follows may refer to.
+    pub(crate) fn window(&self) -> &[u8] {
+        &self.window[self.window.len().saturating_sub(self.window_len)..]
     }
 
-    /// Whether the stream has ended, and what follows must [begin](Self::begin) another.
-    pub(crate) fn has_ended(&self) -> bool {
-        self.ended
+    /// The bytes that were given last.
+    pub(crate) fn chunk(&self, len: usize) -> &[u8] {
+        &self.chunk[..len]
     }
 
-    /// Inflates at most so many bytes of what the input holds, and cuts off what it used. Nothing more is to come of
-    /// the input when it gives nothing.
+    /// The work that was done since this was last asked, in bytes.
+    pub(crate) fn take_work(&mut self) -> u64 {
+        mem::take(&mut self.work)
+    }
+
+    /// Inflates at most so many bytes of what the input holds, and cuts off what it used. What is given may be less
+    /// than the input holds, but nothing only when the input is used up.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], at_most: usize) -> Result<&[u8], Broken> {
         let room = at_most.min(CHUNK);
-        let (used, len) = self.step(input, room, InflateFlush::NoFlush)?;
-        *input = &input[used..];
-        Ok(&self.chunk[..len])
+        loop {
+            if self.ended && !input.is_empty() {
+                self.restart();
+            }
+            let (used, len) = self.step(input, room, InflateFlush::NoFlush)?;
+            *input = &input[used..];
+            if len > 0 || input.is_empty() {
+                self.remember(len);
+                return Ok(&self.chunk[..len]);
+            }
+            if !self.ended {
+                return Err(Broken);
+            }
+        }
     }
 
     /// Ends a message: what was not sent is added (§7.2.2). The last block must then be complete, and have given all
@@ -75,12 +103,36 @@ impl Inflater {
         }
     }
 
+    fn restart(&mut self) {
+        self.inflate.reset(false);
+        self.ended = false;
+        let from = self.window.len().saturating_sub(self.window_len);
+        if from < self.window.len() {
+            // A stream without a header takes any.
+            let _ = self.inflate.set_dictionary(&self.window[from..]);
+            self.work += (self.window.len() - from) as u64;
+        }
+    }
+
     fn step(&mut self, input: &[u8], room: usize, flush: InflateFlush) -> Result<(usize, usize), Broken> {
+        if self.ended {
+            return Ok((0, 0));
+        }
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
         let status = self.inflate.decompress(input, &mut self.chunk[..room], flush).map_err(|_| Broken)?;
         self.ended = status == Status::StreamEnd;
         let used = (self.inflate.total_in() - before_in) as usize;
         let len = (self.inflate.total_out() - before_out) as usize;
         Ok((used, len))
+    }
+
+    fn remember(&mut self, len: usize) {
+        self.work += len as u64;
+        let excess = (self.window.len() + len).saturating_sub(self.window_len);
+        // Moved now and then, so that each byte is moved about once.
+        if excess > self.window_len / 2 {
+            self.window.drain(..excess.min(self.window.len()));
+        }
+        self.window.extend_from_slice(&self.chunk[..len]);
     }
 }

@@ -10,9 +10,11 @@
 
 mod deflater;
 mod inflater;
+mod per_message;
 mod pool;
 mod settings;
 
+pub(crate) use per_message::{PerMessage, Shared};
 pub use settings::{Deflate, Direction, Terms};
 
 #[cfg(test)]

@@ -10,14 +10,8 @@ fn effort(level: u8, window_bits: u8) -> Effort {
 fn inflate(inflater: &mut Inflater, mut input: &[u8], step: usize) -> Result<Vec<u8>, Broken> {
     let mut out = Vec::new();
     loop {
-        if inflater.has_ended() {
-            if input.is_empty() {
-                break;
-            }
-            inflater.begin(&out)?;
-        }
         let chunk = inflater.inflate(&mut input, step)?;
-        if chunk.is_empty() && input.is_empty() {
+        if chunk.is_empty() {
             break;
         }
         out.extend_from_slice(chunk);

@@ -1,0 +1,221 @@
+//! The extension on one connection: what the peer compressed, and what we compress.
+
+use super::deflater::{Deflater, Effort};
+use super::inflater::{Broken, CHUNK, Inflater};
+use super::settings::{Deflate, Terms};
+use crate::error::ProtocolError;
+use crate::frame::Compression;
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The ratio of a message is looked at once it is larger than this.
+const RATIO_FROM: u64 = 1 << 20;
+
+/// permessage-deflate on one connection. Small while nothing was compressed.
+#[derive(Debug)]
+pub(crate) struct PerMessage {
+    terms: Terms,
+    inflater: Option<Box<Inflater>>,
+    /// What the peer's messages may refer to, while there is no inflater.
+    window: Vec<u8>,
+    deflater: Option<Box<Deflater>>,
+    /// A message of ours has begun and not ended.
+    is_sending: bool,
+    /// Bytes of the peer's message in progress: as they came, and as they became.
+    came: u64,
+    became: u64,
+    /// The work for that message.
+    work: u64,
+    /// The work of a second.
+    second: u16,
+    work_of_second: u64,
+    /// Whether the deadline knows that contexts are to be let go.
+    release_is_due: bool,
+}
+
+impl PerMessage {
+    pub(crate) fn new(terms: Terms) -> Self {
+        Self {
+            terms,
+            inflater: None,
+            window: Vec::new(),
+            deflater: None,
+            is_sending: false,
+            came: 0,
+            became: 0,
+            work: 0,
+            second: 0,
+            work_of_second: 0,
+            release_is_due: false,
+        }
+    }
+
+    pub(crate) fn terms(&self) -> Terms {
+        self.terms
+    }
+
+    pub(crate) fn release_is_due(&mut self) -> &mut bool {
+        &mut self.release_is_due
+    }
+
+    /// Whether a message of this length is to be compressed. That is decided before: under context takeover, what
+    /// was compressed must be sent so.
+    pub(crate) fn compresses(&self, settings: &Deflate, compression: Compression, len: usize) -> bool {
+        let can = self.terms.ours.window_bits > 8;
+        can && match compression {
+            Compression::ByLength => len >= settings.threshold,
+            Compression::With => true,
+            Compression::Without => false,
+        }
+    }
+
+    /// Compresses a message, or the next piece of one, with what was sent before.
+    pub(crate) fn compress(&mut self, settings: &Deflate, payload: &[u8], fin: bool) -> &[u8] {
+        let effort = effort(settings, self.terms);
+        let deflater = self.deflater.get_or_insert_with(|| settings.pool.deflater(effort));
+        self.is_sending = !fin;
+        deflater.compress(payload, fin)
+    }
+
+    /// Gives the memory of what was just compressed away.
+    pub(crate) fn take_compressed(&mut self, len: usize) -> Vec<u8> {
+        self.deflater.as_mut().map(|deflater| deflater.take_output(len)).unwrap_or_default()
+    }
+
+    /// What was compressed is queued.
+    pub(crate) fn compressed(&mut self, settings: &Deflate) {
+        if self.is_sending || self.terms.ours.takeover {
+            if let Some(deflater) = &mut self.deflater {
+                deflater.shrink();
+            }
+        } else if let Some(deflater) = self.deflater.take() {
+            settings.pool.keep_deflater(deflater);
+        }
+    }
+
+    /// A message that is sent to many, compressed by itself, once for all.
+    pub(crate) fn compress_shared(&mut self, settings: &Deflate, shared: &Shared, payload: &[u8]) -> Bytes {
+        // The peer's window will hold it, and our context does not: neither may refer to what was before.
+        if let Some(deflater) = &mut self.deflater {
+            deflater.forget();
+        }
+        shared.compressed(settings, effort(settings, self.terms), payload)
+    }
+
+    /// The next bytes of the peer's message, and whether the input holds more. No byte over the limit is given.
+    pub(crate) fn inflate(
+        &mut self,
+        settings: &Deflate,
+        input: &mut &[u8],
+        limit: u64,
+    ) -> Result<(&[u8], bool), ProtocolError> {
+        let inflater = self.inflater.get_or_insert_with(|| {
+            let mut inflater = settings.pool.inflater();
+            inflater.begin(&self.window, self.terms.theirs.window_bits);
+            self.window = Vec::new();
+            inflater
+        });
+        // At the limit, one byte more shows that there is more.
+        let at_most = (limit - self.became).clamp(1, CHUNK as u64) as usize;
+        let before = input.len();
+        let chunk_len = inflater.inflate(input, at_most).map_err(broken)?.len();
+        self.came += (before - input.len()) as u64;
+        self.became += chunk_len as u64;
+        if self.became > limit {
+            return Err(ProtocolError::MessageTooBig { limit });
+        }
+        let work = inflater.take_work();
+        self.work += work;
+        self.work_of_second += work;
+        if let Some(ratio) = settings.ratio_limit
+            && self.work > RATIO_FROM
+            && self.work > self.came.saturating_mul(ratio.into())
+        {
+            return Err(ProtocolError::CompressionRatio { limit: ratio });
+        }
+        Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))
+    }
+
+    /// Ends the peer's message.
+    pub(crate) fn end_message(&mut self, settings: &Deflate) -> Result<(), ProtocolError> {
+        (self.came, self.became, self.work) = (0, 0, 0);
+        let Some(inflater) = &mut self.inflater else {
+            return Err(ProtocolError::DeflateInvalid);
+        };
+        inflater.end().map_err(broken)?;
+        if !self.terms.theirs.takeover
+            && let Some(inflater) = self.inflater.take()
+        {
+            settings.pool.keep_inflater(inflater);
+        }
+        Ok(())
+    }
+
+    /// Whether the peer's messages have cost all that they may in this second.
+    pub(crate) fn is_over_rate(&mut self, settings: &Deflate, second: u16) -> bool {
+        if self.second != second {
+            self.second = second;
+            self.work_of_second = 0;
+        }
+        settings.inflate_rate.is_some_and(|rate| self.work_of_second > rate)
+    }
+
+    /// Whether there are contexts that no unfinished message needs.
+    pub(crate) fn can_release(&self) -> bool {
+        self.inflater.is_some() && self.came == 0 || self.deflater.is_some() && !self.is_sending
+    }
+
+    /// Lets go of what no unfinished message needs.
+    pub(crate) fn release(&mut self, settings: &Deflate) {
+        if self.came == 0
+            && let Some(inflater) = self.inflater.take()
+        {
+            if self.terms.theirs.takeover {
+                self.window = inflater.window().to_vec();
+            }
+            settings.pool.keep_inflater(inflater);
+        }
+        if !self.is_sending
+            && let Some(deflater) = self.deflater.take()
+        {
+            settings.pool.keep_deflater(deflater);
+        }
+    }
+}
+
+fn effort(settings: &Deflate, terms: Terms) -> Effort {
+    let Deflate { level, memory_level, .. } = *settings;
+    Effort { level, memory_level, window_bits: terms.ours.window_bits }
+}
+
+fn broken(_: Broken) -> ProtocolError {
+    ProtocolError::DeflateInvalid
+}
+
+/// A message as it was compressed for all, once for each size of window.
+#[derive(Clone, Default)]
+pub(crate) struct Shared {
+    compressed: Arc<Mutex<Vec<(Effort, Bytes)>>>,
+}
+
+impl Shared {
+    fn compressed(&self, settings: &Deflate, effort: Effort, payload: &[u8]) -> Bytes {
+        let mut compressed = self.compressed.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some((_, bytes)) = compressed.iter().find(|(made, _)| *made == effort) {
+            return bytes.clone();
+        }
+        let mut deflater = settings.pool.deflater(effort);
+        let bytes = Bytes::copy_from_slice(deflater.compress(payload, true));
+        settings.pool.keep_deflater(deflater);
+        compressed.push((effort, bytes.clone()));
+        bytes
+    }
+}
+
+impl core::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str("Shared")
+    }
+}
