@@ -1,6 +1,8 @@
 //! Limits, times and rules of a connection. Every limit is on by default.
 
 use crate::access::Access;
+#[cfg(feature = "deflate")]
+use crate::deflate::Deflate;
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 
@@ -72,6 +74,9 @@ pub struct Config {
     pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
+    /// Whether and how messages are compressed (RFC 7692): what a client offers, and what a server takes. Not at all.
+    #[cfg(feature = "deflate")]
+    pub deflate: Option<Deflate>,
     /// One moment on both clocks, from which a server derives the `Date` of its responses; none without it.
     pub date: Option<(Instant, SystemTime)>,
 }
@@ -102,6 +107,8 @@ impl Config {
             heartbeat: Heartbeat::server(),
             tell_every_end: false,
             access: Access::default(),
+            #[cfg(feature = "deflate")]
+            deflate: None,
             date: None,
         }
     }
@@ -122,6 +129,14 @@ impl Config {
     #[must_use]
     pub fn pieces(mut self, pieces: Pieces) -> Self {
         self.pieces = pieces;
+        self
+    }
+
+    /// Compresses messages where the peer does so too.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate = Some(deflate);
         self
     }
 

@@ -112,8 +112,12 @@ mod connection;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
+#[cfg(not(feature = "deflate"))]
+#[path = "no_deflate.rs"]
+mod deflate;
 mod error;
 mod event;
+mod extensions;
 mod fields;
 mod frame;
 pub mod handshake;

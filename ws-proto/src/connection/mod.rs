@@ -256,7 +256,7 @@ impl Connection {
     pub fn client(now: Instant, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self {
         let mut keys = MaskingKeys::new(seed);
         let mut outbox = Outbox::default();
-        let http = ClientHttp::new(&request, keys.nonce(), &mut outbox);
+        let http = ClientHttp::new(&config, &request, keys.nonce(), &mut outbox);
         let mut this = Self::new(now, config, Side::Client(keys), Stage::Handshake(Box::new(http)));
         this.outbox = outbox;
         this

@@ -10,10 +10,14 @@
 
 mod deflater;
 mod inflater;
+mod negotiation;
 mod pool;
 mod settings;
 
+pub(crate) use negotiation::{accept, agree, offer};
 pub use settings::{Deflate, Direction, Terms};
 
 #[cfg(test)]
 mod tests_codec;
+#[cfg(test)]
+mod tests_negotiation;
