@@ -132,6 +132,14 @@ impl Config {
         self
     }
 
+    /// Compresses messages where the peer does so too.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate = Some(deflate);
+        self
+    }
+
     /// Sets the longest HTTP body in bytes.
     #[must_use]
     pub fn body_limit(mut self, bytes: usize) -> Self {
@@ -206,14 +214,6 @@ impl Config {
         self
     }
 
-    /// Compresses messages (RFC 7692) with every peer that agrees to it.
-    #[cfg(feature = "deflate")]
-    #[must_use]
-    pub fn deflate(mut self, deflate: Deflate) -> Self {
-        self.deflate = Some(deflate);
-        self
-    }
-
     /// Tells [`Closed`](crate::Event::Closed) of every connection, also of one that never asked anything, or whose
     /// request the engine refused itself: its sentence says why a page gets 403, say. It is the only event of such a
     /// one.
@@ -260,7 +260,7 @@ pub enum Pieces {
     /// As they come: [`Event::Piece`](crate::Event::Piece). A message in one frame of at most `whole` bytes is
     /// still one [`Event::Message`](crate::Event::Message).
     AsTheyCome {
-        /// The longest frame that is joined when it is a message by itself.
+        /// The longest frame that is joined when it is a message by itself; of a compressed one, as it came.
         whole: u64,
     },
 }

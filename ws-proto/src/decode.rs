@@ -47,8 +47,11 @@ pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
 impl Rules {
     /// How many bytes a message may have on the wire. Compressed, it may be a little larger than it is; by how much
     /// at most, zlib says.
-    fn wire_limit(&self, compressed: bool) -> u64 {
-        let excess = if compressed { self.message_limit / 16 + 64 } else { 0 };
+    fn wire_limit(&self, form: Form) -> u64 {
+        let excess = match form {
+            Form::Joined | Form::Pieces => 0,
+            Form::CompressedJoined | Form::CompressedPieces => self.message_limit / 16 + 64,
+        };
         self.message_limit.saturating_add(excess)
     }
 
@@ -76,9 +79,16 @@ pub(crate) enum Decoded<'a> {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct InProgress {
     kind: Kind,
-    /// Whether it is delivered in pieces: decided by the header alone, so the same for every cut of the bytes.
-    in_pieces: bool,
-    compressed: bool,
+    form: Form,
+}
+
+/// How a message comes and is delivered: decided by its first header alone, so the same for every cut of the bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Form {
+    Joined,
+    Pieces,
+    CompressedJoined,
+    CompressedPieces,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -267,8 +277,13 @@ impl Decoder {
             (_, Some(_)) => return Err(ProtocolError::ContinuationExpected),
             (opcode, None) => {
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
-                let in_pieces = rules.in_pieces(header.fin, header.len);
-                InProgress { kind, in_pieces, compressed: header.compressed }
+                let form = match (header.compressed, rules.in_pieces(header.fin, header.len)) {
+                    (false, false) => Form::Joined,
+                    (false, true) => Form::Pieces,
+                    (true, false) => Form::CompressedJoined,
+                    (true, true) => Form::CompressedPieces,
+                };
+                InProgress { kind, form }
             }
         };
         let before = match &self.partial {
@@ -276,7 +291,7 @@ impl Decoder {
             _ => 0,
         };
         let declared = before.saturating_add(header.len);
-        if declared > rules.wire_limit(message.compressed) {
+        if declared > rules.wire_limit(message.form) {
             return Err(ProtocolError::MessageTooBig { limit: rules.message_limit });
         }
         if !header.fin {
@@ -338,16 +353,17 @@ impl Decoder {
             self.position = Position::Header;
         }
         let Some(message) = self.message else { return Ok(None) };
-        if message.compressed {
-            if message.in_pieces {
+        match message.form {
+            Form::CompressedJoined => return self.inflated(rules, message.kind, bytes, last, inflation),
+            Form::CompressedPieces => {
                 return self.inflated_piece(rules, fin, &Bytes::copy_from_slice(bytes), inflation);
             }
-            return self.inflated(rules, message.kind, bytes, last, inflation);
+            Form::Joined | Form::Pieces => {}
         }
         if last {
             self.message = None;
         }
-        if message.in_pieces {
+        if message.form == Form::Pieces {
             return Ok(self.piece(message.kind, bytes, last)?.map(Decoded::Piece));
         }
         let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());

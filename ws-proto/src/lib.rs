@@ -117,6 +117,7 @@ pub mod deflate;
 mod deflate;
 mod error;
 mod event;
+mod extensions;
 mod fields;
 mod frame;
 pub mod handshake;

@@ -1,7 +1,10 @@
 //! Stands in for `deflate` where that feature is off: nothing is ever agreed on, so that all of this is gone.
 
+use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::frame::Compression;
+use ::http::HeaderMap;
+use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
 use alloc::vec::Vec;
 use bytes::Bytes;
 
@@ -76,4 +79,19 @@ impl Deflate {
     pub(crate) fn quiet(&self) -> core::time::Duration {
         match *self {}
     }
+}
+
+pub(crate) fn accept(_: &Config, _: &HeaderMap) -> Option<(Terms, HeaderValue)> {
+    None
+}
+
+pub(crate) fn offer(_: &Config) -> Option<HeaderValue> {
+    None
+}
+
+pub(crate) fn agree(_: &Config, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
+    if response.contains_key(SEC_WEBSOCKET_EXTENSIONS) {
+        return Err("an extension that was not offered");
+    }
+    Ok(None)
 }

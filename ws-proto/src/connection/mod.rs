@@ -261,7 +261,7 @@ impl Connection {
     pub fn client(now: Instant, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self {
         let mut keys = MaskingKeys::new(seed);
         let mut outbox = Outbox::default();
-        let http = ClientHttp::new(&request, keys.nonce(), &mut outbox);
+        let http = ClientHttp::new(&config, &request, keys.nonce(), &mut outbox);
         let mut this = Self::new(now, config, Side::Client(keys), Stage::Handshake(Box::new(http)));
         this.outbox = outbox;
         this
@@ -294,13 +294,13 @@ impl Connection {
     /// }
     /// ```
     #[cfg(feature = "deflate")]
-    pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
+    pub fn compress_by(&mut self, terms: Terms) {
         self.agree(Some(terms));
     }
 
     /// What was agreed on about compression, if it was.
     #[cfg(feature = "deflate")]
-    pub fn compression(&self) -> Option<crate::deflate::Terms> {
+    pub fn compression(&self) -> Option<Terms> {
         self.deflate.as_ref().map(|deflate| deflate.terms())
     }
 

@@ -2,6 +2,7 @@
 
 use super::{Connection, Stage, close_body};
 use crate::decode::Decoded;
+use crate::deflate::Terms;
 use crate::error::{Error, ProtocolError};
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
@@ -96,7 +97,7 @@ impl Connection {
                 }
                 Stage::Handshake(http) => match http.receive(&self.config, input) {
                     None => return None,
-                    Some(Ok(response)) => self.open(response),
+                    Some(Ok((response, terms))) => self.open(response, terms),
                     Some(Err(error)) => self.done(now, error.into()),
                 },
                 Stage::Draining(ending) => {
@@ -121,8 +122,8 @@ impl Connection {
         let Stage::Http(http) = &mut self.stage else { return };
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
-        if let Some(response) = http.take_opened() {
-            self.open(response);
+        if let Some((response, terms)) = http.take_opened() {
+            self.open(response, terms);
         } else if http.ending().is_some() {
             self.end_http(now);
         } else {
@@ -131,7 +132,8 @@ impl Connection {
         self.note_queued();
     }
 
-    fn open(&mut self, response: ::http::Response<()>) {
+    fn open(&mut self, response: ::http::Response<()>, terms: Option<Terms>) {
+        self.agree(terms);
         self.stage = Stage::Opened(Box::new(response));
         self.arm();
     }

@@ -10,12 +10,16 @@
 
 mod deflater;
 mod inflater;
+mod negotiation;
 mod per_message;
 mod pool;
 mod settings;
 
+pub(crate) use negotiation::{accept, agree, offer};
 pub(crate) use per_message::{PerMessage, Shared};
 pub use settings::{Deflate, Direction, Terms};
 
 #[cfg(test)]
 mod tests_codec;
+#[cfg(test)]
+mod tests_negotiation;

@@ -247,6 +247,7 @@ mod tests {
             ("connection", "x"),
             ("Upgrade", "x"),
             ("Sec-WebSocket-Key", "x"),
+            ("Sec-WebSocket-Extensions", "permessage-deflate"),
             ("Content-Length", "0"),
             ("Transfer-Encoding", "chunked"),
             ("X", "a\nb"),

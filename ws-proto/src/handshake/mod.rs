@@ -8,7 +8,10 @@ mod client;
 
 pub use client::{ClientRequest, InvalidRequest};
 
+use crate::config::Config;
+use crate::deflate::{self, Terms};
 use crate::error::SendError;
+use crate::extensions::extensions;
 use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -149,12 +152,15 @@ pub struct Upgrade {
 struct Offer {
     request: ::http::Request<()>,
     subprotocol: Option<HeaderValue>,
+    declines_compression: bool,
     response: HeaderMap,
 }
 
 impl Upgrade {
     pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
-        Self { offer: Box::new(Offer { request, subprotocol: None, response: HeaderMap::new() }), token }
+        let response = HeaderMap::new();
+        let offer = Offer { request, subprotocol: None, declines_compression: false, response };
+        Self { offer: Box::new(offer), token }
     }
 
     pub(crate) fn token(&self) -> &Token {
@@ -211,6 +217,18 @@ impl Upgrade {
         Ok(())
     }
 
+    /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where
+    /// [`Config::deflate`](crate::Config::deflate) asks for it and the offer will do.
+    pub fn offers_compression(&self) -> bool {
+        extensions(self.headers()).flatten().any(|extension| extension.is("permessage-deflate"))
+    }
+
+    /// Has nothing compressed on this connection, whatever the configuration asks for: where what strangers write
+    /// goes out beside a secret, as it may to someone who is known by a cookie, the lengths would tell of it.
+    pub fn decline_compression(&mut self) {
+        self.offer.declines_compression = true;
+    }
+
     /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). The fields of
     /// the handshake itself are refused.
     pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), SendError> {
@@ -228,8 +246,10 @@ impl Upgrade {
         Ok(())
     }
 
-    /// The 101 that accepts (§4.2.2).
-    pub(crate) fn into_response(self) -> Response<()> {
+    /// The 101 that accepts (§4.2.2), and what it agrees on.
+    pub(crate) fn into_response(self, config: &Config) -> (Response<()>, Option<Terms>) {
+        let is_declined = self.offer.declines_compression;
+        let agreed = if is_declined { None } else { deflate::accept(config, self.headers()) };
         let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
         let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
         let mut response = Response::new(());
@@ -244,7 +264,11 @@ impl Upgrade {
         if let Some(subprotocol) = self.offer.subprotocol {
             headers.insert(header::SEC_WEBSOCKET_PROTOCOL, subprotocol);
         }
-        response
+        let terms = agreed.map(|(terms, answer)| {
+            headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
+            terms
+        });
+        (response, terms)
     }
 }
 
@@ -300,7 +324,7 @@ mod tests {
         }
         upgrade.select_subprotocol("chat").unwrap();
         upgrade.select_subprotocol("mqtt").unwrap();
-        let response = upgrade.into_response();
+        let (response, _) = upgrade.into_response(&Config::server());
         assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -327,7 +351,7 @@ mod tests {
         upgrade.set_header("Set-Cookie", "b=2").unwrap();
         upgrade.set_header("Server", "x").unwrap();
         upgrade.set_header("Server", "y").unwrap();
-        let response = upgrade.into_response();
+        let (response, _) = upgrade.into_response(&Config::server());
         assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
         assert_eq!(response.headers()["server"], "y");
     }

@@ -3,6 +3,7 @@
 use super::response::{self, Shape};
 use super::stream::Streamed;
 use crate::config::Config;
+use crate::deflate::Terms;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
 use ::http::Response;
@@ -28,7 +29,7 @@ pub(super) enum Answer {
     Ready(Response<Bytes>),
     /// In its turn it is written as its pieces come.
     Streamed(Box<Streamed>),
-    Accepted(Response<()>),
+    Accepted(Response<()>, Option<Terms>),
     /// The engine's own answer, after which the connection ends.
     Fault {
         error: HandshakeError,

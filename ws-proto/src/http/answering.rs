@@ -48,7 +48,8 @@ impl ServerHttp {
         if !is_open {
             return Err(SendError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response());
+        let (response, terms) = upgrade.into_response(config);
+        pending.answer = Answer::Accepted(response, terms);
         self.flush(now, config, out);
         Ok(())
     }
@@ -197,9 +198,9 @@ impl ServerHttp {
                         break;
                     }
                 }
-                Answer::Accepted(response) => {
+                Answer::Accepted(response, terms) => {
                     response::encode_switch(out, &response);
-                    self.opened = Some(response);
+                    self.opened = Some((response, terms));
                     self.reading = Reading::Opened;
                 }
                 Answer::Fault { error, cause } => {

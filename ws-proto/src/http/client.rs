@@ -1,10 +1,12 @@
 //! The client's HTTP stage: one request, one answer (RFC 6455 §4.1).
 
+use super::Opened;
 use super::body::Body;
 use super::head::{Head, Limits};
 use super::request::parse_length;
 use super::response::{put, put_all};
 use crate::config::Config;
+use crate::deflate::{self, Terms};
 use crate::error::HandshakeError::{self, *};
 use crate::fields::{has_element, single};
 use crate::handshake::{self, ClientRequest};
@@ -42,7 +44,12 @@ enum Reading {
 
 impl ClientHttp {
     /// Writes the request.
-    pub(crate) fn new(request: &ClientRequest, key_bytes: [u8; 16], out: &mut Outbox) -> Self {
+    pub(crate) fn new(
+        config: &Config,
+        request: &ClientRequest,
+        key_bytes: [u8; 16],
+        out: &mut Outbox,
+    ) -> Self {
         let key = handshake::key(key_bytes);
         let subprotocols: Vec<String> = request.subprotocols().map(str::to_owned).collect();
         let bytes = out.buffer();
@@ -57,17 +64,20 @@ impl ClientHttp {
         if !subprotocols.is_empty() {
             put(bytes, "Sec-WebSocket-Protocol", subprotocols.join(", ").as_bytes());
         }
+        if let Some(offer) = deflate::offer(config) {
+            put(bytes, "Sec-WebSocket-Extensions", offer.as_bytes());
+        }
         put_all(bytes, request.headers());
         bytes.extend_from_slice(b"\r\n");
         Self { key, subprotocols, interim: 0, reading: Reading::start() }
     }
 
-    /// Uses input up to the end of the answer; what follows a 101 stays in it. Told once.
+    /// Uses input up to the end of the answer; what follows a 101 stays in it. Told once, with what is agreed on.
     pub(crate) fn receive(
         &mut self,
         config: &Config,
         input: &mut &mut [u8],
-    ) -> Option<Result<Response<()>, HandshakeError>> {
+    ) -> Option<Result<Opened, HandshakeError>> {
         let result = self.read(config, input).map_err(of_response).transpose();
         if result.is_some() {
             self.reading = Reading::Done;
@@ -88,11 +98,7 @@ impl ClientHttp {
         }
     }
 
-    fn read(
-        &mut self,
-        config: &Config,
-        input: &mut &mut [u8],
-    ) -> Result<Option<Response<()>>, HandshakeError> {
+    fn read(&mut self, config: &Config, input: &mut &mut [u8]) -> Result<Option<Opened>, HandshakeError> {
         let limits =
             Limits { bytes: config.head_limit, fields: config.header_limit, first_line: STATUS_LINE };
         while !input.is_empty() {
@@ -108,8 +114,8 @@ impl ClientHttp {
                     *response.version_mut() = version;
                     *response.headers_mut() = headers;
                     if status == StatusCode::SWITCHING_PROTOCOLS {
-                        self.check(&response)?;
-                        return Ok(Some(response));
+                        let terms = self.check(config, &response)?;
+                        return Ok(Some((response, terms)));
                     }
                     if status.is_informational() {
                         self.interim += 1;
@@ -137,7 +143,7 @@ impl ClientHttp {
     }
 
     /// The server's half of the handshake (§4.1, the numbered list behind the client's requirements).
-    fn check(&self, response: &Response<()>) -> Result<(), HandshakeError> {
+    fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, HandshakeError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {
             return Err(AcceptInvalid("it is not HTTP/1.1"));
@@ -153,12 +159,10 @@ impl ClientHttp {
         if single(headers, &header::SEC_WEBSOCKET_ACCEPT) != Ok(Some(accept.as_bytes())) {
             return Err(AcceptInvalid("Sec-WebSocket-Accept does not answer our key"));
         }
-        if headers.contains_key(header::SEC_WEBSOCKET_EXTENSIONS) {
-            return Err(AcceptInvalid("an extension that was not offered"));
-        }
+        let terms = deflate::agree(config, headers).map_err(AcceptInvalid)?;
         match single(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
-            Ok(None) => Ok(()),
-            Ok(Some(name)) if self.subprotocols.iter().any(|offered| offered.as_bytes() == name) => Ok(()),
+            Ok(None) => Ok(terms),
+            Ok(Some(name)) if self.subprotocols.iter().any(|offered| offered.as_bytes() == name) => Ok(terms),
             Ok(Some(_)) => Err(AcceptInvalid("a subprotocol that was not offered")),
             Err(()) => Err(AcceptInvalid("several subprotocols")),
         }

@@ -25,6 +25,8 @@ mod stream;
 
 #[cfg(test)]
 mod tests_cuts;
+#[cfg(all(test, feature = "deflate"))]
+mod tests_deflate;
 #[cfg(test)]
 mod tests_grammar;
 #[cfg(test)]
@@ -36,6 +38,12 @@ mod tests_stream;
 #[cfg(test)]
 mod tests_turns;
 
+use crate::deflate::Terms;
+use ::http::Response;
+
 pub(crate) use client::ClientHttp;
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
+
+/// The 101, and what it agrees on.
+pub(crate) type Opened = (Response<()>, Option<Terms>);

@@ -11,6 +11,7 @@
 //!
 //! Reading and answering go their own ways; the queue between them keeps the order.
 
+use super::Opened;
 use super::answer::{Answer, Pending};
 use super::body::Body;
 use super::head::Head;
@@ -20,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
-use ::http::{Method, Response, Version};
+use ::http::{Method, Version};
 use bytes::Bytes;
 use core::mem;
 use core::time::Duration;
@@ -56,7 +57,7 @@ pub(crate) struct ServerHttp {
     served: u32,
     /// The request that is being read is a HEAD.
     pub(super) is_head: bool,
-    pub(super) opened: Option<Response<()>>,
+    pub(super) opened: Option<Opened>,
     /// What the end will be put down to, once the last answer is out.
     pub(super) cause: Option<Error>,
     pub(super) ending: Option<Ending>,
@@ -190,8 +191,8 @@ impl ServerHttp {
 
     // --- what can be asked
 
-    /// The 101, once it stands in the outbox: from then on the connection is a WebSocket.
-    pub(crate) fn take_opened(&mut self) -> Option<Response<()>> {
+    /// The 101 and what it agrees on, once it stands in the outbox: from then on the connection is a WebSocket.
+    pub(crate) fn take_opened(&mut self) -> Option<Opened> {
         self.opened.take()
     }
 

@@ -158,8 +158,8 @@ proptest! {
 /// What a client makes of these bytes, and how many it leaves.
 fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
     let request = ClientRequest::new("ws://localhost").unwrap();
-    let mut client = ClientHttp::new(&request, *b"the sample nonce", &mut Outbox::default());
     let config = Config::client();
+    let mut client = ClientHttp::new(&config, &request, *b"the sample nonce", &mut Outbox::default());
     let mut bytes = bytes.to_vec();
     let mut left = &mut bytes[..];
     let mut sizes = sizes.iter().copied().cycle();

@@ -1,7 +1,7 @@
 //! The opening handshake, seen from both ends (RFC 6455 §4).
 
 use super::tests_server::{GET, Rig, UPGRADE};
-use super::{ClientHttp, Incoming};
+use super::{ClientHttp, Incoming, Opened};
 use crate::config::Config;
 use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{self, ClientRequest};
@@ -24,7 +24,8 @@ fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
     upgrade.select_subprotocol("chat").unwrap();
     upgrade.set_header("Set-Cookie", "a=b").unwrap();
     rig.accept(upgrade).unwrap();
-    let response = rig.http.take_opened().unwrap();
+    let (response, terms) = rig.http.take_opened().unwrap();
+    assert!(terms.is_none());
     assert_eq!(response.status(), 101);
     assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
     let output = rig.output().to_ascii_lowercase();
@@ -187,12 +188,17 @@ fn client() -> (ClientHttp, String) {
     let request = ClientRequest::new("ws://localhost:8080/x?y").unwrap();
     let request = request.subprotocol("chat").unwrap().subprotocol("mqtt").unwrap();
     let mut out = Outbox::default();
-    let http = ClientHttp::new(&request.header("Cookie", "a=b").unwrap(), *b"the sample nonce", &mut out);
+    let http = ClientHttp::new(
+        &Config::client(),
+        &request.header("Cookie", "a=b").unwrap(),
+        *b"the sample nonce",
+        &mut out,
+    );
     let len = out.len();
     (http, String::from_utf8(out.copy_to_bytes(len).to_vec()).unwrap())
 }
 
-fn answer(bytes: &str) -> (Option<Result<Response<()>, HandshakeError>>, Vec<u8>) {
+fn answer(bytes: &str) -> (Option<Result<Opened, HandshakeError>>, Vec<u8>) {
     let mut bytes = bytes.as_bytes().to_vec();
     let mut input = &mut bytes[..];
     let result = client().0.receive(&Config::client(), &mut input);
@@ -222,7 +228,7 @@ fn a_client_takes_a_right_answer_and_leaves_the_frames() {
         format!("HTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\n{ANSWER}"),
     ] {
         let (result, rest) = answer(&format!("{bytes}\u{1}\u{2}"));
-        let response = result.unwrap().unwrap();
+        let (response, _) = result.unwrap().unwrap();
         assert_eq!(response.status(), 101);
         assert_eq!(rest, [1, 2]);
     }
