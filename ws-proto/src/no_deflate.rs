@@ -70,6 +70,10 @@ impl PerMessage {
         match *self {}
     }
 
+    pub(crate) fn release_all(&mut self, _: &Deflate) {
+        match *self {}
+    }
+
     pub(crate) fn release(&mut self, _: &Deflate) {
         match *self {}
     }

@@ -32,6 +32,8 @@ pub(super) struct Ending {
     pub(super) discarded: u64,
     /// It was open, of which the application is yet to hear.
     pub(super) opened: Option<Box<::http::Response<()>>>,
+    /// What inflates data that comes before the peer's Close.
+    pub(super) compression: super::Compression,
 }
 
 /// Whether our half of TCP is to be closed before the peer's.
@@ -58,6 +60,7 @@ impl Ending {
             peer_ended: false,
             discarded: 0,
             opened: None,
+            compression: None,
         }
     }
 
@@ -104,10 +107,15 @@ impl Connection {
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let body = close_body::encode(code, reason)?;
         match &mut self.stage {
-            stage @ (Stage::Opened(_) | Stage::Open) => {
+            stage @ (Stage::Opened(_) | Stage::Open(_)) => {
                 let mut ending = Ending::new(Initiator::Local);
-                if let Stage::Opened(response) = mem::replace(stage, Stage::Open) {
-                    ending.opened = Some(response);
+                match mem::replace(stage, Stage::Open(None)) {
+                    Stage::Opened(opened) => {
+                        ending.opened = Some(opened.response);
+                        ending.compression = opened.compression;
+                    }
+                    Stage::Open(compression) => ending.compression = compression,
+                    _ => {}
                 }
                 self.write_copied(Opcode::Close, true, &body);
                 ending.sent = Some(code);
@@ -137,6 +145,7 @@ impl Connection {
 
     /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.
     pub(super) fn receive_close(&mut self, now: Instant, code: CloseCode, reason: String) {
+        self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
             _ => {
@@ -154,6 +163,7 @@ impl Connection {
 
     /// Fails the connection (§7.1.7): the peer broke the protocol.
     pub(super) fn fail(&mut self, now: Instant, error: ProtocolError) {
+        self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
             _ => {
@@ -172,9 +182,9 @@ impl Connection {
     }
 
     /// Nothing more is compressed or inflated.
-    fn forget_contexts(&mut self) {
-        if let (Some(mut deflate), Some(settings)) = (self.deflate.take(), &self.config.deflate) {
-            deflate.release(settings);
+    fn release_contexts(&mut self) {
+        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
+            compression.release_all(settings);
         }
     }
 
@@ -183,7 +193,6 @@ impl Connection {
             ending.half_close = HalfClose::Due;
         }
         self.busy = None;
-        self.forget_contexts();
         self.stage = Stage::Draining(ending);
         self.arm();
     }
@@ -246,6 +255,7 @@ impl Connection {
 
     /// Ends at once, from any stage. The first cause stays (§7.1.7); so does an end that was in order.
     pub(super) fn done(&mut self, now: Instant, error: Error) {
+        self.release_contexts();
         let initiator = match &error {
             Error::Timeout(_) | Error::Lost(Cause::Terminated) => Initiator::Local,
             _ => Initiator::Remote,
@@ -265,10 +275,10 @@ impl Connection {
                 ending.error = Some(error);
                 ending
             }
-            stage @ (Stage::Open | Stage::Opened(_)) => {
+            stage @ (Stage::Open(_) | Stage::Opened(_)) => {
                 let mut ending = Box::new(Ending::new(initiator));
-                if let Stage::Opened(response) = stage {
-                    ending.opened = Some(response);
+                if let Stage::Opened(opened) = stage {
+                    ending.opened = Some(opened.response);
                 }
                 ending.error = Some(error);
                 ending
@@ -298,7 +308,6 @@ impl Connection {
         ending.ended = self.moment(now);
         self.stage = Stage::Done(ending.announced.then_some(ending));
         self.busy = None;
-        self.forget_contexts();
         self.outbox.clear();
         self.output.drained = false;
         self.arm();

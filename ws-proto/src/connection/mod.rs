@@ -85,8 +85,6 @@ pub struct Connection {
     output: Output,
     /// Microseconds; 0 is unknown.
     latency: u32,
-    /// permessage-deflate, where it was agreed on.
-    deflate: Option<Box<PerMessage>>,
     /// What only a connection with something unfinished needs.
     busy: Option<Box<Busy>>,
 }
@@ -125,8 +123,8 @@ enum Stage {
     /// Client: waiting for the answer to its handshake.
     Handshake(Box<ClientHttp>),
     /// The switch is done, and the application is yet to hear of it.
-    Opened(Box<::http::Response<()>>),
-    Open,
+    Opened(Box<Opened>),
+    Open(Compression),
     /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
     Closing(Box<Ending>),
     /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
@@ -134,6 +132,39 @@ enum Stage {
     Draining(Box<Ending>),
     /// Over. What explains it waits to be told, where anybody is to be told.
     Done(Option<Box<Ending>>),
+}
+
+/// permessage-deflate, where it was agreed on.
+type Compression = Option<Box<PerMessage>>;
+
+/// A connection that has just opened.
+#[derive(Debug)]
+struct Opened {
+    response: Box<::http::Response<()>>,
+    compression: Compression,
+}
+
+impl Stage {
+    /// What inflates the peer's messages, and compresses ours.
+    #[inline]
+    fn compression(&self) -> Option<&PerMessage> {
+        match self {
+            Self::Open(compression) => compression.as_deref(),
+            Self::Opened(opened) => opened.compression.as_deref(),
+            Self::Closing(ending) => ending.compression.as_deref(),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn compression_mut(&mut self) -> Option<&mut PerMessage> {
+        match self {
+            Self::Open(compression) => compression.as_deref_mut(),
+            Self::Opened(opened) => opened.compression.as_deref_mut(),
+            Self::Closing(ending) => ending.compression.as_deref_mut(),
+            _ => None,
+        }
+    }
 }
 
 /// How the outbox stands to its marks and to the socket.
@@ -274,11 +305,11 @@ impl Connection {
             Role::Server => Side::Server,
             Role::Client { seed } => Side::Client(MaskingKeys::new(seed)),
         };
-        Self::new(now, config, side, Stage::Open)
+        Self::new(now, config, side, Stage::Open(None))
     }
 
     /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
-    /// with [`Config::deflate`] of this connection's configuration; without that, it does nothing.
+    /// with the [`Config::deflate`] of this connection; without that it does nothing.
     ///
     /// ```
     /// use std::{sync::Arc, time::Instant};
@@ -295,19 +326,17 @@ impl Connection {
     /// ```
     #[cfg(feature = "deflate")]
     pub fn compress_by(&mut self, terms: Terms) {
-        self.agree(Some(terms));
+        if self.config.deflate.is_some()
+            && let Stage::Open(compression) = &mut self.stage
+        {
+            *compression = Some(Box::new(PerMessage::new(terms)));
+        }
     }
 
     /// What was agreed on about compression, if it was.
     #[cfg(feature = "deflate")]
     pub fn compression(&self) -> Option<Terms> {
-        self.deflate.as_ref().map(|deflate| deflate.terms())
-    }
-
-    fn agree(&mut self, terms: Option<Terms>) {
-        if self.config.deflate.is_some() {
-            self.deflate = terms.map(|terms| Box::new(PerMessage::new(terms)));
-        }
+        self.stage.compression().map(|compression| compression.terms())
     }
 
     fn new(now: Instant, config: Arc<Config>, side: Side, stage: Stage) -> Self {
@@ -328,7 +357,6 @@ impl Connection {
             rates: Rates::default(),
             output: Output::default(),
             latency: 0,
-            deflate: None,
             busy: None,
         };
         this.arm();
@@ -389,7 +417,7 @@ impl Connection {
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
-            Stage::Open => self.output.holds_back() || self.output.paced,
+            Stage::Open(_) => self.output.holds_back() || self.output.paced,
             _ => false,
         }
     }
@@ -422,7 +450,7 @@ impl Connection {
     pub fn state(&self) -> State {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => State::Connecting,
-            Stage::Opened(_) | Stage::Open => State::Open,
+            Stage::Opened(_) | Stage::Open(_) => State::Open,
             Stage::Closing(_) | Stage::Draining(_) => State::Closing,
             Stage::Done(_) => State::Closed,
         }
@@ -456,7 +484,7 @@ impl Connection {
     fn rules(&self) -> Rules {
         Rules {
             masked: matches!(self.side, Side::Server),
-            compressible: self.deflate.is_some(),
+            compressible: self.stage.compression().is_some(),
             message_limit: self.config.message_limit,
             pieces: self.config.pieces,
         }

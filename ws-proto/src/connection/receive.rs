@@ -1,7 +1,8 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
-use super::{Connection, Stage, close_body};
+use super::{Connection, Opened, Stage, close_body};
 use crate::decode::Decoded;
+use crate::deflate::PerMessage;
 use crate::deflate::Terms;
 use crate::error::{Error, ProtocolError};
 use crate::event::{Event, Pong};
@@ -32,7 +33,7 @@ impl Connection {
             }
             return None;
         }
-        if matches!(self.stage, Stage::Open)
+        if matches!(self.stage, Stage::Open(_))
             && !self.output.holds_back()
             && self.config.message_rate.is_none()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
@@ -51,7 +52,7 @@ impl Connection {
     /// connection ends with.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        matches!(self.stage, Stage::Open) && !self.output.paced && self.decoder.is_between_messages()
+        matches!(self.stage, Stage::Open(_)) && !self.output.paced && self.decoder.is_between_messages()
     }
 
     #[inline(never)]
@@ -71,9 +72,9 @@ impl Connection {
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
-                Stage::Open if self.output.holds_back() || self.output.paced => return None,
+                Stage::Open(_) if self.output.holds_back() || self.output.paced => return None,
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
-                Stage::Open | Stage::Closing(_) => {
+                Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
                     if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
                         self.pace();
@@ -133,15 +134,15 @@ impl Connection {
     }
 
     fn open(&mut self, response: ::http::Response<()>, terms: Option<Terms>) {
-        self.agree(terms);
-        self.stage = Stage::Opened(Box::new(response));
+        let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
+        self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.arm();
     }
 
     fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {
-            let inflation = self.deflate.as_deref_mut().zip(self.config.deflate.as_ref());
+            let inflation = self.stage.compression_mut().zip(self.config.deflate.as_ref());
             match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
                 Ok(Some(Decoded::Message(message))) => return Some(Event::Message(message)),
                 Ok(None) => return None,
@@ -150,7 +151,7 @@ impl Connection {
                     if let Some(event) = self.receive_control(now, other) {
                         return Some(event);
                     }
-                    if !matches!(self.stage, Stage::Open | Stage::Closing(_)) {
+                    if !matches!(self.stage, Stage::Open(_) | Stage::Closing(_)) {
                         return self.receive_in_stage(now, input);
                     }
                 }
@@ -171,7 +172,7 @@ impl Connection {
         match decoded {
             Decoded::Ping(payload) => {
                 // After our Close nothing is answered (§5.5.1).
-                if matches!(self.stage, Stage::Open) {
+                if matches!(self.stage, Stage::Open(_)) {
                     self.answer_ping(&payload);
                 }
                 None
@@ -222,10 +223,10 @@ impl Connection {
             self.rates.messages = self.rates.messages.saturating_add(1);
             is_over = self.rates.messages >= limit;
         }
-        if let (Some(deflate), Some(settings)) = (&mut self.deflate, &self.config.deflate) {
+        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
             is_over |= deflate.is_over_rate(settings, (self.heard.0 / super::SECOND) as u16);
         }
-        if is_over && matches!(self.stage, Stage::Open) {
+        if is_over && matches!(self.stage, Stage::Open(_)) {
             self.count_second();
             self.output.paced = true;
             self.arm();
@@ -267,7 +268,7 @@ impl Connection {
                 let error = http.receive_eof();
                 self.done(now, error.into());
             }
-            Stage::Opened(_) | Stage::Open | Stage::Closing(_) => self.done(now, Error::Eof),
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
             Stage::Draining(ending) => {
                 ending.peer_ended = true;
                 // A peer that has closed its half may still be reading what we answer.
@@ -282,7 +283,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open) && !self.output.drained {
+        if matches!(self.stage, Stage::Open(_)) && !self.output.drained {
             return None;
         }
         self.poll_event_in_stage(now)
@@ -295,7 +296,11 @@ impl Connection {
         }
         match &mut self.stage {
             Stage::Opened(_) => {
-                let Stage::Opened(response) = mem::replace(&mut self.stage, Stage::Open) else { return None };
+                let Stage::Opened(opened) = mem::replace(&mut self.stage, Stage::Open(None)) else {
+                    return None;
+                };
+                let Opened { response, compression } = *opened;
+                self.stage = Stage::Open(compression);
                 self.arm();
                 Some(Event::Open(response))
             }

@@ -10,6 +10,7 @@ use crate::mask;
 use crate::outbox::COPY_UP_TO;
 use crate::utf8::Utf8;
 use alloc::borrow::Cow;
+use alloc::vec::Vec;
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -170,7 +171,7 @@ impl Connection {
     /// As [`send`](Self::send).
     #[inline]
     pub fn send_shared(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        if self.deflate.is_none() {
+        if self.stage.compression().is_none() {
             return self.send(frame);
         }
         self.send_compressed_for_all(frame)
@@ -185,7 +186,7 @@ impl Connection {
         self.check_open()?;
         self.check_room(frame.payload.len())?;
         if let (Some(deflate), Some(settings), Some(shared)) =
-            (&mut self.deflate, &self.config.deflate, &frame.shared)
+            (self.stage.compression_mut(), &self.config.deflate, &frame.shared)
         {
             let compressed = deflate.compress_shared(settings, shared, &frame.payload);
             self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
@@ -317,7 +318,7 @@ impl Connection {
         }
         if n == queued {
             if core::mem::take(&mut self.output.stalled)
-                && let (Stage::Open, Some(due)) = (&self.stage, self.heartbeat_due())
+                && let (Stage::Open(_), Some(due)) = (&self.stage, self.heartbeat_due())
             {
                 // While it stalled, no heartbeat was due.
                 self.set_deadline(self.deadline.min(due));
@@ -337,7 +338,7 @@ impl Connection {
             self.output.congested = false;
             self.output.awaited = false;
             self.output.drained = match &self.stage {
-                Stage::Open | Stage::Opened(_) => true,
+                Stage::Open(_) | Stage::Opened(_) => true,
                 Stage::Http(http) => http.is_streaming(),
                 _ => false,
             };
@@ -347,7 +348,7 @@ impl Connection {
     fn send_newest_pong(&mut self) {
         let Some(busy) = &mut self.busy else { return };
         if let Some(payload) = busy.pong.take() {
-            if matches!(self.stage, Stage::Open) {
+            if matches!(self.stage, Stage::Open(_)) {
                 self.answer_ping(&payload);
             }
             self.forget_busy_if_idle();
@@ -384,7 +385,7 @@ impl Connection {
 
     #[inline]
     fn check_open(&self) -> Result<(), SendError> {
-        if matches!(self.stage, Stage::Open | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
+        if matches!(self.stage, Stage::Open(_) | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
     /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high
@@ -392,10 +393,9 @@ impl Connection {
     #[inline]
     fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
-        matches!(self.stage, Stage::Open)
+        matches!(self.stage, Stage::Open(None))
             && !self.output.congested
             && self.busy.is_none()
-            && self.deflate.is_none()
             && len < cap.saturating_sub(high_mark + MAX_HEADER)
     }
 
@@ -432,33 +432,14 @@ impl Connection {
     /// Appends a frame whose payload is copied.
     #[inline]
     pub(super) fn write_copied(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
-        self.write_bytes(first_byte(fin, opcode), payload);
-    }
-
-    #[inline]
-    fn write_bytes(&mut self, first: u8, payload: &[u8]) {
-        let out = self.outbox.buffer();
-        out.reserve(MAX_HEADER + payload.len());
-        match &mut self.side {
-            Side::Server => {
-                frame::write_header(out, first, payload.len(), None);
-                out.extend_from_slice(payload);
-            }
-            Side::Client(keys) => {
-                let key = keys.next();
-                frame::write_header(out, first, payload.len(), Some(key));
-                let at = out.len();
-                out.extend_from_slice(payload);
-                mask::apply(&mut out[at..], key);
-            }
-        }
+        write_bytes(&mut self.side, self.outbox.buffer(), first_byte(fin, opcode), payload);
     }
 
     /// Appends a frame whose payload is shared where that is cheaper than a copy. A client masks, so it always
     /// copies.
     fn write_shared(&mut self, first: u8, payload: &Bytes) {
         if self.is_client() || payload.len() <= COPY_UP_TO {
-            return self.write_bytes(first, payload);
+            return write_bytes(&mut self.side, self.outbox.buffer(), first, payload);
         }
         frame::write_header(self.outbox.buffer(), first, payload.len(), None);
         self.outbox.push_shared(payload.clone());
@@ -485,25 +466,43 @@ impl Connection {
     }
 
     /// Whether a message of this length is to be compressed.
-    fn compresses(&self, compression: Compression, len: usize) -> bool {
-        let agreed = self.deflate.as_ref().zip(self.config.deflate.as_ref());
-        agreed.is_some_and(|(deflate, settings)| deflate.compresses(settings, compression, len))
+    fn compresses(&self, how: Compression, len: usize) -> bool {
+        let agreed = self.stage.compression().zip(self.config.deflate.as_ref());
+        agreed.is_some_and(|(compression, settings)| compression.compresses(settings, how, len))
     }
 
     /// Appends a frame of a compressed message.
     fn write_compressed(&mut self, first: u8, payload: &[u8], fin: bool) {
-        let config = self.config.clone();
-        let (Some(mut deflate), Some(settings)) = (self.deflate.take(), &config.deflate) else { return };
-        let compressed = deflate.compress(settings, payload, fin);
-        if self.is_client() || compressed.len() <= COPY_UP_TO {
-            self.write_bytes(first, compressed);
+        let Self { stage, config, side, outbox, .. } = self;
+        let (Some(compression), Some(settings)) = (stage.compression_mut(), &config.deflate) else { return };
+        let compressed = compression.compress(settings, payload, fin);
+        let len = compressed.len();
+        if len <= COPY_UP_TO || matches!(side, Side::Client(_)) {
+            write_bytes(side, outbox.buffer(), first, compressed);
         } else {
-            let len = compressed.len();
-            frame::write_header(self.outbox.buffer(), first, len, None);
-            self.outbox.push_shared(deflate.take_compressed(len).into());
+            frame::write_header(outbox.buffer(), first, len, None);
+            outbox.push_shared(compression.take_compressed(len).into());
         }
-        deflate.compressed(settings);
-        self.deflate = Some(deflate);
+        compression.compressed(settings);
+    }
+}
+
+/// Appends a frame whose payload is copied; a client masks it.
+#[inline]
+fn write_bytes(side: &mut Side, out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+    out.reserve(MAX_HEADER + payload.len());
+    match side {
+        Side::Server => {
+            frame::write_header(out, first, payload.len(), None);
+            out.extend_from_slice(payload);
+        }
+        Side::Client(keys) => {
+            let key = keys.next();
+            frame::write_header(out, first, payload.len(), Some(key));
+            let at = out.len();
+            out.extend_from_slice(payload);
+            mask::apply(&mut out[at..], key);
+        }
     }
 }
 

@@ -40,14 +40,15 @@ impl Connection {
                 self.settle_http(now);
             }
             Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
-            Stage::Opened(_) | Stage::Open => {
+            Stage::Opened(_) | Stage::Open(_) => {
                 if self.pace_due().is_some_and(|due| moment >= due) {
                     self.output.paced = false;
                 }
                 if self.release_due().is_some_and(|due| moment >= due)
-                    && let (Some(deflate), Some(settings)) = (&mut self.deflate, &self.config.deflate)
+                    && let (Some(compression), Some(settings)) =
+                        (self.stage.compression_mut(), &self.config.deflate)
                 {
-                    deflate.release(settings);
+                    compression.release(settings);
                 }
                 self.beat(now, moment);
             }
@@ -71,7 +72,7 @@ impl Connection {
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.
     pub fn resumed(&mut self, now: Instant) {
-        if !matches!(self.stage, Stage::Opened(_) | Stage::Open) {
+        if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
             return;
         }
         let moment = self.moment(now);
@@ -143,16 +144,17 @@ impl Connection {
 
     /// When the contexts of a quiet connection are let go.
     fn release_due(&self) -> Option<Moment> {
-        let (deflate, settings) = (self.deflate.as_ref()?, self.config.deflate.as_ref()?);
-        deflate.can_release().then(|| self.heard.max(self.wrote).after(settings.quiet()))
+        let settings = self.config.deflate.as_ref()?;
+        let can_release = self.stage.compression()?.can_release();
+        can_release.then(|| self.heard.max(self.wrote).after(settings.quiet()))
     }
 
     /// Counts with the contexts that have come into being.
     #[inline]
     pub(super) fn note_contexts(&mut self) {
-        if let Some(deflate) = &mut self.deflate
-            && !*deflate.release_is_due()
-            && deflate.can_release()
+        if let Some(compression) = self.stage.compression_mut()
+            && compression.can_release()
+            && !*compression.release_is_due()
         {
             self.arm();
         }
@@ -185,10 +187,10 @@ impl Connection {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
             Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
-            Stage::Opened(_) | Stage::Open => {
+            Stage::Opened(_) | Stage::Open(_) => {
                 let release = self.release_due();
-                if let Some(deflate) = &mut self.deflate {
-                    *deflate.release_is_due() = release.is_some();
+                if let Some(compression) = self.stage.compression_mut() {
+                    *compression.release_is_due() = release.is_some();
                 }
                 let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due());
                 due.chain(release).min()

@@ -167,6 +167,17 @@ impl PerMessage {
         self.inflater.is_some() && self.came == 0 || self.deflater.is_some() && !self.is_sending
     }
 
+    /// Lets go of everything: nothing more is to come.
+    pub(crate) fn release_all(&mut self, settings: &Deflate) {
+        if let Some(inflater) = self.inflater.take() {
+            settings.pool.keep_inflater(inflater);
+        }
+        if let Some(deflater) = self.deflater.take() {
+            settings.pool.keep_deflater(deflater);
+        }
+        self.window = Vec::new();
+    }
+
     /// Lets go of what no unfinished message needs.
     pub(crate) fn release(&mut self, settings: &Deflate) {
         if self.came == 0
