@@ -225,7 +225,7 @@ impl SlowPeer<'_> {
             }
             _ => {}
         }
-        match (connection.send(frame), self) {
+        match (connection.send_shared(frame), self) {
             (Ok(_), _) => Delivered::Queued,
             // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
             // its draining will be told.

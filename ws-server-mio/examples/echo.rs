@@ -1,6 +1,6 @@
 //! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
 //!
-//! `cargo run --release -p ws-server-mio --example echo -- 8700`
+//! `cargo run --release -p ws-server-mio --example echo -- 8700`, or `-- 8700 deflate` to compress
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
@@ -9,12 +9,15 @@ use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Config, Endpoint, Event, Frame, Options, ServerConfig};
+use ws_server_mio::{Config, Deflate, Endpoint, Event, Frame, Options, ServerConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
-    let config =
+    let mut config =
         Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
+        config = config.deflate(Deflate::new().inflate_rate(None));
+    }
     let config = ServerConfig::new(config).max_connections(20_000);
 
     let mut endpoint = Endpoint::new(Options::default())?;

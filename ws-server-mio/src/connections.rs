@@ -296,7 +296,7 @@ fn deliver(
     now: Instant,
 ) -> bool {
     lend(live, pool);
-    let sent = match live.connection.send(frame) {
+    let sent = match live.connection.send_shared(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
             too_slow(now, &mut live.connection);

@@ -153,6 +153,8 @@ pub use http;
 pub use ws_proto;
 pub use ws_proto::bind::{Bind, ListenError};
 pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+#[cfg(feature = "deflate")]
+pub use ws_proto::deflate::Deflate;
 pub use ws_proto::limits::ServerConfig;
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};

@@ -1,6 +1,6 @@
 //! Echoes every message; on the path `/broadcast`, each message goes to everyone on that path.
 //!
-//! `cargo run --release -p ws-server-smol --example async_echo -- 8700`
+//! `cargo run --release -p ws-server-smol --example async_echo -- 8700`, or `-- 8700 deflate` to compress
 
 #![allow(clippy::print_stdout)] // a program for the terminal
 
@@ -9,12 +9,15 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_smol::Message::{Binary, Text};
 use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, Config, Frame, Incoming, Server, ServerConfig, Socket};
+use ws_server_smol::{Acceptor, Config, Deflate, Frame, Incoming, Server, ServerConfig, Socket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
-    let config =
+    let mut config =
         Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
+        config = config.deflate(Deflate::new().inflate_rate(None));
+    }
     let config = ServerConfig::new(config).max_connections(20_000);
 
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;

@@ -181,13 +181,6 @@ impl Connection {
         self.drain(ending);
     }
 
-    /// Nothing more is compressed or inflated.
-    fn release_contexts(&mut self) {
-        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            compression.release_all(settings);
-        }
-    }
-
     fn drain(&mut self, mut ending: Box<Ending>) {
         if !self.is_client() {
             ending.half_close = HalfClose::Due;

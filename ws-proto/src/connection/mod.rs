@@ -11,6 +11,7 @@
 //! ends), `close_body` (what a Close says), `time` (the one deadline).
 
 mod close_body;
+mod compression;
 mod ending;
 mod receive;
 mod send;
@@ -18,7 +19,7 @@ mod time;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
-use crate::deflate::{PerMessage, Terms};
+use crate::deflate::PerMessage;
 use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
@@ -142,29 +143,6 @@ type Compression = Option<Box<PerMessage>>;
 struct Opened {
     response: Box<::http::Response<()>>,
     compression: Compression,
-}
-
-impl Stage {
-    /// What inflates the peer's messages, and compresses ours.
-    #[inline]
-    fn compression(&self) -> Option<&PerMessage> {
-        match self {
-            Self::Open(compression) => compression.as_deref(),
-            Self::Opened(opened) => opened.compression.as_deref(),
-            Self::Closing(ending) => ending.compression.as_deref(),
-            _ => None,
-        }
-    }
-
-    #[inline]
-    fn compression_mut(&mut self) -> Option<&mut PerMessage> {
-        match self {
-            Self::Open(compression) => compression.as_deref_mut(),
-            Self::Opened(opened) => opened.compression.as_deref_mut(),
-            Self::Closing(ending) => ending.compression.as_deref_mut(),
-            _ => None,
-        }
-    }
 }
 
 /// How the outbox stands to its marks and to the socket.
@@ -306,37 +284,6 @@ impl Connection {
             Role::Client { seed } => Side::Client(MaskingKeys::new(seed)),
         };
         Self::new(now, config, side, Stage::Open(None))
-    }
-
-    /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
-    /// with the [`Config::deflate`] of this connection; without that it does nothing.
-    ///
-    /// ```
-    /// use std::{sync::Arc, time::Instant};
-    /// use ws_proto::{Config, Connection, Deflate, Role};
-    /// # let request = http::Request::new(());
-    ///
-    /// let config = Config::server().deflate(Deflate::new());
-    /// let agreed = config.deflate.as_ref().and_then(|deflate| deflate.accept(request.headers()));
-    /// let mut server = Connection::upgraded(Instant::now(), Arc::new(config), Role::Server);
-    /// if let Some((terms, answer)) = agreed {
-    ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
-    ///     server.compress_by(terms);
-    /// }
-    /// ```
-    #[cfg(feature = "deflate")]
-    pub fn compress_by(&mut self, terms: Terms) {
-        if self.config.deflate.is_some()
-            && let Stage::Open(compression) = &mut self.stage
-        {
-            *compression = Some(Box::new(PerMessage::new(terms)));
-        }
-    }
-
-    /// What was agreed on about compression, if it was.
-    #[cfg(feature = "deflate")]
-    pub fn compression(&self) -> Option<Terms> {
-        self.stage.compression().map(|compression| compression.terms())
     }
 
     fn new(now: Instant, config: Arc<Config>, side: Side, stage: Stage) -> Self {

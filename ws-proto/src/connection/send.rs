@@ -164,36 +164,6 @@ impl Connection {
         self.send_any(frame)
     }
 
-    /// Sends a frame that others are sent too: where messages are compressed, it is compressed once, by itself, for
-    /// all whose terms are alike, rather than for each with what was sent to it before.
-    ///
-    /// # Errors
-    /// As [`send`](Self::send).
-    #[inline]
-    pub fn send_shared(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        if self.stage.compression().is_none() {
-            return self.send(frame);
-        }
-        self.send_compressed_for_all(frame)
-    }
-
-    #[inline(never)]
-    fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        let waits = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
-        if waits || !self.compresses(frame.compression, frame.payload.len()) {
-            return self.send(frame);
-        }
-        self.check_open()?;
-        self.check_room(frame.payload.len())?;
-        if let (Some(deflate), Some(settings), Some(shared)) =
-            (self.stage.compression_mut(), &self.config.deflate, &frame.shared)
-        {
-            let compressed = deflate.compress_shared(settings, shared, &frame.payload);
-            self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
-        }
-        Ok(self.note_queued())
-    }
-
     #[inline(never)]
     fn send_any(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         self.check_open()?;
@@ -384,7 +354,7 @@ impl Connection {
     }
 
     #[inline]
-    fn check_open(&self) -> Result<(), SendError> {
+    pub(super) fn check_open(&self) -> Result<(), SendError> {
         if matches!(self.stage, Stage::Open(_) | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
@@ -400,7 +370,7 @@ impl Connection {
     }
 
     /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.
-    fn check_room(&mut self, len: usize) -> Result<(), SendError> {
+    pub(super) fn check_room(&mut self, len: usize) -> Result<(), SendError> {
         self.check_fits(self.queued(), len)
     }
 
@@ -437,7 +407,7 @@ impl Connection {
 
     /// Appends a frame whose payload is shared where that is cheaper than a copy. A client masks, so it always
     /// copies.
-    fn write_shared(&mut self, first: u8, payload: &Bytes) {
+    pub(super) fn write_shared(&mut self, first: u8, payload: &Bytes) {
         if self.is_client() || payload.len() <= COPY_UP_TO {
             return write_bytes(&mut self.side, self.outbox.buffer(), first, payload);
         }
@@ -464,32 +434,11 @@ impl Connection {
             self.write_shared(first, &frame.payload);
         }
     }
-
-    /// Whether a message of this length is to be compressed.
-    fn compresses(&self, how: Compression, len: usize) -> bool {
-        let agreed = self.stage.compression().zip(self.config.deflate.as_ref());
-        agreed.is_some_and(|(compression, settings)| compression.compresses(settings, how, len))
-    }
-
-    /// Appends a frame of a compressed message.
-    fn write_compressed(&mut self, first: u8, payload: &[u8], fin: bool) {
-        let Self { stage, config, side, outbox, .. } = self;
-        let (Some(compression), Some(settings)) = (stage.compression_mut(), &config.deflate) else { return };
-        let compressed = compression.compress(settings, payload, fin);
-        let len = compressed.len();
-        if len <= COPY_UP_TO || matches!(side, Side::Client(_)) {
-            write_bytes(side, outbox.buffer(), first, compressed);
-        } else {
-            frame::write_header(outbox.buffer(), first, len, None);
-            outbox.push_shared(compression.take_compressed(len).into());
-        }
-        compression.compressed(settings);
-    }
 }
 
 /// Appends a frame whose payload is copied; a client masks it.
 #[inline]
-fn write_bytes(side: &mut Side, out: &mut Vec<u8>, first: u8, payload: &[u8]) {
+pub(super) fn write_bytes(side: &mut Side, out: &mut Vec<u8>, first: u8, payload: &[u8]) {
     out.reserve(MAX_HEADER + payload.len());
     match side {
         Side::Server => {

@@ -142,24 +142,6 @@ impl Connection {
         self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
-    /// When the contexts of a quiet connection are let go.
-    fn release_due(&self) -> Option<Moment> {
-        let settings = self.config.deflate.as_ref()?;
-        let can_release = self.stage.compression()?.can_release();
-        can_release.then(|| self.heard.max(self.wrote).after(settings.quiet()))
-    }
-
-    /// Counts with the contexts that have come into being.
-    #[inline]
-    pub(super) fn note_contexts(&mut self) {
-        if let Some(compression) = self.stage.compression_mut()
-            && compression.can_release()
-            && !*compression.release_is_due()
-        {
-            self.arm();
-        }
-    }
-
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
     fn output_due(&self) -> Option<Moment> {
         let closing = match &self.stage {

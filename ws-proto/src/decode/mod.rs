@@ -14,6 +14,8 @@
 //! A message that stands whole in the input is unmasked there and lent from there. Only what arrives in parts
 //! is collected, as it arrives: a declared length alone allocates nothing.
 
+mod compressed;
+
 use crate::config::Pieces;
 use crate::deflate::{Deflate, PerMessage};
 use crate::error::ProtocolError;
@@ -384,73 +386,6 @@ impl Decoder {
         let joined = partial.take_joined(message.kind)?;
         self.forget_if_empty();
         Ok(Some(Decoded::Message(joined)))
-    }
-
-    /// What these bytes of a compressed message become, joined to what came before.
-    fn inflated<'a>(
-        &mut self,
-        rules: &Rules,
-        kind: Kind,
-        mut bytes: &[u8],
-        last: bool,
-        inflation: &mut Inflation<'_>,
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let Some((per_message, settings)) = inflation else { return Ok(None) };
-        let partial = self.partial.get_or_insert_default();
-        loop {
-            let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
-            let held = (partial.text.len() + partial.data.len() + chunk.len()) as u64;
-            let expected = if last && !more { 0 } else { rules.message_limit.saturating_sub(held) };
-            partial.join(kind, chunk, usize::try_from(expected).unwrap_or(usize::MAX))?;
-            if !more {
-                break;
-            }
-        }
-        if !last {
-            return Ok(None);
-        }
-        per_message.end_message(settings)?;
-        self.message = None;
-        let joined = partial.take_joined(kind)?;
-        self.forget_if_empty();
-        Ok(Some(Decoded::Message(joined)))
-    }
-
-    /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
-    /// character.
-    fn inflated_piece<'a>(
-        &mut self,
-        rules: &Rules,
-        fin: bool,
-        taken: &Bytes,
-        inflation: &mut Inflation<'_>,
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
-            return Ok(None);
-        };
-        let mut bytes = &taken[..];
-        let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
-        let chunk = chunk.to_vec();
-        let last = !more && fin && self.remaining == 0;
-        self.position = match (more, self.remaining) {
-            (true, _) => Position::Inflating { fin },
-            (false, 0) => Position::Header,
-            (false, _) => Position::Payload { fin },
-        };
-        if more {
-            self.partial.get_or_insert_default().compressed = taken.slice(taken.len() - bytes.len()..);
-        }
-        let end = if last { per_message.end_message(settings) } else { Ok(()) };
-        if last {
-            self.message = None;
-        }
-        let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
-        if let (Err(fault), Some(_)) = (&end, &piece) {
-            self.partial.get_or_insert_default().fault = Some(*fault);
-        } else {
-            end?;
-        }
-        Ok(piece.map(|piece| Decoded::Piece(piece.into_owned())))
     }
 
     /// The piece that these bytes are; `None` when they hold no whole character.

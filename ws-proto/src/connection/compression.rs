@@ -1,0 +1,142 @@
+//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and for how long the
+//! contexts are kept.
+
+use super::send::write_bytes;
+use super::{Connection, Moment, Sent, Side, Stage};
+use crate::deflate::{PerMessage, Terms};
+use crate::error::SendError;
+use crate::frame::{self, Compression, Frame, RSV1, first_byte};
+use crate::outbox::COPY_UP_TO;
+use alloc::boxed::Box;
+
+impl Stage {
+    /// What inflates the peer's messages, and compresses ours.
+    #[inline]
+    pub(super) fn compression(&self) -> Option<&PerMessage> {
+        match self {
+            Self::Open(compression) => compression.as_deref(),
+            Self::Opened(opened) => opened.compression.as_deref(),
+            Self::Closing(ending) => ending.compression.as_deref(),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(super) fn compression_mut(&mut self) -> Option<&mut PerMessage> {
+        match self {
+            Self::Open(compression) => compression.as_deref_mut(),
+            Self::Opened(opened) => opened.compression.as_deref_mut(),
+            Self::Closing(ending) => ending.compression.as_deref_mut(),
+            _ => None,
+        }
+    }
+}
+
+impl Connection {
+    /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
+    /// with the [`Config::deflate`] of this connection; without that it does nothing.
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use ws_proto::{Config, Connection, Deflate, Role};
+    /// # let request = http::Request::new(());
+    ///
+    /// let config = Config::server().deflate(Deflate::new());
+    /// let agreed = config.deflate.as_ref().and_then(|deflate| deflate.accept(request.headers()));
+    /// let mut server = Connection::upgraded(Instant::now(), Arc::new(config), Role::Server);
+    /// if let Some((terms, answer)) = agreed {
+    ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
+    ///     server.compress_by(terms);
+    /// }
+    /// ```
+    #[cfg(feature = "deflate")]
+    pub fn compress_by(&mut self, terms: Terms) {
+        if self.config.deflate.is_some()
+            && let Stage::Open(compression) = &mut self.stage
+        {
+            *compression = Some(Box::new(PerMessage::new(terms)));
+        }
+    }
+
+    /// What was agreed on about compression, if it was.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<Terms> {
+        self.stage.compression().map(|compression| compression.terms())
+    }
+
+    /// Sends a frame that others are sent too: where messages are compressed, it is compressed once, by itself, for
+    /// all whose terms are alike, rather than for each with what was sent to it before.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    #[inline]
+    pub fn send_shared(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        if self.stage.compression().is_none() {
+            return self.send(frame);
+        }
+        self.send_compressed_for_all(frame)
+    }
+
+    #[inline(never)]
+    fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+        let waits = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        if waits || !self.compresses(frame.compression, frame.payload.len()) {
+            return self.send(frame);
+        }
+        self.check_open()?;
+        self.check_room(frame.payload.len())?;
+        if let (Some(deflate), Some(settings), Some(shared)) =
+            (self.stage.compression_mut(), &self.config.deflate, &frame.shared)
+        {
+            let compressed = deflate.compress_shared(settings, shared, &frame.payload);
+            self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
+        }
+        Ok(self.note_queued())
+    }
+
+    /// Whether a message of this length is to be compressed.
+    pub(super) fn compresses(&self, how: Compression, len: usize) -> bool {
+        let agreed = self.stage.compression().zip(self.config.deflate.as_ref());
+        agreed.is_some_and(|(compression, settings)| compression.compresses(settings, how, len))
+    }
+
+    /// Appends a frame of a compressed message.
+    pub(super) fn write_compressed(&mut self, first: u8, payload: &[u8], fin: bool) {
+        let Self { stage, config, side, outbox, .. } = self;
+        let (Some(compression), Some(settings)) = (stage.compression_mut(), &config.deflate) else { return };
+        let compressed = compression.compress(settings, payload, fin);
+        let len = compressed.len();
+        if len <= COPY_UP_TO || matches!(side, Side::Client(_)) {
+            write_bytes(side, outbox.buffer(), first, compressed);
+        } else {
+            frame::write_header(outbox.buffer(), first, len, None);
+            outbox.push_shared(compression.take_compressed(len).into());
+        }
+        compression.compressed(settings);
+    }
+
+    /// When the contexts of a quiet connection are let go.
+    pub(super) fn release_due(&self) -> Option<Moment> {
+        let settings = self.config.deflate.as_ref()?;
+        let can_release = self.stage.compression()?.can_release();
+        can_release.then(|| self.heard.max(self.wrote).after(settings.quiet()))
+    }
+
+    /// Counts with the contexts that have come into being.
+    #[inline]
+    pub(super) fn note_contexts(&mut self) {
+        if let Some(compression) = self.stage.compression_mut()
+            && compression.can_release()
+            && !*compression.release_is_due()
+        {
+            self.arm();
+        }
+    }
+
+    /// Nothing more is compressed or inflated.
+    pub(super) fn release_contexts(&mut self) {
+        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
+            compression.release_all(settings);
+        }
+    }
+}
