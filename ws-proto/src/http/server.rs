@@ -21,7 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
-use ::http::{Method, Response, Version};
+use ::http::{Method, Version};
 use bytes::Bytes;
 use core::mem;
 use core::time::Duration;
