@@ -117,6 +117,7 @@ pub mod deflate;
 mod deflate;
 mod error;
 mod event;
+#[cfg_attr(not(feature = "deflate"), allow(dead_code))] // parameters are those of compression
 mod extensions;
 mod fields;
 mod frame;

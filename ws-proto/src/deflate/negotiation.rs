@@ -164,7 +164,6 @@ struct Parameters {
 impl Parameters {
     /// Each at most once, each by its name, each with such a value as it may have (§7.1).
     fn parse(extension: &Extension<'_>) -> Result<Self, &'static str> {
-        const TWICE: &str = "a parameter of permessage-deflate that is repeated";
         let mut this = Self::default();
         for parameter in extension.parameters() {
             let parameter = parameter.map_err(|Malformed| MALFORMED)?;
@@ -190,7 +189,7 @@ impl Parameters {
                 return Err("an unknown parameter of permessage-deflate");
             };
             if is_repeated {
-                return Err(TWICE);
+                return Err("a parameter of permessage-deflate that is repeated");
             }
         }
         Ok(this)

@@ -217,8 +217,8 @@ impl Upgrade {
         Ok(())
     }
 
-    /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where
-    /// [`Config::deflate`](crate::Config::deflate) asks for it and the offer will do.
+    /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where `Config::deflate` asks for it and
+    /// the offer will do.
     pub fn offers_compression(&self) -> bool {
         extensions(self.headers()).flatten().any(|extension| extension.is("permessage-deflate"))
     }

@@ -25,7 +25,8 @@ mod stream;
 
 #[cfg(test)]
 mod tests_cuts;
-#[cfg(all(test, feature = "deflate"))]
+#[cfg(test)]
+#[cfg(feature = "deflate")]
 mod tests_deflate;
 #[cfg(test)]
 mod tests_grammar;
