@@ -3,11 +3,10 @@
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
-use crate::deflate::{PerMessage, Terms};
+use crate::deflate::PerMessage;
 use crate::error::SendError;
 use crate::frame::{self, Compression, Frame, RSV1, first_byte};
 use crate::outbox::COPY_UP_TO;
-use alloc::boxed::Box;
 
 impl Stage {
     /// What inflates the peer's messages, and compresses ours.
@@ -50,7 +49,7 @@ impl Connection {
     /// }
     /// ```
     #[cfg(feature = "deflate")]
-    pub fn compress_by(&mut self, terms: Terms) {
+    pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
         if self.config.deflate.is_some()
             && let Stage::Open(compression) = &mut self.stage
         {
@@ -60,7 +59,7 @@ impl Connection {
 
     /// What was agreed on about compression, if it was.
     #[cfg(feature = "deflate")]
-    pub fn compression(&self) -> Option<Terms> {
+    pub fn compression(&self) -> Option<crate::deflate::Terms> {
         self.stage.compression().map(|compression| compression.terms())
     }
 
