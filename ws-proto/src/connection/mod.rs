@@ -7,14 +7,16 @@
 //!           any stage ──EOF, reset, deadline──▶ Done
 //! ```
 //!
-//! The files beside this one: `receive` (bytes in), `send` (the application's verbs), `ending` (how it
-//! ends), `close_body` (what a Close says), `time` (the one deadline).
+//! The files beside this one: `receive` (bytes in), `answering` and `send` (the application's verbs), `compression`,
+//! `ending` (how it ends), `close_body` (what a Close says), `time` (the one deadline).
 
+mod answering;
 mod close_body;
 mod compression;
 mod ending;
 mod receive;
 mod send;
+mod state;
 mod time;
 
 use crate::config::Config;
@@ -30,6 +32,7 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::time::Duration;
 use ending::Ending;
+pub use state::{Next, Role, Sent, State};
 use std::time::Instant;
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
@@ -206,55 +209,6 @@ struct Outgoing {
     /// What came of its last character, where it is text.
     text: Option<Utf8>,
     compressed: bool,
-}
-
-/// Which end of a connection is ours.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// The server, which does not mask.
-    Server,
-    /// The client, which masks with keys from a stream of this seed: 32 unpredictable bytes, never used twice.
-    Client {
-        /// From the system's source of randomness.
-        seed: [u8; 32],
-    },
-}
-
-/// Where a connection stands, in the words of the browsers' `readyState`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum State {
-    /// HTTP, up to the end of the opening handshake.
-    Connecting,
-    /// Messages may be sent.
-    Open,
-    /// A Close was sent or received, or the connection failed.
-    Closing,
-    /// Over.
-    Closed,
-}
-
-/// What the transport should do next.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Read, and give what came to [`Connection::receive`].
-    Read,
-    /// Write from the [outbox](Connection::outbox), and tell [`Connection::wrote`].
-    Write,
-    /// Neither: wait for the application, or for the deadline.
-    Pause,
-    /// Half-close: `shutdown(Write)`. Told once; reading goes on.
-    Shutdown,
-    /// Close the transport; nothing more will come of it.
-    Drop,
-}
-
-/// How a send went. Either way the message was taken.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Sent {
-    /// Queued.
-    Queued,
-    /// Queued, and the outbox is over its high mark: better wait for [`Event::Drained`](crate::Event::Drained).
-    Congested,
 }
 
 impl Connection {

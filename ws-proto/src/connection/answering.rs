@@ -1,0 +1,140 @@
+//! A server's answers: to requests, and to opening handshakes.
+
+use super::{Connection, Sent, Stage};
+use crate::error::SendError;
+use crate::handshake::{Request, Upgrade};
+use crate::http::ResponseBody;
+use bytes::Bytes;
+use std::time::Instant;
+
+impl Connection {
+    /// Server: completes an opening handshake. [`Event::Open`](crate::Event::Open) follows from
+    /// [`poll_event`](Self::poll_event).
+    ///
+    /// # Errors
+    /// [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its time is over.
+    pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: answers a request, now or later, in any order; or refuses an upgrade.
+    ///
+    /// `Content-Length`, `Date` and `Connection` are written by the connection itself. What is answered to HEAD
+    /// goes out without its body.
+    ///
+    /// # Errors
+    /// [`SendError::WrongRequest`] when the request is not one of this connection, or its time is over;
+    /// [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
+    /// request is then answered 503.
+    pub fn respond(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        response: ::http::Response<Bytes>,
+    ) -> Result<(), SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
+    ///
+    /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
+    /// HTTP/1.0 until the connection ends. It goes out in its turn behind the answers to earlier requests; until
+    /// then its pieces are held, and count as queued.
+    ///
+    /// ```
+    /// # use std::{sync::Arc, time::Instant};
+    /// # use ws_proto::{Config, Connection, Event};
+    /// # let now = Instant::now();
+    /// # let mut server = Connection::server(now, Arc::new(Config::server()));
+    /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
+    /// let body = server.respond_streaming(now, request, http::Response::new(()), None)?;
+    /// server.send_body(&body, "tick\n")?;
+    /// server.send_body(&body, "tock\n")?;
+    /// server.finish_body(now, body)?;
+    /// assert!(bytes::Buf::chunk(server.outbox()).ends_with(b"5\r\ntick\n\r\n5\r\ntock\n\r\n0\r\n\r\n"));
+    /// # Ok::<(), ws_proto::SendError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`respond`](Self::respond). `Content-Length` is told by `length` alone.
+    pub fn respond_streaming(
+        &mut self,
+        now: Instant,
+        request: impl Into<Request>,
+        head: ::http::Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, SendError> {
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let request = request.into();
+        let result = http.respond_streaming(now, &self.config, &mut self.outbox, request, head, length);
+        self.settle_http(now);
+        result
+    }
+
+    /// Server: gives the next piece of a body. Pieces that were taken in pace with
+    /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`] when the connection has ended, [`SendError::Full`], [`SendError::BodyLength`] when
+    /// this would be more than was declared, [`SendError::WrongRequest`] when the body is another connection's.
+    /// Nothing was queued then.
+    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
+        let piece = piece.into();
+        if !matches!(self.stage, Stage::Http(_)) {
+            return Err(SendError::NotOpen);
+        }
+        if body.is_unwanted() {
+            return Ok(Sent::Queued);
+        }
+        if self.is_its_turn(body) {
+            // What waits behind this body cannot be in its way.
+            self.check_fits(self.outbox.len(), piece.len())?;
+            let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+            http.send_body(&mut self.outbox, body, piece)?;
+            return Ok(self.note_queued());
+        }
+        let is_full = self.is_full(self.queued(), piece.len());
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        if is_full {
+            http.owe_room(body);
+            return Err(SendError::Full);
+        }
+        http.send_body(&mut self.outbox, body, piece)?;
+        if self.outbox.len() + http.held_len() > self.config.high_mark {
+            http.owe_room(body);
+            return Ok(Sent::Congested);
+        }
+        Ok(Sent::Queued)
+    }
+
+    /// Server: whether the turn of a body has come. Before that its pieces are held, and count as queued.
+    pub fn is_its_turn(&self, body: &ResponseBody) -> bool {
+        match &self.stage {
+            Stage::Http(http) => http.is_its_turn(body) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Server: ends a body. The connection goes on to the next request.
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`] and [`SendError::WrongRequest`] as for [`send_body`](Self::send_body);
+    /// [`SendError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
+    /// sees that the body was cut off.
+    pub fn finish_body(&mut self, now: Instant, body: ResponseBody) -> Result<(), SendError> {
+        if body.is_unwanted() {
+            return Ok(());
+        }
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        let result = http.finish_body(now, &self.config, &mut self.outbox, body);
+        self.settle_http(now);
+        result
+    }
+}

@@ -1,0 +1,50 @@
+//! Where a connection stands, and what is to be done with it.
+
+/// Which end of a connection is ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// The server, which does not mask.
+    Server,
+    /// The client, which masks with keys from a stream of this seed: 32 unpredictable bytes, never used twice.
+    Client {
+        /// From the system's source of randomness.
+        seed: [u8; 32],
+    },
+}
+
+/// Where a connection stands, in the words of the browsers' `readyState`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum State {
+    /// HTTP, up to the end of the opening handshake.
+    Connecting,
+    /// Messages may be sent.
+    Open,
+    /// A Close was sent or received, or the connection failed.
+    Closing,
+    /// Over.
+    Closed,
+}
+
+/// What the transport should do next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Next {
+    /// Read, and give what came to [`Connection::receive`](crate::Connection::receive).
+    Read,
+    /// Write from the [outbox](crate::Connection::outbox), and tell [`Connection::wrote`](crate::Connection::wrote).
+    Write,
+    /// Neither: wait for the application, or for the deadline.
+    Pause,
+    /// Half-close: `shutdown(Write)`. Told once; reading goes on.
+    Shutdown,
+    /// Close the transport; nothing more will come of it.
+    Drop,
+}
+
+/// How a send went. Either way the message was taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Sent {
+    /// Queued.
+    Queued,
+    /// Queued, and the outbox is over its high mark: better wait for [`Event::Drained`](crate::Event::Drained).
+    Congested,
+}
