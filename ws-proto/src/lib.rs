@@ -89,6 +89,11 @@
 //! [in pieces](Connection::respond_streaming). [`web`] has routes, files and event streams for whoever wants them;
 //! nothing else in here knows of it.
 //!
+//! # Compression
+//!
+//! [`Config::deflate`] compresses messages with every peer that agrees (permessage-deflate, RFC 7692). Nothing else
+//! changes: messages come out as they went in. `deflate` tells what it costs. The feature of that name is on by default.
+//!
 //! # Limits
 //!
 //! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their

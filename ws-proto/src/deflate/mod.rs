@@ -1,12 +1,33 @@
 //! permessage-deflate (RFC 7692): messages compressed, in both roles.
 //!
-//! Off until [`Config::deflate`](crate::Config::deflate) asks for it.
+//! It is off until [`Config::deflate`](crate::Config::deflate) asks for it. Then a client offers it and a server takes
+//! it, and whoever does not speak it is served as before.
 //!
 //! ```
 //! use ws_proto::{Config, Deflate};
 //!
 //! let config = Config::server().deflate(Deflate::chat());
 //! ```
+//!
+//! # What is compressed
+//!
+//! A message of at least [`threshold`](Deflate::threshold) bytes, and every message in fragments; by its frame one can
+//! say otherwise. With context takeover a message may refer to what was sent before it, so that small messages which
+//! resemble each other shrink most. What is [sent to many](crate::Connection::send_shared) is compressed once, by
+//! itself, and goes to all whose windows are alike; the contexts of those connections then begin anew.
+//!
+//! # What a peer can cost
+//!
+//! [`message_limit`](crate::Config::message_limit) holds for what a message becomes, to the byte, and is found out
+//! while it is inflated. Over 1 MiB a message that grows [too many times](Deflate::ratio_limit) ends the connection.
+//! Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not read until it is over.
+//!
+//! # Memory
+//!
+//! Contexts are large, so they are made when they are first needed, and let go after some [quiet
+//! time](Deflate::release_after). Of the peer's only the window's bytes are kept then, since its next message may refer
+//! to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover contexts return after each
+//! message to a pool that all connections of a configuration share.
 
 mod deflater;
 mod inflater;

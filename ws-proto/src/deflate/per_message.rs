@@ -86,11 +86,13 @@ impl PerMessage {
 
     /// What was compressed is queued.
     pub(crate) fn compressed(&mut self, settings: &Deflate) {
-        if self.is_sending || self.terms.ours.takeover {
-            if let Some(deflater) = &mut self.deflater {
-                deflater.shrink();
-            }
-        } else if let Some(deflater) = self.deflater.take() {
+        if let Some(deflater) = &mut self.deflater {
+            deflater.shrink();
+        }
+        if !self.is_sending
+            && !self.terms.ours.takeover
+            && let Some(deflater) = self.deflater.take()
+        {
             settings.pool.keep_deflater(deflater);
         }
     }

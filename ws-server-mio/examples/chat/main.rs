@@ -30,7 +30,8 @@ use std::time::SystemTime;
 use ws_server_mio::http::StatusCode;
 use ws_server_mio::ws_proto;
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Frame, Heartbeat, Message, Options,
+    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
+    Options,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -57,8 +58,9 @@ fn serve() -> Result<(), Box<dyn Error>> {
     }
 
     // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
-    // proxies, and finds dead ones within a minute.
-    let config = Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live());
+    // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
+    let config =
+        Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live()).deflate(Deflate::chat());
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
     if let Some(url) = endpoint.connections().http_url(server, "/") {
