@@ -25,6 +25,8 @@ step 'by hand' cargo run --locked --release --example by_hand
 step 'purity' tests/purity.sh
 step 'conformance' tests/conformance/run.sh
 step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
+step 'conformance of clients' tests/conformance/client.sh conformance_client
+step 'conformance of clients, async' tests/conformance/client.sh async_conformance_client
 step 'interop' tests/interop/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh

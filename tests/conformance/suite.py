@@ -1,7 +1,9 @@
-"""Runs the Autobahn cases against a WebSocket echo server and compares each verdict with expected.json.
+"""Runs the Autobahn cases against a WebSocket echo server or client and compares each verdict with expected.json.
 
-usage: suite.py URL [CASES] [--write]
-  CASES    comma-separated patterns of case ids, "-PATTERN" leaves out: "1.*,6.4.*", "*,-9.*"
+usage: suite.py URL [CASES] [--write]                        tests the server at URL
+       suite.py CLIENT [CASES] [--write] [-- ARGUMENT...]    tests the program CLIENT, run as CLIENT URL ARGUMENT...
+  CASES    comma-separated patterns of case ids, "-PATTERN" leaves out: "1.*,6.4.*", "-9.*"; sections 12 and 13,
+           permessage-deflate, run only where they are named
   --write  takes the verdicts of this run as the expectation
 Exit status: 0 as expected, 1 a verdict differs, 2 the run could not be done.
 """
@@ -16,9 +18,9 @@ import traceback
 from collections import Counter
 from fnmatch import fnmatchcase
 from pathlib import Path
-from urllib.parse import urlsplit
+from urllib.parse import parse_qs, urlsplit
 
-from kosoku import FailureError, run_fuzzingclient
+from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
 from kosoku.cases import CASES
 
 from tap import Tap, handshake_faults
@@ -27,9 +29,11 @@ EXPECTED = Path(__file__).with_name("expected.json")
 VERDICTS = ["OK", "INFORMATIONAL", "NON-STRICT", "UNIMPLEMENTED", "FAILED"]
 SECTIONS = {
     "1": "framing", "2": "pings and pongs", "3": "reserved bits", "4": "opcodes", "5": "fragmentation",
-    "6": "UTF-8", "7": "close", "9": "limits", "10": "miscellaneous",
+    "6": "UTF-8", "7": "close", "9": "limits", "10": "miscellaneous", "12": "deflate", "13": "deflate's terms",
 }
-AT_ONCE, GUARD, GUARD_HEAVY = 8, 30, 150  # connections; seconds until a case counts as hung
+HEAVY, DEFLATE = {"9", "12", "13"}, {"12", "13"}
+AT_ONCE = 8  # connections
+GUARD, GUARD_HEAVY, GUARD_WALK = 30, 150, 300  # seconds until a case, or a client's whole walk, counts as hung
 
 
 def section(case):
@@ -39,26 +43,42 @@ def section(case):
 def selected(patterns):
     """The ids to run. Expanded here, since the suite's own patterns match too much ("12.*.1" takes 12.1.10)."""
     patterns = [p.strip() for p in patterns.split(",") if p.strip()]
-    wanted = [p for p in patterns if not p.startswith("-")] or ["*"]
+    wanted = [p for p in patterns if not p.startswith("-")]
     unwanted = [p[1:] for p in patterns if p.startswith("-")]
 
     def matches(case, globs):
         return any(fnmatchcase(case, glob) for glob in globs)
 
-    return [c for c in CASES if section(c) in SECTIONS and matches(c, wanted) and not matches(c, unwanted)]
+    def is_wanted(case):
+        return matches(case, wanted) if wanted else section(case) not in DEFLATE
+
+    return [c for c in CASES if is_wanted(c) and not matches(c, unwanted)]
 
 
-async def own_handshake(url):
-    """What the suite cannot tell, since its key is always the same and it never waits for the server's FIN."""
+def verdict(result):
+    """(verdict, explanation) of what the suite says about a case"""
+    both = result.behavior.value, result.behavior_close.value
+    worst = max((v if v in VERDICTS else "FAILED" for v in both), key=VERDICTS.index)
+    return worst, f"{both[0]}: {result.result} close {both[1]}: {result.result_close}"
+
+
+async def connect(url):
+    """An upgrade by hand: (what is wrong with the answer, reader, writer)"""
+    target = (url.path or "/") + (f"?{url.query}" if url.query else "")
     key = base64.b64encode(os.urandom(16)).decode()
     request = (
-        f"GET {url.path or '/'} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+        f"GET {target} HTTP/1.1\r\nHost: {url.netloc}\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
         f"Sec-WebSocket-Key: {key}\r\nSec-WebSocket-Version: 13\r\n\r\n"
     ).encode()
     reader, writer = await asyncio.open_connection(url.hostname, url.port)
     writer.write(request)
     response = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), 10)
-    faults = handshake_faults(request[:-4], response[:-4])
+    return handshake_faults(request[:-4], response[:-4]), reader, writer
+
+
+async def own_handshake(url):
+    """What the suite cannot tell, since its key is always the same and it never waits for the server's FIN."""
+    faults, reader, writer = await connect(url)
     writer.write(b"\x88\x82\0\0\0\0\x03\xe8")  # Close, 1000
     try:
         answer = await asyncio.wait_for(reader.read(), 3)
@@ -71,9 +91,9 @@ async def own_handshake(url):
 
 
 async def run_case(url, case):
-    """(verdict, explanation) of one case"""
-    guard = GUARD_HEAVY if section(case) == "9" else GUARD
-    async with Tap(url.hostname, url.port) as tap:
+    """(verdict, explanation) of one case of a server"""
+    guard = GUARD_HEAVY if section(case) in HEAVY else GUARD
+    async with Tap(url.hostname, url.port, "server") as tap:
         try:
             results = await asyncio.wait_for(run_fuzzingclient(f"ws://127.0.0.1:{tap.port}{url.path or '/'}", [case]), guard)
         except FailureError as failure:
@@ -84,23 +104,59 @@ async def run_case(url, case):
     if result is None:
         return "FAILED", "no result"
     if tap.faults:
-        return "FAILED", "on the wire: " + "; ".join(tap.faults)
-    both = result.behavior.value, result.behavior_close.value
-    verdict = max((v if v in VERDICTS else "FAILED" for v in both), key=VERDICTS.index)
-    return verdict, f"{both[0]}: {result.result} close {both[1]}: {result.result_close}"
+        return "FAILED", "on the wire: " + "; ".join(faults for _, faults in tap.faults)
+    return verdict(result)
 
 
-async def run(url, cases):
-    limit, outcomes = asyncio.Semaphore(AT_ONCE), {}
-    heavy_limit = asyncio.Semaphore(2)
+async def run_server(url, cases):
+    """The outcome of each case, and what is wrong beside them."""
+    faults, outcomes = await own_handshake(url), {}
+    limit, heavy_limit = asyncio.Semaphore(AT_ONCE), asyncio.Semaphore(2)
 
     async def one(case):
-        async with heavy_limit if section(case) == "9" else limit:
+        async with heavy_limit if section(case) in HEAVY else limit:
             outcomes[case] = await run_case(url, case)
 
     for heavy in (False, True):  # the heavy ones after the others, so that they delay nobody
-        await asyncio.gather(*[one(c) for c in cases if (section(c) == "9") == heavy])
-    return outcomes
+        await asyncio.gather(*[one(c) for c in cases if (section(c) in HEAVY) == heavy])
+    return outcomes, faults
+
+
+async def run_client(program, arguments, cases):
+    """The outcome of each case, and what is wrong beside them. The client goes from case to case by itself."""
+    async with (
+        run_fuzzingserver(cases, host="127.0.0.1", port=0) as suite,
+        Tap("127.0.0.1", suite.port, "client") as tap,
+    ):
+        asked = asyncio.ensure_future(suite.get_result())
+        client = await asyncio.create_subprocess_exec(program, f"ws://127.0.0.1:{tap.port}", *arguments)
+        faults = await end_of(client)
+        if not (await asyncio.wait([asked], timeout=GUARD))[0]:
+            faults.append("the client did not ask for the reports")
+            await connect(urlsplit(f"ws://127.0.0.1:{suite.port}/updateReports?agent=nobody"))
+        try:
+            results = await asyncio.wait_for(asked, GUARD)
+        except FailureError as failure:
+            results = failure.results
+    outcomes = dict.fromkeys(cases, ("FAILED", "no result"))
+    outcomes |= {r.case_id: verdict(r) for r in results}
+    numbers = {str(r.case_index): r.case_id for r in results}
+    for target, found in tap.faults:
+        number = parse_qs(urlsplit(target).query).get("case", [""])[0]
+        if number in numbers:
+            outcomes[numbers[number]] = "FAILED", f"on the wire: {found}"
+        else:
+            faults.append(f"on the wire of {target}: {found}")
+    return outcomes, faults
+
+
+async def end_of(client):
+    try:
+        status = await asyncio.wait_for(client.wait(), GUARD_WALK)
+        return [f"the client ended with status {status}"] if status else []
+    except TimeoutError:
+        client.kill()
+        return [f"the client had not ended after {GUARD_WALK} s"]
 
 
 def print_table(cases, outcomes):
@@ -129,23 +185,27 @@ def compare(cases, outcomes, write):
 
 
 def main():
-    arguments = [a for a in sys.argv[1:] if a != "--write"]
+    end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
+    arguments, for_client = sys.argv[1:end], sys.argv[end + 1 :]
+    write = "--write" in arguments
+    arguments = [a for a in arguments if a != "--write"]
     if not 1 <= len(arguments) <= 2:
         print(__doc__, file=sys.stderr)
         return 2
-    url = urlsplit(arguments[0])
+    tested = arguments[0]
     cases = selected(arguments[1] if len(arguments) == 2 else "")
     if not cases:
         print("no such case", file=sys.stderr)
         return 2
     started = time.monotonic()
-    faults = asyncio.run(own_handshake(url))
+    is_server = tested.startswith("ws://")
+    running = run_server(urlsplit(tested), cases) if is_server else run_client(tested, for_client, cases)
+    outcomes, faults = asyncio.run(running)
     for fault in faults:
-        print(f"  handshake: {fault}")
-    outcomes = asyncio.run(run(url, cases))
+        print(f"  beside the cases: {fault}")
     print_table(cases, outcomes)
-    failed = compare(cases, outcomes, "--write" in sys.argv) + len(faults)
-    print(f"conformance, {time.monotonic() - started:.1f} s:")
+    failed = compare(cases, outcomes, write) + bool(faults)
+    print(f"conformance of the {'server' if is_server else 'client'}, {time.monotonic() - started:.1f} s:")
     print(f"{len(cases) + 1 - failed} passed, {failed} failed")
     return 1 if failed else 0
 

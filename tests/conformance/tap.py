@@ -1,10 +1,11 @@
-"""A wire tap: a proxy between the suite and the server that holds every byte of the server against RFC 6455.
+"""A wire tap: a proxy between the suite and whom it tests that holds every byte of the latter against RFC 6455.
 
 The suite judges echoes, pongs and close codes. It reads frames leniently, so the tap reads them strictly.
 """
 
 import asyncio
 import base64
+import binascii
 import hashlib
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -26,6 +27,38 @@ def parse_head(head: bytes):
     return first, fields
 
 
+def tokens(fields, name):
+    """The items of a field that is a list, in lower case."""
+    return [item.strip().lower() for item in ",".join(fields.get(name, [])).split(",")]
+
+
+def request_faults(request: bytes):
+    """What is wrong in a request for an upgrade (§4.1)."""
+    line, asked = parse_head(request)
+    faults = []
+    if not (line.startswith("GET /") and line.endswith(" HTTP/1.1") and line.count(" ") == 2):
+        faults.append(f"request line {line!r}")
+    if len(asked.get("host", [])) != 1:
+        faults.append("no single Host")
+    if "websocket" not in tokens(asked, "upgrade"):
+        faults.append("no 'Upgrade: websocket'")
+    if "upgrade" not in tokens(asked, "connection"):
+        faults.append("no 'Connection: Upgrade'")
+    if asked.get("sec-websocket-version") != ["13"]:
+        faults.append(f"version {asked.get('sec-websocket-version')}")
+    keys = asked.get("sec-websocket-key", [])
+    try:
+        lengths = [len(base64.b64decode(key, validate=True)) for key in keys]
+    except binascii.Error:
+        lengths = []
+    if lengths != [16]:
+        faults.append(f"key {keys}, not one of 16 bytes")
+    for name in ("content-length", "transfer-encoding"):
+        if name in asked:
+            faults.append(f"{name} in a request for an upgrade")
+    return faults
+
+
 def handshake_faults(request: bytes, response: bytes):
     """What is wrong in the answer to an upgrade request (§4.2.2)."""
     _, asked = parse_head(request)
@@ -38,7 +71,7 @@ def handshake_faults(request: bytes, response: bytes):
         faults.append(f"accept value {told.get('sec-websocket-accept')}, not {expected}")
     if [v.lower() for v in told.get("upgrade", [])] != ["websocket"]:
         faults.append("no single 'Upgrade: websocket'")
-    if "upgrade" not in ",".join(told.get("connection", [])).lower().replace(" ", "").split(","):
+    if "upgrade" not in tokens(told, "connection"):
         faults.append("no 'Connection: Upgrade'")
     for name in ("sec-websocket-extensions", "sec-websocket-protocol"):
         if name in told and name not in asked:
@@ -50,25 +83,31 @@ def handshake_faults(request: bytes, response: bytes):
 
 
 class Auditor:
-    """Reads what one server sent over one connection, cut anywhere."""
+    """Reads what the tested side of one connection sent, "client" or "server", cut anywhere."""
 
-    def __init__(self):
-        self.request = b""
+    def __init__(self, tested):
+        self.tested = tested
+        self.heads = {"client": b"", "server": b""}  # request and answer; the other side's, with what follows it
         self.faults = []
         self.pending = bytearray()  # bytes not judged yet: a head, a frame header, a control payload
         self.skip = 0  # bytes of a data payload still to come
         self.in_http = True
-        self.in_message = self.closed = self.deflate = False
+        self.in_message = self.closed = False
+        self.masks = []  # the last three masking keys
 
     def fault(self, text):
         if text not in self.faults:
             self.faults.append(text)
 
-    def sent_by_client(self, data: bytes):
-        if b"\r\n\r\n" not in self.request:
-            self.request += data
+    def request(self):
+        """(request line, fields)"""
+        return parse_head(self.heads["client"].partition(b"\r\n\r\n")[0])
 
-    def sent_by_server(self, data: bytes):
+    def sent(self, side, data: bytes):
+        if side != self.tested:
+            if b"\r\n\r\n" not in self.heads[side]:
+                self.heads[side] += data
+            return
         passed = min(self.skip, len(data))
         self.skip -= passed
         self.pending += data[passed:]
@@ -80,9 +119,8 @@ class Auditor:
         if self.in_http:
             head, end, rest = self.pending.partition(b"\r\n\r\n")
             if end:
-                for fault in handshake_faults(self.request.partition(b"\r\n\r\n")[0], bytes(head)):
-                    self.fault("handshake: " + fault)
-                self.deflate = b"permessage-deflate" in head.lower()
+                self.heads[self.tested] = bytes(head)
+                self.judge_head(bytes(head))
                 self.in_http, self.pending = False, rest
             return bool(end)
         data = self.pending
@@ -99,23 +137,45 @@ class Auditor:
                 self.fault(f"length {length} in {header - 2} bytes")
             if length >> 63:
                 self.fault("length with the highest bit set")
+        mask = bytes(data[header : header + 4 * masked])
         header += 4 * masked
-        if opcode >= CONTROL and len(data) < header + length:
+        if len(data) < header + (length if opcode >= CONTROL else 0):
             return False
-        self.judge(fin, rsv, opcode, masked, bytes(data[header : header + length]) if opcode >= CONTROL else length)
+        payload = bytes(data[header : header + length]) if opcode >= CONTROL else b""
+        if masked:
+            payload = bytes(byte ^ mask[k % 4] for k, byte in enumerate(payload))
+        self.judge_mask(mask)
+        self.judge(fin, rsv, opcode, payload)
         end = header + length
         self.skip = max(0, end - len(data))
         del data[:end]
         return True
 
-    def judge(self, fin, rsv, opcode, masked, payload):
+    def judge_head(self, head: bytes):
+        if self.tested == "client":
+            faults = request_faults(head)
+        else:
+            faults = handshake_faults(self.heads["client"].partition(b"\r\n\r\n")[0], head)
+        for fault in faults:
+            self.fault("handshake: " + fault)
+
+    def judge_mask(self, mask: bytes):
+        """§5.3: every frame of a client is masked, with keys that cannot be foretold; none of a server is."""
+        if bool(mask) != (self.tested == "client"):
+            self.fault("a masked frame" if mask else "an unmasked frame")
+        self.masks = [*self.masks[-2:], mask]
+        if mask and self.masks == [mask] * 3:
+            self.fault("three frames with one masking key")
+
+    def judge(self, fin, rsv, opcode, payload):
+        if not self.heads["server"]:
+            self.fault("a frame before the server's answer")
         if self.closed:
             self.fault("a frame after Close")
-        if masked:
-            self.fault("a masked frame")
         if opcode not in (0, 1, 2, 8, 9, 10):
             self.fault(f"reserved opcode {opcode}")
-        if rsv and not (rsv == 4 and self.deflate and opcode in (1, 2)):
+        deflate = b"permessage-deflate" in self.heads["server"].partition(b"\r\n\r\n")[0].lower()
+        if rsv and not (rsv == 4 and deflate and opcode in (1, 2)):
             self.fault(f"reserved bits {rsv:03b}")
         if opcode < CONTROL:
             if (opcode == 0) != self.in_message:
@@ -149,11 +209,14 @@ class Auditor:
 
 
 class Tap:
-    """`async with Tap(host, port) as tap`: listens on `tap.port`, passes everything on, collects `tap.faults`."""
+    """`async with Tap(host, port, tested) as tap`: listens on `tap.port`, passes everything on, and collects
+    `tap.faults` of the side that is tested: (target of the request, faults) of each connection that has some."""
 
-    def __init__(self, host, port):
+    def __init__(self, host, port, tested):
         self.upstream = host, port
+        self.tested = tested
         self.faults = []
+        self.keys = set()
         self.tasks = set()
 
     async def __aenter__(self):
@@ -171,13 +234,13 @@ class Tap:
     async def serve(self, client_in, client_out):
         task = asyncio.current_task()
         self.tasks.add(task)
-        auditor = Auditor()
+        auditor = Auditor(self.tested)
         try:
             server_in, server_out = await asyncio.open_connection(*self.upstream)
             try:
                 await asyncio.gather(
-                    pump(client_in, server_out, auditor.sent_by_client),
-                    pump(server_in, client_out, auditor.sent_by_server),
+                    pump(client_in, server_out, auditor, "client"),
+                    pump(server_in, client_out, auditor, "server"),
                 )
                 auditor.finish()
             finally:
@@ -186,14 +249,25 @@ class Tap:
             client_out.transport.abort()
         finally:
             client_out.close()
-            self.faults += auditor.faults
+            self.collect(auditor)
             self.tasks.discard(task)
 
+    def collect(self, auditor):
+        line, fields = auditor.request()
+        if self.tested == "client":
+            for key in fields.get("sec-websocket-key", []):
+                if key in self.keys:  # §4.1: chosen at random for each connection
+                    auditor.fault("handshake: the key of an earlier connection")
+                self.keys.add(key)
+        if auditor.faults:
+            _, _, rest = line.partition(" ")
+            self.faults.append((rest.partition(" ")[0], "; ".join(auditor.faults)))
 
-async def pump(source, sink, watch):
+
+async def pump(source, sink, auditor, side):
     """Passes bytes on, and the end of the stream as what it is: a FIN stays a FIN, a reset a reset."""
     while data := await source.read(65536):
-        watch(data)
+        auditor.sent(side, data)
         sink.write(data)
         await sink.drain()
     if sink.can_write_eof():

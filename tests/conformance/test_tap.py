@@ -1,8 +1,9 @@
-"""The tap finds what it is there to find: each row is what a server might send, and the fault that must be seen."""
+"""The tap finds what it is there to find: each row is what a server or a client might send, and the fault that must be
+seen."""
 
 import unittest
 
-from tap import Auditor, accept_value
+from tap import Auditor, Tap, accept_value
 
 KEY = "AQIDBAUGBwgJCgsMDQ4PEA=="
 REQUEST = (
@@ -44,29 +45,94 @@ ANSWERS = {
 }
 
 
-def faults(data, cut):
-    auditor = Auditor()
-    auditor.sent_by_client(REQUEST)
-    for at in range(0, len(data), cut):
-        auditor.sent_by_server(data[at : at + cut])
+KEY_A, KEY_B = b"\x01\x02\x03\x04", b"\xf0\xf1\xf2\xf3"
+DEFLATE = ANSWER.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+# What a client sends behind the server's answer.
+CLIENT_FRAMES = {
+    b"\x82\x83" + KEY_A + b"abc": [],
+    b"\x81\xfe\x00\x7e" + KEY_A + bytes(126) + b"\x88\x82" + KEY_B + b"\xf3\x19": [],
+    2 * (b"\x82\x81" + KEY_A + b"a"): [],
+    3 * (b"\x82\x81" + KEY_A + b"a"): ["three frames with one masking key"],
+    b"\x82\x03abc": ["an unmasked frame"],
+    b"\x88\x82" + KEY_B + b"\xf3\x1c": ["close code 1005"],
+    b"\x88\x83" + KEY_B + b"\xf3\x19\x0d": ["a close reason that is not UTF-8"],
+    b"\x88\x80" + KEY_A + b"\x8a\x80" + KEY_B: ["a frame after Close"],
+    b"\xc2\x80" + KEY_A: ["reserved bits 100"],
+    b"\x82\x82" + KEY_A + b"a": ["ended inside a frame"],
+}
+REQUESTS = {
+    REQUEST: [],
+    REQUEST.replace(b"GET", b"PUT"): ["request line"],
+    REQUEST.replace(b"HTTP/1.1", b"HTTP/1.0"): ["request line"],
+    REQUEST.replace(b"Host: a", b"Host: a\r\nHost: b"): ["no single Host"],
+    REQUEST.replace(b"Upgrade: websocket", b"Upgrade: h2c"): ["no 'Upgrade"],
+    REQUEST.replace(b"Connection: Upgrade", b"Connection: close"): ["no 'Connection"],
+    REQUEST.replace(b"Version: 13", b"Version: 8"): ["version ['8']"],
+    REQUEST.replace(b"AQID", b""): ["not one of 16 bytes"],
+    REQUEST.replace(KEY.encode(), b"?"): ["not one of 16 bytes"],
+    REQUEST.replace(b"\r\n\r\n", b"\r\nContent-Length: 0\r\n\r\n"): ["content-length in a request"],
+}
+
+
+def faults(tested, *parts, cut=16):
+    """What is found in what a side sends, or both in turns: (side, bytes)."""
+    auditor = Auditor(tested)
+    for side, data in parts:
+        for at in range(0, len(data), cut):
+            auditor.sent(side, data[at : at + cut])
     auditor.finish()
     return auditor.faults
 
 
 class TapTest(unittest.TestCase):
+    def assert_found(self, found, expected):
+        self.assertEqual(len(found), len(expected), found)
+        for text, part in zip(found, expected):
+            self.assertIn(part, text)
+
     def test_frames(self):
         for frames, expected in FRAMES.items():
             for cut in (1, 7, 1 << 20):
                 with self.subTest(frames=frames[:20], cut=cut):
-                    self.assertEqual(faults(ANSWER + frames, cut), expected)
+                    found = faults("server", ("client", REQUEST), ("server", ANSWER + frames), cut=cut)
+                    self.assertEqual(found, expected)
 
     def test_handshakes(self):
         for answer, expected in ANSWERS.items():
             with self.subTest(answer=answer):
-                found = faults(answer, 16)
-                self.assertEqual(len(found), len(expected), found)
-                for text, part in zip(found, expected):
-                    self.assertIn(part, text)
+                self.assert_found(faults("server", ("client", REQUEST), ("server", answer)), expected)
+
+    def test_frames_of_a_client(self):
+        for frames, expected in CLIENT_FRAMES.items():
+            for cut in (1, 7, 1 << 20):
+                with self.subTest(frames=frames[:20], cut=cut):
+                    parts = ("client", REQUEST), ("server", ANSWER), ("client", frames)
+                    self.assertEqual(faults("client", *parts, cut=cut), expected)
+
+    def test_requests(self):
+        for request, expected in REQUESTS.items():
+            with self.subTest(request=request):
+                self.assert_found(faults("client", ("client", request), ("server", ANSWER)), expected)
+
+    def test_a_frame_that_does_not_wait_for_the_answer(self):
+        frame = b"\x82\x80" + KEY_A
+        self.assertEqual(faults("client", ("client", REQUEST + frame)), ["a frame before the server's answer"])
+
+    def test_a_compressed_message_where_that_was_agreed_on(self):
+        for tested, frame in (("server", b"\xc2\x00"), ("client", b"\xc2\x80" + KEY_A)):
+            request = REQUEST.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+            parts = ("client", request), ("server", DEFLATE), (tested, frame)
+            self.assertEqual(faults(tested, *parts), [])
+
+    def test_a_key_that_is_used_twice(self):
+        for tested, expected in (("server", []), ("client", ["handshake: the key of an earlier connection"])):
+            tap = Tap("127.0.0.1", 0, tested)
+            for _ in range(2):
+                auditor = Auditor(tested)
+                auditor.sent("client", REQUEST)
+                auditor.sent("server", ANSWER)
+                tap.collect(auditor)
+            self.assertEqual(tap.faults, [("/", fault) for fault in expected])
 
 
 if __name__ == "__main__":

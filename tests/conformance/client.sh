@@ -1,0 +1,14 @@
+#!/usr/bin/env bash
+# The Autobahn cases against a client: an example of either adapter, built in release, that goes from case to case.
+#
+# usage: client.sh EXAMPLE [CASES] [--write] [-- ARGUMENT...]
+#   The ARGUMENTs are for the example, behind the suite's URL.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../..
+example=$1
+shift
+cargo build --quiet --release --manifest-path "$root/Cargo.toml" --workspace --example "$example"
+python=$("$here/../venv.sh")
+"$python" "$here/test_tap.py" --quiet
+exec "$python" "$here/suite.py" "${CARGO_TARGET_DIR:-$root/target}/release/examples/$example" "$@"

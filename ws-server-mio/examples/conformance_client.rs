@@ -1,0 +1,60 @@
+//! A client for conformance suites of the kind of Autobahn's, which listen: it asks how many cases there are, connects
+//! for each and echoes what comes until the suite ends the connection, and asks for the reports at last.
+//!
+//! `cargo run --release -p ws-server-mio --example conformance_client -- ws://127.0.0.1:9001`
+
+use std::error::Error;
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::{Config, ConnectionId, Connections, Endpoint, Event, Message, Options};
+
+const AGENT: &str = "ws-server-mio";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: conformance_client URL")?;
+    // The cases have messages of 16 MiB, and floods of pings.
+    let config =
+        Config::client().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let mut suite = Suite { url, config, endpoint: Endpoint::new(Options::default().resolve_names())? };
+
+    let mut count = None::<u32>;
+    suite.visit("/getCaseCount", |_, _, message| {
+        count = message.as_text().and_then(|count| count.parse().ok());
+    })?;
+    for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
+        suite.visit(&format!("/runCase?case={case}&agent={AGENT}"), |connections, id, message| {
+            if connections.send_message(id, message).is_err() {
+                connections.terminate(id); // it asks for more than it reads
+            }
+        })?;
+    }
+    suite.visit(&format!("/updateReports?agent={AGENT}"), |_, _, _| {})
+}
+
+struct Suite {
+    url: String,
+    config: Config,
+    endpoint: Endpoint,
+}
+
+impl Suite {
+    /// One connection, from its beginning to its end, and what becomes of its messages.
+    fn visit(
+        &mut self,
+        path: &str,
+        mut received: impl FnMut(&mut Connections, ConnectionId, Message<'_>),
+    ) -> Result<(), Box<dyn Error>> {
+        let url = format!("{}{path}", self.url);
+        let client = self.endpoint.connections().connect(url.as_str(), self.config.clone())?;
+        let mut end = None;
+        while end.is_none() {
+            self.endpoint.poll(None, |connections, event| match event {
+                Event::Connection(id, Ws::Message(message)) => received(connections, id, message),
+                Event::Connection(_, Ws::Closed(_)) => end = Some(Ok(())),
+                Event::ConnectFailed { error, .. } => end = Some(Err(error)),
+                _ => {}
+            })?;
+        }
+        self.endpoint.connections().remove(client);
+        Ok(end.transpose().map(drop)?)
+    }
+}

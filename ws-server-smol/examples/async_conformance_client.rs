@@ -1,0 +1,38 @@
+//! A client for conformance suites of the kind of Autobahn's, which listen: it asks how many cases there are, connects
+//! for each and echoes what comes until the suite ends the connection, and asks for the reports at last.
+//!
+//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`
+
+use std::error::Error;
+use ws_server_smol::{Config, connect};
+
+const AGENT: &str = "ws-server-smol";
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL")?;
+    // The cases have messages of 16 MiB, and floods of pings.
+    let config =
+        Config::client().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    async_io::block_on(walk(&url, &config))
+}
+
+async fn walk(url: &str, config: &Config) -> Result<(), Box<dyn Error>> {
+    let mut count = None::<u32>;
+    let mut ws = connect(format!("{url}/getCaseCount").as_str(), config.clone()).await?;
+    while let Some(Ok(message)) = ws.next().await {
+        count = message.as_text().and_then(|count| count.parse().ok());
+    }
+    for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
+        let url = format!("{url}/runCase?case={case}&agent={AGENT}");
+        let mut ws = connect(url.as_str(), config.clone()).await?;
+        // Many cases break the protocol, and end with an error here.
+        while let Some(Ok(message)) = ws.next().await {
+            if ws.try_send(message).is_err() {
+                break; // it asks for more than it reads
+            }
+        }
+    }
+    let mut ws = connect(format!("{url}/updateReports?agent={AGENT}").as_str(), config.clone()).await?;
+    while let Some(Ok(_)) = ws.next().await {}
+    Ok(())
+}
