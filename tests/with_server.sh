@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
 # Runs a command beside an example server, and ends with the command's status.
 #
-# usage: with_server.sh EXAMPLE COMMAND...
-#   The example, of either adapter, is built in release and started on a port that the system chooses; it may be a
-#   package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
+# usage: with_server.sh 'EXAMPLE [ARGUMENT...]' COMMAND...
+#   The example, of either adapter, is built in release and started on a port that the system chooses, with its
+#   arguments behind that; it may be a package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
 #   WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-example=$1
+read -r -a arguments <<<"$1"
+example=${arguments[0]}
 shift
 target=${CARGO_TARGET_DIR:-$root/target}
 package=$root/ws-server-mio/examples/$example/Cargo.toml
@@ -20,7 +21,7 @@ else
 fi
 
 log=$(mktemp)
-"$SERVER_BIN" 0 >"$log" 2>&1 &
+"$SERVER_BIN" 0 "${arguments[@]:1}" >"$log" 2>&1 &
 SERVER_PID=$!
 trap 'kill "$SERVER_PID" 2>/dev/null || true; rm -f "$log"' EXIT
 
