@@ -239,6 +239,18 @@ fn with_a_window_of_8_bits_nothing_is_compressed_since_zlib_cannot() {
 }
 
 #[test]
+fn terms_that_no_handshake_gives_do_no_harm() {
+    for bits in (0..=7).chain([16, 17, 31, 32, 63, 64, 128, 255]) {
+        let (mut server, now) =
+            open_by(Role::Server, config(deflate()), direction(true, bits), direction(true, bits));
+        server.send_binary(&[0; 500][..]).unwrap();
+        assert_eq!(Reader::new(FULL).data(&take_output(&mut server, now)), [[0; 500]]);
+        let hello = compressed(Role::Server, TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
+        assert_eq!(messages(&feed(&mut server, now, &hello)), [b"Hello"]);
+    }
+}
+
+#[test]
 fn a_refused_fragment_changes_nothing() {
     for role in ROLES {
         let (mut connection, now) = open_full(role);
