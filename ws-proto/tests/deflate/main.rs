@@ -14,3 +14,4 @@ mod blocks;
 mod reader;
 mod received;
 mod sent;
+mod shared;
