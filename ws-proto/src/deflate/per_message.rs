@@ -200,7 +200,8 @@ impl PerMessage {
 
 fn effort(settings: &Deflate, terms: Terms) -> Effort {
     let Deflate { level, memory_level, .. } = *settings;
-    Effort { level, memory_level, window_bits: terms.ours.window_bits }
+    // Terms that were agreed on elsewhere may be anything.
+    Effort { level, memory_level, window_bits: terms.ours.window_bits.min(15) }
 }
 
 fn broken(_: Broken) -> ProtocolError {
