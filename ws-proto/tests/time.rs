@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
+    Cause, ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -262,4 +262,13 @@ fn a_heartbeat_is_not_late_for_a_stall_that_is_over() {
     server.handle_timeout(birth + 10 * SECOND);
     take_output(&mut server, birth + 11 * SECOND);
     assert_eq!(server.poll_timeout(), Some(birth + 21 * SECOND));
+}
+
+#[test]
+fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
+    let (mut server, birth) = open(Role::Server, Config::server());
+    server.send_text("x").unwrap();
+    server.wrote(birth, 0);
+    server.abort(birth + SECOND, Cause::Terminated);
+    assert_eq!(server.poll_timeout(), None);
 }

@@ -138,12 +138,12 @@ impl Connection {
 
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
     fn output_due(&self) -> Option<Moment> {
-        let closing = match &self.stage {
-            Stage::Closing(_) => true,
+        let ends_anyhow = match &self.stage {
+            Stage::Closing(_) | Stage::Done(_) => true,
             Stage::Draining(ending) => ending.was_open,
             _ => false,
         };
-        (self.output.stalled && !closing).then(|| self.wrote.after(self.config.output_timeout))
+        (self.output.stalled && !ends_anyhow).then(|| self.wrote.after(self.config.output_timeout))
     }
 
     /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as
