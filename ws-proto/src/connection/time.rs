@@ -41,10 +41,10 @@ impl Connection {
             }
             Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
             Stage::Opened(_) | Stage::Open => {
+                self.beat(now, moment);
                 if self.pace_due().is_some_and(|due| moment >= due) {
                     self.output.paced = false;
                 }
-                self.beat(now, moment);
             }
             Stage::Closing(_) => {
                 if moment >= self.ending_due() {
@@ -104,8 +104,8 @@ impl Connection {
         {
             if self.heard > since {
                 ping.awaited = None;
-            } else if self.output.holds_back() {
-                // The answer may be there: over its mark a peer is not read.
+            } else if self.output.holds_back() || self.output.paced {
+                // The answer may be there: over its mark, or its rate, a peer is not read.
                 ping.awaited = Some(moment);
             } else if moment >= since.after(self.config.heartbeat.answer) {
                 return self.time_out(now, Timeout::Heartbeat);
