@@ -272,3 +272,18 @@ fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
     server.abort(birth + SECOND, Cause::Terminated);
     assert_eq!(server.poll_timeout(), None);
 }
+
+#[test]
+fn a_handshake_that_stalled_once_has_its_whole_time() {
+    let birth = Instant::now();
+    let config = Config::client().handshake_timeout(60 * SECOND).output_timeout(30 * SECOND);
+    let request = ClientRequest::new("ws://localhost/").unwrap();
+    let mut client = Connection::client(birth, Arc::new(config), request, [1; 32]);
+    client.wrote(birth, 1);
+    take_output(&mut client, birth + SECOND);
+    client.handle_timeout(birth + 59 * SECOND);
+    assert_eq!(client.poll_timeout(), Some(birth + 60 * SECOND));
+    assert!(poll(&mut client, birth + 59 * SECOND).is_empty());
+    client.handle_timeout(birth + 60 * SECOND);
+    assert_eq!(timeout_of(&poll(&mut client, birth + 60 * SECOND)), Some(Timeout::Handshake));
+}

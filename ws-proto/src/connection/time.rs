@@ -39,7 +39,11 @@ impl Connection {
                 http.handle_timeout(now, &self.config, &mut self.outbox);
                 self.settle_http(now);
             }
-            Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
+            Stage::Handshake(_) => {
+                if moment >= self.handshake_due() {
+                    self.time_out(now, Timeout::Handshake);
+                }
+            }
             Stage::Opened(_) | Stage::Open => {
                 self.beat(now, moment);
                 if self.pace_due().is_some_and(|due| moment >= due) {
@@ -136,6 +140,11 @@ impl Connection {
         self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
+    /// When a client must be open.
+    fn handshake_due(&self) -> Moment {
+        Moment(0).after(self.config.handshake_timeout)
+    }
+
     /// When the peer must have taken some output. A closing handshake has its own, shorter time.
     fn output_due(&self) -> Option<Moment> {
         let ends_anyhow = match &self.stage {
@@ -162,7 +171,7 @@ impl Connection {
     pub(super) fn arm(&mut self) {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
-            Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
+            Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open => {
                 self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due()).min()
             }
