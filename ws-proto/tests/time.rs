@@ -287,3 +287,13 @@ fn a_handshake_that_stalled_once_has_its_whole_time() {
     client.handle_timeout(birth + 60 * SECOND);
     assert_eq!(timeout_of(&poll(&mut client, birth + 60 * SECOND)), Some(Timeout::Handshake));
 }
+
+#[test]
+fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
+    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+    let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    let bytes = [frame(true, FIN | TEXT, b"whole"), frame(true, FIN | TEXT, b"cut")].concat();
+    assert_eq!(feed(&mut server, birth + SECOND, &bytes[..bytes.len() - 1]).len(), 1);
+    server.handle_timeout(birth + 10 * SECOND);
+    assert_eq!(server.poll_timeout(), Some(birth + 11 * SECOND));
+}
