@@ -5,7 +5,7 @@ mod wire;
 
 use std::time::Duration;
 use wire::*;
-use ws_proto::{Config, Event, Next, Role};
+use ws_proto::{Config, Event, Heartbeat, Next, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -52,4 +52,20 @@ fn who_stays_below_the_rate_is_never_paused() {
             assert!(!server.is_paused());
         }
     }
+}
+
+#[test]
+fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
+    let heartbeat = Heartbeat::live().interval(SECOND / 10).answer(SECOND / 10);
+    let config = Config::server().message_rate(Some(1)).heartbeat(heartbeat);
+    let (mut server, birth) = open(Role::Server, config);
+    assert_eq!(feed(&mut server, birth, &frame(true, FIN | TEXT, b"a")).len(), 1);
+    while let Some(due) = server.poll_timeout().filter(|due| *due <= birth + SECOND) {
+        server.handle_timeout(due);
+        take_output(&mut server, due);
+        assert_eq!(server.state(), State::Open, "after {:?}", due - birth);
+    }
+    assert!(!server.is_paused());
+    server.handle_timeout(birth + SECOND + SECOND / 10);
+    assert_eq!(server.state(), State::Closed, "read again, it is silent");
 }

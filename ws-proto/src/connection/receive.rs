@@ -58,7 +58,7 @@ impl Connection {
     #[inline(never)]
     fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
-        if before > 0 || mem::take(&mut self.heard_more) {
+        if mem::take(&mut self.heard_more) || before > 0 {
             self.heard = self.moment(now);
         }
         if self.output.paced {
