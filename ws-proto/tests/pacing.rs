@@ -5,7 +5,7 @@ mod wire;
 
 use std::time::Duration;
 use wire::*;
-use ws_proto::{Config, Event, Heartbeat, Next, Role, State};
+use ws_proto::{Config, Error, Event, Heartbeat, Next, Pieces, ProtocolError, Role, SendError, Sent, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -68,4 +68,24 @@ fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
     assert!(!server.is_paused());
     server.handle_timeout(birth + SECOND + SECOND / 10);
     assert_eq!(server.state(), State::Closed, "read again, it is silent");
+}
+
+#[test]
+fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
+    let as_they_come = || Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let paced = as_they_come().message_rate(Some(1));
+    let congested = as_they_come().outbox(0, 0, 0);
+    for (config, sent) in [(paced, Sent::Queued), (congested, Sent::Congested)] {
+        let (mut server, now) = open(Role::Server, config);
+        let mut bytes = frame(true, TEXT, b"good\xff");
+        let mut input = &mut bytes[..];
+        let Some(Event::Piece(piece)) = server.receive(now, &mut input) else { panic!("no piece") };
+        assert_eq!(server.send_message(piece.data), Ok(sent));
+        assert!(server.is_paused() && input.is_empty());
+        // Nothing more comes, so nobody will ask again.
+        assert!(server.receive(now, &mut input).is_none());
+        assert_eq!(server.send_text("x"), Err(SendError::NotOpen), "it has failed");
+        let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+        assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::TextNotUtf8))), "{closed}");
+    }
 }

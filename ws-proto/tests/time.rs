@@ -152,6 +152,22 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
 }
 
 #[test]
+fn nothing_is_due_once_it_is_over() {
+    for is_read in [true, false] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        server.send_text("hello").unwrap();
+        server.wrote(now, if is_read { 7 } else { 0 });
+        server.abort(now + SECOND, ws_proto::Cause::Terminated);
+        assert_eq!(server.poll_timeout(), None, "read: {is_read}");
+    }
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send_text("unread").unwrap();
+    server.wrote(now, 0);
+    server.handle_timeout(now + 30 * SECOND);
+    assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
+}
+
+#[test]
 fn progress_gives_a_slow_reader_new_time() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send_binary(vec![0; 1000]).unwrap();

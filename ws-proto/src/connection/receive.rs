@@ -72,7 +72,12 @@ impl Connection {
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
-                Stage::Open(_) if self.output.holds_back() || self.output.paced => return None,
+                // A fault behind the last piece is told all the same: it may be that nothing more comes.
+                Stage::Open(_)
+                    if (self.output.holds_back() || self.output.paced) && !self.decoder.is_faulty() =>
+                {
+                    return None;
+                }
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);

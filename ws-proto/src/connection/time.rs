@@ -151,14 +151,15 @@ impl Connection {
         Moment(0).after(self.config.handshake_timeout)
     }
 
-    /// When the peer must have taken some output. A closing handshake has its own, shorter time.
+    /// When the peer must have taken some output. A closing handshake has its own, shorter time, and what is over
+    /// has no output.
     fn output_due(&self) -> Option<Moment> {
-        let ends_anyhow = match &self.stage {
+        let ending = match &self.stage {
             Stage::Closing(_) | Stage::Done(_) => true,
             Stage::Draining(ending) => ending.was_open,
             _ => false,
         };
-        (self.output.stalled && !ends_anyhow).then(|| self.wrote.after(self.config.output_timeout))
+        (self.output.stalled && !ending).then(|| self.wrote.after(self.config.output_timeout))
     }
 
     /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as

@@ -140,6 +140,11 @@ impl Decoder {
         self.position == Position::Header && self.message.is_none() && self.partial.is_none()
     }
 
+    /// Whether a fault was found behind what was told last.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.fault.is_some())
+    }
+
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
     /// input. `None` for anything else, with nothing used up.
     #[inline]
