@@ -1,6 +1,7 @@
 //! The numbered messages of a client that counts, and what `/talk` says.
 
 use std::collections::VecDeque;
+use ws_proto::Message;
 
 /// What `/talk` says: large enough to fill buffers soon.
 pub fn word() -> Vec<u8> {
@@ -51,8 +52,9 @@ impl Talk {
         Some(self.message(number))
     }
 
-    /// An echo came; says whether it was the last.
-    pub fn heard(&mut self, echo: &str) -> Result<bool, String> {
+    /// An echo came; says whether it was the last. What is no text, the server says by itself.
+    pub fn heard(&mut self, echo: &Message<'_>) -> Result<bool, String> {
+        let Some(echo) = echo.as_text() else { return Ok(false) };
         let expected = self.in_flight.pop_front().ok_or("an echo of nothing")?;
         if echo != self.message(expected) {
             return Err(format!("{:?} instead of {expected}", &echo[..echo.len().min(20)]));

@@ -28,7 +28,7 @@ fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> R
             send(talk, connections, id);
         }
         Event::Connection(id, Ws::Message(message)) => {
-            if talk.heard(message.as_text().ok_or("an echo of another kind")?)? {
+            if talk.heard(&message)? {
                 println!("done");
                 let _ = connections.close(id, CloseCode::NORMAL, "done");
                 return Ok(());
