@@ -37,6 +37,7 @@ step 'interop' tests/interop/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
+step 'faults' tests/faults/run.sh
 step 'browser' tests/browser/run.sh
 step 'desktop' tests/desktop/run.sh
 step 'benchmarks' tests/bench/run.sh

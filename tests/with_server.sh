@@ -3,8 +3,9 @@
 #
 # usage: with_server.sh 'EXAMPLE [ARGUMENT...]' COMMAND...
 #   The example, of either adapter, is built in release and started on a port that the system chooses, with its
-#   arguments behind that; it may be a package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
-#   WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
+#   arguments behind that; it may be a package of its own, or server_mio or server_smol of tests/server, which OPTIONS
+#   sets. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT,
+#   SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 read -r -a arguments <<<"$1"
@@ -12,6 +13,7 @@ example=${arguments[0]}
 shift
 target=${CARGO_TARGET_DIR:-$root/target}
 package=$root/ws-server-mio/examples/$example/Cargo.toml
+[[ $example != server_* ]] || package=$root/tests/server/Cargo.toml
 if [ -f "$package" ]; then
     cargo build --quiet --release --manifest-path "$package" --target-dir "$target"
     SERVER_BIN=$target/release/$example
@@ -45,8 +47,11 @@ status=0
 if ! kill -0 "$SERVER_PID" 2>/dev/null; then
     ended=0
     wait "$SERVER_PID" || ended=$?
-    echo "$example ended with status $ended while it was tested:" >&2
-    cat "$log" >&2
+    echo "$example ended with status $ended while it was tested" >&2
     status=1
+fi
+if [ "$status" -ne 0 ]; then
+    echo "what $example said last:" >&2
+    tail -n 20 "$log" >&2
 fi
 exit "$status"

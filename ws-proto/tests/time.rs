@@ -157,7 +157,7 @@ fn nothing_is_due_once_it_is_over() {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send_text("hello").unwrap();
         server.wrote(now, if is_read { 7 } else { 0 });
-        server.abort(now + SECOND, ws_proto::Cause::Terminated);
+        server.abort(now + SECOND, Cause::Terminated);
         assert_eq!(server.poll_timeout(), None, "read: {is_read}");
     }
     let (mut server, now) = open(Role::Server, Config::server());
