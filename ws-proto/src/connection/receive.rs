@@ -288,7 +288,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained {
+        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.is_faulty() {
             return None;
         }
         self.poll_event_in_stage(now)
@@ -298,6 +298,12 @@ impl Connection {
         if let Stage::Http(http) = &mut self.stage {
             http.sweep(now, &self.config, &mut self.outbox);
             self.settle_http(now);
+        }
+        // Whoever was given the piece before it may have nothing more to give to `receive`.
+        if let Stage::Open(_) | Stage::Closing(_) = self.stage
+            && let Some(fault) = self.decoder.take_fault()
+        {
+            self.fail(now, fault);
         }
         match &mut self.stage {
             Stage::Opened(_) => {

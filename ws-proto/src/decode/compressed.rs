@@ -1,9 +1,10 @@
 //! Compressed messages (RFC 7692 §7.2.2), joined and in pieces.
 
-use super::{Decoded, Decoder, Inflation, Position, Rules};
+use super::{Decoded, Decoder, Inflation, Rules};
 use crate::error::ProtocolError;
+use crate::event::Piece;
 use crate::partial::Kind;
-use bytes::Bytes;
+use alloc::vec::Vec;
 
 impl Decoder {
     /// What these bytes of a compressed message become, joined to what came before.
@@ -36,40 +37,38 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
-    /// character.
-    pub(super) fn inflated_piece<'a>(
+    /// The piece that these bytes become. `None` when they hold no whole character.
+    pub(super) fn inflated_piece(
         &mut self,
         rules: &Rules,
-        fin: bool,
-        taken: &Bytes,
+        kind: Kind,
+        mut bytes: &[u8],
+        last: bool,
         inflation: &mut Inflation<'_>,
-    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
-            return Ok(None);
+    ) -> Result<Option<Piece<'static>>, ProtocolError> {
+        let Some((per_message, settings)) = inflation else { return Ok(None) };
+        let mut data = Vec::new();
+        let mut inflate = || -> Result<(), ProtocolError> {
+            loop {
+                let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+                data.extend_from_slice(chunk);
+                if !more {
+                    break;
+                }
+            }
+            if last { per_message.end_message(settings) } else { Ok(()) }
         };
-        let mut bytes = &taken[..];
-        let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
-        let chunk = chunk.to_vec();
-        let last = !more && fin && self.remaining == 0;
-        self.position = match (more, self.remaining) {
-            (true, _) => Position::Inflating { fin },
-            (false, 0) => Position::Header,
-            (false, _) => Position::Payload { fin },
-        };
-        if more {
-            self.partial.get_or_insert_default().compressed = taken.slice(taken.len() - bytes.len()..);
-        }
-        let end = if last { per_message.end_message(settings) } else { Ok(()) };
+        let end = inflate();
         if last {
             self.message = None;
         }
-        let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
-        if let (Err(fault), Some(_)) = (&end, &piece) {
-            self.partial.get_or_insert_default().fault = Some(*fault);
-        } else {
-            end?;
+        let piece = self.piece(kind, &data, last && end.is_ok())?.map(Piece::into_owned);
+        let Err(fault) = end else { return Ok(piece) };
+        if piece.is_none() {
+            return Err(fault);
         }
-        Ok(piece.map(|piece| Decoded::Piece(piece.into_owned())))
+        // What was good before it is delivered first.
+        self.partial.get_or_insert_default().fault = Some(fault);
+        Ok(piece)
     }
 }

@@ -26,11 +26,13 @@ use crate::partial::{Kind, Partial};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::mem;
 
 /// A message of which this much is still to come is worth the memory of another that was as large.
 const LARGE: u64 = 16 * 1024;
+
+/// So many compressed bytes become one piece, which deflate makes about a thousand times as large at most.
+const INFLATED_AT_A_TIME: usize = 512;
 
 /// What the decoder must know of its connection.
 #[derive(Clone, Copy, Debug)]
@@ -99,8 +101,6 @@ enum Position {
     Header,
     /// Inside the payload of a data frame.
     Payload { fin: bool },
-    /// Inside compressed payload that was taken from the input and is not all inflated.
-    Inflating { fin: bool },
     /// Inside the payload of a control frame.
     Control(Opcode),
 }
@@ -138,6 +138,11 @@ impl Decoder {
     #[inline]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.position == Position::Header && self.message.is_none() && self.partial.is_none()
+    }
+
+    /// The fault that was found behind what was told last.
+    pub(crate) fn take_fault(&mut self) -> Option<ProtocolError> {
+        self.partial.as_mut().and_then(|partial| partial.fault.take())
     }
 
     /// Whether a fault was found behind what was told last.
@@ -200,7 +205,7 @@ impl Decoder {
         mut spare: impl FnMut() -> Vec<u8>,
         mut inflation: Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        if let Some(fault) = self.partial.as_mut().and_then(|partial| partial.fault.take()) {
+        if let Some(fault) = self.take_fault() {
             return Err(fault);
         }
         loop {
@@ -226,13 +231,6 @@ impl Decoder {
                         return Ok(None);
                     }
                     if let Some(decoded) = self.payload(rules, fin, input, &mut spare, &mut inflation)? {
-                        return Ok(Some(decoded));
-                    }
-                }
-                Position::Inflating { fin } => {
-                    let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
-                    let taken = taken.unwrap_or_default();
-                    if let Some(decoded) = self.inflated_piece(rules, fin, &taken, &mut inflation)? {
                         return Ok(Some(decoded));
                     }
                 }
@@ -349,7 +347,11 @@ impl Decoder {
         spare: &mut dyn FnMut() -> Vec<u8>,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let mut n =
+            usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        if self.message.is_some_and(|message| message.form == Form::CompressedPieces) {
+            n = n.min(INFLATED_AT_A_TIME);
+        }
         let bytes = take(input, n);
         if rules.masked {
             self.key = mask::apply(bytes, self.key);
@@ -363,7 +365,8 @@ impl Decoder {
         match message.form {
             Form::CompressedJoined => return self.inflated(rules, message.kind, bytes, last, inflation),
             Form::CompressedPieces => {
-                return self.inflated_piece(rules, fin, &Bytes::copy_from_slice(bytes), inflation);
+                let piece = self.inflated_piece(rules, message.kind, bytes, last, inflation)?;
+                return Ok(piece.map(Decoded::Piece));
             }
             Form::Joined | Form::Pieces => {}
         }
