@@ -8,6 +8,7 @@ use crate::frame::Compression;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The ratio of a message is looked at once it is larger than this.
@@ -31,6 +32,8 @@ pub(crate) struct PerMessage {
     /// The work of a second.
     second: u16,
     work_of_second: u64,
+    /// Work that no second has counted yet.
+    uncounted: u64,
     /// Whether the deadline knows that contexts are to be let go.
     release_is_due: bool,
 }
@@ -48,6 +51,7 @@ impl PerMessage {
             work: 0,
             second: 0,
             work_of_second: 0,
+            uncounted: 0,
             release_is_due: false,
         }
     }
@@ -128,7 +132,7 @@ impl PerMessage {
         }
         let work = inflater.take_work();
         self.work += work;
-        self.work_of_second += work;
+        self.uncounted += work;
         if let Some(ratio) = settings.ratio_limit
             && self.work > RATIO_FROM
             && self.work > self.came.saturating_mul(ratio.into())
@@ -159,6 +163,7 @@ impl PerMessage {
             self.second = second;
             self.work_of_second = 0;
         }
+        self.work_of_second += mem::take(&mut self.uncounted);
         settings.inflate_rate.is_some_and(|rate| self.work_of_second > rate)
     }
 

@@ -11,6 +11,7 @@ mod rig;
 mod wire;
 
 mod blocks;
+mod limits;
 mod reader;
 mod received;
 mod sent;
