@@ -47,14 +47,15 @@ pub(crate) struct Rules {
 pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
 
 impl Rules {
-    /// How many bytes a message may have on the wire. Compressed, it may be a little larger than it is; by how much
-    /// at most, zlib says.
+    /// How many bytes a message may have on the wire. Compressed, it may be larger than it is: a byte that is flushed
+    /// alone, as one that is a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
-        let excess = match form {
-            Form::Joined | Form::Pieces => 0,
-            Form::CompressedJoined | Form::CompressedPieces => self.message_limit / 16 + 64,
-        };
-        self.message_limit.saturating_add(excess)
+        match form {
+            Form::Joined | Form::Pieces => self.message_limit,
+            Form::CompressedJoined | Form::CompressedPieces => {
+                self.message_limit.saturating_mul(11).saturating_add(64)
+            }
+        }
     }
 
     fn in_pieces(&self, one_frame: bool, len: u64) -> bool {

@@ -4,9 +4,10 @@ use super::bits::Stream;
 use super::kit::*;
 use super::wire::*;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::deflate::Deflate;
-use ws_proto::{Config, Connection, Event, Next, Pieces, ProtocolError, Role, State};
+use ws_proto::deflate::{Deflate, Terms};
+use ws_proto::{Config, Connection, Event, Frame, Next, Opcode, Pieces, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MEBI: usize = 1 << 20;
@@ -228,4 +229,24 @@ fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
     let mut paced = Paced::new(Some(1));
     let mut plain = frame(true, FIN | BINARY, &[0; 9000]).repeat(20);
     assert_eq!(paced.take(SECOND, &mut &mut plain[..]), 20);
+}
+
+#[test]
+fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
+    // Each costs the sender a flush: compressed, the message is several times larger.
+    let data = noise(1, 1000);
+    let now = Instant::now();
+    let mut client = Connection::upgraded(now, Arc::new(config(deflate())), CLIENT);
+    client.compress_by(Terms { ours: FULL, theirs: FULL });
+    for (n, byte) in data.chunks(1).enumerate() {
+        let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+        client.send(&Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
+    }
+    let wire = take_output(&mut client, now);
+    for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+        let config = config(deflate()).message_limit(1000).pieces(pieces);
+        let (told, is_whole, fault) = outcome(config, &wire);
+        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} told", told.len());
+        assert!(told == data);
+    }
 }
