@@ -14,6 +14,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 /// The ratio of a message is looked at once it is larger than this.
 const RATIO_FROM: u64 = 1 << 20;
 
+/// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
+const RATIO_MOST: u32 = 2_000;
+
 /// permessage-deflate on one connection. Small while nothing was compressed.
 #[derive(Debug)]
 pub(crate) struct PerMessage {
@@ -133,10 +136,8 @@ impl PerMessage {
         let work = inflater.take_work();
         self.work += work;
         self.uncounted += work;
-        if let Some(ratio) = settings.ratio_limit
-            && self.work > RATIO_FROM
-            && self.work > self.came.saturating_mul(ratio.into())
-        {
+        let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
+        if self.work > RATIO_FROM && self.work > self.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
         Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))

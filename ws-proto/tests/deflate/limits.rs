@@ -250,3 +250,25 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
         assert!(told == data);
     }
 }
+
+#[test]
+fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
+    // Each begins a stream anew, with 32 KiB that it may refer to, for two bytes of the peer's.
+    let blocks = |n: usize| {
+        let mut stream = Stream::new().stored(false, &noise(1, 32 * 1024)).cut_here();
+        (0..n).for_each(|_| stream.extend(Stream::new().fixed(true, &[]).cut_here()));
+        stream
+    };
+    let few = outcome(config(deflate()), &compressed(Role::Server, BINARY, &[blocks(30), vec![0]].concat()));
+    assert_eq!((few.0.len(), few.1), (32 * 1024, true));
+    // That much would come of all this that the ratio were low at its end.
+    let rest = Stream::new().stored(false, &noise(2, 12 * MEBI)).message();
+    let many = compressed(Role::Server, BINARY, &[blocks(50_000), rest].concat());
+    for ratio in [Some(200), Some(1032), None] {
+        let (_, is_whole, fault) = outcome(config(deflate().ratio_limit(ratio)), &many);
+        assert!(
+            !is_whole && matches!(fault, Some(ProtocolError::CompressionRatio { .. })),
+            "{ratio:?}: {fault:?}"
+        );
+    }
+}
