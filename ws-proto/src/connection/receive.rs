@@ -283,7 +283,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained {
+        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.has_fault() {
             return None;
         }
         self.poll_event_in_stage(now)
@@ -293,6 +293,11 @@ impl Connection {
         if let Stage::Http(http) = &mut self.stage {
             http.sweep(now, &self.config, &mut self.outbox);
             self.settle_http(now);
+        }
+        if matches!(self.stage, Stage::Open(_) | Stage::Closing(_))
+            && let Some(fault) = self.decoder.take_fault()
+        {
+            self.fail(now, fault);
         }
         match &mut self.stage {
             Stage::Opened(_) => {

@@ -272,3 +272,15 @@ fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
         );
     }
 }
+
+#[test]
+fn what_last_blocks_cost_counts_for_the_rate_too() {
+    let mut zip = Zip::new(FULL);
+    let mut paced = Paced::new(Some(100_000));
+    let last_blocks = Stream::new().fixed(true, &[]).fixed(true, &[]).fixed(true, &[]).message();
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(1, 40_000)));
+    wire.extend(compressed(Role::Server, BINARY, &last_blocks).repeat(4));
+    // Three times the window: the first of them goes over it.
+    assert_eq!(paced.take(SECOND, &mut &mut wire[..]), 2);
+    assert!(paced.server.is_paused());
+}

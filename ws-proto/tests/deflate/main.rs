@@ -12,6 +12,7 @@ mod wire;
 
 mod blocks;
 mod limits;
+mod pieces;
 mod reader;
 mod received;
 mod sent;
