@@ -7,6 +7,7 @@ use crate::utf8::{self, Utf8};
 use alloc::borrow::Cow;
 use alloc::string::String;
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::mem;
 
 /// The type of a message.
@@ -26,6 +27,8 @@ pub(crate) struct Partial {
     pub(crate) declared: u64,
     pub(crate) text: String,
     pub(crate) data: Vec<u8>,
+    /// What is still to be inflated of bytes that have been taken.
+    pub(crate) compressed: Bytes,
     pub(crate) utf8: Utf8,
     /// Whether a piece of the message in progress was given out.
     pub(crate) begun: bool,

@@ -74,7 +74,7 @@ impl Connection {
             match &mut self.stage {
                 // A fault behind the last piece is told all the same: it may be that nothing more comes.
                 Stage::Open(_)
-                    if (self.output.holds_back() || self.output.paced) && !self.decoder.is_faulty() =>
+                    if (self.output.holds_back() || self.output.paced) && !self.decoder.has_fault() =>
                 {
                     return None;
                 }
@@ -288,7 +288,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.is_faulty() {
+        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.has_fault() {
             return None;
         }
         self.poll_event_in_stage(now)

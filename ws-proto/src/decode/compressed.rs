@@ -1,10 +1,10 @@
 //! Compressed messages (RFC 7692 §7.2.2), joined and in pieces.
 
-use super::{Decoded, Decoder, Inflation, Rules};
+use super::{Decoded, Decoder, Inflation, Position, Rules, take};
 use crate::error::ProtocolError;
-use crate::event::Piece;
+use crate::mask;
 use crate::partial::Kind;
-use alloc::vec::Vec;
+use bytes::Bytes;
 
 impl Decoder {
     /// What these bytes of a compressed message become, joined to what came before.
@@ -37,38 +37,64 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The piece that these bytes become. `None` when they hold no whole character.
-    pub(super) fn inflated_piece(
+    /// The first piece that what has come of a frame becomes. Its last byte stays in the input until all of them are
+    /// told: the caller sees that there is more, and keeps it while the connection is paused.
+    pub(super) fn inflated_first<'a>(
         &mut self,
         rules: &Rules,
-        kind: Kind,
-        mut bytes: &[u8],
-        last: bool,
+        fin: bool,
+        input: &mut &mut [u8],
         inflation: &mut Inflation<'_>,
-    ) -> Result<Option<Piece<'static>>, ProtocolError> {
-        let Some((per_message, settings)) = inflation else { return Ok(None) };
-        let mut data = Vec::new();
-        let mut inflate = || -> Result<(), ProtocolError> {
-            loop {
-                let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
-                data.extend_from_slice(chunk);
-                if !more {
-                    break;
-                }
-            }
-            if last { per_message.end_message(settings) } else { Ok(()) }
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let mut taken = input[..n].to_vec();
+        if rules.masked {
+            self.key = mask::apply(&mut taken, self.key);
+        }
+        self.remaining -= n as u64;
+        let held = n.min(1);
+        take(input, n - held);
+        self.inflated_piece(rules, fin, &taken.into(), input, held, inflation)
+    }
+
+    /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
+    /// character.
+    pub(super) fn inflated_piece<'a>(
+        &mut self,
+        rules: &Rules,
+        fin: bool,
+        taken: &Bytes,
+        input: &mut &mut [u8],
+        held: usize,
+        inflation: &mut Inflation<'_>,
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
+            return Ok(None);
         };
-        let end = inflate();
+        let mut bytes = &taken[..];
+        let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+        let chunk = chunk.to_vec();
+        let last = !more && fin && self.remaining == 0;
+        self.position = match (more, self.remaining) {
+            (true, _) => Position::Inflating { fin },
+            (false, 0) => Position::Header,
+            (false, _) => Position::Payload { fin },
+        };
+        if more {
+            self.partial.get_or_insert_default().compressed = taken.slice(taken.len() - bytes.len()..);
+        } else {
+            take(input, held);
+        }
+        let end = if last { per_message.end_message(settings) } else { Ok(()) };
         if last {
             self.message = None;
         }
-        let piece = self.piece(kind, &data, last && end.is_ok())?.map(Piece::into_owned);
-        let Err(fault) = end else { return Ok(piece) };
-        if piece.is_none() {
-            return Err(fault);
+        let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
+        if let (Err(fault), Some(_)) = (&end, &piece) {
+            self.partial.get_or_insert_default().fault = Some(*fault);
+        } else {
+            end?;
         }
-        // What was good before it is delivered first.
-        self.partial.get_or_insert_default().fault = Some(fault);
-        Ok(piece)
+        Ok(piece.map(|piece| Decoded::Piece(piece.into_owned())))
     }
 }

@@ -31,9 +31,6 @@ use core::mem;
 /// A message of which this much is still to come is worth the memory of another that was as large.
 const LARGE: u64 = 16 * 1024;
 
-/// So many compressed bytes become one piece, which deflate makes about a thousand times as large at most.
-const INFLATED_AT_A_TIME: usize = 512;
-
 /// What the decoder must know of its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Rules {
@@ -49,14 +46,15 @@ pub(crate) struct Rules {
 pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
 
 impl Rules {
-    /// How many bytes a message may have on the wire. Compressed, it may be a little larger than it is; by how much
-    /// at most, zlib says.
+    /// How many bytes a message may have on the wire. Compressed, it may be larger than it is: a byte that is flushed
+    /// alone, as one that is a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
-        let excess = match form {
-            Form::Joined | Form::Pieces => 0,
-            Form::CompressedJoined | Form::CompressedPieces => self.message_limit / 16 + 64,
-        };
-        self.message_limit.saturating_add(excess)
+        match form {
+            Form::Joined | Form::Pieces => self.message_limit,
+            Form::CompressedJoined | Form::CompressedPieces => {
+                self.message_limit.saturating_mul(11).saturating_add(64)
+            }
+        }
     }
 
     fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
@@ -101,6 +99,8 @@ enum Position {
     Header,
     /// Inside the payload of a data frame.
     Payload { fin: bool },
+    /// Inside compressed payload that was taken from the input, but for its last byte, and is not all inflated.
+    Inflating { fin: bool },
     /// Inside the payload of a control frame.
     Control(Opcode),
 }
@@ -140,14 +140,14 @@ impl Decoder {
         self.position == Position::Header && self.message.is_none() && self.partial.is_none()
     }
 
-    /// The fault that was found behind what was told last.
-    pub(crate) fn take_fault(&mut self) -> Option<ProtocolError> {
-        self.partial.as_mut().and_then(|partial| partial.fault.take())
+    /// Whether what has come is known to break the protocol, and only what was good before it is told.
+    #[inline]
+    pub(crate) fn has_fault(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.fault.is_some())
     }
 
-    /// Whether a fault was found behind what was told last.
-    pub(crate) fn is_faulty(&self) -> bool {
-        self.partial.as_ref().is_some_and(|partial| partial.fault.is_some())
+    pub(crate) fn take_fault(&mut self) -> Option<ProtocolError> {
+        self.partial.as_mut()?.fault.take()
     }
 
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
@@ -231,6 +231,18 @@ impl Decoder {
                         return Ok(None);
                     }
                     if let Some(decoded) = self.payload(rules, fin, input, &mut spare, &mut inflation)? {
+                        return Ok(Some(decoded));
+                    }
+                }
+                Position::Inflating { fin } => {
+                    if input.is_empty() {
+                        return Ok(None);
+                    }
+                    let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
+                    let taken = taken.unwrap_or_default();
+                    if let Some(decoded) =
+                        self.inflated_piece(rules, fin, &taken, input, 1, &mut inflation)?
+                    {
                         return Ok(Some(decoded));
                     }
                 }
@@ -347,11 +359,10 @@ impl Decoder {
         spare: &mut dyn FnMut() -> Vec<u8>,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let mut n =
-            usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         if self.message.is_some_and(|message| message.form == Form::CompressedPieces) {
-            n = n.min(INFLATED_AT_A_TIME);
+            return self.inflated_first(rules, fin, input, inflation);
         }
+        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let bytes = take(input, n);
         if rules.masked {
             self.key = mask::apply(bytes, self.key);
@@ -362,13 +373,8 @@ impl Decoder {
             self.position = Position::Header;
         }
         let Some(message) = self.message else { return Ok(None) };
-        match message.form {
-            Form::CompressedJoined => return self.inflated(rules, message.kind, bytes, last, inflation),
-            Form::CompressedPieces => {
-                let piece = self.inflated_piece(rules, message.kind, bytes, last, inflation)?;
-                return Ok(piece.map(Decoded::Piece));
-            }
-            Form::Joined | Form::Pieces => {}
+        if message.form == Form::CompressedJoined {
+            return self.inflated(rules, message.kind, bytes, last, inflation);
         }
         if last {
             self.message = None;

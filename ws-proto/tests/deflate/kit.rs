@@ -86,10 +86,13 @@ impl Zip {
     /// The fragments of a message, as their frames carry them.
     pub(crate) fn fragments(&mut self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut out: Vec<_> = parts.iter().map(|part| self.part(part, DeflateFlush::SyncFlush)).collect();
-        let joined_len = out.iter().map(Vec::len).sum::<usize>();
-        assert!(joined_len >= TAIL.len() && out.last().unwrap().ends_with(&TAIL));
         let last = out.last_mut().unwrap();
-        last.truncate(last.len() - TAIL.len());
+        if last.is_empty() {
+            // What was flushed is not flushed again.
+            last.push(0);
+        } else {
+            assert_eq!(last.split_off(last.len() - TAIL.len()), TAIL);
+        }
         if !self.takeover {
             self.deflate.reset();
         }

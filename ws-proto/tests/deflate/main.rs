@@ -11,6 +11,8 @@ mod rig;
 mod wire;
 
 mod blocks;
+mod limits;
+mod pieces;
 mod reader;
 mod received;
 mod sent;
