@@ -45,6 +45,9 @@ fn members(config: &Arc<Config>) -> Vec<Member> {
     members
 }
 
+/// A message in fragments, and those of whole messages that wait behind it.
+type Begun = (Vec<u8>, Vec<Vec<u8>>);
+
 #[test]
 fn what_is_sent_to_one_after_what_was_sent_to_all_refers_to_nothing_before_that() {
     let (own, shared) = (noise(1, 200), noise(2, 200));
@@ -162,7 +165,7 @@ fn whatever_is_sent_to_one_and_to_all_in_whatever_order_each_gets_the_same_data(
         let mut members = members(&config);
         let mut want: Vec<Vec<Vec<u8>>> = members.iter().map(|_| Vec::new()).collect();
         // A message in fragments that has begun, and what waits behind it.
-        let mut begun: Vec<Option<(Vec<u8>, Vec<Vec<u8>>)>> = members.iter().map(|_| None).collect();
+        let mut begun: Vec<Option<Begun>> = members.iter().map(|_| None).collect();
         let mut dice = noise(seed, 1 << 16).into_iter();
         let mut roll = move |sides: u8| dice.next().unwrap() % sides;
         for _ in 0..60 {
