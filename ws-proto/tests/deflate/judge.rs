@@ -1,8 +1,6 @@
 //! A second opinion on what the engine writes: an inflater by the book (RFC 1951), slow and strict. It knows how far
 //! back a message may refer, and how one must end.
 
-use std::collections::HashMap;
-
 /// What was wrong with a message.
 pub(crate) type Fault = &'static str;
 
@@ -153,29 +151,32 @@ impl Bits<'_> {
     }
 }
 
-/// A code (§3.2.2): what symbol each of its words stands for, by length and bits.
-struct Code(HashMap<(u8, u32), usize>);
+/// A code (§3.2.2): how many words it has of each length, and the symbols in the order of their words.
+struct Code {
+    counts: [u32; 16],
+    symbols: Vec<usize>,
+}
 
 impl Code {
     fn new(lengths: &[u8]) -> Self {
-        let (mut words, mut next) = (HashMap::new(), 0);
-        for len in 1..=15 {
-            next <<= 1;
-            for (symbol, _) in lengths.iter().enumerate().filter(|(_, have)| **have == len) {
-                words.insert((len, next), symbol);
-                next += 1;
-            }
+        let (mut counts, mut symbols) = ([0; 16], Vec::new());
+        for len in 1..16 {
+            let of_this = lengths.iter().enumerate().filter(|(_, have)| usize::from(**have) == len);
+            symbols.extend(of_this.map(|(symbol, _)| symbol));
+            counts[len] = symbols.len() as u32 - counts[..len].iter().sum::<u32>();
         }
-        Self(words)
+        Self { counts, symbols }
     }
 
     fn read(&self, bits: &mut Bits<'_>) -> Result<usize, Fault> {
-        let mut word = 0;
-        for len in 1..=15 {
+        let (mut word, mut first, mut before) = (0, 0, 0);
+        for count in &self.counts[1..] {
             word = word << 1 | bits.take(1)?;
-            if let Some(symbol) = self.0.get(&(len, word)) {
-                return Ok(*symbol);
+            first <<= 1;
+            if word < first + count {
+                return Ok(self.symbols[(before + word - first) as usize]);
             }
+            (first, before) = (first + count, before + count);
         }
         Err("a code that there is not")
     }

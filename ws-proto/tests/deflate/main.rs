@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod bits;
+mod contexts;
 mod judge;
 mod kit;
 #[path = "../rig/mod.rs"]
@@ -17,3 +18,4 @@ mod reader;
 mod received;
 mod sent;
 mod shared;
+mod text;
