@@ -81,7 +81,7 @@ impl Deflate {
     }
 
     /// Many small messages that resemble each other: context takeover with a window of 4 KiB each way, which holds
-    /// the last few dozen of them in a tenth of the memory.
+    /// the last few dozen of them in half of the memory.
     pub fn chat() -> Self {
         Self::new().window_bits(12).peer_window_bits(12).memory_level(5)
     }
