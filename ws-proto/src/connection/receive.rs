@@ -95,7 +95,7 @@ impl Connection {
                 }
                 Stage::Handshake(http) => match http.receive(&self.config, input) {
                     None => return None,
-                    Some(Ok(response)) => self.open(response),
+                    Some(Ok(response)) => self.open(now, response),
                     Some(Err(error)) => self.done(now, error.into()),
                 },
                 Stage::Draining(ending) => {
@@ -121,7 +121,7 @@ impl Connection {
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
         if let Some(response) = http.take_opened() {
-            self.open(response);
+            self.open(now, response);
         } else if http.ending().is_some() {
             self.end_http(now);
         } else {
@@ -130,7 +130,11 @@ impl Connection {
         self.note_queued();
     }
 
-    fn open(&mut self, response: ::http::Response<()>) {
+    fn open(&mut self, now: Instant, response: ::http::Response<()>) {
+        if !self.output.stalled {
+            // Until it is written, the 101 counts as written: it is no quiet connection that opens.
+            self.wrote = self.moment(now);
+        }
         self.stage = Stage::Opened(Box::new(response));
         self.arm();
     }
