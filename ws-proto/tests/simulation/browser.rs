@@ -4,7 +4,7 @@ use super::answers::{Asked, Kind};
 use super::link::{CLIENT, Link, Read};
 use super::rng::Rng;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A request on its way, and what its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -12,7 +12,12 @@ struct Sent {
     asked: Asked,
     is_head: bool,
     is_10: bool,
+    /// When its body was on its way, if it has one.
+    body_since: Option<Instant>,
 }
+
+/// A body that takes longer may be answered 408.
+const BODY_TIME: Duration = Duration::from_secs(5);
 
 pub(crate) struct Browser {
     number: usize,
@@ -90,7 +95,7 @@ impl Browser {
     // --- what it asks
 
     /// One request more, unless the last one was made.
-    pub(crate) fn ask(&mut self, rng: &mut Rng) {
+    pub(crate) fn ask(&mut self, now: Instant, rng: &mut Rng) {
         if self.is_last || self.half_closes || self.left || self.switched.is_some() {
             return;
         }
@@ -120,7 +125,8 @@ impl Browser {
             head.push_str("\r\n");
             self.put(head.as_bytes());
         }
-        self.expected.push_back(Sent { asked, is_head, is_10 });
+        let body_since = has_body.then_some(now);
+        self.expected.push_back(Sent { asked, is_head, is_10, body_since });
         self.asked += 1;
     }
 
@@ -163,7 +169,7 @@ impl Browser {
         let asked = Asked { kind, of: self.number, n: self.asked, len: 100.min(self.most) };
         self.put(format!("GET {} HTTP/1.1\r\nHost: localhost\r\n{UPGRADE}\r\n", asked.path()).as_bytes());
         (self.is_last, self.asks_upgrade) = (true, true);
-        self.expected.push_back(Sent { asked, is_head: false, is_10: false });
+        self.expected.push_back(Sent { asked, is_head: false, is_10: false, body_since: None });
         self.asked += 1;
     }
 
@@ -207,11 +213,11 @@ impl Browser {
     pub(crate) fn read(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
         let most = rng.pick(&[1, 100, 10_000, 1 << 20]);
         match link.read(CLIENT, now, most, &mut self.input) {
-            Read::Bytes(_) => self.understand(),
+            Read::Bytes(_) => self.understand(now),
             Read::Nothing => {}
             Read::End => {
                 if let Some(answer) = self.answer.take() {
-                    self.is_cut_off(answer);
+                    self.is_cut_off(now, answer);
                 }
                 self.end(now, link, true);
             }
@@ -244,7 +250,7 @@ impl Browser {
 
     // --- what it is answered
 
-    fn understand(&mut self) {
+    fn understand(&mut self, now: Instant) {
         while self.switched.is_none() {
             if self.answer.is_none() && !self.read_head() {
                 return;
@@ -254,7 +260,7 @@ impl Browser {
                 return;
             }
             if let Some(answer) = self.answer.take() {
-                self.is_answered(answer);
+                self.is_answered(now, answer);
             }
         }
     }
@@ -302,7 +308,7 @@ impl Browser {
         true
     }
 
-    fn is_answered(&mut self, answer: Answer) {
+    fn is_answered(&mut self, now: Instant, answer: Answer) {
         let Some(sent) = self.expected.pop_front() else { panic!("nobody asked") };
         let Sent { asked, .. } = sent;
         // Whoever closes after an answer gives no other.
@@ -318,6 +324,9 @@ impl Browser {
         if self.is_forced && matches!(answer.status, 503 | 408) {
             return;
         }
+        if answer.status == 408 {
+            return assert!(sent.body_since.is_some_and(|since| now >= since + BODY_TIME), "408 for {sent:?}");
+        }
         // A body of which nothing went out can still be a 503.
         let may_be_503 = asked.kind == Kind::CutOff && answer.status == 503;
         assert!(answer.status == expected || may_be_503, "{} for {sent:?}", answer.status);
@@ -326,11 +335,11 @@ impl Browser {
     }
 
     /// The connection ended within an answer.
-    fn is_cut_off(&mut self, answer: Answer) {
+    fn is_cut_off(&mut self, now: Instant, answer: Answer) {
         let Some(sent) = self.expected.front().copied() else { panic!("nobody asked") };
         if answer.framing == Framing::UntilEnd && sent.asked.kind != Kind::CutOff && !self.is_forced {
             self.input.clear();
-            return self.is_answered(answer);
+            return self.is_answered(now, answer);
         }
         self.input.clear();
         assert!(sent.asked.kind == Kind::CutOff || self.is_forced, "{sent:?} is cut off");

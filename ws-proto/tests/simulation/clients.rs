@@ -122,7 +122,7 @@ impl World {
             (ClientKind::Http(browser), 19..30) => browser.ask_upgrade(upgrade(rng)),
             (ClientKind::Http(browser), _) => {
                 for _ in 0..rng.pick(&[1, 1, 2, 5]) {
-                    browser.ask(rng);
+                    browser.ask(now, rng);
                 }
             }
             _ => {}

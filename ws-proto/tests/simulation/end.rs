@@ -4,6 +4,7 @@ use super::link::{Link, Read, Side};
 use super::rng::Rng;
 use super::setting::Rules;
 use bytes::Buf;
+use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 use ws_proto::{Cause, Closed, Connection, Event, Next, State, Storage};
@@ -103,8 +104,10 @@ pub(crate) struct End {
     pub(crate) closed: Option<Box<Closed>>,
     /// The application ended it without a closing handshake.
     pub(crate) is_terminated: bool,
-    /// What may stand in the outbox beyond its cap: control frames, answers to HTTP requests.
+    /// What may stand in the outbox beyond its cap: control frames, the frames of chunks.
     pub(super) exempt: usize,
+    /// The lengths of the answers to HTTP requests that may be in the outbox, or wait for their turn.
+    pub(super) answers: VecDeque<usize>,
     /// The longest message that was taken while nothing was queued.
     pub(super) alone: usize,
     /// The longest part that went ahead of what waits.
@@ -154,6 +157,7 @@ impl End {
             closed: None,
             is_terminated: false,
             exempt: 0,
+            answers: VecDeque::new(),
             alone: 0,
             ahead: 0,
             has_http: !is_open,
@@ -383,9 +387,11 @@ impl End {
     /// The machine slept, or is believed to have slept.
     pub(crate) fn resume(&mut self, now: Instant) {
         self.connection.resumed(now);
-        (self.heard, self.wrote) = (now, now);
-        self.blocked = self.blocked.map(|_| now);
-        self.exempt_control();
+        if self.connection.state() == State::Open {
+            (self.heard, self.wrote) = (now, now);
+            self.blocked = self.blocked.map(|_| now);
+            self.exempt_control();
+        }
         self.touch(now);
     }
 

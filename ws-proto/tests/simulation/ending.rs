@@ -3,7 +3,7 @@
 use super::answers::{Asked, Kind};
 use super::world::{BIRTH, ClientKind, Health, World};
 use std::time::Duration;
-use ws_proto::{CloseCode, Error, HandshakeError, State};
+use ws_proto::{CloseCode, Error, HandshakeError, State, Timeout};
 
 /// All that was said is heard within this, where nobody is hasty.
 const REST: Duration = Duration::from_secs(3000);
@@ -12,6 +12,7 @@ impl World {
     /// The network is fair from now on, and everybody attends: whoever did nothing wrong gets all that it may expect.
     pub(super) fn settle(&mut self) {
         self.tell(|| "settle".to_owned());
+        self.changed = None;
         let now = self.now;
         self.server_acts = 0;
         for (id, client) in self.clients.iter_mut().enumerate() {
@@ -37,15 +38,6 @@ impl World {
         for id in 0..self.clients.len() {
             if self.clients[id].health == Health::Good && !self.server.conns[id].is_cut {
                 let content = self.is_content(id);
-                if content.is_err() {
-                    if let ClientKind::WebSocket(p) = &self.clients[id].kind {
-                        println!("{:?}\n{:?}", p.end, p.hears);
-                    }
-                    println!(
-                        "{:?}\n{:?}\n{:?}",
-                        self.server.conns[id].party.end, self.server.conns[id].party.hears, self.links[id]
-                    );
-                }
                 assert!(content.is_ok(), "connection {id}: {}", content.unwrap_err());
             }
         }
@@ -72,10 +64,13 @@ impl World {
     fn finish_fragments(&mut self) {
         let now = self.now;
         for (id, client) in self.clients.iter_mut().enumerate() {
+            let mut has_said = self.server.conns[id].party.finish_fragments(now, &mut self.rng);
             if let ClientKind::WebSocket(party) = &mut client.kind {
-                party.finish_fragments(now, &mut self.rng);
+                has_said |= party.finish_fragments(now, &mut self.rng);
             }
-            self.server.conns[id].party.finish_fragments(now, &mut self.rng);
+            if has_said {
+                self.changed = None;
+            }
         }
     }
 
@@ -97,12 +92,14 @@ impl World {
         let deadline = self.rng.pick(&[Duration::ZERO, Duration::from_secs(1), Duration::from_secs(7200)]);
         self.tell(|| format!("the server stops within {deadline:?}"));
         self.has_stopped = true;
+        self.changed = None;
         self.server.stop(self.now, self.now + deadline);
     }
 
     /// The clients go, the server stops, and everything ends.
     pub(super) fn part(&mut self) {
         self.tell(|| "part".to_owned());
+        self.changed = None;
         for id in 0..self.clients.len() {
             if self.links[id].is_cut {
                 self.clients[id].kind = ClientKind::Gone;
@@ -145,6 +142,8 @@ impl World {
             match &closed.error {
                 None => {}
                 Some(Error::Handshake(error)) if conn.may_end_with(error) => {}
+                // Of this time the rules say nothing, and a network may be slower.
+                Some(Error::Timeout(Timeout::Body)) => {}
                 Some(error) => panic!("connection {id} of the server ended with {error}"),
             }
             assert!(closed.clean || !closed.was_open, "connection {id} did not end in order: {closed}");
@@ -155,9 +154,10 @@ impl World {
         let state = end.connection.state();
         assert!(end.is_dropped && state == State::Closed, "client {id} hangs in {state:?}");
         let Some(closed) = &end.closed else { panic!("the end of client {id} was not told") };
-        if let Some(here) = server_closed.filter(|here| here.clean && closed.clean) {
+        let (says, hears) = (party.says.borrow(), party.hears.borrow());
+        if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !says.is_spoiled) {
             assert_eq!((Some(here.code), Some(closed.code)), (closed.sent, here.sent), "{here} {closed}");
-            assert!(is_forced || party.says.borrow().is_heard() && party.hears.borrow().is_heard());
+            assert!(says.is_heard() && hears.is_heard(), "not all was heard");
         }
         if is_forced {
             return;

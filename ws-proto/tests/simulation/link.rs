@@ -60,16 +60,16 @@ impl Pipe {
         at.is_some_and(|at| self.due(at) <= now)
     }
 
-    /// How much has arrived.
-    fn arrived(&self, now: Instant) -> usize {
-        let mut arrived = self.read;
+    /// How much has arrived, up to `most`.
+    fn arrived(&self, now: Instant, most: usize) -> usize {
+        let mut arrived = 0;
         for (end, at) in &self.segments {
-            if self.due(*at) > now {
+            if arrived >= most || self.due(*at) > now {
                 break;
             }
-            arrived = *end;
+            arrived = (*end - self.read) as usize;
         }
-        (arrived - self.read) as usize
+        arrived.min(most)
     }
 
     fn push(&mut self, bytes: &[u8], at: Instant) {
@@ -185,7 +185,7 @@ impl Link {
         let pipe = &self.pipes[1 - side];
         !self.is_cut
             && (pipe.is_due(pipe.reset, now)
-                || pipe.arrived(now) > 0
+                || pipe.arrived(now, 1) > 0
                 || pipe.len() == 0 && !pipe.is_ended && pipe.is_due(pipe.fin, now))
     }
 
@@ -196,7 +196,7 @@ impl Link {
         }
         let is_reset = self.is_reset(side, now);
         let pipe = &mut self.pipes[1 - side];
-        let arrived = pipe.arrived(now).min(most);
+        let arrived = pipe.arrived(now, most);
         if is_reset && (!self.keeps || arrived == 0) {
             pipe.lose();
             return Read::Reset;

@@ -114,7 +114,7 @@ impl Party {
     }
 
     /// Whoever is not read while he waits for room may wait for ever.
-    fn read_on(&mut self) {
+    pub(crate) fn read_on(&mut self) {
         if self.end.manner.reads_on {
             self.end.await_room();
         }
@@ -160,11 +160,13 @@ impl Party {
         self.read_on();
     }
 
-    /// Goes on with a message that was begun, if there is one and there is room.
-    pub(crate) fn finish_fragments(&mut self, now: Instant, rng: &mut Rng) {
-        if self.fragments.is_some() && !self.end.connection.is_congested() {
+    /// Goes on with a message that was begun, if there is one and there is room; says whether it did.
+    pub(crate) fn finish_fragments(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        let may = self.fragments.is_some() && !self.end.connection.is_congested();
+        if may {
             self.say_part(now, rng);
         }
+        may
     }
 
     /// Much at once: it stops when there is no room, and goes on when there is.
@@ -228,11 +230,13 @@ impl Party {
             Event::Drained => self.waits_for_room = false,
             Event::Closed(closed) => {
                 let hears = self.hears.borrow();
-                if closed.code != CloseCode::ABNORMAL && !hears.is_spoiled {
+                if hears.is_spoiled {
+                    return None;
+                }
+                if closed.code != CloseCode::ABNORMAL {
                     assert!(hears.is_heard(), "messages before the Close are missing");
                 }
                 if let (Some((code, reason)), true) = (&hears.closed, closed.clean) {
-                    // Unless both closed at once, and this is not the answer to ours.
                     let expected = (*code, reason.as_str());
                     assert_eq!((closed.code, closed.reason.as_str()), expected, "{closed}");
                 }

@@ -261,6 +261,7 @@ impl Server {
             _ => {}
         }
         self.conns[id].party.end.touch(now);
+        self.conns[id].party.read_on();
     }
 
     fn is_too_slow(&mut self, id: usize) {
@@ -298,6 +299,7 @@ impl Server {
         }
         self.conns[id].party.end.exempt_control();
         self.conns[id].party.end.touch(now);
+        self.conns[id].party.read_on();
     }
 
     /// Whether a connection has all that it may expect.

@@ -63,10 +63,22 @@ pub(crate) struct World {
     pub(crate) server_acts: usize,
     next_server_act: Instant,
     can: Vec<Who>,
+    /// The connection that the last step changed; none, where any may have changed.
+    pub(crate) changed: Option<usize>,
     /// The server was told to stop.
     pub(crate) has_stopped: bool,
     steps: usize,
     pub(crate) is_told: bool,
+}
+
+impl Who {
+    /// Whose connection changes, if it is that of one alone.
+    fn id(self) -> Option<usize> {
+        match self {
+            Self::Client(id, _) | Self::Server(id, _) | Self::Later(id) | Self::ClientActs(id) => Some(id),
+            Self::ServerActs | Self::CutAll => None,
+        }
+    }
 }
 
 const OPS: [Op; 5] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push];
@@ -84,6 +96,7 @@ impl World {
             server_acts: rng.below(15),
             next_server_act: now,
             can: Vec::new(),
+            changed: None,
             has_stopped: false,
             steps: 0,
             is_told,
@@ -125,6 +138,7 @@ impl World {
             return true;
         }
         let who = self.rng.pick(&self.can);
+        self.changed = who.id();
         self.tell(|| format!("{who:?}"));
         let now = self.now;
         match who {
@@ -152,50 +166,62 @@ impl World {
         true
     }
 
+    /// Of whom nothing is known to have changed, the same is true as a step ago.
     fn find_who_can(&mut self) {
+        match self.changed.take() {
+            Some(id) => {
+                self.can.retain(|who| who.id() != Some(id));
+                self.find_who_can_of(id);
+            }
+            None => {
+                self.can.clear();
+                for id in 0..self.clients.len() {
+                    self.find_who_can_of(id);
+                }
+                if self.server_acts > 0 && self.next_server_act <= self.now {
+                    self.can.push(Who::ServerActs);
+                }
+                if self.server.stops.is_some_and(|at| at <= self.now) {
+                    self.can.push(Who::CutAll);
+                }
+            }
+        }
+    }
+
+    fn find_who_can_of(&mut self, id: usize) {
         let Self { now, server, clients, links, can, .. } = self;
-        let now = *now;
-        can.clear();
-        for (id, client) in clients.iter_mut().enumerate() {
-            let link = &links[id];
-            match &mut client.kind {
-                ClientKind::WebSocket(party) => {
-                    let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
-                    can.extend(ops.map(|op| Who::Client(id, op)));
-                }
-                ClientKind::Http(browser) => {
-                    if browser.can_read(now, link) {
-                        can.push(Who::Client(id, Op::Read));
-                    }
-                    if browser.can_write(now, link) {
-                        can.push(Who::Client(id, Op::Write));
-                    }
-                }
-                ClientKind::Rude(bytes) => {
-                    if link.is_readable(CLIENT, now) {
-                        can.push(Who::Client(id, Op::Read));
-                    }
-                    if !bytes.is_empty() && (link.room(CLIENT) > 0 || link.is_reset(CLIENT, now)) {
-                        can.push(Who::Client(id, Op::Write));
-                    }
-                }
-                ClientKind::Gone => {}
+        let (now, link, client) = (*now, &links[id], &mut clients[id]);
+        match &mut client.kind {
+            ClientKind::WebSocket(party) => {
+                let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+                can.extend(ops.map(|op| Who::Client(id, op)));
             }
-            if client.acts > 0 && client.next_act <= now {
-                can.push(Who::ClientActs(id));
+            ClientKind::Http(browser) => {
+                if browser.can_read(now, link) {
+                    can.push(Who::Client(id, Op::Read));
+                }
+                if browser.can_write(now, link) {
+                    can.push(Who::Client(id, Op::Write));
+                }
             }
-            let party = &mut server.conns[id].party;
-            let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
-            can.extend(ops.map(|op| Who::Server(id, op)));
-            if server.has_later(id, now) {
-                can.push(Who::Later(id));
+            ClientKind::Rude(bytes) => {
+                if link.is_readable(CLIENT, now) {
+                    can.push(Who::Client(id, Op::Read));
+                }
+                if !bytes.is_empty() && (link.room(CLIENT) > 0 || link.is_reset(CLIENT, now)) {
+                    can.push(Who::Client(id, Op::Write));
+                }
             }
+            ClientKind::Gone => {}
         }
-        if self.server_acts > 0 && self.next_server_act <= now {
-            can.push(Who::ServerActs);
+        if client.acts > 0 && client.next_act <= now {
+            can.push(Who::ClientActs(id));
         }
-        if server.stops.is_some_and(|at| at <= now) {
-            can.push(Who::CutAll);
+        let party = &mut server.conns[id].party;
+        let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+        can.extend(ops.map(|op| Who::Server(id, op)));
+        if server.has_later(id, now) {
+            can.push(Who::Later(id));
         }
     }
 
