@@ -311,3 +311,19 @@ fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() 
     assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
     assert!(!server.is_paused());
 }
+
+#[test]
+fn messages_that_wait_are_limited_however_small_they_are() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(10, 100, 1000));
+    server.send(&Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
+    let mut taken = 0;
+    while server.send_text("").is_ok() {
+        taken += 1;
+        assert!(taken < 1000, "nothing limits them");
+    }
+    assert_eq!(server.send_text(""), Err(SendError::Full));
+    take_output(&mut server, now);
+    server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+    assert!(server.queued() <= 1000, "{} bytes", server.queued());
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1 + taken);
+}

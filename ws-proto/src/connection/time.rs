@@ -85,13 +85,14 @@ impl Connection {
         }
         let moment = self.moment(now);
         if self.output.stalled {
-            // It cannot be reached; the output deadline judges it.
             self.wrote = moment;
-        } else if let Some(awaited) =
+        }
+        if let Some(awaited) =
             self.busy.as_mut().and_then(|busy| busy.ping.as_mut()).and_then(|ping| ping.awaited.as_mut())
         {
             *awaited = moment;
-        } else if self.config.heartbeat.interval.is_some() {
+        } else if self.config.heartbeat.interval.is_some() && !self.output.stalled {
+            // One that is stalled cannot be reached; the output deadline judges it.
             self.send_heartbeat(now, moment);
         }
         self.arm();
