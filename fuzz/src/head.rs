@@ -175,13 +175,15 @@ enum Framing {
 fn framing(fields: &[httparse::Header<'_>]) -> Framing {
     let value = |name: &str| {
         let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
-        str::from_utf8(field.value).ok()
+        Some(field.value)
     };
-    if value("Transfer-Encoding").is_some_and(|coding| coding.eq_ignore_ascii_case("chunked")) {
-        return Framing::Chunked;
-    }
-    match value("Content-Length").and_then(|length| length.parse().ok()) {
-        Some(length) if value("Transfer-Encoding").is_none() => Framing::Length(length),
+    // A coding, whichever, makes the length void (RFC 9112 §6.3).
+    match (value("Transfer-Encoding"), value("Content-Length")) {
+        (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (None, Some(length)) => {
+            let length = str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+            length.map_or(Framing::None, Framing::Length)
+        }
         _ => Framing::None,
     }
 }
