@@ -177,6 +177,38 @@ fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
 }
 
 #[test]
+fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for _ in 0..1000 {
+        server.send_binary(&[1; 1000][..]).unwrap();
+    }
+    take_output(&mut server, now);
+    let storage = server.reclaim().unwrap();
+    assert!(storage.capacity() < 1_000_000 && !storage.has_spare(), "{storage:?}");
+    server.lend(storage);
+    for _ in 0..100 {
+        server.send_binary(vec![1; 2000]).unwrap();
+    }
+    take_output(&mut server, now);
+    assert!(
+        server.reclaim().is_some_and(|storage| storage.capacity() < 100_000),
+        "nor for many that were shared"
+    );
+}
+
+#[test]
+fn a_large_message_that_was_sent_leaves_its_memory_for_the_next() {
+    for (len, is_kept) in [(10_000, false), (100_000, true), (5_000_000, false)] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        server.send_binary(vec![0; len]).unwrap();
+        take_output(&mut server, now);
+        let storage = server.reclaim().unwrap();
+        assert_eq!(storage.has_spare(), is_kept, "{len}: {storage:?}");
+        assert_eq!(storage.capacity() >= len, is_kept);
+    }
+}
+
+#[test]
 fn the_memory_of_a_large_message_serves_the_next_one() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut memory = None;
