@@ -271,7 +271,9 @@ mod tests {
         for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
             for event in in_query(fields) {
                 let headers = match rule().let_in(event).unwrap() {
-                    Event::Upgrade(upgrade) => upgrade.into_response().into_parts().0.headers,
+                    Event::Upgrade(upgrade) => {
+                        upgrade.into_response(&crate::Config::server()).0.into_parts().0.headers
+                    }
                     Event::Request(request) => {
                         let mut response = Response::new(());
                         rule().sign(&request, &mut response);

@@ -28,6 +28,16 @@
 //! time](Deflate::release_after). Of the peer's only the window's bytes are kept then, since its next message may refer
 //! to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover contexts return after each
 //! message to a pool that all connections of a configuration share.
+//!
+//! Measured in bytes of heap for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses);
+//! `cargo test -p ws-proto --test deflate_memory -- --nocapture` prints it:
+//!
+//! | | agreed on, unused | active | after the quiet time | in the pool, for all |
+//! |---|---|---|---|---|
+//! | [`new`](Deflate::new) | MEMORY_NEW |
+//! | [`chat`](Deflate::chat) | MEMORY_CHAT |
+//! | [`large_json`](Deflate::large_json) | MEMORY_JSON |
+//! | [`many_idle`](Deflate::many_idle) | MEMORY_IDLE |
 
 mod deflater;
 mod inflater;
