@@ -325,7 +325,10 @@ impl Browser {
             return;
         }
         if answer.status == 408 {
-            return assert!(sent.body_since.is_some_and(|since| now >= since + BODY_TIME), "408 for {sent:?}");
+            return assert!(
+                sent.body_since.is_some_and(|since| now >= since + BODY_TIME),
+                "408 for {sent:?}"
+            );
         }
         // A body of which nothing went out can still be a 503.
         let may_be_503 = asked.kind == Kind::CutOff && answer.status == 503;

@@ -58,11 +58,7 @@ impl End {
             assert!(may_read || connection.is_paused(), "it is congested, and reads");
         }
         let has_just_opened = state == State::Open && !self.is_open;
-        if connection.is_paused()
-            || connection.is_congested()
-            || self.blocked.is_some()
-            || has_just_opened
-        {
+        if connection.is_paused() || connection.is_congested() || self.blocked.is_some() || has_just_opened {
             self.hindered = now;
         }
         if state == State::Closing && self.closing_since.is_none() {
