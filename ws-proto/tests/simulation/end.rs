@@ -3,6 +3,7 @@
 use super::link::{Link, Read, Side};
 use super::rng::Rng;
 use super::setting::Rules;
+use super::wire::Wire;
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
@@ -114,6 +115,8 @@ pub(crate) struct End {
     pub(super) ahead: usize,
     /// Some of HTTP may still be in the outbox.
     pub(super) has_http: bool,
+    /// What it writes.
+    wire: Wire,
     /// What happens is told, under this name.
     pub(crate) name: Option<String>,
 }
@@ -161,6 +164,7 @@ impl End {
             alone: 0,
             ahead: 0,
             has_http: !is_open,
+            wire: Wire::new(side, is_open),
             name: None,
         };
         this.check(now);
@@ -311,6 +315,7 @@ impl End {
             most -= part.len();
             match link.write(self.side, now, part, rng) {
                 Ok(n) => {
+                    self.wire.written(&part[..n]);
                     sum += n;
                     if n < part.len() || most == 0 {
                         break;

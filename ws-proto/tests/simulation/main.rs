@@ -31,6 +31,7 @@ mod party;
 mod rng;
 mod server;
 mod setting;
+mod wire;
 mod world;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
