@@ -24,27 +24,28 @@ profiles=$CARGO_TARGET_DIR/profiles
 rm -rf "$profiles"
 mkdir -p "$profiles"
 
-# Builds tests, runs them, and leaves their programs' names in `programs`.
-programs=()
-run() { # ARGUMENTS OF CARGO TEST...
-    local program
-    # Build scripts and macros are instrumented too, and of no interest.
-    LLVM_PROFILE_FILE=/dev/null cargo test --quiet --locked --no-run "$@"
-    while read -r program; do
-        programs+=("$program")
-        LLVM_PROFILE_FILE=$profiles/%m-%p.profraw "$program" --quiet
-    done < <(LLVM_PROFILE_FILE=/dev/null cargo test --quiet --locked --no-run --message-format=json "$@" |
-        sed -n 's/.*"profile":{[^}]*"test":true.*"executable":"\([^"]*\)".*/\1/p')
+# Builds tests, runs each program, and tells which lines it ran. Each has its own profile: several were built of the
+# same functions, and not the same way.
+programs() { # ARGUMENTS OF CARGO TEST...
+    # What is built on the way there (build scripts, macros) is instrumented too, and of no interest.
+    LLVM_PROFILE_FILE=/dev/null cargo test --quiet --locked --no-run --message-format=json "$@" |
+        sed -n 's/.*"profile":{[^}]*"test":true.*"executable":"\([^"]*\)".*/\1/p'
 }
-cd "$root/ws-proto"
-run -p ws-proto
-cd "$root/fuzz"
-run --test seeds
-
-"$tools/llvm-profdata" merge --sparse "$profiles"/*.profraw -o "$profiles/all.profdata"
-objects=()
-for program in "${programs[@]}"; do
-    objects+=(--object "$program")
-done
-"$tools/llvm-cov" export --format=lcov --instr-profile "$profiles/all.profdata" "${objects[@]}" |
-    python3 "$here/coverage.py" "$root" "$@"
+run() { # FOLDER ARGUMENTS OF CARGO TEST...
+    local folder=$1 program profile
+    shift
+    cd "$folder"
+    programs "$@" >"$profiles/programs"
+    while read -r program; do
+        profile=$profiles/$(basename "$program")
+        LLVM_PROFILE_FILE=$profile.profraw "$program" --quiet >&2
+        "$tools/llvm-profdata" merge --sparse "$profile.profraw" -o "$profile.profdata"
+        "$tools/llvm-cov" export --format=lcov --ignore-filename-regex='/(registry|rustc)/' \
+            --instr-profile "$profile.profdata" "$program"
+    done <"$profiles/programs"
+}
+{
+    run "$root/ws-proto" -p ws-proto
+    run "$root/fuzz" --test seeds
+} >"$profiles/lines"
+python3 "$here/coverage.py" "$root" "$@" <"$profiles/lines"

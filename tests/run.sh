@@ -23,6 +23,7 @@ step 'tests' cargo test --locked --workspace
 step 'examples' cargo build --locked --release --workspace --examples
 step 'by hand' cargo run --locked --release --example by_hand
 step 'purity' tests/purity.sh
+step 'fuzz' fuzz/run.sh
 step 'conformance' tests/conformance/run.sh
 step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
 step 'conformance of clients' tests/conformance/client.sh conformance_client

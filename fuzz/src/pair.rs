@@ -13,13 +13,15 @@ use crate::seen::Seen;
 use crate::setup::{CLIENT, SEED};
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
-use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::{
     Cause, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, HeartbeatKind, Message, Next,
     Pieces, Role, SendError, Sent, State,
 };
+
+/// What one read gives at most.
+const READ: usize = 16 * 1024;
 
 /// Two ends, and any schedule.
 pub fn pair(data: &[u8]) -> Seen {
@@ -40,7 +42,7 @@ struct End {
     pieces: Vec<u8>,
     /// The application waits for room.
     waits: bool,
-    coming: VecDeque<u8>,
+    coming: Vec<u8>,
     fin_coming: bool,
     is_dropped: bool,
     /// How many messages it has made.
@@ -55,7 +57,7 @@ impl End {
             got: Vec::new(),
             pieces: Vec::new(),
             waits: false,
-            coming: VecDeque::new(),
+            coming: Vec::new(),
             fin_coming: false,
             is_dropped: false,
             made: 0,
@@ -124,19 +126,20 @@ impl End {
             self.coming.clear();
             return false;
         }
-        let n = n.min(self.coming.len());
-        let mut bytes: Vec<u8> = self.coming.drain(..n).collect();
-        let mut input = &mut bytes[..];
+        let n = n.min(self.coming.len()).min(READ);
+        let mut coming = core::mem::take(&mut self.coming);
+        let mut input = &mut coming[..n];
         while let Some(event) = self.watched.receive(now, &mut input) {
             self.hear(now, event);
         }
-        let left = input.len();
-        input.iter().rev().for_each(|byte| self.coming.push_front(*byte));
+        let used = n - input.len();
+        coming.drain(..used);
+        self.coming = coming;
         if self.coming.is_empty() && core::mem::take(&mut self.fin_coming) {
             self.watched.receive_eof(now);
             return true;
         }
-        n > left
+        used > 0
     }
 
     /// Moves up to `n` bytes of the output on their way, and does what the connection wants of its transport; says
@@ -146,7 +149,7 @@ impl End {
             return false;
         }
         let before = self.watched.ask().bytes_sent();
-        self.watched.write(now, n, |bytes| to.coming.extend(bytes));
+        self.watched.write(now, n, |bytes| to.coming.extend_from_slice(bytes));
         match self.watched.next_io() {
             Next::Shutdown => {
                 to.fin_coming = true;
@@ -213,7 +216,11 @@ impl Pair {
         let is_text = act & 0x20 != 0;
         match act >> 1 & 15 {
             0 => this.send(is_text, input.byte().into()),
-            1 => this.send(is_text, 300 * usize::from(input.byte())),
+            1 => match usize::from(input.byte()) {
+                // Now and then one whose length has 64 bits.
+                len @ 0xf8.. => this.send(is_text, 270 * len),
+                len => this.send(is_text, 16 * len),
+            },
             2 => this.send_fragment(is_text, false, input.byte().into()),
             3 => this.send_fragment(is_text, true, input.byte().into()),
             4 => {

@@ -12,7 +12,7 @@ use crate::watch::{Sample, Watched, sample};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::{Config, Connection, Event, Role};
+use ws_proto::{Config, Connection, Event, Heartbeat, Role};
 
 /// The same bytes, at once and cut.
 pub fn split(data: &[u8]) -> Seen {
@@ -25,6 +25,11 @@ pub fn split(data: &[u8]) -> Seen {
     // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
     let mut config = setup.config.clone().outbox(low, high, cap);
     config.drain_limit = u64::MAX;
+    if config.message_rate.is_some() {
+        // Pieces count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
+        config.frame_rate = None;
+        config.heartbeat = Heartbeat::off();
+    }
     let config = Arc::new(config);
     let script = input.script();
     let bytes = input.rest();

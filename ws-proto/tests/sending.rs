@@ -212,8 +212,8 @@ fn a_large_message_that_was_sent_leaves_its_memory_for_the_next() {
 fn the_memory_of_a_large_message_serves_the_next_one() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut memory = None;
-    for _ in 0..3 {
-        let bytes = frame(true, FIN | BINARY, &vec![3; 200_000]);
+    for kind in [BINARY, TEXT, TEXT, BINARY] {
+        let bytes = frame(true, FIN | kind, &vec![3; 200_000]);
         let (a, b) = bytes.split_at(100_000);
         feed(&mut server, now, a);
         let Some(Event::Message(message)) = feed(&mut server, now, b).pop() else { panic!("no message") };
