@@ -136,15 +136,20 @@ fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
     }
 }
 
-/// The same with HTTP/1.1 for a later minor version, which the engine takes for that one (RFC 9110 §2.5).
+/// The same with HTTP/1.1 for a later minor version, which the engine takes for that one (RFC 9110 §2.5). It stands
+/// at the end of a request's first line, and at the beginning of a response's.
 fn with_known_version(bytes: &[u8]) -> Vec<u8> {
+    const VERSION: usize = "HTTP/1.1".len();
     let mut bytes = bytes.to_vec();
     let begin = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
     let end = bytes[begin..].windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| begin + at);
-    if let Some(at) = bytes[begin..end].windows(7).position(|version| version == b"HTTP/1.")
-        && let Some(minor @ b'2'..=b'9') = bytes.get_mut(begin + at + 7)
-    {
-        *minor = b'1';
+    for at in [end.saturating_sub(VERSION), begin] {
+        if let Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9']) =
+            bytes.get_mut(at..at + VERSION)
+        {
+            *minor = b'1';
+            break;
+        }
     }
     bytes
 }

@@ -159,7 +159,7 @@ pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
             "too_big_in_fragments",
             [1, 0, 0x80, 0],
             b"\x02",
-            vec![frame(2, vec![1; 9]), frame(MORE, vec![1; 9])],
+            vec![frame(2, vec![1; 9]), frame(MORE, vec![1; 9]), frame(LAST, "")],
         ),
         ("a_flood_of_pings", [0xc0, 0, 0x80, 0], b"\x20", (0..25).map(|n| frame(PING, [n])).collect()),
         ("a_flood_of_nothing", [0x80, 0, 0x80, 0], b"", vec![text(""), text("")]),
