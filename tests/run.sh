@@ -25,6 +25,7 @@ step 'by hand' cargo run --locked --release --example by_hand
 step 'purity' tests/purity.sh
 step 'conformance' tests/conformance/run.sh
 step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
+step 'differential' tests/differential/run.sh
 step 'interop' tests/interop/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
