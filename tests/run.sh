@@ -34,6 +34,7 @@ for adapter in '' async_; do
     step "conformance with deflate, ${adapter}conformance_client" \
         tests/conformance/client.sh "${adapter}conformance_client" '12.*,13.*' --messages=30 -- deflate
 done
+step 'differential' tests/differential/run.sh
 step 'interop' tests/interop/run.sh
 step 'interop with deflate' tests/interop/deflate/run.sh
 step 'embedding' tests/embedding/run.sh

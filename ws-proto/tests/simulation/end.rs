@@ -1,6 +1,7 @@
 //! One end: a connection, the socket below it, and what must be true of it at each step.
 
 use super::link::{Link, Read, Side};
+use super::meter;
 use super::rng::Rng;
 use super::setting::Rules;
 use super::wire::Wire;
@@ -98,6 +99,8 @@ pub(crate) struct End {
     pub(super) awaits_room: bool,
     pub(super) closing_since: Option<Instant>,
     pub(super) used: u64,
+    /// What was used since the last event.
+    unfinished: u64,
     pub(super) sent: u64,
     pub(super) events: usize,
     pub(crate) is_open: bool,
@@ -153,6 +156,7 @@ impl End {
             awaits_room: false,
             closing_since: None,
             used: 0,
+            unfinished: 0,
             sent: 0,
             events: 0,
             is_open,
@@ -258,8 +262,14 @@ impl End {
     pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = (input.len(), self.connection.state(), self.connection.is_congested());
         let was_paused = self.connection.is_paused();
+        let allocated = meter::allocated();
         let event = self.connection.receive(now, input);
         let used = before.0 - input.len();
+        self.unfinished += used as u64;
+        meter::judge(allocated, self.unfinished, self.connection.outbox().len());
+        if event.is_some() {
+            self.unfinished = 0;
+        }
         let is_held_back = was_paused && self.connection.is_paused() && before.2;
         if is_held_back && before.1 == State::Open {
             assert!(used == 0 && event.is_none(), "a paused connection has read");
