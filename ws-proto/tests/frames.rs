@@ -271,7 +271,11 @@ fn the_length_alone_decides_about_a_message_that_cannot_be() {
         1 << 53,
         (1 << 63) - 1,
         1 << 63,
+        (1 << 63) + 1,
         u64::MAX - 4,
+        u64::MAX - 3,
+        u64::MAX - 2,
+        u64::MAX - 1,
         u64::MAX,
     ];
     for len in lengths {
@@ -338,6 +342,24 @@ fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
     bytes.extend(frame(true, FIN | CONTINUATION, b"two"));
     assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one two"]);
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "the pong, and nothing for a pong");
+}
+
+/// Pongs may come at any time, twice, and with any payload (§5.5.3).
+#[test]
+fn pongs_that_nobody_asked_for_change_nothing() {
+    let pong = |payload: &[u8]| frame(true, FIN | PONG, payload);
+    let (mut server, now) = open(Role::Server, Config::server());
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"asked")].concat()).is_empty());
+    server.send_ping(now, b"asked").unwrap();
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"aske"), pong(b"asked ")].concat()).is_empty());
+    assert!(matches!(feed(&mut server, now, &pong(b"asked"))[..], [Event::Pong(_)]));
+    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty(), "once");
+    // Nor do they while it closes.
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty());
+    assert_eq!(server.state(), State::Closing);
+    let written = parse(&take_output(&mut server, now));
+    assert_eq!(written.iter().map(|frame| frame.first).collect::<Vec<_>>(), [FIN | PING, FIN | CLOSE]);
 }
 
 #[test]
