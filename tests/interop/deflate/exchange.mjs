@@ -4,6 +4,7 @@ const MESSAGES_ON_WAY = 32; // at most
 const BYTES_ON_WAY = 256 * 1024; // at most
 const PAUSE_EVERY = 100; // messages
 const PAUSE = 2; // ms
+const TO_ALL_EVERY = 8; // messages
 const REMEMBERED = 64; // messages that may be taken up again
 const WORDS = [
   'alpha', 'beta', 'gamma', 'delta', '{"id":', '"name":"', '",', '}', 'true', 'null', ' ', '\n', '0', '17', '3.25',
@@ -28,8 +29,8 @@ function random(seed) {
 
 /**
  * Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
- * before. As a member of a room, it marks each with its own digit: those that begin with `*` go to all, every other one;
- * and it takes note of what the others send.
+ * before. As a member of a room, it marks each with its own digit: those that begin with `*`, one of eight, go to all; and
+ * it takes note of what the others send.
  */
 export class Exchange {
   /** `digest` makes of a message what it is told by. */
@@ -47,7 +48,7 @@ export class Exchange {
   }
 
   get done() {
-    const others = (this.members - 1) * Math.ceil(this.count / 2);
+    const others = (this.members - 1) * Math.ceil(this.count / TO_ALL_EVERY);
     return this.made === this.count && this.onWay.length === 0 && this.heardCount === others;
   }
 
@@ -68,7 +69,7 @@ export class Exchange {
   next() {
     let message = this.generate();
     if (this.member) {
-      const mark = '*='[this.made % 2] + this.member;
+      const mark = (this.made % TO_ALL_EVERY === 0 ? '*' : '=') + this.member;
       message = typeof message === 'string' ? mark + message : new Uint8Array([...encode(mark), ...message]);
       if (mark[0] === '*') this.sentToAll.push(this.digest(message));
     }

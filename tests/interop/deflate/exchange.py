@@ -11,6 +11,7 @@ from collections import deque
 
 MESSAGES_ON_WAY, BYTES_ON_WAY = 32, 256 * 1024  # at most
 PAUSE_EVERY, PAUSE = 100, 0.002  # messages; seconds
+TO_ALL_EVERY = 8  # messages
 REMEMBERED = 64 * 1024  # bytes of the last messages that may be taken up again
 WORDS = [
     "alpha", "beta", "gamma", "delta", '{"id":', '"name":"', '",', "}", "true", "null", " ", "\n", "0", "17", "3.25",
@@ -32,10 +33,15 @@ def digest(message):
     return hashlib.sha1((b"t" if isinstance(message, str) else b"b") + as_bytes(message)).hexdigest()[:16]
 
 
+def to_all(count):
+    """How many of a member's messages go to all."""
+    return -(-count // TO_ALL_EVERY)
+
+
 class Exchange:
     """Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
-    before. As a member of a room, it marks each with its own digit: those that begin with `*` go to all, every other
-    one; and it takes note of what the others send."""
+    before. As a member of a room, it marks each with its own digit: those that begin with `*`, one of eight, go to all;
+    and it takes note of what the others send."""
 
     def __init__(self, seed, count, member="", members=1):
         self.random = random.Random(seed)
@@ -57,7 +63,7 @@ class Exchange:
             time.sleep(PAUSE)
         message = self.generate()
         if self.member:
-            mark = "*="[self.made % 2] + self.member
+            mark = ("=" if self.made % TO_ALL_EVERY else "*") + self.member
             message = (mark if isinstance(message, str) else mark.encode()) + message
             if mark[0] == "*":
                 self.sent_to_all.append(digest(message))
@@ -84,7 +90,8 @@ class Exchange:
 
     def is_done(self):
         heard = sum(len(digests) for digests in self.heard.values())
-        return self.made == self.count and not self.on_way and heard == (self.members - 1) * ((self.count + 1) // 2)
+        others = (self.members - 1) * to_all(self.count)
+        return self.made == self.count and not self.on_way and heard == others
 
     def generate(self):
         rng = self.random

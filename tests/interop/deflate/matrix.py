@@ -2,9 +2,10 @@
 permessage-deflate, with at least one side ours. The tap of ../../conformance reads along: who agreed on what, that each
 message keeps to it, and how much went over the wire.
 
-usage: matrix.py [--all] [--messages=N] [--seed=N]
+usage: matrix.py [--all] [--messages=N] [--seed=N] [--only=TEXT]
   --all         all the terms, not some of them
   --messages=N  of each client. 500
+  --only=TEXT   the meetings that have this in their names, with the seeds that they have among all
 """
 
 import asyncio
@@ -12,7 +13,7 @@ import os
 import sys
 from collections import defaultdict
 
-from peers import CLIENTS, OURS, client, end_of, server
+from peers import OURS, client, end_of, server
 
 from check import check, finish  # noqa: I001 (peers says where)
 from tap import Tap
@@ -27,6 +28,7 @@ PAIRS = [
 ]
 NEITHER = "; ".join(FLAGS)
 SMALL = "server_max_window_bits=12; client_max_window_bits=9"
+SMALL_TOO = "server_max_window_bits=9; client_max_window_bits=12"
 
 
 def all_terms():
@@ -39,7 +41,7 @@ def plan(everything):
     """(server, its terms, [(client, its terms)]) with all who meet on one server."""
     terms = list(all_terms())
     offered = ["", *terms] if everything else ["", *terms[:2], terms[-1]]
-    chosen = [*FLAGS, NEITHER, SMALL, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
+    chosen = [*FLAGS, NEITHER, SMALL, SMALL_TOO, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
     others = ["ws", "websockets", "wsproto"]
     for kind in ("echo", "async_echo"):
         meets = [(peer, terms) for peer in others for terms in offered]
@@ -116,14 +118,13 @@ def raise_it(fault):
 
 async def main():
     options = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
-    if options.keys() - {"--all", "--messages", "--seed"}:
+    if options.keys() - {"--all", "--messages", "--seed", "--only"}:
         sys.exit(__doc__)
     count = int(options.get("--messages") or 500)
-    first_seed = seed = int(options.get("--seed") or 7692)
-    at_once, seen = asyncio.Semaphore(os.cpu_count() or 2), defaultdict(list)
+    seed = int(options.get("--seed") or 7692)
+    at_once, seen, met = asyncio.Semaphore(os.cpu_count() or 2), defaultdict(list), 0
 
-    async def one(port, kind, server_terms, peer, terms, seed):
-        name = f"server {kind} ({server_terms}), client {peer} ({terms}), seed {seed}"
+    async def one(port, name, kind, server_terms, peer, terms, seed):
         async with at_once:
             try:
                 sides = await meeting(port, kind, server_terms, peer, terms, seed, count)
@@ -135,19 +136,25 @@ async def main():
         check(f"{name}: {count} messages of {sides[0].size} bytes; on the wire {share[0]} and {share[1]}", bool, sides)
 
     for kind, server_terms, clients in plan("--all" in options):
+        meetings = []
+        for peer, terms in clients:
+            assert kind in OURS or peer in OURS, (kind, peer)
+            name = f"server {kind} ({server_terms}), client {peer} ({terms}), seed {seed}"
+            if options.get("--only", "") in name:
+                meetings.append((name, kind, server_terms, peer, terms, seed))
+            seed += 1
+        met += len(meetings)
+        if not meetings:
+            continue
         try:
             async with server(kind, server_terms) as port:
-                running = []
-                for peer, terms in clients:
-                    assert kind in OURS or peer in OURS, (kind, peer)
-                    assert peer in CLIENTS
-                    running.append(one(port, kind, server_terms, peer, terms, seed))
-                    seed += 1
-                await asyncio.gather(*running)
+                await asyncio.gather(*(one(port, *meeting) for meeting in meetings))
         except Exception as fault:  # the server's
             check(f"server {kind} ({server_terms})", raise_it, fault)
+    if not met:
+        sys.exit("nobody meets")
     print_table(seen)
-    finish(f"permessage-deflate, {seed - first_seed} meetings of {count} messages")
+    finish(f"permessage-deflate, {met} meetings of {count} messages")
 
 
 asyncio.run(main())

@@ -2,13 +2,14 @@
 terms are alike, and to each there goes, in between, what it gets back alone. Nobody may get anything but what was sent.
 
 usage: room.py [--messages=N] [--seed=N]
-  --messages=N  of each member, every other one to all. 300
+  --messages=N  of each member, one of eight to all. 300
 """
 
 import asyncio
 import json
 import sys
 
+from exchange import to_all
 from peers import GUARD, client, end_of, server
 
 from check import check, equal, finish  # noqa: I001 (peers says where)
@@ -48,14 +49,14 @@ def judge(told, tap, count):
         for sender in range(len(MEMBERS)):
             if sender != receiver:
                 sent, heard = told[sender]["sent"], told[receiver]["heard"][str(sender)]
-                equal(len(sent), (count + 1) // 2)
+                equal(len(sent), to_all(count))
                 differ = [place for place, (a, b) in enumerate(zip(sent, heard, strict=True)) if a != b]
                 assert not differ, f"what {sender} sent and {receiver}, {kind}, heard differs: {differ[:5]}"
     equal(tap.faults, [])
     sides = [side for side, in tap.ended]
     equal(len(sides), len(MEMBERS))
     for side in sides:
-        to_it = 1 + count + (len(MEMBERS) - 1) * ((count + 1) // 2)  # "=?", its own, those of the others
+        to_it = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, those of the others
         equal(side.messages, to_it)
         if side.terms is None:
             equal(side.compressed, 0)
