@@ -9,6 +9,7 @@
 //!  split.rs   split: however that is cut
 //!  pair.rs    pair: two ends, whatever the pipe does
 //!  head.rs    http_head: heads and bodies, beside httparse
+//!  compressed.rs   deflate, extensions: compressed messages, and what is agreed on them
 //!
 //!  watch.rs   the promises of one connection
 //!  judge.rs   the promises of what it writes
@@ -18,6 +19,7 @@
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a target fails
 
 mod bytes;
+mod compressed;
 mod head;
 mod input;
 mod judge;
@@ -30,6 +32,7 @@ mod taken;
 mod watch;
 
 pub use crate::bytes::{client_bytes, server_bytes};
+pub use compressed::{deflate, extensions};
 pub use head::http_head;
 pub use pair::pair;
 pub use seen::Seen;
@@ -45,6 +48,8 @@ pub const TARGETS: &[(&str, Target)] = &[
     ("split", split),
     ("pair", pair),
     ("http_head", http_head),
+    ("deflate", deflate),
+    ("extensions", extensions),
 ];
 
 /// A target's program without libFuzzer: runs it over the files that are its arguments.

@@ -34,6 +34,13 @@ pub fn all() -> Vec<Seed> {
         add("server_bytes", name, &head(HTTP, &[]), &wire);
         add("split", name, &[&[SERVER][..], &head(HTTP, b"\0\x10")].concat(), &wire);
     }
+    for (name, offers) in messages::EXTENSIONS {
+        add("extensions", name, b"\x1f\x1f", offers.as_bytes());
+    }
+    for (name, which, step) in [("exchanged", 0, 37), ("exchanged_otherwise", 0, 101), ("garbage", 1, 59)] {
+        let decisions: Vec<u8> = (1..200).map(|n: u8| n.wrapping_mul(step)).collect();
+        add("deflate", name, &[which], &decisions);
+    }
     for (name, setup, script, wire) in messages::conversations() {
         add("server_bytes", name, &head(setup, script), &wire);
     }

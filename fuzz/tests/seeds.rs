@@ -64,6 +64,15 @@ fn seeds_of_heads_reach_requests_upgrades_answers_and_what_follows() {
 }
 
 #[test]
+fn seeds_of_compression_break_nothing() {
+    // What they reach is asserted within.
+    for target in ["deflate", "extensions"] {
+        assert!(!files(target).is_empty());
+        run(target);
+    }
+}
+
+#[test]
 fn every_seed_is_what_it_is_made_of_and_belongs_to_a_target() {
     let made = seeds::all();
     for seed in &made {

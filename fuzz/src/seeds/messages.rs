@@ -32,6 +32,22 @@ fn masked(payload: &[u8]) -> Vec<u8> {
     super::frames::wire(true, &[super::frames::Part::Frame(0x81, payload.to_vec())])
 }
 
+/// `Sec-WebSocket-Extensions` of browsers and libraries, and such as break its grammar.
+pub(super) const EXTENSIONS: [(&str, &str); 9] = [
+    ("chromium", "permessage-deflate; client_max_window_bits"),
+    ("firefox", "permessage-deflate"),
+    (
+        "every_parameter",
+        "permessage-deflate; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=10; client_max_window_bits=11",
+    ),
+    ("quoted", "permessage-deflate; server_max_window_bits=\"1\\2\""),
+    ("two_offers", "permessage-deflate; server_max_window_bits=8, permessage-deflate"),
+    ("two_lines", "x-webkit-deflate-frame\nPermessage-Deflate;client_max_window_bits=15"),
+    ("unknown_parameter", "permessage-deflate; fast"),
+    ("twice", "permessage-deflate; client_no_context_takeover; client_no_context_takeover"),
+    ("open_quote", "a; b=\"permessage-deflate, permessage-deflate"),
+];
+
 /// Requests: name, and what is sent.
 pub(super) fn requests() -> Vec<(&'static str, Vec<u8>)> {
     let get = |fields: &str| format!("GET / HTTP/1.1\r\nHost: localhost\r\n{fields}\r\n").into_bytes();
