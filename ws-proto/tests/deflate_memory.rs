@@ -196,11 +196,14 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
     [agreed, active, in_a_message, quiet, shared - base]
 }
 
+/// Its name, how it is made, and the most KiB that it may hold in each state, for short and for long messages.
+type Preset = (&'static str, fn() -> Deflate, [[usize; 5]; 2]);
+
 fn each_preset_holds_what_it_says() {
     let line = b"{\"some\": \"json\", \"of\": [\"a\", \"hundred\", \"bytes\"], \"and\": {\"a\": \"few\", \"more\": \"of them\"}}\n";
     let (short, long) = (&line[..], line.repeat(1000));
     println!("heap bytes, messages of             agreed     active  in a message      quiet  for all");
-    let presets: [(&str, fn() -> Deflate, [[usize; 5]; 2]); 4] = [
+    let presets: [Preset; 4] = [
         ("Deflate::new", Deflate::new, [[1, 470, 470, 1, 1900], [1, 520, 650, 33, 2100]]),
         ("Deflate::chat", Deflate::chat, [[1, 240, 240, 1, 950], [1, 250, 370, 5, 1000]]),
         ("Deflate::large_json", Deflate::large_json, [[1, 1, 470, 1, 470], [1, 1, 720, 1, 600]]),
