@@ -196,11 +196,7 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
     [agreed, active, in_a_message, quiet, shared - base]
 }
 
-<<<<<<< HEAD
 /// A preset, and the most KiB for short messages and for long ones.
-=======
-/// Its name, how it is made, and the most KiB that it may hold in each state, for short and for long messages.
->>>>>>> deflate-tests
 type Preset = (&'static str, fn() -> Deflate, [[usize; 5]; 2]);
 
 fn each_preset_holds_what_it_says() {

@@ -158,19 +158,13 @@ fn anything_may_be_sent_to_all_in_the_same_order_as_to_one() {
     }
 }
 
-/// A message in fragments, as far as it was sent, and the messages that wait behind it.
-type Begun = (Vec<u8>, Vec<Vec<u8>>);
-
 #[test]
 fn whatever_is_sent_to_one_and_to_all_in_whatever_order_each_gets_the_same_data() {
     for seed in 0..6 {
         let config = Arc::new(config(deflate().threshold(20)));
         let mut members = members(&config);
         let mut want: Vec<Vec<Vec<u8>>> = members.iter().map(|_| Vec::new()).collect();
-<<<<<<< HEAD
         // A message in fragments that has begun, and what waits behind it.
-=======
->>>>>>> deflate-tests
         let mut begun: Vec<Option<Begun>> = members.iter().map(|_| None).collect();
         let mut dice = noise(seed, 1 << 16).into_iter();
         let mut roll = move |sides: u8| dice.next().unwrap() % sides;
