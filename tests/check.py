@@ -7,6 +7,7 @@ import traceback
 SIZES = [0, 1, 125, 126, 65_535, 65_536, 16 * 1024 * 1024]
 
 _counts = {"ok": 0, "FAIL": 0}
+_not_run = []
 
 
 def text_of(size):
@@ -27,11 +28,18 @@ def check(name, body, *arguments):
     print(f"{verdict:<5} {name}" + (f": {fault}" if fault else ""), flush=True)
 
 
+def not_run(name, reason):
+    """This machine does not allow the check: it is said, and counts as nothing else."""
+    _not_run.append(name)
+    print(f"----- {name}: NOT RUN HERE: {reason}", flush=True)
+
+
 def equal(got, wanted):
     if got != wanted:
         raise AssertionError(f"got {str(got)[:200]!r}, wanted {str(wanted)[:200]!r}")
 
 
 def finish(title):
-    print(f"{title}:\n{_counts['ok']} passed, {_counts['FAIL']} failed", flush=True)
+    rest = f", {len(_not_run)} NOT RUN HERE" if _not_run else ""
+    print(f"{title}:\n{_counts['ok']} passed, {_counts['FAIL']} failed{rest}", flush=True)
     sys.exit(1 if _counts["FAIL"] else 0)

@@ -27,10 +27,17 @@ step 'conformance' tests/conformance/run.sh
 step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
 step 'conformance of clients' tests/conformance/client.sh conformance_client
 step 'conformance of clients, async' tests/conformance/client.sh async_conformance_client
+for adapter in '' async_; do
+    step "conformance with deflate, ${adapter}echo" \
+        tests/with_server.sh "${adapter}echo deflate" tests/conformance/run.sh '*' --messages=30
+    step "conformance with deflate, ${adapter}conformance_client" \
+        tests/conformance/client.sh "${adapter}conformance_client" '12.*,13.*' --messages=30 -- deflate
+done
 step 'interop' tests/interop/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
+step 'faults' tests/faults/run.sh
 step 'browser' tests/browser/run.sh
 step 'desktop' tests/desktop/run.sh
 step 'benchmarks' tests/bench/run.sh

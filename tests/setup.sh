@@ -7,6 +7,7 @@ python3 -c 'import ensurepip, venv' 2>/dev/null || packages+=(python3 python3-ve
 for tool in curl node npm; do
     command -v "$tool" >/dev/null || packages+=("${tool/%node/nodejs}")
 done
+command -v ip >/dev/null || packages+=(iproute2)
 pkg-config --exists glib-2.0 2>/dev/null || packages+=(pkg-config libglib2.0-dev)
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
 command -v Xvfb >/dev/null || packages+=(xvfb)

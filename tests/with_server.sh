@@ -1,16 +1,19 @@
 #!/usr/bin/env bash
 # Runs a command beside an example server, and ends with the command's status.
 #
-# usage: with_server.sh EXAMPLE COMMAND...
-#   The example, of either adapter, is built in release and started on a port that the system chooses; it may be a
-#   package of its own. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT),
-#   WS_URL (ws://127.0.0.1:PORT), PORT, SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
+# usage: with_server.sh 'EXAMPLE [ARGUMENT...]' COMMAND...
+#   The example, of either adapter, is built in release and started on a port that the system chooses, with its
+#   arguments behind that; it may be a package of its own, or server_mio or server_smol of tests/server, which OPTIONS
+#   sets. The command finds in its environment HTTP_URL (http://127.0.0.1:PORT), WS_URL (ws://127.0.0.1:PORT), PORT,
+#   SERVER_PID and SERVER_BIN (to start it again: "$SERVER_BIN" "$PORT").
 set -euo pipefail
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
-example=$1
+read -r -a arguments <<<"$1"
+example=${arguments[0]}
 shift
 target=${CARGO_TARGET_DIR:-$root/target}
 package=$root/ws-server-mio/examples/$example/Cargo.toml
+[[ $example != server_* ]] || package=$root/tests/server/Cargo.toml
 if [ -f "$package" ]; then
     cargo build --quiet --release --manifest-path "$package" --target-dir "$target"
     SERVER_BIN=$target/release/$example
@@ -20,7 +23,7 @@ else
 fi
 
 log=$(mktemp)
-"$SERVER_BIN" 0 >"$log" 2>&1 &
+"$SERVER_BIN" 0 "${arguments[@]:1}" >"$log" 2>&1 &
 SERVER_PID=$!
 trap 'kill "$SERVER_PID" 2>/dev/null || true; rm -f "$log"' EXIT
 
@@ -44,8 +47,11 @@ status=0
 if ! kill -0 "$SERVER_PID" 2>/dev/null; then
     ended=0
     wait "$SERVER_PID" || ended=$?
-    echo "$example ended with status $ended while it was tested:" >&2
-    cat "$log" >&2
+    echo "$example ended with status $ended while it was tested" >&2
     status=1
+fi
+if [ "$status" -ne 0 ]; then
+    echo "what $example said last:" >&2
+    tail -n 20 "$log" >&2
 fi
 exit "$status"

@@ -1,10 +1,11 @@
 """Runs the Autobahn cases against a WebSocket echo server or client and compares each verdict with expected.json.
 
-usage: suite.py URL [CASES] [--write]                        tests the server at URL
-       suite.py CLIENT [CASES] [--write] [-- ARGUMENT...]    tests the program CLIENT, run as CLIENT URL ARGUMENT...
-  CASES    comma-separated patterns of case ids, "-PATTERN" leaves out: "1.*,6.4.*", "-9.*"; sections 12 and 13,
-           permessage-deflate, run only where they are named
-  --write  takes the verdicts of this run as the expectation
+usage: suite.py URL [CASES] [OPTION]...                        tests the server at URL
+       suite.py CLIENT [CASES] [OPTION]... [-- ARGUMENT...]    tests the program CLIENT, run as CLIENT URL ARGUMENT...
+  CASES         comma-separated patterns of case ids, "-PATTERN" leaves out: "1.*,6.4.*", "-9.*"; sections 12 and 13,
+                permessage-deflate, run only where they are named: "*" is everything
+  --messages=N  how many messages a case of these two sends, rather than its 1,000
+  --write       takes the verdicts of this run as the expectation
 Exit status: 0 as expected, 1 a verdict differs, 2 the run could not be done.
 """
 
@@ -21,6 +22,7 @@ from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
 
 from kosoku import FailureError, run_fuzzingclient, run_fuzzingserver
+from kosoku._kosoku import PerMessageDeflateOffer
 from kosoku.cases import CASES
 
 from tap import Tap, handshake_faults
@@ -34,10 +36,43 @@ SECTIONS = {
 HEAVY, DEFLATE = {"9", "12", "13"}, {"12", "13"}
 AT_ONCE = 8  # connections
 GUARD, GUARD_HEAVY, GUARD_WALK = 30, 150, 300  # seconds until a case, or a client's whole walk, counts as hung
+MESSAGES = 1000  # of a case of sections 12 and 13
 
 
 def section(case):
     return case.split(".")[0]
+
+
+def guard_of(case):
+    """Seconds until a case counts as hung; those of sections 12 and 13 end by themselves before."""
+    return getattr(CASES[case], "WAITSECS", 0) + (GUARD_HEAVY if section(case) in HEAVY else GUARD)
+
+
+def prepare(messages):
+    """Sets how much the cases of sections 12 and 13 send, and mends them: the suite hands them a message that came
+    without compression as `str`, where they expect bytes; and its server takes a client that does not say that it can do
+    without context takeover for one that cannot, though it may be asked to (RFC 7692 §7.1.1.2)."""
+
+    def mended(case):
+        received, accept = case.onMessage, case.SERVER_ACCEPT
+
+        def on_message(self, message, binary):
+            if isinstance(message, str):
+                message = message.encode("latin-1" if binary else "utf-8")
+            return received(self, message, binary)
+
+        def server_accept(self, offers):
+            willing = [
+                PerMessageDeflateOffer(True, o.acceptMaxWindowBits, o.requestNoContextTakeover, o.requestMaxWindowBits)
+                for o in offers
+            ]
+            return accept(self, willing)
+
+        return on_message, server_accept
+
+    for case in [CASES[c] for c in CASES if section(c) in DEFLATE]:
+        case.COUNT = messages
+        case.onMessage, case.SERVER_ACCEPT = mended(case)
 
 
 def selected(patterns):
@@ -92,7 +127,7 @@ async def own_handshake(url):
 
 async def run_case(url, case):
     """(verdict, explanation) of one case of a server"""
-    guard = GUARD_HEAVY if section(case) in HEAVY else GUARD
+    guard = guard_of(case)
     async with Tap(url.hostname, url.port, "server") as tap:
         try:
             results = await asyncio.wait_for(run_fuzzingclient(f"ws://127.0.0.1:{tap.port}{url.path or '/'}", [case]), guard)
@@ -130,7 +165,7 @@ async def run_client(program, arguments, cases):
     ):
         asked = asyncio.ensure_future(suite.get_result())
         client = await asyncio.create_subprocess_exec(program, f"ws://127.0.0.1:{tap.port}", *arguments)
-        faults = await end_of(client)
+        faults = await end_of(client, GUARD_WALK + sum(guard_of(c) for c in cases if section(c) in DEFLATE))
         if not (await asyncio.wait([asked], timeout=GUARD))[0]:
             faults.append("the client did not ask for the reports")
             await connect(urlsplit(f"ws://127.0.0.1:{suite.port}/updateReports?agent=nobody"))
@@ -150,13 +185,13 @@ async def run_client(program, arguments, cases):
     return outcomes, faults
 
 
-async def end_of(client):
+async def end_of(client, guard):
     try:
-        status = await asyncio.wait_for(client.wait(), GUARD_WALK)
+        status = await asyncio.wait_for(client.wait(), guard)
         return [f"the client ended with status {status}"] if status else []
     except TimeoutError:
         client.kill()
-        return [f"the client had not ended after {GUARD_WALK} s"]
+        return [f"the client had not ended after {guard} s"]
 
 
 def print_table(cases, outcomes):
@@ -188,7 +223,9 @@ def main():
     end = sys.argv.index("--") if "--" in sys.argv else len(sys.argv)
     arguments, for_client = sys.argv[1:end], sys.argv[end + 1 :]
     write = "--write" in arguments
-    arguments = [a for a in arguments if a != "--write"]
+    counts = [a.removeprefix("--messages=") for a in arguments if a.startswith("--messages=")]
+    prepare(int(counts[-1]) if counts else MESSAGES)
+    arguments = [a for a in arguments if not a.startswith("--")]
     if not 1 <= len(arguments) <= 2:
         print(__doc__, file=sys.stderr)
         return 2

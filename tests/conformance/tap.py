@@ -7,6 +7,9 @@ import asyncio
 import base64
 import binascii
 import hashlib
+import zlib
+
+from deflate import Inflater, answer_faults, elements, offer_faults
 
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
 CONTROL, CLOSE = 8, 8
@@ -56,7 +59,7 @@ def request_faults(request: bytes):
     for name in ("content-length", "transfer-encoding"):
         if name in asked:
             faults.append(f"{name} in a request for an upgrade")
-    return faults
+    return faults + offer_faults(asked)
 
 
 def handshake_faults(request: bytes, response: bytes):
@@ -79,7 +82,16 @@ def handshake_faults(request: bytes, response: bytes):
     for name in ("content-length", "transfer-encoding"):
         if name in told:
             faults.append(f"{name} in a 101 answer")
-    return faults
+    return faults + answer_faults(asked, told)
+
+
+def unmasked(mask, at, data):
+    """What is masked with this key from this place in its frame on."""
+    if not mask:
+        return data
+    at %= 4
+    key = ((mask[at:] + mask[:at]) * (len(data) // 4 + 1))[: len(data)]
+    return (int.from_bytes(data, "big") ^ int.from_bytes(key, "big")).to_bytes(len(data), "big")
 
 
 class Auditor:
@@ -94,6 +106,12 @@ class Auditor:
         self.in_http = True
         self.in_message = self.closed = False
         self.masks = []  # the last three masking keys
+        self.terms = None  # of permessage-deflate, where that was agreed on
+        self.inflater = None
+        self.is_compressed = self.ends_message = False  # the message in progress, and the frame
+        self.at = 0  # bytes of the frame's payload that have passed
+        self.messages = self.compressed = 0  # that have ended
+        self.wire = self.size = 0  # bytes of their payloads: as they were sent, and inflated
 
     def fault(self, text):
         if text not in self.faults:
@@ -109,7 +127,9 @@ class Auditor:
                 self.heads[side] += data
             return
         passed = min(self.skip, len(data))
-        self.skip -= passed
+        if passed:
+            self.skip -= passed
+            self.pass_payload(data[:passed])
         self.pending += data[passed:]
         while self.pending and self.step():
             pass
@@ -141,15 +161,37 @@ class Auditor:
         header += 4 * masked
         if len(data) < header + (length if opcode >= CONTROL else 0):
             return False
-        payload = bytes(data[header : header + length]) if opcode >= CONTROL else b""
-        if masked:
-            payload = bytes(byte ^ mask[k % 4] for k, byte in enumerate(payload))
+        payload = bytes(data[header : header + length])
         self.judge_mask(mask)
-        self.judge(fin, rsv, opcode, payload)
+        self.judge(fin, rsv, opcode, unmasked(mask, 0, payload) if opcode >= CONTROL else b"")
         end = header + length
         self.skip = max(0, end - len(data))
         del data[:end]
+        if opcode < CONTROL:
+            self.at, self.ends_message = 0, fin
+            self.pass_payload(payload)
         return True
+
+    def pass_payload(self, data: bytes):
+        """The next bytes of a data frame."""
+        self.wire += len(data)
+        before = self.inflater.size if self.inflater else 0
+        ends = self.ends_message and not self.skip
+        try:
+            if self.is_compressed and self.inflater:
+                self.inflater.feed(unmasked(self.masks[-1], self.at, data))
+                if ends:
+                    self.inflater.end()
+                self.size += self.inflater.size - before
+            else:
+                self.size += len(data)
+        except zlib.error as error:
+            self.fault(f"a compressed message that does not keep to the terms: {error}")
+            self.inflater = None
+        self.at += len(data)
+        if ends:
+            self.messages += 1
+            self.compressed += self.is_compressed
 
     def judge_head(self, head: bytes):
         if self.tested == "client":
@@ -167,6 +209,14 @@ class Auditor:
         if mask and self.masks == [mask] * 3:
             self.fault("three frames with one masking key")
 
+    def agree(self):
+        """Takes note of what both ends agreed on, once the server has answered."""
+        head, end, _ = self.heads["server"].partition(b"\r\n\r\n")
+        if self.terms is None and (end or self.tested == "server"):
+            for accepted in elements(parse_head(head)[1])[:1]:
+                self.terms = dict(accepted)
+                self.inflater = Inflater(self.tested, self.terms)
+
     def judge(self, fin, rsv, opcode, payload):
         if not self.heads["server"]:
             self.fault("a frame before the server's answer")
@@ -174,9 +224,11 @@ class Auditor:
             self.fault("a frame after Close")
         if opcode not in (0, 1, 2, 8, 9, 10):
             self.fault(f"reserved opcode {opcode}")
-        deflate = b"permessage-deflate" in self.heads["server"].partition(b"\r\n\r\n")[0].lower()
-        if rsv and not (rsv == 4 and deflate and opcode in (1, 2)):
+        self.agree()
+        if rsv and not (rsv == 4 and self.terms is not None and opcode in (1, 2)):
             self.fault(f"reserved bits {rsv:03b}")
+        if opcode in (1, 2):
+            self.is_compressed = rsv == 4
         if opcode < CONTROL:
             if (opcode == 0) != self.in_message:
                 self.fault("a continuation of nothing" if opcode == 0 else "a new message inside another")
@@ -210,12 +262,14 @@ class Auditor:
 
 class Tap:
     """`async with Tap(host, port, tested) as tap`: listens on `tap.port`, passes everything on, and collects
-    `tap.faults` of the side that is tested: (target of the request, faults) of each connection that has some."""
+    `tap.faults` of the side that is tested, or of both: (target of the request, faults) of each connection that has
+    some. `tap.ended` has the auditors of each connection that has ended."""
 
-    def __init__(self, host, port, tested):
+    def __init__(self, host, port, *tested):
         self.upstream = host, port
         self.tested = tested
         self.faults = []
+        self.ended = []
         self.keys = set()
         self.tasks = set()
 
@@ -234,27 +288,30 @@ class Tap:
     async def serve(self, client_in, client_out):
         task = asyncio.current_task()
         self.tasks.add(task)
-        auditor = Auditor(self.tested)
+        auditors = [Auditor(side) for side in self.tested]
         try:
             server_in, server_out = await asyncio.open_connection(*self.upstream)
             try:
                 await asyncio.gather(
-                    pump(client_in, server_out, auditor, "client"),
-                    pump(server_in, client_out, auditor, "server"),
+                    pump(client_in, server_out, auditors, "client"),
+                    pump(server_in, client_out, auditors, "server"),
                 )
-                auditor.finish()
+                for auditor in auditors:
+                    auditor.finish()
             finally:
                 server_out.close()
         except OSError:
             client_out.transport.abort()
         finally:
             client_out.close()
-            self.collect(auditor)
+            for auditor in auditors:
+                self.collect(auditor)
+            self.ended.append(auditors)
             self.tasks.discard(task)
 
     def collect(self, auditor):
         line, fields = auditor.request()
-        if self.tested == "client":
+        if auditor.tested == "client":
             for key in fields.get("sec-websocket-key", []):
                 if key in self.keys:  # §4.1: chosen at random for each connection
                     auditor.fault("handshake: the key of an earlier connection")
@@ -264,10 +321,11 @@ class Tap:
             self.faults.append((rest.partition(" ")[0], "; ".join(auditor.faults)))
 
 
-async def pump(source, sink, auditor, side):
+async def pump(source, sink, auditors, side):
     """Passes bytes on, and the end of the stream as what it is: a FIN stays a FIN, a reset a reset."""
     while data := await source.read(65536):
-        auditor.sent(side, data)
+        for auditor in auditors:
+            auditor.sent(side, data)
         sink.write(data)
         await sink.drain()
     if sink.can_write_eof():

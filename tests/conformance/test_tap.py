@@ -1,7 +1,9 @@
 """The tap finds what it is there to find: each row is what a server or a client might send, and the fault that must be
 seen."""
 
+import random
 import unittest
+import zlib
 
 from tap import Auditor, Tap, accept_value
 
@@ -46,7 +48,52 @@ ANSWERS = {
 
 
 KEY_A, KEY_B = b"\x01\x02\x03\x04", b"\xf0\xf1\xf2\xf3"
-DEFLATE = ANSWER.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
+
+
+def with_terms(head, terms):
+    """A head that speaks of permessage-deflate, with these parameters."""
+    field = f"Sec-WebSocket-Extensions: permessage-deflate{terms}"
+    return head.replace(b"\r\n\r\n", f"\r\n{field}\r\n\r\n".encode())
+
+
+# Offers, an answer, and the fault in it.
+TERMS = [
+    ("", "", []),
+    ("; client_max_window_bits", "; client_max_window_bits=9", []),
+    ("; client_max_window_bits=10", "; client_max_window_bits=10; server_max_window_bits=8", []),
+    ("; server_max_window_bits=9, permessage-deflate", "", []),
+    ("; server_no_context_takeover", "; server_no_context_takeover; client_no_context_takeover", []),
+    ("; server_no_context_takeover", "", ["fits no offer"]),
+    ("; server_max_window_bits=9", "", ["fits no offer"]),
+    ("; server_max_window_bits=9", "; server_max_window_bits=10", ["fits no offer"]),
+    ("; client_max_window_bits=9", "; client_max_window_bits=10", ["fits no offer"]),
+    ("", "; client_max_window_bits=10", ["fits no offer"]),
+    ("; client_max_window_bits", "; client_max_window_bits", ["client_max_window_bits is None"]),
+    ("", "; server_max_window_bits=16", ["server_max_window_bits is 16"]),
+    ("", "; server_max_window_bits=09", ["server_max_window_bits is 09"]),
+    ("", "; server_no_context_takeover=1", ["server_no_context_takeover with a value"]),
+    ("", "; client_no_context_takeover; client_no_context_takeover", ["client_no_context_takeover twice"]),
+    ("", "; level=9", ["unknown parameter level"]),
+    ("", ", permessage-deflate", ["accepted twice"]),
+]
+
+
+def messages(side, bits, *texts):
+    """Frames of these texts, compressed with a window of so many bits, each referring to those before."""
+    context = zlib.compressobj(wbits=-bits)
+    frames = b""
+    for text in texts:
+        data = (context.compress(text) + context.flush(zlib.Z_SYNC_FLUSH))[:-4]
+        mask, key = (0x80, KEY_B) if side == "client" else (0, b"")
+        length = bytes([mask | len(data)]) if len(data) < 126 else bytes([mask | 126]) + len(data).to_bytes(2, "big")
+        payload = bytes(byte ^ key[k % 4] for k, byte in enumerate(data)) if key else data
+        frames += b"\xc1" + length + key + payload
+    return frames
+
+
+# What nobody can shorten, unless by referring to it; and with a repetition 3,000 bytes behind.
+NOISE = random.Random(7).randbytes(500)
+FAR = NOISE + bytes(2500) + NOISE
 # What a client sends behind the server's answer.
 CLIENT_FRAMES = {
     b"\x82\x83" + KEY_A + b"abc": [],
@@ -120,9 +167,59 @@ class TapTest(unittest.TestCase):
 
     def test_a_compressed_message_where_that_was_agreed_on(self):
         for tested, frame in (("server", b"\xc2\x00"), ("client", b"\xc2\x80" + KEY_A)):
-            request = REQUEST.replace(b"\r\n\r\n", b"\r\nSec-WebSocket-Extensions: permessage-deflate\r\n\r\n")
-            parts = ("client", request), ("server", DEFLATE), (tested, frame)
+            parts = ("client", with_terms(REQUEST, "")), ("server", with_terms(ANSWER, "")), (tested, frame)
             self.assertEqual(faults(tested, *parts), [])
+
+    def test_terms(self):
+        for offers, answer, expected in TERMS:
+            with self.subTest(offers=offers, answer=answer):
+                parts = ("client", with_terms(REQUEST, offers)), ("server", with_terms(ANSWER, answer))
+                self.assert_found(faults("server", *parts), expected)
+
+    def test_offers(self):
+        for offers, expected in [
+            ("; client_max_window_bits; server_max_window_bits=8", []),
+            ("; server_max_window_bits", ["server_max_window_bits is None"]),
+            ("; client_max_window_bits=7", ["client_max_window_bits is 7"]),
+        ]:
+            with self.subTest(offers=offers):
+                self.assert_found(faults("client", ("client", with_terms(REQUEST, offers))), expected)
+
+    def test_what_a_compressed_message_refers_to(self):
+        for tested in ("client", "server"):
+            agreed = f"; {tested}_max_window_bits="
+            for bits, terms, expected in [
+                (15, "", []),
+                (11, agreed + "11", []),
+                (12, agreed + "11", ["too far back"]),
+                (9, agreed + "9", []),
+                (12, agreed + "9", ["too far back"]),
+            ]:
+                for cut in (1, 100, 1 << 20):
+                    with self.subTest(tested=tested, bits=bits, terms=terms, cut=cut):
+                        offers = with_terms(REQUEST, "; client_max_window_bits")
+                        parts = ("client", offers), ("server", with_terms(ANSWER, terms))
+                        sent = tested, messages(tested, bits, FAR, FAR)
+                        self.assert_found(faults(tested, *parts, sent, cut=cut), expected)
+
+    def test_context_takeover(self):
+        for tested in ("client", "server"):
+            for terms, expected in [("", []), (f"; {tested}_no_context_takeover", ["too far back"])]:
+                with self.subTest(tested=tested, terms=terms):
+                    parts = ("client", with_terms(REQUEST, "")), ("server", with_terms(ANSWER, terms))
+                    sent = tested, messages(tested, 15, NOISE, NOISE)
+                    self.assert_found(faults(tested, *parts, sent), expected)
+
+    def test_what_is_no_deflate(self):
+        parts = ("client", with_terms(REQUEST, "")), ("server", with_terms(ANSWER, "") + b"\xc1\x03\xff\xff\xff")
+        self.assert_found(faults("server", *parts), ["invalid block type"])
+
+    def test_what_is_counted(self):
+        auditor = Auditor("server")
+        auditor.sent("client", with_terms(REQUEST, ""))
+        auditor.sent("server", with_terms(ANSWER, "") + messages("server", 15, FAR, FAR) + b"\x01\x01a\x80\x01b")
+        self.assertEqual((auditor.messages, auditor.compressed, auditor.size), (3, 2, 2 * len(FAR) + 2))
+        self.assertLess(auditor.wire, len(FAR))
 
     def test_a_key_that_is_used_twice(self):
         for tested, expected in (("server", []), ("client", ["handshake: the key of an earlier connection"])):

@@ -1,42 +1,52 @@
-"""Bad peers against the echo example at $PORT. Each check looks at what becomes of the bad peer, and then at the honest one
-beside it: it must have been served all the while, and the server's memory must have stayed within bounds."""
+"""Bad peers against a test server at $PORT. Each check looks at what becomes of the bad peer, and at the honest one beside
+it: it must be served all the while, and the server's memory must stay within bounds.
 
+Nothing here waits for a time to pass but for the deadlines of the server, which OPTIONS has made short.
+"""
+
+import itertools
+import os
 import random
+import re
 import resource
 import select
 import socket
 import sys
 import threading
-import time
 from pathlib import Path
 
-from peer import (BINARY, CLOSE, CONTINUATION, GUARD, PING, PONG, TEXT, UPGRADE, Peer, Witness, descriptors, eventually,
-                  frame, resident)
+from peer import (BINARY, CLOSE, CONTINUATION, GUARD, PING, PONG, TEXT, UPGRADE, Peer, Witness, counts, descriptors, eventually,
+                  frame)
+from violations import IN_ORDER, LIMIT, VIOLATIONS, close
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 from check import check, equal, finish  # noqa: E402
 
-LIMIT = 64 << 20  # of a message, in the echo example
-SLOWEST = 2.0  # seconds an honest echo may take; the machine may be busy with other things
 MANY = 1000
+HEAD = UPGRADE[: UPGRADE.index(b"\r\n") + 2].replace(b"/ws", b"%s").replace(b"GET", b"%s") + UPGRADE.split(b"\r\n")[1] + b"\r\n"
 
 witness = Witness()
+
+
+def http(method, path, *fields):
+    return HEAD % (method, path) + b"".join(field + b"\r\n" for field in fields) + b"\r\n"
 
 
 def beside_an_honest_peer(name, growth, body, *arguments):
     """`growth`: by how many MiB the server may grow meanwhile."""
 
     def both():
-        before, served = resident(), witness.served
-        witness.slowest, witness.peak = 0.0, before
+        witness.goes_on(1)
+        before = witness.watch_memory()
         body(*arguments)
-        eventually(lambda: witness.served > served + 1 or witness.fault)
-        assert not witness.fault, f"the honest peer: {witness.fault}"
-        assert witness.slowest < SLOWEST, f"the honest peer waited for {witness.slowest:.2f} s"
-        grown = max(witness.peak, resident()) - before
+        witness.goes_on(1)
+        grown = witness.most_memory() - before
         assert grown < growth, f"the server grew by {grown:.1f} MiB"
 
     check(name, both)
+
+
+# --- what must not be sent
 
 
 def violation(data, code):
@@ -45,31 +55,12 @@ def violation(data, code):
         equal(peer.close_code(), code)
 
 
-VIOLATIONS = [
-    ("a frame without a mask", frame(TEXT, b"hi", mask=False), 1002),
-    ("a length of 2^63", frame(BINARY, declared=1 << 63), 1002),
-    ("a length of 2^64 - 1", frame(BINARY, declared=(1 << 64) - 1), 1002),
-    ("a length of 2^63 - 1", frame(BINARY, declared=(1 << 63) - 1), 1009),
-    ("a length of 2^32", frame(BINARY, declared=1 << 32), 1009),
-    ("one byte over the limit", frame(BINARY, declared=LIMIT + 1), 1009),
-    ("one byte over the limit, in pieces", frame(BINARY, b"x", fin=False) + frame(CONTINUATION, declared=LIMIT), 1009),
-    ("a short length in the long form", b"\x82\xff" + (5).to_bytes(8, "big") + bytes(4) + b"hello", 1002),
-    ("a reserved bit", frame(0, b"hi", first=0xA1), 1002),
-    ("a compressed frame that was not agreed on", frame(0, b"hi", first=0xC1), 1002),
-    ("a reserved opcode", frame(0, first=0x83), 1002),
-    ("a reserved control opcode", frame(0, first=0x8B), 1002),
-    ("a continuation of nothing", frame(CONTINUATION, b"hi"), 1002),
-    ("a message inside another", frame(TEXT, b"a", fin=False) + frame(TEXT, b"b"), 1002),
-    ("a ping of 126 bytes", frame(PING, b"x" * 126), 1002),
-    ("a ping in pieces", frame(PING, b"x", fin=False), 1002),
-    ("a Close of one byte", frame(CLOSE, b"\x03"), 1002),
-    *[(f"a Close with {code}", frame(CLOSE, code.to_bytes(2, "big")), 1002)
-      for code in (0, 999, 1004, 1005, 1006, 1015, 1016, 2999, 5000, 65535)],
-    ("a Close whose reason is not UTF-8", frame(CLOSE, b"\x03\xe8\xff"), 1007),
-    ("text that is not UTF-8", frame(TEXT, b"caf\xe9"), 1007),
-    ("text that stops inside a character", frame(TEXT, b"caf\xc3"), 1007),
-    ("text whose second piece is not UTF-8", frame(TEXT, b"caf\xc3", fin=False) + frame(CONTINUATION, b"("), 1007),
-]
+def in_order(data, code):
+    with Peer() as peer:
+        peer.send(data)
+        got = peer.frame()
+        equal(got, (CLOSE, code.to_bytes(2, "big") if code else b""))
+        equal(peer.frame(), None)
 
 
 def close_survives_what_is_in_flight():
@@ -78,19 +69,34 @@ def close_survives_what_is_in_flight():
         equal(peer.close_code(), 1009)
 
 
+def what_was_good_is_answered_first():
+    with Peer() as peer:
+        peer.send(frame(TEXT, b"one") + frame(TEXT, b"two") + frame(0, first=0x83) + frame(TEXT, b"never"))
+        equal([peer.frame(), peer.frame()], [(TEXT, b"one"), (TEXT, b"two")])
+        equal(peer.close_code(), 1002)
+
+
+def the_limit_itself():
+    with Peer() as peer:
+        peer.echo(bytes(LIMIT))
+
+
+def endless_pieces():
+    with Peer() as peer:
+        peer.send(frame(BINARY, fin=False))
+        for _ in range(LIMIT // 65_536):
+            peer.send(frame(CONTINUATION, bytes(65_536), fin=False))
+        peer.send(frame(CONTINUATION, b"x", fin=False))
+        equal(peer.close_code(), 1009)
+
+
 def many_declare_much():
     peers = [Peer() for _ in range(200)]
     for peer in peers:
         peer.send(frame(BINARY, b"x" * 10, declared=LIMIT))
-    peers[-1].send(b"y" * 10)
-    eventually_served()
+    witness.goes_on()
     for peer in peers:
         peer.reset()
-
-
-def eventually_served():
-    with Peer() as peer:
-        peer.echo()
 
 
 def garbage(upgrade):
@@ -118,77 +124,134 @@ def byte_by_byte():
         equal(peer.frame(), (TEXT, "caf\u00e9!".encode()))
 
 
-def flood(data, codes, count, answer=None):
-    """Sends `data` again and again while it reads. The server serves it to the end, or closes with one of the codes.
+# --- floods
 
-    Each answer is expected `count` times. Pongs may be fewer, since one answers for all that waited (RFC 6455 §5.5.3).
+
+def flood(data, answer):
+    """Sends `data` until the honest peer was served a few times meanwhile, and reads. Each is answered.
+
+    Pongs may be fewer, since one answers for all that waited (RFC 6455 §5.5.3).
     """
+    wanted = witness.served + 10
+    sent = 0
+    end = b"\x81\x07the end"  # as a server sends it
     with Peer() as peer:
 
         def send():
-            for _ in range(count // 100):
+            nonlocal sent
+            while sent < 20_000 or witness.served < wanted and not witness.fault:
                 peer.send(data * 100)
+                sent += 100
             peer.send(frame(TEXT, b"the end"))
 
         sender = threading.Thread(target=send, daemon=True)
         sender.start()
-        answers = 0
-        while (got := peer.frame()) not in (None, (TEXT, b"the end")):
-            if got[0] == CLOSE:
-                assert int.from_bytes(got[1][:2], "big") in codes, got[1]
-                break
-            equal(got, answer)
-            answers += 1
-        else:
-            assert got, f"ended after {answers} answers, without a Close"
-            assert answers == count or answer[0] == PONG and 0 < answers <= count, f"{answers} answers"
-        peer.socket.close()
+        received = bytearray()
+        while end not in received[-200:]:  # a pong may come behind it
+            part = peer.socket.recv(1 << 18)
+            assert part, f"ended after {len(received)} bytes"
+            received += part
+        sender.join(GUARD)
+    received = received.replace(end, b"", 1)
+    answers, rest = divmod(len(received), len(answer))
+    assert not rest and received == answer * answers, "another answer"
+    assert answers == sent or answer[0] & 15 == PONG and 0 < answers <= sent, f"{answers} answers to {sent}"
+
+
+def flood_is_ended(data, answers):
+    """Sends `data` until the server has had enough: what carries nothing, a thousand times a second and no more."""
+    with Peer() as peer:
+        stop = threading.Event()
+
+        def send():
+            while not stop.is_set():
+                peer.send(data * 100)
+
+        sender = threading.Thread(target=send, daemon=True)
+        sender.start()
+        while (got := peer.frame()) in answers:
+            pass
+        stop.set()
+        assert got and got[0] == CLOSE, f"ended with {got}"
+        equal(int.from_bytes(got[1][:2], "big"), 1008)
+        peer.reset()
         sender.join(GUARD)
 
 
-def empty_pieces():
+def empty_pieces(ends):
     with Peer() as peer:
         peer.send(frame(TEXT, fin=False) + frame(CONTINUATION, fin=False) * 100_000 + frame(CONTINUATION, b"x"))
-        got = peer.frame()
-        assert got == (TEXT, b"x") or got[0] == CLOSE and got[1].startswith((1008).to_bytes(2, "big")), got
+        if ends:
+            equal(peer.close_code(), 1008)
+        else:
+            equal(peer.frame(), (TEXT, b"x"))
 
 
-def deaf(data):
-    """Sends as long as the server takes it, and never reads. A second in which nothing is taken is the sign of a pause."""
-    peers = [Peer(receive_buffer=4096) for _ in range(8)]
+def tiny_pieces():
+    with Peer() as peer:
+        peer.send(frame(BINARY, fin=False) + frame(CONTINUATION, b"x", fin=False) * 300_000 + frame(CONTINUATION))
+        equal(peer.frame(), (BINARY, b"x" * 300_000))
+
+
+def deaf(data, upgrade=True):
+    """Eight peers send whatever the server takes, and never read. It stops taking, and cuts them off in the end."""
+    peers = [Peer(upgrade, receive_buffer=4096) for _ in range(8)]
+    sent = dict.fromkeys(peers, 0)
+    while sent:
+        pour(sent, data)
+        for peer in list(sent):
+            assert sent[peer] <= LIMIT, f"{sent[peer]} bytes were taken from one that does not read"
+            if peer.is_cut_off():
+                del sent[peer]
+    witness.goes_on()
     for peer in peers:
-        peer.socket.setblocking(False)
-    sent, quiet_since = 0, time.monotonic()
-    while time.monotonic() - quiet_since < 1 and sent < 2 << 30:
-        _, writable, _ = select.select([], [peer.socket for peer in connected(peers)], [], 0.1)
-        for one in writable:
-            try:
-                if one.send(data):
-                    quiet_since = time.monotonic()
-                    sent += len(data)
-            except BlockingIOError:
-                pass
-            except OSError:
-                one.close()
-    for peer in connected(peers):
         peer.reset()
 
 
-def connected(peers):
-    return [peer for peer in peers if peer.socket.fileno() >= 0]
+def deaf_to_pongs():
+    """What answers pings that nobody reads does not grow, however many come. Who has filled the kernel with pongs is cut off."""
+    peers = [Peer(receive_buffer=4096) for _ in range(8)]
+    sent = dict.fromkeys(peers, 0)
+    while sum(sent.values()) < 64 << 20 and not all(peer.is_cut_off() for peer in peers):
+        pour(sent, frame(PING, b"x" * 125) * 500)
+    assert min(sent.values()) > 1 << 20, f"{min(sent.values())} bytes of pings were taken"
+    witness.goes_on()
+    for peer in peers:
+        peer.reset()
+
+
+def pour(sent, data):
+    """Whoever can sends once; how much is noted."""
+    _, writable, _ = select.select([], [peer.socket for peer in sent], [], 0.05)
+    for peer in sent:
+        if peer.socket in writable:
+            try:
+                sent[peer] += peer.socket.send(data, socket.MSG_DONTWAIT)
+            except OSError:
+                pass  # it is full after all, or was cut off, which shows
+
+
+# --- those who go, and those who stay
 
 
 def vanish(how):
     before = descriptors()
     for n in range(200):
-        peer = Peer(upgrade=how != "before the upgrade")
+        peer = Peer(upgrade=how in ("while idle", "inside a frame", "with an answer due"))
         if how == "before the upgrade":
             peer.send(UPGRADE[: n % len(UPGRADE)])
+        elif how == "inside a body":
+            peer.send(http(b"POST", b"/echo", b"Content-Length: 1000") + b"half")
+        elif how == "with requests unanswered":
+            peer.send(http(b"GET", b"/later") * 3)
         elif how == "inside a frame":
             peer.send(frame(BINARY, b"half", declared=1000))
         elif how == "with an answer due":
             peer.send(frame(BINARY, b"x" * 60_000) * 4)
-        peer.reset()
+        if n % 2:
+            peer.reset()
+        else:
+            peer.socket.close()
     eventually(lambda: descriptors() <= before)
 
 
@@ -206,96 +269,223 @@ def thousand():
         peer.send(frame(TEXT, b"I am %d" % n))
     for n, peer in enumerate(peers):
         equal(peer.frame(), (TEXT, b"I am %d" % n))
+    witness.goes_on()
     for peer in peers:
-        peer.send(frame(CLOSE, b"\x03\xe8"))
+        peer.send(close(1000))
     for peer in peers:
         equal(peer.close_code(), 1000)
         peer.socket.close()
     eventually(lambda: descriptors() <= before)
 
 
-def slow(drip):
-    """Never ends its request: it must be cut off, however it dawdles."""
+# --- those who take their time; they run beside all others
+
+
+def cut_off(greeting, drip, told):
+    """Twenty that greet, and then send a byte of `drip` now and then, or nothing; each is cut off, having been told `told`."""
     peers = [Peer(upgrade=False) for _ in range(20)]
+    for peer in peers:
+        peer.send(greeting)
     pending = {peer.socket: peer for peer in peers}
-    end, at = time.monotonic() + 25, 0
-    while pending:
-        assert time.monotonic() < end, f"{len(pending)} of {len(peers)} are still connected after 25 s"
-        if drip:
-            for peer in pending.values():
-                peer.send(UPGRADE[at : at + 1] if at < len(UPGRADE) - 4 else b"X")
-            at += 1
+    drips = itertools.cycle(drip[at : at + 1] for at in range(len(drip))) if drip else itertools.repeat(b"")
+
+    def all_ended():
+        byte = next(drips)
+        for peer in pending.values():
+            peer.send(byte)
         readable, _, _ = select.select(list(pending), [], [], 0.1)
         for one in readable:
-            if not pending[one].more():
+            peer = pending[one]
+            if not peer.more():
+                assert re.fullmatch(told, peer.buffer, re.DOTALL), f"told {peer.buffer[-200:]}"
                 del pending[one]
                 one.close()
+        return not pending
+
+    eventually(all_ended)
 
 
-def reads_nothing_for_ever():
-    """Must be cut off once its answers have made no progress for the output deadline (30 s)."""
-    with Peer(receive_buffer=4096) as peer:
-        peer.socket.settimeout(1)
-        try:
-            for _ in range(1000):
-                peer.socket.sendall(frame(BINARY, b"x" * 65_000))
-        except TimeoutError:
+def reads_nothing(greeting, upgrade=True):
+    """Is cut off once what it should read has made no progress."""
+    peer = Peer(upgrade, receive_buffer=4096)
+    peer.send(greeting)
+    eventually(peer.is_cut_off)
+    peer.socket.close()
+
+
+def never_ends_its_half():
+    """Was closed, and keeps its socket: the server does not keep its own for it."""
+    peer = Peer()
+    peer.send(close(1000))
+    equal(peer.close_code(), 1000)
+    # Once the server has dropped it, what is sent is answered by a reset.
+    eventually(lambda: refuses(peer))
+    peer.socket.close()
+
+
+def refuses(peer):
+    try:
+        peer.socket.send(b"x")
+        return False
+    except OSError:
+        return True
+
+
+def does_not_answer_heartbeats():
+    peer = Peer()
+    eventually(peer.is_cut_off)
+    peer.socket.close()
+
+
+TOO_SLOW = rb"HTTP/1\.1 408 .*"
+SERVED = rb"HTTP/1\.1 204 [^\n]*\n(?:[^\r\n]+\r\n)*\r\n"
+PATIENT = {
+    "who never ends a request is cut off": (cut_off, UPGRADE[:-2] + b"X-A: ", b"b", TOO_SLOW),
+    "who never begins one is cut off": (cut_off, b"", b"", b""),
+    "who never ends a second request is cut off": (cut_off, http(b"GET", b"/nothing") + b"GET", b"T", SERVED + TOO_SLOW),
+    "who asks no second time is let go": (cut_off, http(b"GET", b"/nothing"), b"", SERVED),
+    "whose body drips is cut off": (cut_off, http(b"POST", b"/echo", b"Content-Length: 100000"), b"b", TOO_SLOW),
+    "whose chunks drip are cut off": (cut_off, http(b"POST", b"/echo", b"Transfer-Encoding: chunked"), b"1\r\nb\r\n", TOO_SLOW),
+    "who never reads echoes is cut off": (reads_nothing, frame(BINARY, bytes(65_000)) * 100),
+    "who never reads what it is told is cut off": (reads_nothing, UPGRADE.replace(b"/ws", b"/talk"), False),
+    "who never reads answers is cut off": (reads_nothing, http(b"GET", b"/large") * 100, False),
+    "who never ends its half is cut off": (never_ends_its_half,),
+}
+
+# --- the two settings
+
+
+def with_the_defaults():
+    """Limits as they are by default."""
+    beside_an_honest_peer("garbage instead of HTTP", 8, garbage, False)
+    beside_an_honest_peer("garbage instead of frames", 24, garbage, True)
+    for name, data, code in VIOLATIONS:
+        beside_an_honest_peer(f"{name}: {code}", 4, violation, data, code)
+    for name, data, code in IN_ORDER:
+        beside_an_honest_peer(f"{name} is in order", 4, in_order, data, code)
+    beside_an_honest_peer("a Close is read although a megabyte is in flight", 4, close_survives_what_is_in_flight)
+    beside_an_honest_peer("what was good is answered before what was bad", 4, what_was_good_is_answered_first)
+    beside_an_honest_peer("a message of 16 MiB comes back", 72, the_limit_itself)
+    beside_an_honest_peer("pieces without end stop at 16 MiB", 48, endless_pieces)
+    beside_an_honest_peer("200 peers declare 16 MiB and send ten bytes", 8, many_declare_much)
+    beside_an_honest_peer("a handshake and a message byte by byte", 4, byte_by_byte)
+    beside_an_honest_peer("a flood of pings is ended", 8, flood_is_ended, frame(PING, b"x"), [(PONG, b"x")])
+    beside_an_honest_peer("a flood of pongs is ended", 8, flood_is_ended, frame(PONG, b"x"), [])
+    beside_an_honest_peer("a flood of empty messages is ended", 8, flood_is_ended, frame(TEXT), [(TEXT, b"")])
+    beside_an_honest_peer("a flood of small messages is answered", 8, flood, frame(TEXT, b"x"), b"\x81\x01x")
+    beside_an_honest_peer("100,000 empty pieces are ended", 8, empty_pieces, True)
+    beside_an_honest_peer("a message in 300,000 pieces of a byte", 8, tiny_pieces)
+    beside_an_honest_peer("eight peers send messages and never read", 40, deaf, frame(BINARY, bytes(65_000)))
+    beside_an_honest_peer("eight peers send requests and never read", 40, deaf, http(b"GET", b"/large"), False)
+    for how in ("before the upgrade", "inside a body", "with requests unanswered", "while idle", "inside a frame", "with an answer due"):
+        beside_an_honest_peer(f"200 peers vanish {how}", 16, vanish, how)
+    beside_an_honest_peer("a thousand connect and say nothing", 8, nothing_said)
+    beside_an_honest_peer("a thousand at once", 24, thousand)
+
+
+def crowd():
+    """As many as may be there without having asked, and more. Newcomers wait in the kernel until those have had their time."""
+    silent = [Peer(upgrade=False) for _ in range(30)]
+    witness.goes_on()
+    with Peer() as newcomer:
+        newcomer.echo()
+    for peer in silent:
+        peer.socket.close()
+
+
+def full():
+    """More than may be there are turned away; the others stay, and a place that is free is given again."""
+    peers = []
+    while (newcomer := asks()).until(b"\r\n\r\n").startswith(b"HTTP/1.1 101 "):
+        peers.append(newcomer)
+    assert 90 <= len(peers) <= 100, f"{len(peers)} were let in"
+    for _ in range(20):
+        equal(asks().until(b"\r\n\r\n"), b"")
+    for peer in peers:
+        peer.echo()
+    witness.goes_on()
+    for peer in peers:
+        peer.socket.close()
+    eventually(lambda: descriptors() < 50)
+    with Peer() as newcomer:
+        newcomer.echo()
+
+
+def asks():
+    peer = Peer(upgrade=False)
+    peer.send(UPGRADE)
+    return peer
+
+
+def heartbeats():
+    """Of those who are silent, who answers stays, and who does not is cut off."""
+    polite = Peer()
+    stop = threading.Event()
+
+    def answer():
+        while polite.frame() is not None and not stop.is_set():
             pass
-        poll = select.poll()
-        poll.register(peer.socket, select.POLLHUP | select.POLLERR | select.POLLRDHUP)
-        assert poll.poll(45_000), "still connected after 45 s"
+
+    answering = threading.Thread(target=answer, daemon=True)
+    answering.start()
+    for _ in range(2):
+        does_not_answer_heartbeats()
+    assert not polite.is_cut_off(), "it was cut off although it answered"
+    stop.set()
+    polite.send(frame(TEXT, b"still here"))
+    answering.join(GUARD)
+    assert not answering.is_alive()
+    polite.socket.close()
+
+
+def with_others():
+    """Floods without a limit; few connections, fewer handshakes; heartbeats twice a second."""
+    beside_an_honest_peer("a flood of pings is answered", 8, flood, frame(PING, b"x"), b"\x8a\x01x")
+    beside_an_honest_peer("a flood of empty messages is answered", 8, flood, frame(TEXT), b"\x81\x00")
+    beside_an_honest_peer("a message of 100,000 empty pieces", 8, empty_pieces, False)
+    beside_an_honest_peer("eight peers send pings and never read", 8, deaf_to_pongs)
+    beside_an_honest_peer("a crowd that says nothing", 8, crowd)
+    beside_an_honest_peer("a server that is full", 8, full)
+    beside_an_honest_peer("heartbeats find who is gone, and nobody else", 8, heartbeats)
+
+
+def ends_are_told():
+    def settled():
+        now = counts()
+        return now["opened"] == now["ended"] + 1  # the honest one
+
+    eventually(settled)
 
 
 def main():
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, max(soft, 4096)), hard))
-    witness.start()
-    eventually(lambda: witness.served or witness.fault)
+    witness.process.start()
+    witness.goes_on(1)
+    if "frame_rate=off" in os.environ["OPTIONS"]:
+        with_others()
+    else:
+        outcomes = {}
 
-    # The patient ones run beside all the others.
-    outcomes = {}
-    patient = {
-        "who never ends a request is cut off": (slow, True),
-        "who says nothing is cut off": (slow, False),
-        "who never reads is cut off": (reads_nothing_for_ever,),
-    }
+        def run(name, body, *arguments):
+            try:
+                body(*arguments)
+            except Exception as error:  # told below
+                outcomes[name] = error
 
-    def run(name, body, *arguments):
-        try:
-            body(*arguments)
-        except Exception as error:  # told below
-            outcomes[name] = error
+        def outcome(name):
+            threads[name].join()
+            if name in outcomes:
+                raise outcomes[name]
 
-    def outcome(name):
-        threads[name].join()
-        if name in outcomes:
-            raise outcomes[name]
-
-    threads = {name: threading.Thread(target=run, args=(name, *what), daemon=True) for name, what in patient.items()}
-    for thread in threads.values():
-        thread.start()
-
-    beside_an_honest_peer("garbage instead of HTTP", 8, garbage, False)
-    beside_an_honest_peer("garbage instead of frames", 24, garbage, True)
-    for name, data, code in VIOLATIONS:
-        beside_an_honest_peer(f"{name}: {code}", 4, violation, data, code)
-    beside_an_honest_peer("a Close is read although a megabyte is in flight", 4, close_survives_what_is_in_flight)
-    beside_an_honest_peer("200 peers declare 64 MiB and send ten bytes", 8, many_declare_much)
-    beside_an_honest_peer("a handshake and a message byte by byte", 4, byte_by_byte)
-    beside_an_honest_peer("a flood of pings", 8, flood, frame(PING, b"x"), (1008,), 20_000, (PONG, b"x"))
-    beside_an_honest_peer("a flood of empty messages", 8, flood, frame(TEXT), (1008,), 20_000, (TEXT, b""))
-    beside_an_honest_peer("a flood of small messages", 8, flood, frame(TEXT, b"x"), (), 100_000, (TEXT, b"x"))
-    beside_an_honest_peer("a message of 100,000 empty pieces", 8, empty_pieces)
-    beside_an_honest_peer("eight peers send messages and never read", 40, deaf, frame(BINARY, b"x" * 65_000))
-    beside_an_honest_peer("eight peers send pings and never read", 8, deaf, frame(PING, b"x" * 125) * 100)
-    for how in ("before the upgrade", "while idle", "inside a frame", "with an answer due"):
-        beside_an_honest_peer(f"200 peers vanish {how}", 8, vanish, how)
-    beside_an_honest_peer("a thousand connect and say nothing", 8, nothing_said)
-    beside_an_honest_peer("a thousand at once", 24, thousand)
-
-    for name in patient:
-        beside_an_honest_peer(name, 8, outcome, name)
-    finish("hostile peers")
+        threads = {name: threading.Thread(target=run, args=(name, *what), daemon=True) for name, what in PATIENT.items()}
+        for thread in threads.values():
+            thread.start()
+        with_the_defaults()
+        for name in PATIENT:
+            beside_an_honest_peer(name, 8, outcome, name)
+    check("the end of each WebSocket was told, once", ends_are_told)
+    finish(f"hostile peers, {os.environ['OPTIONS']}")
 
 
 main()

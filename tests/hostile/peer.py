@@ -1,16 +1,17 @@
 """A WebSocket client without manners, over a plain socket; an honest one beside it; and what the server's process uses."""
 
+import multiprocessing
 import os
 import socket
 import struct
-import threading
 import time
 
 HOST, PORT = "127.0.0.1", int(os.environ["PORT"])
+ADDRESS = "0100007F"  # this machine's, as /proc/net/tcp has it
 PID = os.environ["SERVER_PID"]
 GUARD = 30  # seconds until a peer counts as hung
 UPGRADE = (
-    f"GET / HTTP/1.1\r\nHost: {HOST}:{PORT}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
+    f"GET /ws HTTP/1.1\r\nHost: {HOST}:{PORT}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n"
     "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: AQIDBAUGBwgJCgsMDQ4PEA==\r\n\r\n"
 ).encode()
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -39,7 +40,7 @@ class Peer:
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket.settimeout(GUARD)
         self.socket.connect((HOST, PORT))
-        self.buffer = b""
+        self.buffer, self.at = bytearray(), 0  # what was received, and how much of it was taken
         if upgrade:
             self.send(UPGRADE)
             head = self.until(b"\r\n\r\n")
@@ -66,6 +67,9 @@ class Peer:
             part = self.socket.recv(65536)
         except ConnectionResetError:
             part = b""
+        if self.at:
+            del self.buffer[: self.at]
+            self.at = 0
         self.buffer += part
         return bool(part)
 
@@ -73,25 +77,28 @@ class Peer:
         while end not in self.buffer:
             if not self.more():
                 break
-        head, found, self.buffer = self.buffer.partition(end)
-        return head + found
+        found = self.buffer.find(end)
+        return self.take(found + len(end) if found >= 0 else len(self.buffer))
 
     def take(self, count):
-        while len(self.buffer) < count:
+        while len(self.buffer) - self.at < count:
             if not self.more():
                 return None
-        taken, self.buffer = self.buffer[:count], self.buffer[count:]
-        return taken
+        self.at += count
+        return bytes(self.buffer[self.at - count : self.at])
 
     def frame(self):
-        """(opcode, payload), or None at the end"""
-        head = self.take(2)
-        if head is None:
-            return None
-        length = head[1] & 127
-        if length > 125:
-            length = int.from_bytes(self.take(2 if length == 126 else 8), "big")
-        return head[0] & 15, self.take(length)
+        """(opcode, payload), or None at the end. A ping is answered."""
+        while (head := self.take(2)) is not None:
+            assert head[0] & 0x70 == 0 and head[1] < 128, f"a frame that begins with {head}"
+            length = head[1]
+            if length > 125:
+                length = int.from_bytes(self.take(2 if length == 126 else 8), "big")
+            payload = self.take(length)
+            if head[0] & 15 != PING:
+                return head[0] & 15, payload
+            self.send(frame(PONG, payload))
+        return None
 
     def close_code(self):
         """The code with which the server closes, after whatever else it sends; "no Close" when the connection just ends."""
@@ -106,35 +113,61 @@ class Peer:
         self.send(frame(BINARY, payload))
         assert self.frame() == (BINARY, payload), "another answer"
 
+    def is_cut_off(self):
+        """Whether the server has closed its socket. Who does not read cannot see it from here: its end waits behind all that
+        it should read."""
+        ours = f"{ADDRESS}:{self.socket.getsockname()[1]:04X}"
+        with open("/proc/net/tcp") as table:
+            return not any(line.split()[1:3] == [f"{ADDRESS}:{PORT:04X}", ours] and line.split()[9] != "0" for line in table)
+
     def reset(self):
         """Vanishes: a RST, and not a word."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
 
-class Witness(threading.Thread):
-    """An honest client that goes on all the while, and looks at the server's memory."""
+class Witness:
+    """An honest client that goes on all the while, counts its round trips, and looks at the server's memory. It has a process of
+    its own, lest it wait for its bad neighbours here rather than in the server."""
 
     def __init__(self):
-        super().__init__(daemon=True)
-        self.stopped = threading.Event()
-        self.fault = None
-        self.reset()
-
-    def reset(self):
-        self.served, self.slowest, self.peak = 0, 0.0, resident()
+        self._served = multiprocessing.Value("Q", 0)
+        self._peak = multiprocessing.Value("d", 0.0)
+        self._fault = multiprocessing.Array("c", 300)
+        self.process = multiprocessing.Process(target=self.run, daemon=True)
 
     def run(self):
         try:
             with Peer() as peer:
-                while not self.stopped.wait(0.01):
-                    started = time.monotonic()
-                    peer.echo()
-                    self.slowest = max(self.slowest, time.monotonic() - started)
-                    self.peak = max(self.peak, resident())
-                    self.served += 1
-        except Exception as error:  # the main thread reports it
-            self.fault = f"{type(error).__name__}: {error}"
+                while True:
+                    peer.echo(b"round %d" % self.served)
+                    self._served.value += 1
+                    self._peak.value = max(self._peak.value, resident())
+                    time.sleep(0.002)
+        except Exception as error:  # the other process reports it
+            self._fault.value = f"{type(error).__name__}: {error}"[:300].encode()
+
+    @property
+    def served(self):
+        return self._served.value
+
+    @property
+    def fault(self):
+        return self._fault.value.decode()
+
+    def watch_memory(self):
+        """The server's resident memory in MiB; from now on the most is noted."""
+        self._peak.value = resident()
+        return self._peak.value
+
+    def most_memory(self):
+        return max(self._peak.value, resident())
+
+    def goes_on(self, times=10):
+        """Waits until it was served so many times more."""
+        wanted = self.served + times
+        eventually(lambda: self.served >= wanted or self.fault)
+        assert not self.fault, f"the honest peer: {self.fault}"
 
 
 def resident():
@@ -147,9 +180,17 @@ def descriptors():
     return len(os.listdir(f"/proc/{PID}/fd"))
 
 
+def counts():
+    """What the server has counted."""
+    with Peer(upgrade=False) as peer:
+        peer.send(f"GET /counts HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
+        page = peer.until(b"nothing ends it but the end").partition(b"\r\n\r\n")[2]
+        return {name: int(number) for name, number in (line.split() for line in page.decode().splitlines())}
+
+
 def eventually(condition):
     """Polls until the condition holds."""
     end = time.monotonic() + GUARD
     while not condition():
         assert time.monotonic() < end, f"not within {GUARD} s"
-        time.sleep(0.02)
+        time.sleep(0.002)

@@ -188,7 +188,7 @@ pub struct Frame {
     /// whose payload is not copied.
     pub(crate) encoded: Bytes,
     pub(crate) compression: Compression,
-    /// The message as it is compressed for many.
+    /// The message as it is compressed for many; of a whole message only.
     pub(crate) shared: Option<Shared>,
 }
 
@@ -222,7 +222,8 @@ impl Frame {
     }
 
     fn new(opcode: Opcode, fin: bool, payload: Bytes) -> Self {
-        let shared = (fin && !opcode.is_control()).then(Shared::default);
+        let is_message = fin && matches!(opcode, Opcode::Text | Opcode::Binary);
+        let shared = is_message.then(Shared::default);
         if payload.len() > COPY_UP_TO {
             return Self { shared, ..Self::unencoded(opcode, fin, payload) };
         }

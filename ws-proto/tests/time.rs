@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
+    Cause, ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -152,6 +152,22 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
 }
 
 #[test]
+fn nothing_is_due_once_it_is_over() {
+    for is_read in [true, false] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        server.send_text("hello").unwrap();
+        server.wrote(now, if is_read { 7 } else { 0 });
+        server.abort(now + SECOND, Cause::Terminated);
+        assert_eq!(server.poll_timeout(), None, "read: {is_read}");
+    }
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send_text("unread").unwrap();
+    server.wrote(now, 0);
+    server.handle_timeout(now + 30 * SECOND);
+    assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
+}
+
+#[test]
 fn progress_gives_a_slow_reader_new_time() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send_binary(vec![0; 1000]).unwrap();
@@ -262,4 +278,38 @@ fn a_heartbeat_is_not_late_for_a_stall_that_is_over() {
     server.handle_timeout(birth + 10 * SECOND);
     take_output(&mut server, birth + 11 * SECOND);
     assert_eq!(server.poll_timeout(), Some(birth + 21 * SECOND));
+}
+
+#[test]
+fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
+    let (mut server, birth) = open(Role::Server, Config::server());
+    server.send_text("x").unwrap();
+    server.wrote(birth, 0);
+    server.abort(birth + SECOND, Cause::Terminated);
+    assert_eq!(server.poll_timeout(), None);
+}
+
+#[test]
+fn a_handshake_that_stalled_once_has_its_whole_time() {
+    let birth = Instant::now();
+    let config = Config::client().handshake_timeout(60 * SECOND).output_timeout(30 * SECOND);
+    let request = ClientRequest::new("ws://localhost/").unwrap();
+    let mut client = Connection::client(birth, Arc::new(config), request, [1; 32]);
+    client.wrote(birth, 1);
+    take_output(&mut client, birth + SECOND);
+    client.handle_timeout(birth + 59 * SECOND);
+    assert_eq!(client.poll_timeout(), Some(birth + 60 * SECOND));
+    assert!(poll(&mut client, birth + 59 * SECOND).is_empty());
+    client.handle_timeout(birth + 60 * SECOND);
+    assert_eq!(timeout_of(&poll(&mut client, birth + 60 * SECOND)), Some(Timeout::Handshake));
+}
+
+#[test]
+fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
+    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+    let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    let bytes = [frame(true, FIN | TEXT, b"whole"), frame(true, FIN | TEXT, b"cut")].concat();
+    assert_eq!(feed(&mut server, birth + SECOND, &bytes[..bytes.len() - 1]).len(), 1);
+    server.handle_timeout(birth + 10 * SECOND);
+    assert_eq!(server.poll_timeout(), Some(birth + 11 * SECOND));
 }

@@ -1,18 +1,22 @@
 //! A client for conformance suites of the kind of Autobahn's, which listen: it asks how many cases there are, connects
 //! for each and echoes what comes until the suite ends the connection, and asks for the reports at last.
 //!
-//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`
+//! `cargo run --release -p ws-server-smol --example async_conformance_client -- ws://127.0.0.1:9001`, or with `deflate`
+//! behind it to compress
 
 use std::error::Error;
-use ws_server_smol::{Config, connect};
+use ws_server_smol::{Config, Deflate, connect};
 
 const AGENT: &str = "ws-server-smol";
 
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL")?;
     // The cases have messages of 16 MiB, and floods of pings.
-    let config =
+    let mut config =
         Config::client().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
+        config = config.deflate(Deflate::new().inflate_rate(None));
+    }
     async_io::block_on(walk(&url, &config))
 }
 

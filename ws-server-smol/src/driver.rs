@@ -268,9 +268,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = Instant::now();
-        if let Some(stream) = &mut self.stream
-            && connection.close(now, code, "").is_ok()
-        {
+        // Where it is ending already, what was said last is still to be written.
+        let _ = connection.close(now, code, "");
+        if let Some(stream) = &mut self.stream {
             let mut nobody = Context::from_waker(Waker::noop());
             write(stream, &mut self.output, &mut connection, &mut nobody, now);
         }

@@ -214,6 +214,31 @@ fn dropped_while_open_it_tells_1001_as_far_as_that_goes_without_waiting() {
     });
 }
 
+/// What was queued when it was dropped went out as far as that goes without waiting, whatever it was about to do.
+#[test]
+fn dropped_while_it_ends_it_has_written_what_was_said_last() {
+    run(async {
+        let (stream, mut raw) = pair().await;
+        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+        let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
+        http.responder().respond(request, http::Response::new(Bytes::from("the last answer"))).unwrap();
+        drop(http);
+        let mut said = Vec::new();
+        raw.read_to_end(&mut said).await.unwrap();
+        assert!(said.ends_with(b"the last answer"), "{}", said.escape_ascii());
+
+        let (stream, mut raw) = pair().await;
+        let mut ws = server(stream);
+        ws.try_send("word").unwrap();
+        ws.start_close(CloseCode::from(4000), "").unwrap();
+        drop(ws);
+        let mut said = Vec::new();
+        raw.read_to_end(&mut said).await.unwrap();
+        assert_eq!(said, b"\x81\x04word\x88\x02\x0f\xa0");
+    });
+}
+
 async fn terminated_it_ends_both<S: AsyncRead + AsyncWrite + Unpin>(stream: S, mut raw: S) {
     let mut ws = server(stream);
     let sender = ws.sender();

@@ -87,11 +87,12 @@ impl Connection {
     /// Nothing was queued then.
     pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
         let piece = piece.into();
-        if !matches!(self.stage, Stage::Http(_)) {
-            return Err(SendError::NotOpen);
-        }
+        // The answer is complete without it, and may have been the last one.
         if body.is_unwanted() {
             return Ok(Sent::Queued);
+        }
+        if !matches!(self.stage, Stage::Http(_)) {
+            return Err(SendError::NotOpen);
         }
         if self.is_its_turn(body) {
             // What waits behind this body cannot be in its way.

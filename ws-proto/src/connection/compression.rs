@@ -79,14 +79,15 @@ impl Connection {
     #[inline(never)]
     fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         let waits = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        // Only a whole message has it: control frames are never compressed (RFC 7692 §6), and a fragment goes on with
+        // the one before.
+        let Some(shared) = &frame.shared else { return self.send(frame) };
         if waits || !self.compresses(frame.compression, frame.payload.len()) {
             return self.send(frame);
         }
         self.check_open()?;
         self.check_room(frame.payload.len())?;
-        if let (Some(deflate), Some(settings), Some(shared)) =
-            (self.stage.compression_mut(), &self.config.deflate, &frame.shared)
-        {
+        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
             let compressed = deflate.compress_shared(settings, shared, &frame.payload);
             self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
         }

@@ -58,7 +58,7 @@ impl Connection {
     #[inline(never)]
     fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
-        if before > 0 || mem::take(&mut self.heard_more) {
+        if mem::take(&mut self.heard_more) || before > 0 {
             self.heard = self.moment(now);
         }
         if self.output.paced {
@@ -72,7 +72,12 @@ impl Connection {
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             match &mut self.stage {
-                Stage::Open(_) if self.output.holds_back() || self.output.paced => return None,
+                // A fault behind the last piece is told all the same: it may be that nothing more comes.
+                Stage::Open(_)
+                    if (self.output.holds_back() || self.output.paced) && !self.decoder.has_fault() =>
+                {
+                    return None;
+                }
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
@@ -283,7 +288,7 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained {
+        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.has_fault() {
             return None;
         }
         self.poll_event_in_stage(now)
@@ -293,6 +298,12 @@ impl Connection {
         if let Stage::Http(http) = &mut self.stage {
             http.sweep(now, &self.config, &mut self.outbox);
             self.settle_http(now);
+        }
+        // Whoever was given the piece before it may have nothing more to give to `receive`.
+        if let Stage::Open(_) | Stage::Closing(_) = self.stage
+            && let Some(fault) = self.decoder.take_fault()
+        {
+            self.fail(now, fault);
         }
         match &mut self.stage {
             Stage::Opened(_) => {

@@ -39,8 +39,13 @@ impl Connection {
                 http.handle_timeout(now, &self.config, &mut self.outbox);
                 self.settle_http(now);
             }
-            Stage::Handshake(_) => self.time_out(now, Timeout::Handshake),
+            Stage::Handshake(_) => {
+                if moment >= self.handshake_due() {
+                    self.time_out(now, Timeout::Handshake);
+                }
+            }
             Stage::Opened(_) | Stage::Open(_) => {
+                self.beat(now, moment);
                 if self.pace_due().is_some_and(|due| moment >= due) {
                     self.output.paced = false;
                 }
@@ -50,7 +55,6 @@ impl Connection {
                 {
                     compression.release(settings);
                 }
-                self.beat(now, moment);
             }
             Stage::Closing(_) => {
                 if moment >= self.ending_due() {
@@ -110,8 +114,8 @@ impl Connection {
         {
             if self.heard > since {
                 ping.awaited = None;
-            } else if self.output.holds_back() {
-                // The answer may be there: over its mark a peer is not read.
+            } else if self.output.holds_back() || self.output.paced {
+                // The answer may be there: over its mark, or its rate, a peer is not read.
                 ping.awaited = Some(moment);
             } else if moment >= since.after(self.config.heartbeat.answer) {
                 return self.time_out(now, Timeout::Heartbeat);
@@ -142,14 +146,20 @@ impl Connection {
         self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
-    /// When the peer must have taken some output. A closing handshake has its own, shorter time.
+    /// When a client must be open.
+    fn handshake_due(&self) -> Moment {
+        Moment(0).after(self.config.handshake_timeout)
+    }
+
+    /// When the peer must have taken some output. A closing handshake has its own, shorter time, and what is over
+    /// has no output.
     fn output_due(&self) -> Option<Moment> {
-        let closing = match &self.stage {
-            Stage::Closing(_) => true,
+        let ending = match &self.stage {
+            Stage::Closing(_) | Stage::Done(_) => true,
             Stage::Draining(ending) => ending.was_open,
             _ => false,
         };
-        (self.output.stalled && !closing).then(|| self.wrote.after(self.config.output_timeout))
+        (self.output.stalled && !ending).then(|| self.wrote.after(self.config.output_timeout))
     }
 
     /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as
@@ -168,7 +178,7 @@ impl Connection {
     pub(super) fn arm(&mut self) {
         let stage = match &self.stage {
             Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
-            Stage::Handshake(_) => Some(Moment(0).after(self.config.handshake_timeout)),
+            Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open(_) => {
                 let release = self.release_due();
                 if let Some(compression) = self.stage.compression_mut() {

@@ -1,7 +1,8 @@
 //! Compressed messages (RFC 7692 §7.2.2), joined and in pieces.
 
-use super::{Decoded, Decoder, Inflation, Position, Rules};
+use super::{Decoded, Decoder, Inflation, Position, Rules, take};
 use crate::error::ProtocolError;
+use crate::mask;
 use crate::partial::Kind;
 use bytes::Bytes;
 
@@ -36,6 +37,26 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
+    /// The first piece that what has come of a frame becomes. Its last byte stays in the input until all of them are
+    /// told: the caller sees that there is more, and keeps it while the connection is paused.
+    pub(super) fn inflated_first<'a>(
+        &mut self,
+        rules: &Rules,
+        fin: bool,
+        input: &mut &mut [u8],
+        inflation: &mut Inflation<'_>,
+    ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let mut taken = input[..n].to_vec();
+        if rules.masked {
+            self.key = mask::apply(&mut taken, self.key);
+        }
+        self.remaining -= n as u64;
+        let held = n.min(1);
+        take(input, n - held);
+        self.inflated_piece(rules, fin, &taken.into(), input, held, inflation)
+    }
+
     /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
     /// character.
     pub(super) fn inflated_piece<'a>(
@@ -43,6 +64,8 @@ impl Decoder {
         rules: &Rules,
         fin: bool,
         taken: &Bytes,
+        input: &mut &mut [u8],
+        held: usize,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
@@ -59,6 +82,8 @@ impl Decoder {
         };
         if more {
             self.partial.get_or_insert_default().compressed = taken.slice(taken.len() - bytes.len()..);
+        } else {
+            take(input, held);
         }
         let end = if last { per_message.end_message(settings) } else { Ok(()) };
         if last {

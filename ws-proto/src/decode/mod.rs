@@ -26,7 +26,6 @@ use crate::partial::{Kind, Partial};
 use alloc::borrow::Cow;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
-use bytes::Bytes;
 use core::mem;
 
 /// A message of which this much is still to come is worth the memory of another that was as large.
@@ -47,14 +46,15 @@ pub(crate) struct Rules {
 pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
 
 impl Rules {
-    /// How many bytes a message may have on the wire. Compressed, it may be a little larger than it is; by how much
-    /// at most, zlib says.
+    /// How many bytes a message may have on the wire. Compressed, it may be larger than it is: a byte that is flushed
+    /// alone, as one that is a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
-        let excess = match form {
-            Form::Joined | Form::Pieces => 0,
-            Form::CompressedJoined | Form::CompressedPieces => self.message_limit / 16 + 64,
-        };
-        self.message_limit.saturating_add(excess)
+        match form {
+            Form::Joined | Form::Pieces => self.message_limit,
+            Form::CompressedJoined | Form::CompressedPieces => {
+                self.message_limit.saturating_mul(11).saturating_add(64)
+            }
+        }
     }
 
     fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
@@ -99,7 +99,7 @@ enum Position {
     Header,
     /// Inside the payload of a data frame.
     Payload { fin: bool },
-    /// Inside compressed payload that was taken from the input and is not all inflated.
+    /// Inside compressed payload that was taken from the input, but for its last byte, and is not all inflated.
     Inflating { fin: bool },
     /// Inside the payload of a control frame.
     Control(Opcode),
@@ -138,6 +138,16 @@ impl Decoder {
     #[inline]
     pub(crate) fn is_between_messages(&self) -> bool {
         self.position == Position::Header && self.message.is_none() && self.partial.is_none()
+    }
+
+    /// Whether what has come is known to break the protocol, and only what was good before it is told.
+    #[inline]
+    pub(crate) fn has_fault(&self) -> bool {
+        self.partial.as_ref().is_some_and(|partial| partial.fault.is_some())
+    }
+
+    pub(crate) fn take_fault(&mut self) -> Option<ProtocolError> {
+        self.partial.as_mut()?.fault.take()
     }
 
     /// The common case, and the fast one: a message in one short frame that stands whole at the front of the
@@ -195,7 +205,7 @@ impl Decoder {
         mut spare: impl FnMut() -> Vec<u8>,
         mut inflation: Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        if let Some(fault) = self.partial.as_mut().and_then(|partial| partial.fault.take()) {
+        if let Some(fault) = self.take_fault() {
             return Err(fault);
         }
         loop {
@@ -225,9 +235,14 @@ impl Decoder {
                     }
                 }
                 Position::Inflating { fin } => {
+                    if input.is_empty() {
+                        return Ok(None);
+                    }
                     let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
                     let taken = taken.unwrap_or_default();
-                    if let Some(decoded) = self.inflated_piece(rules, fin, &taken, &mut inflation)? {
+                    if let Some(decoded) =
+                        self.inflated_piece(rules, fin, &taken, input, 1, &mut inflation)?
+                    {
                         return Ok(Some(decoded));
                     }
                 }
@@ -344,6 +359,9 @@ impl Decoder {
         spare: &mut dyn FnMut() -> Vec<u8>,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
+        if self.message.is_some_and(|message| message.form == Form::CompressedPieces) {
+            return self.inflated_first(rules, fin, input, inflation);
+        }
         let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let bytes = take(input, n);
         if rules.masked {
@@ -355,12 +373,8 @@ impl Decoder {
             self.position = Position::Header;
         }
         let Some(message) = self.message else { return Ok(None) };
-        match message.form {
-            Form::CompressedJoined => return self.inflated(rules, message.kind, bytes, last, inflation),
-            Form::CompressedPieces => {
-                return self.inflated_piece(rules, fin, &Bytes::copy_from_slice(bytes), inflation);
-            }
-            Form::Joined | Form::Pieces => {}
+        if message.form == Form::CompressedJoined {
+            return self.inflated(rules, message.kind, bytes, last, inflation);
         }
         if last {
             self.message = None;

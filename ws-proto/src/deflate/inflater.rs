@@ -70,23 +70,18 @@ impl Inflater {
     }
 
     /// Inflates at most so many bytes of what the input holds, and cuts off what it used. What is given may be less
-    /// than the input holds, but nothing only when the input is used up.
+    /// than the input holds, and nothing where a block was the last: what follows may cost the work of a whole window.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], at_most: usize) -> Result<&[u8], Broken> {
-        let room = at_most.min(CHUNK);
-        loop {
-            if self.ended && !input.is_empty() {
-                self.restart();
-            }
-            let (used, len) = self.step(input, room, InflateFlush::NoFlush)?;
-            *input = &input[used..];
-            if len > 0 || input.is_empty() {
-                self.remember(len);
-                return Ok(&self.chunk[..len]);
-            }
-            if !self.ended {
-                return Err(Broken);
-            }
+        if self.ended && !input.is_empty() {
+            self.restart();
         }
+        let (used, len) = self.step(input, at_most.min(CHUNK), InflateFlush::NoFlush)?;
+        *input = &input[used..];
+        if len == 0 && !self.ended && !input.is_empty() {
+            return Err(Broken);
+        }
+        self.remember(len);
+        Ok(&self.chunk[..len])
     }
 
     /// Ends a message: what was not sent is added (§7.2.2). The last block must then be complete, and have given all

@@ -8,10 +8,14 @@ use crate::frame::Compression;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use bytes::Bytes;
+use core::mem;
 use std::sync::{Arc, Mutex, PoisonError};
 
 /// The ratio of a message is looked at once it is larger than this.
 const RATIO_FROM: u64 = 1 << 20;
+
+/// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
+const RATIO_MOST: u32 = 2_000;
 
 /// permessage-deflate on one connection. Small while nothing was compressed.
 #[derive(Debug)]
@@ -31,6 +35,8 @@ pub(crate) struct PerMessage {
     /// The work of a second.
     second: u16,
     work_of_second: u64,
+    /// Work that no second has counted yet.
+    uncounted: u64,
     /// Whether the deadline knows that contexts are to be let go.
     release_is_due: bool,
 }
@@ -48,6 +54,7 @@ impl PerMessage {
             work: 0,
             second: 0,
             work_of_second: 0,
+            uncounted: 0,
             release_is_due: false,
         }
     }
@@ -130,11 +137,9 @@ impl PerMessage {
         }
         let work = inflater.take_work();
         self.work += work;
-        self.work_of_second += work;
-        if let Some(ratio) = settings.ratio_limit
-            && self.work > RATIO_FROM
-            && self.work > self.came.saturating_mul(ratio.into())
-        {
+        self.uncounted += work;
+        let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
+        if self.work > RATIO_FROM && self.work > self.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
         Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))
@@ -161,6 +166,7 @@ impl PerMessage {
             self.second = second;
             self.work_of_second = 0;
         }
+        self.work_of_second += mem::take(&mut self.uncounted);
         settings.inflate_rate.is_some_and(|rate| self.work_of_second > rate)
     }
 
@@ -200,7 +206,8 @@ impl PerMessage {
 
 fn effort(settings: &Deflate, terms: Terms) -> Effort {
     let Deflate { level, memory_level, .. } = *settings;
-    Effort { level, memory_level, window_bits: terms.ours.window_bits }
+    // Terms that were agreed on elsewhere may be anything.
+    Effort { level, memory_level, window_bits: terms.ours.window_bits.min(15) }
 }
 
 fn broken(_: Broken) -> ProtocolError {

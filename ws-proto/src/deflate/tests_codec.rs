@@ -11,10 +11,10 @@ fn inflate(inflater: &mut Inflater, mut input: &[u8], step: usize) -> Result<Vec
     let mut out = Vec::new();
     loop {
         let chunk = inflater.inflate(&mut input, step)?;
-        if chunk.is_empty() {
+        out.extend_from_slice(chunk);
+        if chunk.is_empty() && input.is_empty() {
             break;
         }
-        out.extend_from_slice(chunk);
     }
     inflater.end()?;
     Ok(out)
@@ -99,4 +99,21 @@ fn what_is_cut_off_or_goes_on_is_broken() {
     }
     assert!(inflate(&mut Inflater::new(), b"\x07", usize::MAX).is_err(), "a kind of block that there is not");
     assert!(inflate(&mut Inflater::new(), b"\xf2\x00\x11\x00\x00", usize::MAX).is_err(), "before the window");
+}
+
+#[test]
+fn each_stream_that_begins_anew_is_told_of_as_work_before_the_next() {
+    let mut inflater = Inflater::new();
+    let window = noise(1 << 15);
+    let stored = [&[0, 0, 128, 255, 127][..], &window, &[0]].concat();
+    assert!(inflate(&mut inflater, &stored, usize::MAX).as_deref() == Ok(&window[..]));
+    assert_eq!(inflater.take_work(), 1 << 15);
+    let last_blocks = [3, 0].repeat(1000);
+    let (mut input, mut steps) = (&last_blocks[..], 0);
+    while !input.is_empty() {
+        assert_eq!(inflater.inflate(&mut input, usize::MAX), Ok(&[][..]));
+        assert!(inflater.take_work() <= 1 << 15, "{} blocks at once", 1000 - input.len() / 2);
+        steps += 1;
+    }
+    assert!(steps >= 1000);
 }

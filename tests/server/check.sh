@@ -1,0 +1,7 @@
+#!/usr/bin/env bash
+# The servers and clients of the tests are formatted, and the compiler has nothing to say of them.
+set -euo pipefail
+manifest=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)/Cargo.toml
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$(dirname "$manifest")/../../target}
+cargo fmt --check --manifest-path "$manifest"
+cargo clippy --quiet --locked --release --manifest-path "$manifest" --all-targets -- -D warnings

@@ -1,0 +1,44 @@
+//! The client of the tests, on `ws-server-smol`: it counts, and comes back until all is said.
+
+use std::error::Error;
+use test_server::options;
+use test_server::talk::{Talk, reconnect};
+use ws_server_smol::{Client, ClientConfig, ClientEvent, CloseCode, Message, Socket, WebSocket};
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (url, mut talk) = Talk::from_arguments()?;
+    let config = ClientConfig::new(options::client()?).reconnect(reconnect());
+    let mut client = Client::new(url.as_str(), config)?;
+    async_io::block_on(async {
+        while let Some(event) = client.next_event().await {
+            match event {
+                ClientEvent::Connected(ws) => {
+                    talk.opened();
+                    if say(&mut talk, ws).await? {
+                        println!("done");
+                        println!("{}", ws.close(CloseCode::NORMAL, "done").await?);
+                    } else if let Some(closed) = ws.closed() {
+                        println!("{closed}");
+                    }
+                }
+                ClientEvent::Failed(failure) => println!("failed: {failure}"),
+                _ => {}
+            }
+        }
+        Ok(())
+    })
+}
+
+/// Whether all was said when the connection was over.
+async fn say(talk: &mut Talk, ws: &mut WebSocket<Socket>) -> Result<bool, Box<dyn Error>> {
+    loop {
+        while let Some(message) = talk.say() {
+            // A connection that is lost meanwhile is told as such.
+            let _ = ws.try_send(Message::Text(message.into()));
+        }
+        let Some(Ok(message)) = ws.next().await else { return Ok(false) };
+        if talk.heard(&message)? {
+            return Ok(true);
+        }
+    }
+}

@@ -1,0 +1,132 @@
+//! The server of the tests, on `ws-server-mio`.
+
+use std::collections::HashMap;
+use std::error::Error;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::{Duration, Instant};
+use test_server::counts::{Counts, add};
+use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
+use test_server::{options, talk};
+use ws_proto::Event as Ws;
+use ws_proto::web;
+use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Options, Request, SendError, Sent};
+
+#[derive(Default)]
+struct App {
+    pages: Pages,
+    counts: Counts,
+    later: Vec<(Instant, ConnectionId, Request)>,
+    waiting: HashMap<ConnectionId, u64>,
+    talking: HashMap<ConnectionId, bool>,
+}
+
+impl App {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) -> Result<(), SendError> {
+        let (id, event) = match event {
+            Event::Connection(id, event) => (id, event),
+            Event::AcceptFailed { error, .. } => {
+                println!("cannot accept: {error}");
+                add(&self.counts.accept_failed);
+                return Ok(());
+            }
+            _ => return Ok(()),
+        };
+        match event {
+            Ws::Request(request) => return self.answer(connections, id, request),
+            Ws::Upgrade(upgrade) if SOCKETS.contains(&upgrade.path()) => {
+                self.talking.insert(id, upgrade.path() == "/talk");
+                return connections.accept(id, upgrade);
+            }
+            Ws::Upgrade(upgrade) => return connections.respond(id, upgrade, web::not_found()),
+            Ws::Open(_) => {
+                add(&self.counts.opened);
+                self.talk(connections, id);
+            }
+            Ws::Message(message) => {
+                add(&self.counts.messages);
+                if connections.send_message(id, message).is_err() {
+                    connections.terminate(id); // it asks for more than it reads
+                }
+            }
+            Ws::Drained => self.talk(connections, id),
+            Ws::Closed(closed) => {
+                println!("{closed}");
+                if closed.was_open {
+                    add(&self.counts.ended);
+                }
+                self.talking.remove(&id);
+                self.waiting.remove(&id);
+            }
+            _ => {}
+        }
+        Ok(())
+    }
+
+    fn talk(&mut self, connections: &mut Connections, id: ConnectionId) {
+        if self.talking.get(&id) == Some(&true) {
+            while connections.send_binary(id, talk::word()) == Ok(Sent::Queued) {}
+        }
+    }
+
+    fn answer(
+        &mut self,
+        connections: &mut Connections,
+        id: ConnectionId,
+        request: Request,
+    ) -> Result<(), SendError> {
+        let response = match self.pages.answer(&request) {
+            Answer::Now(response) => response,
+            Answer::Never => return Ok(()),
+            Answer::Later => {
+                let waiting = self.waiting.entry(id).or_default();
+                *waiting += 1;
+                self.counts.most_waiting.fetch_max(*waiting, Relaxed);
+                self.later.push((Instant::now() + LATER, id, request));
+                return Ok(());
+            }
+            Answer::Pieces => {
+                let head = ws_server_mio::http::Response::new(());
+                let body = connections.respond_streaming(id, request, head, None)?;
+                for piece in PIECES {
+                    connections.send_body(id, &body, piece)?;
+                }
+                return connections.finish_body(id, body);
+            }
+            Answer::Counts => {
+                let stats = connections.stats();
+                web::text(self.counts.page(stats.open, stats.accepted))
+            }
+        };
+        connections.respond(id, request, response)
+    }
+
+    /// Answers what is due; says how long to wait for the rest.
+    fn answer_later(&mut self, endpoint: &mut Endpoint) -> Option<Duration> {
+        if self.later.is_empty() {
+            return None; // without looking at the connections, which would ask for another turn
+        }
+        let (now, connections) = (Instant::now(), endpoint.connections());
+        for (_, id, request) in self.later.extract_if(.., |(due, ..)| *due <= now) {
+            if let Some(waiting) = self.waiting.get_mut(&id) {
+                *waiting -= 1;
+            }
+            let _ = connections.respond(id, request, web::text("later\n"));
+        }
+        Some(LATER / 10)
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (bind, config) = options::server()?;
+    let mut endpoint = Endpoint::new(Options::default())?;
+    let server = endpoint.connections().listen(bind, config)?;
+    println!("test: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    let mut app = App::default();
+    let mut wait = None;
+    loop {
+        // Whoever has gone needs no answer.
+        endpoint.poll(wait, |connections, event| drop(app.handle(connections, event)))?;
+        add(&app.counts.turns);
+        wait = app.answer_later(&mut endpoint);
+    }
+}

@@ -1,0 +1,140 @@
+//! The server of the tests, on `ws-server-smol`.
+
+use async_io::Timer;
+use futures_lite::future::{or, poll_fn};
+use std::error::Error;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::Ordering::Relaxed;
+use std::time::Instant;
+use test_server::counts::{Counts, add};
+use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
+use test_server::{options, talk};
+use ws_proto::{Event, web};
+use ws_server_smol::{
+    Acceptor, Closed, ConnectionId, Extension, Frame, Incoming, Request, SendError, Server, Socket,
+    WebSocket, http,
+};
+
+struct App {
+    server: Server,
+    pages: Pages,
+    counts: Arc<Counts>,
+}
+
+/// Hears of every end, also of a connection whose handler has given it up.
+struct Ends(Arc<Counts>);
+
+impl Extension for Ends {
+    fn closed(&mut self, _: &Server, _: ConnectionId, closed: &Closed) {
+        println!("{closed}");
+        add(&self.0.ended);
+    }
+}
+
+impl App {
+    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+        let mut later: Vec<(Instant, Request)> = Vec::new();
+        loop {
+            let request = match or(async { Some(http.next().await) }, first_due(&later)).await {
+                Some(Some(Incoming::Request(request))) => request,
+                Some(Some(Incoming::Upgrade(upgrade))) if SOCKETS.contains(&upgrade.path()) => {
+                    // It opens behind the answers to what was asked before it.
+                    while !later.is_empty() {
+                        first_due::<()>(&later).await;
+                        answer_due(&http, &mut later)?;
+                    }
+                    let talks = upgrade.path() == "/talk";
+                    let ws = http.accept(upgrade).await?;
+                    add(&self.counts.opened);
+                    return if talks { talk_to(ws).await } else { self.echo(ws).await };
+                }
+                Some(Some(Incoming::Upgrade(upgrade))) => {
+                    http.respond(upgrade, web::not_found()).await?;
+                    continue;
+                }
+                Some(None) => return Ok(()),
+                None => {
+                    answer_due(&http, &mut later)?;
+                    continue;
+                }
+            };
+            match self.pages.answer(&request) {
+                // Without waiting for it to be written: what is answered later has its time, too.
+                Answer::Now(response) => http.responder().respond(request, response)?,
+                Answer::Never => {}
+                Answer::Later => {
+                    later.push((Instant::now() + LATER, request));
+                    self.counts.most_waiting.fetch_max(later.len() as u64, Relaxed);
+                }
+                Answer::Pieces => {
+                    let body = http.respond_streaming(request, http::Response::new(()), None)?;
+                    for piece in PIECES {
+                        body.try_send(piece)?;
+                    }
+                    body.finish()?;
+                }
+                Answer::Counts => {
+                    let stats = self.server.stats();
+                    let page = self.counts.page(stats.open, stats.accepted);
+                    http.responder().respond(request, web::text(page))?;
+                }
+            }
+        }
+    }
+
+    async fn echo(&self, mut ws: WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
+        while let Some(message) = ws.next().await {
+            let message = message?;
+            add(&self.counts.messages);
+            ws.try_send(message)?; // who asks for more than it reads is given up
+        }
+        Ok(())
+    }
+}
+
+/// Waits until the first of them is to be answered.
+async fn first_due<T>(later: &[(Instant, Request)]) -> Option<T> {
+    match later.iter().map(|(due, _)| *due).min() {
+        Some(due) => drop(Timer::at(due).await),
+        None => std::future::pending().await,
+    }
+    None
+}
+
+fn answer_due(http: &Acceptor<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), SendError> {
+    let now = Instant::now();
+    let responder = http.responder();
+    for (_, request) in later.extract_if(.., |(due, _)| *due <= now) {
+        responder.respond(request, web::text("later\n"))?;
+    }
+    Ok(())
+}
+
+async fn talk_to(mut ws: WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
+    let sender = ws.sender();
+    let talk = async { while sender.send(Frame::binary(talk::word())).await.is_ok() {} };
+    let listen = async { while !matches!(ws.next_event().await, None | Some(Event::Closed(_))) {} };
+    or(talk, listen).await;
+    Ok(())
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let (bind, config) = options::server()?;
+    let server = Server::bind(bind, config)?;
+    let counts = Arc::new(Counts::default());
+    server.set_extension(Ends(counts.clone()))?;
+    let failures = counts.clone();
+    server.on_accept_failed(move |error| {
+        println!("cannot accept: {error}");
+        add(&failures.accept_failed);
+    });
+    println!("test: {}", server.http_url("/").unwrap_or_default());
+    let app = App { server: server.clone(), pages: Pages::default(), counts };
+    let mut serving = pin!(server.serve(async |http| drop(app.connection(http).await)));
+    async_io::block_on(poll_fn(|cx| {
+        add(&app.counts.turns);
+        serving.as_mut().poll(cx)
+    }));
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! What the environment sets: `OPTIONS="message_limit=65536 output=2000 heartbeat=500/500"`. Times are in milliseconds; what
+//! is not named has the library's default.
+
+use std::error::Error;
+use std::time::Duration;
+use ws_proto::bind::Bind;
+use ws_proto::limits::ServerConfig;
+use ws_proto::{Config, Heartbeat};
+
+/// A server's: where it listens, and its rules.
+pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
+    let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
+    let mut bind = Bind::localhost();
+    let mut config = ServerConfig::new(Config::server());
+    for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
+        match name {
+            "bind" if value == "any" => bind = Bind::any(),
+            "max_connections" => config = config.max_connections(value.parse()?),
+            "max_handshakes" => config = config.max_handshakes(value.parse()?),
+            _ => config.connection = connection(config.connection, name, value)?,
+        }
+    }
+    Ok((bind.port(port), config))
+}
+
+/// A client's: the rules of its connection.
+pub fn client() -> Result<Config, Box<dyn Error>> {
+    let options = std::env::var("OPTIONS").unwrap_or_default();
+    pairs(&options)?
+        .into_iter()
+        .try_fold(Config::client(), |config, (name, value)| connection(config, name, value))
+}
+
+fn pairs(options: &str) -> Result<Vec<(&str, &str)>, String> {
+    let pair = |word: &'_ str| format!("{word} is no name=value");
+    options.split_whitespace().map(|word| word.split_once('=').ok_or_else(|| pair(word))).collect()
+}
+
+fn connection(config: Config, name: &str, value: &str) -> Result<Config, Box<dyn Error>> {
+    let time = |value: &str| value.parse().map(Duration::from_millis);
+    Ok(match name {
+        "message_limit" => config.message_limit(value.parse()?),
+        "frame_rate" => config.frame_rate(if value == "off" { None } else { Some(value.parse()?) }),
+        "handshake" => config.handshake_timeout(time(value)?),
+        "keep_alive" => config.keep_alive(time(value)?),
+        "answer" => config.answer_timeout(time(value)?),
+        "close" => config.close_timeout(time(value)?),
+        "output" => config.output_timeout(time(value)?),
+        "heartbeat" => {
+            let (interval, answer) = value.split_once('/').ok_or("heartbeat=INTERVAL/ANSWER")?;
+            config.heartbeat(Heartbeat::live().interval(time(interval)?).answer(time(answer)?))
+        }
+        _ => return Err(format!("there is no option {name}").into()),
+    })
+}

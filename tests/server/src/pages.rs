@@ -1,0 +1,89 @@
+//! What a server answers to plain HTTP, and where its sockets are.
+
+use std::time::Duration;
+use ws_proto::handshake::upgrade_required;
+use ws_proto::web::{self, Assets, Found, Routes};
+use ws_server_mio::Bytes;
+use ws_server_mio::http::{Request, Response, StatusCode};
+
+/// `/ws` echoes; `/talk` says something whenever there is room.
+pub const SOCKETS: [&str; 2] = ["/ws", "/talk"];
+/// After so long, what is answered later is answered.
+pub const LATER: Duration = Duration::from_millis(50);
+/// The pieces of `/pieces`.
+pub const PIECES: [&str; 3] = ["one ", "two ", "three"];
+
+/// How a request is answered.
+pub enum Answer {
+    Now(Response<Bytes>),
+    Later,
+    Never,
+    Pieces,
+    Counts,
+}
+
+#[derive(Clone, Copy)]
+enum To {
+    Page,
+    Large,
+    Nothing,
+    Echo,
+    Fields,
+    Socket,
+    Later,
+    Never,
+    Pieces,
+    Counts,
+}
+
+pub struct Pages {
+    routes: Routes<To>,
+    assets: Assets,
+}
+
+impl Default for Pages {
+    fn default() -> Self {
+        let routes = Routes::new()
+            .get("/", To::Page)
+            .get("/large", To::Large)
+            .get("/nothing", To::Nothing)
+            .post("/echo", To::Echo)
+            .post("/fields", To::Fields)
+            .get("/ws", To::Socket)
+            .get("/talk", To::Socket)
+            .get("/later", To::Later)
+            .get("/never", To::Never)
+            .get("/pieces", To::Pieces)
+            .get("/counts", To::Counts);
+        let assets = Assets::new().add("/index.html", "<!doctype html><title>test</title>\n");
+        Self { routes, assets }
+    }
+}
+
+impl Pages {
+    pub fn answer(&self, request: &Request<Bytes>) -> Answer {
+        let to = match self.routes.find(request) {
+            Found::Route(to, _) => to,
+            Found::Answer(response) => return Answer::Now(response), // 404, 405, OPTIONS
+        };
+        Answer::Now(match to {
+            To::Page => self.assets.respond(request).unwrap_or_else(web::not_found),
+            To::Large => web::text(vec![b'x'; 1 << 20]),
+            To::Nothing => {
+                let mut response = Response::new(Bytes::new());
+                *response.status_mut() = StatusCode::NO_CONTENT;
+                response
+            }
+            To::Echo => web::text(request.body().clone()),
+            To::Fields => {
+                let names: Vec<_> = request.headers().keys().map(|name| name.as_str()).collect();
+                web::text(names.join("\n"))
+            }
+            To::Socket => upgrade_required(),
+            To::Later => return Answer::Later,
+            To::Never => return Answer::Never,
+            To::Pieces => return Answer::Pieces,
+            To::Counts => return Answer::Counts,
+        })
+    }
+}

@@ -1,0 +1,71 @@
+//! The numbered messages of a client that counts, and what `/talk` says.
+
+use std::collections::VecDeque;
+use ws_proto::Message;
+
+/// What `/talk` says: large enough to fill buffers soon.
+pub fn word() -> Vec<u8> {
+    vec![b'x'; 16 << 10]
+}
+
+/// Messages from 1 to `count`, each of which is to come back: in order, whole, and once. What has come back is done,
+/// whatever becomes of the connection; what has not is said again on the next one.
+pub struct Talk {
+    count: u64,
+    size: usize,
+    window: usize,
+    acknowledged: u64,
+    next: u64,
+    in_flight: VecDeque<u64>,
+}
+
+impl Talk {
+    /// `ws://… COUNT SIZE WINDOW`: the first argument is the URL.
+    pub fn from_arguments() -> Result<(String, Self), Box<dyn std::error::Error>> {
+        let mut arguments = std::env::args().skip(1);
+        let mut next = || arguments.next().ok_or("usage: URL COUNT SIZE WINDOW");
+        let url = next()?;
+        let (count, size, window) = (next()?.parse()?, next()?.parse()?, next()?.parse()?);
+        let talk = Self { count, size, window, acknowledged: 0, next: 1, in_flight: VecDeque::new() };
+        Ok((url, talk))
+    }
+
+    /// A new connection: it begins behind what has come back.
+    pub fn opened(&mut self) {
+        println!("open, {} acknowledged", self.acknowledged);
+        self.in_flight.clear();
+        self.next = self.acknowledged + 1;
+    }
+
+    fn message(&self, number: u64) -> String {
+        format!("{number:010} {}", "x".repeat(self.size))
+    }
+
+    /// What is to be sent now, if anything.
+    pub fn say(&mut self) -> Option<String> {
+        if self.in_flight.len() >= self.window || self.next > self.count {
+            return None;
+        }
+        let number = self.next;
+        self.next += 1;
+        self.in_flight.push_back(number);
+        Some(self.message(number))
+    }
+
+    /// An echo came; says whether it was the last. What is no text, the server says by itself.
+    pub fn heard(&mut self, echo: &Message<'_>) -> Result<bool, String> {
+        let Some(echo) = echo.as_text() else { return Ok(false) };
+        let expected = self.in_flight.pop_front().ok_or("an echo of nothing")?;
+        if echo != self.message(expected) {
+            return Err(format!("{:?} instead of {expected}", &echo[..echo.len().min(20)]));
+        }
+        self.acknowledged = expected;
+        Ok(self.acknowledged == self.count)
+    }
+}
+
+/// A client that can connect again looks for its server often.
+pub fn reconnect() -> ws_proto::Reconnect {
+    let millisecond = std::time::Duration::from_millis(1);
+    ws_proto::Reconnect::default().wait(20 * millisecond, 200 * millisecond)
+}

@@ -1,0 +1,129 @@
+//! Deflate streams by hand (RFC 1951), block by block, as no compressor would write them.
+
+/// What a block with the fixed codes is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Token {
+    Byte(u8),
+    /// So many bytes, 3 to 257, from so far back.
+    Match(u16, u16),
+}
+
+/// A stream in the making.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Stream {
+    bytes: Vec<u8>,
+    /// Bits of the last byte that are used; 0 for all.
+    used: u32,
+}
+
+impl Stream {
+    pub(crate) fn new() -> Self {
+        Self::default()
+    }
+
+    /// Bits, the least significant first.
+    pub(crate) fn bits(mut self, value: u32, n: u32) -> Self {
+        for at in 0..n {
+            if self.used == 0 {
+                self.bytes.push(0);
+            }
+            if value >> at & 1 != 0 {
+                *self.bytes.last_mut().unwrap() |= 1 << self.used;
+            }
+            self.used = (self.used + 1) % 8;
+        }
+        self
+    }
+
+    /// A code, whose bits come the other way round (§3.1.1).
+    fn code(self, value: u32, n: u32) -> Self {
+        self.bits(value.reverse_bits() >> (32 - n), n)
+    }
+
+    fn bytes(mut self, bytes: &[u8]) -> Self {
+        self.used = 0;
+        self.bytes.extend(bytes);
+        self
+    }
+
+    /// Stored blocks (§3.2.4); if it is to be the last, the last of them is.
+    pub(crate) fn stored(mut self, last: bool, data: &[u8]) -> Self {
+        let mut parts = data.chunks(0xffff).peekable();
+        loop {
+            let part = parts.next().unwrap_or_default();
+            let len = part.len() as u16;
+            let is_last = last && parts.peek().is_none();
+            self = self.bits(u32::from(is_last), 3);
+            self = self.bytes(&len.to_le_bytes()).bytes(&(!len).to_le_bytes()).bytes(part);
+            if parts.peek().is_none() {
+                return self;
+            }
+        }
+    }
+
+    /// A block with the fixed codes (§3.2.6). Behind a last one a byte begins, as in RFC 7692 §7.2.3.4.
+    pub(crate) fn fixed(mut self, last: bool, tokens: &[Token]) -> Self {
+        self = self.bits(u32::from(last) | 1 << 1, 3);
+        for token in tokens {
+            self = match *token {
+                Token::Byte(byte) => self.symbol(u32::from(byte)),
+                Token::Match(len, distance) => self.length(u32::from(len)).distance(u32::from(distance)),
+            };
+        }
+        self = self.symbol(256);
+        if last {
+            self.used = 0;
+        }
+        self
+    }
+
+    pub(crate) fn text(self, last: bool, text: &str) -> Self {
+        let tokens: Vec<Token> = text.bytes().map(Token::Byte).collect();
+        self.fixed(last, &tokens)
+    }
+
+    fn symbol(self, symbol: u32) -> Self {
+        match symbol {
+            0..144 => self.code(0x30 + symbol, 8),
+            144..256 => self.code(0x190 + symbol - 144, 9),
+            256..280 => self.code(symbol - 256, 7),
+            _ => self.code(0xc0 + symbol - 280, 8),
+        }
+    }
+
+    fn length(self, len: u32) -> Self {
+        let (symbol, extra, bits) = ranges(len - 3, 4);
+        self.symbol(257 + symbol).bits(extra, bits)
+    }
+
+    fn distance(self, distance: u32) -> Self {
+        let (code, extra, bits) = ranges(distance - 1, 2);
+        self.code(code, 5).bits(extra, bits)
+    }
+
+    /// As a message has it: with an empty stored block behind it, but for that block's last four bytes (RFC 7692
+    /// §7.2.1).
+    pub(crate) fn message(self) -> Vec<u8> {
+        self.bits(0, 3).bytes
+    }
+
+    /// As it is.
+    pub(crate) fn cut_here(self) -> Vec<u8> {
+        self.bytes
+    }
+}
+
+/// Ranges that double in size after each `step` of them (§3.2.5): the number of the range, and where in it.
+fn ranges(value: u32, step: u32) -> (u32, u32, u32) {
+    let (mut number, mut from, mut bits) = (0, 0, 0);
+    loop {
+        if value < from + (1 << bits) {
+            return (number, value - from, bits);
+        }
+        from += 1 << bits;
+        number += 1;
+        if number >= 2 * step && number.is_multiple_of(step) {
+            bits += 1;
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! When contexts come into being, how long they are kept, and who else may use them.
+
+use super::bits::{Stream, Token};
+use super::kit::*;
+use super::reader::Reader;
+use super::rig::Pair;
+use super::wire::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::deflate::{Deflate, Direction, Terms};
+use ws_proto::{Config, Connection, Frame, Heartbeat, Opcode, ProtocolError, Role};
+
+const SECOND: Duration = Duration::from_secs(1);
+const QUIET: Duration = Duration::from_secs(30);
+
+/// A connection of which nothing else has a deadline.
+fn quiet(ours: Direction, theirs: Direction) -> (Connection, Instant) {
+    open_by(Role::Server, config(deflate()).heartbeat(Heartbeat::off()), ours, theirs)
+}
+
+fn fragment(opcode: Opcode, fin: bool, data: &[u8]) -> Frame {
+    Frame::raw(opcode, fin, data.to_vec()).unwrap()
+}
+
+/// How many contexts wait for somebody who needs one: what inflates, and what compresses.
+fn pooled(config: &Config) -> (usize, usize) {
+    let shown = format!("{:?}", config.deflate);
+    let count = |what: &str| {
+        let before = shown.split(what).next().unwrap();
+        before.rsplit(['(', ' ']).find(|word| !word.is_empty()).unwrap().parse().unwrap()
+    };
+    (count(" inflaters"), count(" deflaters"))
+}
+
+#[test]
+fn a_connection_that_compresses_nothing_has_no_deadline_for_it() {
+    let (mut server, now) = quiet(FULL, FULL);
+    assert_eq!(server.poll_timeout(), None);
+    server.send(&Frame::text("not compressed").without_compression()).unwrap();
+    take_output(&mut server, now);
+    feed(&mut server, now, &frame(true, FIN | TEXT, b"nor this"));
+    assert_eq!((server.poll_timeout(), pooled(server.config())), (None, (0, 0)));
+}
+
+#[test]
+fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
+    for by_us in [true, false] {
+        let (mut server, birth) = quiet(FULL, FULL);
+        let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
+        let mut active = |server: &mut Connection, now| {
+            if by_us {
+                server.send_text("compressed").unwrap();
+                assert_eq!(reader.data(&take_output(server, now)), [b"compressed"]);
+            } else {
+                let bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
+                assert_eq!(messages(&feed(server, now, &bytes)), [b"compressed"]);
+            }
+        };
+        for round in 0..3 {
+            let now = birth + round * 100 * SECOND;
+            active(&mut server, now);
+            assert!(server.timeout_moved(), "an adapter must arm its timer anew");
+            assert_eq!(server.poll_timeout(), Some(now + QUIET));
+            // It lasts as long as anything happens.
+            active(&mut server, now + 20 * SECOND);
+            server.handle_timeout(now + QUIET);
+            assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND + QUIET));
+            assert_eq!(pooled(server.config()), (0, 0));
+            server.handle_timeout(now + 20 * SECOND + QUIET - Duration::from_nanos(1));
+            assert_eq!(pooled(server.config()), (0, 0));
+            server.handle_timeout(now + 20 * SECOND + QUIET);
+            assert_eq!(pooled(server.config()), (usize::from(!by_us), usize::from(by_us)));
+            assert_eq!(server.poll_timeout(), None, "there is nothing more to let go");
+        }
+    }
+}
+
+#[test]
+fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
+    for bits in 9..=15 {
+        let both = direction(true, bits);
+        let (mut server, mut now) = quiet(both, both);
+        let (mut zip, mut reader) = (Zip::new(both), Reader::new(both));
+        let data = [noise(0, (1 << bits) - 470), noise(1, 200)].concat();
+        let mut lens = Vec::new();
+        for round in 0..6 {
+            let message = zip.message(&data);
+            assert!(round == 0 || message.len() < data.len() / 2, "{bits}: it refers to what was before");
+            assert!(
+                messages(&feed(&mut server, now, &compressed(Role::Server, BINARY, &message))) == [&data[..]]
+            );
+            server.send_binary(&data[data.len() - 200..]).unwrap();
+            let read = reader.read(&take_output(&mut server, now)).remove(0);
+            assert_eq!(read.data, &data[data.len() - 200..]);
+            lens.push(read.wire_len);
+            if round % 2 == 1 {
+                now += QUIET;
+                server.handle_timeout(now);
+                assert_eq!(pooled(server.config()), (1, 1), "they are let go");
+            }
+        }
+        let whole: Vec<bool> = lens.iter().map(|len| *len >= 200).collect();
+        assert_eq!(whole, [true, false, true, false, true, false], "ours begin anew: {lens:?}");
+    }
+}
+
+#[test]
+fn a_last_block_before_and_after_contexts_were_let_go_keeps_the_window() {
+    let (mut server, mut now) = quiet(FULL, FULL);
+    let hello = Stream::new().text(true, "Hello").cut_here();
+    let again = Stream::new().fixed(true, &[Token::Match(5, 5)]).cut_here();
+    for message in [hello, again.clone(), again.clone(), again] {
+        assert_eq!(messages(&feed(&mut server, now, &compressed(Role::Server, TEXT, &message))), [b"Hello"]);
+        now += QUIET;
+        server.handle_timeout(now);
+        assert_eq!(pooled(server.config()).0, 1);
+    }
+    let too_far = Stream::new().fixed(true, &[Token::Match(5, 21)]).cut_here();
+    feed(&mut server, now, &compressed(Role::Server, TEXT, &too_far));
+    assert_eq!(fault(&end(&mut server, now)), Some(ProtocolError::DeflateInvalid));
+}
+
+#[test]
+fn no_context_is_let_go_while_its_message_is_unfinished() {
+    let data = noise(1, 300);
+    for ours_is_unfinished in [true, false] {
+        for empty_first in [true, false] {
+            let (mut server, mut now) = quiet(FULL, FULL);
+            let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
+            let first = if empty_first { &[][..] } else { &data };
+            // The other way, a message is done.
+            if ours_is_unfinished {
+                server.send(&fragment(Opcode::Binary, false, first)).unwrap();
+                feed(&mut server, now, &compressed(Role::Server, BINARY, &zip.message(&data)));
+            } else {
+                server.send_binary(&data[..]).unwrap();
+                let begun =
+                    if empty_first { Vec::new() } else { zip.part(first, zlib_rs::DeflateFlush::SyncFlush) };
+                feed(&mut server, now, &frame(true, RSV1 | BINARY, &begun));
+            }
+            let mut read = reader.read(&take_output(&mut server, now));
+            for _ in 0..3 {
+                now += 2 * QUIET;
+                server.handle_timeout(now);
+                let pooled = pooled(server.config());
+                let kept = if ours_is_unfinished { pooled.1 } else { pooled.0 };
+                assert!(kept == 0 || empty_first, "{pooled:?}");
+                assert!(server.poll_timeout().is_none_or(|due| due > now));
+            }
+            // Both messages and those after them are whole.
+            if ours_is_unfinished {
+                server.send(&fragment(Opcode::Continuation, true, &data)).unwrap();
+                server.send_binary(&data[..]).unwrap();
+                read.extend(reader.read(&take_output(&mut server, now)));
+                let read: Vec<_> = read.into_iter().map(|read| read.data).collect();
+                assert_eq!(read, [[first, &data].concat(), data.clone()]);
+            }
+            let mut wire = Vec::new();
+            let mut want = vec![data.clone()];
+            if !ours_is_unfinished {
+                wire.extend(frame(true, FIN | CONTINUATION, &zip.message(&data)));
+                want.insert(0, [first, &data].concat());
+            }
+            wire.extend(compressed(Role::Server, BINARY, &zip.message(&data)));
+            assert_eq!(messages(&feed(&mut server, now, &wire)), want);
+            assert_eq!(server.poll_timeout(), Some(now + QUIET), "now they may be let go");
+        }
+    }
+}
+
+#[test]
+fn two_ends_that_let_go_at_any_time_understand_each_other() {
+    let deflate = |quiet| deflate().release_after(quiet);
+    for [ours, theirs] in [[0, 5000], [5000, 0], [1, 1], [700, 1100], [0, 0]] {
+        let client = Config::client().deflate(deflate(Duration::from_millis(ours)));
+        let server = Config::server().deflate(deflate(Duration::from_millis(theirs)));
+        let mut pair =
+            Pair::open_with(client.heartbeat(Heartbeat::live()), server.heartbeat(Heartbeat::off()));
+        let mut want = Vec::new();
+        for n in 0..60 {
+            let data = [noise(n % 3, 300), noise(n, 100)].concat();
+            for end in [&mut pair.client, &mut pair.server] {
+                let frame = match n % 5 {
+                    0 => fragment(Opcode::Binary, false, &data),
+                    1 | 2 => fragment(Opcode::Continuation, n % 5 == 2, &data),
+                    _ => Frame::binary(data.clone()),
+                };
+                end.connection.send(&frame).unwrap();
+            }
+            match n % 5 {
+                0 | 3 | 4 => want.push(data),
+                _ => want.last_mut().unwrap().extend(data),
+            }
+            // The rig sees to it that no deadline is in the past, and none still due when it was handled.
+            pair.advance(Duration::from_millis([0, 400, 900, 3000][n as usize % 4]));
+        }
+        for end in [&pair.client, &pair.server] {
+            assert!(messages(&end.events) == want, "{ours} ms and {theirs} ms");
+        }
+    }
+}
+
+#[test]
+fn what_was_due_while_the_machine_slept_is_let_go_at_once() {
+    let (mut server, birth) = quiet(FULL, FULL);
+    let mut reader = Reader::new(FULL);
+    server.send_text("compressed").unwrap();
+    assert_eq!(reader.data(&take_output(&mut server, birth)), [b"compressed"]);
+    server.send_text("compressed, and not yet written").unwrap();
+    let now = birth + 100 * SECOND;
+    server.resumed(now);
+    server.handle_timeout(now);
+    assert_eq!((server.poll_timeout(), pooled(server.config())), (None, (0, 1)));
+    server.send_text("compressed").unwrap();
+    let output = take_output(&mut server, now);
+    assert_eq!(reader.data(&output), [&b"compressed, and not yet written"[..], b"compressed"]);
+    assert_eq!(server.poll_timeout(), Some(now + QUIET));
+}
+
+#[test]
+fn without_takeover_one_context_serves_all() {
+    let config = Arc::new(config(deflate()));
+    let mut ends: Vec<_> = (0..20)
+        .map(|_| {
+            let now = Instant::now();
+            let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
+            connection.compress_by(Terms { ours: ALONE, theirs: ALONE });
+            (connection, now, Zip::new(ALONE), Reader::new(ALONE))
+        })
+        .collect();
+    for round in 0..3 {
+        for (n, (connection, now, zip, reader)) in ends.iter_mut().enumerate() {
+            let data = noise(n as u64 + round, 500);
+            connection.send_binary(&data[..]).unwrap();
+            assert_eq!(reader.data(&take_output(connection, *now)), [&data[..]]);
+            let bytes = compressed(Role::Server, BINARY, &zip.message(&data));
+            assert_eq!(messages(&feed(connection, *now, &bytes)), [&data[..]]);
+            assert_eq!(pooled(&config), (1, 1), "round {round}, connection {n}");
+        }
+    }
+    // Of messages in progress each has its own.
+    for (n, (connection, now, zip, reader)) in ends.iter_mut().enumerate() {
+        let data = noise(n as u64, 500);
+        connection.send(&fragment(Opcode::Binary, false, &data)).unwrap();
+        let parts = zip.fragments(&[&data, &data]);
+        feed(connection, *now, &frame(true, RSV1 | BINARY, &parts[0]));
+        assert!(reader.data(&take_output(connection, *now)).is_empty());
+        assert_eq!(pooled(&config), (0, 0));
+        connection.send(&fragment(Opcode::Continuation, n % 2 == 0, &data)).unwrap();
+        let events = feed(connection, *now, &frame(true, FIN | CONTINUATION, &parts[1]));
+        assert_eq!(messages(&events), [[&data[..], &data].concat()]);
+        if n % 2 == 1 {
+            connection.send(&fragment(Opcode::Continuation, true, b"")).unwrap();
+        }
+        assert_eq!(reader.data(&take_output(connection, *now)), [[&data[..], &data].concat()]);
+    }
+    assert_eq!(pooled(&config), (1, 1));
+}
+
+#[test]
+fn a_context_that_another_used_knows_nothing_of_it() {
+    let secret = b"the secret of another connection, which is long enough to be referred to".repeat(4);
+    for takeover in [true, false] {
+        let terms = direction(takeover, 15);
+        let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
+        let open = || {
+            let now = Instant::now();
+            let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
+            connection.compress_by(Terms { ours: terms, theirs: terms });
+            (connection, now)
+        };
+        for how in ["let go", "failed", "closed", "in the middle of a message", "aborted"] {
+            let (mut a, now) = open();
+            let mut zip = Zip::new(terms);
+            a.send_binary(&secret[..]).unwrap();
+            take_output(&mut a, now);
+            feed(&mut a, now, &compressed(Role::Server, BINARY, &zip.message(&secret)));
+            match how {
+                "let go" => a.handle_timeout(now + QUIET),
+                "failed" => drop(feed(&mut a, now, &compressed(Role::Server, BINARY, &[7; 9]))),
+                "closed" => drop(feed(&mut a, now, &frame(true, FIN | CLOSE, b""))),
+                "in the middle of a message" => {
+                    a.send(&fragment(Opcode::Binary, false, &secret)).unwrap();
+                    let begun = Stream::new().stored(false, &secret).bits(2, 3).cut_here();
+                    feed(&mut a, now, &frame(true, RSV1 | BINARY, &begun));
+                    feed(&mut a, now, &frame(true, FIN | CLOSE, b""));
+                }
+                _ => a.abort(now, ws_proto::Cause::Terminated),
+            }
+            assert_eq!(pooled(&config), (1, 1), "{how}");
+            let (mut b, now) = open();
+            let mut reader = Reader::new(terms);
+            // All that it has of it: what it sends and what it is sent may refer to nothing but its own.
+            b.send_binary(&secret[..]).unwrap();
+            assert_eq!(reader.data(&take_output(&mut b, now)), [&secret[..]], "{how}");
+            for distance in [1, 9, secret.len() as u16, 32_768] {
+                let (mut b, now) = open();
+                let thief = Stream::new().fixed(false, &[Token::Match(9, distance)]).message();
+                assert!(feed(&mut b, now, &compressed(Role::Server, BINARY, &thief)).is_empty());
+                assert_eq!(
+                    fault(&end(&mut b, now)),
+                    Some(ProtocolError::DeflateInvalid),
+                    "{how}, {distance}"
+                );
+            }
+            drop(b);
+            drop(a);
+        }
+    }
+}
+
+#[test]
+fn settings_of_one_connection_are_not_those_of_another() {
+    // One pool, several windows and efforts.
+    let settings = Deflate::new().threshold(0);
+    let data = [noise(1, 2000), vec![b'a'; 2000], noise(1, 2000)].concat();
+    for round in 0..3 {
+        for bits in 9..=15 {
+            for level in [1, 9] {
+                let ours = direction(false, bits);
+                let (mut server, now) =
+                    open_by(Role::Server, config(settings.clone().level(level)), ours, FULL);
+                server.send_binary(&data[..]).unwrap();
+                let read = Reader::new(ours).read(&take_output(&mut server, now)).remove(0);
+                assert!(read.data == data, "{round} {bits}");
+                assert_eq!(read.wire_len < 2600, bits >= 13, "{bits}: {}", read.wire_len);
+            }
+        }
+    }
+}

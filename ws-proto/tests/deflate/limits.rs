@@ -1,0 +1,286 @@
+//! What a compressed message may become and cost: exact to the byte, however it comes.
+
+use super::bits::Stream;
+use super::kit::*;
+use super::wire::*;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::deflate::{Deflate, Terms};
+use ws_proto::{Config, Connection, Event, Frame, Next, Opcode, Pieces, ProtocolError, Role, State};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MEBI: usize = 1 << 20;
+
+/// What came of a message whose frames are these: its data, or as much as was told of it, and the fault.
+fn outcome(config: Config, frames: &[u8]) -> (Vec<u8>, bool, Option<ProtocolError>) {
+    let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
+    let (mut data, mut is_whole) = (Vec::new(), false);
+    for event in feed(&mut server, now, frames) {
+        match event {
+            Event::Message(message) => {
+                is_whole = true;
+                data.extend(message.as_bytes());
+            }
+            Event::Piece(piece) => {
+                is_whole = piece.last;
+                data.extend(piece.data.as_bytes());
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    let fault = fault(&end(&mut server, now));
+    (data, is_whole, fault)
+}
+
+/// A message in one frame, in some, and in as many as it has bytes.
+fn framings(message: &[u8], flushed: &[Vec<u8>]) -> Vec<Vec<u8>> {
+    vec![
+        compressed(Role::Server, BINARY, message),
+        in_frames(
+            Role::Server,
+            RSV1 | BINARY,
+            &[b"", &message[..message.len() / 2], &message[message.len() / 2..]],
+        ),
+        in_frames(Role::Server, RSV1 | BINARY, &message.chunks(1).collect::<Vec<_>>()),
+        in_frames(Role::Server, RSV1 | BINARY, flushed),
+    ]
+}
+
+#[test]
+fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
+    for limit in [0, 1, 2, 100, 8191, 8192, 8193, 16_384, 100_000] {
+        for data in [noise(1, limit + 1), vec![0; limit + 1], [vec![0; limit], vec![1]].concat()] {
+            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit as u64).pieces(pieces);
+                let zipped = |data: &[u8]| {
+                    let flushed =
+                        Zip::new(FULL).fragments(&[&data[..data.len() / 2], &data[data.len() / 2..]]);
+                    framings(&Zip::new(FULL).message(data), &flushed)
+                };
+                for frames in zipped(&data[..limit]) {
+                    let (told, is_whole, _) = outcome(config.clone(), &frames);
+                    assert!(
+                        is_whole && told == data[..limit],
+                        "{limit}, {pieces:?}: {} were told",
+                        told.len()
+                    );
+                }
+                for frames in zipped(&data) {
+                    let (told, is_whole, fault) = outcome(config.clone(), &frames);
+                    let too_big = Some(ProtocolError::MessageTooBig { limit: limit as u64 });
+                    assert_eq!((is_whole, fault), (false, too_big), "{limit}, {pieces:?}");
+                    assert!(told.len() <= limit && told == data[..told.len()], "{limit}, {pieces:?}");
+                    assert!(told.is_empty() || pieces != Pieces::Joined);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn the_limit_is_that_of_a_message_and_not_of_a_connection() {
+    let data = noise(1, 1000);
+    let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(1000), FULL, FULL);
+    let mut zip = Zip::new(FULL);
+    for _ in 0..5 {
+        let parts = zip.fragments(&[&data[..400], &data[400..]]);
+        let mut wire = in_frames(Role::Server, RSV1 | BINARY, &parts);
+        wire.extend(frame(true, FIN | BINARY, &data));
+        wire.extend(compressed(Role::Server, BINARY, &zip.message(&data)));
+        assert_eq!(messages(&feed(&mut server, now, &wire)), [&data[..], &data, &data]);
+    }
+    assert!(feed(&mut server, now, &frame(true, FIN | BINARY, &[0; 1001])).is_empty());
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
+}
+
+#[test]
+fn a_message_fails_as_soon_as_it_is_over_the_limit_however_much_of_it_is_to_come() {
+    let bomb = zeros(8);
+    for first in [RSV1 | BINARY, FIN | RSV1 | BINARY] {
+        let (mut server, now) =
+            open_by(Role::Server, config(deflate()).message_limit(MEBI as u64), FULL, FULL);
+        let bytes = frame(true, first, &bomb);
+        // A million zeros are about a thousand bytes.
+        let events = feed(&mut server, now, &bytes[..1500]);
+        assert!(events.is_empty() && server.state() == State::Closing, "{events:?}");
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
+    }
+}
+
+#[test]
+fn a_header_that_declares_far_too_much_fails_by_itself() {
+    let begun = Stream::new().stored(false, b"begun").cut_here();
+    for len in [1 << 20, 1 << 32, 1 << 62, u64::MAX >> 1] {
+        let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(10_000), FULL, FULL);
+        assert!(feed(&mut server, now, &header(true, FIN | RSV1 | BINARY, len)).is_empty());
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(1009), "{len}");
+        // The frames of a message together.
+        let (mut server, now) = open_by(Role::Server, config(deflate()).message_limit(10_000), FULL, FULL);
+        assert!(feed(&mut server, now, &frame(true, RSV1 | BINARY, &begun)).is_empty());
+        assert!(feed(&mut server, now, &header(true, CONTINUATION, len)).is_empty());
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(1009), "{len}");
+    }
+}
+
+#[test]
+fn a_message_over_a_mebibyte_may_become_so_many_times_larger_and_no_more() {
+    let ask = |deflate: Deflate, message: &[u8]| {
+        let wire = compressed(Role::Server, BINARY, message);
+        let (told, is_whole, fault) = outcome(config(deflate), &wire);
+        (is_whole.then_some(told.len()), fault)
+    };
+    let over = |limit| (None, Some(ProtocolError::CompressionRatio { limit }));
+    let mebi = Zip::with_level(FULL, 9).message(&vec![0; MEBI]);
+    let more = Zip::with_level(FULL, 9).message(&vec![0; MEBI + 1]);
+    assert_eq!(ask(deflate(), &mebi), (Some(MEBI), None));
+    assert_eq!(ask(deflate(), &more), over(200));
+    assert_eq!(ask(deflate().ratio_limit(Some(500)), &more), over(500));
+    assert_eq!(ask(deflate().ratio_limit(None), &zeros(16)), (Some(16 * MEBI), None));
+    assert_eq!(ask(deflate().ratio_limit(Some(1032)), &zeros(16)), (Some(16 * MEBI), None));
+    // What is not much larger than it came passes, whatever its size, and whatever part of it is.
+    let half = [noise(1, 8 * MEBI), vec![0; 8 * MEBI]].concat();
+    assert_eq!(ask(deflate().ratio_limit(Some(3)), &Zip::new(FULL).message(&half)), (Some(16 * MEBI), None));
+    // In fragments, too, all of the message counts.
+    let wire = in_frames(Role::Server, RSV1 | BINARY, &more.chunks(100).collect::<Vec<_>>());
+    let (told, _, fault) = outcome(config(deflate()), &wire);
+    assert_eq!((told.len(), fault), (0, over(200).1));
+}
+
+/// A server that may inflate a mebibyte a second, and messages that come to it.
+struct Paced {
+    server: Connection,
+    birth: Instant,
+}
+
+impl Paced {
+    fn new(rate: Option<u64>) -> Self {
+        let deflate = deflate().inflate_rate(rate).ratio_limit(None);
+        let config = config(deflate).heartbeat(ws_proto::Heartbeat::off());
+        let (server, birth) = open_by(Role::Server, config, FULL, FULL);
+        Self { server, birth }
+    }
+
+    /// How many messages it takes of these at a time.
+    fn take(&mut self, at: Duration, input: &mut &mut [u8]) -> usize {
+        std::iter::from_fn(|| {
+            let event = self.server.receive(self.birth + at, input)?;
+            assert!(matches!(event, Event::Message(_)), "{event:?}");
+            Some(())
+        })
+        .count()
+    }
+}
+
+#[test]
+fn a_peer_whose_messages_became_too_much_is_not_read_until_the_next_second() {
+    let mut zip = Zip::new(FULL);
+    let mut wire: Vec<u8> =
+        (0..9).flat_map(|_| compressed(Role::Server, BINARY, &zip.message(&vec![0; 600 * 1024]))).collect();
+    let mut paced = Paced::new(Some(MEBI as u64));
+    let mut input = &mut wire[..];
+    for second in 0..5 {
+        let at = second * SECOND + Duration::from_millis(if second == 0 { 700 } else { 0 });
+        assert_eq!(paced.take(at, &mut input), if second < 4 { 2 } else { 1 }, "in second {second}");
+        if second < 4 {
+            assert!(paced.server.is_paused() && paced.server.next_io() == Next::Pause);
+            let next_second = paced.birth + (second + 1) * SECOND;
+            assert_eq!(paced.server.poll_timeout(), Some(next_second));
+            paced.server.handle_timeout(paced.birth + at);
+            assert!(paced.server.is_paused(), "a timer that is early changes nothing");
+            paced.server.handle_timeout(next_second);
+        }
+        assert!(!paced.server.is_paused());
+    }
+    assert!(input.is_empty());
+}
+
+#[test]
+fn each_second_has_the_same_rate_and_its_first_message_counts() {
+    let mut zip = Zip::new(FULL);
+    let mut wire: Vec<u8> =
+        (0..8).flat_map(|_| compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI + 1]))).collect();
+    let mut paced = Paced::new(Some(MEBI as u64));
+    let mut input = &mut wire[..];
+    for second in 0..8 {
+        // The time alone ends the pause, timer or not.
+        assert_eq!(paced.take(second * SECOND, &mut input), 1, "in second {second}");
+        assert_eq!(paced.take(second * SECOND + SECOND / 2, &mut input), 0, "in second {second}");
+    }
+    assert!(input.is_empty());
+}
+
+#[test]
+fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
+    let message = |zip: &mut Zip, len| compressed(Role::Server, BINARY, &zip.message(&vec![0; len]));
+    let (mut zip, mut paced) = (Zip::new(FULL), Paced::new(Some(MEBI as u64)));
+    for second in 0..20 {
+        for _ in 0..3 {
+            assert_eq!(paced.take(second * SECOND, &mut &mut message(&mut zip, 300 * 1024)[..]), 1);
+            assert!(!paced.server.is_paused());
+        }
+    }
+    let (mut zip, mut paced) = (Zip::new(FULL), Paced::new(None));
+    for _ in 0..5 {
+        assert_eq!(paced.take(SECOND, &mut &mut message(&mut zip, 16 * MEBI)[..]), 1);
+        assert!(!paced.server.is_paused());
+    }
+    // What is not compressed does not count.
+    let mut paced = Paced::new(Some(1));
+    let mut plain = frame(true, FIN | BINARY, &[0; 9000]).repeat(20);
+    assert_eq!(paced.take(SECOND, &mut &mut plain[..]), 20);
+}
+
+#[test]
+fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
+    // Each costs the sender a flush: compressed, the message is several times larger.
+    let data = noise(1, 1000);
+    let now = Instant::now();
+    let mut client = Connection::upgraded(now, Arc::new(config(deflate())), CLIENT);
+    client.compress_by(Terms { ours: FULL, theirs: FULL });
+    for (n, byte) in data.chunks(1).enumerate() {
+        let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
+        client.send(&Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
+    }
+    let wire = take_output(&mut client, now);
+    for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+        let config = config(deflate()).message_limit(1000).pieces(pieces);
+        let (told, is_whole, fault) = outcome(config, &wire);
+        assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} told", told.len());
+        assert!(told == data);
+    }
+}
+
+#[test]
+fn small_last_blocks_one_after_another_count_as_the_work_that_they_are() {
+    // Each begins a stream anew, with 32 KiB that it may refer to, for two bytes of the peer's.
+    let blocks = |n: usize| {
+        let mut stream = Stream::new().stored(false, &noise(1, 32 * 1024)).cut_here();
+        (0..n).for_each(|_| stream.extend(Stream::new().fixed(true, &[]).cut_here()));
+        stream
+    };
+    let few = outcome(config(deflate()), &compressed(Role::Server, BINARY, &[blocks(30), vec![0]].concat()));
+    assert_eq!((few.0.len(), few.1), (32 * 1024, true));
+    // That much would come of all this that the ratio were low at its end.
+    let rest = Stream::new().stored(false, &noise(2, 12 * MEBI)).message();
+    let many = compressed(Role::Server, BINARY, &[blocks(50_000), rest].concat());
+    for ratio in [Some(200), Some(1032), None] {
+        let (_, is_whole, fault) = outcome(config(deflate().ratio_limit(ratio)), &many);
+        assert!(
+            !is_whole && matches!(fault, Some(ProtocolError::CompressionRatio { .. })),
+            "{ratio:?}: {fault:?}"
+        );
+    }
+}
+
+#[test]
+fn what_last_blocks_cost_counts_for_the_rate_too() {
+    let mut zip = Zip::new(FULL);
+    let mut paced = Paced::new(Some(100_000));
+    let last_blocks = Stream::new().fixed(true, &[]).fixed(true, &[]).fixed(true, &[]).message();
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(1, 40_000)));
+    wire.extend(compressed(Role::Server, BINARY, &last_blocks).repeat(4));
+    // Three times the window: the first of them goes over it.
+    assert_eq!(paced.take(SECOND, &mut &mut wire[..]), 2);
+    assert!(paced.server.is_paused());
+}

@@ -1,0 +1,21 @@
+//! permessage-deflate (RFC 7692): whatever was agreed on and however it is sent and cut, the bytes that come out are
+//! those that went in; and no bytes that come in cost more than they may.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod bits;
+mod contexts;
+mod judge;
+mod kit;
+#[path = "../rig/mod.rs"]
+mod rig;
+#[path = "../wire/mod.rs"]
+mod wire;
+
+mod blocks;
+mod limits;
+mod pieces;
+mod reader;
+mod received;
+mod sent;
+mod shared;
+mod text;

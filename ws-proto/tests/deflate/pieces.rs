@@ -1,0 +1,246 @@
+//! Compressed messages as they come, piece by piece.
+
+use super::bits::Stream;
+use super::kit::*;
+use super::wire::*;
+use std::time::{Duration, Instant};
+use ws_proto::{Config, Connection, Event, Frame, Opcode, Pieces, ProtocolError, Role, State};
+
+const SECOND: Duration = Duration::from_secs(1);
+/// More than a piece ever is.
+const LARGEST: usize = 8 * 1024;
+
+fn as_they_come(whole: u64) -> Config {
+    config(deflate()).pieces(Pieces::AsTheyCome { whole })
+}
+
+/// All pieces of the message that comes next: its data, once it is whole.
+#[derive(Default)]
+struct Joined {
+    data: Vec<u8>,
+    pieces: usize,
+    is_whole: bool,
+}
+
+impl Joined {
+    fn add(&mut self, event: &Event<'_>) {
+        let Event::Piece(piece) = event else { panic!("{event:?}") };
+        assert!(!self.is_whole && piece.first == (self.pieces == 0), "{} pieces", self.pieces);
+        assert!(piece.data.as_bytes().len() <= LARGEST);
+        self.data.extend(piece.data.as_bytes());
+        self.pieces += 1;
+        self.is_whole = piece.last;
+    }
+}
+
+/// Gives bytes as an adapter does, which asks again only while some of them are left; and looks elsewhere too.
+fn give(connection: &mut Connection, now: Instant, bytes: &[u8], mut told: impl FnMut(Event<'_>)) {
+    let mut bytes = bytes.to_vec();
+    let mut input = &mut bytes[..];
+    while !input.is_empty() {
+        let before = input.len();
+        let event = connection.receive(now, &mut input).or_else(|| connection.poll_event(now));
+        assert!(event.is_some() || input.len() < before, "it takes nothing and tells nothing");
+        event.into_iter().for_each(&mut told);
+    }
+    while let Some(event) = connection.poll_event(now) {
+        told(event);
+    }
+}
+
+#[test]
+fn pieces_are_small_and_together_they_are_the_message() {
+    let text = "text that is compressed, 水, and told of in pieces; ".repeat(2000);
+    let half = [noise(1, 50_000), vec![0; 50_000]].concat();
+    for role in ROLES {
+        for (opcode, data) in
+            [(TEXT, text.as_bytes()), (BINARY, &half), (BINARY, &[0; 1 << 20]), (BINARY, b""), (TEXT, b"x")]
+        {
+            let mut zip = Zip::new(FULL);
+            let message = zip.message(data);
+            let again = zip.message(data);
+            let (a, b) = (message.len() / 3, message.len() / 2);
+            for parts in
+                [vec![&message[..]], vec![b"", &message[..a], b"", &message[a..b], &message[b..], b""]]
+            {
+                let wire = in_frames(role, RSV1 | opcode, &parts);
+                for read in [1, 7, 1000, usize::MAX] {
+                    let (mut connection, now) = open_by(role, as_they_come(0), FULL, FULL);
+                    let mut joined = Joined::default();
+                    for read in wire.chunks(read) {
+                        give(&mut connection, now, read, |event| joined.add(&event));
+                    }
+                    assert!(
+                        joined.is_whole && joined.data == data,
+                        "{} of {}",
+                        joined.data.len(),
+                        data.len()
+                    );
+                    // The next refers to it, and is told of anew.
+                    let mut joined = Joined::default();
+                    give(&mut connection, now, &compressed(role, opcode, &again), |event| joined.add(&event));
+                    assert!(joined.is_whole && joined.data == data);
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn input_is_used_up_only_when_all_is_told_that_it_becomes() {
+    // A few bytes that become many, which one read brings.
+    let bomb = zeros(1);
+    let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+    let mut wire = compressed(Role::Server, BINARY, &bomb);
+    let mut input = &mut wire[..];
+    let mut joined = Joined::default();
+    while !input.is_empty() {
+        joined.add(&server.receive(now, &mut input).unwrap());
+    }
+    assert!(joined.is_whole && joined.data == [0; 1 << 20]);
+    assert!(server.receive(now, &mut input).is_none() && server.poll_event(now).is_none());
+    assert!(!server.is_receiving_message());
+}
+
+#[test]
+fn a_paused_connection_tells_no_piece_and_loses_none() {
+    let data = [noise(1, 20_000), vec![0; 200_000], noise(2, 20_000)].concat();
+    let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
+    // The application answers more than the peer reads.
+    let (mut server, now) = open_by(Role::Server, as_they_come(0).outbox(10, 100, 1 << 20), FULL, FULL);
+    let mut input = &mut wire[..];
+    let (mut joined, mut pauses) = (Joined::default(), 0);
+    while !input.is_empty() {
+        joined.add(&server.receive(now, &mut input).unwrap());
+        if joined.pieces % 3 == 1 {
+            server.send(&Frame::binary(noise(3, 200)).without_compression()).unwrap();
+            assert!(server.is_paused());
+            assert!(server.receive(now, &mut input).is_none() && server.poll_event(now).is_none());
+            assert!(!input.is_empty() || joined.is_whole, "what is left to be told stays with the caller");
+            take_output(&mut server, now);
+            assert!(matches!(server.poll_event(now), Some(Event::Drained)));
+            pauses += 1;
+        }
+    }
+    assert!(joined.is_whole && joined.data == data && pauses > 5);
+}
+
+#[test]
+fn pieces_keep_to_the_rate_of_inflating_second_by_second() {
+    let config = config(deflate().inflate_rate(Some(20_000))).pieces(Pieces::AsTheyCome { whole: 0 });
+    let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
+    let data = [noise(1, 50_000), vec![0; 50_000]].concat();
+    let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
+    let mut input = &mut wire[..];
+    let (mut joined, mut seconds) = (Joined::default(), 0);
+    while !joined.is_whole {
+        let now = birth + seconds * SECOND;
+        let before = joined.data.len();
+        while let Some(event) = server.receive(now, &mut input).or_else(|| server.poll_event(now)) {
+            joined.add(&event);
+        }
+        let told = joined.data.len() - before;
+        assert_eq!(server.is_paused(), told > 20_000, "{told} in second {seconds}");
+        assert!(told <= 20_000 + LARGEST, "{told} in second {seconds}");
+        seconds += 1;
+        assert!(!server.is_paused() || server.poll_timeout() == Some(birth + seconds * SECOND));
+        server.handle_timeout(birth + seconds * SECOND);
+    }
+    assert!(joined.data == data && (4..=5).contains(&seconds), "{seconds}");
+}
+
+#[test]
+fn control_frames_are_told_of_in_their_place() {
+    let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+    let parts = Zip::new(FULL).fragments(&[&[b'a'; 20_000], &[b'b'; 20_000]]);
+    let mut wire = frame(true, RSV1 | TEXT, &parts[0]);
+    wire.extend(frame(true, FIN | PING, b"between"));
+    wire.extend(frame(true, FIN | CONTINUATION, &parts[1]));
+    let mut input = &mut wire[..];
+    let mut joined = Joined::default();
+    while joined.data.len() < 40_000 {
+        joined.add(&server.receive(now, &mut input).unwrap());
+        let has_answered = !take_output(&mut server, now).is_empty();
+        assert_eq!(has_answered, joined.data.len() > 20_000 && joined.data.len() <= 20_000 + LARGEST);
+    }
+    assert!(joined.is_whole);
+}
+
+#[test]
+fn a_short_frame_that_is_a_message_stays_whole() {
+    let (mut server, now) = open_by(Role::Server, as_they_come(100), FULL, FULL);
+    let mut zip = Zip::new(FULL);
+    let small = compressed(Role::Server, BINARY, &zip.message(&[0; 60_000]));
+    assert!(small.len() < 100, "it counts as it came");
+    assert!(messages(&feed(&mut server, now, &small)) == [[0; 60_000]]);
+    let fragments = in_frames(Role::Server, RSV1 | BINARY, &zip.fragments(&[b"in", b"two"]));
+    let events = feed(&mut server, now, &fragments);
+    assert!(matches!(&events[..], [Event::Piece(a), Event::Piece(b)] if a.first && b.last), "{events:?}");
+}
+
+#[test]
+fn the_good_pieces_of_a_broken_message_are_told_and_then_it_fails_at_once() {
+    let good = noise(1, 3 * LARGEST);
+    let stored = || Stream::new().stored(false, &good);
+    let bad_text = [b"good text, ".repeat(2000), vec![0xff]].concat();
+    let cases: [(&str, u8, Vec<u8>, ProtocolError); 5] = [
+        ("a kind of block", BINARY, stored().bits(0b110, 3).message(), ProtocolError::DeflateInvalid),
+        ("no end", BINARY, stored().cut_here(), ProtocolError::DeflateInvalid),
+        ("cut off", BINARY, Zip::new(FULL).message(&good)[..LARGEST].to_vec(), ProtocolError::DeflateInvalid),
+        ("not UTF-8", TEXT, Zip::new(FULL).message(&bad_text), ProtocolError::TextNotUtf8),
+        (
+            "half a character",
+            TEXT,
+            Zip::new(FULL).message("good 水".as_bytes().split_last().unwrap().1),
+            ProtocolError::TextNotUtf8,
+        ),
+    ];
+    for (name, opcode, message, want) in cases {
+        for parts in [vec![&message[..]], message.chunks(1).collect()] {
+            let (mut server, now) = open_by(Role::Server, as_they_come(0), FULL, FULL);
+            let wire = in_frames(Role::Server, RSV1 | opcode, &parts);
+            let mut joined = Joined::default();
+            give(&mut server, now, &wire, |event| joined.add(&event));
+            assert_eq!(server.state(), State::Closing, "{name}: nothing more needs to come for that");
+            assert!(!joined.is_whole);
+            let is_good = match opcode {
+                TEXT => joined.data.starts_with(b"good ") && !joined.data.contains(&0xff),
+                _ => good.starts_with(&joined.data) && joined.data.len() > LARGEST / 2,
+            };
+            assert!(is_good, "{name}: {} were told", joined.data.len());
+            assert_eq!(fault(&end(&mut server, now)), Some(want), "{name}");
+        }
+    }
+}
+
+#[test]
+fn plain_text_in_pieces_fails_at_once_too() {
+    for bad in [&b"good \xff"[..], "good 水".as_bytes().split_last().unwrap().1] {
+        let (mut server, now) = open(Role::Server, Config::server().pieces(Pieces::AsTheyCome { whole: 0 }));
+        let mut joined = Joined::default();
+        give(&mut server, now, &frame(true, FIN | TEXT, bad), |event| joined.add(&event));
+        assert_eq!((&joined.data[..], joined.is_whole), (&b"good "[..], false));
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(1007));
+    }
+}
+
+#[test]
+fn two_ends_stream_to_each_other() {
+    let (mut client, now) = open_by(CLIENT, as_they_come(0), FULL, ALONE);
+    let (mut server, _) = open_by(Role::Server, as_they_come(0), ALONE, FULL);
+    for n in 0..20 {
+        let parts = [noise(n % 3, 3000), vec![n as u8; 30_000], noise(n, 500)];
+        let mut joined = Joined::default();
+        for (at, part) in parts.iter().enumerate() {
+            let opcode = if at == 0 { Opcode::Binary } else { Opcode::Continuation };
+            client.send(&Frame::raw(opcode, at == 2, part.clone()).unwrap()).unwrap();
+            give(&mut server, now, &take_output(&mut client, now), |event| joined.add(&event));
+            assert!(joined.data == parts[..=at].concat(), "a fragment is told as soon as it has come");
+        }
+        assert!(joined.is_whole);
+        let mut joined = Joined::default();
+        server.send_binary(parts.concat()).unwrap();
+        give(&mut client, now, &take_output(&mut server, now), |event| joined.add(&event));
+        assert!(joined.is_whole && joined.data == parts.concat());
+    }
+}

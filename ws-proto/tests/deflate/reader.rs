@@ -1,0 +1,72 @@
+//! What a connection writes, read by other code than its own.
+
+use super::judge::Judge;
+use super::kit::*;
+use super::wire::*;
+use ws_proto::deflate::Direction;
+
+/// A message as it was read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Read {
+    pub(crate) opcode: u8,
+    pub(crate) compressed: bool,
+    pub(crate) fragments: usize,
+    /// Of all its frames.
+    pub(crate) wire_len: usize,
+    pub(crate) data: Vec<u8>,
+}
+
+/// Reads one connection.
+pub(crate) struct Reader {
+    judge: Judge,
+    /// A message in progress, `data` as it came.
+    begun: Option<Read>,
+    pub(crate) controls: usize,
+}
+
+impl Reader {
+    pub(crate) fn new(direction: Direction) -> Self {
+        let judge = Judge::new(direction.takeover, direction.window_bits);
+        Self { judge, begun: None, controls: 0 }
+    }
+
+    /// The messages that end in these bytes. Panics where they break a rule.
+    pub(crate) fn read(&mut self, output: &[u8]) -> Vec<Read> {
+        let mut messages = Vec::new();
+        for frame in parse(output) {
+            let (opcode, rsv) = (frame.first & 0x0f, frame.first & 0x70);
+            if opcode >= CLOSE {
+                assert_eq!(rsv, 0, "a control frame is not compressed");
+                self.controls += 1;
+                continue;
+            }
+            let mut message = match self.begun.take() {
+                None => {
+                    assert!(matches!(opcode, TEXT | BINARY) && rsv & !RSV1 == 0, "{:#x}", frame.first);
+                    Read { opcode, compressed: rsv != 0, fragments: 0, wire_len: 0, data: Vec::new() }
+                }
+                Some(begun) => {
+                    assert_eq!(frame.first & 0x7f, CONTINUATION, "RSV1 stands on the first frame alone");
+                    begun
+                }
+            };
+            message.fragments += 1;
+            message.wire_len += frame.payload.len();
+            message.data.extend(frame.payload);
+            if frame.first & FIN == 0 {
+                self.begun = Some(message);
+                continue;
+            }
+            if message.compressed {
+                message.data = self.judge.message(&message.data).unwrap();
+            }
+            messages.push(message);
+        }
+        messages
+    }
+
+    /// The data of the messages that end in these bytes.
+    pub(crate) fn data(&mut self, output: &[u8]) -> Vec<Vec<u8>> {
+        self.read(output).into_iter().map(|message| message.data).collect()
+    }
+}
