@@ -95,7 +95,7 @@ impl<'a> Talk<'a> {
                         });
                     }
                 }
-                Event::Closed(closed) => return Err(closed.to_string()),
+                Event::Closed(closed) => return Err(how(&closed)),
                 _ => {}
             }
         }
@@ -145,6 +145,12 @@ impl<'a> Talk<'a> {
     }
 }
 
+/// What explains an end, without the figures that are others each time.
+fn how(closed: &Closed) -> String {
+    let sentence = closed.to_string();
+    sentence.split("; ").next().unwrap_or_default().to_owned()
+}
+
 fn short(text: &str) -> String {
     text.chars().take(40).collect()
 }
@@ -152,10 +158,11 @@ fn short(text: &str) -> String {
 /// Text of exactly `size` bytes, with characters of one to four, that shrinks about as well as prose does.
 fn prose(size: usize) -> String {
     let mut text = String::with_capacity(size + 64);
+    let words = ["the ", "caf\u{e9} ", "\u{20ac} ", "\u{1f600} ", "line\n", "\u{fffd}", "of "];
     let mut state = 1_u32;
     while text.len() < size {
         state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        text.push_str(["the ", "caf\u{e9} ", "\u{20ac} ", "\u{1f600} ", "line\n", "\u{fffd}", "of "][(state >> 24) as usize % 7]);
+        text.push_str(words[(state >> 24) as usize % words.len()]);
     }
     let mut end = size;
     while !text.is_char_boundary(end) {
@@ -332,7 +339,7 @@ fn ping(talk: &mut Talk<'_>) -> Step {
     loop {
         match talk.ours.next()? {
             Event::Pong(_) => break,
-            Event::Closed(closed) => return Err(closed.to_string()),
+            Event::Closed(closed) => return Err(how(&closed)),
             Event::Message(_) | Event::Piece(_) => return Err("a message came for a ping".to_owned()),
             _ => {}
         }
@@ -349,7 +356,7 @@ fn close_by_peer(talk: &mut Talk<'_>) -> Result<Closed, String> {
     talk.send(&Frame::text(format!("/close {code} {reason}")))?;
     let closed = talk.closed()?;
     if (closed.code.get(), &*closed.reason, closed.clean) != (code, reason, true) {
-        return Err(closed.to_string());
+        return Err(how(&closed));
     }
     Ok(closed)
 }
@@ -357,7 +364,7 @@ fn close_by_peer(talk: &mut Talk<'_>) -> Result<Closed, String> {
 fn close(talk: &mut Talk<'_>, (code, reason): (u16, &str)) -> Step {
     talk.ours.close(CloseCode::from(code), reason)?;
     let closed = talk.closed()?;
-    if closed.clean { Ok(Outcome::Ok) } else { Err(closed.to_string()) }
+    if closed.clean { Ok(Outcome::Ok) } else { Err(how(&closed)) }
 }
 
 /// How the last connection ended for the peer. Whoever closed need not be told its own reason back.
@@ -397,7 +404,7 @@ fn kept(talk: &mut Talk<'_>) -> Step {
     while began.elapsed() < BEAT * BEATS {
         match talk.ours.next()? {
             Event::Pong(_) => pongs += 1,
-            Event::Closed(closed) => return Err(format!("after {pongs} pongs, {closed}")),
+            Event::Closed(closed) => return Err(format!("after {pongs} pongs, {}", how(&closed))),
             _ => return Err("something came".to_owned()),
         }
     }

@@ -17,7 +17,9 @@ use ws_server_mio::ws_proto::handshake::Upgrade;
 use ws_server_mio::{Bytes, CloseCode, Config, Deflate, Frame, Heartbeat, http};
 
 /// Until a step counts as hung.
-const GUARD: Duration = Duration::from_secs(60);
+const GUARD: Duration = Duration::from_secs(30);
+/// Of a server, until its first peer comes, which may be at others before.
+const PATIENCE: Duration = Duration::from_secs(600);
 const SUBPROTOCOL: &str = "matrix";
 /// Of the heartbeat that keeps an idle connection: well below the patience of the proxies that are tried.
 const BEAT: Duration = Duration::from_secs(1);
@@ -39,6 +41,10 @@ fn say(step: &str, outcome: &str, detail: &str) {
 
 fn text<E: std::fmt::Display>(error: E) -> String {
     error.to_string()
+}
+
+fn hung(guard: Duration) -> String {
+    format!("nothing came for {} s", guard.as_secs())
 }
 
 /// Chooses the subprotocol, and says with which header fields the peer, or a proxy before it, has asked.

@@ -1,8 +1,8 @@
 //! The end of `ws-server-mio`.
 
-use crate::{GUARD, Ours, SUBPROTOCOL, chosen, page, say, text};
+use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
 use ws_server_mio::{Bind, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
 
@@ -13,7 +13,9 @@ pub(crate) struct Mio {
     /// The connection that is exercised.
     id: Option<ConnectionId>,
     /// What happened, on every connection, a browser's for its page too.
-    inbox: VecDeque<Result<(ConnectionId, Ws<'static>), String>>,
+    inbox: VecDeque<(ConnectionId, Ws<'static>)>,
+    /// Why an attempt to connect came to nothing.
+    failed: Option<String>,
 }
 
 impl Mio {
@@ -31,18 +33,28 @@ impl Mio {
                 None
             }
         };
-        Ok(Self { endpoint, client, id: None, inbox: VecDeque::new() })
+        Ok(Self { endpoint, client, id: None, inbox: VecDeque::new(), failed: None })
     }
 
-    /// The next event of any connection.
-    fn any(&mut self) -> Result<(ConnectionId, Ws<'static>), String> {
-        let deadline = Instant::now() + GUARD;
-        while self.inbox.is_empty() {
+    /// The next event that is wanted. The others stay: who comes back may be there before its last connection is over.
+    fn wait(
+        &mut self,
+        guard: Duration,
+        wanted: impl Fn(&(ConnectionId, Ws<'static>)) -> bool,
+    ) -> Result<(ConnectionId, Ws<'static>), String> {
+        let deadline = Instant::now() + guard;
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            if let Some(found) = self.inbox.iter().position(&wanted).and_then(|at| self.inbox.remove(at)) {
+                return Ok(found);
+            }
             let left = deadline.saturating_duration_since(Instant::now());
             if left.is_zero() {
-                return Err(format!("nothing came for {} s", GUARD.as_secs()));
+                return Err(hung(guard));
             }
-            let inbox = &mut self.inbox;
+            let (inbox, failed) = (&mut self.inbox, &mut self.failed);
             let turn = self.endpoint.poll(Some(left), |connections, event| match event {
                 Event::Connection(id, Ws::Request(request)) => {
                     let answer = page(request.path());
@@ -51,13 +63,12 @@ impl Mio {
                 Event::Connection(id, Ws::Upgrade(upgrade)) => {
                     let _ = connections.accept(id, chosen(upgrade));
                 }
-                Event::Connection(id, event) => inbox.push_back(Ok((id, event.into_owned()))),
-                Event::ConnectFailed { error, .. } => inbox.push_back(Err(text(error))),
+                Event::Connection(id, event) => inbox.push_back((id, event.into_owned())),
+                Event::ConnectFailed { error, .. } => *failed = Some(text(error)),
                 _ => {}
             });
             turn.map_err(text)?;
         }
-        self.inbox.pop_front().unwrap_or_else(|| Err("nothing came".to_owned()))
     }
 
     fn id(&self) -> Result<ConnectionId, String> {
@@ -70,21 +81,19 @@ impl Ours for Mio {
         if let Some((request, config)) = &self.client {
             self.endpoint.connections().connect(request.clone(), config.clone()).map_err(text)?;
         }
-        loop {
-            if let (id, Ws::Open(response)) = self.any()? {
+        let guard = if self.client.is_none() && self.id.is_none() { PATIENCE } else { GUARD };
+        match self.wait(guard, |(_, event)| matches!(event, Ws::Open(_)))? {
+            (id, Ws::Open(response)) => {
                 self.id = Some(id);
-                return Ok(*response);
+                Ok(*response)
             }
+            (_, other) => Err(format!("{other:?}")),
         }
     }
 
     fn next(&mut self) -> Result<Ws<'static>, String> {
-        loop {
-            let (id, event) = self.any()?;
-            if Some(id) == self.id {
-                return Ok(event);
-            }
-        }
+        let current = self.id()?;
+        Ok(self.wait(GUARD, |(id, _)| *id == current)?.1)
     }
 
     fn send(&mut self, frame: &Frame) -> Result<(), String> {

@@ -1,11 +1,12 @@
 //! The end of `ws-server-smol`.
 
-use crate::{GUARD, Ours, SUBPROTOCOL, chosen, page, say, text};
+use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use async_channel::{Receiver, Sender};
 use async_executor::LocalExecutor;
 use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
+use std::time::Duration;
 use ws_server_smol::ws_proto::{ClientRequest, Event};
 use ws_server_smol::{
     Acceptor, Bind, CloseCode, Config, Frame, Incoming, Server, Socket, WebSocket, connect, http,
@@ -13,7 +14,7 @@ use ws_server_smol::{
 
 pub(crate) struct Smol {
     executor: Rc<LocalExecutor<'static>>,
-    from: Source,
+    source: Source,
     /// The connection that is exercised.
     websocket: Option<WebSocket<Socket>>,
 }
@@ -27,7 +28,7 @@ enum Source {
 impl Smol {
     pub(crate) fn new(url: Option<&str>, config: Config) -> Result<Self, String> {
         let executor = Rc::new(LocalExecutor::new());
-        let from = match url {
+        let source = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
                 Source::Client(Box::new((request.map_err(text)?, config)))
@@ -46,17 +47,18 @@ impl Smol {
                 Source::Server(connections)
             }
         };
-        Ok(Self { executor, from, websocket: None })
+        Ok(Self { executor, source, websocket: None })
     }
 
     /// Runs everything until this is done.
     fn block_on<T>(
         executor: &LocalExecutor<'_>,
+        guard: Duration,
         future: impl Future<Output = Result<T, String>>,
     ) -> Result<T, String> {
         let hung = async {
-            async_io::Timer::after(GUARD).await;
-            Err(format!("nothing came for {} s", GUARD.as_secs()))
+            async_io::Timer::after(guard).await;
+            Err(hung(guard))
         };
         async_io::block_on(executor.run(future.or(hung)))
     }
@@ -86,9 +88,11 @@ async fn serve(mut http: Acceptor<Socket>, opened: Sender<WebSocket<Socket>>) {
 
 impl Ours for Smol {
     fn open(&mut self) -> Result<http::Response<()>, String> {
-        let from = &self.from;
-        let websocket = Self::block_on(&self.executor, async {
-            match from {
+        let source = &self.source;
+        let first = self.websocket.is_none() && matches!(source, Source::Server(_));
+        let guard = if first { PATIENCE } else { GUARD };
+        let websocket = Self::block_on(&self.executor, guard, async {
+            match source {
                 Source::Client(asked) => connect(asked.0.clone(), asked.1.clone()).await.map_err(text),
                 Source::Server(connections) => connections.recv().await.map_err(text),
             }
@@ -101,7 +105,7 @@ impl Ours for Smol {
     fn next(&mut self) -> Result<Event<'static>, String> {
         let executor = Rc::clone(&self.executor);
         let websocket = self.websocket()?;
-        Self::block_on(&executor, async {
+        Self::block_on(&executor, GUARD, async {
             websocket.next_event().await.ok_or_else(|| "the connection is over".to_owned())
         })
     }
