@@ -1,6 +1,6 @@
 """The interop matrix: leads our ends through an exchange with each peer, and judges what came of it.
 
-usage: matrix.py          tries everything, and writes table.md
+usage: matrix.py          tries everything, writes table.md, and fails where that is worse than it was
        matrix.py --quick  tries what the tests have anyhow, and fails where that is worse than table.md says
 """
 
@@ -10,7 +10,7 @@ import tempfile
 
 import proxies
 from peers import ALL, CLIENT, HERE, NotRun
-from runs import ADAPTERS, FAILED, RANK, exchange, told, worst
+from runs import ADAPTERS, FAILED, NOT_RUN, RANK, exchange, told, worst
 
 TABLE = HERE / "table.md"
 STEPS = [
@@ -21,11 +21,12 @@ STEPS = [
     "1 MiB",
     "fragments",
     "ping",
-    "ping between fragments",
     "close by peer",
     "close by us",
     "subprotocol",
+    "ping between fragments",
 ]
+LAST = "ping between fragments"
 HEADINGS = ["peer", "role", *STEPS, "compressed", "result"]
 ROLES = {CLIENT: "client of our servers", "server": "server of our clients"}
 
@@ -35,12 +36,16 @@ def row(peer, role):
     try:
         runs = exchange(peer.command(), role)
     except NotRun as reason:
-        return [peer.name, *head, *[""] * (len(STEPS) + 1), f"not run: {reason}"]
+        return [peer.name, *head, *[""] * (len(STEPS) + 1), f"{NOT_RUN}: {reason}"]
     versions = {run.steps["version"][1] for run in runs if "version" in run.steps}
     plain, deflated = runs[: len(ADAPTERS)], runs[len(ADAPTERS) :]
     cells = [worst(run.cell(step) for run in plain) for step in STEPS]
-    # Everything again, and compressed.
-    compressed = worst(FAILED if run.fault() else run.cell("compression") for run in deflated)
+    # Everything again, and compressed; what comes last has its own column, where some fail in that alone.
+    compressed = worst(
+        FAILED if run.fault() and run.failed() != LAST else run.cell("compression") for run in deflated
+    )
+    if any(run.failed() == LAST for run in deflated):
+        cells[STEPS.index(LAST)] = FAILED
     faults = [fault for run in runs if (fault := run.fault())]
     name = " ".join([peer.name, *sorted(versions)])
     return [name, *head, *cells, compressed, told(faults)]
@@ -59,21 +64,25 @@ def written(rows, behind):
 
 
 def committed():
-    """The rows of table.md, by the peer's name without its version, and the role."""
-    rows = {}
-    for text in TABLE.read_text().splitlines():
-        cells = [cell.strip() for cell in text.strip("|").split("|")]
-        if len(cells) == len(HEADINGS):
-            rows[cells[0].split(" ")[0], cells[1]] = cells
-    return rows
+    """The rows of table.md, by the name without its version, and what stands beside it."""
+    rows = [[cell.strip() for cell in text.split("|")[1:-1]] for text in TABLE.read_text().splitlines()]
+    return {key(cells): cells for cells in rows if len(cells) > 2}
+
+
+def key(cells):
+    return cells[0].split(" ")[0], cells[1]
 
 
 def worse(now, before):
-    """Which cells are worse than they were."""
-    for heading, new, old in zip(HEADINGS, now, before):
-        if heading in STEPS or heading == "compressed":
-            if RANK.get(new, -1) < RANK.get(old, -1):
-                yield f"{heading}: {new or 'nothing'} for {old}"
+    """In what a row is worse than table.md says."""
+    if now[-1].startswith(NOT_RUN):
+        return [now[-1]]
+    old = before.get(key(now))
+    if old is None:
+        return ["it is not in table.md; run tests/matrix/run.sh"]
+    headings = HEADINGS if len(now) == len(HEADINGS) else proxies.HEADINGS
+    cells = list(zip(headings, now, old))[2:-1]
+    return [f"{name}: {new or 'nothing'} for {was}" for name, new, was in cells if RANK.get(new, -1) < RANK.get(was, -1)]
 
 
 def quick():
@@ -82,8 +91,7 @@ def quick():
     for peer in ALL:
         for role in peer.roles if peer.quick else ():
             now = row(peer, role)
-            old = before.get((peer.name, ROLES[role]))
-            faults = list(worse(now, old)) if old else ["it has no row in table.md; run tests/matrix/run.sh"]
+            faults = worse(now, before)
             passed, failed = (passed, failed + 1) if faults else (passed + 1, failed)
             print(f"{'FAIL ' if faults else 'ok   '} {now[0]} as {now[1]}: {' '.join(now[2:-1])}", flush=True)
             if faults:
@@ -93,18 +101,20 @@ def quick():
 
 
 def everything():
-    rows = []
-    for peer in ALL:
-        for role in peer.roles:
-            rows.append(row(peer, role))
-            print(line(rows[-1]), flush=True)
-    behind = []
-    for kind in proxies.ALL:
-        for adapter in ADAPTERS:
-            behind.append(proxies.row(kind, adapter))
-            print(line(behind[-1]), flush=True)
+    """Writes the table, whatever came of it, and fails where that is worse than it was."""
+    before = committed() if TABLE.exists() else {}
+    rows, behind, faults = [], [], []
+    jobs = [(rows, row, peer, role) for peer in ALL for role in peer.roles]
+    jobs += [(behind, proxies.row, kind, adapter) for kind in proxies.ALL for adapter in ADAPTERS]
+    for table, tried, *what in jobs:
+        table.append(tried(*what))
+        print(line(table[-1]), flush=True)
+        if before:
+            faults += [f"{' as '.join(table[-1][:2])}: {fault}" for fault in worse(table[-1], before)]
     TABLE.write_text(written(rows, behind))
-    return 0
+    for fault in faults:
+        print(f"worse than before: {fault}")
+    return 1 if faults else 0
 
 
 with tempfile.TemporaryDirectory(prefix="matrix-") as directory:

@@ -1,5 +1,6 @@
 """Programs that are started, read line by line, and ended."""
 
+import os
 import queue
 import signal
 import subprocess
@@ -60,6 +61,6 @@ class Process:
     def _signal(self, number):
         try:
             # The group outlives its leader where others are in it.
-            subprocess.os.killpg(self.popen.pid, number)
+            os.killpg(self.popen.pid, number)
         except ProcessLookupError:
             pass

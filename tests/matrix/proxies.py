@@ -15,7 +15,7 @@ from wsproto.events import AcceptConnection, CloseConnection, Request
 
 from peers import PEERS
 from processes import GUARD, Process
-from runs import FAILED, OK, OURS, Run, told
+from runs import FAILED, NOT_RUN, OK, OURS, Run, told
 
 # How long a proxy keeps a connection on which nothing is said: several beats of the heartbeat, and a fraction of the
 # time for which our end stays silent.
@@ -68,7 +68,7 @@ def nginx(folder, ways):
     kinds = ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
     paths = "".join(f"{kind}_temp_path {folder}/{kind};\n" for kind in kinds)
     return f"""
-    daemon off; master_process off; pid {folder}/pid;
+    daemon off; master_process off; pid {folder}/pid; error_log stderr emerg;
     events {{}}
     http {{
         access_log off;
@@ -146,7 +146,7 @@ def answers(proxy, port):
 def row(kind, adapter):
     path = shutil.which(kind.name) or shutil.which(kind.name, path="/usr/sbin")
     if not path:
-        return [kind.name, adapter, *[""] * (len(HEADINGS) - 3), f"not run: {kind.name} is not installed"]
+        return [kind.name, adapter, *[""] * (len(HEADINGS) - 3), f"{NOT_RUN}: {kind.name} is not installed"]
     version = subprocess.run([path, *kind.version], capture_output=True, text=True)
     version = re.search(r"\d+(\.\d+)+", version.stdout + version.stderr)[0]
     ends = [Process(OURS, adapter, "server", *mode) for mode, _ in ENDS.values()]

@@ -11,6 +11,7 @@ MODES = ((), ("deflate",))
 
 OK, ONE_WAY, NOT, UNREACHED, FAILED = "✔", "→", "–", "·", "✘"
 RANK = {OK: 4, ONE_WAY: 3, NOT: 2, UNREACHED: 1, FAILED: 0}
+NOT_RUN = "not run"
 CELLS = {"ok": OK, "one way": ONE_WAY, "not": NOT, "failed": FAILED}
 
 
@@ -33,11 +34,14 @@ class Run:
     def cell(self, step):
         return CELLS[self.steps[step][0]] if step in self.steps else UNREACHED
 
+    def failed(self):
+        """The step that failed: there is one at most, since it is the last."""
+        return next((name for name, (outcome, _) in self.steps.items() if outcome == "failed"), None)
+
     def fault(self):
-        """The step that failed, and how."""
-        for name, (outcome, detail) in self.steps.items():
-            if outcome == "failed":
-                return f"{self.label}: {name}: {detail}"
+        """What went wrong."""
+        if name := self.failed():
+            return f"{self.label}: {name}: {self.steps[name][1]}"
         if self.steps.get("end", ("",))[0] != "ok":
             return f"{self.label}: it stopped behind {next(reversed(self.steps), 'nothing')}"
         return None
@@ -63,17 +67,16 @@ def exchange(command, role):
 
 
 def with_servers(command, kinds, runs):
-    """All our servers at once, so that the peer is started once; and anew behind a run that failed."""
-    ends = [Process(OURS, adapter, "server", *mode) for adapter, mode in kinds]
-    try:
-        urls = [end.line().split("\t")[2] for end in ends]
-        at = 0
-        while at < len(runs):
-            with Process(*command, *urls[at:]):
-                at = taken(runs, at, ends.__getitem__)
-    finally:
-        for end in ends:
-            end.end()
+    """All our servers at once, so that the peer is started once; and all anew behind a run that failed."""
+    at = 0
+    while at < len(runs):
+        ends = [Process(OURS, adapter, "server", *mode) for adapter, mode in kinds[at:]]
+        try:
+            with Process(*command, *[end.line().split("\t")[2] for end in ends]):
+                at += taken(runs[at:], ends)
+        finally:
+            for end in ends:
+                end.end()
 
 
 def with_clients(command, kinds, runs):
@@ -82,14 +85,15 @@ def with_clients(command, kinds, runs):
     while at < len(runs):
         with Process(*command) as peer:
             url = peer.line() or ""
-            at = taken(runs, at, lambda k: Process(OURS, kinds[k][0], "client", url, *kinds[k][1]))
+            ends = (Process(OURS, adapter, "client", url, *mode) for adapter, mode in kinds[at:])
+            at += taken(runs[at:], ends)
 
 
-def taken(runs, at, end_of):
-    """Takes one run after the other, up to the first that fails; where to go on."""
-    for k in range(at, len(runs)):
-        with end_of(k) as end:
-            runs[k].take(end)
-        if runs[k].fault():
-            return k + 1
+def taken(runs, ends):
+    """Takes one run after the other, up to the first that fails; how many these were."""
+    for count, (run, end) in enumerate(zip(runs, ends), 1):
+        with end:
+            run.take(end)
+        if run.fault():
+            return count
     return len(runs)

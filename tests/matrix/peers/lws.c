@@ -24,7 +24,8 @@ static char **urls;
 /* How the last connection ended, where libwebsockets tells: when the other side has closed it. */
 static char ended[200];
 static int enough;
-static int open_failed;
+/* Where a client's connection stands. */
+static enum { GOING_ON, FAILED, OVER } state;
 
 static int append(struct session *session, const void *data, size_t length) {
     unsigned char *message = realloc(session->message, LWS_PRE + session->length + length + 1);
@@ -146,14 +147,13 @@ static int callback(struct lws *wsi, enum lws_callback_reasons reason, void *use
         return 0;
     }
     case LWS_CALLBACK_CLIENT_CONNECTION_ERROR:
-        open_failed = 1;
-        lws_cancel_service(context);
+        state = FAILED;
         return 0;
     case LWS_CALLBACK_CLOSED:
     case LWS_CALLBACK_CLIENT_CLOSED:
         free(session->message);
         session->message = NULL;
-        open_failed = -1; /* neither open nor failed */
+        state = OVER;
         return 0;
     default:
         return lws_callback_http_dummy(wsi, reason, user, in, length);
@@ -183,13 +183,13 @@ static int connection(const char *url) {
     info.port = port;
     info.path = "/";
     info.protocol = protocols[0].name;
-    open_failed = 0;
+    state = GOING_ON;
     enough = 0;
     if (!lws_client_connect_via_info(&info))
         return 0;
-    while (!open_failed)
+    while (state == GOING_ON)
         lws_service(context, 0);
-    return open_failed < 0;
+    return state == OVER;
 }
 
 int main(int count, char **arguments) {

@@ -4,7 +4,7 @@ import sys
 import threading
 
 import websockets
-from websockets.exceptions import ConnectionClosed
+from websockets.exceptions import ConnectionClosed, InvalidHandshake
 from websockets.sync.client import connect
 from websockets.sync.server import serve
 
@@ -47,10 +47,11 @@ def client(url):
     origin = url.replace("ws://", "http://").rstrip("/")  # as a page of that server has it
     while True:
         try:
-            socket = connect(url, origin=origin, subprotocols=["matrix"], max_size=None, proxy=None)
-        except (OSError, websockets.exceptions.InvalidHandshake):
+            with connect(url, origin=origin, subprotocols=["matrix"], max_size=None, proxy=None) as socket:
+                code = follow(socket)
+        except (OSError, InvalidHandshake):
             return  # nobody is there any more
-        if follow(socket) == ENOUGH:
+        if code == ENOUGH:
             return
 
 

@@ -111,11 +111,13 @@ impl<'a> Talk<'a> {
         if got == *wanted {
             return Ok(());
         }
-        let shown = |message: &Message<'_>| match message {
-            Message::Text(text) => format!("text of {} bytes {:?}", text.len(), short(text)),
-            Message::Binary(data) => format!("binary of {} bytes", data.len()),
+        let shown = |message: &Message<'_>| {
+            let kind = if message.is_text() { "text" } else { "binary" };
+            format!("{kind} of {} bytes", message.as_bytes().len())
         };
-        Err(format!("{} came back for {}", shown(&got), shown(wanted)))
+        let (ours, theirs) = (wanted.as_bytes(), got.as_bytes());
+        let same = ours.iter().zip(theirs).take_while(|(a, b)| a == b).count();
+        Err(format!("{} came back for {}, the same in {same} bytes", shown(&got), shown(wanted)))
     }
 
     fn echo(&mut self, message: Message<'_>) -> Result<(), String> {
