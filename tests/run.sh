@@ -23,6 +23,7 @@ step 'tests' cargo test --locked --workspace
 step 'examples' cargo build --locked --release --workspace --examples
 step 'by hand' cargo run --locked --release --example by_hand
 step 'purity' tests/purity.sh
+step 'fuzz' fuzz/run.sh
 step 'conformance' tests/conformance/run.sh
 step 'conformance, async' tests/with_server.sh async_echo tests/conformance/run.sh
 step 'conformance of clients' tests/conformance/client.sh conformance_client
@@ -33,7 +34,9 @@ for adapter in '' async_; do
     step "conformance with deflate, ${adapter}conformance_client" \
         tests/conformance/client.sh "${adapter}conformance_client" '12.*,13.*' --messages=30 -- deflate
 done
+step 'differential' tests/differential/run.sh
 step 'interop' tests/interop/run.sh
+step 'interop with deflate' tests/interop/deflate/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh

@@ -8,6 +8,7 @@ for tool in curl node npm; do
     command -v "$tool" >/dev/null || packages+=("${tool/%node/nodejs}")
 done
 command -v ip >/dev/null || packages+=(iproute2)
+command -v c++ >/dev/null || packages+=(g++) # libFuzzer is C++
 pkg-config --exists glib-2.0 2>/dev/null || packages+=(pkg-config libglib2.0-dev)
 [ -x "${CHROMIUM:-/usr/bin/chromium}" ] || packages+=(chromium)
 command -v Xvfb >/dev/null || packages+=(xvfb)

@@ -353,6 +353,41 @@ mod tests {
     }
 
     #[test]
+    fn an_exact_address_is_the_only_one_opened_and_the_network_is_every_interface() {
+        let exact = Bind::from((IpAddr::from([192, 0, 2, 1]), 8700));
+        assert_eq!(open(exact.clone(), |_| None).unwrap(), ["192.0.2.1:8700 alone"]);
+        assert_eq!(open(exact.port(0), |_| None).unwrap(), ["192.0.2.1:40000 alone"]);
+        assert_eq!((Bind::lan(), Bind::default()), (Bind::any(), Bind::any()));
+        match open(Bind::localhost(), |_| Some(Unsupported)) {
+            Err(ListenError::Io { tried, error }) => {
+                assert_eq!((tried.len(), error.kind()), (1, Unsupported))
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[cfg(unix)]
+    #[test]
+    fn a_unix_socket_has_a_path_and_no_addresses() {
+        let bind = Bind::unix("/run/app.sock");
+        assert_eq!(bind.unix_path(), Some(Path::new("/run/app.sock")));
+        assert_eq!(Bind::localhost().unix_path(), None);
+        assert!(open(bind, |address| panic!("{address} is opened")).is_err());
+    }
+
+    #[test]
+    fn who_went_away_before_being_accepted_is_no_reason_to_wait() {
+        for (kind, is_one) in [
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::Interrupted, true),
+            (io::ErrorKind::Other, false),
+            (io::ErrorKind::OutOfMemory, false),
+        ] {
+            assert_eq!(is_passing(&kind.into()), is_one, "{kind}");
+        }
+    }
+
+    #[test]
     fn what_no_other_port_would_mend_is_tried_once() {
         let exact = Bind::from(SocketAddr::from(([192, 0, 2, 1], 1))).port_range(1..=9);
         match open(exact.clone(), |_| Some(AddrNotAvailable)) {

@@ -285,6 +285,38 @@ mod tests {
     }
 
     #[test]
+    fn a_full_server_turns_away_and_counts_whom() {
+        let config = ServerConfig::from(Config::server()).max_connections(3).max_per_address(Some(2));
+        let mut census = Census::new(&config);
+        let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
+        assert!(census.admit(a) && census.admit(a));
+        assert!(!census.admit(a), "one address has no more");
+        assert!(census.admit(b) && !census.admit(b), "nor has the server");
+        assert_eq!((census.sockets(), census.handshakes(), census.addresses()), (3, 3, 2));
+        assert_eq!(census.turned_away(), 2);
+        census.asked();
+        census.dismiss(a);
+        assert_eq!((census.sockets(), census.turned_away()), (2, 2));
+        assert!(census.admit(a));
+    }
+
+    #[test]
+    fn behind_a_proxy_one_address_may_be_everybody() {
+        let mut census = Census::new(&ServerConfig::default().max_per_address(None).max_connections(9));
+        assert_eq!((0..10).filter(|_| census.admit(Some(at("192.0.2.1")))).count(), 9);
+        assert_eq!(census.addresses(), 0);
+    }
+
+    #[test]
+    fn each_server_of_a_host_has_a_cookie_of_its_own() {
+        let config = ServerConfig::default().require_token(Token::from_random([1; 16]));
+        let cookie = |address| config.token_rule(address).map(|rule| rule.set_cookie());
+        let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));
+        assert!(one.is_some() && one != two && one != cookie(None));
+        assert!(ServerConfig::default().token_rule(None).is_none(), "nothing is required");
+    }
+
+    #[test]
     fn this_machine_is_not_counted() {
         let mut addresses = Addresses::default();
         for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {

@@ -80,12 +80,27 @@ mod tests {
     }
 
     #[test]
-    fn no_key_of_one_stream_stands_in_another() {
+    fn the_keys_of_one_seed_say_nothing_of_those_of_another() {
+        const COUNT: usize = 1_000_000;
         let keys = |seed| {
-            let mut keys = MaskingKeys::new([seed; 32]);
-            (0..1000).map(|_| keys.next()).collect::<Vec<_>>()
+            let mut keys = MaskingKeys::new(seed);
+            (0..COUNT).map(|_| u32::from_ne_bytes(keys.next())).collect::<Vec<_>>()
         };
-        assert_eq!(keys(1), keys(1));
-        assert_ne!(keys(1), keys(2));
+        let one = keys([1; 32]);
+        assert_eq!(one, keys([1; 32]));
+        // Seeds that differ in one bit.
+        let mut next = [1; 32];
+        next[31] ^= 1;
+        let other = keys(next);
+        let same = one.iter().zip(&other).filter(|(a, b)| a == b).count();
+        assert!(same < 5, "{same} of a million are the same in the same place");
+        // As many bits differ as in anything that has nothing to do with each other, and a half of them are set.
+        for count in [
+            one.iter().zip(&other).map(|(a, b)| (a ^ b).count_ones() as usize).sum::<usize>(),
+            one.iter().map(|a| a.count_ones() as usize).sum(),
+            one.windows(2).map(|two| (two[0] ^ two[1]).count_ones() as usize).sum(),
+        ] {
+            assert!(count.abs_diff(16 * COUNT) < 4 * COUNT / 100, "{count} bits of {}", 32 * COUNT);
+        }
     }
 }

@@ -235,4 +235,77 @@ mod tests {
             assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &bad)), None, "{bad}");
         }
     }
+
+    fn asks(target: &str, fields: HeaderMap) -> [Event<'static>; 2] {
+        let (mut parts, ()) = ::http::Request::get(target).body(()).unwrap().into_parts();
+        parts.headers = fields;
+        let request = ::http::Request::from_parts(parts, ());
+        let page = Request::new(request.clone().map(|()| Bytes::new()), Default::default());
+        [Event::Request(page), Event::Upgrade(crate::handshake::Upgrade::new(request, Default::default()))]
+    }
+
+    #[test]
+    fn who_shows_it_is_let_in_and_who_does_not_is_given_back_to_be_refused() {
+        let cookie = || header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for (target, fields, is_in) in [
+            (format!("/?token={TOKEN}"), HeaderMap::new(), true),
+            ("/".to_owned(), cookie(), true),
+            ("/?token=wrong".to_owned(), HeaderMap::new(), false),
+            ("/".to_owned(), HeaderMap::new(), false),
+        ] {
+            for event in asks(&target, fields.clone()) {
+                let kind = core::mem::discriminant(&event);
+                match rule().let_in(event) {
+                    Ok(event) => assert!(is_in && core::mem::discriminant(&event) == kind, "{target}"),
+                    Err(request) => assert!(!is_in && request.path() == "/", "{target}"),
+                }
+            }
+        }
+        assert!(matches!(rule().let_in(Event::Drained), Ok(Event::Drained)), "other events are not asked");
+    }
+
+    #[test]
+    fn a_socket_and_a_page_that_were_let_in_by_the_url_get_the_cookie_once() {
+        let in_query = |fields| asks(&format!("/?token={TOKEN}"), fields);
+        let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
+            for event in in_query(fields) {
+                let headers = match rule().let_in(event).unwrap() {
+                    Event::Upgrade(upgrade) => {
+                        upgrade.into_response(&crate::Config::server()).0.into_parts().0.headers
+                    }
+                    Event::Request(request) => {
+                        let mut response = Response::new(());
+                        rule().sign(&request, &mut response);
+                        assert_eq!(
+                            response.headers().get_all(header::REFERRER_POLICY).iter().count(),
+                            cookies
+                        );
+                        response.into_parts().0.headers
+                    }
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), cookies);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_that_wants_another_policy_for_its_links_keeps_it() {
+        let [Event::Request(request), _] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+            panic!()
+        };
+        let mut response = Response::new(());
+        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        rule().sign(&request, &mut response);
+        assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_be_let_in_and_is_not_kept() {
+        let refusal = TokenRule::refusal();
+        assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(refusal.headers()["www-authenticate"], "Bearer");
+        assert_eq!(refusal.headers()["cache-control"], "no-store");
+    }
 }

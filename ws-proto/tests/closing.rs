@@ -4,14 +4,15 @@
 mod rig;
 mod wire;
 
+use bytes::Buf;
 use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Initiator,
-    Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
+    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Heartbeat,
+    Initiator, Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -114,6 +115,63 @@ fn after_our_close_a_ping_is_not_answered() {
     server.close(now, CloseCode::NORMAL, "").unwrap();
     feed(&mut server, now, &frame(true, FIN | PING, b""));
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
+}
+
+#[test]
+fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
+    let heartbeat = Heartbeat::live().interval(Duration::from_millis(10)).answer(Duration::from_secs(60));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
+    for tenth in 1..50 {
+        let now = now + Duration::from_millis(100 * tenth);
+        server.handle_timeout(now);
+        assert_eq!(server.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(server.send_ping(now, b""), Err(SendError::NotOpen));
+        assert_eq!(server.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+        assert!(feed(&mut server, now, &frame(true, FIN | PING, b"?")).is_empty());
+        assert!(take_output(&mut server, now).is_empty());
+    }
+    assert_eq!(server.state(), State::Closing);
+}
+
+/// Control frames go between frames, also between those of which the socket has taken a part.
+#[test]
+fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
+    for pace in [1, 7, 100, 5000] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        let mut written = Vec::new();
+        let mut take = |server: &mut Connection, most: usize| {
+            let outbox = server.outbox();
+            let n = outbox.chunk().len().min(most);
+            written.extend_from_slice(&outbox.chunk()[..n]);
+            server.wrote(now, n);
+        };
+        let mut expected = Vec::new();
+        for n in 0..100usize {
+            // Large ones are not copied into the outbox.
+            expected.push(vec![n as u8; n * 50 % 3000]);
+            server.send(&Frame::binary(expected[n].clone())).unwrap();
+            take(&mut server, pace);
+            feed(&mut server, now, &frame(true, FIN | PING, &[n as u8]));
+            take(&mut server, pace);
+        }
+        server.close(now, CloseCode::from(4000), "enough").unwrap();
+        feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(4001, b"")));
+        while server.outbox().has_remaining() {
+            take(&mut server, pace);
+        }
+        let frames = parse(&written);
+        let messages: Vec<_> = frames
+            .iter()
+            .filter(|frame| frame.first == FIN | BINARY)
+            .map(|frame| frame.payload.clone())
+            .collect();
+        assert_eq!(messages, expected, "at {pace} bytes");
+        assert_eq!(close_code(&written), Some(4000), "one Close, and the last of all");
+        let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
+        assert!(closed.clean && closed.code == CloseCode::from(4001));
+    }
 }
 
 #[test]

@@ -65,97 +65,190 @@ fn the_examples_of_the_rfc_are_written() {
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Before {
     Nothing,
-    /// The first fragment of a text.
+    /// Open just now, of which a server's application is yet to hear.
+    Handshake,
+    /// A whole message.
+    Message,
+    /// The first fragment of a text, of a binary message; one without content; one that a ping follows.
     Text,
-    /// The first fragment of a binary message.
     Binary,
-    /// A Close of ours.
+    Empty,
+    PingInside,
+    /// A Close of ours, between messages and inside one of the peer's.
     OurClose,
+    OurCloseInside,
     /// A Close of the peer's.
     PeersClose,
+    /// A fault of the peer's.
+    Fault,
+    /// The end of everything.
+    End,
+}
+
+use Before::*;
+
+impl Before {
+    const ALL: [Self; 12] = [
+        Nothing,
+        Handshake,
+        Message,
+        Text,
+        Binary,
+        Empty,
+        PingInside,
+        OurClose,
+        OurCloseInside,
+        PeersClose,
+        Fault,
+        End,
+    ];
+
+    /// Whether a message has begun and not ended.
+    fn is_inside(self) -> bool {
+        matches!(self, Text | Binary | Empty | PingInside | OurCloseInside)
+    }
+
+    /// Whether frames are read at all.
+    fn is_read(self) -> bool {
+        !matches!(self, PeersClose | Fault | End)
+    }
+
+    /// A connection in this state, and what it wrote on the way there.
+    fn reach(self, role: Role, config: &Arc<Config>, now: Instant) -> (Connection, Vec<u8>) {
+        let mut connection = match self {
+            Handshake => return after_the_handshake(role, config, now),
+            _ => Connection::upgraded(now, config.clone(), role),
+        };
+        let mut bytes = match self {
+            Nothing | Handshake | OurClose | End => Vec::new(),
+            Message => frame_to(role, FIN | BINARY, b"whole"),
+            Text => frame_to(role, TEXT, b"a"),
+            Binary | OurCloseInside => frame_to(role, BINARY, b"a"),
+            Empty => frame_to(role, TEXT, b""),
+            PingInside => [frame_to(role, TEXT, b"a"), frame_to(role, FIN | PING, b"?")].concat(),
+            PeersClose => frame_to(role, FIN | CLOSE, &1000u16.to_be_bytes()),
+            Fault => frame_to(role, 0xf0, b""),
+        };
+        let mut input = &mut bytes[..];
+        while connection.receive(now, &mut input).is_some() {}
+        if matches!(self, OurClose | OurCloseInside) {
+            connection.close(now, CloseCode::NORMAL, "").unwrap();
+        }
+        if self == End {
+            connection.abort(now, ws_proto::Cause::Terminated);
+            while connection.poll_event(now).is_some() {}
+        }
+        let output = take_output(&mut connection, now);
+        (connection, output)
+    }
+}
+
+fn after_the_handshake(role: Role, config: &Arc<Config>, now: Instant) -> (Connection, Vec<u8>) {
+    let request = ws_proto::ClientRequest::new("ws://localhost").unwrap();
+    let (seed, mut server) = ([7; 32], Connection::server(now, config.clone()));
+    let mut client = Connection::client(now, config.clone(), request, seed);
+    let mut asked = take_output(&mut client, now);
+    let Some(Event::Upgrade(upgrade)) = server.receive(now, &mut &mut asked[..]) else {
+        panic!("no upgrade")
+    };
+    server.accept(now, upgrade).unwrap();
+    if role == Role::Server {
+        take_output(&mut server, now);
+        return (server, Vec::new());
+    }
+    let mut answered = take_output(&mut server, now);
+    let mut input = &mut answered[..];
+    let Some(Event::Open(_)) = client.receive(now, &mut input) else { panic!("not open") };
+    (client, Vec::new())
 }
 
 /// What §5 and §7 say of a frame that starts with these two bytes; written from the text, not from the code.
-fn judge(role: Role, before: Before, first: u8, second: u8) -> Result<(), u16> {
+fn is_good(role: Role, before: Before, first: u8, second: u8) -> bool {
     let (fin, rsv, opcode) = (first & 0x80 != 0, first & 0x70, first & 0x0f);
     let (masked, len) = (second & 0x80 != 0, second & 0x7f);
     let control = opcode >= 8;
     let defined = matches!(opcode, 0 | 1 | 2 | 8 | 9 | 10);
-    let in_message = matches!(before, Before::Text | Before::Binary);
-    let in_order = control || (opcode == 0) == in_message;
+    let in_order = control || (opcode == 0) == before.is_inside();
     let close_is_good = opcode != 8 || len == 0; // the payload is all 'a', of which no code is made
-    if before == Before::PeersClose {
-        return Ok(()); // nothing is read any more
-    }
-    if rsv == 0
+    rsv == 0
         && defined
         && masked == (role == Role::Server)
         && (!control || fin && len <= 125)
         && in_order
         && close_is_good
-    {
-        Ok(())
-    } else {
-        Err(1002)
+}
+
+/// A frame that starts with these two bytes: the rest of the header, with a masking key of zeros, and the payload of
+/// a short one.
+fn begun(masked: bool, first: u8, second: u8) -> Vec<u8> {
+    let mut bytes = vec![first, second];
+    let len = match second & 0x7f {
+        126 => {
+            bytes.extend(128u16.to_be_bytes());
+            0
+        }
+        127 => {
+            bytes.extend(65536u64.to_be_bytes());
+            0
+        }
+        len => usize::from(len),
+    };
+    if masked {
+        bytes.extend([0; 4]);
+    }
+    bytes.resize(bytes.len() + len, b'a');
+    bytes
+}
+
+/// Gives all in two reads, cut there.
+fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], cut: usize) {
+    let (first, second) = bytes.split_at_mut(cut);
+    for mut input in [first, second] {
+        while connection.receive(now, &mut input).is_some() {}
+        assert!(input.is_empty());
+    }
+}
+
+/// Every first two bytes in every state, at once or cut behind the first or the second.
+fn give_all(role: Role, config: Config) {
+    let (now, config) = (Instant::now(), Arc::new(config));
+    for before in Before::ALL {
+        for first in 0..=255u8 {
+            for second in 0..=255u8 {
+                let (mut connection, mut output) = before.reach(role, &config, now);
+                let mut frame = begun(role == Role::Server, first, second);
+                give(&mut connection, now, &mut frame, usize::from(first ^ second) % 3);
+                output.extend(take_output(&mut connection, now));
+                judge(role, before, first, second, connection.state(), &output);
+            }
+        }
     }
 }
 
 #[test]
-fn every_first_two_bytes_in_every_state() {
-    let now = Instant::now();
-    let roles = [(Role::Server, Arc::new(Config::server())), (CLIENT, Arc::new(Config::client()))];
-    let states = [Before::Nothing, Before::Text, Before::Binary, Before::OurClose, Before::PeersClose];
-    for (role, config) in &roles {
-        let masked = *role == Role::Server;
-        for before in states {
-            let start = match before {
-                Before::Nothing | Before::OurClose => Vec::new(),
-                Before::Text => frame_to(*role, TEXT, b"a"),
-                Before::Binary => frame_to(*role, BINARY, b"a"),
-                Before::PeersClose => frame_to(*role, FIN | CLOSE, &1000u16.to_be_bytes()),
-            };
-            for first in 0..=255u8 {
-                for second in 0..=255u8 {
-                    let mut connection = Connection::upgraded(now, config.clone(), *role);
-                    if before == Before::OurClose {
-                        connection.close(now, CloseCode::NORMAL, "").unwrap();
-                    }
-                    let mut bytes = start.clone();
-                    bytes.extend([first, second]);
-                    // The rest of the header, the payload of short frames; all with a masking key of zeros.
-                    match second & 0x7f {
-                        126 => bytes.extend(128u16.to_be_bytes()),
-                        127 => bytes.extend(65536u64.to_be_bytes()),
-                        len => bytes.resize(bytes.len() + usize::from(len), b'a'),
-                    }
-                    if masked {
-                        let at =
-                            bytes.len() - if second & 0x7f < 126 { usize::from(second & 0x7f) } else { 0 };
-                        bytes.splice(at..at, [0; 4]);
-                    }
-                    let mut input = &mut bytes[..];
-                    while connection.receive(now, &mut input).is_some() {}
-                    let name = || format!("{role:?} {before:?} {first:#04x} {second:#04x}");
-                    assert!(input.is_empty(), "{}", name());
-                    let failed = judge(*role, before, first, second).is_err();
-                    let ends = failed || first == (FIN | CLOSE) || before == Before::PeersClose;
-                    let state = match (ends, before) {
-                        (true, _) | (_, Before::OurClose) => State::Closing,
-                        _ => State::Open,
-                    };
-                    assert_eq!(connection.state(), state, "{}", name());
-                    let sent = close_code(&take_output(&mut connection, now));
-                    let expected = match before {
-                        Before::OurClose | Before::PeersClose => Some(1000),
-                        _ if failed => Some(1002),
-                        _ if ends => Some(1005),
-                        _ => None,
-                    };
-                    assert_eq!(sent, expected, "{}", name());
-                }
-            }
-        }
-    }
+fn every_first_two_bytes_to_a_server_in_every_state() {
+    give_all(Role::Server, Config::server());
+}
+
+#[test]
+fn every_first_two_bytes_to_a_client_in_every_state() {
+    give_all(CLIENT, Config::client());
+}
+
+/// Compares where a connection stands, and the code of the Close that it has sent, with what the RFC wants.
+fn judge(role: Role, before: Before, first: u8, second: u8, state: State, output: &[u8]) {
+    let name = || format!("{role:?} {before:?} {first:#04x} {second:#04x}");
+    let failed = before.is_read() && !is_good(role, before, first, second);
+    let ends = failed || first == (FIN | CLOSE);
+    let expected = match before {
+        End => (State::Closed, None),
+        Fault => (State::Closing, Some(1002)),
+        OurClose | OurCloseInside | PeersClose => (State::Closing, Some(1000)),
+        _ if failed => (State::Closing, Some(1002)),
+        _ if ends => (State::Closing, Some(1005)),
+        _ => (State::Open, None),
+    };
+    assert_eq!((state, close_code(output)), expected, "{}", name());
 }
 
 #[test]
@@ -178,7 +271,11 @@ fn the_length_alone_decides_about_a_message_that_cannot_be() {
         1 << 53,
         (1 << 63) - 1,
         1 << 63,
+        (1 << 63) + 1,
         u64::MAX - 4,
+        u64::MAX - 3,
+        u64::MAX - 2,
+        u64::MAX - 1,
         u64::MAX,
     ];
     for len in lengths {
@@ -245,6 +342,24 @@ fn control_frames_may_stand_between_fragments_and_do_not_end_them() {
     bytes.extend(frame(true, FIN | CONTINUATION, b"two"));
     assert_eq!(texts(&feed(&mut server, now, &bytes)), ["one two"]);
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1, "the pong, and nothing for a pong");
+}
+
+/// Pongs may come at any time, twice, and with any payload (§5.5.3).
+#[test]
+fn pongs_that_nobody_asked_for_change_nothing() {
+    let pong = |payload: &[u8]| frame(true, FIN | PONG, payload);
+    let (mut server, now) = open(Role::Server, Config::server());
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"asked")].concat()).is_empty());
+    server.send_ping(now, b"asked").unwrap();
+    assert!(feed(&mut server, now, &[pong(b""), pong(b"aske"), pong(b"asked ")].concat()).is_empty());
+    assert!(matches!(feed(&mut server, now, &pong(b"asked"))[..], [Event::Pong(_)]));
+    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty(), "once");
+    // Nor do they while it closes.
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert!(feed(&mut server, now, &pong(b"asked").repeat(2)).is_empty());
+    assert_eq!(server.state(), State::Closing);
+    let written = parse(&take_output(&mut server, now));
+    assert_eq!(written.iter().map(|frame| frame.first).collect::<Vec<_>>(), [FIN | PING, FIN | CLOSE]);
 }
 
 #[test]

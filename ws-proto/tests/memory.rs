@@ -41,6 +41,15 @@ fn memory_follows_what_has_arrived() {
     let (_, held) = measure(|| give(&mut server, now, &mut bytes));
     assert!(held < 4096, "64 MiB were declared and ten bytes came: {held} bytes are held");
 
+    for shift in 7..=63 {
+        for len in [(1 << shift) - 1, 1 << shift, (1 << shift) + 1, u64::MAX - shift] {
+            let (mut server, now) = open(Role::Server, config());
+            let mut bytes = header(true, FIN | BINARY, len);
+            let (_, held) = measure(|| give(&mut server, now, &mut bytes));
+            assert!(held < 4096, "{len} bytes were declared and none came: {held} bytes are held");
+        }
+    }
+
     let (mut server, now) = open(Role::Server, config());
     give(&mut server, now, &mut frame(true, BINARY, b"begun"));
     let empty = frame(true, CONTINUATION, b"");

@@ -54,3 +54,17 @@ fn without_a_heartbeat_nothing_is_sent() {
     server.resumed(now);
     assert_eq!((server.queued(), server.poll_timeout()), (0, None));
 }
+
+#[test]
+fn a_heartbeat_that_is_stuck_in_the_output_has_its_whole_time_again() {
+    let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
+    server.handle_timeout(now + 10 * SECOND);
+    server.wrote(now + 10 * SECOND, 0);
+    let later = now + 14 * SECOND;
+    server.resumed(later);
+    server.handle_timeout(now + 15 * SECOND);
+    assert_eq!(server.state(), State::Open);
+    server.handle_timeout(later + 5 * SECOND);
+    assert_eq!(server.state(), State::Closed);
+}

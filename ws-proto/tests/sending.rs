@@ -177,11 +177,43 @@ fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
 }
 
 #[test]
+fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for _ in 0..1000 {
+        server.send_binary(&[1; 1000][..]).unwrap();
+    }
+    take_output(&mut server, now);
+    let storage = server.reclaim().unwrap();
+    assert!(storage.capacity() < 1_000_000 && !storage.has_spare(), "{storage:?}");
+    server.lend(storage);
+    for _ in 0..100 {
+        server.send_binary(vec![1; 2000]).unwrap();
+    }
+    take_output(&mut server, now);
+    assert!(
+        server.reclaim().is_some_and(|storage| storage.capacity() < 100_000),
+        "nor for many that were shared"
+    );
+}
+
+#[test]
+fn a_large_message_that_was_sent_leaves_its_memory_for_the_next() {
+    for (len, is_kept) in [(10_000, false), (100_000, true), (5_000_000, false)] {
+        let (mut server, now) = open(Role::Server, Config::server());
+        server.send_binary(vec![0; len]).unwrap();
+        take_output(&mut server, now);
+        let storage = server.reclaim().unwrap();
+        assert_eq!(storage.has_spare(), is_kept, "{len}: {storage:?}");
+        assert_eq!(storage.capacity() >= len, is_kept);
+    }
+}
+
+#[test]
 fn the_memory_of_a_large_message_serves_the_next_one() {
     let (mut server, now) = open(Role::Server, Config::server());
     let mut memory = None;
-    for _ in 0..3 {
-        let bytes = frame(true, FIN | BINARY, &vec![3; 200_000]);
+    for kind in [BINARY, TEXT, TEXT, BINARY] {
+        let bytes = frame(true, FIN | kind, &vec![3; 200_000]);
         let (a, b) = bytes.split_at(100_000);
         feed(&mut server, now, a);
         let Some(Event::Message(message)) = feed(&mut server, now, b).pop() else { panic!("no message") };
@@ -310,4 +342,20 @@ fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() 
     take_output(&mut server, now);
     assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
     assert!(!server.is_paused());
+}
+
+#[test]
+fn messages_that_wait_are_limited_however_small_they_are() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(10, 100, 1000));
+    server.send(&Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
+    let mut taken = 0;
+    while server.send_text("").is_ok() {
+        taken += 1;
+        assert!(taken < 1000, "nothing limits them");
+    }
+    assert_eq!(server.send_text(""), Err(SendError::Full));
+    take_output(&mut server, now);
+    server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+    assert!(server.queued() <= 1000, "{} bytes", server.queued());
+    assert_eq!(parse(&take_output(&mut server, now)).len(), 1 + taken);
 }

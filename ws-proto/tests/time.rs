@@ -313,3 +313,18 @@ fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
     server.handle_timeout(birth + 10 * SECOND);
     assert_eq!(server.poll_timeout(), Some(birth + 11 * SECOND));
 }
+
+#[test]
+fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
+    let birth = Instant::now();
+    let heartbeat = Heartbeat::live().interval(5 * SECOND);
+    let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));
+    pair.accept = false;
+    pair.drive();
+    let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
+    let late = birth + 9 * SECOND;
+    pair.server.connection.accept(late, upgrade).unwrap();
+    assert!(matches!(poll(&mut pair.server.connection, late)[..], [Event::Open(_)]));
+    let due = pair.server.connection.poll_timeout().unwrap();
+    assert!(due >= late + 4 * SECOND, "it is pinged {:?} behind its 101", due - late);
+}

@@ -3,10 +3,11 @@
 
 mod common;
 use common::clients::*;
+use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_mio::ws_proto::handshake::accept_key;
+use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
 use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
 use ws_server_mio::{
     Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
@@ -180,4 +181,36 @@ fn what_comes_right_behind_the_answer_is_not_lost() {
     let id = rig.opened(client);
     assert_eq!(rig.text(id), "hello");
     assert!(!rig.closed(id).clean);
+}
+
+/// Both come from the system, for each connection anew (RFC 6455 §10.3).
+#[test]
+fn no_two_clients_have_a_key_or_a_mask_in_common() {
+    let (mut keys, mut masks) = (HashSet::new(), HashSet::new());
+    let mut rig = Both::new();
+    for _ in 0..50 {
+        let (listener, url) = by_hand();
+        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let (mut stream, head) = taken(&mut rig, &listener);
+        let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
+        assert!(is_valid_key(key), "{key}");
+        let answer = format!(
+            "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+             Sec-WebSocket-Accept: {}\r\n\r\n",
+            accept_key(key)
+        );
+        stream.write_all(answer.as_bytes()).unwrap();
+        let id = rig.opened(client);
+        rig.connections().send_text(id, "hello").unwrap();
+        let mut frame = Vec::new();
+        rig.until("its frame", |_| {
+            let mut part = [0; 11];
+            if let Ok(n) = stream.read(&mut part) {
+                frame.extend_from_slice(&part[..n]);
+            }
+            frame.len() == 11
+        });
+        assert_eq!(frame[..2], [0x81, 0x85]);
+        assert!(keys.insert(key.to_owned()) && masks.insert(frame[2..6].to_vec()));
+    }
 }

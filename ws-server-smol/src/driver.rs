@@ -22,7 +22,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_proto::token::TokenRule;
-use ws_proto::{Closed, Connection, Event, Next, SendError, State};
+use ws_proto::{Closed, Connection, Error, Event, Next, SendError, State};
 
 /// A task that always has something to do lets others run after so many bytes …
 const SLICE_BYTES: usize = 64 << 10;
@@ -50,6 +50,13 @@ enum Output {
     Closing,
 }
 
+/// What explains the end, where that was not told, and when it is told at the latest.
+#[derive(Debug)]
+struct Parting {
+    event: Option<Event<'static>>,
+    deadline: Option<Instant>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Driver<S> {
     /// `None` once all is over.
@@ -61,6 +68,8 @@ pub(crate) struct Driver<S> {
     output: Output,
     timer: Timer,
     deadline: Option<Instant>,
+    /// It is over, and is told once the stream has passed on what it holds.
+    parting: Option<Box<Parting>>,
     /// Since when, and for how many bytes, this task has not let others run.
     slice: Option<(Instant, usize)>,
 }
@@ -80,6 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             output: Output::Flushed,
             timer: Timer::never(),
             deadline: None,
+            parting: None,
             slice: None,
         }
     }
@@ -103,21 +113,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Some(event) = connection.poll_event(now) {
+            if let Some(event) = before_the_end(&mut connection, now) {
                 return Poll::Ready(Some(event));
             }
             if let Some(event) = self.use_unread(&mut connection, now) {
                 return Poll::Ready(Some(event));
             }
-            let Some(stream) = &mut self.stream else { return Poll::Ready(None) };
+            let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &mut connection, &mut io, now);
             match connection.next_io() {
-                Next::Drop => {
-                    self.end();
-                    // Writing may have been what ended it.
-                    return Poll::Ready(connection.poll_event(now));
-                }
+                Next::Drop => return self.poll_parting(&mut connection, now),
                 Next::Shutdown => {
                     self.output = Output::Closing;
                     continue;
@@ -203,7 +209,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             _ => unread.from = unread.to - left,
         }
         // What was received may have caused something else.
-        event.or_else(|| connection.poll_event(now))
+        event.or_else(|| before_the_end(connection, now))
     }
 
     fn slice_is_over(&mut self, now: Instant) -> bool {
@@ -249,6 +255,29 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         true
     }
 
+    /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
+    /// first passes on what was said last.
+    fn poll_parting(&mut self, connection: &mut Connection, now: Instant) -> Poll<Option<Event<'static>>> {
+        let parting = self.parting.take().unwrap_or_else(|| {
+            let deadline = now.checked_add(connection.config().close_timeout);
+            // Writing may have been what ended it.
+            Box::new(Parting { event: connection.poll_event(now), deadline })
+        });
+        let is_late = parting.deadline.is_some_and(|deadline| deadline <= now);
+        if self.output == Output::Flushed || is_late || is_lost(parting.event.as_ref()) {
+            self.end();
+            return Poll::Ready(parting.event);
+        }
+        self.timer = parting.deadline.map_or_else(Timer::never, Timer::at);
+        let mut io = Context::from_waker(&self.waker);
+        if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
+            self.waker.wake_by_ref();
+        }
+        self.parting = Some(parting);
+        self.slice = None;
+        Poll::Pending
+    }
+
     fn tell_room(&self, connection: &Connection) {
         if !connection.is_congested() {
             self.shared.room.notify(usize::MAX);
@@ -275,7 +304,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             write(stream, &mut self.output, &mut connection, &mut nobody, now);
         }
         connection.abort(now, ws_proto::Cause::Terminated);
-        let closed = std::iter::from_fn(|| connection.poll_event(now)).find_map(|event| match event {
+        let parting = self.parting.take().and_then(|parting| parting.event);
+        let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
+        let closed = events.find_map(|event| match event {
             Event::Closed(closed) => Some(closed),
             _ => None,
         });
@@ -286,6 +317,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     pub(crate) fn stream(&self) -> Option<&S> {
         self.stream.as_ref()
+    }
+}
+
+/// The next event, but for those that tell of the end: they wait for the stream.
+fn before_the_end(connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
+    if connection.state() == State::Closed { None } else { connection.poll_event(now) }
+}
+
+/// Whether it was cut off rather than ended: then nothing is on its way that would be worth a wait.
+fn is_lost(event: Option<&Event<'_>>) -> bool {
+    match event {
+        Some(Event::Closed(closed)) => {
+            matches!(closed.error, Some(Error::Timeout(_) | Error::Lost(_) | Error::Eof))
+        }
+        _ => false,
     }
 }
 

@@ -8,8 +8,10 @@ use bytes::Bytes;
 use common::pipe::pipe;
 use common::{once, pair, run};
 use futures_lite::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, future};
-use std::pin::pin;
+use std::io;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
+use std::task::{Context, Poll};
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Cause, CloseCode, Config, Error, Initiator, Role, Timeout};
 use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
@@ -178,6 +180,85 @@ async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, 
 #[test]
 fn the_last_answer_of_an_http_connection_arrives_whole() {
     over_all!(the_last_answer_arrives);
+}
+
+/// Then nothing more is awaited of it, and what was written last may still be held by the stream.
+async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, stream: S) {
+    let serves = async {
+        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
+        let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+        http.responder().respond(request, http::Response::new(Bytes::from(vec![b'x'; 500]))).unwrap();
+        let mut ws = http.accept(upgrade).await.unwrap();
+        assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), b"last");
+        ws.try_send("heard").unwrap();
+        assert!(ws.next().await.is_none());
+        assert!(ws.get_ref().is_none());
+    };
+    let talks = async {
+        let request = "GET / HTTP/1.1\r\nHost: localhost\r\n";
+        let upgrade = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Version: 13\r\n\
+            Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let mut said = format!("{request}\r\n{request}{upgrade}").into_bytes();
+        said.extend(masked(0x82, b"last"));
+        said.extend(masked(0x88, &[0x03, 0xe8]));
+        let (mut reads, mut writes) = futures_lite::io::split(raw);
+        let write = async {
+            writes.write_all(&said).await.unwrap();
+            writes.close().await.unwrap();
+        };
+        let mut heard = Vec::new();
+        future::zip(write, reads.read_to_end(&mut heard)).await.1.unwrap();
+        assert!(heard.ends_with(b"\x81\x05heard\x88\x02\x03\xe8"), "{}", heard.escape_ascii());
+    };
+    future::zip(serves, talks).await;
+}
+
+#[test]
+fn what_was_said_last_arrives_at_a_peer_that_has_ended_its_half() {
+    over_all!(the_peer_has_ended_its_half);
+}
+
+/// A stream that has these bytes, takes everything, and passes nothing on.
+struct Keeps(Vec<u8>);
+
+impl AsyncRead for Keeps {
+    fn poll_read(mut self: Pin<&mut Self>, _: &mut Context<'_>, to: &mut [u8]) -> Poll<io::Result<usize>> {
+        let n = self.0.len().min(to.len());
+        to[..n].copy_from_slice(&self.0[..n]);
+        self.0.drain(..n);
+        Poll::Ready(Ok(n))
+    }
+}
+
+impl AsyncWrite for Keeps {
+    fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Poll::Ready(Ok(data.len()))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+
+    fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Pending
+    }
+}
+
+#[test]
+fn a_stream_that_passes_nothing_on_is_not_waited_for_for_ever() {
+    run(async {
+        let config = Arc::new(Config::server().close_timeout(Duration::from_millis(10)));
+        for (said, is_clean) in
+            [(masked(0x88, &[0x03, 0xe8]), true), (masked(0xf1, b""), false), (vec![], false)]
+        {
+            let mut ws = WebSocket::upgraded(Keeps(said), config.clone(), Role::Server);
+            ws.try_send("word").unwrap();
+            while ws.next().await.is_some() {}
+            assert_eq!(ws.closed().unwrap().clean, is_clean);
+            assert!(ws.get_ref().is_none());
+        }
+    });
 }
 
 async fn a_close_that_nobody_answers<S: AsyncRead + AsyncWrite + Unpin>(stream: S, raw: S) {

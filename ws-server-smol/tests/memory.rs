@@ -9,6 +9,11 @@ use common::{accept, listener, run, websockets};
 use futures_lite::future;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
+use std::future::Future;
+use std::io::{Read, Write};
+use std::net::TcpStream;
+use std::pin::pin;
+use std::thread;
 use ws_server_smol::connect;
 use ws_server_smol::ws_proto::{CloseCode, Config, Frame};
 
@@ -27,6 +32,7 @@ fn connections() -> usize {
 #[test]
 fn a_poll_allocates_the_message_alone_and_an_idle_connection_keeps_nothing_of_what_it_carried() {
     a_poll_allocates_the_message_alone();
+    an_echo_over_a_socket_allocates_the_message_alone();
     an_idle_connection_keeps_nothing_of_what_it_carried();
 }
 
@@ -62,6 +68,61 @@ fn a_poll_allocates_the_message_alone() {
             assert!(exact >= 15, "{size} bytes: {exact} of 20");
         }
     });
+}
+
+/// What the handler's own polls allocate; what the reactor does between them is its own affair.
+fn an_echo_over_a_socket_allocates_the_message_alone() {
+    const ROUNDS: usize = 100;
+    let sizes = [16_usize, 512, 16_000];
+    let (listener, address) = listener();
+    let client = thread::spawn(move || {
+        let mut socket = TcpStream::connect(address).unwrap();
+        let upgrade = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+            Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        socket.write_all(upgrade).unwrap();
+        socket.read_exact(&mut [0; 129]).unwrap();
+        for size in sizes {
+            // Masked with zeros; what comes back has no mask.
+            let mut request = vec![0x82, 0xfe, (size >> 8) as u8, size as u8];
+            if size < 126 {
+                request = vec![0x82, 0x80 | size as u8];
+            }
+            let mut reply = vec![0; request.len() + size];
+            request.resize(request.len() + 4 + size, 0);
+            for _ in 0..2 * ROUNDS {
+                socket.write_all(&request).unwrap();
+                socket.read_exact(&mut reply).unwrap();
+            }
+        }
+    });
+    run(async {
+        let mut ws = accept(&listener).await;
+        for size in sizes {
+            let mut exact = 0;
+            for round in 0..2 * ROUNDS {
+                let (mut blocks, mut bytes) = (0, 0);
+                let message = future::poll_fn(|cx| {
+                    let region = Region::new(ALLOCATOR);
+                    let message = pin!(ws.next()).poll(cx);
+                    let change = region.change();
+                    blocks += change.allocations + change.reallocations;
+                    bytes += change.bytes_allocated;
+                    message
+                });
+                let message = message.await.unwrap().unwrap();
+                assert_eq!(message.as_bytes().len(), size);
+                let region = Region::new(ALLOCATOR);
+                ws.try_send(message).unwrap();
+                let change = region.change();
+                blocks += change.allocations + change.reallocations;
+                exact += usize::from(round >= ROUNDS && blocks == 1 && bytes == size);
+            }
+            // The count is of all threads, and now and then another one allocates.
+            assert!(exact >= ROUNDS * 8 / 10, "{size} bytes: {exact} of {ROUNDS}");
+        }
+        drop(ws);
+    });
+    client.join().unwrap();
 }
 
 fn an_idle_connection_keeps_nothing_of_what_it_carried() {

@@ -12,7 +12,8 @@ impl Connection {
     /// [`poll_event`](Self::poll_event).
     ///
     /// # Errors
-    /// [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its time is over.
+    /// [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its time is over;
+    /// [`SendError::NotOpen`] when the peer has ended its stream meanwhile.
     pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> {
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
         let result = http.accept(now, &self.config, &mut self.outbox, upgrade);

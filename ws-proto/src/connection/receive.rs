@@ -103,7 +103,7 @@ impl Connection {
                 }
                 Stage::Handshake(http) => match http.receive(&self.config, input) {
                     None => return None,
-                    Some(Ok((response, terms))) => self.open(response, terms),
+                    Some(Ok((response, terms))) => self.open(now, response, terms),
                     Some(Err(error)) => self.done(now, error.into()),
                 },
                 Stage::Draining(ending) => {
@@ -129,7 +129,7 @@ impl Connection {
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
-            self.open(response, terms);
+            self.open(now, response, terms);
         } else if http.ending().is_some() {
             self.end_http(now);
         } else {
@@ -138,7 +138,11 @@ impl Connection {
         self.note_queued();
     }
 
-    fn open(&mut self, response: ::http::Response<()>, terms: Option<Terms>) {
+    fn open(&mut self, now: Instant, response: ::http::Response<()>, terms: Option<Terms>) {
+        if !self.output.stalled {
+            // Until it is written, the 101 counts as written: it is no quiet connection that opens.
+            self.wrote = self.moment(now);
+        }
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.arm();

@@ -51,7 +51,8 @@ impl Connection {
             (Opcode::Continuation, Some(outgoing)) => self.send_continuation(frame, outgoing)?,
             (_, Some(_)) if frame.fin => {
                 let busy = self.busy();
-                busy.waiting_len += frame.payload.len();
+                // With its header, so that empty ones have an end, too.
+                busy.waiting_len += frame.payload.len() + MAX_HEADER;
                 busy.waiting.push_back(frame.clone());
             }
             (_, Some(_)) => return Err(SendError::FragmentOrder),

@@ -49,6 +49,10 @@ impl Connection {
                 if self.pace_due().is_some_and(|due| moment >= due) {
                     self.output.paced = false;
                 }
+                // A reader that stopped at a message has not had it noted.
+                if core::mem::take(&mut self.heard_more) {
+                    self.heard = moment;
+                }
                 if self.release_due().is_some_and(|due| moment >= due)
                     && let (Some(compression), Some(settings)) =
                         (self.stage.compression_mut(), &self.config.deflate)
@@ -81,13 +85,14 @@ impl Connection {
         }
         let moment = self.moment(now);
         if self.output.stalled {
-            // It cannot be reached; the output deadline judges it.
             self.wrote = moment;
-        } else if let Some(awaited) =
+        }
+        if let Some(awaited) =
             self.busy.as_mut().and_then(|busy| busy.ping.as_mut()).and_then(|ping| ping.awaited.as_mut())
         {
             *awaited = moment;
-        } else if self.config.heartbeat.interval.is_some() {
+        } else if self.config.heartbeat.interval.is_some() && !self.output.stalled {
+            // One that is stalled cannot be reached; the output deadline judges it.
             self.send_heartbeat(now, moment);
         }
         self.arm();
@@ -105,10 +110,6 @@ impl Connection {
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
     fn beat(&mut self, now: Instant, moment: Moment) {
-        // A reader that stopped at a message has not had it noted.
-        if core::mem::take(&mut self.heard_more) {
-            self.heard = moment;
-        }
         if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
             && let Some(since) = ping.awaited
         {

@@ -125,8 +125,15 @@ impl Inflater {
         self.work += len as u64;
         let excess = (self.window.len() + len).saturating_sub(self.window_len);
         // Moved now and then, so that each byte is moved about once.
-        if excess > self.window_len / 2 {
+        let slack = self.window_len / 2;
+        if excess > slack {
             self.window.drain(..excess.min(self.window.len()));
+        }
+        let need = self.window.len() + len;
+        if need > self.window.capacity() {
+            // It grows as it must, and not over what it can ever need.
+            let room = (2 * self.window.capacity()).min(self.window_len + slack).max(need);
+            self.window.reserve_exact(room - self.window.len());
         }
         self.window.extend_from_slice(&self.chunk[..len]);
     }

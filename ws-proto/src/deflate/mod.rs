@@ -28,6 +28,16 @@
 //! time](Deflate::release_after). Of the peer's only the window's bytes are kept then, since its next message may refer
 //! to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover contexts return after each
 //! message to a pool that all connections of a configuration share.
+//!
+//! Measured in bytes of heap for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses);
+//! `cargo test -p ws-proto --test deflate_memory -- --nocapture` prints it:
+//!
+//! | | agreed on, unused | active | after the quiet time | in the pool, for all |
+//! |---|---|---|---|---|
+//! | [`new`](Deflate::new) | 88 | 350,418 (464,888) | 178 (32,856) | 1.4 MB (1.9 MB) |
+//! | [`chat`](Deflate::chat) | 88 | 230,610 (238,584) | 178 (8,280) | 0.9 MB (1.0 MB) |
+//! | [`large_json`](Deflate::large_json) | 88 | 88 (88) | 88 (88) | 0.4 MB (0.5 MB) |
+//! | [`many_idle`](Deflate::many_idle) | 88 | 88 (88) | 88 (88) | 0.4 MB (0.5 MB) |
 
 mod deflater;
 mod inflater;

@@ -49,6 +49,7 @@ impl Pool {
     /// Takes one back, which forgets whom it worked for.
     pub(crate) fn keep_deflater(&self, mut deflater: Box<Deflater>) {
         deflater.forget();
+        deflater.shrink();
         let mut idle = self.idle();
         if idle.deflaters.len() == KEPT {
             // Not the newest: it is of the kind that is used.

@@ -215,6 +215,34 @@ mod tests {
     }
 
     #[test]
+    fn whatever_holds_an_address_becomes_a_request() {
+        let text = "ws://localhost:9/a".to_owned();
+        let requests = [
+            text.parse::<ClientRequest>(),
+            ClientRequest::try_from(text.as_str()),
+            ClientRequest::try_from(&text),
+            ClientRequest::try_from(text.clone()),
+        ];
+        for request in requests {
+            assert_eq!(
+                request.map(|request| (request.port(), request.target().to_owned())),
+                Ok((9, "/a".to_owned()))
+            );
+        }
+        assert!("localhost".parse::<ClientRequest>().is_err());
+    }
+
+    #[test]
+    fn a_page_is_named_once() {
+        let request = ClientRequest::new("ws://localhost").unwrap();
+        let request = request.origin("http://a.example").unwrap().origin("http://b.example").unwrap();
+        assert_eq!(
+            request.headers().get_all(header::ORIGIN).iter().collect::<Vec<_>>(),
+            ["http://b.example"]
+        );
+    }
+
+    #[test]
     fn other_addresses_are_refused() {
         for url in [
             "",

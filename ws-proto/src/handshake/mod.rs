@@ -304,8 +304,18 @@ mod tests {
     }
 
     #[test]
+    fn only_the_answer_to_a_key_verifies() {
+        let key = key([7; 16]);
+        assert!(verify(&key, &accept_key(&key)));
+        for bad in [String::new(), key.clone(), accept_key(""), accept_key(&key).to_lowercase()] {
+            assert!(!verify(&key, &bad), "{bad}");
+        }
+    }
+
+    #[test]
     fn an_upgrade_shows_what_was_asked() {
         let upgrade = upgrade();
+        assert_eq!((upgrade.method(), upgrade.uri().to_string().as_str()), (&Method::GET, "/chat?room=1"));
         assert_eq!(upgrade.path(), "/chat");
         assert_eq!(upgrade.query(), Some("room=1"));
         assert_eq!(upgrade.origin(), Some("http://localhost"));

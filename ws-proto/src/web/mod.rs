@@ -59,9 +59,13 @@ pub mod sse;
 #[cfg(test)]
 mod tests_assets;
 #[cfg(test)]
+mod tests_folder;
+#[cfg(test)]
 mod tests_path;
 #[cfg(test)]
 mod tests_plan;
+#[cfg(test)]
+mod tests_query;
 #[cfg(test)]
 mod tests_routes;
 

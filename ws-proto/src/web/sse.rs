@@ -137,6 +137,26 @@ mod tests {
     }
 
     #[test]
+    fn the_head_makes_a_stream_of_events_that_nobody_keeps() {
+        let head = head();
+        assert_eq!(head.headers()["content-type"], "text/event-stream");
+        assert!(head.headers()["cache-control"].to_str().unwrap().contains("no-"));
+        assert_eq!(keep_alive(), ":\n\n", "a comment, and no event");
+    }
+
+    #[test]
+    fn a_page_that_was_cut_off_tells_where() {
+        let asked = |value: &[u8]| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), value)]);
+            last_event_id(&headers).map(str::to_owned)
+        };
+        assert_eq!(asked("17 ü".as_bytes()).as_deref(), Some("17 ü"));
+        assert_eq!(asked(b"\xff"), None);
+        assert_eq!(last_event_id(&HeaderMap::new()), None);
+    }
+
+    #[test]
     fn nothing_is_smuggled_into_a_field() {
         let event = ServerSentEvent::new("x").event("a\ndata: y").id("1\r\n\0event: z");
         assert_eq!(text(event), "event: adata: y\nid: 1event: z\ndata: x\n\n");

@@ -76,6 +76,17 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
 }
 
 #[test]
+fn a_connection_is_not_quiet_whose_owner_reads_message_by_message() {
+    let (mut server, birth) = quiet(FULL, FULL);
+    feed(&mut server, birth, &compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"compressed")));
+    let mut bytes = frame(true, FIN | TEXT, b"not compressed");
+    assert!(server.receive(birth + 20 * SECOND, &mut &mut bytes[..]).is_some());
+    server.handle_timeout(birth + QUIET);
+    assert_eq!(pooled(server.config()), (0, 0));
+    assert!(server.poll_timeout().is_some_and(|due| due > birth + QUIET));
+}
+
+#[test]
 fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
     for bits in 9..=15 {
         let both = direction(true, bits);

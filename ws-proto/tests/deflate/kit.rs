@@ -1,4 +1,5 @@
 //! What the tests here share: connections by any terms, peers that compress, and data.
+#![allow(dead_code)] // each test takes what it needs
 
 use super::wire::*;
 use std::sync::Arc;

@@ -12,8 +12,10 @@ mod rig;
 mod wire;
 
 mod blocks;
+mod bodies;
 mod limits;
 mod pieces;
+mod random;
 mod reader;
 mod received;
 mod sent;

@@ -32,6 +32,10 @@ impl Random {
         self.0 ^= self.0 << 17;
         (self.0 >> 11) as usize % end
     }
+
+    pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {
+        from[self.below(from.len())]
+    }
 }
 
 /// Runs it to its end, which must come.

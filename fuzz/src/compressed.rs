@@ -1,0 +1,62 @@
+//! `deflate`: two ends of any terms exchange compressed messages, and any bytes come as such; `extensions`: any
+//! `Sec-WebSocket-Extensions`, offered and answered.
+//!
+//! ```text
+//!   deflate      which (1) | the decisions of the engine's own tests of it …
+//!   extensions   settings (2) | one field after another, each on a line …
+//! ```
+
+// The engine's own tests run the same bodies over random bytes.
+#[path = "../../ws-proto/tests/deflate/bodies.rs"]
+mod bodies;
+#[path = "../../ws-proto/tests/deflate/kit.rs"]
+mod kit;
+#[path = "../../ws-proto/tests/rig/mod.rs"]
+mod rig;
+#[path = "../../ws-proto/tests/wire/mod.rs"]
+mod wire;
+
+use crate::input::Input;
+use crate::seen::Seen;
+use http::HeaderMap;
+use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
+use ws_proto::Deflate;
+
+/// Compressed messages: what one end sent, the other is told; and no bytes cost more than they may.
+pub fn deflate(data: &[u8]) -> Seen {
+    match data.split_first() {
+        Some((which, rest)) if which & 1 == 0 => bodies::exchange(rest),
+        Some((_, rest)) => bodies::garbage(rest),
+        None => {}
+    }
+    Seen::default()
+}
+
+/// Any offer has an answer that keeps to the settings, or none; any answer is taken or refused.
+pub fn extensions(data: &[u8]) -> Seen {
+    let mut input = Input::new(data);
+    let (ours, theirs) = (input.byte(), input.byte());
+    let deflate = Deflate::new()
+        .window_bits(ours & 15)
+        .peer_window_bits(theirs & 15)
+        .takeover(ours & 16 != 0)
+        .peer_takeover(theirs & 16 != 0);
+    let mut fields = HeaderMap::new();
+    for line in input.rest().split(|byte| *byte == b'\n') {
+        if let Ok(value) = HeaderValue::from_bytes(line) {
+            fields.append(SEC_WEBSOCKET_EXTENSIONS, value);
+        }
+    }
+    if let Some((terms, answer)) = deflate.accept(&fields) {
+        assert!((9..=(ours & 15).max(9)).contains(&terms.ours.window_bits), "{terms:?}");
+        assert!((8..=(theirs & 15).max(8)).contains(&terms.theirs.window_bits), "{terms:?}");
+        assert!(ours & 16 != 0 || !terms.ours.takeover, "{terms:?}");
+        assert!(theirs & 16 != 0 || !terms.theirs.takeover, "{terms:?}");
+        assert!(answer.as_bytes().starts_with(b"permessage-deflate"), "{answer:?}");
+    }
+    if let Ok(Some(terms)) = deflate.agree(&fields) {
+        assert!(terms.ours.window_bits <= (ours & 15).max(9), "{terms:?}");
+        assert!(ours & 16 != 0 || !terms.ours.takeover, "{terms:?}");
+    }
+    Seen::default()
+}

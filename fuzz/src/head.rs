@@ -1,0 +1,217 @@
+//! `http_head`: what the engine takes for a message of HTTP/1.1, `httparse` takes for the same one.
+//!
+//! ```text
+//!   whose (1) | what the peer sends …
+//! ```
+//!
+//! Only that way round: the engine refuses much that is in doubt, and on purpose.
+
+use crate::bytes::request;
+use crate::input::Input;
+use crate::seen::Seen;
+use crate::setup::{SEED, answer, lenient};
+use crate::watch::Watched;
+use http::{HeaderMap, Response, Uri, Version};
+use std::sync::Arc;
+use std::time::Instant;
+use ws_proto::{Config, Connection, Error, Event, HandshakeError};
+
+/// More fields than the engine takes.
+const FIELDS: usize = 128;
+
+/// Heads and bodies, beside another parser.
+pub fn http_head(data: &[u8]) -> Seen {
+    let mut input = Input::new(data);
+    let is_server = input.byte() & 1 == 0;
+    let now = Instant::now();
+    if is_server { requests(now, input.rest()) } else { responses(now, input.rest()) }
+}
+
+/// Requests that follow each other, each answered at once.
+fn requests(now: Instant, bytes: &[u8]) -> Seen {
+    let config = Arc::new(lenient(Config::server()));
+    let mut watched = Watched::server(Connection::server(now, config));
+    let mut left = bytes.to_vec();
+    let mut input = &mut left[..];
+    let mut at = 0;
+    while let Some(event) = watched.receive(now, &mut input) {
+        let next = bytes.len() - input.len();
+        let message = &bytes[at..next];
+        at = next;
+        match event {
+            Event::Request(request) => {
+                check_request(message, request.http(), request.body());
+                watched.act(|c| drop(c.respond(now, request, answer("heard"))));
+            }
+            Event::Upgrade(upgrade) => {
+                check_request(message, upgrade.http(), &[]);
+                // Refused, so that more can follow.
+                watched.act(|c| drop(c.respond(now, upgrade, answer("refused"))));
+            }
+            other => watched.forget(other),
+        }
+    }
+    watched.seen
+}
+
+/// One message, no byte more and no byte less, that is this request.
+fn check_request<T>(bytes: &[u8], request: &http::Request<T>, body: &[u8]) {
+    let shown = || bytes.escape_ascii();
+    let known = with_known_version(bytes);
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    let mut theirs = httparse::Request::new(&mut fields);
+    let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else {
+        panic!("no request: {}", shown())
+    };
+
+    assert_eq!(theirs.method, Some(request.method().as_str()));
+    let target = theirs.path.unwrap_or_default();
+    assert_eq!(Uri::try_from(target).ok().as_ref(), Some(request.uri()), "{target}");
+    if target.starts_with('/') {
+        assert_eq!(request.uri().path_and_query().map(|path| path.as_str()), Some(target));
+    }
+    assert_eq!(theirs.version, Some(minor(request.version())));
+    check_fields(theirs.headers, request.headers(), request.uri().authority().is_some());
+
+    let rest = &bytes[head..];
+    let (content, len) = match framing(theirs.headers) {
+        Framing::Length(len) => (rest[..len].to_vec(), len),
+        Framing::Chunked => chunked(rest).unwrap_or_else(|| panic!("chunks: {}", shown())),
+        Framing::None => (Vec::new(), 0),
+    };
+    assert_eq!(content, body, "{}", shown());
+    assert_eq!(head + len, bytes.len(), "the messages end elsewhere: {}", shown());
+}
+
+/// Interim responses, and the answer.
+fn responses(now: Instant, bytes: &[u8]) -> Seen {
+    let config = Arc::new(lenient(Config::client()));
+    let mut watched = Watched::client(Connection::client(now, config, request(), SEED));
+    watched.write(now, usize::MAX, |_| {});
+    let mut left = bytes.to_vec();
+    let mut input = &mut left[..];
+    while let Some(event) = watched.receive(now, &mut input) {
+        if let Event::Open(response) = &event {
+            check_response(bytes, response, &[]);
+        }
+        watched.forget(event);
+    }
+    watched.receive_eof(now);
+    watched.write(now, usize::MAX, |_| {});
+    while let Some(event) = watched.poll_event(now) {
+        if let Event::Closed(closed) = &event
+            && let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error
+        {
+            check_response(bytes, response, response.body());
+        }
+        watched.forget(event);
+    }
+    watched.must_be_over(now);
+    watched.seen
+}
+
+/// Interim responses, and then this one.
+fn check_response<T>(mut bytes: &[u8], response: &Response<T>, body: &[u8]) {
+    loop {
+        let shown = || bytes.escape_ascii();
+        let known = with_known_version(bytes);
+        let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+        let mut theirs = httparse::Response::new(&mut fields);
+        let Ok(httparse::Status::Complete(head)) = theirs.parse(&known) else { panic!("none: {}", shown()) };
+        let rest = &bytes[head..];
+        if matches!(theirs.code, Some(100 | 102..=199)) {
+            bytes = rest;
+            continue;
+        }
+        assert_eq!(theirs.code, Some(response.status().as_u16()));
+        assert_eq!(theirs.version, Some(minor(response.version())));
+        check_fields(theirs.headers, response.headers(), false);
+        // Of a body that is broken off, the engine keeps what came.
+        match framing(theirs.headers) {
+            Framing::Chunked => assert!(rest.len() >= body.len()),
+            Framing::Length(len) => assert!(rest[..rest.len().min(len)].starts_with(body), "{}", shown()),
+            Framing::None => assert!(rest.starts_with(body), "{}", shown()),
+        }
+        return;
+    }
+}
+
+/// The same with HTTP/1.1 for a later minor version, which the engine takes for that one (RFC 9110 §2.5). It stands
+/// at the end of a request's first line, and at the beginning of a response's.
+fn with_known_version(bytes: &[u8]) -> Vec<u8> {
+    const VERSION: usize = "HTTP/1.1".len();
+    let mut bytes = bytes.to_vec();
+    let begin = if bytes.starts_with(b"\r\n") { 2 } else { 0 };
+    let end = bytes[begin..].windows(2).position(|pair| pair == b"\r\n").map_or(bytes.len(), |at| begin + at);
+    for at in [end.saturating_sub(VERSION), begin] {
+        if let Some([b'H', b'T', b'T', b'P', b'/', b'1', b'.', minor @ b'2'..=b'9']) =
+            bytes.get_mut(at..at + VERSION)
+        {
+            *minor = b'1';
+            break;
+        }
+    }
+    bytes
+}
+
+fn minor(version: Version) -> u8 {
+    u8::from(version == Version::HTTP_11)
+}
+
+/// The same fields, with the values of each in the same order. The authority of a target takes the place of `Host`.
+fn check_fields(theirs: &[httparse::Header<'_>], ours: &HeaderMap, is_absolute: bool) {
+    let is_compared = |name: &str| !is_absolute || !name.eq_ignore_ascii_case("host");
+    let theirs: Vec<_> = theirs.iter().filter(|field| is_compared(field.name)).collect();
+    assert_eq!(theirs.len(), ours.iter().filter(|(name, _)| is_compared(name.as_str())).count());
+    for name in ours.keys().filter(|name| is_compared(name.as_str())) {
+        let same = theirs.iter().filter(|field| field.name.eq_ignore_ascii_case(name.as_str()));
+        let values = ours.get_all(name).iter().map(|value| value.as_bytes());
+        assert!(values.eq(same.map(|field| field.value)), "{name}");
+    }
+}
+
+enum Framing {
+    None,
+    Length(usize),
+    Chunked,
+}
+
+/// What the fields say of the body, to somebody who takes them at their word.
+fn framing(fields: &[httparse::Header<'_>]) -> Framing {
+    let value = |name: &str| {
+        let field = fields.iter().find(|field| field.name.eq_ignore_ascii_case(name))?;
+        Some(field.value)
+    };
+    // A coding, whichever, makes the length void (RFC 9112 §6.3).
+    match (value("Transfer-Encoding"), value("Content-Length")) {
+        (Some(coding), _) if coding.eq_ignore_ascii_case(b"chunked") => Framing::Chunked,
+        (None, Some(length)) => {
+            let length = str::from_utf8(length).ok().and_then(|length| length.parse().ok());
+            length.map_or(Framing::None, Framing::Length)
+        }
+        _ => Framing::None,
+    }
+}
+
+/// The content of a chunked body, and how long it is with its frame.
+fn chunked(bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let (mut content, mut at) = (Vec::new(), 0);
+    loop {
+        let Ok(httparse::Status::Complete((line, size))) = httparse::parse_chunk_size(&bytes[at..]) else {
+            return None;
+        };
+        at += line;
+        if size == 0 {
+            break;
+        }
+        let chunk = bytes.get(at..at + usize::try_from(size).ok()?)?;
+        content.extend_from_slice(chunk);
+        at += chunk.len() + 2;
+        (bytes.get(at - 2..at) == Some(b"\r\n")).then_some(())?;
+    }
+    let mut fields = [httparse::EMPTY_HEADER; FIELDS];
+    match httparse::parse_headers(&bytes[at..], &mut fields) {
+        Ok(httparse::Status::Complete((trailers, _))) => Some((content, at + trailers)),
+        _ => None,
+    }
+}

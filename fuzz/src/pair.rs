@@ -1,0 +1,347 @@
+//! `pair`: a client and a server, and a pipe that cuts, delays and stands still as it likes.
+//!
+//! ```text
+//!   how both are set up (2) | acts …
+//! ```
+//!
+//! An act is a byte that says which end does what, and for some a byte that says how much. At the end the pipe moves
+//! again, and everything must have arrived.
+
+use crate::bytes::request;
+use crate::input::{Input, pick};
+use crate::seen::Seen;
+use crate::setup::{CLIENT, SEED};
+use crate::taken::Taken;
+use crate::watch::{Sample, Watched, sample};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::{
+    Cause, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, HeartbeatKind, Message, Next,
+    Pieces, Role, SendError, Sent, State,
+};
+
+/// What one read gives at most.
+const READ: usize = 16 * 1024;
+
+/// Two ends, and any schedule.
+pub fn pair(data: &[u8]) -> Seen {
+    let mut input = Input::new(data);
+    let mut pair = Pair::new(&mut input);
+    while !input.is_empty() {
+        pair.act(&mut input);
+    }
+    pair.finish()
+}
+
+/// One end: a connection, its application, and the bytes that are on their way to it.
+struct End {
+    watched: Watched,
+    taken: Taken,
+    got: Vec<Sample>,
+    /// A message that is told in pieces, so far.
+    pieces: Vec<u8>,
+    /// The application waits for room.
+    waits: bool,
+    coming: Vec<u8>,
+    fin_coming: bool,
+    is_dropped: bool,
+    /// How many messages it has made.
+    made: u8,
+}
+
+impl End {
+    fn new(watched: Watched) -> Self {
+        Self {
+            watched,
+            taken: Taken::default(),
+            got: Vec::new(),
+            pieces: Vec::new(),
+            waits: false,
+            coming: Vec::new(),
+            fin_coming: false,
+            is_dropped: false,
+            made: 0,
+        }
+    }
+
+    /// An application as the documentation wants it: told that there is no room, it waits until there is.
+    fn note_sent(&mut self, result: Result<Sent, SendError>) {
+        if matches!(result, Ok(Sent::Congested) | Err(SendError::Full)) {
+            self.watched.act(Connection::await_room);
+            self.waits = self.watched.ask().is_congested();
+        }
+    }
+
+    /// Something that no other message of this end is.
+    fn make(&mut self, is_text: bool, len: usize) -> Sample {
+        self.made = self.made.wrapping_add(1);
+        let byte = if is_text { self.made & 0x7f } else { self.made };
+        (is_text, vec![byte; len])
+    }
+
+    fn send(&mut self, is_text: bool, len: usize) {
+        if self.waits {
+            return;
+        }
+        let (_, data) = self.make(is_text, len);
+        let message = match is_text {
+            true => Message::Text(String::from_utf8(data).expect("all ASCII").into()),
+            false => Message::Binary(data.into()),
+        };
+        let result = self.taken.send(&mut self.watched, message);
+        self.note_sent(result);
+    }
+
+    fn send_fragment(&mut self, is_text: bool, fin: bool, len: usize) {
+        let sample = self.make(is_text, len);
+        let result = self.taken.send_fragment(&mut self.watched, sample, fin);
+        self.note_sent(result);
+    }
+
+    fn hear(&mut self, now: Instant, event: Event<'_>) {
+        match event {
+            Event::Upgrade(upgrade) => self.watched.act(|c| c.accept(now, upgrade).expect("it is undecided")),
+            Event::Message(message) => self.got.push(sample(&message)),
+            Event::Piece(piece) => {
+                self.pieces.extend_from_slice(piece.data.as_bytes());
+                if piece.last {
+                    self.got.push((piece.data.is_text(), core::mem::take(&mut self.pieces)));
+                }
+            }
+            Event::Drained => self.waits = false,
+            Event::Request(request) => panic!("{request:?} was never made"),
+            _ => {}
+        }
+    }
+
+    fn poll(&mut self, now: Instant) {
+        while let Some(event) = self.watched.poll_event(now) {
+            self.hear(now, event);
+        }
+    }
+
+    /// Gives up to `n` of the bytes that are on their way; says whether any were used.
+    fn read(&mut self, now: Instant, n: usize) -> bool {
+        if self.is_dropped {
+            self.coming.clear();
+            return false;
+        }
+        let n = n.min(self.coming.len()).min(READ);
+        let mut coming = core::mem::take(&mut self.coming);
+        let mut input = &mut coming[..n];
+        while let Some(event) = self.watched.receive(now, &mut input) {
+            self.hear(now, event);
+        }
+        let used = n - input.len();
+        coming.drain(..used);
+        self.coming = coming;
+        if self.coming.is_empty() && core::mem::take(&mut self.fin_coming) {
+            self.watched.receive_eof(now);
+            return true;
+        }
+        used > 0
+    }
+
+    /// Moves up to `n` bytes of the output on their way, and does what the connection wants of its transport; says
+    /// whether anything moved.
+    fn write(&mut self, now: Instant, n: usize, to: &mut Self) -> bool {
+        if self.is_dropped {
+            return false;
+        }
+        let before = self.watched.ask().bytes_sent();
+        self.watched.write(now, n, |bytes| to.coming.extend_from_slice(bytes));
+        match self.watched.next_io() {
+            Next::Shutdown => {
+                to.fin_coming = true;
+                true
+            }
+            Next::Drop => {
+                self.is_dropped = true;
+                to.fin_coming |= !self.watched.has_half_closed();
+                true
+            }
+            _ => self.watched.ask().bytes_sent() > before,
+        }
+    }
+}
+
+struct Pair {
+    now: Instant,
+    client: End,
+    server: End,
+}
+
+impl Pair {
+    fn new(input: &mut Input<'_>) -> Self {
+        let now = Instant::now();
+        let [how, each] = [0; 2].map(|_| input.byte());
+        let config = |base: Config, bits: u8| {
+            let second = Duration::from_secs(1);
+            let ping = Heartbeat::live().kind(HeartbeatKind::Ping).interval(3 * second).answer(2 * second);
+            let pong = ping.clone().kind(HeartbeatKind::Pong);
+            let mut config = base.clone();
+            config.heartbeat = pick(bits, 0, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
+            let marks = (base.low_mark, base.high_mark, base.outbox_cap);
+            let (low, high, cap) = pick(bits, 2, [marks, (0, 0, 0), (10, 100, 1000), (100, 1000, 3000)]);
+            let mut config = config.outbox(low, high, cap);
+            // Of those that the acts make, there may be thousands in no time.
+            config.frame_rate = None;
+            config
+        };
+        let mut of_client = config(Config::client(), each & 15);
+        let mut of_server = config(Config::server(), each >> 4);
+        of_client.message_rate = pick(how, 1, [None, None, Some(1), Some(3)]);
+        of_server.message_rate = pick(how, 3, [None, None, Some(1), Some(3)]);
+        if how & 0x20 != 0 {
+            of_client.pieces = Pieces::AsTheyCome { whole: 10 };
+        }
+        if how & 0x40 != 0 {
+            of_server.pieces = Pieces::AsTheyCome { whole: 10 };
+        }
+        let (of_client, of_server) = (Arc::new(of_client), Arc::new(of_server));
+        let (client, server) = if how & 1 == 0 {
+            (Connection::client(now, of_client, request(), SEED), Connection::server(now, of_server))
+        } else {
+            (Connection::upgraded(now, of_client, CLIENT), Connection::upgraded(now, of_server, Role::Server))
+        };
+        let (client, server) = (End::new(Watched::client(client)), End::new(Watched::server(server)));
+        Self { now, client, server }
+    }
+
+    fn act(&mut self, input: &mut Input<'_>) {
+        let act = input.byte();
+        let now = self.now;
+        let Self { client, server, .. } = self;
+        let (this, that) = if act & 1 == 0 { (client, server) } else { (server, client) };
+        let is_text = act & 0x20 != 0;
+        match act >> 1 & 15 {
+            0 => this.send(is_text, input.byte().into()),
+            1 => match usize::from(input.byte()) {
+                // Now and then one whose length has 64 bits.
+                len @ 0xf8.. => this.send(is_text, 270 * len),
+                len => this.send(is_text, 16 * len),
+            },
+            2 => this.send_fragment(is_text, false, input.byte().into()),
+            3 => this.send_fragment(is_text, true, input.byte().into()),
+            4 => {
+                let result = this.watched.act(|c| c.send_ping(now, &[act]));
+                this.note_sent(result);
+            }
+            5 => {
+                let frame = Frame::pong(vec![act]).expect("a byte is little");
+                let result = this.watched.act(|c| c.send(&frame));
+                this.note_sent(result);
+            }
+            6 => drop(this.write(now, input.byte().into(), that)),
+            7 => drop(this.write(now, usize::MAX, that)),
+            8 => drop(this.write(now, 0, that)),
+            9 => drop(this.read(now, input.byte().into())),
+            10 => drop(this.read(now, usize::MAX)),
+            11 => this.poll(now),
+            12 => self.pass(Duration::from_millis(40) * u32::from(input.byte())),
+            13 => drop(self.step()),
+            14 => match input.byte() {
+                byte @ 0xc0.. => {
+                    let code = CloseCode::from(3000 + u16::from(byte));
+                    this.watched.act(|c| drop(c.close(now, code, "enough")));
+                }
+                byte => {
+                    this.watched.act(|c| if byte & 1 == 0 { c.handle_timeout(now) } else { c.resumed(now) })
+                }
+            },
+            _ => match input.byte() {
+                0xff => {
+                    this.watched.abort(now, Cause::Terminated);
+                    this.poll(now);
+                }
+                _ => this.watched.act(Connection::await_room),
+            },
+        }
+    }
+
+    /// The clock moves, and stops at each deadline on its way; the pipe stands still.
+    fn pass(&mut self, time: Duration) {
+        let until = self.now + time;
+        while let Some(due) = self.due().filter(|due| *due <= until) {
+            self.now = self.now.max(due);
+            for end in [&mut self.client, &mut self.server] {
+                end.watched.pass(self.now);
+                end.poll(self.now);
+            }
+        }
+        self.now = until;
+    }
+
+    fn due(&self) -> Option<Instant> {
+        let deadlines = [&self.client, &self.server].map(|end| end.watched.ask().poll_timeout());
+        deadlines.into_iter().flatten().min()
+    }
+
+    /// Each end does once what it wants to; says whether anything moved.
+    fn step(&mut self) -> bool {
+        let Self { now, client, server, .. } = self;
+        client.poll(*now);
+        server.poll(*now);
+        let written = [client.write(*now, usize::MAX, server), server.write(*now, usize::MAX, client)];
+        let read = [client.read(*now, usize::MAX), server.read(*now, usize::MAX)];
+        client.poll(*now);
+        server.poll(*now);
+        written.contains(&true) || read.contains(&true)
+    }
+
+    /// Everything moves, in no time.
+    fn drive(&mut self) {
+        for round in 0.. {
+            if !self.step() {
+                break;
+            }
+            assert!(round < 10_000, "it moves for ever");
+        }
+    }
+
+    fn finish(mut self) -> Seen {
+        // Who is read only so many times a second needs some.
+        self.drive();
+        while self.client.watched.ask().is_paused() || self.server.watched.ask().is_paused() {
+            let due = self.due().expect("who is paused waits for a time: both waited for room");
+            self.pass(due.saturating_duration_since(self.now));
+            self.drive();
+        }
+        let open = [&self.client, &self.server].map(|end| end.watched.ask().state() == State::Open);
+        if open == [true; 2] {
+            assert_eq!(self.client.got, self.server.taken.messages, "while both were open");
+            assert_eq!(self.server.got, self.client.taken.messages, "while both were open");
+        }
+        let now = self.now;
+        self.client.watched.act(|c| drop(c.close(now, CloseCode::NORMAL, "")));
+        for round in 0.. {
+            self.drive();
+            let Some(due) = self.due() else { break };
+            assert!(round < 1000, "it does not end: {:?}", [&self.client.watched, &self.server.watched]);
+            self.pass(due.saturating_duration_since(self.now));
+        }
+        self.judge()
+    }
+
+    fn judge(mut self) -> Seen {
+        for end in [&mut self.client, &mut self.server] {
+            end.watched.must_be_over(self.now);
+        }
+        let Self { client, server, .. } = self;
+        assert!(server.taken.messages.starts_with(&client.got), "the client got what was not sent");
+        assert!(client.taken.messages.starts_with(&server.got), "the server got what was not sent");
+        let seen = client.watched.seen.and(server.watched.seen);
+        let (Some(at_client), Some(at_server)) = (client.watched.closed, server.watched.closed) else {
+            return seen;
+        };
+        for closed in [&at_client, &at_server] {
+            assert!(!matches!(closed.error, Some(Error::Protocol(_))), "{closed}");
+        }
+        if at_client.clean && at_server.clean {
+            assert_eq!((Some(at_client.code), Some(at_server.code)), (at_server.sent, at_client.sent));
+            assert_eq!(client.got, server.taken.messages);
+            assert_eq!(server.got, client.taken.messages);
+        }
+        seen
+    }
+}

@@ -1,0 +1,98 @@
+//! What the committed seeds are made of: the examples of RFC 6455, the handshakes of real programs, and the faults
+//! that each rule forbids. `cargo run --example seeds` writes them; what the fuzzer found lies beside them, with
+//! names that begin with `found_`.
+
+use crate::bytes::request;
+use crate::setup::SEED;
+use std::sync::Arc;
+use std::time::Instant;
+use ws_proto::{Config, Connection};
+
+mod frames;
+mod messages;
+mod schedules;
+
+/// An input, with a name that says what it means.
+#[derive(Clone, Debug)]
+pub struct Seed {
+    /// The target that it is for.
+    pub target: &'static str,
+    /// Its file.
+    pub name: String,
+    /// What stands in it.
+    pub bytes: Vec<u8>,
+}
+
+/// All of them.
+pub fn all() -> Vec<Seed> {
+    let mut seeds = Vec::new();
+    let mut add = |target, name: &str, head: &[u8], wire: &[u8]| {
+        seeds.push(Seed { target, name: name.to_owned(), bytes: [head, wire].concat() });
+    };
+    for (name, wire) in messages::requests() {
+        add("http_head", name, b"\0", &wire);
+        add("server_bytes", name, &head(HTTP, &[]), &wire);
+        add("split", name, &[&[SERVER][..], &head(HTTP, b"\0\x10")].concat(), &wire);
+    }
+    for (name, offers) in messages::EXTENSIONS {
+        add("extensions", name, b"\x1f\x1f", offers.as_bytes());
+    }
+    for (name, which, step) in [("exchanged", 0, 37), ("exchanged_otherwise", 0, 101), ("garbage", 1, 59)] {
+        let decisions: Vec<u8> = (1..200).map(|n: u8| n.wrapping_mul(step)).collect();
+        add("deflate", name, &[which], &decisions);
+    }
+    for (name, setup, script, wire) in messages::conversations() {
+        add("server_bytes", name, &head(setup, script), &wire);
+    }
+    for (name, wire) in messages::answers(&accept()) {
+        add("http_head", name, b"\x01", &wire);
+        add("client_bytes", name, &head(HTTP, &[]), &wire);
+        add("split", name, &[&[CLIENT][..], &head(HTTP, b"\0\x10")].concat(), &wire);
+    }
+    for (name, setup, script, parts) in frames::all() {
+        let [to_server, to_client] = [true, false].map(|masked| frames::wire(masked, &parts));
+        add("server_bytes", name, &head(setup, script), &to_server);
+        add("client_bytes", name, &head(setup, script), &to_client);
+        add(
+            "split",
+            &format!("{name}_to_a_server"),
+            &[&[SERVER][..], &head(setup, b"\0\x03")].concat(),
+            &to_server,
+        );
+        add(
+            "split",
+            &format!("{name}_to_a_client"),
+            &[&[CLIENT][..], &head(setup, b"\0\x03")].concat(),
+            &to_client,
+        );
+    }
+    for (name, bytes) in schedules::all() {
+        add("pair", name, &[], &bytes);
+    }
+    seeds
+}
+
+/// The first byte of `split`.
+const SERVER: u8 = 0;
+const CLIENT: u8 = 1;
+
+/// Four bytes that a configuration is made of; see `setup.rs`.
+type Setup = [u8; 4];
+/// The defaults, from the first byte of HTTP.
+const HTTP: Setup = [0, 0, 0, 0];
+/// The defaults, open from the beginning.
+const OPEN: Setup = [0, 0, 0x80, 0];
+
+fn head(setup: Setup, script: &[u8]) -> Vec<u8> {
+    [&setup[..], &[script.len() as u8], script].concat()
+}
+
+/// The `Sec-WebSocket-Accept` that the client of these targets awaits.
+fn accept() -> String {
+    let now = Instant::now();
+    let mut client = Connection::client(now, Arc::new(Config::client()), request(), SEED);
+    let wire = bytes::Buf::chunk(client.outbox()).to_vec();
+    let text = String::from_utf8(wire).expect("a request is text");
+    let key = text.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).expect("a key");
+    ws_proto::handshake::accept_key(key)
+}

@@ -1,0 +1,96 @@
+//! Configurations, from four bytes of an input.
+
+use crate::input::{Input, pick};
+use bytes::Bytes;
+use std::time::{Duration, Instant, SystemTime};
+use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Pieces, Role};
+
+/// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
+pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
+
+/// A client, as a [`Role`].
+pub(crate) const CLIENT: Role = Role::Client { seed: SEED };
+
+/// How a connection begins, and what it allows.
+#[derive(Clone, Debug)]
+pub(crate) struct Setup {
+    pub(crate) config: Config,
+    /// It is open from the beginning, without a handshake.
+    pub(crate) is_upgraded: bool,
+    pub(crate) end: End,
+    /// The application sends back what it gets.
+    pub(crate) echoes: bool,
+}
+
+/// What happens when the peer has said all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum End {
+    Eof,
+    /// Nothing more comes, and nothing is taken.
+    Silence,
+    Reset,
+    /// The application closes, and the peer does not answer.
+    Closes,
+}
+
+impl Setup {
+    /// Zeros give the defaults, with an application that echoes and a peer that ends.
+    pub(crate) fn new(base: Config, now: Instant, input: &mut Input<'_>) -> Self {
+        let [messages, http, times, rest] = [0; 4].map(|_| input.byte());
+        let (kind, interval) = (HeartbeatKind::Ping, Duration::from_secs(2));
+        let ping = Heartbeat::live().kind(kind).interval(interval).answer(interval).payload("there?");
+        let pong = ping.clone().kind(HeartbeatKind::Pong);
+
+        let mut config = base.clone();
+        config.message_limit = pick(messages, 0, [base.message_limit, 16, 300, 70_000]);
+        let as_they_come = |whole| Pieces::AsTheyCome { whole };
+        let pieces = [Pieces::Joined, as_they_come(0), as_they_come(10), as_they_come(u64::MAX)];
+        config.pieces = pick(messages, 2, pieces);
+        let marks = (base.low_mark, base.high_mark, base.outbox_cap);
+        let (low, high, cap) = pick(messages, 4, [marks, (0, 0, 0), (10, 100, 1000), (1000, 1000, 70_000)]);
+        config = config.outbox(low, high, cap);
+        config.frame_rate = pick(messages, 6, [base.frame_rate, None, Some(1), Some(20)]);
+
+        let heads = (base.head_limit, base.header_limit, base.target_limit);
+        (config.head_limit, config.header_limit, config.target_limit) =
+            pick(http, 0, [heads, (0, 0, 0), (200, 8, 20), (1000, 20, 100)]);
+        config.body_limit = pick(http, 2, [base.body_limit, 0, 10, 1000]);
+        config.pipeline_limit = pick(http, 4, [base.pipeline_limit, 0, 1, 2]);
+        config.request_limit = pick(http, 6, [base.request_limit, 0, 1, 2]);
+
+        config.message_rate = pick(times, 0, [None, Some(0), Some(1), Some(3)]);
+        config.heartbeat = pick(times, 2, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
+        config.tell_every_end = times & 0x10 != 0;
+        if times & 0x20 != 0 {
+            config.access = any_access();
+        }
+        if times & 0x40 != 0 {
+            config = config.date(now, SystemTime::UNIX_EPOCH);
+        }
+        if rest & 0x10 != 0 {
+            config.drain_limit = 100;
+        }
+        Self {
+            config,
+            is_upgraded: times & 0x80 != 0,
+            end: pick(rest, 0, [End::Eof, End::Silence, End::Reset, End::Closes]),
+            echoes: rest & 4 == 0,
+        }
+    }
+}
+
+pub(crate) fn any_access() -> Access {
+    Access::default().allow_any_host().allow_any_origin().allow_null_origin()
+}
+
+/// One that finds fault with nothing but what breaks the protocol.
+pub(crate) fn lenient(base: Config) -> Config {
+    let mut config = base.message_limit(u64::MAX).frame_rate(None).heartbeat(Heartbeat::off());
+    config.access = any_access();
+    config
+}
+
+/// An answer without anything beside its body.
+pub(crate) fn answer(body: impl Into<Bytes>) -> http::Response<Bytes> {
+    http::Response::new(body.into())
+}

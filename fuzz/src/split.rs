@@ -1,0 +1,163 @@
+//! `split`: the same bytes, however they are cut, cause the same events and the same output.
+//!
+//! ```text
+//!   whose (1) | configuration (4) | length of the script (1) | the sizes of the pieces | what the peer sends …
+//! ```
+
+use crate::bytes::request;
+use crate::input::{Input, Script};
+use crate::seen::Seen;
+use crate::setup::{CLIENT, SEED, Setup, answer};
+use crate::watch::{Sample, Watched, sample};
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Instant;
+use ws_proto::{Config, Connection, Event, Heartbeat, Role};
+
+/// The same bytes, at once and cut.
+pub fn split(data: &[u8]) -> Seen {
+    let mut input = Input::new(data);
+    let is_server = input.byte() & 1 == 0;
+    let now = Instant::now();
+    let base = if is_server { Config::server() } else { Config::client() };
+    let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
+    let setup = Setup::new(base, now, &mut input);
+    // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
+    let mut config = setup.config.clone().outbox(low, high, cap);
+    config.drain_limit = u64::MAX;
+    if config.message_rate.is_some() {
+        // Pieces count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
+        config.frame_rate = None;
+        config.heartbeat = Heartbeat::off();
+    }
+    let config = Arc::new(config);
+    let script = input.script();
+    let bytes = input.rest();
+    let make = || {
+        let config = config.clone();
+        match (is_server, setup.is_upgraded) {
+            (true, true) => Watched::server(Connection::upgraded(now, config, Role::Server)),
+            (true, false) => Watched::server(Connection::server(now, config)),
+            (false, true) => Watched::client(Connection::upgraded(now, config, CLIENT)),
+            (false, false) => Watched::client(Connection::client(now, config, request(), SEED)),
+        }
+    };
+    let whole = Told::of(make(), now, bytes, None, &setup);
+    let cut = Told::of(make(), now, bytes, Some(script), &setup);
+    assert_eq!(whole.events, cut.events);
+    assert_eq!(whole.output.escape_ascii().to_string(), cut.output.escape_ascii().to_string());
+    whole.seen
+}
+
+/// An event that can be compared.
+#[derive(Debug, PartialEq)]
+enum Note {
+    Message(Sample),
+    /// Adjacent pieces, joined.
+    Pieces {
+        sample: Sample,
+        is_whole: bool,
+    },
+    Other(String),
+}
+
+#[derive(Debug, Default)]
+struct Told {
+    events: Vec<Note>,
+    output: Vec<u8>,
+    seen: Seen,
+}
+
+impl Told {
+    fn of(
+        mut watched: Watched,
+        mut now: Instant,
+        bytes: &[u8],
+        mut cuts: Option<Script<'_>>,
+        setup: &Setup,
+    ) -> Self {
+        let mut told = Self::default();
+        let mut left = bytes;
+        while !left.is_empty() {
+            let size = match &mut cuts {
+                Some(cuts) => usize::from(cuts.next()) + 1,
+                None => left.len(),
+            };
+            let (piece, rest) = left.split_at(size.min(left.len()));
+            left = rest;
+            let mut piece = piece.to_vec();
+            let mut input = &mut piece[..];
+            for round in 0.. {
+                while let Some(event) = watched.receive(now, &mut input) {
+                    told.hear(&mut watched, now, event, setup);
+                }
+                if input.is_empty() {
+                    break;
+                }
+                assert!(round < 10_000 + bytes.len(), "it never reads on: {watched:?}");
+                // What a second may bring has come; whoever has nothing more to say is not read at all.
+                let Some(due) = watched.ask().poll_timeout() else { break };
+                now = due;
+                watched.pass(now);
+            }
+        }
+        watched.write(now, usize::MAX, |bytes| told.output.extend_from_slice(bytes));
+        watched.receive_eof(now);
+        while let Some(event) = watched.poll_event(now) {
+            told.hear(&mut watched, now, event, setup);
+        }
+        watched.write(now, usize::MAX, |bytes| told.output.extend_from_slice(bytes));
+        told.seen = watched.seen;
+        told
+    }
+
+    fn hear(&mut self, watched: &mut Watched, now: Instant, event: Event<'_>, setup: &Setup) {
+        let note = match event {
+            Event::Message(message) => {
+                let note = Note::Message(sample(&message));
+                if setup.echoes {
+                    watched.given += message.as_bytes().len() as u64;
+                    watched.act(|c| drop(c.send_message(message)));
+                } else {
+                    watched.forget(message);
+                }
+                note
+            }
+            Event::Piece(piece) => {
+                let (is_text, data) = sample(&piece.data);
+                let (first, is_whole) = (piece.first, piece.last);
+                watched.forget(piece);
+                match self.events.last_mut() {
+                    Some(Note::Pieces { sample, is_whole: whole }) if !first => {
+                        sample.1.extend(data);
+                        *whole = is_whole;
+                        return;
+                    }
+                    _ => Note::Pieces { sample: (is_text, data), is_whole },
+                }
+            }
+            Event::Request(request) => {
+                let note = format!("{:?}", request.http());
+                let body = Bytes::from(format!("{} {}", request.method(), request.body().len()));
+                watched.given += body.len() as u64;
+                watched.act(|c| drop(c.respond(now, request, answer(body))));
+                Note::Other(note)
+            }
+            Event::Upgrade(upgrade) => {
+                let note = format!("{:?}", upgrade.http());
+                // Some by their target, so that both ways are gone.
+                watched.act(|c| match upgrade.query() {
+                    Some(_) => drop(c.respond(now, upgrade, answer("refused"))),
+                    None => drop(c.accept(now, upgrade)),
+                });
+                Note::Other(note)
+            }
+            Event::Closed(closed) => {
+                let ws_proto::Closed { code, reason, clean, initiator, error, sent, was_open, .. } = &*closed;
+                Note::Other(format!("{:?}", (code, reason, clean, initiator, error, sent, was_open)))
+            }
+            other => Note::Other(format!("{other:?}")),
+        };
+        self.events.push(note);
+    }
+}

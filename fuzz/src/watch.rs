@@ -1,0 +1,336 @@
+//! One connection, watched: what the engine promises of each, whatever its peer does.
+//!
+//! ```text
+//!   events:  (Request | Upgrade | Drained)* [Open (Message | Piece* | Pong | Drained)*] [Closed]
+//!   states:  Connecting ─▶ Open ─▶ Closing ─▶ Closed      (some are skipped, none comes back)
+//! ```
+
+use crate::seen::Seen;
+use bytes::Buf;
+use std::time::Instant;
+use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Next, Piece, Pieces, State};
+
+/// A connection, with what its owner would know of it.
+#[derive(Debug)]
+pub(crate) struct Watched {
+    connection: Connection,
+    is_server: bool,
+    /// It was open from its beginning, so that no event says so.
+    is_upgraded: bool,
+    pub(crate) seen: Seen,
+    is_open: bool,
+    /// The message that is being told in pieces: whether it is text, and how long it is so far.
+    pieces: Option<(bool, u64)>,
+    is_over: bool,
+    state: State,
+    /// When its owner's timer fires.
+    timer: Option<Instant>,
+    received: u64,
+    sent: u64,
+    has_half_closed: bool,
+    /// The connection ended with output that nobody took.
+    pub(crate) is_cut_off: bool,
+    queued: usize,
+    pub(crate) closed: Option<Box<Closed>>,
+    /// The heap that it holds, with what it has told and that still lives.
+    held: i64,
+    /// What the application has given it.
+    pub(crate) given: u64,
+    limit: i64,
+}
+
+impl Watched {
+    pub(crate) fn server(connection: Connection) -> Self {
+        Self::new(connection, true)
+    }
+
+    pub(crate) fn client(connection: Connection) -> Self {
+        Self::new(connection, false)
+    }
+
+    fn new(connection: Connection, is_server: bool) -> Self {
+        let state = connection.state();
+        let timer = connection.poll_timeout();
+        let queued = connection.queued();
+        let limit = memory_limit(connection.config());
+        Self {
+            connection,
+            is_server,
+            is_upgraded: state == State::Open,
+            seen: Seen::default(),
+            is_open: state == State::Open,
+            pieces: None,
+            is_over: false,
+            state,
+            timer,
+            received: 0,
+            sent: 0,
+            has_half_closed: false,
+            is_cut_off: false,
+            queued,
+            closed: None,
+            held: 0,
+            given: 0,
+            limit,
+        }
+    }
+
+    /// To ask, without doing anything.
+    pub(crate) fn ask(&self) -> &Connection {
+        &self.connection
+    }
+
+    pub(crate) fn is_server(&self) -> bool {
+        self.is_server
+    }
+
+    pub(crate) fn has_half_closed(&self) -> bool {
+        self.has_half_closed
+    }
+
+    fn config(&self) -> &Config {
+        self.connection.config()
+    }
+
+    // --- things happen
+
+    pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let before = input.len();
+        let event = self.measured(|connection| connection.receive(now, input));
+        self.received += (before - input.len()) as u64;
+        match &event {
+            Some(event) => self.note(event),
+            None => {
+                assert!(input.is_empty() || self.connection.is_paused(), "input is left, and nothing told")
+            }
+        }
+        self.check();
+        event
+    }
+
+    pub(crate) fn receive_eof(&mut self, now: Instant) {
+        self.act(|connection| connection.receive_eof(now));
+    }
+
+    pub(crate) fn abort(&mut self, now: Instant, cause: Cause) {
+        self.act(|connection| connection.abort(now, cause));
+        assert_eq!(self.connection.state(), State::Closed);
+    }
+
+    /// Takes up to `n` bytes of the output, as a socket does that has room for so many.
+    pub(crate) fn write(&mut self, now: Instant, n: usize, mut to: impl FnMut(&[u8])) {
+        let mut left = n;
+        while left > 0 && self.connection.outbox().has_remaining() {
+            let outbox = self.connection.outbox();
+            let n = outbox.chunk().len().min(left);
+            assert!(n > 0, "bytes remain, and none can be had");
+            to(&outbox.chunk()[..n]);
+            self.sent += n as u64;
+            left -= n;
+            self.act(|connection| connection.wrote(now, n));
+        }
+        if self.connection.outbox().has_remaining() {
+            self.act(|connection| connection.wrote(now, 0));
+        }
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.act(|connection| connection.handle_timeout(now));
+        let due = self.connection.poll_timeout();
+        assert!(
+            due.is_none_or(|due| due > now),
+            "a deadline was handled and is still due: {:?}",
+            self.connection
+        );
+        self.timer = due;
+    }
+
+    /// What an owner's timer does: nothing before its time.
+    pub(crate) fn pass(&mut self, now: Instant) {
+        if self.timer.is_some_and(|at| at <= now) {
+            self.handle_timeout(now);
+        }
+    }
+
+    // --- the application acts
+
+    pub(crate) fn act<T>(&mut self, act: impl FnOnce(&mut Connection) -> T) -> T {
+        let result = self.measured(act);
+        self.check();
+        result
+    }
+
+    /// The application is done with what it was told.
+    pub(crate) fn forget<T>(&mut self, told: T) {
+        self.measured(|_| drop(told));
+    }
+
+    /// Counts the heap: all that is held follows from bytes that came, and from the limits.
+    fn measured<T>(&mut self, act: impl FnOnce(&mut Connection) -> T) -> T {
+        let (connection, mut result) = (&mut self.connection, None);
+        let change = allocation_counter::measure(|| result = Some(act(connection)));
+        let peak = self.held + change.bytes_max as i64;
+        self.held += change.bytes_current;
+        let arrived = (self.connection.bytes_received() + self.given) as i64;
+        let limit = self.limit.min(FIXED + A_BYTE * arrived);
+        assert!(peak <= limit, "{peak} bytes of memory for {arrived} that came; {limit} are the limit");
+        match result {
+            Some(result) => result,
+            None => unreachable!("the counter calls what it is given"),
+        }
+    }
+
+    // --- ask
+
+    pub(crate) fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
+        let event = self.measured(|connection| connection.poll_event(now));
+        if let Some(event) = &event {
+            self.note(event);
+        }
+        self.check();
+        event
+    }
+
+    pub(crate) fn next_io(&mut self) -> Next {
+        let next = self.connection.next_io();
+        let has_output = self.connection.outbox().has_remaining();
+        assert_eq!(next == Next::Drop, self.connection.state() == State::Closed, "{next:?}");
+        assert_eq!(next == Next::Write, has_output, "{next:?}");
+        if next == Next::Shutdown {
+            assert!(!self.has_half_closed, "half-closed twice");
+            self.has_half_closed = true;
+        }
+        next
+    }
+
+    /// It is over, and nobody has anything more of it: what was told must have come to its end.
+    pub(crate) fn must_be_over(&mut self, now: Instant) {
+        assert_eq!(self.next_io(), Next::Drop, "it does not end: {:?}", self.connection);
+        assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
+        assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
+        let is_announced = !self.is_server
+            || self.is_upgraded
+            || self.seen != Seen::default()
+            || self.config().tell_every_end;
+        assert_eq!(self.is_over, is_announced, "the end is told of who was heard of, and of them alone");
+        let mut more = *b"more";
+        let mut input = &mut more[..];
+        assert!(self.receive(now, &mut input).is_none() && input.is_empty());
+    }
+
+    // --- the promises
+
+    fn check(&mut self) {
+        let connection = &mut self.connection;
+        let due = connection.poll_timeout();
+        if connection.timeout_moved() {
+            self.timer = due;
+        }
+        assert!(
+            due.is_none_or(|due| self.timer.is_some_and(|at| at <= due)),
+            "the deadline has become earlier, and its owner does not know"
+        );
+
+        let state = connection.state();
+        let rank = |state| match state {
+            State::Connecting => 0,
+            State::Open => 1,
+            State::Closing => 2,
+            State::Closed => 3,
+        };
+        assert!(rank(state) >= rank(self.state), "{:?} became {state:?}", self.state);
+        if state == State::Closed {
+            self.is_cut_off |= self.state != State::Closed && self.queued > 0;
+            assert_eq!(connection.queued(), 0, "over, and something waits");
+        }
+        self.state = state;
+        self.queued = connection.queued();
+
+        assert_eq!(connection.bytes_received(), self.received);
+        assert_eq!(connection.bytes_sent(), self.sent);
+        assert!(connection.outbox().remaining() <= self.queued);
+    }
+
+    /// Whether the event is a legal one here.
+    fn note(&mut self, event: &Event<'_>) {
+        assert!(!self.is_over, "{event:?} came after the end");
+        self.seen.note(event);
+        match event {
+            Event::Request(request) => {
+                assert!(self.is_server && !self.is_open, "{event:?}");
+                assert!(request.body().len() <= self.config().body_limit);
+            }
+            Event::Upgrade(_) => assert!(self.is_server && !self.is_open, "{event:?}"),
+            Event::Open(_) => {
+                assert!(!self.is_open, "open for a second time");
+                self.is_open = true;
+            }
+            Event::Message(message) => {
+                assert!(self.is_open && self.pieces.is_none(), "{event:?}");
+                let len = message.as_bytes().len() as u64;
+                assert!(len <= self.config().message_limit);
+                if let Pieces::AsTheyCome { whole } = self.config().pieces {
+                    assert!(len <= whole);
+                }
+            }
+            Event::Piece(piece) => {
+                assert!(self.is_open, "{event:?}");
+                self.note_piece(piece);
+            }
+            Event::Pong(_) => assert!(self.is_open, "{event:?}"),
+            Event::Drained => assert!(self.is_open || self.is_server, "{event:?}"),
+            Event::Closed(closed) => {
+                self.is_over = true;
+                self.note_closed(closed);
+                self.closed = Some(closed.clone());
+            }
+            _ => panic!("{event:?} is unknown here"),
+        }
+    }
+
+    fn note_piece(&mut self, piece: &Piece<'_>) {
+        assert_ne!(self.config().pieces, Pieces::Joined);
+        assert_eq!(piece.first, self.pieces.is_none(), "{piece:?}");
+        let Piece { data, last, .. } = piece;
+        let (is_text, before) = self.pieces.unwrap_or((data.is_text(), 0));
+        assert_eq!(data.is_text(), is_text, "the type of a message changes within it");
+        let len = before + data.as_bytes().len() as u64;
+        assert!(len <= self.config().message_limit);
+        assert!(*last || !data.as_bytes().is_empty(), "a piece of nothing");
+        self.pieces = (!last).then_some((is_text, len));
+    }
+
+    fn note_closed(&self, closed: &Closed) {
+        assert_eq!(closed.was_open, self.is_open, "{closed}");
+        assert_eq!((closed.bytes_received, closed.bytes_sent), (self.received, self.sent), "{closed}");
+        if closed.clean {
+            assert!(closed.was_open && closed.sent.is_some() && closed.error.is_none(), "{closed}");
+        }
+        if closed.error.is_some() {
+            assert_eq!(closed.code, ws_proto::CloseCode::ABNORMAL, "{closed}");
+        }
+        assert!(closed.sent.is_none_or(|code| code.is_sendable() || code.get() == 1005), "{closed}");
+        assert!(!closed.to_string().contains('\n'), "one line of a log");
+    }
+}
+
+/// What a connection may hold whatever its limits are, with an application of a few answers.
+const FIXED: i64 = 32 * 1024;
+/// The memory that a byte may cost: header fields of a few bytes each cost the most.
+const A_BYTE: i64 = 100;
+
+/// The most memory that a connection may hold, in whichever state: each limit with what surrounds it, and room
+/// for vectors to double.
+fn memory_limit(config: &Config) -> i64 {
+    let frames = 2 * config.message_limit.min(1 << 40) + 2 * config.outbox_cap as u64;
+    let head = 4 * config.head_limit + 500 * config.header_limit;
+    let requests = (config.pipeline_limit.max(1) + 8) * (head + 2 * config.body_limit + 4096);
+    FIXED + (frames + requests as u64) as i64
+}
+
+/// A message that can be compared: whether it is text, and its bytes.
+pub(crate) type Sample = (bool, Vec<u8>);
+
+pub(crate) fn sample(message: &Message<'_>) -> Sample {
+    (message.is_text(), message.as_bytes().to_vec())
+}

@@ -1,0 +1,59 @@
+"""Reads coverage in the form of lcov, and judges the lines of the engine that are not tests of its own."""
+
+import collections
+import pathlib
+import re
+import sys
+
+WANTED = 95.0
+
+
+def end_of_code(path):
+    """The number of the line with which a file's tests begin."""
+    lines = path.read_text().splitlines()
+    for number, line in enumerate(lines, 1):
+        if line == "#[cfg(test)]" and re.match(r"mod \w+ \{", lines[number]):
+            return number
+    return len(lines) + 1
+
+
+def read(lcov, root):
+    """How often each line of each file was run. A file has several names: programs are built in several folders."""
+    files = collections.defaultdict(dict)
+    for line in lcov:
+        key, _, value = line.strip().partition(":")
+        if key == "SF":
+            lines = files[root / value]
+        elif key == "DA":
+            number, count = map(int, value.split(",")[:2])
+            lines[number] = max(count, lines.get(number, 0))
+    return files
+
+
+def main():
+    root = pathlib.Path(sys.argv[1])
+    source = root / "ws-proto" / "src"
+    show_missing = "--missing" in sys.argv
+    all_run = all_lines = 0
+    for path, lines in sorted(read(sys.stdin, root).items()):
+        if not path.is_relative_to(source) or path.name.startswith("tests_"):
+            continue
+        end = end_of_code(path)
+        counts = {number: count for number, count in lines.items() if number < end}
+        run = sum(count > 0 for count in counts.values())
+        all_run += run
+        all_lines += len(counts)
+        if counts:
+            print(f"{path.relative_to(source)!s:28} {100 * run / len(counts):6.1f} %  {run} of {len(counts)}")
+        if show_missing:
+            text = path.read_text().splitlines()
+            for number, count in sorted(counts.items()):
+                if count == 0:
+                    print(f"  {number:4}  {text[number - 1]}")
+    share = 100 * all_run / all_lines
+    print(f"{'the engine':28} {share:6.1f} %  {all_run} of {all_lines} lines")
+    if share < WANTED:
+        sys.exit(f"under {WANTED} %")
+
+
+main()

@@ -1,0 +1,177 @@
+//! Where the others do not say what we say, by the rule that it is about. Each has the smallest bytes that show it.
+
+use crate::ours::{self, Ours};
+use crate::rng::Rng;
+use crate::{Other, Others, Outcome, Role};
+use std::error::Error;
+use ws_proto::ProtocolError::{
+    CloseCodeInvalid, CloseReasonNotUtf8, ControlTooLong, LengthNotMinimal, LengthOverflow,
+};
+
+/// A stream that is read differently.
+pub(crate) struct Case<'a> {
+    pub(crate) ours: &'a Ours,
+    pub(crate) theirs: &'a Outcome,
+    /// What they say where they are given the rest of the frame that they wait for.
+    pub(crate) completed: Option<&'a Outcome>,
+    /// That rest is too long to be given.
+    pub(crate) is_endless: bool,
+}
+
+impl Case<'_> {
+    /// They only wait for the rest of the frame to say the same.
+    fn is_told_later(&self) -> bool {
+        self.completed == Some(&self.ours.outcome)
+    }
+
+    /// They wait for a frame that says of itself that it is very long, though its header shows the fault.
+    fn is_told_much_later(&self) -> bool {
+        let is_header = self.ours.outcome.close == Some(1002);
+        self.is_endless && is_header && self.theirs.close.is_none() && self.hear_the_same()
+    }
+
+    fn hear_the_same(&self) -> bool {
+        self.theirs.messages == self.ours.outcome.messages && self.theirs.pongs == self.ours.outcome.pongs
+    }
+
+    /// What is a fault to us is none to them; what they hear before it is the same.
+    fn they_go_on(&self) -> bool {
+        self.theirs.messages.starts_with(&self.ours.outcome.messages)
+            && self.theirs.pongs.starts_with(&self.ours.outcome.pongs)
+    }
+
+    fn close_with(&self, ours: u16, theirs: u16) -> bool {
+        (self.ours.outcome.close, self.theirs.close) == (Some(ours), Some(theirs)) && self.hear_the_same()
+    }
+}
+
+pub(crate) struct Difference {
+    pub(crate) with: Other,
+    /// The section, and who does what.
+    pub(crate) rule: &'static str,
+    role: Role,
+    input: &'static [u8],
+    ours: &'static str,
+    theirs: &'static str,
+    /// Whether a case is such a one.
+    pub(crate) is: fn(&Case<'_>) -> bool,
+}
+
+use Other::{Tungstenite, Wsproto};
+use Role::{Client, Server};
+
+pub(crate) const DIFFERENCES: [Difference; 11] = [
+    Difference {
+        with: Tungstenite,
+        rule: "§7.1.7 does not say when: a fault is told once the frame is whole",
+        role: Client,
+        input: b"\x91\x01",
+        ours: "close 1002",
+        theirs: "waits",
+        is: |case| case.is_told_later() || case.is_told_much_later(),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§5.2, the minimal number of bytes MUST be used for a length: any is taken",
+        role: Client,
+        input: b"\x82\x7e\x00\x01x",
+        ours: "close 1002",
+        theirs: "binary x waits",
+        is: |case| case.ours.error == Some(LengthNotMinimal) && case.they_go_on(),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§5.5, a control frame has at most 125 bytes: a longer form of a shorter length is taken",
+        role: Client,
+        input: b"\x89\x7e\x00\x01x",
+        ours: "close 1002",
+        theirs: "pong x waits",
+        is: |case| case.ours.error == Some(ControlTooLong) && case.they_go_on(),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§5.2, the highest bit of a 64-bit length MUST be 0: it is a length like any, and too big",
+        role: Client,
+        input: b"\x82\x7f\x80\0\0\0\0\0\0\0",
+        ours: "close 1002",
+        theirs: "close 1009",
+        is: |case| case.ours.error == Some(LengthOverflow) && case.close_with(1002, 1009),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§7.1.7 does not say which: a frame that is too big and has another fault is too big",
+        role: Client,
+        input: b"\x92\x7f\0\0\0\0\0\x01\x86\xa1",
+        ours: "close 1002",
+        theirs: "close 1009",
+        is: |case| case.close_with(1002, 1009),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§7.4.2 and the registry of IANA: 1014 is no code",
+        role: Client,
+        input: b"\x88\x02\x03\xf6",
+        ours: "close 1014",
+        theirs: "close 1002",
+        is: |case| case.close_with(1014, 1002),
+    },
+    Difference {
+        with: Tungstenite,
+        rule: "§7.1.7 does not say which: of a Close with a wrong code and a reason that is no UTF-8 the reason counts",
+        role: Client,
+        input: b"\x88\x03\x03\xec\xff",
+        ours: "close 1002",
+        theirs: "close 1007",
+        is: |case| matches!(case.ours.error, Some(CloseCodeInvalid(_))) && case.close_with(1002, 1007),
+    },
+    Difference {
+        with: Wsproto,
+        rule: "§7.1.7 does not say when: a fault is told once the header is whole",
+        role: Client,
+        input: b"\x91",
+        ours: "close 1002",
+        theirs: "waits",
+        is: |case| case.is_told_later() || case.is_told_much_later(),
+    },
+    Difference {
+        with: Wsproto,
+        rule: "§10.4, an endpoint may limit what it takes: this one does not",
+        role: Client,
+        input: b"\x82\x7f\0\0\0\0\0\x01\x86\xa1",
+        ours: "close 1009",
+        theirs: "waits",
+        is: |case| case.ours.outcome.close == Some(1009) && case.they_go_on(),
+    },
+    Difference {
+        with: Wsproto,
+        rule: "§7.4.2 and the registry of IANA: 1014 is no code",
+        role: Server,
+        input: b"\x88\x82\0\0\0\0\x03\xf6",
+        ours: "close 1014",
+        theirs: "close 1002",
+        is: |case| case.close_with(1014, 1002),
+    },
+    Difference {
+        with: Wsproto,
+        rule: "§7.4.2 again: 1014 with a reason that is no UTF-8",
+        role: Client,
+        input: b"\x88\x03\x03\xf6\xff",
+        ours: "close 1007",
+        theirs: "close 1002",
+        is: |case| case.ours.error == Some(CloseReasonNotUtf8) && case.close_with(1007, 1002),
+    },
+];
+
+impl Difference {
+    /// The list must not outlive what it lists.
+    pub(crate) fn is_still_there(&self, others: &mut Others) -> Result<Result<(), String>, Box<dyn Error>> {
+        let ours = ours::read(self.role, self.input, &mut Rng::new(0))?;
+        let theirs = others.read(self.with, self.role, self.input)?;
+        let (here, there) = (ours.outcome.to_string(), theirs.to_string());
+        Ok(if (&*here, &*there) == (self.ours, self.theirs) {
+            Ok(())
+        } else {
+            Err(format!("we say {here:?}, and they {there:?}"))
+        })
+    }
+}

@@ -1,0 +1,135 @@
+// Messages out, and the same messages back: what the peers in JavaScript share, a page too.
+
+const MESSAGES_ON_WAY = 32; // at most
+const BYTES_ON_WAY = 256 * 1024; // at most
+const PAUSE_EVERY = 100; // messages
+const PAUSE = 2; // ms
+const TO_ALL_EVERY = 8; // messages
+const REMEMBERED = 64; // messages that may be taken up again
+const WORDS = [
+  'alpha', 'beta', 'gamma', 'delta', '{"id":', '"name":"', '",', '}', 'true', 'null', ' ', '\n', '0', '17', '3.25',
+  '\u00e9', '\u6c34', '\u{1f600}', 'the quick brown fox jumps over the lazy dog',
+];
+
+const encode = (data) => (typeof data === 'string' ? new TextEncoder().encode(data) : data);
+const same = (a, b) => typeof a === typeof b
+  && (typeof a === 'string' ? a === b : a.length === b.length && a.every((byte, i) => byte === b[i]));
+
+/** Whole numbers from 0 up to `n`, excluded, from a seed. */
+function random(seed) {
+  let state = seed >>> 0;
+  return (n) => { // mulberry32
+    state = (state + 0x6d2b79f5) >>> 0;
+    let t = state;
+    t = Math.imul(t ^ (t >>> 15), t | 1);
+    t ^= t + Math.imul(t ^ (t >>> 7), t | 61);
+    return Math.floor((((t ^ (t >>> 14)) >>> 0) / 2 ** 32) * n);
+  };
+}
+
+/**
+ * Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
+ * before. As a member of a room, it marks each with its own digit: those that begin with `*`, one of eight, go to all; and
+ * it takes note of what the others send.
+ */
+export class Exchange {
+  /** `digest` makes of a message what it is told by. */
+  constructor(seed, count, { member = '', members = 1, digest } = {}) {
+    Object.assign(this, { seed, count, member, members, digest, random: random(seed) });
+    this.made = 0;
+    this.bytes = 0;
+    this.bytesOnWay = 0;
+    this.onWay = [];
+    this.remembered = [];
+    this.sentToAll = [];
+    this.heard = {};
+    this.heardCount = 0;
+    this.sending = false;
+  }
+
+  get done() {
+    const others = (this.members - 1) * Math.ceil(this.count / TO_ALL_EVERY);
+    return this.made === this.count && this.onWay.length === 0 && this.heardCount === others;
+  }
+
+  /** Calls `send` with the pieces of each message that may go now. */
+  async sendMore(send) {
+    if (this.sending) return;
+    this.sending = true;
+    for (;;) {
+      const pauses = this.made > 0 && this.made % PAUSE_EVERY === 0;
+      const full = this.onWay.length >= MESSAGES_ON_WAY || this.bytesOnWay >= BYTES_ON_WAY;
+      if (this.made === this.count || full || (pauses && this.onWay.length > 0)) break;
+      if (pauses) await new Promise((resolve) => { setTimeout(resolve, PAUSE); });
+      send(this.next());
+    }
+    this.sending = false;
+  }
+
+  next() {
+    let message = this.generate();
+    if (this.member) {
+      const mark = (this.made % TO_ALL_EVERY === 0 ? '*' : '=') + this.member;
+      message = typeof message === 'string' ? mark + message : new Uint8Array([...encode(mark), ...message]);
+      if (mark[0] === '*') this.sentToAll.push(this.digest(message));
+    }
+    this.made += 1;
+    this.onWay.push(message);
+    this.bytesOnWay += encode(message).length;
+    return this.pieces(message);
+  }
+
+  /** A string or bytes came back; throws when it is not what was due. */
+  received(message) {
+    if (this.member) {
+      const sender = typeof message === 'string' ? message[1] : String.fromCharCode(message[1]);
+      if (sender !== this.member) {
+        (this.heard[sender] ??= []).push(this.digest(message));
+        this.heardCount += 1;
+        return;
+      }
+    }
+    const wanted = this.onWay.shift();
+    if (wanted === undefined || !same(message, wanted)) {
+      const place = this.made - this.onWay.length - 1;
+      const what = (data) => `${typeof data} of ${data?.length}`;
+      throw new Error(`message ${place} of seed ${this.seed}: ${what(message)}, not the same as ${what(wanted)}`);
+    }
+    const { length } = encode(message);
+    this.bytes += length;
+    this.bytesOnWay -= length;
+  }
+
+  generate() {
+    const of = this.random(100);
+    const size = this.random((of < 75 ? 200 : of < 95 ? 4096 : 65536) + 1);
+    const isText = this.random(2) === 0;
+    const content = this.random(4);
+    let made;
+    if (content === 0) {
+      const bytes = Uint8Array.from({ length: size }, () => this.random(256));
+      made = isText ? Array.from(bytes, (byte) => 'abcdefghijklmnopqrstuvwxyzABCDEF0123456789'[byte % 42]).join('') : bytes;
+    } else if (content === 1 && this.remembered.length > 0) {
+      const again = this.remembered[this.random(this.remembered.length)];
+      made = isText ? again : encode(again);
+    } else {
+      made = '';
+      while (made.length < size) made += WORDS[this.random(WORDS.length)];
+      if (!isText) made = encode(made);
+    }
+    if (typeof made === 'string') {
+      if (this.remembered.length === REMEMBERED) this.remembered.shift();
+      this.remembered.push(made);
+    }
+    return made;
+  }
+
+  /** Cuts one of four messages into up to five, some of which may be empty. A text is cut between characters. */
+  pieces(message) {
+    const count = this.random(4) === 0 ? 1 + this.random(4) : 0;
+    const inside = (at) => typeof message === 'string' && (message.charCodeAt(at) & 0xfc00) === 0xdc00;
+    const ends = Array.from({ length: count }, () => this.random(message.length + 1)).map((at) => (inside(at) ? at + 1 : at));
+    const cuts = [0, ...ends.sort((a, b) => a - b), message.length];
+    return cuts.slice(1).map((end, i) => message.slice(cuts[i], end));
+  }
+}

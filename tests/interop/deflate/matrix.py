@@ -1,0 +1,160 @@
+"""Everybody meets everybody: clients send random messages to an echo and compare what comes back, under all terms of
+permessage-deflate, with at least one side ours. The tap of ../../conformance reads along: who agreed on what, that each
+message keeps to it, and how much went over the wire.
+
+usage: matrix.py [--all] [--messages=N] [--seed=N] [--only=TEXT]
+  --all         all the terms, not some of them
+  --messages=N  of each client. 500
+  --only=TEXT   the meetings that have this in their names, with the seeds that they have among all
+"""
+
+import asyncio
+import os
+import sys
+from collections import defaultdict
+
+from peers import OURS, client, end_of, server
+
+from check import check, finish  # noqa: I001 (peers says where)
+from tap import Tap
+
+FLAGS = ["server_no_context_takeover", "client_no_context_takeover"]
+BITS = ["server_max_window_bits", "client_max_window_bits"]
+# Windows of both sides, and who does without context takeover: each value meets each of all the others.
+PAIRS = [
+    (9, 9, "client"), (9, 12, "server"), (9, 15, ""),
+    (12, 9, "server"), (12, 12, ""), (12, 15, "client"),
+    (15, 9, ""), (15, 12, "client"), (15, 15, "server client"),
+]
+NEITHER = "; ".join(FLAGS)
+SMALL = "server_max_window_bits=12; client_max_window_bits=9"
+SMALL_TOO = "server_max_window_bits=9; client_max_window_bits=12"
+
+
+def all_terms():
+    for *windows, sides in PAIRS:
+        flags = [f"{side}_no_context_takeover" for side in sides.split()]
+        yield "; ".join([*flags, *[f"{name}={bits}" for name, bits in zip(BITS, windows)]])
+
+
+def plan(everything):
+    """(server, its terms, [(client, its terms)]) with all who meet on one server."""
+    terms = list(all_terms())
+    offered = ["", *terms] if everything else ["", *terms[:2], terms[-1]]
+    chosen = [*FLAGS, NEITHER, SMALL, SMALL_TOO, f"{SMALL}; {NEITHER}"] if everything else [f"{SMALL}; {NEITHER}"]
+    others = ["ws", "websockets", "wsproto"]
+    for kind in ("echo", "async_echo"):
+        meets = [(peer, terms) for peer in others for terms in offered]
+        yield kind, "", [*meets, ("Chromium", ""), ("tungstenite", "none"), ("ws", "none")]
+    for kind in ("mio", "smol"):
+        for terms in chosen:
+            yield kind, terms, [(peer, "") for peer in [*others, "Chromium"]]
+        yield kind, "release", [(peer, "") for peer in others]
+    for kind in ("ws", "websockets"):
+        yield kind, "", [(peer, terms) for peer in ("mio", "smol") for terms in [*offered, "release"]]
+        for terms in chosen:
+            yield kind, terms, [("mio", ""), ("smol", "")]
+    for peer in ("mio", "smol"):  # one after the other: it serves one at a time
+        yield "tungstenite", "none", [(peer, "")]
+
+
+def parsed(terms):
+    pairs = [term.strip().partition("=") for term in terms.split(";") if term.strip() not in ("", "none", "release")]
+    return {name: value for name, _, value in pairs}
+
+
+def equal(what, got, wanted):
+    if got != wanted:
+        raise AssertionError(f"{what}: {got}, not {wanted}")
+
+
+def judge(sides, count, size, asked, is_compressed):
+    """What both sent, by what the tap saw; `asked` has what each of them asked for."""
+    for side in sides:
+        equal(f"messages of the {side.tested}", side.messages, count)
+        equal(f"bytes of the {side.tested}", side.size, size)
+        equal("compression", side.terms is not None, is_compressed)
+        if not is_compressed:
+            equal(f"compressed messages of the {side.tested}", side.compressed, 0)
+            continue
+        for flag in FLAGS:
+            equal(flag, flag in side.terms, any(flag in terms for terms in asked))
+        for bits in BITS:
+            wanted = min(int(terms.get(bits, 15)) for terms in asked)
+            equal(bits, int(side.terms.get(bits, 15)), wanted)
+        if side.compressed < count // 2:
+            raise AssertionError(f"of {count} messages, the {side.tested} compressed {side.compressed}")
+        if side.wire >= side.size:
+            raise AssertionError(f"the {side.tested} made {side.wire} bytes of {side.size}")
+
+
+async def meeting(port, kind, server_terms, peer, terms, seed, count):
+    """Runs a client; what the tap saw of both sides."""
+    async with Tap("127.0.0.1", port, "server", "client") as tap:
+        process = await client(peer, f"ws://127.0.0.1:{tap.port}/", seed, count, terms)
+        size = int(await end_of(process))
+    if tap.faults:
+        raise AssertionError("on the wire: " + "; ".join(faults for _, faults in tap.faults))
+    sides = next(sides for sides in tap.ended if sides[0].messages)
+    is_compressed = "none" not in (server_terms, terms) and peer != "tungstenite"
+    judge(sides, count, size, [parsed(server_terms), parsed(terms)], is_compressed)
+    return sides
+
+
+def print_table(seen):
+    line = "{:<12}{:<12}{:>6}{:>11}{:>9}{:>14}{:>14}"
+    print("\n" + line.format("server", "client", "terms", "messages", "MB", "wire, server", "wire, client"))
+    for (kind, peer), runs in sorted(seen.items()):
+        servers, clients = zip(*runs)
+        size = sum(side.size for side in servers)
+        share = [f"{100 * sum(side.wire for side in sides) / size:.1f} %" for sides in (servers, clients)]
+        messages = sum(side.messages for side in servers)
+        print(line.format(kind, peer, len(runs), messages, f"{size / 1e6:.1f}", *share))
+
+
+def raise_it(fault):
+    raise fault
+
+
+async def main():
+    options = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    if options.keys() - {"--all", "--messages", "--seed", "--only"}:
+        sys.exit(__doc__)
+    count = int(options.get("--messages") or 500)
+    seed = int(options.get("--seed") or 7692)
+    at_once, seen, met = asyncio.Semaphore(os.cpu_count() or 2), defaultdict(list), 0
+
+    async def one(port, name, kind, server_terms, peer, terms, seed):
+        async with at_once:
+            try:
+                sides = await meeting(port, kind, server_terms, peer, terms, seed, count)
+            except Exception as fault:  # it is this check's
+                check(name, raise_it, fault)
+                return
+        seen[kind, peer].append(sides)
+        share = [f"{100 * side.wire / side.size:.0f} %" for side in sides]
+        check(f"{name}: {count} messages of {sides[0].size} bytes; on the wire {share[0]} and {share[1]}", bool, sides)
+
+    for kind, server_terms, clients in plan("--all" in options):
+        meetings = []
+        for peer, terms in clients:
+            assert kind in OURS or peer in OURS, (kind, peer)
+            name = f"server {kind} ({server_terms}), client {peer} ({terms}), seed {seed}"
+            if options.get("--only", "") in name:
+                meetings.append((name, kind, server_terms, peer, terms, seed))
+            seed += 1
+        met += len(meetings)
+        if not meetings:
+            continue
+        try:
+            async with server(kind, server_terms) as port:
+                await asyncio.gather(*(one(port, *meeting) for meeting in meetings))
+        except Exception as fault:  # the server's
+            check(f"server {kind} ({server_terms})", raise_it, fault)
+    if not met:
+        sys.exit("nobody meets")
+    print_table(seen)
+    finish(f"permessage-deflate, {met} meetings of {count} messages")
+
+
+asyncio.run(main())

@@ -1,0 +1,78 @@
+"""The programs that meet each other here, and how they are started."""
+
+import asyncio
+import os
+import sys
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path += [str(HERE.parent.parent), str(HERE.parent.parent / "conformance")]
+
+BUILT = Path(os.environ["BUILT"])  # cargo's folder of release builds
+GUARD = 600  # seconds until a program counts as hung
+PIPE = asyncio.subprocess.PIPE
+
+
+def node(script):
+    return ["node", str(HERE / script)]
+
+
+def python(script):
+    return [sys.executable, str(HERE / script)]
+
+
+# What is started to be a server with certain terms; the examples take those that a client offers.
+SERVERS = {
+    "echo": lambda terms: [BUILT / "examples/echo", "0", "deflate"],
+    "async_echo": lambda terms: [BUILT / "examples/async_echo", "0", "deflate"],
+    "mio": lambda terms: [BUILT / "deflate_server", "0", "mio", terms],
+    "smol": lambda terms: [BUILT / "deflate_server", "0", "smol", terms],
+    "ws": lambda terms: [*node("ws_server.mjs"), terms],
+    "websockets": lambda terms: [*python("websockets_server.py"), terms],
+    "tungstenite": lambda terms: [BUILT / "deflate_tungstenite", "server"],
+}
+# What follows is URL SEED COUNT TERMS.
+CLIENTS = {
+    "mio": [BUILT / "deflate_client", "mio"],
+    "smol": [BUILT / "deflate_client", "smol"],
+    "ws": node("ws_client.mjs"),
+    "websockets": python("websockets_client.py"),
+    "wsproto": python("wsproto_client.py"),
+    "tungstenite": [BUILT / "deflate_tungstenite", "client"],
+    "Chromium": node("../../browser/deflate.mjs"),
+}
+OURS = {"echo", "async_echo", "mio", "smol"}
+
+
+@asynccontextmanager
+async def server(kind, terms):
+    """A server while it runs: its port. That it ends before is an error."""
+    process = await asyncio.create_subprocess_exec(*SERVERS[kind](terms), stdout=PIPE)
+    try:
+        address = (await asyncio.wait_for(process.stdout.readline(), GUARD)).decode()
+        yield int(address.strip().strip("/").rpartition(":")[2])
+        if process.returncode is not None:
+            raise AssertionError(f"the server {kind} ended with {process.returncode}")
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def client(kind, url, seed, count, terms, *more):
+    return await asyncio.create_subprocess_exec(
+        *CLIENTS[kind], url, str(seed), str(count), terms, *more, stdin=PIPE, stdout=PIPE, stderr=PIPE, limit=1 << 24
+    )
+
+
+async def end_of(process, given=None):
+    """What a client still prints; an error when it fails."""
+    try:
+        out, words = await asyncio.wait_for(process.communicate(given), GUARD)
+    except TimeoutError:
+        process.kill()
+        raise AssertionError(f"no end within {GUARD} s") from None
+    if process.returncode:
+        raise AssertionError(" | ".join(words.decode(errors="replace").strip().splitlines()[-8:]))
+    return out.decode()

@@ -1,0 +1,82 @@
+"""A room of five who agreed on different terms of permessage-deflate: what goes to all is compressed once for those whose
+terms are alike, and to each there goes, in between, what it gets back alone. Nobody may get anything but what was sent.
+
+usage: room.py [--messages=N] [--seed=N]
+  --messages=N  of each member, one of eight to all. 300
+"""
+
+import asyncio
+import json
+import sys
+
+from exchange import to_all
+from peers import GUARD, client, end_of, server
+
+from check import check, equal, finish  # noqa: I001 (peers says where)
+from tap import Tap
+
+MEMBERS = [
+    ("ws", ""),
+    ("ws", "server_no_context_takeover; client_no_context_takeover"),
+    ("websockets", "server_max_window_bits=9; client_max_window_bits=9"),
+    ("wsproto", "server_no_context_takeover"),
+    ("ws", "none"),
+]
+
+
+async def meeting(adapter, terms, seed, count):
+    """What each sent to all, and heard of each other; and what the tap saw of the server."""
+    async with server(adapter, terms) as port, Tap("127.0.0.1", port, "server") as tap:
+        url = f"ws://127.0.0.1:{tap.port}/room"
+        processes = [
+            await client(kind, url, seed + k, count, terms, str(k), str(len(MEMBERS)))
+            for k, (kind, terms) in enumerate(MEMBERS)
+        ]
+        try:
+            for process in processes:
+                line = await asyncio.wait_for(process.stdout.readline(), GUARD)
+                equal(line, b"ready\n")
+            ends = await asyncio.gather(*(end_of(process, b"go\n") for process in processes))
+        finally:
+            for process in processes:
+                if process.returncode is None:
+                    process.kill()
+    return [json.loads(end) for end in ends], tap
+
+
+def judge(told, tap, count):
+    for receiver, (kind, _) in enumerate(MEMBERS):
+        for sender in range(len(MEMBERS)):
+            if sender != receiver:
+                sent, heard = told[sender]["sent"], told[receiver]["heard"][str(sender)]
+                equal(len(sent), to_all(count))
+                differ = [place for place, (a, b) in enumerate(zip(sent, heard, strict=True)) if a != b]
+                assert not differ, f"what {sender} sent and {receiver}, {kind}, heard differs: {differ[:5]}"
+    equal(tap.faults, [])
+    sides = [side for side, in tap.ended]
+    equal(len(sides), len(MEMBERS))
+    for side in sides:
+        to_it = 1 + count + (len(MEMBERS) - 1) * to_all(count)  # "=?", its own, those of the others
+        equal(side.messages, to_it)
+        if side.terms is None:
+            equal(side.compressed, 0)
+        else:
+            assert side.compressed > to_it // 2, f"only {side.compressed} of {to_it} were compressed"
+            assert side.wire < side.size, f"{side.wire} bytes of {side.size}"
+    equal(sum(side.terms is None for side in sides), 1)
+
+
+def main():
+    options = dict(argument.partition("=")[::2] for argument in sys.argv[1:])
+    if options.keys() - {"--messages", "--seed"}:
+        sys.exit(__doc__)
+    count, seed = int(options.get("--messages") or 300), int(options.get("--seed") or 7692)
+    for adapter in ("mio", "smol"):
+        for terms in ("", "release", "server_no_context_takeover; server_max_window_bits=12"):
+            name = f"five in a room of {adapter} ({terms}), {count} messages of each, seed {seed}"
+            check(name, lambda: judge(*asyncio.run(meeting(adapter, terms, seed, count)), count))
+            seed += len(MEMBERS)
+    finish("permessage-deflate, to many")
+
+
+main()

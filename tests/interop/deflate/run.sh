@@ -1,0 +1,33 @@
+#!/usr/bin/env bash
+# permessage-deflate with peers that others wrote, and with many at once.
+#
+# usage: run.sh [all]
+#   Alone, some terms and 500 messages each, which takes less than a minute; with `all`, more terms and 10,000 messages
+#   each.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+root=$here/../../..
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$root/target}
+# A package of its own, with its own lock file.
+cargo fmt --check --manifest-path "$here/Cargo.toml"
+cargo clippy --quiet --locked --manifest-path "$here/Cargo.toml" --all-targets -- -D warnings
+cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml"
+cargo build --quiet --locked --release --manifest-path "$root/Cargo.toml" --workspace --example echo --example async_echo
+python=$("$here/../../venv.sh")
+[ -d "$here/../node_modules/ws" ] || npm install --silent --prefix "$here/.."
+[ -d "$here/../../browser/node_modules/playwright-core" ] || npm install --silent --prefix "$here/../../browser"
+export BUILT=$CARGO_TARGET_DIR/release
+case ${1:-} in
+all)
+    "$python" "$here/matrix.py" --all --messages=10000
+    "$python" "$here/room.py" --messages=10000
+    ;;
+'')
+    "$python" "$here/matrix.py"
+    "$python" "$here/room.py"
+    ;;
+*)
+    echo "what is $1?" >&2
+    exit 2
+    ;;
+esac

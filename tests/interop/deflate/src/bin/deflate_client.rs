@@ -1,0 +1,96 @@
+//! Sends messages to an echo and compares what comes back: `deflate_client ADAPTER URL SEED COUNT TERMS`. Prints how many
+//! bytes that were.
+
+#![allow(clippy::print_stdout)] // it is for whoever started it
+
+use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
+use ws_server_mio::ws_proto::{Event as Ws, Opcode};
+use ws_server_mio::{CloseCode, Config, Endpoint, Event, Frame, Options};
+use ws_server_smol::connect;
+
+const USAGE: &str = "usage: deflate_client mio|smol URL SEED COUNT TERMS";
+
+fn main() -> Result<(), Failure> {
+    let (adapter, url) = (argument(1, USAGE)?, argument(2, USAGE)?);
+    let mut exchange = Exchange::new(argument(3, USAGE)?.parse()?, argument(4, USAGE)?.parse()?);
+    let deflate = deflate(Side::Client, &argument(5, USAGE)?)?;
+    let config = Config::client().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None).deflate(deflate);
+    match adapter.as_str() {
+        "mio" => mio(&url, config, &mut exchange)?,
+        "smol" => async_io::block_on(smol(&url, config, &mut exchange))?,
+        _ => return Err(USAGE.into()),
+    }
+    println!("{}", exchange.bytes);
+    Ok(())
+}
+
+/// A message as frames: a whole one, or fragments.
+fn frames(message: Payload) -> Result<Vec<Frame>, Failure> {
+    let (first, pieces) = match message {
+        Payload::Text(pieces) => (Opcode::Text, pieces.into_iter().map(String::into_bytes).collect()),
+        Payload::Binary(pieces) => (Opcode::Binary, pieces),
+    };
+    let last = pieces.len() - 1;
+    let frame = |(k, piece)| {
+        let opcode = if k == 0 { first } else { Opcode::Continuation };
+        Ok(Frame::raw(opcode, k == last, piece)?)
+    };
+    pieces.into_iter().enumerate().map(frame).collect()
+}
+
+fn mio(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure> {
+    let mut endpoint = Endpoint::new(Options::default())?;
+    endpoint.connections().connect(url, config)?;
+    let mut end = None;
+    while end.is_none() {
+        endpoint.poll(None, |connections, event| {
+            let (id, came) = match event {
+                Event::Connection(id, Ws::Open(_)) => (id, Ok(())),
+                Event::Connection(id, Ws::Message(message)) => {
+                    (id, exchange.received(message.as_text().is_some(), message.as_bytes()))
+                }
+                Event::Connection(_, Ws::Closed(closed)) => {
+                    let fine = closed.clean && exchange.is_done();
+                    end.get_or_insert(if fine { Ok(()) } else { Err(closed.to_string().into()) });
+                    return;
+                }
+                Event::ConnectFailed { error, .. } => {
+                    end.get_or_insert(Err(error.into()));
+                    return;
+                }
+                _ => return,
+            };
+            let mut sent = came;
+            while sent.is_ok()
+                && let Some(message) = exchange.next_message()
+            {
+                sent = frames(message).and_then(|frames| {
+                    frames
+                        .iter()
+                        .try_for_each(|frame| connections.send(id, frame).map(drop).map_err(Into::into))
+                });
+            }
+            if let Err(error) = sent {
+                end.get_or_insert(Err(error));
+            } else if exchange.is_done() {
+                let _ = connections.close(id, CloseCode::NORMAL, "");
+            }
+        })?;
+    }
+    end.unwrap_or(Ok(()))
+}
+
+async fn smol(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure> {
+    let mut ws = connect(url, config).await?;
+    while !exchange.is_done() {
+        while let Some(message) = exchange.next_message() {
+            for frame in frames(message)? {
+                ws.try_send(frame)?;
+            }
+        }
+        let message = ws.next().await.ok_or("it ended")??;
+        exchange.received(message.as_text().is_some(), message.as_bytes())?;
+    }
+    let closed = ws.close(CloseCode::NORMAL, "").await?;
+    if closed.clean { Ok(()) } else { Err(closed.to_string().into()) }
+}

@@ -1,0 +1,184 @@
+//! Messages out, and the same messages back.
+
+use crate::Failure;
+use fastrand::Rng;
+use std::collections::VecDeque;
+use std::time::Duration;
+
+/// At most so many messages, and bytes of them, are on their way.
+const MESSAGES_ON_WAY: usize = 32;
+const BYTES_ON_WAY: usize = 256 * 1024;
+/// So often, everything is waited for, and a moment more.
+const PAUSE_EVERY: usize = 100;
+const PAUSE: Duration = Duration::from_millis(2);
+/// Of the last messages, so much is taken up again.
+const REMEMBERED: usize = 64 * 1024;
+
+const WORDS: &[&str] = &[
+    "alpha",
+    "beta",
+    "gamma",
+    "delta",
+    "{\"id\":",
+    "\"name\":\"",
+    "\",",
+    "}",
+    "true",
+    "null",
+    " ",
+    "\n",
+    "0",
+    "17",
+    "3.25",
+    "é",
+    "水",
+    "😀",
+    "the quick brown fox jumps over the lazy dog",
+];
+
+/// A message in one piece or in several.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Payload {
+    Text(Vec<String>),
+    Binary(Vec<Vec<u8>>),
+}
+
+impl Payload {
+    fn joined(&self) -> (bool, Vec<u8>) {
+        match self {
+            Self::Text(pieces) => (true, pieces.concat().into_bytes()),
+            Self::Binary(pieces) => (false, pieces.concat()),
+        }
+    }
+}
+
+/// Seeded messages: most are short, some have up to 64 KiB; text and bytes, of words, of noise, or of what was sent
+/// before.
+pub struct Exchange {
+    rng: Rng,
+    seed: u64,
+    count: usize,
+    sent: usize,
+    on_way: VecDeque<(bool, Vec<u8>)>,
+    bytes_on_way: usize,
+    remembered: Vec<u8>,
+    /// Bytes that came back.
+    pub bytes: usize,
+}
+
+impl Exchange {
+    pub fn new(seed: u64, count: usize) -> Self {
+        let rng = Rng::with_seed(seed);
+        let (on_way, remembered) = (VecDeque::new(), Vec::new());
+        Self { rng, seed, count, sent: 0, on_way, bytes_on_way: 0, remembered, bytes: 0 }
+    }
+
+    /// The next message; `None` while those on their way are enough, and when it was the last.
+    pub fn next_message(&mut self) -> Option<Payload> {
+        let pauses = self.sent > 0 && self.sent.is_multiple_of(PAUSE_EVERY);
+        let is_full = self.on_way.len() >= MESSAGES_ON_WAY || self.bytes_on_way >= BYTES_ON_WAY;
+        if self.sent == self.count || is_full || pauses && !self.on_way.is_empty() {
+            return None;
+        }
+        if pauses {
+            std::thread::sleep(PAUSE);
+        }
+        let message = self.generate();
+        let joined = message.joined();
+        self.sent += 1;
+        self.bytes_on_way += joined.1.len();
+        self.on_way.push_back(joined);
+        Some(message)
+    }
+
+    /// One came back.
+    ///
+    /// # Errors
+    /// It is not the one that was due.
+    pub fn received(&mut self, is_text: bool, data: &[u8]) -> Result<(), Failure> {
+        let (wanted_text, wanted) = self.on_way.pop_front().ok_or("a message that nobody sent")?;
+        if (wanted_text, &wanted[..]) != (is_text, data) {
+            let place = self.sent - self.on_way.len() - 1;
+            let at = wanted.iter().zip(data).take_while(|(a, b)| a == b).count();
+            let lengths = format!("{} bytes, not {}", data.len(), wanted.len());
+            return Err(format!(
+                "message {place} of seed {} differs from byte {at} on; {lengths}",
+                self.seed
+            )
+            .into());
+        }
+        self.bytes += data.len();
+        self.bytes_on_way -= data.len();
+        Ok(())
+    }
+
+    pub fn is_done(&self) -> bool {
+        self.sent == self.count && self.on_way.is_empty()
+    }
+
+    fn generate(&mut self) -> Payload {
+        let size = self.size();
+        let is_text = self.rng.bool();
+        let data = match self.rng.u8(0..4) {
+            0 if is_text => self.letters(size).into_bytes(),
+            0 => std::iter::repeat_with(|| self.rng.u8(..)).take(size).collect(),
+            1 if !is_text && !self.remembered.is_empty() => self.again(size),
+            _ => self.words(size).into_bytes(),
+        };
+        self.remembered.extend_from_slice(&data);
+        let excess = self.remembered.len().saturating_sub(REMEMBERED);
+        self.remembered.drain(..excess);
+        let pieces = self.pieces(&data, is_text);
+        if is_text {
+            let text = |piece: Vec<u8>| String::from_utf8_lossy(&piece).into_owned();
+            Payload::Text(pieces.into_iter().map(text).collect())
+        } else {
+            Payload::Binary(pieces)
+        }
+    }
+
+    fn size(&mut self) -> usize {
+        match self.rng.u8(0..100) {
+            0..75 => self.rng.usize(0..=200),
+            75..95 => self.rng.usize(0..=4096),
+            _ => self.rng.usize(0..=65536),
+        }
+    }
+
+    fn words(&mut self, size: usize) -> String {
+        let mut text = String::new();
+        while text.len() < size {
+            text += self.rng.choice(WORDS).unwrap_or(&"");
+        }
+        text
+    }
+
+    fn letters(&mut self, size: usize) -> String {
+        std::iter::repeat_with(|| self.rng.alphanumeric()).take(size).collect()
+    }
+
+    /// What was sent before, from somewhere on.
+    fn again(&mut self, size: usize) -> Vec<u8> {
+        let from = self.rng.usize(..self.remembered.len());
+        self.remembered[from..].iter().copied().take(size).collect()
+    }
+
+    /// Cuts one of four messages into up to five, some of which may be empty. A text is cut between characters.
+    fn pieces(&mut self, data: &[u8], is_text: bool) -> Vec<Vec<u8>> {
+        let cuts = if self.rng.u8(0..4) == 0 { self.rng.usize(1..5) } else { 0 };
+        let mut ends: Vec<usize> = (0..cuts).map(|_| self.rng.usize(..=data.len())).collect();
+        ends.push(data.len());
+        ends.sort_unstable();
+        let is_inside = |at: usize| is_text && data.get(at).is_some_and(|byte| byte & 0xc0 == 0x80);
+        let mut from = 0;
+        let mut pieces = Vec::new();
+        for mut end in ends {
+            while is_inside(end) {
+                end += 1;
+            }
+            pieces.push(data[from.min(end)..end].to_vec());
+            from = end;
+        }
+        pieces
+    }
+}

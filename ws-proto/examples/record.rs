@@ -1,0 +1,92 @@
+//! Records what happens on real connections, for the test `replay`.
+//!
+//! `TRACE=stem cargo run -p ws-proto --example record -- 8700` serves on that port, and writes `stem-1.trace` for the
+//! first connection, `stem-2.trace` for the next; `TRACE=stem cargo run … -- ws://host:port/` connects there.
+//! `tests/interop/record.sh` records all that are in `ws-proto/tests/traces`.
+#![allow(clippy::print_stdout)] // an example talks
+#![allow(clippy::panic)] // of the file that it shares with the test
+
+#[path = "../tests/trace/mod.rs"]
+mod trace;
+
+use std::fs::File;
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::{Duration, Instant};
+use trace::{Driven, Record, Role, What};
+use ws_proto::Next;
+
+fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let to = std::env::args().nth(1).unwrap_or_default();
+    let stem = std::env::var("TRACE")?;
+    if let Some(rest) = to.strip_prefix("ws://") {
+        let address = rest.split('/').next().unwrap_or_default();
+        record(TcpStream::connect(address)?, &Role::Client(to.clone()), &format!("{stem}.trace"))?;
+        return Ok(());
+    }
+    let listener = TcpListener::bind(format!("127.0.0.1:{to}"))?;
+    println!("http://{}/", listener.local_addr()?);
+    for (n, socket) in (1..).zip(listener.incoming()) {
+        let (socket, path) = (socket?, format!("{stem}-{n}.trace"));
+        std::thread::spawn(move || {
+            record(socket, &Role::Server, &path).unwrap_or_else(|error| println!("{path}: {error}"));
+        });
+    }
+    Ok(())
+}
+
+/// Runs a connection to its end; each thing that is done to it is a line, with the time that the engine was told.
+fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    match role {
+        Role::Server => writeln!(file, "server")?,
+        Role::Client(url) => writeln!(file, "client {url}")?,
+    }
+    let birth = Instant::now();
+    let mut driven = Driven::new(birth, role);
+    let mut buffer = [0; 16 * 1024];
+    let mut happens = |driven: &mut Driven, what: What| {
+        let record = Record { at: birth.elapsed(), what };
+        driven.happens(birth + record.at, &record.what);
+        writeln!(file, "{}", record.line())
+    };
+    loop {
+        match driven.next_io() {
+            Next::Drop => {
+                happens(&mut driven, What::Drop)?;
+                println!("{path}: {}", driven.ended.unwrap_or_default());
+                return Ok(());
+            }
+            Next::Shutdown => {
+                socket.shutdown(Shutdown::Write)?;
+                happens(&mut driven, What::Shut)?;
+            }
+            Next::Write => match socket.write(driven.output()) {
+                Ok(n) => {
+                    let written = driven.output()[..n].to_vec();
+                    happens(&mut driven, What::Wrote(written))?;
+                }
+                Err(_) => happens(&mut driven, What::Reset)?,
+            },
+            Next::Read if driven.may_read() => {
+                let wait =
+                    driven.connection.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+                socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
+                let what = match socket.read(&mut buffer) {
+                    Ok(0) => What::End,
+                    Ok(n) => What::Received(buffer[..n].to_vec()),
+                    Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
+                        What::Timeout
+                    }
+                    Err(_) => What::Reset,
+                };
+                happens(&mut driven, what)?;
+            }
+            // This application answers at once, so nothing but a deadline can be waited for.
+            Next::Read | Next::Pause => {
+                std::thread::sleep(Duration::from_millis(1));
+                happens(&mut driven, What::Timeout)?;
+            }
+        }
+    }
+}

@@ -1,0 +1,89 @@
+//! What a request says beside its path, and the ordinary answers.
+
+use super::*;
+use ::http::{Method, Request, StatusCode};
+
+fn owned<'a>(
+    pairs: impl Iterator<Item = (std::borrow::Cow<'a, str>, std::borrow::Cow<'a, str>)>,
+) -> Vec<String> {
+    pairs.map(|(name, value)| format!("{name}={value}")).collect()
+}
+
+#[test]
+fn a_query_is_taken_apart_and_decoded() {
+    assert_eq!(owned(pairs("a=1&b=2&a=3")), ["a=1", "b=2", "a=3"]);
+    assert_eq!(owned(pairs("&&a&=b&a==&")), ["a=", "=b", "a=="]);
+    assert_eq!(owned(pairs("J%C3%BCrgen+M.=a%26b%3dc&%zz=%f")), ["Jürgen M.=a&b=c", "%zz=%f"]);
+    assert_eq!(owned(pairs("bad=%ff")), ["bad=\u{fffd}"], "what is no UTF-8 is replaced");
+    assert_eq!(owned(pairs("")), [""; 0]);
+}
+
+#[test]
+fn the_first_value_of_a_name_is_found() {
+    let ask = |target: &str, name| {
+        let request = Request::get(target).body(()).unwrap();
+        query(&request, name).map(std::borrow::Cow::into_owned)
+    };
+    assert_eq!(ask("/?q=two%20words&q=more", "q").as_deref(), Some("two words"));
+    assert_eq!(ask("/?a%62=1", "ab").as_deref(), Some("1"), "names are decoded as well");
+    assert_eq!(ask("/?flag", "flag").as_deref(), Some(""));
+    assert_eq!(ask("/?q=1", "Q"), None);
+    assert_eq!(ask("/", "q"), None);
+}
+
+#[test]
+fn only_what_is_said_to_be_a_form_is_read_as_one() {
+    let post = |content_type: &str, body: &'static [u8]| {
+        let request = Request::post("/").header("Content-Type", content_type).body(body).unwrap();
+        form(&request).map(owned)
+    };
+    let kind = "application/x-www-form-urlencoded";
+    assert_eq!(post(kind, b"a=1+2"), Some(vec!["a=1 2".to_owned()]));
+    assert_eq!(post(&format!("{}; charset=utf-8", kind.to_uppercase()), b""), Some(vec![]));
+    assert_eq!(post("text/plain", b"a=1"), None);
+    assert_eq!(post(&format!("{kind}2"), b"a=1"), None);
+    assert_eq!(post(kind, b"a=\xff"), None, "no text");
+    assert!(form(&Request::post("/").body("a=1").unwrap()).is_none(), "it says nothing of its type");
+}
+
+#[test]
+fn a_cookie_is_found_in_whichever_field_it_stands() {
+    let request =
+        Request::get("/").header("Cookie", "a=1; b=x=y").header("Cookie", "c=3;a=4").body(()).unwrap();
+    let find = |name| cookie(request.headers(), name);
+    assert_eq!(
+        [find("a"), find("b"), find("c"), find("A"), find("")],
+        [Some("1"), Some("x=y"), Some("3"), None, None]
+    );
+}
+
+#[test]
+fn only_a_page_that_is_gone_to_is_a_navigation() {
+    let ask = |method: Method, path: &str, accept: &str| {
+        is_navigation(&Request::builder().method(method).uri(path).header("Accept", accept).body(()).unwrap())
+    };
+    assert!(ask(Method::GET, "/settings", "application/xml, TEXT/HTML;q=0.9"));
+    assert!(ask(Method::HEAD, "/", "text/html"));
+    assert!(!ask(Method::GET, "/app.js", "text/html"));
+    assert!(!ask(Method::GET, "/settings", "*/*"));
+    assert!(!ask(Method::POST, "/settings", "text/html"));
+}
+
+#[test]
+fn answers_say_what_they_are_and_may_not_be_taken_for_anything_else() {
+    for (response, kind) in [
+        (html("<h1>a</h1>"), "text/html; charset=utf-8"),
+        (text("a"), "text/plain; charset=utf-8"),
+        (json(StatusCode::OK, "{}"), "application/json"),
+        (unsupported_media_type("text/csv"), "text/html; charset=utf-8"),
+    ] {
+        assert_eq!(response.headers()["content-type"], kind);
+        assert_eq!(response.headers()["x-content-type-options"], "nosniff");
+    }
+    let unsupported = unsupported_media_type("text/csv");
+    assert_eq!(
+        (unsupported.status().as_u16(), &unsupported.headers()["accept"]),
+        (415, &"text/csv".parse().unwrap())
+    );
+    assert!(!unsupported_media_type("a\r\nb: c").headers().contains_key("accept"), "nothing is smuggled in");
+}

@@ -1,0 +1,233 @@
+//! What compression allocates and holds, whatever its peer sends; printed as a table by
+//! `cargo test -p ws-proto --test deflate_memory -- --nocapture`.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+#![allow(clippy::print_stdout)] // the table
+
+#[path = "deflate/kit.rs"]
+mod kit;
+mod wire;
+
+use cap::Cap;
+use kit::*;
+use std::alloc::System;
+use std::hint::black_box;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::deflate::Deflate;
+use ws_proto::{Config, Connection, Event, Frame, Opcode, Pieces, Role};
+
+#[global_allocator]
+static HEAP: Cap<System> = Cap::new(System, usize::MAX);
+
+const KIBI: usize = 1 << 10;
+const MEBI: usize = 1 << 20;
+const LIMIT: usize = 16 * MEBI;
+
+/// The most that this holds at a time, beyond what was held before it.
+fn peak(body: impl FnOnce()) -> usize {
+    // Only the most that there ever was is told: so much is held while it runs.
+    let before = HEAP.max_allocated();
+    let ballast = black_box(Vec::<u8>::with_capacity(before.saturating_sub(HEAP.allocated())));
+    let began = HEAP.allocated();
+    body();
+    let most = HEAP.max_allocated();
+    drop(ballast);
+    most.saturating_sub(began)
+}
+
+/// Gives bytes to a connection in reads of so many, and looks at what it tells; says how many bytes that was.
+fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], read: usize) -> usize {
+    let mut told = 0;
+    for mut input in bytes.chunks_mut(read) {
+        while let Some(event) = connection.receive(now, &mut input) {
+            match black_box(event) {
+                Event::Message(message) => told += message.as_bytes().len(),
+                Event::Piece(piece) => told += piece.data.as_bytes().len(),
+                other => panic!("{other:?}"),
+            }
+        }
+    }
+    told
+}
+
+/// A connection whose context is there, with as much of a window as it may have.
+fn warm(config: Config) -> (Connection, Instant, Zip) {
+    let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
+    let mut zip = Zip::with_level(FULL, 9);
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(1, MEBI)));
+    assert_eq!(give(&mut server, now, &mut wire, usize::MAX), MEBI);
+    (server, now, zip)
+}
+
+fn a_bomb_holds_no_more_than_the_limit() {
+    let bomb = zeros(1024);
+    assert!((MEBI..MEBI + 64 * KIBI).contains(&bomb.len()), "a gigabyte in a megabyte: {}", bomb.len());
+    let config = || config(deflate().ratio_limit(None));
+    for opcode in [BINARY, TEXT] {
+        for mut wire in [
+            compressed(Role::Server, opcode, &bomb),
+            in_frames(Role::Server, RSV1 | opcode, &bomb.chunks(1000).collect::<Vec<_>>()),
+        ] {
+            for read in [1000, 64 * KIBI, usize::MAX] {
+                let before = wire.clone();
+                let (mut server, now, _) = warm(config());
+                let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, read), 0));
+                assert!(peak <= LIMIT + 16 * KIBI, "reads of {read}: {peak} bytes");
+                assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
+                wire = before;
+            }
+        }
+    }
+    // With the context that it makes.
+    let (mut server, now) = open_by(Role::Server, config(), FULL, FULL);
+    let mut wire = compressed(Role::Server, BINARY, &bomb);
+    let with_context = peak(|| assert_eq!(give(&mut server, now, &mut wire, usize::MAX), 0));
+    assert!(with_context <= LIMIT + 128 * KIBI, "{with_context} bytes");
+    // With a limit of the ratio, far less.
+    let mut wire = compressed(Role::Server, BINARY, &bomb);
+    let (mut server, now, _) = warm(kit::config(deflate()));
+    let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, usize::MAX), 0));
+    assert!(peak <= 2 * MEBI + 64 * KIBI, "{peak} bytes");
+}
+
+fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
+    let (mut server, now, mut zip) = warm(config(deflate().ratio_limit(None).inflate_rate(None)));
+    let million = vec![0; MEBI];
+    let mut message: Vec<u8> =
+        (0..16).flat_map(|_| zip.part(&million, zlib_rs::DeflateFlush::SyncFlush)).collect();
+    message.truncate(message.len() - TAIL.len());
+    let wire = compressed(Role::Server, BINARY, &message);
+    let mut copies = [wire.clone(), wire.clone(), wire.clone()];
+    assert_eq!(give(&mut server, now, &mut { wire }, 4 * KIBI), LIMIT);
+    let held = HEAP.allocated();
+    let peak = peak(|| {
+        for copy in &mut copies {
+            assert_eq!(give(&mut server, now, copy, 4 * KIBI), LIMIT);
+        }
+    });
+    assert!(peak <= LIMIT + 64 * KIBI, "{peak} bytes");
+    assert_eq!(HEAP.allocated(), held, "what was told is gone");
+}
+
+fn pieces_hold_a_piece() {
+    let (mut server, now, _) =
+        warm(config(deflate().ratio_limit(None)).pieces(Pieces::AsTheyCome { whole: 0 }));
+    let mut wire = compressed(Role::Server, BINARY, &zeros(16)[..]);
+    let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, 4 * KIBI), LIMIT));
+    assert!(peak <= 24 * KIBI, "{peak} bytes");
+}
+
+fn what_was_sent_leaves_little() {
+    // A client masks what it sends, so that it keeps the memory to compress into.
+    for ours in [FULL, ALONE] {
+        for shared in [false, true] {
+            let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
+            client.send_binary(&b"warm"[..]).unwrap();
+            take_output(&mut client, now);
+            drop(client.reclaim());
+            let held = HEAP.allocated();
+            let frame = Frame::binary(noise(1, 8 * MEBI));
+            let sent = if shared { client.send_shared(&frame) } else { client.send(&frame) };
+            sent.unwrap();
+            let waits = client.outbox().len();
+            client.wrote(now, waits);
+            drop(frame);
+            drop(client.reclaim());
+            let more = HEAP.allocated().saturating_sub(held);
+            assert!(more <= 1024 * KIBI, "{ours:?}, {shared}: {more} bytes more are held");
+        }
+    }
+}
+
+/// How many connections of a kind are measured together.
+const MANY: usize = 10;
+
+type Connections = Vec<(Connection, Instant)>;
+
+/// What these hold, each, and what is held still when they are gone.
+fn weigh(connections: Connections) -> (usize, usize) {
+    let with = HEAP.allocated();
+    drop(connections);
+    let without = HEAP.allocated();
+    ((with - without) / MANY - size_of::<(Connection, Instant)>(), without)
+}
+
+/// Bytes of heap that a server's connection holds: from the agreement on; after a message each way; in the middle of
+/// one each way; when it has been quiet. And what then waits for all.
+fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
+    let headers = [(http::header::SEC_WEBSOCKET_EXTENSIONS, deflate.offer())].into_iter().collect();
+    let config = Arc::new(Config::server().deflate(deflate.clone()));
+    let terms = deflate.accept(&headers).unwrap().0;
+    let open = || -> Connections {
+        let now = Instant::now();
+        let open = || {
+            let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
+            connection.compress_by(terms);
+            (connection, now)
+        };
+        (0..MANY).map(|_| open()).collect()
+    };
+    let message = Zip::new(terms.theirs).message(document);
+    let after_messages = |fin: bool| {
+        let fin_bit = if fin { FIN } else { 0 };
+        let mut connections = open();
+        for (connection, now) in &mut connections {
+            let mut wire = frame(true, fin_bit | RSV1 | TEXT, &message);
+            assert_eq!(give(connection, *now, &mut wire, usize::MAX), if fin { document.len() } else { 0 });
+            let frame = Frame::raw(Opcode::Text, fin, document.to_vec()).unwrap().with_compression();
+            connection.send(&frame).unwrap();
+            let waits = connection.outbox().len();
+            connection.wrote(*now, waits);
+            drop(connection.reclaim());
+        }
+        connections
+    };
+    let base = HEAP.allocated();
+    let (agreed, nothing) = weigh(open());
+    assert_eq!(nothing, base);
+    let (active, _) = weigh(after_messages(true));
+    let (in_a_message, _) = weigh(after_messages(false));
+    let mut connections = after_messages(true);
+    for (connection, now) in &mut connections {
+        connection.handle_timeout(*now + Duration::from_secs(30));
+    }
+    let (quiet, shared) = weigh(connections);
+    [agreed, active, in_a_message, quiet, shared - base]
+}
+
+/// A preset, and the most KiB for short messages and for long ones.
+type Preset = (&'static str, fn() -> Deflate, [[usize; 5]; 2]);
+
+fn each_preset_holds_what_it_says() {
+    let line = b"{\"some\": \"json\", \"of\": [\"a\", \"hundred\", \"bytes\"], \"and\": {\"a\": \"few\", \"more\": \"of them\"}}\n";
+    let (short, long) = (&line[..], line.repeat(1000));
+    println!("heap bytes, messages of             agreed     active  in a message      quiet  for all");
+    let presets: [Preset; 4] = [
+        ("Deflate::new", Deflate::new, [[1, 470, 470, 1, 1900], [1, 520, 650, 33, 2100]]),
+        ("Deflate::chat", Deflate::chat, [[1, 240, 240, 1, 950], [1, 250, 370, 9, 1000]]),
+        ("Deflate::large_json", Deflate::large_json, [[1, 1, 470, 1, 470], [1, 1, 720, 1, 600]]),
+        ("Deflate::many_idle", Deflate::many_idle, [[1, 1, 470, 1, 470], [1, 1, 650, 1, 530]]),
+    ];
+    for (name, deflate, most) in presets {
+        for (document, most) in [short, &long].into_iter().zip(most) {
+            let have = weights(deflate(), document);
+            let [agreed, active, in_a_message, quiet, shared] = have;
+            let len = document.len();
+            println!("{name:20} {len:10} {agreed:10} {active:10} {in_a_message:13} {quiet:10} {shared:8}");
+            for (have, most) in have.into_iter().zip(most) {
+                assert!(have <= most * KIBI, "{name}, {len}: {have} bytes, more than {most} KiB");
+            }
+        }
+    }
+}
+
+// One test, since the count is of all threads.
+#[test]
+fn memory_is_bounded_and_let_go() {
+    a_bomb_holds_no_more_than_the_limit();
+    a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing();
+    pieces_hold_a_piece();
+    what_was_sent_leaves_little();
+    each_preset_holds_what_it_says();
+}

@@ -1,0 +1,219 @@
+//! Every error explains itself in one sentence that fits a log: lower case, no full stop, and the figure or the name
+//! that it is about.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use core::net::SocketAddr;
+use http::{Response, StatusCode};
+use std::error::Error as _;
+use std::io;
+use ws_proto::bind::ListenError;
+use ws_proto::connect::{ConnectError, ConnectFailure};
+use ws_proto::handshake::InvalidRequest;
+use ws_proto::topics::TopicError;
+use ws_proto::web::PathError;
+use ws_proto::{Cause, CloseCode, Error, HandshakeError, ProtocolError, SendError, Timeout};
+
+/// A sentence, with what it must name.
+fn says(error: &dyn std::error::Error, names: &str) {
+    let text = error.to_string();
+    assert!(text.contains(names), "{text:?} does not name {names:?}");
+    assert!(!text.contains('\n') && !text.ends_with(['.', ' ', ':']), "{text:?}");
+    let first = text.chars().next().unwrap_or('?');
+    assert!(!first.is_uppercase(), "{text:?}");
+}
+
+#[test]
+fn what_the_peer_broke() {
+    for (error, names, code) in [
+        (ProtocolError::ReservedBits, "reserved bit", 1002),
+        (ProtocolError::ReservedOpcode(11), "0xb", 1002),
+        (ProtocolError::MaskMissing, "not masked", 1002),
+        (ProtocolError::MaskPresent, "masked by a server", 1002),
+        (ProtocolError::ControlFragmented, "fragmented control", 1002),
+        (ProtocolError::ControlTooLong, "125", 1002),
+        (ProtocolError::LengthNotMinimal, "shortest", 1002),
+        (ProtocolError::LengthOverflow, "highest bit", 1002),
+        (ProtocolError::ContinuationUnexpected, "continuation of nothing", 1002),
+        (ProtocolError::ContinuationExpected, "inside a fragmented one", 1002),
+        (ProtocolError::CloseTooShort, "one byte", 1002),
+        (ProtocolError::CloseCodeInvalid(999), "999", 1002),
+        (ProtocolError::CloseReasonNotUtf8, "UTF-8", 1007),
+        (ProtocolError::TextNotUtf8, "UTF-8", 1007),
+        (ProtocolError::MessageTooBig { limit: 77 }, "77 bytes; raise it with Config::message_limit", 1009),
+        (ProtocolError::Flood { limit: 55 }, "55", 1008),
+    ] {
+        says(&error, names);
+        assert_eq!(error.close_code().get(), code, "{error}");
+        let whole = Error::from(error);
+        says(&whole, names);
+        assert!(whole.source().is_some(), "a report that goes down to the cause finds it");
+    }
+}
+
+#[test]
+fn what_a_request_or_an_answer_broke() {
+    let refused = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
+    for (error, names, status) in [
+        (HandshakeError::Malformed("a header name"), "a header name", Some(400)),
+        (HandshakeError::TargetTooLong, "target", Some(414)),
+        (HandshakeError::HeadTooLarge, "head", Some(431)),
+        (HandshakeError::BodyTooLarge, "body", Some(413)),
+        (HandshakeError::VersionNotSupported, "HTTP/1.1", Some(505)),
+        (HandshakeError::TransferCoding, "chunked", Some(501)),
+        (HandshakeError::MethodNotImplemented, "method", Some(501)),
+        (HandshakeError::Expectation, "100-continue", Some(417)),
+        (HandshakeError::HostNotAllowed("a.example".into()), "\"a.example\"", Some(421)),
+        (HandshakeError::HostNotAllowed("a.example".into()), "Config::allow_host", Some(421)),
+        (HandshakeError::OriginNotAllowed("http://b.example".into()), "http://b.example", Some(403)),
+        (HandshakeError::OriginNotAllowed("null".into()), "Config::allow_origin", Some(403)),
+        (HandshakeError::UpgradeNotGet, "GET", Some(405)),
+        (HandshakeError::WebSocketVersion, "13", Some(426)),
+        (HandshakeError::UpgradeMalformed("no key"), "no key", Some(400)),
+        (HandshakeError::Unanswered, "did not answer", Some(503)),
+        (HandshakeError::Unfinished, "did not finish", None),
+        (HandshakeError::TooSlow, "in time", Some(408)),
+        (HandshakeError::ResponseMalformed("the status line"), "the status line", None),
+        (HandshakeError::ResponseTooLarge, "too large", None),
+        (HandshakeError::Refused(Box::new(refused)), "403 Forbidden", None),
+        (HandshakeError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket", None),
+    ] {
+        says(&error, names);
+        assert_eq!(error.status().map(|status| status.as_u16()), status, "{error}");
+        assert!(Error::from(error).source().is_some());
+    }
+}
+
+#[test]
+fn what_the_clock_the_network_or_the_application_ended() {
+    for (timeout, names) in [
+        (Timeout::Handshake, "handshake"),
+        (Timeout::Body, "body"),
+        (Timeout::Heartbeat, "heartbeat"),
+        (Timeout::Close, "closing"),
+        (Timeout::Output, "stopped reading"),
+        (Timeout::KeepAlive, "kept-alive"),
+    ] {
+        says(&Error::Timeout(timeout), names);
+        assert!(Error::Timeout(timeout).source().is_none());
+    }
+    says(&Error::Eof, "without a close frame");
+    let reset = Cause::from(io::Error::from(io::ErrorKind::ConnectionReset));
+    assert_eq!(reset, Cause::Io(io::ErrorKind::ConnectionReset));
+    says(&Error::Lost(reset), "connection reset");
+    says(&Error::Lost(Cause::Terminated), "terminated");
+}
+
+#[test]
+fn what_the_application_cannot_have() {
+    for (error, names) in [
+        (SendError::NotOpen, "not open"),
+        (SendError::Full, "wait until it has drained"),
+        (SendError::ControlTooLong(126), "not 126"),
+        (SendError::FragmentOrder, "out of order"),
+        (SendError::NotUtf8, "UTF-8"),
+        (SendError::CloseFrame, "close()"),
+        (SendError::CloseCodeInvalid(CloseCode::ABNORMAL), "1006"),
+        (SendError::CloseReasonTooLong(124), "not 124"),
+        (SendError::WrongRequest, "did not make that request"),
+        (SendError::ResponseHeader("upgrade".into()), "\"upgrade\""),
+        (SendError::ResponseStatus(StatusCode::CONTINUE), "100 Continue"),
+        (SendError::BodyLength { left: 9 }, "9 bytes are left"),
+        (SendError::SubprotocolNotOffered("soap".into()), "\"soap\""),
+    ] {
+        says(&error, names);
+    }
+    says(&TopicError::NotOpen, "open");
+    says(&TopicError::TooMany { limit: 2 }, "2 topics");
+    says(&TopicError::NameTooLong { limit: 4 }, "4 bytes");
+    says(&InvalidRequest::Url("it has a fragment"), "it has a fragment");
+    says(&InvalidRequest::Header("Host".into()), "\"Host\"");
+    says(&InvalidRequest::Subprotocol("a b".into()), "\"a b\"");
+    for (error, names) in [
+        (PathError::Malformed, "percent-encoded"),
+        (PathError::Unsafe, "out of its folder"),
+        (PathError::Hidden, "hidden"),
+    ] {
+        assert!(error.to_string().contains(names), "{error}");
+    }
+}
+
+#[test]
+fn why_a_server_cannot_listen_and_what_would_help() {
+    let at = |port| SocketAddr::from(([127, 0, 0, 1], port));
+    let denied = || io::Error::from(io::ErrorKind::PermissionDenied);
+    says(&ListenError::InUse { tried: vec![at(1)] }, "127.0.0.1:1: in use");
+    says(&ListenError::InUse { tried: vec![at(1), at(2)] }, "127.0.0.1:1 and 127.0.0.1:2");
+    says(&ListenError::InUse { tried: vec![at(1), at(2), at(3)] }, "127.0.0.1:1 … 127.0.0.1:3 (3 addresses)");
+    says(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
+    says(&ListenError::NotHere { tried: Vec::new() }, "the address: not an address of this machine");
+    says(&ListenError::NoPort, "range");
+    let io = ListenError::Io { tried: vec![at(1)], error: denied() };
+    says(&io, "permission denied");
+    assert!(io.source().is_some() && ListenError::NoPort.source().is_none());
+    #[cfg(unix)]
+    {
+        let unix = ListenError::Unix { path: "/run/x".into(), error: denied() };
+        says(&unix, "/run/x");
+        assert!(unix.source().is_some());
+    }
+}
+
+#[test]
+fn why_a_client_did_not_connect() {
+    let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
+    let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
+    let invalid = ConnectError::from(InvalidRequest::Url("it has a fragment"));
+    says(&invalid, "fragment");
+    assert!(invalid.source().is_some() && ConnectError::NoClient.source().is_none());
+    says(&ConnectError::TlsUnsupported, "TLS");
+    says(&ConnectError::NoResolver { host: "a.example".into() }, "Options::resolve_names");
+    says(&ConnectError::NoClient, "removed");
+
+    let reasons = [
+        (ConnectFailure::from(invalid), "fragment", true),
+        (ConnectFailure::Name { host: "a.example".into(), error: refused() }, "\"a.example\"", true),
+        (
+            ConnectFailure::Unreachable { tried: vec![at(1), at(2)], error: refused() },
+            "connect to 192.0.2.1:1, 192.0.2.1:2: connection refused",
+            true,
+        ),
+        (ConnectFailure::Unreachable { tried: Vec::new(), error: refused() }, "cannot connect: ", true),
+        (ConnectFailure::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
+        (ConnectFailure::Handshake(HandshakeError::ResponseTooLarge), "too large", true),
+        (ConnectFailure::Lost(Cause::Terminated), "in the handshake", false),
+        (ConnectFailure::Cancelled, "gave up", false),
+    ];
+    for (reason, names, has_source) in reasons {
+        says(&reason, names);
+        assert_eq!(reason.source().is_some(), has_source, "{reason}");
+    }
+}
+
+#[test]
+fn every_close_code_is_shown_with_its_meaning() {
+    for (code, shown) in [
+        (1000, "1000 normal closure"),
+        (1001, "1001 going away"),
+        (1002, "1002 protocol error"),
+        (1003, "1003 unsupported data"),
+        (1004, "1004 unassigned"),
+        (1005, "1005 no status received"),
+        (1006, "1006 abnormal closure"),
+        (1007, "1007 invalid payload"),
+        (1008, "1008 policy violation"),
+        (1009, "1009 message too big"),
+        (1010, "1010 extension required"),
+        (1011, "1011 internal error"),
+        (1012, "1012 service restart"),
+        (1013, "1013 try again later"),
+        (1014, "1014 bad gateway"),
+        (1015, "1015 TLS failure"),
+        (3000, "3000 registered by a library or framework"),
+        (4999, "4999 private to the application"),
+        (5000, "5000 unassigned"),
+    ] {
+        let code = CloseCode::from(code);
+        assert_eq!(code.to_string(), shown);
+        assert_eq!(u16::from(code), code.get());
+    }
+}

@@ -1,0 +1,95 @@
+//! Limits: zero is one, too, and none of them is switched off by its value.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::limits::{Census, ServerConfig};
+use ws_proto::{Config, Connection, Event, Role, SendError, Sent, State};
+
+/// The status of the answer to these bytes, which the application does not see.
+fn refused(set: impl FnOnce(&mut Config), bytes: &[u8]) -> String {
+    let mut config = Config::server();
+    set(&mut config);
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(config));
+    assert!(feed(&mut server, now, bytes).is_empty());
+    String::from_utf8(take_output(&mut server, now)[9..12].to_vec()).unwrap()
+}
+
+#[test]
+fn zero_is_the_smallest_limit_and_not_none() {
+    let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
+    assert_eq!(refused(|config| config.head_limit = 0, get), "431");
+    assert_eq!(refused(|config| config.header_limit = 0, get), "431");
+    assert_eq!(refused(|config| config.target_limit = 0, get), "414");
+    assert_eq!(refused(|config| config.body_limit = 0, post), "413");
+
+    let (mut server, now) = open(Role::Server, Config::server().message_limit(0));
+    assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"")).len(), 1);
+    feed(&mut server, now, &header(true, FIN | TEXT, 1));
+    assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
+
+    for first in [FIN | PING, FIN | TEXT] {
+        let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(0)));
+        feed(&mut server, now, &frame(true, first, b""));
+        assert_eq!(close_code(&take_output(&mut server, now)), Some(1008));
+    }
+
+    let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
+    assert_eq!(server.send_text("alone it fits"), Ok(Sent::Congested));
+    assert_eq!(server.send_text("and no other"), Err(SendError::Full));
+    assert!(server.is_paused());
+    take_output(&mut server, now);
+    assert_eq!(server.send_text("until it is gone"), Ok(Sent::Congested));
+
+    let mut config = Config::server();
+    config.drain_limit = 0;
+    let (mut server, now) = open(Role::Server, config);
+    assert!(
+        matches!(feed(&mut server, now, b"\xff")[..], [Event::Closed(_)]),
+        "it is over with the bad byte"
+    );
+}
+
+#[test]
+fn a_time_of_zero_is_over_at_once() {
+    let none = Duration::ZERO;
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(Config::server().handshake_timeout(none)));
+    server.handle_timeout(now);
+    assert_ne!(server.state(), State::Connecting);
+
+    let (mut server, now) = open(Role::Server, Config::server().close_timeout(none));
+    server.close(now, ws_proto::CloseCode::NORMAL, "").unwrap();
+    server.handle_timeout(now);
+    assert_eq!(server.state(), State::Closed);
+
+    let (mut server, now) = open(Role::Server, Config::server().output_timeout(none));
+    server.send_text("x").unwrap();
+    server.wrote(now, 0);
+    server.handle_timeout(now);
+    assert_eq!(server.state(), State::Closed);
+}
+
+/// A pipeline, handshakes in progress and requests have room for one, without which there is no server at all.
+#[test]
+fn where_none_would_be_no_server_one_is_allowed() {
+    let now = Instant::now();
+    let mut config = Config::server();
+    (config.pipeline_limit, config.request_limit) = (0, 0);
+    let mut server = Connection::server(now, Arc::new(config));
+    let mut events = feed(&mut server, now, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
+    let Some(Event::Request(request)) = events.pop() else { panic!("{events:?}") };
+    assert!(server.is_paused());
+    server.respond(now, request, http::Response::default()).unwrap();
+    let answer = String::from_utf8(take_output(&mut server, now)).unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("Connection: close"), "{answer}");
+
+    let mut census = Census::new(&ServerConfig::default().max_handshakes(0));
+    assert!(!census.is_crowded() && census.admit(None) && census.is_crowded());
+    assert!(!Census::new(&ServerConfig::default().max_connections(0)).admit(None));
+}

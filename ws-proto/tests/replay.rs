@@ -1,0 +1,145 @@
+//! Connections of real clients and servers, recorded once, happen again: the same bytes at the same times must have
+//! the same bytes for an answer.
+//!
+//! `tests/interop/record.sh` records them anew. The format is told in `trace/mod.rs`.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod trace;
+
+use std::fs;
+use std::path::Path;
+use std::time::{Duration, Instant};
+use trace::{Driven, Record, Role, What};
+use ws_proto::Next;
+
+/// Each trace by its name.
+fn traces() -> Vec<(String, Role, Vec<Record>)> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/traces");
+    let mut traces = Vec::new();
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        let name = path.file_name().unwrap().to_string_lossy().into_owned();
+        let text = fs::read_to_string(&path).unwrap();
+        let (role, records) = trace::parse(&text).unwrap_or_else(|line| panic!("{name}: {line}"));
+        traces.push((name, role, records));
+    }
+    traces.sort_by(|a, b| a.0.cmp(&b.0));
+    traces
+}
+
+/// Does it all again, with what came cut as `cut` says.
+fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
+    let birth = Instant::now();
+    let mut driven = Driven::new(birth, role);
+    for (n, Record { at, what }) in records.iter().enumerate() {
+        let now = birth + *at;
+        let place = || format!("{name}: record {n}, {at:?} after the beginning");
+        match what {
+            What::Received(bytes) => {
+                for part in bytes.chunks(cut) {
+                    driven.happens(now, &What::Received(part.to_vec()));
+                }
+                continue;
+            }
+            What::Wrote(bytes) => {
+                let mut written = bytes.as_slice();
+                while !written.is_empty() {
+                    let output = driven.output();
+                    let n = output.len().min(written.len());
+                    assert!(n > 0, "{}: nothing is to be written", place());
+                    assert_eq!(
+                        output[..n].escape_ascii().to_string(),
+                        written[..n].escape_ascii().to_string(),
+                        "{}",
+                        place()
+                    );
+                    driven.happens(now, &What::Wrote(written[..n].to_vec()));
+                    written = &written[n..];
+                }
+                continue;
+            }
+            What::Shut => assert_eq!(driven.next_io(), Next::Shutdown, "{}", place()),
+            What::Drop => assert_eq!(driven.next_io(), Next::Drop, "{}", place()),
+            What::Timeout | What::End | What::Reset => {}
+        }
+        driven.happens(now, what);
+    }
+    assert_eq!(records.last().map(|record| &record.what), Some(&What::Drop), "{name} has no end");
+    assert!(driven.ended.is_some(), "{name}: nobody was told of the end");
+}
+
+#[test]
+fn what_real_peers_sent_is_answered_as_it_was() {
+    for (name, role, records) in traces() {
+        replay(&name, &role, &records, usize::MAX);
+    }
+}
+
+#[test]
+fn what_real_peers_sent_is_answered_the_same_however_it_is_cut() {
+    for (name, role, records) in traces() {
+        for cut in [1, 2, 3, 7, 100] {
+            replay(&name, &role, &records, cut);
+        }
+    }
+}
+
+#[test]
+fn each_kind_of_peer_was_recorded() {
+    let traces = traces();
+    for (peer, role) in [
+        ("chromium", "server"),
+        ("curl", "server"),
+        ("ws", "server"),
+        ("websockets", "server"),
+        ("ws", "client"),
+        ("websockets", "client"),
+    ] {
+        let is_such = |(name, of, _): &&(String, Role, Vec<Record>)| {
+            let is_client = matches!(of, Role::Client(_));
+            name.split('-').next() == Some(peer) && is_client == (role == "client")
+        };
+        let bytes: usize =
+            traces.iter().filter(is_such).flat_map(|(.., records)| records).map(received).sum();
+        assert!(bytes > 0, "nothing of {peer} for a {role}");
+    }
+}
+
+fn received(record: &Record) -> usize {
+    match &record.what {
+        What::Received(bytes) => bytes.len(),
+        _ => 0,
+    }
+}
+
+#[test]
+fn a_difference_is_noticed() {
+    let (name, role, mut records) = traces().into_iter().find(|(.., records)| records.len() > 5).unwrap();
+    let wrote = records.iter_mut().find_map(|record| match &mut record.what {
+        What::Wrote(bytes) => Some(bytes),
+        _ => None,
+    });
+    *wrote.unwrap().last_mut().unwrap() ^= 1;
+    let outcome = std::panic::catch_unwind(|| replay(&name, &role, &records, usize::MAX));
+    assert!(outcome.is_err());
+}
+
+#[test]
+fn a_line_is_read_as_it_was_written() {
+    for what in [
+        What::Received(vec![0, 0x7f, 0xff]),
+        What::Wrote(b"x".to_vec()),
+        What::Timeout,
+        What::End,
+        What::Reset,
+        What::Shut,
+        What::Drop,
+    ] {
+        let record = Record { at: Duration::from_nanos(1_234_567), what };
+        assert_eq!(
+            trace::parse(&format!("server\n# why\n{}\n", record.line())),
+            Ok((Role::Server, vec![record]))
+        );
+    }
+    assert!(trace::parse("server\n5 nonsense").is_err() && trace::parse("server\n5 < 0").is_err());
+}

@@ -1,0 +1,132 @@
+//! What is set is what counts, and what can be asked is what is there.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use wire::*;
+use ws_proto::reconnect::Backoff;
+use ws_proto::{
+    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Pieces, Reconnect,
+    Role,
+};
+
+#[test]
+fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
+    let second = Duration::from_secs;
+    let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+    let pieces = Pieces::AsTheyCome { whole: 2 };
+    let config = Config::server()
+        .message_limit(1)
+        .pieces(pieces)
+        .body_limit(3)
+        .frame_rate(Some(4))
+        .message_rate(Some(5))
+        .outbox(6, 7, 8)
+        .handshake_timeout(second(9))
+        .keep_alive(second(10))
+        .answer_timeout(second(11))
+        .close_timeout(second(12))
+        .output_timeout(second(13))
+        .heartbeat(Heartbeat::off())
+        .tell_every_end()
+        .date(now, wall);
+    assert_eq!((config.message_limit, config.pieces, config.body_limit), (1, pieces, 3));
+    assert_eq!((config.frame_rate, config.message_rate), (Some(4), Some(5)));
+    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (6, 7, 8));
+    let times = [config.handshake_timeout, config.keep_alive, config.answer_timeout, config.close_timeout];
+    assert_eq!(times, [second(9), second(10), second(11), second(12)]);
+    assert_eq!((config.output_timeout, config.heartbeat), (second(13), Heartbeat::off()));
+    assert_eq!((config.tell_every_end, config.date), (true, Some((now, wall))));
+}
+
+#[test]
+fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
+    let config = Config::server().outbox(300, 200, 100);
+    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (100, 100, 100));
+}
+
+/// What a server with this configuration answers to a page of `origin` that reached it as `host`.
+fn status(config: Config, host: &str, origin: &str) -> String {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(config));
+    let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
+    // An application that takes no request: it is answered 503.
+    drop(feed(&mut server, now, request.as_bytes()));
+    while server.poll_event(now).is_some() {}
+    String::from_utf8(take_output(&mut server, now)[9..12].to_vec()).unwrap()
+}
+
+#[test]
+fn a_host_and_an_origin_are_let_in_once_they_are_allowed() {
+    let (host, origin) = ("app.example", "https://www.example");
+    assert_eq!(status(Config::server(), host, origin), "421");
+    assert_eq!(status(Config::server().allow_host(host), host, origin), "403");
+    assert_eq!(status(Config::server().allow_host(host).allow_origin(origin), host, origin), "503");
+    let access = Access::default().allow_any_host().allow_any_origin();
+    assert_eq!(status(Config::server().access(access), host, origin), "503");
+}
+
+#[test]
+fn a_frame_shows_what_it_was_made_of() {
+    let frame = Frame::raw(Opcode::Text, false, "part").unwrap();
+    assert_eq!((frame.opcode(), frame.fin(), &frame.payload()[..]), (Opcode::Text, false, &b"part"[..]));
+}
+
+#[test]
+fn text_is_text_and_bytes_are_not() {
+    assert_eq!(Message::Text("a".into()).as_text(), Some("a"));
+    assert_eq!(Message::Binary(b"a"[..].into()).as_text(), None);
+}
+
+#[test]
+fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for (bytes, is_inside) in [
+        (frame(true, TEXT, b"a"), true),
+        (frame(true, FIN | PING, b""), true),
+        (frame(true, FIN | CONTINUATION, b"b"), false),
+        (frame(true, FIN | TEXT, b"cd")[..7].to_vec(), true),
+    ] {
+        feed(&mut server, now, &bytes);
+        assert_eq!(server.is_receiving_message(), is_inside);
+    }
+}
+
+#[test]
+fn an_upgrade_is_under_way_until_it_is_decided() {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(Config::server()));
+    assert!(!server.is_upgrading());
+    let mut client = Connection::client(
+        now,
+        Arc::new(Config::client()),
+        ClientRequest::new("ws://localhost").unwrap(),
+        [0; 32],
+    );
+    let asked = take_output(&mut client, now);
+    let Some(Event::Upgrade(upgrade)) = feed(&mut server, now, &asked).pop() else { panic!("no upgrade") };
+    assert!(server.is_upgrading());
+    server.accept(now, upgrade).unwrap();
+    assert!(!server.is_upgrading());
+}
+
+#[test]
+fn a_client_does_not_show_its_keys_in_a_log() {
+    let (client, _) = open(Role::Client { seed: [0xab; 32] }, Config::client());
+    let shown = format!("{client:?}");
+    assert!(shown.contains("Client(MaskingKeys)"), "only that there are some: {shown}");
+}
+
+#[test]
+fn a_connection_that_lived_as_long_as_was_set_begins_the_waits_anew() {
+    let policy = Reconnect::default().success_after(Duration::from_secs(7));
+    let mut backoff = Backoff::default();
+    for (lived, attempt) in [(6, 1), (7, 0)] {
+        backoff.reset();
+        backoff.next(&policy, 0).unwrap();
+        backoff.lived(&policy, Duration::from_secs(lived));
+        assert_eq!(backoff.attempt(), attempt, "{lived} s");
+    }
+}

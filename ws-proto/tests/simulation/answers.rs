@@ -1,0 +1,254 @@
+//! What the server answers to HTTP requests: at once, later, in pieces, with a refusal, or not at all.
+//!
+//! Which of these is in the path, `/KIND/CONNECTION/NUMBER/LENGTH`, so that the client knows what it may expect.
+
+use super::content::body;
+use super::end::End;
+use super::rng::Rng;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use std::time::{Duration, Instant};
+use ws_proto::{Request, ResponseBody, SendError, Sent, Upgrade};
+
+/// What a path asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Now,
+    Later,
+    Refused,
+    /// The request is dropped, at once or later: 503.
+    Dropped,
+    Sized,
+    Streamed,
+    /// Its body is dropped before its end.
+    CutOff,
+    NoContent,
+    /// A WebSocket, and what becomes of it.
+    Accept,
+    AcceptLater,
+    Refuse,
+    Drop,
+}
+
+impl Kind {
+    pub(crate) const REQUESTS: [Self; 8] = [
+        Self::Now,
+        Self::Later,
+        Self::Refused,
+        Self::Dropped,
+        Self::Sized,
+        Self::Streamed,
+        Self::CutOff,
+        Self::NoContent,
+    ];
+    pub(crate) const UPGRADES: [Self; 4] = [Self::Accept, Self::AcceptLater, Self::Refuse, Self::Drop];
+
+    fn all() -> impl Iterator<Item = Self> {
+        Self::REQUESTS.into_iter().chain(Self::UPGRADES)
+    }
+
+    fn number(self) -> usize {
+        Self::all().position(|kind| kind == self).unwrap()
+    }
+}
+
+/// What a request asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Asked {
+    pub(crate) kind: Kind,
+    pub(crate) of: usize,
+    pub(crate) n: usize,
+    pub(crate) len: usize,
+}
+
+impl Asked {
+    pub(crate) fn path(&self) -> String {
+        format!("/{}/{}/{}/{}", self.kind.number(), self.of, self.n, self.len)
+    }
+
+    /// `None` for what no client of ours has asked.
+    pub(crate) fn parse(path: &str) -> Option<Self> {
+        let mut numbers = path.strip_prefix('/')?.split('/').map(|part| part.parse::<usize>().ok());
+        let mut number = || numbers.next().flatten();
+        Some(Self { kind: Kind::all().nth(number()?)?, of: number()?, n: number()?, len: number()? })
+    }
+
+    pub(crate) fn body(&self) -> &'static [u8] {
+        body(self.of, self.n, self.len)
+    }
+}
+
+/// What the application does later.
+pub(crate) struct Later {
+    pub(crate) at: Instant,
+    pub(crate) what: What,
+}
+
+pub(crate) enum What {
+    Respond(Request, Asked),
+    Accept(Upgrade),
+    Refuse(Upgrade, Asked),
+    /// It forgets what it holds.
+    Forget(Held),
+    /// The rest of a body; whether it waits for room.
+    Body(ResponseBody, &'static [u8], bool),
+    /// A body that is dropped when this much of it is left.
+    Part(ResponseBody, &'static [u8], usize),
+}
+
+pub(crate) enum Held {
+    Request(#[expect(dead_code, reason = "held so that it can be dropped")] Request),
+    Upgrade(#[expect(dead_code, reason = "held so that it can be dropped")] Upgrade),
+}
+
+fn response(status: StatusCode, asked: Asked) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from_static(asked.body()));
+    *response.status_mut() = status;
+    response
+}
+
+/// Answers a request, or puts that off.
+pub(crate) fn request(
+    end: &mut End,
+    now: Instant,
+    request: Request,
+    asked: Asked,
+    rng: &mut Rng,
+) -> Option<What> {
+    let length = (asked.kind == Kind::Sized).then_some(asked.len as u64);
+    match asked.kind {
+        Kind::Now => answer(end, now, request, asked, StatusCode::OK),
+        Kind::Refused => answer(end, now, request, asked, StatusCode::NOT_FOUND),
+        Kind::NoContent => {
+            let mut response = Response::new(Bytes::new());
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            end.exempt_answer(0);
+            end.connection.respond(now, request, response).unwrap();
+            end.touch(now);
+        }
+        Kind::Later => return Some(What::Respond(request, asked)),
+        Kind::Dropped if rng.percent(50) => drop(request),
+        Kind::Dropped => return Some(What::Forget(Held::Request(request))),
+        Kind::Sized | Kind::Streamed | Kind::CutOff => {
+            let head = Response::new(());
+            end.exempt_answer(0);
+            let body = end.connection.respond_streaming(now, request, head, length).unwrap();
+            end.touch(now);
+            if asked.kind == Kind::CutOff {
+                return Some(What::Part(body, asked.body(), rng.within(1, asked.len.max(1))));
+            }
+            return Some(What::Body(body, asked.body(), false));
+        }
+        kind => panic!("{kind:?} came as a request"),
+    }
+    None
+}
+
+/// Decides an upgrade, or puts that off.
+pub(crate) fn upgrade(
+    end: &mut End,
+    now: Instant,
+    upgrade: Upgrade,
+    asked: Asked,
+    rng: &mut Rng,
+) -> Option<What> {
+    match asked.kind {
+        Kind::Accept => {
+            end.connection.accept(now, upgrade).unwrap();
+            end.touch(now);
+        }
+        Kind::AcceptLater => return Some(What::Accept(upgrade)),
+        Kind::Refuse if rng.percent(50) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
+        Kind::Refuse => return Some(What::Refuse(upgrade, asked)),
+        Kind::Drop if rng.percent(50) => drop(upgrade),
+        Kind::Drop => return Some(What::Forget(Held::Upgrade(upgrade))),
+        kind => panic!("{kind:?} came as an upgrade"),
+    }
+    None
+}
+
+fn answer(end: &mut End, now: Instant, to: impl Into<Request>, asked: Asked, status: StatusCode) {
+    end.exempt_answer(asked.len);
+    // Whoever was let wait may be gone, or was answered 503.
+    let result = end.connection.respond(now, to, response(status, asked));
+    assert!(matches!(result, Ok(()) | Err(SendError::WrongRequest)), "{result:?}");
+    end.touch(now);
+}
+
+/// Does what was put off; what is to be done behind that comes back.
+pub(crate) fn go_on(end: &mut End, now: Instant, what: What, rng: &mut Rng) -> Option<What> {
+    match what {
+        What::Respond(request, asked) => answer(end, now, request, asked, StatusCode::OK),
+        What::Refuse(upgrade, asked) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
+        What::Accept(upgrade) => {
+            let result = end.connection.accept(now, upgrade);
+            let may = matches!(result, Ok(()) | Err(SendError::WrongRequest | SendError::NotOpen));
+            assert!(may, "{result:?}");
+            end.touch(now);
+        }
+        What::Forget(held) => {
+            drop(held);
+            end.touch(now);
+        }
+        What::Body(body, [], _) => {
+            end.exempt_answer(0);
+            let result = end.connection.finish_body(now, body);
+            assert!(
+                matches!(result, Ok(()) | Err(SendError::NotOpen | SendError::WrongRequest)),
+                "{result:?}"
+            );
+            end.touch(now);
+        }
+        What::Part(body, rest, left) if rest.len() <= left => {
+            drop(body);
+            end.touch(now);
+        }
+        What::Body(body, rest, _) => {
+            let (rest, waits) = piece(end, now, &body, rest, rng)?;
+            return Some(What::Body(body, rest, waits));
+        }
+        What::Part(body, rest, left) => {
+            // It gives up rather than wait.
+            let (rest, waits) = piece(end, now, &body, rest, rng)?;
+            return Some(What::Part(body, rest, if waits { rest.len() } else { left }));
+        }
+    }
+    None
+}
+
+/// Gives a piece of a body; what is left of it, and whether it waits for room, comes back.
+fn piece(
+    end: &mut End,
+    now: Instant,
+    body: &ResponseBody,
+    rest: &'static [u8],
+    rng: &mut Rng,
+) -> Option<(&'static [u8], bool)> {
+    let len = rng.within(1, rest.len());
+    let (given, after) = rest.split_at(len);
+    let is_its_turn = end.connection.is_its_turn(body);
+    let queued = end.queued(is_its_turn);
+    let result = end.connection.send_body(body, given);
+    // The frame of a chunk, now or when its turn has come.
+    end.exempt_chunk();
+    if !body.is_unwanted() {
+        end.judge_send(now, queued, len, is_its_turn, &result);
+    }
+    match result {
+        Ok(Sent::Queued) => Some((after, false)),
+        Ok(Sent::Congested) => Some((after, rng.percent(60))),
+        Err(SendError::Full) => Some((rest, true)),
+        Err(error) => {
+            assert!(matches!(error, SendError::NotOpen | SendError::WrongRequest), "{error}");
+            None
+        }
+    }
+}
+
+/// How long the application takes for what it puts off.
+pub(crate) fn delay(rng: &mut Rng, what: &What) -> Duration {
+    match what {
+        What::Body(..) | What::Part(..) => rng.time(Duration::from_millis(200)),
+        _ => rng.time(Duration::from_secs(3)),
+    }
+}

@@ -1,0 +1,260 @@
+//! What must be true of an end at each step, and of how it ends.
+
+use super::end::End;
+use super::link::CLIENT;
+use super::setting::Rules;
+use std::time::{Duration, Instant};
+use ws_proto::{Cause, CloseCode, Closed, Error, Event, Next, SendError, Sent, State, Timeout};
+
+/// The most that a control frame has on the wire.
+const CONTROL: usize = 2 + 4 + 125;
+/// The most that a header of a frame has.
+const HEADER: usize = 14;
+/// The most that the frame of a chunk has: its length in hexadecimal, and two line ends.
+const CHUNK: usize = 16 + 4;
+/// More than a head of a response has in here, or a whole one that the engine gives itself.
+const HEAD: usize = 600;
+/// So many pongs may wait; of further pings only the newest is answered.
+const PONGS: usize = 16;
+
+impl End {
+    /// Behind whatever the application did.
+    pub(crate) fn touch(&mut self, now: Instant) {
+        self.is_unpolled = true;
+        self.check(now);
+    }
+
+    pub(super) fn check(&mut self, now: Instant) {
+        let connection = &mut self.connection;
+        if connection.timeout_moved() {
+            self.armed = connection.poll_timeout();
+        }
+        let due = connection.poll_timeout();
+        assert!(
+            due.is_none_or(|due| self.armed.is_some_and(|armed| armed <= due)),
+            "the deadline {due:?} moved to before {:?} without a word",
+            self.armed
+        );
+        let (state, queued) = (connection.state(), connection.queued());
+        let config = &self.rules.config;
+        if queued == 0 {
+            (self.exempt, self.alone, self.ahead) = (0, 0, 0);
+            self.has_http &= state == State::Connecting;
+        }
+        // Pongs, a heartbeat or two, and the Close.
+        let mut most = config.outbox_cap.max(self.alone) + self.exempt + (PONGS + 3) * CONTROL;
+        if self.ahead > 0 {
+            most += config.outbox_cap.max(self.ahead);
+        }
+        if self.has_http {
+            most += (config.pipeline_limit + 2) * HEAD + self.answers.iter().sum::<usize>();
+        }
+        assert!(queued <= most, "{queued} bytes are queued, and {most} may be");
+        let left = self.unread.len();
+        assert!(left <= self.manner.read_most.max(1 << 20) + (1 << 20), "{left} bytes are unread");
+        if connection.is_congested() {
+            self.was_congested = true;
+            let may_read = self.awaits_room || state != State::Open || !self.is_open;
+            assert!(may_read || connection.is_paused(), "it is congested, and reads");
+        }
+        let has_just_opened = state == State::Open && !self.is_open;
+        if connection.is_paused() || connection.is_congested() || self.blocked.is_some() || has_just_opened {
+            self.hindered = now;
+        }
+        if state == State::Closing && self.closing_since.is_none() {
+            self.closing_since = Some(now);
+        }
+        let waits_for_the_owner = self.blocked.is_none() && queued > 0;
+        if matches!(state, State::Connecting | State::Closing) && !waits_for_the_owner {
+            assert!(due.is_some(), "{state:?} may last for ever");
+        }
+        if state == State::Closed {
+            assert!(queued == 0 && due.is_none(), "something is left of what is over");
+        }
+        if self.manner.late == Duration::ZERO {
+            self.check_time(now, state);
+        }
+    }
+
+    /// Whatever is waited for has an end, where timers are in time.
+    fn check_time(&self, now: Instant, state: State) {
+        let Rules { config, beat, .. } = &self.rules;
+        let in_time = |since: Instant, time: Duration, what: &str| {
+            assert!(now <= since + time, "{what} is waited for longer than {time:?}");
+        };
+        match state {
+            State::Open => {
+                if let Some(since) = self.blocked {
+                    in_time(since, config.output_timeout, "a peer that takes nothing");
+                } else if let Some(beat) = beat
+                    && !self.connection.is_congested()
+                {
+                    let active = self.heard.max(self.wrote).max(self.hindered);
+                    in_time(active, beat.interval.max(beat.answer), "a peer that says nothing");
+                }
+            }
+            State::Closing if self.is_open => {
+                in_time(self.closing_since.unwrap_or(now), config.close_timeout, "an end");
+            }
+            _ => {}
+        }
+    }
+
+    /// Waits until there is room, and reads meanwhile.
+    pub(crate) fn await_room(&mut self) {
+        self.connection.await_room();
+        self.awaits_room = self.connection.is_congested();
+    }
+
+    /// A control frame was queued.
+    pub(crate) fn exempt_control(&mut self) {
+        self.exempt += CONTROL;
+    }
+
+    /// An answer was given whose body has so many bytes.
+    pub(crate) fn exempt_answer(&mut self, body: usize) {
+        self.answers.push_back(HEAD + body);
+        // Over its mark no further requests are read, so no more than these can wait.
+        if self.answers.len() > self.rules.config.pipeline_limit + 1 {
+            self.answers.pop_front();
+        }
+    }
+
+    /// A piece of a body was given, of whose chunk the frame does not count.
+    pub(crate) fn exempt_chunk(&mut self) {
+        self.exempt += CHUNK;
+    }
+
+    /// A message of this length was taken, perhaps while nothing was queued.
+    pub(crate) fn may_be_alone(&mut self, len: usize) {
+        self.alone = self.alone.max(len + HEADER);
+    }
+
+    /// What counts as queued before a message is sent, or, `ahead` of all that waits, the next part of one that was
+    /// begun.
+    pub(crate) fn queued(&mut self, ahead: bool) -> usize {
+        if ahead { self.connection.outbox().len() } else { self.connection.queued() }
+    }
+
+    /// Judges what became of a message or a part, where so much was queued before.
+    pub(crate) fn judge_send(
+        &mut self,
+        now: Instant,
+        queued: usize,
+        len: usize,
+        ahead: bool,
+        result: &Result<Sent, SendError>,
+    ) {
+        let config = &self.rules.config;
+        let is_too_much = queued > 0 && queued + len + HEADER > config.outbox_cap;
+        match result {
+            Ok(_) => {
+                // Control frames alone make nobody congested, and up to the mark nobody looks at the cap.
+                let is_mostly_control = queued <= config.high_mark + self.exempt + (PONGS + 3) * CONTROL;
+                let may = !is_too_much || is_mostly_control && len + HEADER <= config.outbox_cap;
+                assert!(may, "{len} bytes were taken behind {queued}, over the cap");
+                if ahead {
+                    self.ahead = self.ahead.max(len + HEADER);
+                } else if queued == 0 {
+                    self.alone = self.alone.max(len + HEADER);
+                }
+                if self.connection.outbox().len() > config.high_mark {
+                    self.awaits_room = false;
+                }
+            }
+            Err(SendError::Full) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
+            Err(_) => {}
+        }
+        self.touch(now);
+    }
+
+    pub(super) fn note(&mut self, now: Instant, event: &Event<'_>) {
+        assert!(self.closed.is_none(), "something is told after the end: {event:?}");
+        self.events += 1;
+        if let Some(name) = &self.name {
+            println!("    {name} hears of {}", brief(event));
+        }
+        match event {
+            Event::Open(_) => {
+                assert!(!self.is_open, "opened twice");
+                self.is_open = true;
+            }
+            Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
+            Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),
+            Event::Drained => {
+                assert!(self.was_congested, "what was not congested has drained");
+                // It may be over its mark again by now.
+                self.was_congested = false;
+                self.awaits_room &= self.connection.is_congested();
+            }
+            Event::Closed(closed) => {
+                self.closed = Some(closed.clone());
+                self.judge_end(now, closed);
+            }
+            _ => {}
+        }
+    }
+
+    fn judge_end(&self, now: Instant, closed: &Closed) {
+        assert_eq!(closed.was_open, self.is_open, "{closed}");
+        assert_eq!(closed.bytes_received, self.used, "{closed}");
+        assert_eq!(closed.bytes_sent, self.sent, "{closed}");
+        assert!(closed.age <= now - self.born, "{closed}");
+        if closed.clean {
+            assert!(closed.error.is_none() && closed.was_open && closed.sent.is_some(), "{closed}");
+        }
+        if closed.error.is_some() || !closed.was_open {
+            assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
+        }
+        let at = self.born + closed.age;
+        let Rules { config, beat, .. } = &self.rules;
+        let waited = |since: Instant, time: Duration| assert!(at >= since + time, "too early: {closed}");
+        match &closed.error {
+            Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.handshake_timeout),
+            Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
+            Some(Error::Timeout(Timeout::Heartbeat)) => {
+                assert!(!self.is_judged_unread, "a peer that was not read is taken for dead");
+                waited(self.heard, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
+            }
+            Some(Error::Timeout(Timeout::Output)) => waited(self.wrote, config.output_timeout),
+            Some(Error::Timeout(Timeout::Close)) => {
+                waited(self.closing_since.unwrap_or(now), config.close_timeout);
+            }
+            Some(Error::Eof | Error::Lost(Cause::Io(_))) => assert!(self.is_ended, "{closed}"),
+            Some(Error::Lost(_)) => assert!(self.is_terminated, "{closed}"),
+            _ => {}
+        }
+    }
+
+    /// The transport is closed: nothing comes of it any more, whatever is done.
+    pub(super) fn is_over(&mut self, now: Instant) {
+        let connection = &mut self.connection;
+        assert_eq!(connection.state(), State::Closed);
+        let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.tell_every_end;
+        assert_eq!(self.closed.is_some(), is_due, "the end was told to {} events", self.events);
+        let mut bytes = *b"\x81\x80\0\0\0\0GET / HTTP/1.1\r\n\r\n";
+        let mut input = &mut bytes[..];
+        assert!(connection.receive(now, &mut input).is_none() && input.is_empty());
+        connection.receive_eof(now);
+        connection.handle_timeout(now + Duration::from_secs(1));
+        connection.abort(now, Cause::Terminated);
+        assert!(connection.poll_event(now).is_none());
+        assert_eq!(connection.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));
+        assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
+        assert_eq!((connection.queued(), connection.poll_timeout()), (0, None));
+        assert_eq!(connection.next_io(), Next::Drop);
+    }
+}
+
+/// An event without what it carries.
+fn brief(event: &Event<'_>) -> String {
+    match event {
+        Event::Message(message) => format!("a message of {} bytes", message.as_bytes().len()),
+        Event::Piece(piece) => format!("a piece of {} bytes", piece.data.as_bytes().len()),
+        Event::Request(request) => format!("a request for {}", request.path()),
+        Event::Upgrade(upgrade) => format!("an upgrade for {}", upgrade.path()),
+        Event::Closed(closed) => format!("the end: {closed}"),
+        event => format!("{event:?}"),
+    }
+}

@@ -1,0 +1,419 @@
+//! One end: a connection, the socket below it, and what must be true of it at each step.
+
+use super::link::{Link, Read, Side};
+use super::meter;
+use super::rng::Rng;
+use super::setting::Rules;
+use super::wire::Wire;
+use bytes::Buf;
+use std::collections::VecDeque;
+use std::io::{ErrorKind, IoSlice};
+use std::time::{Duration, Instant};
+use ws_proto::{Cause, Closed, Connection, Event, Next, State, Storage};
+
+/// How an owner treats its connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Manner {
+    /// It does what `next_io` says, so it never reads while something is to be written.
+    pub(crate) one_at_a_time: bool,
+    pub(crate) read_most: usize,
+    pub(crate) write_most: usize,
+    /// Its timers are late by this.
+    pub(crate) late: Duration,
+    /// It takes the memory of an empty outbox back, and lends it again.
+    pub(crate) lends: bool,
+    /// It does not always ask for events at once.
+    pub(crate) is_lazy: bool,
+    /// While it waits for room it reads all the same: of two that have much to say one must.
+    pub(crate) reads_on: bool,
+}
+
+impl Manner {
+    pub(crate) fn any(rng: &mut Rng, must_read_on: bool) -> Self {
+        let reads_on = must_read_on || rng.percent(50);
+        Self {
+            one_at_a_time: !reads_on && rng.percent(30),
+            read_most: rng.pick(&[1, 10, 1000, 16 << 10, 1 << 20]),
+            write_most: rng.pick(&[1, 100, 5000, 1 << 20]),
+            late: if rng.percent(80) { Duration::ZERO } else { rng.time(Duration::from_secs(2)) },
+            lends: rng.percent(30),
+            is_lazy: rng.percent(30),
+            reads_on,
+        }
+    }
+
+    /// The most that one message should have, so that it takes some dozen steps and not thousands.
+    pub(crate) fn fair_length(&self) -> usize {
+        self.read_most.min(self.write_most) * 50
+    }
+
+    /// Reads and writes what there is.
+    pub(crate) fn be_brisk(&mut self) {
+        (self.read_most, self.write_most) = (1 << 20, 1 << 20);
+    }
+}
+
+/// What an end can do now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Op {
+    Read,
+    Write,
+    Timer,
+    Poll,
+    /// It has more to say, and there is room.
+    Push,
+}
+
+#[derive(Debug)]
+pub(crate) struct End {
+    pub(crate) connection: Connection,
+    pub(crate) rules: Rules,
+    pub(super) side: Side,
+    pub(super) born: Instant,
+    pub(crate) manner: Manner,
+    /// What a paused connection left.
+    pub(super) unread: Vec<u8>,
+    pub(super) storage: Option<Storage>,
+    /// The timer, as an owner sets it who asks whether it moved.
+    pub(super) armed: Option<Instant>,
+    /// It reads nothing before this.
+    pub(crate) reads_from: Instant,
+    /// Its poll is put off.
+    pub(crate) is_unpolled: bool,
+    /// No more comes; whether the connection was told.
+    pub(super) is_ended: bool,
+    pub(super) told_end: bool,
+    /// It was paused when its timer fired last.
+    pub(super) is_judged_unread: bool,
+    pub(super) half_closed: bool,
+    pub(crate) is_dropped: bool,
+
+    // What is known of it, to judge it by.
+    /// Since when a peer that takes nothing is waited for.
+    pub(super) blocked: Option<Instant>,
+    pub(super) heard: Instant,
+    pub(super) wrote: Instant,
+    /// When it was last not read, or could not write, or was not yet known to be open.
+    pub(super) hindered: Instant,
+    /// Whoever sends waits for room, and it reads all the same.
+    pub(super) awaits_room: bool,
+    pub(super) closing_since: Option<Instant>,
+    pub(super) used: u64,
+    /// What was used since the last event.
+    unfinished: u64,
+    pub(super) sent: u64,
+    pub(super) events: usize,
+    pub(crate) is_open: bool,
+    pub(super) was_congested: bool,
+    pub(crate) closed: Option<Box<Closed>>,
+    /// The application ended it without a closing handshake.
+    pub(crate) is_terminated: bool,
+    /// What may stand in the outbox beyond its cap: control frames, the frames of chunks.
+    pub(super) exempt: usize,
+    /// The lengths of the answers to HTTP requests that may be in the outbox, or wait for their turn.
+    pub(super) answers: VecDeque<usize>,
+    /// The longest message that was taken while nothing was queued.
+    pub(super) alone: usize,
+    /// The longest part that went ahead of what waits.
+    pub(super) ahead: usize,
+    /// Some of HTTP may still be in the outbox.
+    pub(super) has_http: bool,
+    /// What it writes.
+    wire: Wire,
+    /// What happens is told, under this name.
+    pub(crate) name: Option<String>,
+}
+
+impl End {
+    pub(crate) fn new(
+        connection: Connection,
+        rules: Rules,
+        side: Side,
+        now: Instant,
+        manner: Manner,
+    ) -> Self {
+        let is_open = connection.state() == State::Open;
+        let mut this = Self {
+            connection,
+            rules,
+            side,
+            born: now,
+            manner,
+            unread: Vec::new(),
+            storage: None,
+            armed: None,
+            reads_from: now,
+            is_unpolled: true,
+            is_ended: false,
+            told_end: false,
+            is_judged_unread: false,
+            half_closed: false,
+            is_dropped: false,
+            blocked: None,
+            heard: now,
+            wrote: now,
+            hindered: now,
+            awaits_room: false,
+            closing_since: None,
+            used: 0,
+            unfinished: 0,
+            sent: 0,
+            events: 0,
+            is_open,
+            was_congested: false,
+            closed: None,
+            is_terminated: false,
+            exempt: 0,
+            answers: VecDeque::new(),
+            alone: 0,
+            ahead: 0,
+            has_http: !is_open,
+            wire: Wire::new(side, is_open),
+            name: None,
+        };
+        this.check(now);
+        this
+    }
+
+    pub(crate) fn has_unread(&self) -> bool {
+        !self.unread.is_empty()
+    }
+
+    pub(crate) fn born(&self) -> Instant {
+        self.born
+    }
+
+    /// Bytes that came behind a handshake that was done elsewhere.
+    pub(crate) fn give_first(&mut self, bytes: Vec<u8>) {
+        self.unread = bytes;
+    }
+
+    // --- when something is to be done
+
+    pub(crate) fn can(&mut self, op: Op, now: Instant, link: &Link) -> bool {
+        if self.is_dropped {
+            return false;
+        }
+        match op {
+            Op::Poll => self.is_unpolled,
+            Op::Timer => self.armed.is_some_and(|at| at + self.manner.late <= now),
+            Op::Write => {
+                !self.connection.outbox().is_empty()
+                    && (link.room(self.side) > 0
+                        || self.blocked.is_none()
+                        || link.is_reset(self.side, now) && !self.is_ended)
+            }
+            Op::Read => {
+                if self.is_ended && self.unread.is_empty() || self.reads_from > now {
+                    return false;
+                }
+                let comes = link.is_readable(self.side, now) && !self.is_ended;
+                if self.connection.is_paused()
+                    || self.manner.one_at_a_time && !self.connection.outbox().is_empty()
+                {
+                    // A socket that fails says so to who only waits.
+                    return comes && self.unread.is_empty() && link.is_reset(self.side, now);
+                }
+                !self.unread.is_empty() || comes
+            }
+            Op::Push => false,
+        }
+    }
+
+    /// When something can be done that cannot be done now.
+    pub(crate) fn next(&self, now: Instant, link: &Link) -> Option<Instant> {
+        if self.is_dropped {
+            return None;
+        }
+        let arrival = link.next_arrival(self.side, now).filter(|_| !self.is_ended);
+        let timer = self.armed.map(|at| at + self.manner.late);
+        arrival.into_iter().chain(timer).chain([self.reads_from]).filter(|at| *at > now).min()
+    }
+
+    // --- what it does
+
+    /// Bytes to give to the connection: what it left, then what comes.
+    pub(crate) fn input(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) -> Vec<u8> {
+        let mut bytes = std::mem::take(&mut self.unread);
+        let is_paused = self.connection.is_paused();
+        if self.is_ended || !bytes.is_empty() && rng.percent(50) {
+            return bytes;
+        }
+        let most = if is_paused { 0 } else { rng.within(1, self.manner.read_most) };
+        match link.read(self.side, now, most, &mut bytes) {
+            Read::Bytes(_) | Read::Nothing => {}
+            // It is told behind what is left.
+            Read::End => self.is_ended = true,
+            Read::Reset => {
+                bytes.clear();
+                self.lose(now);
+            }
+        }
+        bytes
+    }
+
+    fn lose(&mut self, now: Instant) {
+        (self.is_ended, self.told_end) = (true, true);
+        self.connection.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+        self.touch(now);
+    }
+
+    /// The next event in the input.
+    pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        let before = (input.len(), self.connection.state(), self.connection.is_congested());
+        let was_paused = self.connection.is_paused();
+        let allocated = meter::allocated();
+        let event = self.connection.receive(now, input);
+        let used = before.0 - input.len();
+        self.unfinished += used as u64;
+        meter::judge(allocated, self.unfinished, self.connection.outbox().len());
+        if event.is_some() {
+            self.unfinished = 0;
+        }
+        let is_held_back = was_paused && self.connection.is_paused() && before.2;
+        if is_held_back && before.1 == State::Open {
+            assert!(used == 0 && event.is_none(), "a paused connection has read");
+        }
+        if event.is_none() {
+            assert!(
+                input.is_empty() || self.connection.is_paused(),
+                "input is left, and the connection is not paused"
+            );
+        }
+        if before.0 > 0 {
+            self.heard = now;
+        }
+        self.used += used as u64;
+        if let Some(event) = &event {
+            self.note(now, event);
+        }
+        self.check(now);
+        event
+    }
+
+    /// What is left stays with the owner.
+    pub(crate) fn keep(&mut self, now: Instant, left: &[u8]) {
+        if self.connection.state() != State::Closed {
+            self.unread.extend_from_slice(left);
+        }
+        if self.is_ended && !self.told_end && self.unread.is_empty() {
+            self.told_end = true;
+            self.connection.receive_eof(now);
+        }
+        self.touch(now);
+    }
+
+    pub(crate) fn poll(&mut self, now: Instant) -> Option<Event<'static>> {
+        let event = self.connection.poll_event(now);
+        if let Some(event) = &event {
+            self.note(now, event);
+        } else {
+            self.is_unpolled = false;
+        }
+        self.check(now);
+        event
+    }
+
+    pub(crate) fn write(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
+        let mut most = rng.within(1, self.manner.write_most);
+        let outbox = self.connection.outbox();
+        let mut slices = [IoSlice::new(outbox.chunk()); 4];
+        let count = if rng.percent(50) { 1 } else { outbox.chunks_vectored(&mut slices) };
+        let mut sum = 0;
+        for slice in &slices[..count] {
+            let part = &slice[..slice.len().min(most)];
+            most -= part.len();
+            match link.write(self.side, now, part, rng) {
+                Ok(n) => {
+                    self.wire.written(&part[..n]);
+                    sum += n;
+                    if n < part.len() || most == 0 {
+                        break;
+                    }
+                }
+                Err(_) => return self.lose(now),
+            }
+        }
+        self.wrote(now, sum);
+    }
+
+    fn wrote(&mut self, now: Instant, n: usize) {
+        self.connection.wrote(now, n);
+        self.sent += n as u64;
+        if n > 0 {
+            self.wrote = now;
+        }
+        self.blocked = match self.blocked {
+            _ if self.connection.outbox().is_empty() => None,
+            Some(since) if n == 0 => Some(since),
+            _ => Some(now),
+        };
+        self.is_unpolled = true;
+        self.check(now);
+    }
+
+    pub(crate) fn time_out(&mut self, now: Instant) {
+        let was_paused = self.connection.is_paused() && self.is_open;
+        self.connection.handle_timeout(now);
+        self.is_judged_unread = was_paused;
+        if was_paused {
+            self.hindered = now;
+        }
+        self.connection.timeout_moved();
+        self.armed = self.connection.poll_timeout();
+        assert!(
+            self.armed.is_none_or(|at| at > now),
+            "a deadline was handled and is still due {:?} {:?} {:?}",
+            now,
+            self.armed,
+            self.connection
+        );
+        self.is_unpolled = true;
+        self.check(now);
+    }
+
+    /// Does what is to be done with the socket itself.
+    pub(crate) fn settle(&mut self, now: Instant, link: &mut Link) {
+        if self.manner.lends && self.storage.is_none() {
+            self.storage = self.connection.reclaim();
+        } else if let Some(storage) = self.storage.take_if(|_| !self.connection.has_storage()) {
+            self.connection.lend(storage);
+        }
+        if self.is_dropped {
+            return;
+        }
+        match self.connection.next_io() {
+            Next::Shutdown => {
+                assert!(!self.half_closed, "told twice to close its half");
+                self.half_closed = true;
+                link.shut(self.side, now);
+            }
+            Next::Drop if !self.is_unpolled => {
+                self.is_dropped = true;
+                link.close(self.side, now);
+                self.is_over(now);
+            }
+            Next::Write => assert!(!self.half_closed, "something is to be written behind the end"),
+            Next::Read => assert!(!self.connection.is_paused()),
+            Next::Pause | Next::Drop => {}
+        }
+    }
+
+    /// The machine slept, or is believed to have slept.
+    pub(crate) fn resume(&mut self, now: Instant) {
+        self.connection.resumed(now);
+        if self.connection.state() == State::Open {
+            (self.heard, self.wrote) = (now, now);
+            self.blocked = self.blocked.map(|_| now);
+            self.exempt_control();
+        }
+        self.touch(now);
+    }
+
+    /// The application ends it at once.
+    pub(crate) fn terminate(&mut self, now: Instant) {
+        self.is_terminated = true;
+        self.connection.abort(now, Cause::Terminated);
+        self.touch(now);
+    }
+}

@@ -1,0 +1,181 @@
+//! How a run ends: whoever did nothing wrong has all that it may expect, and then everything is over.
+
+use super::answers::{Asked, Kind};
+use super::world::{BIRTH, ClientKind, Health, World};
+use std::time::Duration;
+use ws_proto::{CloseCode, Error, HandshakeError, State, Timeout};
+
+/// All that was said is heard within this, where nobody is hasty.
+const REST: Duration = Duration::from_secs(3000);
+
+impl World {
+    /// The network is fair from now on, and everybody attends: whoever did nothing wrong gets all that it may expect.
+    pub(super) fn settle(&mut self) {
+        self.tell(|| "settle".to_owned());
+        self.changed = None;
+        let now = self.now;
+        self.server_acts = 0;
+        for (id, client) in self.clients.iter_mut().enumerate() {
+            client.acts = 0;
+            self.links[id].release();
+            self.server.conns[id].party.be_brisk(now);
+            match &mut client.kind {
+                ClientKind::WebSocket(party) => party.be_brisk(now),
+                ClientKind::Http(browser) => browser.reads_from = now,
+                _ => {}
+            }
+        }
+        let limit = now + if self.is_hasty { Duration::from_secs(30) } else { REST };
+        while self.is_busy() && self.now < limit {
+            self.finish_fragments();
+            if !self.step() {
+                break;
+            }
+        }
+        if self.is_hasty || self.has_stopped {
+            return;
+        }
+        for id in 0..self.clients.len() {
+            if self.clients[id].health == Health::Good && !self.server.conns[id].is_cut {
+                let content = self.is_content(id);
+                assert!(content.is_ok(), "connection {id}: {}", content.unwrap_err());
+            }
+        }
+    }
+
+    /// Whether anything is still to happen on a connection that nobody broke.
+    fn is_busy(&mut self) -> bool {
+        (0..self.clients.len()).any(|id| {
+            let client = &mut self.clients[id];
+            if client.health == Health::Broken {
+                return false;
+            }
+            let conn = &mut self.server.conns[id];
+            let waits = match &mut client.kind {
+                ClientKind::WebSocket(party) => party.is_busy(),
+                ClientKind::Http(browser) => !browser.is_content(),
+                _ => false,
+            };
+            waits || conn.party.is_busy() || !conn.later.is_empty() || self.links[id].is_busy()
+        })
+    }
+
+    /// Messages that were begun are said to their end.
+    fn finish_fragments(&mut self) {
+        let now = self.now;
+        for (id, client) in self.clients.iter_mut().enumerate() {
+            let mut has_said = self.server.conns[id].party.finish_fragments(now, &mut self.rng);
+            if let ClientKind::WebSocket(party) = &mut client.kind {
+                has_said |= party.finish_fragments(now, &mut self.rng);
+            }
+            if has_said {
+                self.changed = None;
+            }
+        }
+    }
+
+    fn is_content(&mut self, id: usize) -> Result<(), &'static str> {
+        match &mut self.clients[id].kind {
+            ClientKind::WebSocket(party) if party.asked.is_none_or(opens) => {
+                if party.says.borrow().closed.is_some() {
+                    return Ok(()); // it has closed; how is judged at the end
+                }
+                party.is_content()?;
+                self.server.is_content(id)
+            }
+            ClientKind::Http(browser) if !browser.is_content() => Err("an answer is missing"),
+            _ => Ok(()),
+        }
+    }
+
+    pub(super) fn stop(&mut self) {
+        let deadline = self.rng.pick(&[Duration::ZERO, Duration::from_secs(1), Duration::from_secs(7200)]);
+        self.tell(|| format!("the server stops within {deadline:?}"));
+        self.has_stopped = true;
+        self.changed = None;
+        self.server.stop(self.now, self.now + deadline);
+    }
+
+    /// The clients go, the server stops, and everything ends.
+    pub(super) fn part(&mut self) {
+        self.tell(|| "part".to_owned());
+        self.changed = None;
+        for id in 0..self.clients.len() {
+            if self.links[id].is_cut {
+                self.clients[id].kind = ClientKind::Gone;
+            }
+            let (now, chance) = (self.now, self.rng.below(10));
+            let client = &mut self.clients[id];
+            match (&mut client.kind, chance) {
+                (ClientKind::WebSocket(party), 0..5) => {
+                    if party.end.connection.state() == State::Connecting {
+                        client.health = Health::Broken; // it gives up
+                    }
+                    party.close(now, CloseCode::NORMAL, "bye");
+                }
+                (ClientKind::Http(browser), 0..3) => browser.half_close(),
+                (ClientKind::Http(browser), 3..5) => browser.leave(now, &mut self.links[id]),
+                (_, 5) => self.break_off(id),
+                // Whoever stays is ended by the server.
+                _ => {}
+            }
+        }
+        let until = self.now + self.rng.time(Duration::from_secs(100));
+        while self.now < until && self.step() {}
+        if !self.has_stopped {
+            self.stop();
+        }
+        while self.step() {}
+        self.tell(|| "all is over".to_owned());
+        for id in 0..self.clients.len() {
+            self.is_over(id);
+        }
+    }
+
+    fn is_over(&mut self, id: usize) {
+        let conn = &mut self.server.conns[id];
+        let end = &conn.party.end;
+        assert!(end.is_dropped, "connection {id} of the server hangs in {:?}", end.connection.state());
+        assert!(conn.later.is_empty(), "an answer is still to be given on connection {id}");
+        let is_forced = self.is_hasty || self.clients[id].health == Health::Broken || end.is_terminated;
+        if let (Some(closed), false) = (&end.closed, is_forced) {
+            match &closed.error {
+                None => {}
+                Some(Error::Handshake(error)) if conn.may_end_with(error) => {}
+                // Of this time the rules say nothing, and a network may be slower.
+                Some(Error::Timeout(Timeout::Body)) => {}
+                Some(error) => panic!("connection {id} of the server ended with {error}"),
+            }
+            assert!(closed.clean || !closed.was_open, "connection {id} did not end in order: {closed}");
+        }
+        let server_closed = end.closed.clone();
+        let ClientKind::WebSocket(party) = &mut self.clients[id].kind else { return };
+        let end = &party.end;
+        let state = end.connection.state();
+        assert!(end.is_dropped && state == State::Closed, "client {id} hangs in {state:?}");
+        let Some(closed) = &end.closed else { panic!("the end of client {id} was not told") };
+        let (says, hears) = (party.says.borrow(), party.hears.borrow());
+        if let Some(here) = server_closed.filter(|here| here.clean && closed.clean && !says.is_spoiled) {
+            assert_eq!((Some(here.code), Some(closed.code)), (closed.sent, here.sent), "{here} {closed}");
+            assert!(says.is_heard() && hears.is_heard(), "not all was heard");
+        }
+        if is_forced {
+            return;
+        }
+        match (party.asked, &closed.error) {
+            (Some(asked), Some(Error::Handshake(HandshakeError::Refused(answer)))) => {
+                let status = if asked.kind == Kind::Refuse { 403 } else { 503 };
+                assert!(!opens(asked), "{asked:?} was refused");
+                assert_eq!(answer.status().as_u16(), status);
+                assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
+            }
+            (asked, None) if asked.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
+            _ if conn.is_cut && !closed.was_open => {} // the server stopped before it was open
+            _ => panic!("client {id}: {closed}, {:?} after the beginning", self.now - *BIRTH),
+        }
+    }
+}
+
+fn opens(asked: Asked) -> bool {
+    matches!(asked.kind, Kind::Accept | Kind::AcceptLater)
+}

@@ -1,0 +1,281 @@
+//! The network between two ends: bytes come late, cut anywhere, or not at all, but never out of order.
+//!
+//! ```text
+//!   end 0 ──write──▶ [ segment, due at t1 | segment, due at t2 … FIN ] ──read──▶ end 1
+//!         ◀──read── [ … ] ◀──write──
+//! ```
+//!
+//! Both buffers of a direction, the sender's and the receiver's, are one here: what is not read takes room from what
+//! may be written.
+
+use super::rng::Rng;
+use std::collections::VecDeque;
+use std::io::{Error, ErrorKind};
+use std::time::{Duration, Instant};
+
+/// An end: whoever connected is 0, whoever accepted is 1.
+pub(crate) type Side = usize;
+pub(crate) const CLIENT: Side = 0;
+pub(crate) const SERVER: Side = 1;
+
+/// What a read gives.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Read {
+    /// So many bytes.
+    Bytes(usize),
+    End,
+    Reset,
+    Nothing,
+}
+
+#[derive(Debug, Default)]
+struct Pipe {
+    bytes: Vec<u8>,
+    /// What stands before this was read.
+    start: usize,
+    /// Where each segment ends, counted from the first byte of all, and when it is due.
+    segments: VecDeque<(u64, Instant)>,
+    read: u64,
+    written: u64,
+    /// When the end of the stream is due, and whether it was read.
+    fin: Option<Instant>,
+    is_ended: bool,
+    /// When a reset is due.
+    reset: Option<Instant>,
+    /// Nothing is due before this.
+    held_until: Option<Instant>,
+    last_due: Option<Instant>,
+}
+
+impl Pipe {
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    fn due(&self, at: Instant) -> Instant {
+        self.held_until.map_or(at, |held| held.max(at))
+    }
+
+    fn is_due(&self, at: Option<Instant>, now: Instant) -> bool {
+        at.is_some_and(|at| self.due(at) <= now)
+    }
+
+    /// How much has arrived, up to `most`.
+    fn arrived(&self, now: Instant, most: usize) -> usize {
+        let mut arrived = 0;
+        for (end, at) in &self.segments {
+            if arrived >= most || self.due(*at) > now {
+                break;
+            }
+            arrived = (*end - self.read) as usize;
+        }
+        arrived.min(most)
+    }
+
+    fn push(&mut self, bytes: &[u8], at: Instant) {
+        // What was read is forgotten when it is the larger half.
+        if self.start > 4096 && self.start * 2 > self.bytes.len() {
+            self.bytes.drain(..self.start);
+            self.start = 0;
+        }
+        self.bytes.extend_from_slice(bytes);
+        self.written += bytes.len() as u64;
+        let at = self.last_due.map_or(at, |last| last.max(at));
+        self.last_due = Some(at);
+        self.segments.push_back((self.written, at));
+    }
+
+    fn take(&mut self, n: usize, into: &mut Vec<u8>) {
+        into.extend_from_slice(&self.bytes[self.start..self.start + n]);
+        self.start += n;
+        self.read += n as u64;
+        while self.segments.front().is_some_and(|(end, _)| *end <= self.read) {
+            self.segments.pop_front();
+        }
+        if self.start == self.bytes.len() {
+            self.bytes.clear();
+            self.start = 0;
+        }
+    }
+
+    fn lose(&mut self) {
+        self.bytes.clear();
+        self.segments.clear();
+        self.start = 0;
+        self.read = self.written;
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Link {
+    /// What each side writes into.
+    pipes: [Pipe; 2],
+    /// Whose sockets are closed.
+    closed: [bool; 2],
+    pub(crate) capacity: usize,
+    latency: Duration,
+    /// How much of a write is one segment.
+    segment: usize,
+    /// Whether what arrived before a reset can still be read.
+    keeps: bool,
+    /// Nothing arrives any more, and nobody is told.
+    pub(crate) is_cut: bool,
+}
+
+impl Link {
+    pub(crate) fn new(rng: &mut Rng) -> Self {
+        Self {
+            pipes: [Pipe::default(), Pipe::default()],
+            closed: [false; 2],
+            capacity: rng.pick(&[1, 30, 1000, 10_000, 10_000, 200_000, 200_000]),
+            latency: rng.time(Duration::from_millis(100)),
+            segment: rng.pick(&[1, 10, 1500, 65_536, 1 << 20]),
+            keeps: rng.percent(50),
+            is_cut: false,
+        }
+    }
+
+    /// The most that one message should have, so that it takes some dozen steps and not thousands.
+    pub(crate) fn fair_length(&self) -> usize {
+        self.capacity.min(self.segment * 16) * 16
+    }
+
+    // --- what a socket does
+
+    pub(crate) fn room(&self, side: Side) -> usize {
+        self.capacity.saturating_sub(self.pipes[side].len())
+    }
+
+    /// Whether the other side has reset the connection, as far as is known here.
+    pub(crate) fn is_reset(&self, side: Side, now: Instant) -> bool {
+        let pipe = &self.pipes[1 - side];
+        !self.is_cut && pipe.is_due(pipe.reset, now)
+    }
+
+    /// Takes what there is room for; in one or more segments.
+    pub(crate) fn write(
+        &mut self,
+        side: Side,
+        now: Instant,
+        bytes: &[u8],
+        rng: &mut Rng,
+    ) -> Result<usize, Error> {
+        if self.is_reset(side, now) {
+            return Err(Error::from(ErrorKind::ConnectionReset));
+        }
+        let n = bytes.len().min(self.room(side));
+        if n == 0 {
+            return Ok(0);
+        }
+        if self.closed[1 - side] {
+            // Nobody is there: it is lost, and a reset comes back.
+            let at = now + self.latency * 2;
+            self.pipes[1 - side].reset.get_or_insert(at);
+            return Ok(n);
+        }
+        for part in bytes[..n].chunks(self.segment.max(n / 32)) {
+            let at = now + rng.time(self.latency);
+            self.pipes[side].push(part, at);
+        }
+        Ok(n)
+    }
+
+    /// Whether a read would give anything.
+    pub(crate) fn is_readable(&self, side: Side, now: Instant) -> bool {
+        let pipe = &self.pipes[1 - side];
+        !self.is_cut
+            && (pipe.is_due(pipe.reset, now)
+                || pipe.arrived(now, 1) > 0
+                || pipe.len() == 0 && !pipe.is_ended && pipe.is_due(pipe.fin, now))
+    }
+
+    /// Adds up to `most` bytes that have arrived.
+    pub(crate) fn read(&mut self, side: Side, now: Instant, most: usize, into: &mut Vec<u8>) -> Read {
+        if !self.is_readable(side, now) {
+            return Read::Nothing;
+        }
+        let is_reset = self.is_reset(side, now);
+        let pipe = &mut self.pipes[1 - side];
+        let arrived = pipe.arrived(now, most);
+        if is_reset && (!self.keeps || arrived == 0) {
+            pipe.lose();
+            return Read::Reset;
+        }
+        if arrived > 0 {
+            pipe.take(arrived, into);
+            return Read::Bytes(arrived);
+        }
+        pipe.is_ended = true;
+        Read::End
+    }
+
+    /// When the next thing arrives.
+    pub(crate) fn next_arrival(&self, side: Side, now: Instant) -> Option<Instant> {
+        if self.is_cut {
+            return None;
+        }
+        let pipe = &self.pipes[1 - side];
+        let next = pipe.segments.iter().map(|(_, at)| *at).find(|at| pipe.due(*at) > now);
+        let fin = pipe.fin.filter(|_| !pipe.is_ended);
+        next.into_iter().chain(fin).chain(pipe.reset).map(|at| pipe.due(at)).filter(|at| *at > now).min()
+    }
+
+    /// Ends what this side writes.
+    pub(crate) fn shut(&mut self, side: Side, now: Instant) {
+        let pipe = &mut self.pipes[side];
+        let at = pipe.last_due.map_or(now + self.latency, |last| last.max(now));
+        pipe.fin.get_or_insert(at);
+    }
+
+    /// Closes a socket: in order where all was read, else with a reset, as TCP does (RFC 1122 §4.2.2.13).
+    pub(crate) fn close(&mut self, side: Side, now: Instant) {
+        if self.closed[side] {
+            return;
+        }
+        if self.pipes[1 - side].len() > 0 {
+            self.reset(side, now);
+        } else {
+            self.shut(side, now);
+            self.closed[side] = true;
+        }
+    }
+
+    /// Closes a socket with a reset. It may overtake what was written.
+    pub(crate) fn reset(&mut self, side: Side, now: Instant) {
+        self.closed[side] = true;
+        self.pipes[side].reset.get_or_insert(now + self.latency / 2);
+        self.pipes[1 - side].lose();
+    }
+
+    // --- what a network does
+
+    /// Nothing that this side writes arrives for a while.
+    pub(crate) fn hold(&mut self, side: Side, until: Instant) {
+        let held = &mut self.pipes[side].held_until;
+        *held = Some(held.map_or(until, |held| held.max(until)));
+    }
+
+    /// Whatever was held goes on.
+    pub(crate) fn release(&mut self) {
+        for pipe in &mut self.pipes {
+            pipe.held_until = None;
+        }
+    }
+
+    /// The network itself breaks the connection: both sides find it reset.
+    pub(crate) fn break_off(&mut self, now: Instant) {
+        for pipe in &mut self.pipes {
+            pipe.reset.get_or_insert(now);
+        }
+    }
+
+    /// Whether anything is on its way that somebody is there to read.
+    pub(crate) fn is_busy(&self) -> bool {
+        let busy = |side: Side| {
+            let pipe = &self.pipes[side];
+            !self.closed[1 - side]
+                && (pipe.len() > 0 || pipe.fin.is_some() && !pipe.is_ended && pipe.reset.is_none())
+        };
+        !self.is_cut && (busy(CLIENT) || busy(SERVER))
+    }
+}

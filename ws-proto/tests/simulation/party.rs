@@ -1,0 +1,277 @@
+//! One end of a WebSocket, as an application uses it: what it says, and what it hears.
+
+use super::answers::Asked;
+use super::content::Said;
+use super::end::{End, Op};
+use super::flow::{Flow, Shared};
+use super::rng::Rng;
+use std::collections::VecDeque;
+use std::time::Instant;
+use ws_proto::{CloseCode, Event, Frame, Message, Opcode, Piece, SendError, Sent, State};
+
+pub(crate) struct Party {
+    pub(crate) end: End,
+    pub(crate) says: Shared<Flow>,
+    pub(crate) hears: Shared<Flow>,
+    /// The pieces of a message so far, and whether it is text.
+    piece: Option<(bool, Vec<u8>)>,
+    /// A message that it is sending in fragments, and how much of it went.
+    fragments: Option<(Said, usize)>,
+    /// What it has to say as soon as there is room.
+    backlog: VecDeque<Said>,
+    waits_for_room: bool,
+    /// A ping of ours is unanswered.
+    awaits_pong: bool,
+    /// The longest message.
+    pub(crate) most: usize,
+    /// What a client asked for with its handshake.
+    pub(crate) asked: Option<Asked>,
+}
+
+impl Party {
+    pub(crate) fn new(end: End, says: Shared<Flow>, hears: Shared<Flow>, most: usize) -> Self {
+        Self {
+            end,
+            says,
+            hears,
+            piece: None,
+            fragments: None,
+            backlog: VecDeque::new(),
+            waits_for_room: false,
+            awaits_pong: false,
+            most,
+            asked: None,
+        }
+    }
+
+    pub(crate) fn is_open(&self) -> bool {
+        self.end.connection.state() == State::Open
+    }
+
+    pub(crate) fn can(&mut self, op: Op) -> bool {
+        op == Op::Push && !self.backlog.is_empty() && !self.waits_for_room && self.is_open()
+    }
+
+    /// From now on it reads and writes what there is.
+    pub(crate) fn be_brisk(&mut self, now: Instant) {
+        self.end.reads_from = now;
+        self.end.manner.be_brisk();
+    }
+
+    /// Whether it has something to do, or waits for something.
+    pub(crate) fn is_busy(&mut self) -> bool {
+        let connection = &self.end.connection;
+        let is_connecting = connection.state() == State::Connecting && self.asked.is_some();
+        let has_work = self.end.has_unread()
+            || self.end.is_unpolled
+            || self.is_open() && (!self.backlog.is_empty() || self.fragments.is_some());
+        !self.end.is_dropped && (is_connecting || has_work || connection.queued() > 0)
+    }
+
+    // --- what it says
+
+    /// A whole message, by one of the ways there are; says whether it was taken.
+    pub(crate) fn say(&mut self, now: Instant, said: Said, rng: &mut Rng) -> Result<Sent, SendError> {
+        let queued = self.end.queued(false);
+        let connection = &mut self.end.connection;
+        let result = match (rng.below(4), said.is_text) {
+            (0, true) => connection.send_text(said.text()),
+            (1, true) => connection.send_text(said.text().to_owned()),
+            (0, false) => connection.send_binary(&said.data[..]),
+            (1, false) => connection.send_binary(said.data.to_vec()),
+            (2, true) => connection.send_message(Message::Text(said.text().into())),
+            (2, false) => connection.send_message(Message::Binary(said.data[..].into())),
+            (_, true) => connection.send(&Frame::text(said.text())),
+            (_, false) => connection.send(&Frame::binary(said.data.clone())),
+        };
+        self.judge(now, queued, said.data.len(), false, &result);
+        if result.is_ok() {
+            self.says.borrow_mut().say(said);
+        }
+        self.read_on();
+        result
+    }
+
+    fn judge(
+        &mut self,
+        now: Instant,
+        queued: usize,
+        len: usize,
+        ahead: bool,
+        result: &Result<Sent, SendError>,
+    ) {
+        let is_open = self.is_open();
+        let connection = &mut self.end.connection;
+        match result {
+            Ok(Sent::Congested) => {
+                assert!(connection.outbox().len() > self.end.rules.config.high_mark);
+                assert!(connection.is_congested());
+            }
+            Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.high_mark),
+            Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
+        }
+        self.end.judge_send(now, queued, len, ahead, result);
+    }
+
+    /// Whoever is not read while he waits for room may wait for ever.
+    pub(crate) fn read_on(&mut self) {
+        if self.end.manner.reads_on {
+            self.end.await_room();
+        }
+    }
+
+    /// Begins a message in fragments, or goes on with it.
+    pub(crate) fn say_part(&mut self, now: Instant, rng: &mut Rng) {
+        if !self.is_open() {
+            return;
+        }
+        let (said, from) = self.fragments.take().unwrap_or_else(|| (Said::any(rng, self.most), 0));
+        let rest = said.data.slice(from..);
+        let is_first = from == 0 && !self.says.borrow().is_in_fragments();
+        let part = rest.slice(..rng.within(0, rest.len()).max(rest.len().min(self.most / 8)));
+        let is_last = part.len() == rest.len() && !(is_first && rng.percent(90));
+        let opcode = match (is_first, said.is_text) {
+            (false, _) => Opcode::Continuation,
+            (true, true) => Opcode::Text,
+            (true, false) => Opcode::Binary,
+        };
+        let frame = Frame::raw(opcode, is_last, part.clone()).unwrap();
+        let queued = self.end.queued(!is_first);
+        let result = self.end.connection.send(&frame);
+        self.judge(now, queued, part.len(), !is_first, &result);
+        let mut says = self.says.borrow_mut();
+        match result {
+            Ok(_) => {
+                if is_first && is_last {
+                    says.say(said);
+                } else if is_last {
+                    says.finish();
+                } else {
+                    if is_first {
+                        says.begin(said.clone());
+                    }
+                    self.fragments = Some((said, from + part.len()));
+                }
+            }
+            // It comes again, unless it has not begun.
+            Err(_) => self.fragments = (!is_first).then_some((said, from)),
+        }
+        drop(says);
+        self.read_on();
+    }
+
+    /// Goes on with a message that was begun, if there is one and there is room; says whether it did.
+    pub(crate) fn finish_fragments(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        let may = self.fragments.is_some() && !self.end.connection.is_congested();
+        if may {
+            self.say_part(now, rng);
+        }
+        may
+    }
+
+    /// Much at once: it stops when there is no room, and goes on when there is.
+    pub(crate) fn say_much(&mut self, rng: &mut Rng) {
+        for _ in 0..rng.within(2, 12) {
+            self.backlog.push_back(Said::any(rng, self.most));
+        }
+    }
+
+    pub(crate) fn push(&mut self, now: Instant, rng: &mut Rng) {
+        let Some(said) = self.backlog.pop_front() else { return };
+        match self.say(now, said.clone(), rng) {
+            Ok(Sent::Queued) => {}
+            Ok(Sent::Congested) => self.waits_for_room = rng.percent(70),
+            Err(SendError::Full) if self.end.connection.is_congested() => {
+                self.waits_for_room = true;
+                self.backlog.push_front(said);
+            }
+            // It waits behind a message of its own, or for ever.
+            Err(_) => {}
+        }
+    }
+
+    pub(crate) fn ping(&mut self, now: Instant, rng: &mut Rng) {
+        let payload = [b'p'; 125];
+        let sent = self.end.connection.send_ping(now, &payload[..rng.pick(&[0, 4, 125])]);
+        assert_eq!(sent.is_ok(), self.is_open());
+        self.awaits_pong |= sent.is_ok();
+        self.end.exempt_control();
+        self.end.touch(now);
+        self.read_on();
+    }
+
+    pub(crate) fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
+        let was_open = self.is_open();
+        self.end.is_terminated |= self.asked.is_some() && self.end.connection.state() == State::Connecting;
+        let closed = self.end.connection.close(now, code, reason);
+        if was_open {
+            assert_eq!(closed, Ok(()));
+            self.says.borrow_mut().close(code, reason);
+        }
+        self.fragments = None;
+        self.end.touch(now);
+    }
+
+    // --- what it hears
+
+    /// What every application does with an event. A whole message comes back.
+    pub(crate) fn hear(&mut self, now: Instant, event: &Event<'_>) -> Option<Said> {
+        match event {
+            Event::Message(message) => {
+                assert!(self.piece.is_none(), "a message amid the pieces of another");
+                self.hears.borrow_mut().hear(message.is_text(), message.as_bytes());
+                return Some(said(message.is_text(), message.as_bytes()));
+            }
+            Event::Piece(piece) => return self.hear_piece(piece),
+            Event::Pong(pong) => {
+                assert!(pong.latency <= now - self.end.born());
+                self.awaits_pong = false;
+            }
+            Event::Drained => self.waits_for_room = false,
+            Event::Closed(closed) => {
+                let hears = self.hears.borrow();
+                if hears.is_spoiled {
+                    return None;
+                }
+                if closed.code != CloseCode::ABNORMAL {
+                    assert!(hears.is_heard(), "messages before the Close are missing");
+                }
+                if let (Some((code, reason)), true) = (&hears.closed, closed.clean) {
+                    let expected = (*code, reason.as_str());
+                    assert_eq!((closed.code, closed.reason.as_str()), expected, "{closed}");
+                }
+            }
+            _ => {}
+        }
+        None
+    }
+
+    fn hear_piece(&mut self, piece: &Piece<'_>) -> Option<Said> {
+        assert_eq!(piece.first, self.piece.is_none(), "which piece is the first");
+        let (is_text, bytes) = self.piece.get_or_insert((piece.data.is_text(), Vec::new()));
+        assert_eq!(*is_text, piece.data.is_text(), "a piece of another type");
+        bytes.extend_from_slice(piece.data.as_bytes());
+        if !piece.last {
+            self.hears.borrow().hear_part(*is_text, bytes);
+            return None;
+        }
+        let (is_text, bytes) = self.piece.take()?;
+        self.hears.borrow_mut().hear(is_text, &bytes);
+        Some(said(is_text, &bytes))
+    }
+
+    /// Whether it has heard, and said, all that there is.
+    pub(crate) fn is_content(&mut self) -> Result<(), &'static str> {
+        let connection = &mut self.end.connection;
+        let must = |is: bool, what| if is { Ok(()) } else { Err(what) };
+        must(connection.state() == State::Open, "it is not open")?;
+        must(connection.queued() == 0 && !connection.is_congested(), "something is queued")?;
+        must(self.backlog.is_empty() && !self.waits_for_room, "it waits for room")?;
+        must(self.hears.borrow().is_heard(), "it has not heard all")?;
+        must(!self.awaits_pong, "its ping is unanswered")
+    }
+}
+
+fn said(is_text: bool, data: &[u8]) -> Said {
+    Said { is_text, data: data.to_vec().into() }
+}

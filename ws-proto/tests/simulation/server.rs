@@ -1,0 +1,330 @@
+//! The server: it echoes, publishes to topics, answers requests, closes, and keeps a record of it all.
+
+use super::answers::{self, Asked, Later, What};
+use super::content::Said;
+use super::party::Party;
+use super::rng::Rng;
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Instant;
+use ws_proto::topics::{Delivered, Newest, SlowPeer, Topics, release};
+use ws_proto::{CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
+
+const TOPICS: [&str; 3] = ["prices", "news", "weather"];
+const KEYS: [&str; 3] = ["a", "b", "c"];
+
+/// A connection of the server.
+pub(crate) struct Conn {
+    pub(crate) party: Party,
+    /// How many of its messages it gets back, in percent.
+    echoes: usize,
+    /// How many requests came.
+    asked: usize,
+    /// What is put off, and bodies that wait for room.
+    pub(crate) later: Vec<Later>,
+    /// The application itself may make an end of HTTP that is a fault.
+    own_fault: bool,
+    /// The application closed it, or would not have it.
+    pub(crate) is_cut: bool,
+}
+
+#[derive(Default)]
+pub(crate) struct Server {
+    pub(crate) conns: Vec<Conn>,
+    topics: Topics<usize>,
+    newest: Newest<usize, Frame>,
+    /// What is known of the two above.
+    subscribed: BTreeSet<(&'static str, usize)>,
+    kept: BTreeMap<(usize, &'static str), Frame>,
+    pub(crate) stops: Option<Instant>,
+}
+
+impl Server {
+    // --- what happens
+
+    pub(crate) fn handle(&mut self, id: usize, now: Instant, event: Event<'_>, rng: &mut Rng) {
+        let conn = &mut self.conns[id];
+        let heard = conn.party.hear(now, &event);
+        match event {
+            Event::Request(request) => {
+                let Some(asked) = Asked::parse(request.path()) else { return drop(request) };
+                if !conn.party.hears.borrow().is_spoiled {
+                    assert_eq!((asked.of, asked.n), (id, conn.asked), "a request came twice, or never");
+                    let body = request.http().body();
+                    assert!(body.is_empty() || body == asked.body(), "the body of request {}", asked.n);
+                }
+                conn.asked += 1;
+                conn.own_fault |= asked.kind == answers::Kind::CutOff;
+                let what = answers::request(&mut conn.party.end, now, request, asked, rng);
+                self.put_off(id, now, what, rng);
+            }
+            Event::Upgrade(upgrade) => {
+                let Some(asked) = Asked::parse(upgrade.path()) else { return drop(upgrade) };
+                conn.asked += 1;
+                conn.own_fault |= asked.kind == answers::Kind::Drop;
+                let what = answers::upgrade(&mut conn.party.end, now, upgrade, asked, rng);
+                self.put_off(id, now, what, rng);
+            }
+            Event::Open(_) => {
+                for topic in TOPICS {
+                    if rng.percent(40) {
+                        self.subscribe(id, topic);
+                    }
+                }
+                if rng.percent(50) {
+                    self.say(id, now, rng);
+                }
+            }
+            Event::Drained => {
+                for later in conn.later.iter_mut() {
+                    if let What::Body(_, _, waits) = &mut later.what {
+                        *waits = false;
+                    }
+                }
+                self.give_kept(id, now);
+            }
+            Event::Closed(_) => {
+                self.topics.forget(id);
+                self.newest.forget(id);
+                self.subscribed.retain(|(_, of)| *of != id);
+                self.kept.retain(|(of, _), _| *of != id);
+                self.conns[id].later.clear();
+            }
+            _ => {}
+        }
+        if let Some(said) = heard
+            && rng.percent(self.conns[id].echoes)
+        {
+            // It is not owed to a peer that is too slow for it.
+            let _ = self.conns[id].party.say(now, said, rng);
+        }
+        self.check();
+    }
+
+    fn put_off(&mut self, id: usize, now: Instant, what: Option<What>, rng: &mut Rng) {
+        if let Some(what) = what {
+            let at = now + answers::delay(rng, &what);
+            self.conns[id].later.push(Later { at, what });
+        }
+    }
+
+    fn check(&self) {
+        for topic in TOPICS {
+            let known = self.subscribed.iter().filter(|(name, _)| *name == topic).map(|(_, id)| *id);
+            assert!(self.topics.subscribers(topic).eq(known), "who is subscribed to {topic}");
+        }
+    }
+
+    // --- what it does by itself
+
+    /// Whether something that was put off is to be done.
+    pub(crate) fn has_later(&self, id: usize, now: Instant) -> bool {
+        self.conns[id].later.iter().any(|later| later.at <= now && !later.waits())
+    }
+
+    pub(crate) fn next_later(&self, id: usize, now: Instant) -> Option<Instant> {
+        let later = self.conns[id].later.iter().filter(|later| !later.waits());
+        later.map(|later| later.at).filter(|at| *at > now).min()
+    }
+
+    pub(crate) fn go_on(&mut self, id: usize, now: Instant, rng: &mut Rng) {
+        let conn = &mut self.conns[id];
+        let due = |later: &Later| later.at <= now && !later.waits();
+        let Some(at) = conn.later.iter().position(due) else { return };
+        let later = conn.later.swap_remove(at);
+        let what = answers::go_on(&mut conn.party.end, now, later.what, rng);
+        self.put_off(id, now, what, rng);
+    }
+
+    fn subscribe(&mut self, id: usize, topic: &'static str) {
+        let is_new = self.topics.subscribe(id, topic).unwrap();
+        assert_eq!(is_new, self.subscribed.insert((topic, id)));
+    }
+
+    fn any_open(&self, rng: &mut Rng) -> Option<usize> {
+        let open: Vec<_> = (0..self.conns.len()).filter(|id| self.conns[*id].party.is_open()).collect();
+        (!open.is_empty()).then(|| rng.pick(&open))
+    }
+
+    /// Something that no peer asked for.
+    pub(crate) fn act(&mut self, now: Instant, rng: &mut Rng) {
+        if rng.percent(50) {
+            return self.publish(now, rng);
+        }
+        let Some(id) = self.any_open(rng) else { return };
+        let party = &mut self.conns[id].party;
+        match rng.below(20) {
+            0..6 => self.say(id, now, rng),
+            6..9 => party.say_part(now, rng),
+            9..11 => party.say_much(rng),
+            11..14 => party.ping(now, rng),
+            14 => party.end.resume(now),
+            15..18 => {
+                let topic = rng.pick(&TOPICS);
+                if rng.percent(50) && party.end.is_open {
+                    self.subscribe(id, topic);
+                } else {
+                    assert_eq!(
+                        self.topics.unsubscribe(id, topic),
+                        self.subscribed.remove(&(topic, id)),
+                        "{topic}"
+                    );
+                }
+            }
+            18 => self.close(id, now, CloseCode::NORMAL, "enough"),
+            _ => {
+                self.conns[id].is_cut = true;
+                self.conns[id].party.end.terminate(now);
+            }
+        }
+        self.check();
+    }
+
+    fn say(&mut self, id: usize, now: Instant, rng: &mut Rng) {
+        let party = &mut self.conns[id].party;
+        let said = Said::any(rng, party.most);
+        let _ = party.say(now, said, rng);
+    }
+
+    pub(crate) fn close(&mut self, id: usize, now: Instant, code: CloseCode, reason: &str) {
+        let conn = &mut self.conns[id];
+        conn.is_cut = true;
+        conn.party.close(now, code, reason);
+    }
+
+    /// Ends all connections, in order; whoever is not done in time is cut.
+    pub(crate) fn stop(&mut self, now: Instant, deadline: Instant) {
+        self.stops = Some(deadline);
+        for id in 0..self.conns.len() {
+            self.close(id, now, CloseCode::GOING_AWAY, "the server stops");
+        }
+    }
+
+    pub(crate) fn cut_all(&mut self, now: Instant) {
+        for conn in &mut self.conns {
+            if conn.party.end.connection.state() != State::Closed {
+                conn.party.end.terminate(now);
+            }
+        }
+    }
+
+    // --- one to many
+
+    fn publish(&mut self, now: Instant, rng: &mut Rng) {
+        let topic = rng.pick(&TOPICS);
+        let listeners: Vec<_> = self.topics.subscribers(topic).collect();
+        let most = listeners.iter().map(|id| self.conns[*id].party.most).min().unwrap_or(0);
+        let said = Said::any(rng, most);
+        let frame = if said.is_text { Frame::text(said.text()) } else { Frame::binary(said.data.clone()) };
+        let key = rng.pick(&KEYS);
+        let policy = rng.pick(&[SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest(key)]);
+        for id in listeners {
+            self.deliver(id, now, policy, &said, &frame, key);
+        }
+    }
+
+    fn deliver(
+        &mut self,
+        id: usize,
+        now: Instant,
+        policy: SlowPeer<'_>,
+        said: &Said,
+        frame: &Frame,
+        key: &'static str,
+    ) {
+        let party = &mut self.conns[id].party;
+        let (queued, was_congested) = (party.end.connection.queued(), party.end.connection.is_congested());
+        let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
+        let len = said.data.len();
+        let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.outbox_cap;
+        let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
+        let may = match (delivered, policy) {
+            (Delivered::NotOpen, _) => !was_open,
+            (Delivered::Queued, SlowPeer::Latest(_)) => was_open && !has_kept && !was_congested,
+            (Delivered::Queued, SlowPeer::Skip) => was_open && !was_congested,
+            (Delivered::Queued, _) => was_open,
+            (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much,
+            (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much,
+            // What waits behind a message of ours is not for the peer to drain.
+            (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much,
+            _ => false,
+        };
+        assert!(may, "{policy:?} {delivered:?} with {queued} queued, congested: {was_congested}");
+        match delivered {
+            Delivered::Queued => {
+                party.end.judge_send(now, queued, len, false, &Ok(Sent::Queued));
+                party.says.borrow_mut().say(said.clone());
+            }
+            Delivered::Kept => {
+                self.kept.insert((id, key), frame.clone());
+            }
+            Delivered::Closed => self.is_too_slow(id),
+            _ => {}
+        }
+        self.conns[id].party.end.touch(now);
+        self.conns[id].party.read_on();
+    }
+
+    fn is_too_slow(&mut self, id: usize) {
+        let conn = &mut self.conns[id];
+        conn.is_cut = true;
+        conn.party.says.borrow_mut().close(CloseCode::TRY_AGAIN_LATER, "too slow");
+    }
+
+    /// It has drained: what was kept is sent, the newest of each key.
+    fn give_kept(&mut self, id: usize, now: Instant) {
+        let mut told = Vec::new();
+        let connection = &mut self.conns[id].party.end.connection;
+        let is_empty = connection.queued() == 0;
+        release(now, id, connection, &mut self.newest, |frame, delivered| {
+            told.push((frame.clone(), delivered));
+        });
+        for (frame, delivered) in told {
+            let key = self.kept.iter().find(|((of, _), kept)| *of == id && **kept == frame);
+            let key = key.map(|(key, _)| *key).expect("what is given was kept, and nothing came after it");
+            match delivered {
+                Delivered::Queued => {
+                    self.kept.remove(&key);
+                    let is_text = frame.opcode() == Opcode::Text;
+                    let data = frame.payload().clone();
+                    if is_empty {
+                        self.conns[id].party.end.may_be_alone(data.len());
+                    }
+                    self.conns[id].party.says.borrow_mut().say(Said { is_text, data });
+                }
+                Delivered::Kept => {}
+                Delivered::Closed => self.is_too_slow(id),
+                Delivered::NotOpen => {}
+                Delivered::Skipped => panic!("what was kept is skipped"),
+            }
+        }
+        self.conns[id].party.end.exempt_control();
+        self.conns[id].party.end.touch(now);
+        self.conns[id].party.read_on();
+    }
+
+    /// Whether a connection has all that it may expect.
+    pub(crate) fn is_content(&mut self, id: usize) -> Result<(), &'static str> {
+        self.conns[id].party.is_content()?;
+        if self.newest.has(id) || self.kept.keys().any(|(of, _)| *of == id) {
+            return Err("something is kept for it");
+        }
+        Ok(())
+    }
+}
+
+impl Conn {
+    pub(crate) fn new(party: Party, echoes: usize) -> Self {
+        Self { party, echoes, asked: 0, later: Vec::new(), own_fault: false, is_cut: false }
+    }
+
+    /// Whether the application itself made HTTP end so.
+    pub(crate) fn may_end_with(&self, error: &HandshakeError) -> bool {
+        self.own_fault && matches!(error, HandshakeError::Unanswered | HandshakeError::Unfinished)
+    }
+}
+
+impl Later {
+    fn waits(&self) -> bool {
+        matches!(self.what, What::Body(_, _, true))
+    }
+}

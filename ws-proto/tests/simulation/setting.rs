@@ -1,0 +1,82 @@
+//! The rules of a run: how hurried it is, and what each connection allows.
+
+use super::content::LONGEST;
+use super::rng::Rng;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+use ws_proto::{Config, Heartbeat, HeartbeatKind, Pieces};
+
+/// What one end of a connection goes by.
+#[derive(Clone, Debug)]
+pub(crate) struct Rules {
+    pub(crate) config: Arc<Config>,
+    /// Its heartbeat, where it has one.
+    pub(crate) beat: Option<Beat>,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Beat {
+    pub(crate) interval: Duration,
+    /// Zero for a heartbeat that nobody answers.
+    pub(crate) answer: Duration,
+}
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+impl Rules {
+    /// Marks so low that they are reached, floods that are paced, messages in pieces. In a hasty run times are so
+    /// short that whoever is slow is cut; else nobody is, unless he vanishes.
+    pub(crate) fn any(base: Config, rng: &mut Rng, is_hasty: bool, born: Instant) -> Self {
+        let mut config = match rng.below(4) {
+            0 => base.outbox(100, 500, 5000),
+            1 => base.outbox(1000, 10_000, 200_000),
+            2 => base.outbox(0, 0, rng.pick(&[0, 300])),
+            _ => base,
+        };
+        config = config.message_limit(2 * LONGEST as u64);
+        if rng.percent(15) {
+            config = config.message_rate(Some(rng.within(1, 20) as u16));
+        }
+        if rng.percent(25) {
+            config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+        }
+        if rng.percent(30) {
+            config = config.tell_every_end();
+        }
+        if rng.percent(20) {
+            config.pipeline_limit = rng.within(1, 3);
+        }
+        if rng.percent(10) {
+            config.request_limit = rng.within(1, 4) as u32;
+        }
+        if rng.percent(30) {
+            config = config.date(born, SystemTime::UNIX_EPOCH);
+        }
+        let mut time = |else_: Duration| {
+            if is_hasty { Duration::from_millis(rng.pick(&[50, 200, 1000, 10_000])) } else { else_ }
+        };
+        config = config
+            .handshake_timeout(time(HOUR))
+            .keep_alive(time(HOUR))
+            .answer_timeout(time(HOUR))
+            .close_timeout(time(HOUR))
+            .output_timeout(time(HOUR));
+        let mut beat = Beat { interval: time(Duration::from_secs(60)), answer: time(HOUR) };
+        let heartbeat = Heartbeat::live().interval(beat.interval).answer(beat.answer);
+        config = extended(config, rng);
+        match rng.below(4) {
+            0 => Self { config: Arc::new(config.heartbeat(Heartbeat::off())), beat: None },
+            1 => {
+                beat.answer = Duration::ZERO;
+                let config = config.heartbeat(heartbeat.kind(HeartbeatKind::Pong).payload("still here"));
+                Self { config: Arc::new(config), beat: Some(beat) }
+            }
+            _ => Self { config: Arc::new(config.heartbeat(heartbeat)), beat: Some(beat) },
+        }
+    }
+}
+
+/// Here the extensions of a connection are switched on. There are none yet.
+fn extended(config: Config, _rng: &mut Rng) -> Config {
+    config
+}

@@ -1,0 +1,364 @@
+//! One run: whoever can do something does it, in any order; when nobody can, time passes.
+
+use super::browser::Browser;
+use super::end::{End, Manner, Op};
+use super::link::{CLIENT, Link, Read};
+use super::party::Party;
+use super::rng::Rng;
+use super::server::Server;
+use super::setting::Rules;
+use std::sync::LazyLock;
+use std::time::{Duration, Instant};
+use ws_proto::{Config, Connection, Event, Role};
+
+/// When every run begins.
+pub(crate) static BIRTH: LazyLock<Instant> = LazyLock::new(Instant::now);
+/// More steps than any run takes.
+const MOST_STEPS: usize = 400_000;
+
+/// How a client behaves; whoever is not `Good` has broken its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Health {
+    Good,
+    Broken,
+}
+
+pub(crate) struct Client {
+    pub(crate) kind: ClientKind,
+    pub(crate) health: Health,
+    /// What it will do by itself, and when next.
+    pub(crate) acts: usize,
+    pub(crate) next_act: Instant,
+}
+
+pub(crate) enum ClientKind {
+    WebSocket(Box<Party>),
+    Http(Box<Browser>),
+    /// Bytes, and no interest in what comes back.
+    Rude(Vec<u8>),
+    /// Nobody is there any more.
+    Gone,
+}
+
+/// Somebody who can do something.
+#[derive(Clone, Copy, Debug)]
+enum Who {
+    Client(usize, Op),
+    Server(usize, Op),
+    /// The server does what it put off.
+    Later(usize),
+    ClientActs(usize),
+    ServerActs,
+    /// The time of a server that stops is over.
+    CutAll,
+}
+
+pub(crate) struct World {
+    pub(crate) rng: Rng,
+    pub(crate) now: Instant,
+    pub(crate) is_hasty: bool,
+    pub(crate) server: Server,
+    pub(crate) clients: Vec<Client>,
+    pub(crate) links: Vec<Link>,
+    pub(crate) server_acts: usize,
+    next_server_act: Instant,
+    can: Vec<Who>,
+    /// The connection that the last step changed; none, where any may have changed.
+    pub(crate) changed: Option<usize>,
+    /// The server was told to stop.
+    pub(crate) has_stopped: bool,
+    steps: usize,
+    pub(crate) is_told: bool,
+}
+
+impl Who {
+    /// Whose connection changes, if it is that of one alone.
+    fn id(self) -> Option<usize> {
+        match self {
+            Self::Client(id, _) | Self::Server(id, _) | Self::Later(id) | Self::ClientActs(id) => Some(id),
+            Self::ServerActs | Self::CutAll => None,
+        }
+    }
+}
+
+const OPS: [Op; 5] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push];
+
+impl World {
+    pub(crate) fn new(seed: u64, is_told: bool) -> Self {
+        let mut rng = Rng::new(seed);
+        let now = *BIRTH;
+        let mut this = Self {
+            now,
+            is_hasty: rng.percent(25),
+            server: Server::default(),
+            clients: Vec::new(),
+            links: Vec::new(),
+            server_acts: rng.below(15),
+            next_server_act: now,
+            can: Vec::new(),
+            changed: None,
+            has_stopped: false,
+            steps: 0,
+            is_told,
+            rng,
+        };
+        for _ in 0..this.rng.within(1, 4) {
+            this.come();
+        }
+        this
+    }
+
+    /// The whole run.
+    pub(crate) fn run(mut self) {
+        while self.has_acts() && self.step() {}
+        self.settle();
+        self.part();
+    }
+
+    pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
+        if self.is_told {
+            println!("{:?} {}", self.now - *BIRTH, what());
+        }
+    }
+
+    fn has_acts(&self) -> bool {
+        self.server_acts > 0 || self.clients.iter().any(|client| client.acts > 0)
+    }
+
+    // --- one step
+
+    /// Somebody does something, now or when time has passed; `false` when nobody ever will.
+    pub(crate) fn step(&mut self) -> bool {
+        self.steps += 1;
+        assert!(self.steps < MOST_STEPS, "there is always something to be done, and nothing comes of it");
+        self.find_who_can();
+        if self.can.is_empty() {
+            let Some(next) = self.next() else { return false };
+            self.now = next;
+            return true;
+        }
+        let who = self.rng.pick(&self.can);
+        self.changed = who.id();
+        self.tell(|| format!("{who:?}"));
+        let now = self.now;
+        match who {
+            Who::Client(id, op) => self.client_does(id, op),
+            Who::Server(id, op) => self.server_does(id, op),
+            Who::Later(id) => {
+                self.server.go_on(id, now, &mut self.rng);
+                self.server_settles(id);
+            }
+            Who::ClientActs(id) => self.client_acts(id),
+            Who::ServerActs => {
+                self.server_acts -= 1;
+                self.next_server_act = now + self.rng.time(Duration::from_secs(10));
+                if self.rng.percent(1) && !self.has_stopped {
+                    self.stop();
+                } else {
+                    self.server.act(now, &mut self.rng);
+                }
+            }
+            Who::CutAll => {
+                self.server.stops = None;
+                self.server.cut_all(now);
+            }
+        }
+        true
+    }
+
+    /// Of whom nothing is known to have changed, the same is true as a step ago.
+    fn find_who_can(&mut self) {
+        match self.changed.take() {
+            Some(id) => {
+                self.can.retain(|who| who.id() != Some(id));
+                self.find_who_can_of(id);
+            }
+            None => {
+                self.can.clear();
+                for id in 0..self.clients.len() {
+                    self.find_who_can_of(id);
+                }
+                if self.server_acts > 0 && self.next_server_act <= self.now {
+                    self.can.push(Who::ServerActs);
+                }
+                if self.server.stops.is_some_and(|at| at <= self.now) {
+                    self.can.push(Who::CutAll);
+                }
+            }
+        }
+    }
+
+    fn find_who_can_of(&mut self, id: usize) {
+        let Self { now, server, clients, links, can, .. } = self;
+        let (now, link, client) = (*now, &links[id], &mut clients[id]);
+        match &mut client.kind {
+            ClientKind::WebSocket(party) => {
+                let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+                can.extend(ops.map(|op| Who::Client(id, op)));
+            }
+            ClientKind::Http(browser) => {
+                if browser.can_read(now, link) {
+                    can.push(Who::Client(id, Op::Read));
+                }
+                if browser.can_write(now, link) {
+                    can.push(Who::Client(id, Op::Write));
+                }
+            }
+            ClientKind::Rude(bytes) => {
+                if link.is_readable(CLIENT, now) {
+                    can.push(Who::Client(id, Op::Read));
+                }
+                if !bytes.is_empty() && (link.room(CLIENT) > 0 || link.is_reset(CLIENT, now)) {
+                    can.push(Who::Client(id, Op::Write));
+                }
+            }
+            ClientKind::Gone => {}
+        }
+        if client.acts > 0 && client.next_act <= now {
+            can.push(Who::ClientActs(id));
+        }
+        let party = &mut server.conns[id].party;
+        let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+        can.extend(ops.map(|op| Who::Server(id, op)));
+        if server.has_later(id, now) {
+            can.push(Who::Later(id));
+        }
+    }
+
+    /// When somebody can do something who cannot now.
+    fn next(&self) -> Option<Instant> {
+        let now = self.now;
+        let mut next: Option<Instant> = None;
+        let mut at = |time: Option<Instant>| {
+            if let Some(time) = time.filter(|time| *time > now) {
+                next = Some(next.map_or(time, |next| next.min(time)));
+            }
+        };
+        for (id, client) in self.clients.iter().enumerate() {
+            let link = &self.links[id];
+            at(match &client.kind {
+                ClientKind::WebSocket(party) => party.end.next(now, link),
+                ClientKind::Http(browser) => browser.next(now, link),
+                ClientKind::Rude(_) => link.next_arrival(CLIENT, now),
+                ClientKind::Gone => None,
+            });
+            at(Some(client.next_act).filter(|_| client.acts > 0));
+            at(self.server.conns[id].party.end.next(now, link));
+            at(self.server.next_later(id, now));
+        }
+        at(Some(self.next_server_act).filter(|_| self.server_acts > 0));
+        at(self.server.stops);
+        next
+    }
+
+    // --- who does what
+
+    fn server_does(&mut self, id: usize, op: Op) {
+        let Self { now, server, links, rng, .. } = self;
+        let (now, link) = (*now, &mut links[id]);
+        let end = &mut server.conns[id].party.end;
+        match op {
+            Op::Read => {
+                let mut bytes = end.input(now, link, rng);
+                let mut input = &mut bytes[..];
+                while let Some(event) = server.conns[id].party.end.receive(now, &mut input) {
+                    server.handle(id, now, event, rng);
+                }
+                server.conns[id].party.end.keep(now, input);
+            }
+            Op::Write => end.write(now, link, rng),
+            Op::Timer => end.time_out(now),
+            Op::Poll => {}
+            Op::Push => server.conns[id].party.push(now, rng),
+        }
+        if op == Op::Poll || !server.conns[id].party.end.manner.is_lazy || rng.percent(50) {
+            while let Some(event) = server.conns[id].party.end.poll(now) {
+                server.handle(id, now, event, rng);
+            }
+        }
+        self.server_settles(id);
+    }
+
+    fn server_settles(&mut self, id: usize) {
+        self.server.conns[id].party.end.settle(self.now, &mut self.links[id]);
+    }
+
+    fn client_does(&mut self, id: usize, op: Op) {
+        let Self { now, server, clients, links, rng, .. } = self;
+        let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
+        match &mut client.kind {
+            ClientKind::WebSocket(party) => {
+                match op {
+                    Op::Read => {
+                        let mut bytes = party.end.input(now, link, rng);
+                        let mut input = &mut bytes[..];
+                        while let Some(event) = party.end.receive(now, &mut input) {
+                            hear(party, now, &event);
+                        }
+                        party.end.keep(now, input);
+                    }
+                    Op::Write => party.end.write(now, link, rng),
+                    Op::Timer => party.end.time_out(now),
+                    Op::Poll => {}
+                    Op::Push => party.push(now, rng),
+                }
+                if op == Op::Poll || !party.end.manner.is_lazy || rng.percent(50) {
+                    while let Some(event) = party.end.poll(now) {
+                        hear(party, now, &event);
+                    }
+                }
+                party.end.settle(now, link);
+            }
+            ClientKind::Http(browser) => {
+                browser.is_forced |= server.conns[id].is_cut || client.health == Health::Broken;
+                if op == Op::Read {
+                    browser.read(now, link, rng)
+                } else {
+                    browser.write(now, link, rng)
+                }
+                if let Some(rest) = browser.switched.take() {
+                    self.switch(id, rest);
+                }
+            }
+            ClientKind::Rude(bytes) => {
+                let mut read = Vec::new();
+                let is_over = match op {
+                    Op::Read => matches!(link.read(CLIENT, now, 1000, &mut read), Read::End | Read::Reset),
+                    _ => match link.write(CLIENT, now, bytes, rng) {
+                        Ok(n) => {
+                            bytes.drain(..n);
+                            false
+                        }
+                        Err(_) => true,
+                    },
+                };
+                if is_over {
+                    link.close(CLIENT, now);
+                    client.kind = ClientKind::Gone;
+                }
+            }
+            ClientKind::Gone => {}
+        }
+    }
+
+    /// What was asked with bytes by hand is a WebSocket now.
+    fn switch(&mut self, id: usize, rest: Vec<u8>) {
+        let Self { now, server, clients, rng, is_hasty, .. } = self;
+        let conn = &server.conns[id].party;
+        let rules = Rules::any(Config::client(), rng, *is_hasty, *now);
+        let connection = Connection::upgraded(*now, rules.config.clone(), Role::Client { seed: rng.seed() });
+        let manner = Manner::any(rng, !conn.end.manner.reads_on);
+        let most = conn.most.min(manner.fair_length());
+        let mut end = End::new(connection, rules, CLIENT, *now, manner);
+        end.name = self.is_told.then(|| format!("client {id}"));
+        end.give_first(rest);
+        let party = Party::new(end, conn.hears.clone(), conn.says.clone(), most);
+        clients[id].kind = ClientKind::WebSocket(Box::new(party));
+    }
+}
+
+/// A client has nothing more to do with an event than any application.
+fn hear(party: &mut Party, now: Instant, event: &Event<'_>) {
+    assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client is asked");
+    party.hear(now, event);
+}

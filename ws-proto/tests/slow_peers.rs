@@ -1,0 +1,110 @@
+//! What becomes of a peer that does not keep up with what is sent to many.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use std::time::Instant;
+use wire::*;
+use ws_proto::topics::{Delivered, Newest, SlowPeer, release};
+use ws_proto::{Config, Connection, Event, Frame, Role, State};
+
+const PEER: u32 = 7;
+
+struct Rig {
+    server: Connection,
+    now: Instant,
+    newest: Newest<u32, Frame>,
+}
+
+impl Rig {
+    /// Over its high mark with the second message of a hundred bytes; the cap takes a third one.
+    fn new() -> Self {
+        let (server, now) = open(Role::Server, Config::server().outbox(10, 150, 350));
+        Self { server, now, newest: Newest::default() }
+    }
+
+    fn deliver(&mut self, policy: SlowPeer<'_>, byte: u8, len: usize) -> Delivered {
+        let frame = Frame::binary(vec![byte; len]);
+        policy.deliver(self.now, PEER, &mut self.server, &frame, &mut self.newest)
+    }
+
+    /// The first byte of each message that has gone out, once the peer has taken all.
+    fn drain(&mut self) -> Vec<u8> {
+        let output = take_output(&mut self.server, self.now);
+        parse(&output).iter().map(|frame| frame.payload[0]).collect()
+    }
+
+    /// Gives what was kept; says what became of each.
+    fn release(&mut self) -> Vec<(u8, Delivered)> {
+        let mut told = Vec::new();
+        release(self.now, PEER, &mut self.server, &mut self.newest, |frame, delivered| {
+            told.push((frame.payload()[0], delivered));
+        });
+        told
+    }
+}
+
+#[test]
+fn whoever_must_not_have_gaps_gets_all_until_its_cap_closes_it() {
+    let mut rig = Rig::new();
+    for byte in b'a'..=b'c' {
+        assert_eq!(rig.deliver(SlowPeer::Close, byte, 100), Delivered::Queued);
+    }
+    assert_eq!(rig.deliver(SlowPeer::default(), b'd', 100), Delivered::Closed);
+    assert_eq!(rig.deliver(SlowPeer::Close, b'e', 1), Delivered::NotOpen);
+    let output = take_output(&mut rig.server, rig.now);
+    assert_eq!(close_code(&output), Some(1013), "it may come again");
+    assert_eq!(parse(&output).len(), 4, "what it was promised it gets");
+}
+
+#[test]
+fn whoever_may_be_passed_over_is_until_it_has_drained() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.deliver(SlowPeer::Skip, b'a', 100), Delivered::Queued);
+    assert_eq!(rig.deliver(SlowPeer::Skip, b'b', 300), Delivered::Skipped, "there is no room for so much");
+    assert_eq!(rig.deliver(SlowPeer::Skip, b'c', 1), Delivered::Skipped, "refused, it counts as behind");
+    assert_eq!(rig.drain(), b"a");
+    assert!(matches!(rig.server.poll_event(rig.now), Some(Event::Drained)));
+    assert_eq!(rig.deliver(SlowPeer::Skip, b'd', 100), Delivered::Queued);
+    assert_eq!(rig.server.state(), State::Open);
+    assert!(!Delivered::Skipped.reaches() && Delivered::Queued.reaches() && Delivered::Kept.reaches());
+}
+
+#[test]
+fn of_each_key_the_newest_is_kept_and_sent_when_there_is_room() {
+    let mut rig = Rig::new();
+    let latest = SlowPeer::Latest;
+    assert_eq!(rig.deliver(latest("x"), b'a', 100), Delivered::Queued);
+    assert_eq!(rig.deliver(latest("x"), b'b', 100), Delivered::Queued);
+    for (key, byte) in [("x", b'c'), ("y", b'd'), ("x", b'e')] {
+        assert_eq!(rig.deliver(latest(key), byte, 60), Delivered::Kept);
+    }
+    assert_eq!(rig.release(), [(b'd', Delivered::Kept), (b'e', Delivered::Kept)], "it is no better yet");
+    assert_eq!(rig.drain(), b"ab");
+    assert_eq!(rig.deliver(latest("z"), b'f', 60), Delivered::Kept, "behind what was kept before");
+    let order = [(b'd', Delivered::Queued), (b'e', Delivered::Queued), (b'f', Delivered::Queued)];
+    assert_eq!(rig.release(), order);
+    assert_eq!(rig.drain(), b"def");
+    assert_eq!(rig.release(), [], "nothing is left");
+}
+
+#[test]
+fn a_message_for_which_there_is_no_room_is_kept_too() {
+    let mut rig = Rig::new();
+    assert_eq!(rig.deliver(SlowPeer::Latest("x"), b'a', 100), Delivered::Queued);
+    assert_eq!(rig.deliver(SlowPeer::Latest("x"), b'b', 300), Delivered::Kept);
+    assert_eq!(rig.drain(), b"a");
+    assert_eq!(rig.release(), [(b'b', Delivered::Queued)]);
+}
+
+#[test]
+fn who_has_too_many_keys_is_closed_and_who_is_gone_keeps_nothing() {
+    let mut rig = Rig::new();
+    rig.deliver(SlowPeer::Close, b'a', 200);
+    for key in 0..1024 {
+        assert_eq!(rig.deliver(SlowPeer::Latest(&key.to_string()), b'b', 1), Delivered::Kept);
+    }
+    assert_eq!(rig.deliver(SlowPeer::Latest("one more"), b'c', 1), Delivered::Closed);
+    assert_eq!(rig.deliver(SlowPeer::Latest("0"), b'd', 1), Delivered::NotOpen);
+    assert_eq!(close_code(&take_output(&mut rig.server, rig.now)), Some(1013));
+}

@@ -1,0 +1,216 @@
+//! Plain HTTP over it: pipelined requests that are answered at once, later, in pieces, or not at all.
+
+use crate::common::Random;
+use crate::common::pipe::End;
+use crate::common::strict::Strict;
+use crate::unruly::Unruly;
+use crate::{MARKS, Run, content, content_len, patient};
+use bytes::Bytes;
+use futures_lite::future::{poll_once, yield_now, zip};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{Config, Request, SendError};
+use ws_server_smol::{Acceptor, Body, Incoming};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum How {
+    Now,
+    Later,
+    Pieces,
+    Sized,
+    Dropped,
+    /// The body of the request comes back.
+    Echo,
+    /// The same, in chunks.
+    Chunked,
+}
+
+const WAYS: [How; 7] = [How::Now, How::Later, How::Pieces, How::Sized, How::Dropped, How::Echo, How::Chunked];
+
+/// Something that is still to be answered.
+enum Held {
+    Request(Request, usize, usize),
+    Body(Body, &'static [u8]),
+}
+
+pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    let mut random = Random::new(seed);
+    let asked: Vec<(How, usize)> = (0..1 + random.below(24))
+        .map(|_| (random.pick(&WAYS), content_len(&mut random, run.capacity)))
+        .collect();
+    let answers = Rc::new(RefCell::new(Vec::new()));
+    let marks = random.pick(&MARKS);
+    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2);
+    let mut tasks = Strict::new(seed);
+    tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1)));
+    tasks.spawn("client", ask(client, asked.clone(), answers.clone(), Random::new(seed + 2)));
+    tasks.run();
+
+    let received = answers.borrow();
+    let mut rest = &received[..];
+    let mut whole = 0;
+    for (n, (how, len)) in asked.iter().enumerate() {
+        let Some((status, body, behind)) = parse(rest) else { break };
+        match how {
+            How::Dropped => assert_eq!(status, 503, "answer {n}"),
+            _ => assert!(status == 200 && body == content(n, *len), "answer {n}: {status}, {how:?}, {len}"),
+        }
+        rest = behind;
+        whole += 1;
+    }
+    if run.healthy {
+        assert_eq!(
+            (whole, rest.escape_ascii().to_string().as_str()),
+            (asked.len(), ""),
+            "each is answered, in order, and nothing else"
+        );
+    }
+    run.total(|total| total.answers += whole);
+}
+
+async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random) {
+    let mut http = Acceptor::new(stream, Arc::new(config));
+    let (mut held, mut n) = (Vec::new(), 0);
+    loop {
+        let incoming = match held.is_empty() {
+            true => Some(http.next().await),
+            false => poll_once(http.next()).await,
+        };
+        match incoming {
+            Some(Some(Incoming::Request(request))) => {
+                let (how, len) = asked[n];
+                assert_eq!(request.path(), format!("/{n}"));
+                if matches!(how, How::Echo | How::Chunked) {
+                    assert_eq!(&request.body()[..], content(n, len));
+                }
+                begin(&mut http, request, how, n, len, &mut held, &mut random).await;
+                n += 1;
+            }
+            Some(Some(Incoming::Upgrade(upgrade))) => panic!("{upgrade:?}"),
+            Some(None) => break,
+            // Nothing comes, or nothing is read while so much is unanswered: something that was put off.
+            None => {
+                let at = random.below(held.len());
+                go_on(&mut http, at, &mut held, &mut random);
+                yield_now().await;
+            }
+        }
+    }
+    assert!(http.get_ref().is_none(), "the stream is gone");
+    assert_eq!(http.closed().is_some(), n > 0, "the end of who asked is told");
+    assert!(http.next().await.is_none());
+}
+
+async fn begin(
+    http: &mut Acceptor<Unruly>,
+    request: Request,
+    how: How,
+    n: usize,
+    len: usize,
+    held: &mut Vec<Held>,
+    random: &mut Random,
+) {
+    let whole = || http::Response::new(Bytes::from_static(content(n, len)));
+    match how {
+        How::Dropped => drop(request),
+        How::Later => held.push(Held::Request(request, n, len)),
+        How::Pieces | How::Sized => {
+            let length = (how == How::Sized).then_some(len as u64);
+            match http.respond_streaming(request, http::Response::new(()), length) {
+                Ok(body) => held.push(Held::Body(body, content(n, len))),
+                Err(error) => assert_eq!(error, SendError::WrongRequest),
+            }
+        }
+        _ if held.is_empty() && random.below(2) == 0 => drop(http.respond(request, whole()).await),
+        _ => drop(http.responder().respond(request, whole())),
+    }
+}
+
+fn go_on(http: &mut Acceptor<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
+    match held.swap_remove(at) {
+        Held::Request(request, n, len) => {
+            let whole = http::Response::new(Bytes::from_static(content(n, len)));
+            let _ = http.responder().respond(request, whole);
+        }
+        Held::Body(body, []) => drop(body.finish()),
+        Held::Body(body, left) => {
+            let (piece, rest) = left.split_at(1 + random.below(left.len()));
+            match body.try_send(piece) {
+                Ok(_) => held.push(Held::Body(body, rest)),
+                Err(SendError::Full) => held.push(Held::Body(body, left)),
+                Err(error) => assert_eq!(error, SendError::NotOpen),
+            }
+        }
+    }
+}
+
+async fn ask(stream: End, asked: Vec<(How, usize)>, answers: Rc<RefCell<Vec<u8>>>, mut random: Random) {
+    let mut requests = Vec::new();
+    for (n, (how, len)) in asked.iter().enumerate() {
+        let start = format!("/{n} HTTP/1.1\r\nHost: localhost\r\n");
+        let body = content(n, *len);
+        match how {
+            How::Echo => {
+                requests.extend(format!("POST {start}Content-Length: {len}\r\n\r\n").as_bytes());
+                requests.extend(body);
+            }
+            How::Chunked => {
+                requests.extend(format!("POST {start}Transfer-Encoding: chunked\r\n\r\n").as_bytes());
+                for chunk in body.chunks(1 + random.below(1000)) {
+                    requests.extend(format!("{:x}\r\n", chunk.len()).as_bytes());
+                    requests.extend(chunk);
+                    requests.extend(b"\r\n");
+                }
+                requests.extend(b"0\r\n\r\n");
+            }
+            _ => requests.extend(format!("GET {start}\r\n").as_bytes()),
+        }
+    }
+    let (mut reads, mut writes) = futures_lite::io::split(stream);
+    let write = async {
+        for part in requests.chunks(1 + random.below(3000)) {
+            if writes.write_all(part).await.is_err() {
+                return;
+            }
+            let _ = writes.flush().await;
+        }
+        // Its half ends, and the answers still come.
+        let _ = writes.close().await;
+    };
+    let read = async {
+        let mut part = [0; 512];
+        while let Ok(n @ 1..) = reads.read(&mut part).await {
+            answers.borrow_mut().extend(&part[..n]);
+        }
+    };
+    zip(write, read).await;
+}
+
+/// The first answer, and what stands behind it; `None` where it is not whole.
+fn parse(bytes: &[u8]) -> Option<(u16, Vec<u8>, &[u8])> {
+    let end = bytes.windows(4).position(|four| four == b"\r\n\r\n")?;
+    let head = std::str::from_utf8(&bytes[..end]).unwrap().to_ascii_lowercase();
+    let mut rest = &bytes[end + 4..];
+    let status = head.strip_prefix("http/1.1 ").unwrap()[..3].parse().unwrap();
+    let field =
+        |name: &str| Some(head.split(&format!("\r\n{name}: ")).nth(1)?.split("\r\n").next()?.to_owned());
+    if let Some(length) = field("content-length") {
+        let length: usize = length.parse().unwrap();
+        return Some((status, rest.get(..length)?.to_vec(), &rest[length..]));
+    }
+    assert_eq!(field("transfer-encoding").as_deref(), Some("chunked"), "{head}");
+    let mut body = Vec::new();
+    loop {
+        let line = rest.windows(2).position(|two| two == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&rest[..line]).unwrap(), 16).unwrap();
+        rest = rest.get(line + 2..)?;
+        body.extend(rest.get(..size)?);
+        assert_eq!(rest.get(size..size + 2)?, b"\r\n");
+        rest = &rest[size + 2..];
+        if size == 0 {
+            return Some((status, body, rest));
+        }
+    }
+}

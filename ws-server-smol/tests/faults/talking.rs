@@ -1,0 +1,246 @@
+//! WebSockets over it: a client that says numbered messages and hears their echoes, and news that nobody asked for.
+
+use crate::common::pipe::End;
+use crate::common::strict::Strict;
+use crate::common::{Random, at_most};
+use crate::unruly::Unruly;
+use crate::{MARKS, Run, content, content_len, patient};
+use bytes::Bytes;
+use futures_lite::future::{poll_once, yield_now};
+use std::cell::RefCell;
+use std::rc::Rc;
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{CloseCode, Config, Error, Opcode, SendError};
+use ws_server_smol::{Acceptor, Frame, Incoming, Message, Sender, WebSocket, handshake};
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Said {
+    Echo(usize),
+    News(usize),
+}
+
+/// What both sides have said and heard.
+#[derive(Default)]
+struct Ledger {
+    /// The lengths of the messages that the client's connection has taken.
+    sent: Vec<usize>,
+    heard: usize,
+    /// What the server's connection has taken.
+    said: Vec<Said>,
+    got: usize,
+    /// The application has refused, dropped or closed it.
+    cut: bool,
+    /// Ends that were told, of the server and of the client.
+    ends: (usize, usize),
+    /// The client has opened.
+    open: bool,
+    teller: Option<Sender>,
+    over: bool,
+}
+
+type Shared = Rc<RefCell<Ledger>>;
+
+/// Polls it a few times at most, and drops it, until it is done.
+macro_rules! insist {
+    ($random:expr, $future:expr) => {
+        loop {
+            if let Some(value) = at_most($random.below(4), $future).await {
+                break value;
+            }
+            yield_now().await;
+        }
+    };
+}
+
+pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    let ledger = Shared::default();
+    let mut random = Random::new(seed);
+    let marks = random.pick(&MARKS);
+    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2);
+    let count = random.below(12);
+    let mut tasks = Strict::new(seed);
+    tasks.spawn("server", serve(server, config, ledger.clone(), Random::new(seed + 1)));
+    tasks.spawn("teller", tell(ledger.clone(), Random::new(seed + 2)));
+    tasks.spawn("client", talk(client, run.capacity, count, ledger.clone(), Random::new(seed + 3)));
+    tasks.run();
+
+    let ledger = ledger.borrow();
+    // What was cut off is a beginning; what was not is whole.
+    assert!(ledger.heard <= ledger.sent.len() && ledger.got <= ledger.said.len());
+    if run.healthy && !ledger.cut {
+        assert!(ledger.open);
+        assert_eq!((ledger.heard, ledger.sent.len()), (count, count));
+        let echoes = ledger.said[..ledger.got].iter().filter(|said| matches!(said, Said::Echo(_)));
+        assert_eq!(echoes.count(), count);
+    }
+    assert_eq!(ledger.ends, (1, usize::from(ledger.open)), "each end is told, once");
+    run.total(|total| total.messages += ledger.heard + ledger.got);
+}
+
+async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Random) {
+    let mut http = Acceptor::new(stream, Arc::new(config));
+    while let Some(incoming) = insist!(random, http.next()) {
+        let Incoming::Upgrade(upgrade) = incoming else { panic!("{incoming:?}") };
+        match random.below(10) {
+            0 => {
+                ledger.borrow_mut().cut = true;
+                let mut no = http::Response::new(Bytes::from_static(b"no"));
+                *no.status_mut() = http::StatusCode::FORBIDDEN;
+                let _ = http.respond(upgrade, no).await;
+            }
+            1 => {
+                ledger.borrow_mut().cut = true;
+                drop(upgrade);
+            }
+            _ => match http.accept(upgrade).await {
+                Ok(ws) => return echo(ws, ledger, random).await,
+                Err(_) => return ledger.borrow_mut().end(),
+            },
+        }
+    }
+    assert!(http.get_ref().is_none(), "the stream is gone");
+    assert!(insist!(random, http.next()).is_none());
+    ledger.borrow_mut().end();
+}
+
+impl Ledger {
+    fn end(&mut self) {
+        self.ends.0 += 1;
+        self.over = true;
+    }
+}
+
+async fn echo(mut ws: WebSocket<Unruly>, ledger: Shared, mut random: Random) {
+    ledger.borrow_mut().teller = Some(ws.sender());
+    let mut told = 0;
+    loop {
+        match insist!(random, ws.next()) {
+            Some(Ok(message)) => {
+                assert_eq!(told, 0, "a message behind the end");
+                let n = {
+                    let mut ledger = ledger.borrow_mut();
+                    let n = ledger.heard;
+                    assert_eq!(message.as_bytes(), content(n, ledger.sent[n]), "message {n}");
+                    ledger.heard += 1;
+                    n
+                };
+                match ws.try_send(message) {
+                    Ok(_) => ledger.borrow_mut().said.push(Said::Echo(n)),
+                    Err(SendError::Full) => ledger.borrow_mut().cut = true, // one that is not to be had back
+                    Err(error) => assert_eq!(error, SendError::NotOpen),
+                }
+                if random.below(3) == 0 {
+                    let _ = at_most(random.below(4), ws.flush()).await;
+                }
+                if random.below(40) == 0 {
+                    ledger.borrow_mut().cut = true;
+                    let _ = ws.start_close(CloseCode::from(4000), "enough");
+                }
+            }
+            Some(Err(_)) => told += 1,
+            None => break,
+        }
+    }
+    // In order or not, it is over, once and for good.
+    let closed = ws.closed().unwrap().clone();
+    assert_eq!(told, usize::from(!closed.clean), "{closed}");
+    assert!(closed.was_open && closed.clean == closed.error.is_none(), "{closed}");
+    assert!(!matches!(closed.error, Some(Error::Timeout(_) | Error::Protocol(_))), "{closed}");
+    assert!(ws.get_ref().is_none(), "the stream is gone");
+    assert_eq!(ws.try_send("late"), Err(SendError::NotOpen));
+    assert_eq!(ws.flush().await, Err(SendError::NotOpen));
+    assert!(insist!(random, ws.next()).is_none());
+    ledger.borrow_mut().end();
+}
+
+/// Another task of the server, which waits for room.
+async fn tell(ledger: Shared, mut random: Random) {
+    for k in 0..random.below(10) {
+        let sender = loop {
+            let (sender, over) = (ledger.borrow().teller.clone(), ledger.borrow().over);
+            match sender {
+                None if over => return,
+                None => yield_now().await,
+                Some(sender) => break sender,
+            }
+        };
+        let news = Frame::text(format!("news {k}"));
+        match insist!(random, sender.send(news.clone())) {
+            Ok(()) => ledger.borrow_mut().said.push(Said::News(k)),
+            Err(error) => return assert_eq!(error, SendError::NotOpen),
+        }
+        for _ in 0..random.below(20) {
+            yield_now().await;
+        }
+    }
+}
+
+async fn talk(stream: End, capacity: usize, count: usize, ledger: Shared, mut random: Random) {
+    let config = Arc::new(patient(Config::client()));
+    let Ok(mut ws) = handshake(stream, "ws://localhost/", config).await else { return };
+    ledger.borrow_mut().open = true;
+    let (mut echoes, mut ended) = (0, 0);
+    while echoes < count {
+        while ledger.borrow().sent.len() < count && random.below(3) > 0 {
+            let len = content_len(&mut random, capacity);
+            let n = ledger.borrow().sent.len();
+            if say(&mut ws, content(n, len), &mut random).is_err() {
+                break;
+            }
+            ledger.borrow_mut().sent.push(len);
+        }
+        // While it has more to say, it does not wait.
+        let all_said = ledger.borrow().sent.len() == count;
+        let next = match all_said {
+            true => Some(ws.next().await),
+            false => poll_once(ws.next()).await,
+        };
+        match next {
+            Some(Some(Ok(message))) => echoes += usize::from(ledger.borrow_mut().hears(&message)),
+            Some(Some(Err(_))) => ended += 1,
+            Some(None) => break,
+            None => yield_now().await,
+        }
+    }
+    if ws.closed().is_none() {
+        // What comes behind its Close is news.
+        let _ = ws.start_close(CloseCode::NORMAL, "");
+        while let Some(next) = ws.next().await {
+            match next {
+                Ok(message) => assert!(!ledger.borrow_mut().hears(&message)),
+                Err(_) => ended += 1,
+            }
+        }
+    }
+    let closed = ws.closed().unwrap();
+    assert_eq!(ended, usize::from(!closed.clean), "{closed}");
+    ledger.borrow_mut().ends.1 += 1;
+}
+
+impl Ledger {
+    /// Says whether it is an echo.
+    fn hears(&mut self, message: &Message<'_>) -> bool {
+        let said = self.said[self.got];
+        self.got += 1;
+        match said {
+            Said::Echo(n) => assert_eq!(message.as_bytes(), content(n, self.sent[n]), "echo {n}"),
+            Said::News(k) => assert_eq!(message.as_text(), Some(&*format!("news {k}"))),
+        }
+        matches!(said, Said::Echo(_))
+    }
+}
+
+/// In one to three fragments, now and then with a ping before it.
+fn say(ws: &mut WebSocket<End>, data: &[u8], random: &mut Random) -> Result<(), SendError> {
+    if random.below(5) == 0 {
+        ws.sender().send_ping(b"there?")?;
+    }
+    let fragments = 1 + random.below(3);
+    for k in 0..fragments {
+        let part = &data[data.len() * k / fragments..data.len() * (k + 1) / fragments];
+        let opcode = if k == 0 { Opcode::Binary } else { Opcode::Continuation };
+        let last = k + 1 == fragments;
+        ws.try_send(Frame::raw(opcode, last, part.to_vec())?)?;
+    }
+    Ok(())
+}

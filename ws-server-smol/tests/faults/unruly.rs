@@ -1,0 +1,142 @@
+//! A stream that does what a stream may do, and seldom does: it waits for nothing, gives and takes less than it could, is
+//! interrupted, and at some call it fails for good. Whoever uses it is held to the contract, too.
+
+use crate::common::Random;
+use crate::common::pipe::End;
+use futures_lite::{AsyncRead, AsyncWrite};
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+/// What becomes of it after so many calls.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Fate {
+    /// Nothing.
+    Healthy,
+    /// Every call fails.
+    Fails(usize, io::ErrorKind),
+    /// Reading tells the end, whatever would still come.
+    Ends(usize),
+    /// Writing takes nothing more.
+    TakesNothing(usize),
+}
+
+impl Fate {
+    pub(crate) fn of(random: &mut Random) -> Self {
+        let kinds = [
+            io::ErrorKind::ConnectionReset,
+            io::ErrorKind::ConnectionAborted,
+            io::ErrorKind::BrokenPipe,
+            io::ErrorKind::TimedOut,
+            io::ErrorKind::Other,
+        ];
+        let most = random.pick(&[10, 100, 1000]);
+        let calls = 1 + random.below(most);
+        match random.below(10) {
+            0..6 => Self::Healthy,
+            6..8 => Self::Fails(calls, random.pick(&kinds)),
+            8 => Self::Ends(calls),
+            _ => Self::TakesNothing(calls),
+        }
+    }
+}
+
+pub(crate) struct Unruly {
+    inner: End,
+    random: Random,
+    fate: Fate,
+    /// How often it is interrupted, in percent.
+    interrupted: usize,
+    calls: usize,
+    /// Reading or writing has told an error: nobody has business here any more.
+    failed: bool,
+    closed: bool,
+}
+
+impl Unruly {
+    pub(crate) fn new(inner: End, fate: Fate, mut random: Random) -> Self {
+        let interrupted = random.pick(&[0, 5, 30]);
+        Self { inner, random, fate, interrupted, calls: 0, failed: false, closed: false }
+    }
+
+    /// A call that moves bytes; behind an error there is none.
+    fn moves(&mut self) -> io::Result<()> {
+        assert!(!self.failed || std::thread::panicking(), "called after it has failed");
+        let result = self.call();
+        self.failed = result.is_err();
+        result
+    }
+
+    fn call(&mut self) -> io::Result<()> {
+        self.calls += 1;
+        if let Fate::Fails(calls, kind) = self.fate
+            && self.calls > calls
+        {
+            return Err(kind.into());
+        }
+        Ok(())
+    }
+
+    fn interrupt(&mut self) -> io::Result<()> {
+        match self.random.below(100) < self.interrupted {
+            true => Err(io::ErrorKind::Interrupted.into()),
+            false => Ok(()),
+        }
+    }
+
+    fn takes_nothing(&self) -> bool {
+        matches!(self.fate, Fate::TakesNothing(calls) if self.calls > calls)
+    }
+}
+
+impl AsyncRead for Unruly {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        buffer: &mut [u8],
+    ) -> Poll<io::Result<usize>> {
+        assert!(!buffer.is_empty(), "a read of nothing");
+        self.moves()?;
+        self.interrupt()?;
+        if matches!(self.fate, Fate::Ends(calls) if self.calls > calls) {
+            return Poll::Ready(Ok(0));
+        }
+        Pin::new(&mut self.inner).poll_read(cx, buffer)
+    }
+}
+
+impl AsyncWrite for Unruly {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        assert!(!data.is_empty(), "a write of nothing");
+        assert!(!self.closed, "a write behind the end");
+        self.moves()?;
+        self.interrupt()?;
+        if self.takes_nothing() {
+            self.failed = true;
+            return Poll::Ready(Ok(0));
+        }
+        Pin::new(&mut self.inner).poll_write(cx, data)
+    }
+
+    /// Takes from as many slices as it likes.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let all: Vec<u8> = slices.iter().flat_map(|slice| slice.iter().copied()).collect();
+        self.poll_write(cx, &all)
+    }
+
+    fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.call()?;
+        Pin::new(&mut self.inner).poll_flush(cx)
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.call()?;
+        let closed = Pin::new(&mut self.inner).poll_close(cx);
+        self.closed |= closed.is_ready();
+        closed
+    }
+}

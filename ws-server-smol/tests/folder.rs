@@ -1,0 +1,102 @@
+//! Files: what leads out of the folder, or is no file, is not there.
+#![cfg(unix)]
+#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+
+mod common;
+use common::run;
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt};
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::process::Command;
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::{Bind, Folder, Incoming, Server, Socket};
+
+/// A folder with a secret beside it; it goes with the test.
+struct Temp(PathBuf);
+
+impl Temp {
+    fn new() -> Self {
+        let path = std::env::temp_dir().join(format!("ws-server-smol-{}-folder", std::process::id()));
+        fs::create_dir_all(path.join("public/sub")).unwrap();
+        fs::write(path.join("secret.txt"), "secret").unwrap();
+        fs::write(path.join("public/.hidden"), "secret").unwrap();
+        fs::write(path.join("public/hello.txt"), "hello").unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn nothing_leads_out_of_the_folder_and_nothing_but_files_is_opened() {
+    let temp = Temp::new();
+    let public = temp.0.join("public");
+    symlink(temp.0.join("secret.txt"), public.join("out.txt")).unwrap();
+    symlink(&temp.0, public.join("up")).unwrap();
+    symlink("../public/hello.txt", public.join("in.txt")).unwrap();
+    symlink(".hidden", public.join("shown.txt")).unwrap();
+    symlink("round", public.join("round")).unwrap();
+    assert!(Command::new("mkfifo").arg(public.join("pipe")).status().unwrap().success());
+    symlink("/dev/zero", public.join("zero")).unwrap();
+    let folder = Folder::new(&public).unwrap();
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let serving = server.serve(async |mut http| {
+            while let Some(Incoming::Request(request)) = http.next().await {
+                http.respond_file(request, &folder).await.unwrap();
+            }
+        });
+        let asking = async {
+            for path in ["/hello.txt", "/in.txt", "/%68ello.txt"] {
+                let answer = get(&server, path).await;
+                assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("hello"), "{path}: {answer}");
+            }
+            for path in [
+                "/../secret.txt",
+                "/%2e%2e/secret.txt",
+                "/..%2fsecret.txt",
+                "/sub/../../secret.txt",
+                "/..%5csecret.txt",
+                "/hello.txt%00",
+                "/.hidden",
+                "/%2ehidden",
+                "/hello.txt.",
+                "/hello.txt::$DATA",
+                "/nul",
+                "/c:/secret.txt",
+                "//etc/passwd",
+                "/out.txt",
+                "/up/secret.txt",
+                "/up/",
+                "/shown.txt",
+                "/round",
+                "/pipe",
+                "/zero",
+                "/sub",
+            ] {
+                let answer = get(&server, path).await;
+                assert!(
+                    !answer.contains("secret") && !answer.starts_with("HTTP/1.1 200"),
+                    "{path}: {answer}"
+                );
+            }
+        };
+        serving.or(asking).await;
+    });
+}
+
+async fn get(server: &Server, path: &str) -> String {
+    let address = server.local_addr().unwrap();
+    let stream = async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap();
+    let mut stream = Socket::from(stream);
+    let request = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).await.unwrap();
+    answer
+}
