@@ -42,6 +42,7 @@ step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh
 step 'faults' tests/faults/run.sh
 step 'browser' tests/browser/run.sh
+step 'interop matrix' tests/matrix/run.sh --quick
 step 'desktop' tests/desktop/run.sh
 step 'benchmarks' tests/bench/run.sh
 printf '\nall passed in %d s\n' "$SECONDS"

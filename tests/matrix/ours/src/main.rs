@@ -1,0 +1,113 @@
+//! Our end of each exchange of the matrix: it leads, and the peer, which anybody wrote, follows.
+//!
+//! `matrix-ours mio|smol server [deflate] [exercise|idle|end]` listens and says where;
+//! `matrix-ours mio|smol client URL [deflate]` connects.
+//!
+//! Each line of the output is what one step came to: its name, `ok`, `one way` or `failed`, and details, with tabs
+//! between them. `README.md` beside this package tells what a peer has to do.
+
+mod exercise;
+mod mio;
+mod smol;
+
+use std::process::ExitCode;
+use std::time::Duration;
+use ws_server_mio::ws_proto::Event;
+use ws_server_mio::ws_proto::handshake::Upgrade;
+use ws_server_mio::{Bytes, CloseCode, Config, Deflate, Frame, Heartbeat, http};
+
+/// Until a step counts as hung.
+const GUARD: Duration = Duration::from_secs(30);
+/// Of a server, until its first peer comes, which may be at others before.
+const PATIENCE: Duration = Duration::from_secs(600);
+const SUBPROTOCOL: &str = "matrix";
+/// Of the heartbeat that keeps an idle connection: well below the patience of the proxies that are tried.
+const BEAT: Duration = Duration::from_secs(1);
+
+/// One adapter in one role, with one connection at a time. Every call blocks.
+trait Ours {
+    /// Waits for the next connection: the 101 that opened it.
+    fn open(&mut self) -> Result<http::Response<()>, String>;
+    fn next(&mut self) -> Result<Event<'static>, String>;
+    fn send(&mut self, frame: &Frame) -> Result<(), String>;
+    /// Sends a ping whose answer is told.
+    fn ping(&mut self, payload: &str) -> Result<(), String>;
+    fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), String>;
+}
+
+fn say(step: &str, outcome: &str, detail: &str) {
+    println!("{step}\t{outcome}\t{}", detail.replace(['\n', '\t'], " "));
+}
+
+fn text<E: std::fmt::Display>(error: E) -> String {
+    error.to_string()
+}
+
+fn hung(guard: Duration) -> String {
+    format!("nothing came for {} s", guard.as_secs())
+}
+
+/// Chooses the subprotocol, and says with which header fields the peer, or a proxy before it, has asked.
+fn chosen(mut upgrade: Upgrade) -> Upgrade {
+    for (name, value) in upgrade.headers() {
+        say("header", name.as_str(), &String::from_utf8_lossy(value.as_bytes()));
+    }
+    if upgrade.subprotocols().any(|name| name == SUBPROTOCOL) {
+        let _ = upgrade.select_subprotocol(SUBPROTOCOL);
+    }
+    upgrade
+}
+
+/// The page that makes a browser a peer.
+fn page(path: &str) -> http::Response<Bytes> {
+    let (kind, body) = match path {
+        "/" => ("text/html; charset=utf-8", include_str!("../../peers/page.html")),
+        "/web.mjs" => ("text/javascript; charset=utf-8", include_str!("../../peers/web.mjs")),
+        _ => ("text/plain", ""),
+    };
+    let mut response = http::Response::new(Bytes::from_static(body.as_bytes()));
+    if body.is_empty() {
+        *response.status_mut() = http::StatusCode::NOT_FOUND;
+    }
+    response.headers_mut().insert(http::header::CONTENT_TYPE, http::HeaderValue::from_static(kind));
+    response
+}
+
+fn run(arguments: &[&str]) -> Result<(), String> {
+    const USAGE: &str = "usage: matrix-ours mio|smol server|client [URL] [deflate] [exercise|idle|end]";
+    let has = |word| arguments.contains(&word);
+    let server = has("server");
+    let mut config = if server { Config::server() } else { Config::client() };
+    // What comes in fragments is told as it comes, so that they can be counted.
+    config = config.pieces(ws_server_mio::Pieces::AsTheyCome { whole: u64::MAX });
+    if has("deflate") {
+        config = config.deflate(Deflate::new());
+    }
+    config = match () {
+        () if has("idle") => config.heartbeat(Heartbeat::live().interval(BEAT)),
+        () if has("end") => config.heartbeat(Heartbeat::off()),
+        () => config,
+    };
+    let url = arguments.iter().find(|word| word.starts_with("ws://"));
+    let mut ours: Box<dyn Ours> = match (arguments.first(), url) {
+        (Some(&"mio"), url) if server == url.is_none() => Box::new(mio::Mio::new(url.copied(), config)?),
+        (Some(&"smol"), url) if server == url.is_none() => Box::new(smol::Smol::new(url.copied(), config)?),
+        _ => return Err(USAGE.to_owned()),
+    };
+    match () {
+        () if has("idle") => exercise::idle(&mut *ours),
+        () if has("end") => exercise::end(&mut *ours),
+        () => exercise::whole(&mut *ours, has("deflate")),
+    }
+}
+
+fn main() -> ExitCode {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match run(&arguments.iter().map(String::as_str).collect::<Vec<_>>()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("{error}");
+            ExitCode::FAILURE
+        }
+    }
+}

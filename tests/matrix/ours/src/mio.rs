@@ -1,0 +1,113 @@
+//! The end of `ws-server-mio`.
+
+use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
+use ws_server_mio::{Bind, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
+
+pub(crate) struct Mio {
+    endpoint: Endpoint,
+    /// Whom to connect to, of a client.
+    client: Option<(ClientRequest, Config)>,
+    /// The connection that is exercised.
+    id: Option<ConnectionId>,
+    /// What happened, on every connection, a browser's for its page too.
+    inbox: VecDeque<(ConnectionId, Ws<'static>)>,
+    /// Why an attempt to connect came to nothing.
+    failed: Option<String>,
+}
+
+impl Mio {
+    pub(crate) fn new(url: Option<&str>, config: Config) -> Result<Self, String> {
+        let mut endpoint = Endpoint::new(Options::default()).map_err(text)?;
+        let client = match url {
+            Some(url) => {
+                let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
+                Some((request.map_err(text)?, config))
+            }
+            None => {
+                let connections = endpoint.connections();
+                let server = connections.listen(Bind::localhost(), config).map_err(text)?;
+                say("listening", "ok", &connections.url(server, "/").unwrap_or_default());
+                None
+            }
+        };
+        Ok(Self { endpoint, client, id: None, inbox: VecDeque::new(), failed: None })
+    }
+
+    /// The next event that is wanted. The others stay: who comes back may be there before its last connection is over.
+    fn wait(
+        &mut self,
+        guard: Duration,
+        wanted: impl Fn(&(ConnectionId, Ws<'static>)) -> bool,
+    ) -> Result<(ConnectionId, Ws<'static>), String> {
+        let deadline = Instant::now() + guard;
+        loop {
+            if let Some(error) = self.failed.take() {
+                return Err(error);
+            }
+            if let Some(found) = self.inbox.iter().position(&wanted).and_then(|at| self.inbox.remove(at)) {
+                return Ok(found);
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return Err(hung(guard));
+            }
+            let (inbox, failed) = (&mut self.inbox, &mut self.failed);
+            let turn = self.endpoint.poll(Some(left), |connections, event| match event {
+                Event::Connection(id, Ws::Request(request)) => {
+                    let answer = page(request.path());
+                    let _ = connections.respond(id, request, answer);
+                }
+                Event::Connection(id, Ws::Upgrade(upgrade)) => {
+                    let _ = connections.accept(id, chosen(upgrade));
+                }
+                Event::Connection(id, event) => inbox.push_back((id, event.into_owned())),
+                Event::ConnectFailed { error, .. } => *failed = Some(text(error)),
+                _ => {}
+            });
+            turn.map_err(text)?;
+        }
+    }
+
+    fn id(&self) -> Result<ConnectionId, String> {
+        self.id.ok_or_else(|| "there is no connection".to_owned())
+    }
+}
+
+impl Ours for Mio {
+    fn open(&mut self) -> Result<http::Response<()>, String> {
+        if let Some((request, config)) = &self.client {
+            self.endpoint.connections().connect(request.clone(), config.clone()).map_err(text)?;
+        }
+        let guard = if self.client.is_none() && self.id.is_none() { PATIENCE } else { GUARD };
+        match self.wait(guard, |(_, event)| matches!(event, Ws::Open(_)))? {
+            (id, Ws::Open(response)) => {
+                self.id = Some(id);
+                Ok(*response)
+            }
+            (_, other) => Err(format!("{other:?}")),
+        }
+    }
+
+    fn next(&mut self) -> Result<Ws<'static>, String> {
+        let current = self.id()?;
+        Ok(self.wait(GUARD, |(id, _)| *id == current)?.1)
+    }
+
+    fn send(&mut self, frame: &Frame) -> Result<(), String> {
+        let id = self.id()?;
+        self.endpoint.connections().send(id, frame).map(drop).map_err(text)
+    }
+
+    fn ping(&mut self, payload: &str) -> Result<(), String> {
+        let id = self.id()?;
+        self.endpoint.connections().send_ping(id, payload.as_bytes()).map(drop).map_err(text)
+    }
+
+    fn close(&mut self, code: CloseCode, reason: &str) -> Result<(), String> {
+        let id = self.id()?;
+        self.endpoint.connections().close(id, code, reason).map_err(text)
+    }
+}

@@ -1,0 +1,64 @@
+//! WebSocket crates of others: a client of each URL that it is given, or, without one, a server.
+//!
+//! `matrix-peers tungstenite|fastwebsockets [URL...]`
+
+mod fast;
+mod tung;
+
+use std::error::Error;
+
+const SUBPROTOCOL: &str = "matrix";
+const PIECES: [&str; 3] = ["one ", "", "two"];
+
+/// With which a client is told that this was enough.
+const ENOUGH: u16 = 1000;
+
+type Outcome<T> = Result<T, Box<dyn Error>>;
+
+/// What a message asks for.
+enum Act {
+    Close(u16, String),
+    Ping(String),
+    Fragments,
+    Echo,
+}
+
+impl Act {
+    fn of(text: Option<&str>) -> Self {
+        let (command, rest) = text.map(|text| text.split_once(' ').unwrap_or((text, ""))).unwrap_or_default();
+        match (command, rest.split_once(' ')) {
+            ("/close", Some((code, reason))) => {
+                Self::Close(code.parse().unwrap_or_default(), reason.to_owned())
+            }
+            ("/ping", _) => Self::Ping(rest.to_owned()),
+            ("/fragments", _) => Self::Fragments,
+            _ => Self::Echo,
+        }
+    }
+}
+
+fn ended(code: u16, reason: &str) -> String {
+    format!("ended: {code} {reason}")
+}
+
+/// What a peer says first. None of these crates compresses.
+fn hello(package: &str, subprotocol: &str, ended: &str) -> String {
+    let version = version(package).unwrap_or("?");
+    format!("hello\nversion: {version}\nsubprotocol: {subprotocol}\nextensions: \n{ended}")
+}
+
+/// The version that this was built with.
+fn version(package: &str) -> Option<&'static str> {
+    let lock = include_str!("../Cargo.lock");
+    let (_, after) = lock.split_once(&format!("name = \"{package}\"\nversion = \""))?;
+    Some(after.split_once('"')?.0)
+}
+
+fn main() -> Outcome<()> {
+    let arguments: Vec<_> = std::env::args().skip(1).collect();
+    match arguments.split_first().ok_or("which crate?")? {
+        (name, urls) if name == "tungstenite" => tung::run(urls),
+        (name, urls) if name == "fastwebsockets" => fast::run(urls),
+        (name, _) => Err(format!("what is {name}?").into()),
+    }
+}

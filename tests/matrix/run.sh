@@ -1,0 +1,46 @@
+#!/usr/bin/env bash
+# The interop matrix: our servers and clients with the clients and servers of others. table.md is written anew.
+#
+# usage: run.sh [--quick]
+#   --quick tries what the other tests need anyhow, and fails where that is worse than table.md says. It installs no
+#   more than that; without it, what is missing is installed, and a peer that cannot be had says so in its row.
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-$here/../../target}")
+export CARGO_TARGET_DIR
+python=$("$here/../venv.sh")
+for folder in "$here" "$here/../browser"; do
+    [ -d "$folder/node_modules" ] || npm install --silent --no-package-lock --prefix "$folder"
+done
+
+manifest=$here/ours/Cargo.toml
+cargo fmt --check --manifest-path "$manifest"
+cargo clippy --quiet --locked --manifest-path "$manifest" --all-targets -- -D warnings
+cargo build --quiet --locked --manifest-path "$manifest"
+
+if [ "${1:-}" != --quick ]; then
+    peers=$here/peers/rust/Cargo.toml
+    packages=()
+    [ -x "${FIREFOX:-/usr/bin/firefox-esr}" ] || packages+=(firefox-esr)
+    for proxy in nginx haproxy; do
+        [ -x "/usr/sbin/$proxy" ] || packages+=("$proxy")
+    done
+    [ -e /usr/include/libwebsockets.h ] || packages+=(libwebsockets-dev)
+    as_root=()
+    [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+    [ ${#packages[@]} -eq 0 ] || "${as_root[@]}" apt-get update -qq || true
+    for package in "${packages[@]}"; do
+        echo "installing $package"
+        # At this runlevel a server that is installed is not started as well.
+        "${as_root[@]}" env RUNLEVEL=1 DEBIAN_FRONTEND=noninteractive \
+            apt-get install -y -qq --no-install-recommends "$package" >/dev/null || true
+    done
+    "$python" -m pip install --quiet --disable-pip-version-check pycurl==7.49.0 || true
+    cargo fmt --check --manifest-path "$peers"
+    cargo clippy --quiet --locked --manifest-path "$peers" --all-targets -- -D warnings
+    # What cannot be built is not tried, nor what was built before.
+    rm -f "$CARGO_TARGET_DIR"/debug/matrix-{peers,lws}
+    cargo build --quiet --locked --manifest-path "$peers" || true
+    cc -Wall -Wextra -Wno-unused-parameter -O1 -o "$CARGO_TARGET_DIR/debug/matrix-lws" "$here/peers/lws.c" -lwebsockets || true
+fi
+"$python" "$here/matrix.py" "$@"

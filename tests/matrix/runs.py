@@ -1,0 +1,99 @@
+"""One exchange of our end with a peer, and what came of it."""
+
+from dataclasses import dataclass, field
+
+from peers import CLIENT, TARGET
+from processes import Process
+
+OURS = str(TARGET / "debug" / "matrix-ours")
+ADAPTERS = ("mio", "smol")
+MODES = ((), ("deflate",))
+
+OK, ONE_WAY, NOT, UNREACHED, FAILED = "✔", "→", "–", "·", "✘"
+RANK = {OK: 4, ONE_WAY: 3, NOT: 2, UNREACHED: 1, FAILED: 0}
+NOT_RUN = "not run"
+CELLS = {"ok": OK, "one way": ONE_WAY, "not": NOT, "failed": FAILED}
+
+
+@dataclass
+class Run:
+    """What one of our ends told of one exchange."""
+
+    label: str
+    steps: dict = field(default_factory=dict)  # name: (outcome, detail)
+    headers: dict = field(default_factory=dict)  # of the request that opened the first connection
+
+    def take(self, process):
+        for line in process.lines():
+            name, outcome, detail = line.split("\t")
+            if name == "header":
+                self.headers.setdefault(outcome, detail)
+            else:
+                self.steps[name] = (outcome, detail)
+
+    def cell(self, step):
+        return CELLS[self.steps[step][0]] if step in self.steps else UNREACHED
+
+    def failed(self):
+        """The step that failed: there is one at most, since it is the last."""
+        return next((name for name, (outcome, _) in self.steps.items() if outcome == "failed"), None)
+
+    def fault(self):
+        """What went wrong."""
+        if name := self.failed():
+            return f"{self.label}: {name}: {self.steps[name][1]}"
+        if self.steps.get("end", ("",))[0] != "ok":
+            return f"{self.label}: it stopped behind {next(reversed(self.steps), 'nothing')}"
+        return None
+
+
+def worst(cells):
+    return min(cells, key=RANK.get)
+
+
+def told(faults):
+    return OK if not faults else f"{FAILED} " + "; ".join(fault.replace("|", "/") for fault in faults)
+
+
+def exchange(command, role):
+    """The four runs of a peer in a role: each adapter, without and with compression."""
+    kinds = [(adapter, mode) for mode in MODES for adapter in ADAPTERS]
+    runs = [Run(", ".join([adapter, *(["compressed"] if mode else [])])) for adapter, mode in kinds]
+    if role == CLIENT:
+        with_servers(command, kinds, runs)
+    else:
+        with_clients(command, kinds, runs)
+    return runs
+
+
+def with_servers(command, kinds, runs):
+    """All our servers at once, so that the peer is started once; and all anew behind a run that failed."""
+    at = 0
+    while at < len(runs):
+        ends = [Process(OURS, adapter, "server", *mode) for adapter, mode in kinds[at:]]
+        try:
+            with Process(*command, *[end.line().split("\t")[2] for end in ends]):
+                at += taken(runs[at:], ends)
+        finally:
+            for end in ends:
+                end.end()
+
+
+def with_clients(command, kinds, runs):
+    """One of our clients after the other, with one peer; and a new one behind a run that failed."""
+    at = 0
+    while at < len(runs):
+        with Process(*command) as peer:
+            url = peer.line() or ""
+            ends = (Process(OURS, adapter, "client", url, *mode) for adapter, mode in kinds[at:])
+            at += taken(runs[at:], ends)
+
+
+def taken(runs, ends):
+    """Takes one run after the other, up to the first that fails; how many these were."""
+    for count, (run, end) in enumerate(zip(runs, ends), 1):
+        with end:
+            run.take(end)
+        if run.fault():
+            return count
+    return len(runs)
