@@ -45,13 +45,14 @@ impl Connection {
                 }
             }
             Stage::Opened(_) | Stage::Open(_) => {
-                self.beat(now, moment);
-                if self.pace_due().is_some_and(|due| moment >= due) {
-                    self.output.paced = false;
-                }
+                let pace_is_over = self.pace_due().is_some_and(|due| moment >= due);
                 // A reader that stopped at a message has not had it noted.
                 if core::mem::take(&mut self.heard_more) {
                     self.heard = moment;
+                }
+                self.beat(now, moment);
+                if pace_is_over {
+                    self.output.paced = false;
                 }
                 if self.release_due().is_some_and(|due| moment >= due)
                     && let (Some(compression), Some(settings)) =
