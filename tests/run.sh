@@ -18,6 +18,7 @@ step() { # NAME COMMAND...
 step 'tools' tests/setup.sh
 step 'format' cargo fmt --all --check
 step 'lints' cargo clippy --locked --workspace --all-targets -- -D warnings
+step 'lints without features' cargo clippy --locked --workspace --no-default-features --lib -- -D warnings
 step 'documentation' env RUSTDOCFLAGS='-D warnings' cargo doc --locked --workspace --no-deps
 step 'tests' cargo test --locked --workspace
 step 'examples' cargo build --locked --release --workspace --examples

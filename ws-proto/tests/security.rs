@@ -26,6 +26,7 @@ fn limits() -> BTreeMap<String, String> {
 #[test]
 fn each_default_is_that_of_the_code() {
     let config = Config::server();
+    let server = ServerConfig::new(config.clone());
     let seconds = |time: std::time::Duration| format!("{} s", time.as_secs());
     // Its fields are its own; what it shows is enough.
     let deflate = format!("{:?}", Deflate::new());
@@ -38,7 +39,10 @@ fn each_default_is_that_of_the_code() {
         ("head_limit", config.head_limit.to_string()),
         ("header_limit", config.header_limit.to_string()),
         ("target_limit", config.target_limit.to_string()),
-        ("body_limit", config.body_limit.to_string()),
+        (
+            "body_limit",
+            format!("{}; of a refusal to a client {}", config.body_limit, Config::client().body_limit),
+        ),
         ("pipeline_limit", config.pipeline_limit.to_string()),
         ("request_limit", config.request_limit.to_string()),
         ("frame_rate", format!("{} a second", config.frame_rate.unwrap())),
@@ -53,7 +57,12 @@ fn each_default_is_that_of_the_code() {
         ("output_timeout", seconds(config.output_timeout)),
         ("ratio_limit", format!("{} times", shown("ratio_limit"))),
         ("inflate_rate", format!("{} a second", shown("inflate_rate"))),
-        ("max_connections", ServerConfig::new(config.clone()).max_connections.to_string()),
+        ("max_connections", server.max_connections.to_string()),
+        ("max_per_address", server.max_per_address.unwrap().to_string()),
+        (
+            "max_handshakes",
+            server.max_handshakes.map_or("a quarter of `max_connections`".to_owned(), |n| n.to_string()),
+        ),
     ];
     let want = want.into_iter().map(|(name, value)| (name.to_owned(), value)).collect();
     assert_eq!(limits(), want);

@@ -16,6 +16,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut config =
         Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
+        // It is flooded by benchmarks and judged by suites, for which no rate is right.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
     let config = ServerConfig::new(config).max_connections(20_000);

@@ -66,6 +66,11 @@
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_proto::web`]. The example `http` has one of each.
 //!
+//! # Compression
+//!
+//! `Config::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
+//! compressed once. `ws_proto::deflate` tells the settings and what they cost.
+//!
 //! # Clients
 //!
 //! [`Connections::connect`] makes a client on the same endpoint and the same thread. It never blocks, and what comes

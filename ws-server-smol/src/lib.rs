@@ -82,6 +82,11 @@
 //! A peer that does not read is not read either, past the high mark; past the cap a send is [`SendError::Full`], for
 //! which [`Sender::send`] waits; and without progress for [`Config::output_timeout`] the connection is closed.
 //!
+//! # Compression
+//!
+//! `Config::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
+//! compressed once. `ws_proto::deflate` tells the settings and what they cost.
+//!
 //! # Threads
 //!
 //! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are

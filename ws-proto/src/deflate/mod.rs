@@ -32,12 +32,12 @@
 //! Measured in bytes of heap for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses);
 //! `cargo test -p ws-proto --test deflate_memory -- --nocapture` prints it:
 //!
-//! | | agreed on, unused | active | after the quiet time | in the pool, for all |
-//! |---|---|---|---|---|
-//! | [`new`](Deflate::new) | 88 | 350,418 (464,888) | 178 (32,856) | 1.4 MB (1.9 MB) |
-//! | [`chat`](Deflate::chat) | 88 | 230,610 (238,584) | 178 (8,280) | 0.9 MB (1.0 MB) |
-//! | [`large_json`](Deflate::large_json) | 88 | 88 (88) | 88 (88) | 0.4 MB (0.5 MB) |
-//! | [`many_idle`](Deflate::many_idle) | 88 | 88 (88) | 88 (88) | 0.4 MB (0.5 MB) |
+//! | | agreed on, unused | active | within a message of the peer | after the quiet time | in the pool, for all |
+//! |---|---|---|---|---|---|
+//! | [`new`](Deflate::new) | 88 | 350,418 (464,888) | 350,889 (579,867) | 178 (32,856) | 1.4 MB (1.9 MB) |
+//! | [`chat`](Deflate::chat) | 88 | 230,610 (238,584) | 231,081 (353,563) | 178 (8,280) | 0.9 MB (1.0 MB) |
+//! | [`large_json`](Deflate::large_json) | 88 | 88 (88) | 350,889 (579,867) | 88 (88) | 0.4 MB (0.5 MB) |
+//! | [`many_idle`](Deflate::many_idle) | 88 | 88 (88) | 350,889 (579,867) | 88 (88) | 0.4 MB (0.5 MB) |
 
 mod deflater;
 mod inflater;

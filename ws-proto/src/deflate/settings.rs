@@ -16,8 +16,8 @@ const PEER_BITS: RangeInclusive<u8> = 8..=15;
 ///
 /// Clones share a small pool of idle contexts.
 ///
-/// A message that holds a secret beside text which a stranger chose must not be compressed: its length tells of the
-/// secret (CRIME, BREACH). Send it as a [`Frame`](crate::Frame) [without
+/// A message that holds a secret must not be compressed where a stranger's text stands in it or, with context takeover,
+/// in any other message of the connection: lengths tell of the secret (CRIME, BREACH). Send it as a [`Frame`](crate::Frame) [without
 /// compression](crate::Frame::without_compression), or [decline
 /// compression](crate::Upgrade::decline_compression) for the whole connection.
 ///
@@ -81,7 +81,8 @@ impl Deflate {
     }
 
     /// Many small messages that resemble each other: context takeover, at the fastest level, with a window of 8 KiB for
-    /// ours, which holds the last few dozen of them.
+    /// ours, which holds the last few dozen of them. In a room where all is sent to all, each message is compressed by
+    /// itself, since it is compressed once for everybody.
     pub fn chat() -> Self {
         Self::new().level(1).window_bits(13).memory_level(4)
     }
@@ -93,7 +94,7 @@ impl Deflate {
     }
 
     /// Thousands of connections of which few speak at a time: each message by itself, by contexts that all share,
-    /// from 256 bytes on. A quiet connection holds nothing.
+    /// from 256 bytes on. A quiet connection holds nothing. It is [`large_json`](Self::large_json) for shorter messages.
     pub fn many_idle() -> Self {
         Self::new().threshold(256).takeover(false).peer_takeover(false)
     }
@@ -159,14 +160,15 @@ impl Deflate {
     }
 
     /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the
-    /// connection fails with 1009. Deflate reaches 1,032; `None` allows that. 200.
+    /// connection fails with 1009. Deflate reaches 1,032; `None` allows that, and stops at 2,000 only what begins its stream
+    /// anew again and again. 200.
     #[must_use]
     pub fn ratio_limit(mut self, ratio: Option<u32>) -> Self {
         self.ratio_limit = ratio;
         self
     }
 
-    /// Sets how many bytes a second one peer's messages may become; a peer over it is not read until the next
+    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included; a peer over it is not read until the next
     /// second begins, and nothing is lost. `None` is no limit. 64 MiB.
     #[must_use]
     pub fn inflate_rate(mut self, bytes_per_second: Option<u64>) -> Self {
