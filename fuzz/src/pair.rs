@@ -22,6 +22,8 @@ use ws_proto::{
 
 /// What one read gives at most.
 const READ: usize = 16 * 1024;
+/// What may be on its way in one direction: who is not read cannot write for ever.
+const PIPE: usize = 8 * 1024;
 
 /// Two ends, and any schedule.
 pub fn pair(data: &[u8]) -> Seen {
@@ -149,6 +151,7 @@ impl End {
             return false;
         }
         let before = self.watched.ask().bytes_sent();
+        let n = n.min(PIPE - to.coming.len());
         self.watched.write(now, n, |bytes| to.coming.extend_from_slice(bytes));
         match self.watched.next_io() {
             Next::Shutdown => {
@@ -303,7 +306,11 @@ impl Pair {
         // Who is read only so many times a second needs some.
         self.drive();
         while self.client.watched.ask().is_paused() || self.server.watched.ask().is_paused() {
-            let due = self.due().expect("who is paused waits for a time: both waited for room");
+            for end in [&self.client, &self.server] {
+                let is_paced = end.watched.ask().config().message_rate.is_some();
+                assert!(is_paced || !end.watched.ask().is_paused(), "each waits for the other to read");
+            }
+            let due = self.due().expect("who is paced waits for a time");
             self.pass(due.saturating_duration_since(self.now));
             self.drive();
         }

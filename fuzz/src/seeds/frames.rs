@@ -87,7 +87,7 @@ pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
             "our_close_crosses_messages",
             OPEN,
             b"\x81\x89",
-            vec![text("before"), text("behind"), close(1000, "")],
+            vec![text("before"), frame(PING, "?"), text("behind"), close(1000, "")],
         ),
         ("bad_close_of_one_byte", OPEN, b"", vec![frame(CLOSE, [3])]),
         ("bad_close_code", OPEN, b"", vec![close(1005, "")]),

@@ -133,6 +133,7 @@ pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
                 ],
             ),
         ),
+        ("both_have_much_to_say", on([1, 0x88], &[SEND_LARGE, 255, SERVER | SEND_LARGE, 255, STEP])),
         (
             "no_room_at_all",
             on(
