@@ -33,7 +33,7 @@ impl Stage {
 
 impl Connection {
     /// Compresses from now on, and inflates, by what was agreed on in an opening handshake that was done elsewhere,
-    /// with the [`Config::deflate`] of this connection; without that it does nothing.
+    /// with the [`Config::deflate`](crate::Config::deflate) of this connection; without that it does nothing.
     ///
     /// ```
     /// use std::{sync::Arc, time::Instant};
