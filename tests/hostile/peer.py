@@ -142,7 +142,8 @@ class Witness:
                 while True:
                     peer.echo(b"round %d" % self.served)
                     self._served.value += 1
-                    self._peak.value = max(self._peak.value, resident())
+                    with self._peak.get_lock():  # lest it bring back what was forgotten meanwhile
+                        self._peak.value = max(self._peak.value, resident())
                     time.sleep(0.002)
         except Exception as error:  # the other process reports it
             self._fault.value = f"{type(error).__name__}: {error}"[:300].encode()
@@ -157,8 +158,9 @@ class Witness:
 
     def watch_memory(self):
         """The server's resident memory in MiB; from now on the most is noted."""
-        self._peak.value = resident()
-        return self._peak.value
+        with self._peak.get_lock():
+            self._peak.value = resident()
+            return self._peak.value
 
     def most_memory(self):
         return max(self._peak.value, resident())
