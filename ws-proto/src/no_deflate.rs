@@ -5,7 +5,6 @@ use crate::error::ProtocolError;
 use crate::frame::Compression;
 use ::http::HeaderMap;
 use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
-use alloc::vec::Vec;
 use bytes::Bytes;
 
 #[derive(Clone, Debug)]
@@ -37,7 +36,7 @@ impl PerMessage {
         match *self {}
     }
 
-    pub(crate) fn take_compressed(&mut self, _: usize) -> Vec<u8> {
+    pub(crate) fn take_compressed(&mut self, _: usize) -> Bytes {
         match *self {}
     }
 

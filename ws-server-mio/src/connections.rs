@@ -20,7 +20,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use ws_proto::topics::too_slow;
 use ws_proto::{
     Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -224,6 +223,12 @@ impl Connections {
         self.slots.get(id)?.connection.latency()
     }
 
+    /// What was agreed on with the peer about compression; `None` where messages stay plain.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self, id: ConnectionId) -> Option<ws_proto::deflate::Terms> {
+        self.slots.get(id)?.connection.compression()
+    }
+
     /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
@@ -238,7 +243,7 @@ impl Connections {
     }
 }
 
-/// Many connections.
+/// All connections.
 impl Connections {
     /// Every WebSocket of every server: connecting, open or closing.
     pub fn ids(&self) -> impl Iterator<Item = ConnectionId> {
@@ -246,66 +251,11 @@ impl Connections {
         websockets.map(|(slot, live)| live.id(slot))
     }
 
-    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
-    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
-    /// copied.
-    ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
-    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
-        let Self { slots, pool, touched, now, .. } = self;
-        let mut sent = 0;
-        for (slot, live) in slots.iter_mut() {
-            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
-                sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
-    }
-
-    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
-    /// over. As [`Connections::broadcast`] otherwise.
-    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
-        let Self { slots, pool, touched, now, .. } = self;
-        let mut sent = 0;
-        for id in ids {
-            if let Some(live) = slots.get_mut(id) {
-                sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
-    }
-
     /// Ends [`Endpoint::run`](crate::Endpoint::run) after this turn. To part politely, stop the servers and
     /// disconnect the clients instead: the loop ends with the last of them.
     pub fn exit(&mut self) {
         self.exit = true;
     }
-}
-
-/// One delivery of a broadcast; says whether it was queued. [`Delivery`](crate::fanout) does the same with any policy,
-/// at more cost: this is the hot path.
-#[inline]
-fn deliver(
-    slot: u32,
-    live: &mut Live,
-    frame: &Frame,
-    pool: &mut Pool,
-    touched: &mut VecDeque<u32>,
-    now: Instant,
-) -> bool {
-    lend(live, pool);
-    let sent = match live.connection.send_shared(frame) {
-        Ok(_) => true,
-        Err(SendError::Full) => {
-            too_slow(now, &mut live.connection);
-            false
-        }
-        Err(_) => false,
-    };
-    touch(slot, live, touched);
-    sent
 }
 
 /// How many messages end with this frame: one or none.

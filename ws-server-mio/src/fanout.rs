@@ -1,4 +1,4 @@
-//! One message to many: topics, and what becomes of who is too slow for them.
+//! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
 use crate::connections::{Connections, ends_message, lend, touch};
 use crate::limits::Tally;
@@ -6,8 +6,8 @@ use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use std::collections::VecDeque;
 use std::time::Instant;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release};
-use ws_proto::{Frame, State};
+use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
+use ws_proto::{Frame, SendError, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -20,6 +20,41 @@ impl FanOut {
     /// Whether nothing is kept, for these or for anybody's subscription.
     pub(crate) fn is_empty<'i>(&self, mut ids: impl Iterator<Item = &'i ConnectionId>) -> bool {
         self.topics.is_empty() && !ids.any(|id| self.newest.has(*id))
+    }
+}
+
+/// To all, and to some.
+impl Connections {
+    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
+    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
+    /// copied. Where messages are compressed, it is compressed once for all peers whose terms are alike, and what is
+    /// sent to each of them next refers to nothing before.
+    ///
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
+    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
+        let Self { slots, pool, touched, now, .. } = self;
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
+                sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
+            }
+        }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+
+    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
+    /// over. As [`Connections::broadcast`] otherwise.
+    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
+        let Self { slots, pool, touched, now, .. } = self;
+        let mut sent = 0;
+        for id in ids {
+            if let Some(live) = slots.get_mut(id) {
+                sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
+            }
+        }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
     }
 }
 
@@ -145,6 +180,30 @@ impl Connections {
             self.fanout.topics.forget(id);
         }
     }
+}
+
+/// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
+/// at more cost: this is the hot path.
+#[inline]
+fn deliver(
+    slot: u32,
+    live: &mut Live,
+    frame: &Frame,
+    pool: &mut Pool,
+    touched: &mut VecDeque<u32>,
+    now: Instant,
+) -> bool {
+    lend(live, pool);
+    let sent = match live.connection.send_shared(frame) {
+        Ok(_) => true,
+        Err(SendError::Full) => {
+            too_slow(now, &mut live.connection);
+            false
+        }
+        Err(_) => false,
+    };
+    touch(slot, live, touched);
+    sent
 }
 
 /// One frame on its way to many.

@@ -150,6 +150,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.head.headers().get(http::header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
     }
 
+    /// What was agreed on with the peer about compression; `None` where messages stay plain.
+    #[cfg(feature = "deflate")]
+    pub fn compression(&self) -> Option<ws_proto::deflate::Terms> {
+        self.driver.shared.connection().compression()
+    }
+
     /// What explains the end, once it is over.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()

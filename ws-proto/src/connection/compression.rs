@@ -110,7 +110,7 @@ impl Connection {
             write_bytes(side, outbox.buffer(), first, compressed);
         } else {
             frame::write_header(outbox.buffer(), first, len, None);
-            outbox.push_shared(compression.take_compressed(len).into());
+            outbox.push_shared(compression.take_compressed(len));
         }
         compression.compressed(settings);
     }

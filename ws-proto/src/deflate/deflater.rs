@@ -1,6 +1,7 @@
 //! Bytes to compressed bytes: one context.
 
 use alloc::vec::Vec;
+use bytes::Bytes;
 use core::{fmt, mem};
 use zlib_rs::{DeflateConfig, DeflateFlush};
 
@@ -11,7 +12,7 @@ pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 const EMPTY: u8 = 0;
 
 /// Output memory over this is not kept for the next message.
-const KEEP: usize = 64 * 1024;
+const KEEP: usize = 16 * 1024;
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -90,11 +91,14 @@ impl Deflater {
         &self.out[..len]
     }
 
-    /// Gives the memory of the last output away.
-    pub(crate) fn take_output(&mut self, len: usize) -> Vec<u8> {
+    /// The last output, which is given away rather than copied if its memory is not kept.
+    pub(crate) fn take_output(&mut self, len: usize) -> Bytes {
+        if len <= KEEP {
+            return Bytes::copy_from_slice(&self.out[..len]);
+        }
         let mut out = mem::take(&mut self.out);
         out.truncate(len);
-        out
+        out.into()
     }
 
     /// Lets go of more memory than messages mostly need.

@@ -13,6 +13,16 @@ pub(crate) const CHUNK: usize = 8 * 1024;
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken;
 
+/// A message of the peer's in progress.
+#[derive(Default)]
+pub(super) struct Incoming {
+    /// Bytes, as they came.
+    pub(super) came: u64,
+    /// Bytes, as they became.
+    pub(super) became: u64,
+    pub(super) work: u64,
+}
+
 pub(crate) struct Inflater {
     inflate: zlib_rs::Inflate,
     /// A block said that it is the last: what follows is a stream of its own, which may refer to this one (RFC 7692
@@ -24,6 +34,7 @@ pub(crate) struct Inflater {
     chunk: Box<[u8]>,
     /// Bytes that were given out, or copied to begin a stream anew.
     work: u64,
+    pub(super) message: Incoming,
 }
 
 impl fmt::Debug for Inflater {
@@ -37,7 +48,15 @@ impl Inflater {
         // A smaller window would not save memory, and this one inflates what has a smaller one too.
         let inflate = zlib_rs::Inflate::new(false, 15);
         let chunk = vec![0; CHUNK].into();
-        Self { inflate, ended: false, window: Vec::new(), window_len: 1 << 15, chunk, work: 0 }
+        Self {
+            inflate,
+            ended: false,
+            window: Vec::new(),
+            window_len: 1 << 15,
+            chunk,
+            work: 0,
+            message: Incoming::default(),
+        }
     }
 
     /// Begins a stream that may refer to these bytes, as far back as the window reaches.
@@ -51,12 +70,17 @@ impl Inflater {
     /// Forgets all that was inflated.
     pub(crate) fn forget(&mut self) {
         self.window.clear();
+        self.message = Incoming::default();
         self.restart();
     }
 
     /// The bytes that what follows may refer to.
     pub(crate) fn window(&self) -> &[u8] {
         &self.window[self.window.len().saturating_sub(self.window_len)..]
+    }
+
+    pub(crate) fn is_within_message(&self) -> bool {
+        self.message.came > 0
     }
 
     /// The bytes that were given last.

@@ -1,7 +1,7 @@
 //! The extension on one connection: what the peer compressed, and what we compress.
 
 use super::deflater::{Deflater, Effort};
-use super::inflater::{Broken, CHUNK, Inflater};
+use super::inflater::{Broken, CHUNK, Incoming, Inflater};
 use super::settings::{Deflate, Terms};
 use crate::error::ProtocolError;
 use crate::frame::Compression;
@@ -23,15 +23,10 @@ pub(crate) struct PerMessage {
     terms: Terms,
     inflater: Option<Box<Inflater>>,
     /// What the peer's messages may refer to, while there is no inflater.
-    window: Vec<u8>,
+    window: Box<[u8]>,
     deflater: Option<Box<Deflater>>,
     /// A message of ours has begun and not ended.
     is_sending: bool,
-    /// Bytes of the peer's message in progress: as they came, and as they became.
-    came: u64,
-    became: u64,
-    /// The work for that message.
-    work: u64,
     /// The work of a second.
     second: u16,
     work_of_second: u64,
@@ -46,12 +41,9 @@ impl PerMessage {
         Self {
             terms,
             inflater: None,
-            window: Vec::new(),
+            window: Box::default(),
             deflater: None,
             is_sending: false,
-            came: 0,
-            became: 0,
-            work: 0,
             second: 0,
             work_of_second: 0,
             uncounted: 0,
@@ -86,8 +78,8 @@ impl PerMessage {
         deflater.compress(payload, fin)
     }
 
-    /// Gives the memory of what was just compressed away.
-    pub(crate) fn take_compressed(&mut self, len: usize) -> Vec<u8> {
+    /// What was just compressed, to be queued by itself.
+    pub(crate) fn take_compressed(&mut self, len: usize) -> Bytes {
         self.deflater.as_mut().map(|deflater| deflater.take_output(len)).unwrap_or_default()
     }
 
@@ -123,23 +115,24 @@ impl PerMessage {
         let inflater = self.inflater.get_or_insert_with(|| {
             let mut inflater = settings.pool.inflater();
             inflater.begin(&self.window, self.terms.theirs.window_bits);
-            self.window = Vec::new();
+            self.window = Box::default();
             inflater
         });
         // At the limit, one byte more shows that there is more.
-        let at_most = (limit - self.became).clamp(1, CHUNK as u64) as usize;
+        let at_most = (limit - inflater.message.became).clamp(1, CHUNK as u64) as usize;
         let before = input.len();
         let chunk_len = inflater.inflate(input, at_most).map_err(broken)?.len();
-        self.came += (before - input.len()) as u64;
-        self.became += chunk_len as u64;
-        if self.became > limit {
+        let work = inflater.take_work();
+        let message = &mut inflater.message;
+        message.came += (before - input.len()) as u64;
+        message.became += chunk_len as u64;
+        if message.became > limit {
             return Err(ProtocolError::MessageTooBig { limit });
         }
-        let work = inflater.take_work();
-        self.work += work;
+        message.work += work;
         self.uncounted += work;
         let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
-        if self.work > RATIO_FROM && self.work > self.came.saturating_mul(ratio.into()) {
+        if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
         Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))
@@ -147,10 +140,10 @@ impl PerMessage {
 
     /// Ends the peer's message.
     pub(crate) fn end_message(&mut self, settings: &Deflate) -> Result<(), ProtocolError> {
-        (self.came, self.became, self.work) = (0, 0, 0);
         let Some(inflater) = &mut self.inflater else {
             return Err(ProtocolError::DeflateInvalid);
         };
+        inflater.message = Incoming::default();
         inflater.end().map_err(broken)?;
         if !self.terms.theirs.takeover
             && let Some(inflater) = self.inflater.take()
@@ -172,7 +165,8 @@ impl PerMessage {
 
     /// Whether there are contexts that no unfinished message needs.
     pub(crate) fn can_release(&self) -> bool {
-        self.inflater.is_some() && self.came == 0 || self.deflater.is_some() && !self.is_sending
+        self.inflater.as_ref().is_some_and(|inflater| !inflater.is_within_message())
+            || self.deflater.is_some() && !self.is_sending
     }
 
     /// Lets go of everything: nothing more is to come.
@@ -183,16 +177,14 @@ impl PerMessage {
         if let Some(deflater) = self.deflater.take() {
             settings.pool.keep_deflater(deflater);
         }
-        self.window = Vec::new();
+        self.window = Box::default();
     }
 
     /// Lets go of what no unfinished message needs.
     pub(crate) fn release(&mut self, settings: &Deflate) {
-        if self.came == 0
-            && let Some(inflater) = self.inflater.take()
-        {
+        if let Some(inflater) = self.inflater.take_if(|inflater| !inflater.is_within_message()) {
             if self.terms.theirs.takeover {
-                self.window = inflater.window().to_vec();
+                self.window = inflater.window().into();
             }
             settings.pool.keep_inflater(inflater);
         }

@@ -10,7 +10,8 @@ use ws_proto::{Frame, State};
 /// Many clients.
 impl Server {
     /// Sends a frame to every open WebSocket that the filter wants, and answers how many got it. It is encoded once;
-    /// large payloads are shared, not copied.
+    /// large payloads are shared, not copied. Where messages are compressed, it is compressed once for all peers whose
+    /// terms are alike, and what is sent to each of them next refers to nothing before.
     ///
     /// A peer that is too slow to take it (its outbox is [`Full`](ws_proto::SendError::Full)) is closed with 1013.
     pub fn broadcast(&self, frame: &Frame, filter: impl FnMut(ConnectionId) -> bool) -> usize {

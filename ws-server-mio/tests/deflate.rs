@@ -1,0 +1,87 @@
+//! Compression, agreed on and used by servers and clients of one endpoint.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+use common::clients::*;
+use ws_server_mio::{Bind, Config, Deflate, Frame, Options};
+
+fn rig(deflate: Deflate) -> Both {
+    Both::with(Bind::localhost(), Options::default(), Config::server().deflate(deflate))
+}
+
+/// It shrinks to a hundredth.
+fn document() -> String {
+    "{\"some\": \"json\", \"of\": \"many lines\"}\n".repeat(1000)
+}
+
+#[test]
+fn both_ends_know_what_was_agreed_on() {
+    let mut rig = rig(Deflate::new().takeover(false).window_bits(12));
+    let url = rig.url("/");
+    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let ours = rig.opened(client);
+    let theirs = rig.told.accepted.pop().unwrap();
+    let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
+    let (client, server) = (client.unwrap(), server.unwrap());
+    assert_eq!((server.ours.takeover, server.ours.window_bits), (false, 12));
+    assert!(server.theirs.takeover);
+    assert_eq!((client.ours, client.theirs), (server.theirs, server.ours));
+    rig.connections().terminate(ours);
+    assert_eq!(rig.connections().compression(ours), None);
+}
+
+#[test]
+fn messages_cross_compressed_and_come_out_as_they_went_in() {
+    let mut rig = rig(Deflate::new());
+    let url = rig.url("/");
+    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let id = rig.opened(client);
+    let document = document();
+    for _ in 0..3 {
+        rig.connections().send_text(id, document.as_str()).unwrap();
+        assert!(rig.connections().queued(id) < document.len() / 50);
+        assert_eq!(rig.text(id), document);
+    }
+}
+
+#[test]
+fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
+    let mut rig = rig(Deflate::new());
+    let url = rig.url("/");
+    let configs = [
+        Config::client().deflate(Deflate::new()),
+        Config::client().deflate(Deflate::chat()),
+        Config::client(),
+    ];
+    let ids = configs.map(|config| {
+        let client = rig.connections().connect(url.as_str(), config).unwrap();
+        let id = rig.opened(client);
+        // Something that a context remembers.
+        rig.connections().send_text(id, document()).unwrap();
+        assert_eq!(rig.text(id), document());
+        id
+    });
+    let document = document().replace("json", "xml");
+    assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str()), |_| true), 3);
+    let queued: Vec<_> =
+        rig.told.accepted.clone().into_iter().map(|id| rig.connections().queued(id)).collect();
+    assert_eq!(queued.iter().filter(|queued| **queued < document.len() / 50).count(), 2, "{queued:?}");
+    for id in ids {
+        assert_eq!(rig.text(id), document);
+        rig.connections().send_text(id, "and on it goes").unwrap();
+        assert_eq!(rig.text(id), "and on it goes");
+    }
+}
+
+#[test]
+fn who_does_not_ask_for_it_stays_plain() {
+    let mut rig = rig(Deflate::new());
+    let url = rig.url("/");
+    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let id = rig.opened(client);
+    assert_eq!(rig.connections().compression(id), None);
+    rig.connections().send_text(id, document()).unwrap();
+    assert!(rig.connections().queued(id) > document().len());
+    assert_eq!(rig.text(id), document());
+}

@@ -1,0 +1,106 @@
+//! Compression, agreed on and used by a server and its clients.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::run;
+use futures_lite::future;
+use std::time::Duration;
+use ws_server_smol::{
+    Acceptor, Bind, Config, Deflate, Frame, Incoming, Message, Server, Socket, WebSocket, connect,
+};
+
+/// It shrinks to a hundredth.
+fn document() -> String {
+    "{\"some\": \"json\", \"of\": \"many lines\"}\n".repeat(1000)
+}
+
+/// Echoes until the end, and says with each message how many bytes waited for the wire just before.
+async fn echo(mut http: Acceptor<Socket>) {
+    let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+    let mut ws = http.accept(upgrade).await.unwrap();
+    while let Some(Ok(message)) = ws.next().await {
+        let len = message.as_bytes().len();
+        ws.try_send(message).unwrap();
+        assert_eq!(ws.queued() < len / 50, ws.compression().is_some(), "{} of {len} bytes", ws.queued());
+    }
+}
+
+fn with_echo(deflate: Deflate, script: impl AsyncFn(&Server)) {
+    let server = Server::bind(Bind::localhost(), Config::server().deflate(deflate)).unwrap();
+    run(async {
+        let scripted = async {
+            script(&server).await;
+            server.stop(Duration::ZERO).await;
+        };
+        future::zip(server.serve(echo), scripted).await;
+    });
+}
+
+async fn client(server: &Server, config: Config) -> WebSocket<Socket> {
+    connect(server.url("/").unwrap(), config).await.unwrap()
+}
+
+async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
+    ws.try_send(question).unwrap();
+    text(ws).await
+}
+
+async fn text(ws: &mut WebSocket<Socket>) -> String {
+    match ws.next().await.unwrap().unwrap() {
+        Message::Text(text) => text.into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn one_knows_what_was_agreed_on() {
+    with_echo(Deflate::new().takeover(false).window_bits(12), async |server| {
+        let ws = client(server, Config::client().deflate(Deflate::new())).await;
+        let terms = ws.compression().unwrap();
+        assert_eq!((terms.theirs.takeover, terms.theirs.window_bits), (false, 12));
+        assert_eq!((terms.ours.takeover, terms.ours.window_bits), (true, 15));
+    });
+}
+
+#[test]
+fn messages_cross_compressed_and_come_out_as_they_went_in() {
+    with_echo(Deflate::new(), async |server| {
+        let mut ws = client(server, Config::client().deflate(Deflate::new())).await;
+        for _ in 0..3 {
+            assert_eq!(ask(&mut ws, &document()).await, document());
+        }
+    });
+}
+
+#[test]
+fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
+    with_echo(Deflate::new(), async |server| {
+        let mut clients = Vec::new();
+        for config in [
+            Config::client().deflate(Deflate::new()),
+            Config::client().deflate(Deflate::chat()),
+            Config::client(),
+        ] {
+            let mut ws = client(server, config).await;
+            // Something that a context remembers.
+            assert_eq!(ask(&mut ws, &document()).await, document());
+            clients.push(ws);
+        }
+        let document = document().replace("json", "xml");
+        assert_eq!(server.broadcast(&Frame::text(document.as_str()), |_| true), 3);
+        for ws in &mut clients {
+            assert_eq!(text(ws).await, document);
+            assert_eq!(ask(ws, &document).await, document);
+        }
+    });
+}
+
+#[test]
+fn who_does_not_ask_for_it_stays_plain() {
+    with_echo(Deflate::new(), async |server| {
+        let mut ws = client(server, Config::client()).await;
+        assert_eq!(ws.compression(), None);
+        assert_eq!(ask(&mut ws, &document()).await, document());
+    });
+}
