@@ -50,6 +50,36 @@ fn every_size_level_and_window_is_read_and_no_message_refers_further_back_than_i
 }
 
 #[test]
+fn what_was_refused_was_not_compressed_so_that_nothing_refers_to_it() {
+    for role in ROLES {
+        let (mut connection, now) = open_by(role, config(deflate()).outbox(0, 0, 5000), FULL, FULL);
+        let mut reader = Reader::new(FULL);
+        for seed in 0..3 {
+            // In one frame, for this connection and for many.
+            let [before, message] = [noise(4 * seed, 4000), noise(4 * seed + 1, 3000)];
+            let whole = Frame::binary(message.clone());
+            connection.send_binary(&before[..]).unwrap();
+            assert_eq!(connection.send_binary(&message[..]), Err(SendError::Full));
+            assert_eq!(connection.send(&whole), Err(SendError::Full));
+            assert_eq!(connection.send_shared(&whole), Err(SendError::Full));
+            assert_eq!(connection.send(&first(&message)), Err(SendError::Full));
+            assert!(reader.data(&take_output(&mut connection, now)) == [&before[..]], "{role:?}");
+            connection.send(&whole).unwrap();
+            assert!(reader.data(&take_output(&mut connection, now)) == [&message[..]], "{role:?}");
+
+            // In fragments.
+            let [before, message] = [noise(4 * seed + 2, 4000), noise(4 * seed + 3, 3000)];
+            connection.send(&first(&before)).unwrap();
+            assert_eq!(connection.send(&next(&message, true)), Err(SendError::Full));
+            let mut output = take_output(&mut connection, now);
+            connection.send(&next(&message, true)).unwrap();
+            output.extend(take_output(&mut connection, now));
+            assert!(reader.data(&output) == [[before, message].concat()], "{role:?}");
+        }
+    }
+}
+
+#[test]
 fn with_takeover_messages_refer_to_earlier_ones_and_without_they_do_not() {
     // Short enough for the smallest window, of which zlib keeps half free.
     let data = noise(1, 200);

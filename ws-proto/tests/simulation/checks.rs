@@ -49,6 +49,10 @@ impl End {
         if self.has_http {
             most += (config.pipeline_limit + 2) * HEAD + self.answers.iter().sum::<usize>();
         }
+        if self.rules.may_compress() {
+            // The cap is for messages as they are given; noise grows when it is compressed.
+            most += most / 8 + CONTROL;
+        }
         assert!(queued <= most, "{queued} bytes are queued, and {most} may be");
         let left = self.unread.len();
         assert!(left <= self.manner.read_most.max(1 << 20) + (1 << 20), "{left} bytes are unread");

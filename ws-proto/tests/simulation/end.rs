@@ -133,6 +133,7 @@ impl End {
         manner: Manner,
     ) -> Self {
         let is_open = connection.state() == State::Open;
+        let may_compress = rules.may_compress();
         let mut this = Self {
             connection,
             rules,
@@ -168,7 +169,7 @@ impl End {
             alone: 0,
             ahead: 0,
             has_http: !is_open,
-            wire: Wire::new(side, is_open),
+            wire: Wire::new(side, is_open, may_compress),
             name: None,
         };
         this.check(now);
@@ -266,7 +267,10 @@ impl End {
         let event = self.connection.receive(now, input);
         let used = before.0 - input.len();
         self.unfinished += used as u64;
-        meter::judge(allocated, self.unfinished, self.connection.outbox().len());
+        // Contexts, and what messages become, are measured where nothing else is.
+        if !self.rules.may_compress() {
+            meter::judge(allocated, self.unfinished, self.connection.outbox().len());
+        }
         if event.is_some() {
             self.unfinished = 0;
         }

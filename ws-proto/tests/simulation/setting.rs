@@ -76,7 +76,43 @@ impl Rules {
     }
 }
 
-/// Here the extensions of a connection are switched on. There are none yet.
+/// In every second run an end would compress: where both would, and agree, they do.
+#[cfg(feature = "deflate")]
+fn extended(config: Config, rng: &mut Rng) -> Config {
+    if rng.percent(50) {
+        return config;
+    }
+    let mut deflate = ws_proto::Deflate::new()
+        .threshold(rng.pick(&[0, 64, 1000]))
+        .level(rng.pick(&[1, 6]))
+        .takeover(rng.percent(70))
+        .peer_takeover(rng.percent(70))
+        .window_bits(rng.within(9, 15) as u8)
+        .peer_window_bits(rng.within(9, 15) as u8)
+        .release_after(Duration::from_millis(rng.pick(&[1, 100, 30_000])));
+    if rng.percent(20) {
+        // So little that it is paced, and enough for the longest message within a second or so.
+        deflate = deflate.inflate_rate(Some(100_000));
+    }
+    config.deflate(deflate)
+}
+
+#[cfg(feature = "deflate")]
+impl Rules {
+    /// Whether it would compress, if the other end would.
+    pub(crate) fn may_compress(&self) -> bool {
+        self.config.deflate.is_some()
+    }
+}
+
+#[cfg(not(feature = "deflate"))]
+impl Rules {
+    pub(crate) fn may_compress(&self) -> bool {
+        false
+    }
+}
+
+#[cfg(not(feature = "deflate"))]
 fn extended(config: Config, _rng: &mut Rng) -> Config {
     config
 }

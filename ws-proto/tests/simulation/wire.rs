@@ -11,6 +11,7 @@ pub(crate) struct Wire {
     begun: Vec<u8>,
     /// A message has begun and not ended.
     in_message: bool,
+    may_compress: bool,
 }
 
 #[derive(Debug)]
@@ -28,9 +29,9 @@ enum Reading {
 
 impl Wire {
     /// Of a connection that is open already, or whose handshake is still to come.
-    pub(crate) fn new(side: Side, is_open: bool) -> Self {
+    pub(crate) fn new(side: Side, is_open: bool, may_compress: bool) -> Self {
         let reading = if is_open { Reading::Header } else { Reading::Head };
-        Self { side, reading, begun: Vec::new(), in_message: false }
+        Self { side, reading, begun: Vec::new(), in_message: false, may_compress }
     }
 
     pub(crate) fn written(&mut self, mut bytes: &[u8]) {
@@ -70,7 +71,9 @@ impl Wire {
     fn judge(&mut self, len: u64) -> Reading {
         let (first, second) = (self.begun[0], self.begun[1]);
         let (fin, opcode) = (first & 0x80 != 0, first & 0x0f);
-        assert_eq!(first & 0x70, 0, "a reserved bit");
+        let is_compressed = first & 0x40 != 0;
+        assert!(!is_compressed || self.may_compress && matches!(opcode, 1 | 2), "RSV1 of opcode {opcode}");
+        assert_eq!(first & 0x30, 0, "a reserved bit");
         assert_eq!(second & 0x80 != 0, self.side == CLIENT, "a client masks, and nobody else");
         let is_short = match second & 0x7f {
             126 => len > 125,
