@@ -101,6 +101,16 @@ fn whatever_the_pipe_does_two_ends_agree() {
 }
 
 #[test]
+fn whatever_two_ends_compress_comes_out_as_it_went_in() {
+    run("deflate");
+}
+
+#[test]
+fn what_is_agreed_on_is_what_was_offered() {
+    run("extensions");
+}
+
+#[test]
 fn what_is_taken_for_http_another_parser_takes_for_the_same() {
     run("http_head");
 }

@@ -116,11 +116,11 @@ async def own_handshake(url):
     faults, reader, writer = await connect(url)
     writer.write(b"\x88\x82\0\0\0\0\x03\xe8")  # Close, 1000
     try:
-        answer = await asyncio.wait_for(reader.read(), 3)
+        answer = await asyncio.wait_for(reader.read(), 10)
         if answer != b"\x88\x02\x03\xe8":
             faults.append(f"a Close with 1000 was answered with {answer.hex() or 'nothing'}")
     except TimeoutError:
-        faults.append("TCP is still open 3 s after both have sent Close")
+        faults.append("TCP is still open 10 s after both have sent Close")
     writer.close()
     return faults
 

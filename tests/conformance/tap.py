@@ -282,8 +282,11 @@ class Tap:
         self.server.close()
         if self.tasks:
             await asyncio.wait(self.tasks, timeout=5)
-        for task in self.tasks:
+        tasks = list(self.tasks)
+        for task in tasks:
             task.cancel()
+        # What they have seen is judged when they end.
+        await asyncio.gather(*tasks, return_exceptions=True)
 
     async def serve(self, client_in, client_out):
         task = asyncio.current_task()

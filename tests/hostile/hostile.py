@@ -15,7 +15,7 @@ import sys
 import threading
 from pathlib import Path
 
-from peer import (BINARY, CLOSE, CONTINUATION, GUARD, PING, PONG, TEXT, UPGRADE, Peer, Witness, counts, descriptors, eventually,
+from peer import (BINARY, CLOSE, CONTINUATION, GUARD, PING, PONG, TEXT, UPGRADE, Peer, Witness, asked_for, counts, descriptors, eventually,
                   frame)
 from violations import IN_ORDER, LIMIT, VIOLATIONS, close
 
@@ -92,9 +92,13 @@ def endless_pieces():
 
 def many_declare_much():
     peers = [Peer() for _ in range(200)]
+    before = asked_for()
     for peer in peers:
         peer.send(frame(BINARY, b"x" * 10, declared=LIMIT))
     witness.goes_on()
+    # What is only asked for is not resident.
+    more = asked_for() - before
+    assert more < 64, f"{more:.0f} MiB were asked for"
     for peer in peers:
         peer.reset()
 

@@ -174,8 +174,17 @@ class Witness:
 
 def resident():
     """The server's resident memory in MiB."""
+    return memory("VmRSS")
+
+
+def asked_for():
+    """The server's data in MiB, whether it is resident or not."""
+    return memory("VmData")
+
+
+def memory(kind):
     with open(f"/proc/{PID}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
+        return next(int(line.split()[1]) for line in status if line.startswith(kind)) / 1024
 
 
 def descriptors():
