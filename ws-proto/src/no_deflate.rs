@@ -61,7 +61,19 @@ impl PerMessage {
         match *self {}
     }
 
+    pub(crate) fn has_uncounted(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn is_over_rate(&mut self, _: &Deflate, _: u16) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn note_use(&mut self, _: u64) {
+        match *self {}
+    }
+
+    pub(crate) fn last_use(&self, _: u64) -> u64 {
         match *self {}
     }
 

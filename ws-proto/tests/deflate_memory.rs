@@ -140,6 +140,19 @@ fn what_was_sent_leaves_little() {
     }
 }
 
+fn what_waits_holds_about_as_much_as_it_is_long() {
+    // 4 MiB that become a little more than 16 KiB.
+    let document = |seed| [noise(seed, 16 * KIBI), vec![0; 4 * MEBI - 16 * KIBI]].concat();
+    let (mut server, _) = open_by(Role::Server, config(deflate()), FULL, FULL);
+    server.send_binary(document(0)).unwrap();
+    let (held, queued) = (HEAP.allocated(), server.queued());
+    for seed in 1..50 {
+        server.send_binary(document(seed)).unwrap();
+    }
+    let (held, queued) = (HEAP.allocated() - held, server.queued() - queued);
+    assert!(held < 2 * queued, "{queued} bytes wait, and {held} are held");
+}
+
 /// How many connections of a kind are measured together.
 const MANY: usize = 10;
 
@@ -230,5 +243,6 @@ fn memory_is_bounded_and_let_go() {
     a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing();
     pieces_hold_a_piece();
     what_was_sent_leaves_little();
+    what_waits_holds_about_as_much_as_it_is_long();
     each_preset_holds_what_it_says();
 }

@@ -115,21 +115,23 @@ impl Connection {
         compression.compressed(settings);
     }
 
-    /// When the contexts of a quiet connection are let go.
+    /// When contexts that nothing has used for long are let go. Heartbeats use none.
     pub(super) fn release_due(&self) -> Option<Moment> {
         let settings = self.config.deflate.as_ref()?;
-        let can_release = self.stage.compression()?.can_release();
-        can_release.then(|| self.heard.max(self.wrote).after(settings.quiet()))
+        let compression = self.stage.compression()?;
+        let last_use = Moment(compression.last_use(self.heard.max(self.wrote).0));
+        compression.can_release().then(|| last_use.after(settings.quiet()))
     }
 
     /// Counts with the contexts that have come into being.
     #[inline]
     pub(super) fn note_contexts(&mut self) {
-        if let Some(compression) = self.stage.compression_mut()
-            && compression.can_release()
-            && !*compression.release_is_due()
-        {
-            self.arm();
+        let now = self.heard.max(self.wrote);
+        if let Some(compression) = self.stage.compression_mut() {
+            compression.note_use(now.0);
+            if compression.can_release() && !*compression.release_is_due() {
+                self.arm();
+            }
         }
     }
 

@@ -81,9 +81,16 @@ impl Connection {
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
-                    if matches!(event, Some(Event::Message(_) | Event::Piece(_))) {
-                        self.pace();
-                        self.note_contexts();
+                    match event {
+                        Some(Event::Message(_) | Event::Piece(_)) => {
+                            self.pace(1);
+                            self.note_contexts();
+                        }
+                        // What came is no message yet, and may have cost much all the same.
+                        None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
+                            self.pace(0)
+                        }
+                        _ => {}
                     }
                     return event;
                 }
@@ -223,13 +230,13 @@ impl Connection {
         self.output.paced = self.rates.second == (self.heard.0 / super::SECOND) as u16;
     }
 
-    /// Counts a message where messages are paced, and what it cost to inflate; when that is all that the peer may
+    /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
     /// send in this second, reading pauses.
-    fn pace(&mut self) {
+    fn pace(&mut self, messages: u16) {
         let mut is_over = false;
         if let Some(limit) = self.config.message_rate {
             self.count_second();
-            self.rates.messages = self.rates.messages.saturating_add(1);
+            self.rates.messages = self.rates.messages.saturating_add(messages);
             is_over = self.rates.messages >= limit;
         }
         if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {

@@ -11,6 +11,9 @@ pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
 /// An empty block without the tail: what an empty message is (§7.2.3.6).
 const EMPTY: u8 = 0;
 
+/// So much is compressed at a time.
+const PART: usize = 1 << 20;
+
 /// Output memory over this is not kept for the next message.
 const KEEP: usize = 16 * 1024;
 
@@ -73,14 +76,17 @@ impl Deflater {
             self.deflate.reset();
         }
         loop {
-            self.grow(len + 64 + input.len() / 2);
+            // zlib counts what it is given with 32 bits.
+            let (part, rest) = input.split_at(input.len().min(PART));
+            self.grow(len + 64 + part.len() / 2);
             let (before_in, before_out) = (self.deflate.total_in(), self.deflate.total_out());
+            let flush = if rest.is_empty() { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
             // It fails only for parameters that cannot be given here.
-            let _ = self.deflate.compress(input, &mut self.out[len..], DeflateFlush::SyncFlush);
+            let _ = self.deflate.compress(part, &mut self.out[len..], flush);
             input = &input[(self.deflate.total_in() - before_in) as usize..];
             len += (self.deflate.total_out() - before_out) as usize;
             // The flush is complete only when room is left.
-            if len < self.out.len() {
+            if input.is_empty() && len < self.out.len() {
                 break;
             }
         }
@@ -91,9 +97,9 @@ impl Deflater {
         &self.out[..len]
     }
 
-    /// The last output, which is given away rather than copied if its memory is not kept.
+    /// The last output: copied, or given away with its memory, where that is not kept and mostly filled.
     pub(crate) fn take_output(&mut self, len: usize) -> Bytes {
-        if len <= KEEP {
+        if len <= KEEP || len < self.out.len() / 2 {
             return Bytes::copy_from_slice(&self.out[..len]);
         }
         let mut out = mem::take(&mut self.out);

@@ -72,6 +72,7 @@ impl Inflater {
         self.window.clear();
         self.message = Incoming::default();
         self.restart();
+        self.work = 0;
     }
 
     /// The bytes that what follows may refer to.

@@ -23,12 +23,13 @@
 //!
 //! [`message_limit`](crate::Config::message_limit) holds for what a message becomes, to the byte, and is found out
 //! while it is inflated. Over 1 MiB a message that grows [too many times](Deflate::ratio_limit) ends the connection.
-//! Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not read until it is over.
+//! Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not read until it is over; that is looked at
+//! behind each message and each read.
 //!
 //! # Memory
 //!
 //! Contexts are large, so they are made when they are first needed, and let go after some [quiet
-//! time](Deflate::release_after). Of the peer's only the window's bytes are kept then, since its next message may refer
+//! time](Deflate::release_after) without compressed messages. Of the peer's only the window's bytes are kept then, since its next message may refer
 //! to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover contexts return after each
 //! message to a pool that all connections of a configuration share.
 //!

@@ -17,6 +17,9 @@ const RATIO_FROM: u64 = 1 << 20;
 /// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
 const RATIO_MOST: u32 = 2_000;
 
+/// Who compresses knows no time.
+const TO_BE_NOTED: u64 = u64::MAX;
+
 /// permessage-deflate on one connection. Small while nothing was compressed.
 #[derive(Debug)]
 pub(crate) struct PerMessage {
@@ -29,9 +32,11 @@ pub(crate) struct PerMessage {
     is_sending: bool,
     /// The work of a second.
     second: u16,
-    work_of_second: u64,
+    work_of_second: u32,
     /// Work that no second has counted yet.
-    uncounted: u64,
+    uncounted: u32,
+    /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
+    used: u64,
     /// Whether the deadline knows that contexts are to be let go.
     release_is_due: bool,
 }
@@ -47,6 +52,7 @@ impl PerMessage {
             second: 0,
             work_of_second: 0,
             uncounted: 0,
+            used: 0,
             release_is_due: false,
         }
     }
@@ -75,6 +81,7 @@ impl PerMessage {
         let effort = effort(settings, self.terms);
         let deflater = self.deflater.get_or_insert_with(|| settings.pool.deflater(effort));
         self.is_sending = !fin;
+        self.used = TO_BE_NOTED;
         deflater.compress(payload, fin)
     }
 
@@ -118,6 +125,7 @@ impl PerMessage {
             self.window = Box::default();
             inflater
         });
+        self.used = TO_BE_NOTED;
         // At the limit, one byte more shows that there is more.
         let at_most = (limit - inflater.message.became).clamp(1, CHUNK as u64) as usize;
         let before = input.len();
@@ -130,7 +138,7 @@ impl PerMessage {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         message.work += work;
-        self.uncounted += work;
+        self.uncounted = self.uncounted.saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
         let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
@@ -153,14 +161,28 @@ impl PerMessage {
         Ok(())
     }
 
+    pub(crate) fn has_uncounted(&self) -> bool {
+        self.uncounted > 0
+    }
+
     /// Whether the peer's messages have cost all that they may in this second.
     pub(crate) fn is_over_rate(&mut self, settings: &Deflate, second: u16) -> bool {
         if self.second != second {
             self.second = second;
             self.work_of_second = 0;
         }
-        self.work_of_second += mem::take(&mut self.uncounted);
-        settings.inflate_rate.is_some_and(|rate| self.work_of_second > rate)
+        self.work_of_second = self.work_of_second.saturating_add(mem::take(&mut self.uncounted));
+        settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
+    }
+
+    /// Notes at this time what was done before.
+    pub(crate) fn note_use(&mut self, now: u64) {
+        self.used = self.last_use(now);
+    }
+
+    /// When something was last compressed or inflated, if that was not noted yet until `now`.
+    pub(crate) fn last_use(&self, now: u64) -> u64 {
+        if self.used == TO_BE_NOTED { now } else { self.used }
     }
 
     /// Whether there are contexts that no unfinished message needs.

@@ -76,14 +76,68 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
 }
 
 #[test]
-fn a_connection_is_not_quiet_whose_owner_reads_message_by_message() {
+fn a_context_is_kept_from_its_last_use_on_whose_owner_reads_message_by_message() {
     let (mut server, birth) = quiet(FULL, FULL);
-    feed(&mut server, birth, &compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"compressed")));
-    let mut bytes = frame(true, FIN | TEXT, b"not compressed");
-    assert!(server.receive(birth + 20 * SECOND, &mut &mut bytes[..]).is_some());
+    let mut zip = Zip::new(FULL);
+    for at in [birth, birth + 20 * SECOND] {
+        let mut bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
+        assert!(server.receive(at, &mut &mut bytes[..]).is_some());
+    }
     server.handle_timeout(birth + QUIET);
     assert_eq!(pooled(server.config()), (0, 0));
-    assert!(server.poll_timeout().is_some_and(|due| due > birth + QUIET));
+    assert_eq!(server.poll_timeout(), Some(birth + 20 * SECOND + QUIET));
+}
+
+#[test]
+fn what_is_not_compressed_keeps_no_context() {
+    let (mut server, birth) = quiet(FULL, FULL);
+    feed(&mut server, birth, &compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"compressed")));
+    feed(&mut server, birth + 20 * SECOND, &frame(true, FIN | TEXT, b"not compressed"));
+    server.handle_timeout(birth + QUIET);
+    assert_eq!(pooled(server.config()), (1, 0));
+}
+
+#[test]
+fn heartbeats_keep_no_context() {
+    for (role, heartbeat) in [(CLIENT, Heartbeat::client()), (Role::Server, Heartbeat::live())] {
+        let (mut end, birth) = open_by(role, config(deflate()).heartbeat(heartbeat), FULL, FULL);
+        end.send_text("compressed").unwrap();
+        take_output(&mut end, birth);
+        feed(&mut end, birth, &compressed(role, TEXT, &Zip::new(FULL).message(b"compressed")));
+        while let Some(now) = end.poll_timeout().filter(|now| *now <= birth + 2 * QUIET) {
+            end.handle_timeout(now);
+            for written in parse(&take_output(&mut end, now)) {
+                if written.first & 0xf == PING {
+                    feed(&mut end, now, &frame_to(role, FIN | PONG, &written.payload));
+                }
+            }
+        }
+        assert_eq!(pooled(end.config()), (1, 1), "{role:?}");
+    }
+}
+
+#[test]
+fn what_broke_for_one_peer_is_not_charged_to_another() {
+    let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
+    let now = Instant::now();
+    let open = || {
+        let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
+        connection.compress_by(Terms { ours: FULL, theirs: FULL });
+        connection
+    };
+    // Each has a window, of which its context is made anew, and then fails at the first byte.
+    let hostile = |_| {
+        let mut connection = open();
+        let wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&noise(1, 40_000)));
+        assert_eq!(feed(&mut connection, now, &wire).len(), 1);
+        connection.handle_timeout(now + QUIET);
+        connection
+    };
+    for mut connection in (0..40).map(hostile).collect::<Vec<_>>() {
+        feed(&mut connection, now + QUIET, &compressed(Role::Server, BINARY, &[7]));
+    }
+    let wire = compressed(Role::Server, TEXT, &Zip::new(FULL).message(b"hello"));
+    assert_eq!(messages(&feed(&mut open(), now + QUIET, &wire)), [b"hello"]);
 }
 
 #[test]

@@ -290,3 +290,40 @@ fn what_last_blocks_cost_counts_for_the_rate_too() {
     assert_eq!(paced.take(SECOND, &mut &mut wire[..]), 2);
     assert!(paced.server.is_paused());
 }
+
+#[test]
+fn the_rate_holds_within_a_message_too() {
+    // Streams that begin anew, each with a copy of the window: 32 MiB of work, and nothing to tell of it.
+    let mut message = Stream::new().stored(false, &noise(1, 32 * 1024)).cut_here();
+    for _ in 0..1000 {
+        let blocks = (0..36).fold(Stream::new(), |stream, _| stream.stored(false, b""));
+        message.extend(blocks.fixed(true, &[]).cut_here());
+    }
+    message.push(0);
+    for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+        let config = config(deflate().ratio_limit(None).inflate_rate(Some(MEBI as u64))).pieces(pieces);
+        let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
+        let mut wire = compressed(Role::Server, BINARY, &message);
+        let (mut now, mut told, mut seconds) = (birth, 0, 0);
+        for mut read in wire.chunks_mut(4096) {
+            loop {
+                while let Some(event) = server.receive(now, &mut read) {
+                    match event {
+                        Event::Message(message) => told += message.as_bytes().len(),
+                        Event::Piece(piece) => told += piece.data.as_bytes().len(),
+                        other => panic!("{other:?}"),
+                    }
+                }
+                if !server.is_paused() {
+                    break;
+                }
+                now = server.poll_timeout().unwrap();
+                server.handle_timeout(now);
+                seconds += 1;
+            }
+            assert!(read.is_empty());
+        }
+        assert_eq!(told, 32 * 1024, "{pieces:?}");
+        assert!((16..=32).contains(&seconds), "{pieces:?}: {seconds} seconds for 32 MiB");
+    }
+}
