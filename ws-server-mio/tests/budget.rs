@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Budget, Config, Event, Frame, Options};
 
-/// A clock that each handler call, and nothing else, moves.
+/// A clock that moves where it is told to.
 #[derive(Clone, Default)]
 struct Clock(Arc<(OnceLock<Instant>, AtomicU64)>);
 
@@ -24,6 +24,15 @@ impl Clock {
     fn options(&self) -> Options {
         let clock = self.clone();
         Options::ui().clock(move || clock.now())
+    }
+
+    /// Each reading takes time itself.
+    fn costly_options(&self) -> Options {
+        let clock = self.clone();
+        Options::ui().clock(move || {
+            clock.pass(400);
+            clock.now()
+        })
     }
 }
 
@@ -105,14 +114,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
 
 #[test]
 fn a_flood_of_pings_makes_no_event_and_is_cut_short_all_the_same() {
-    let clock = Clock::default();
-    let ticking = clock.clone();
-    // Each reading takes time itself.
-    let options = Options::ui().clock(move || {
-        ticking.pass(400);
-        ticking.now()
-    });
-    let mut rig = Rig::with(options, Config::server().frame_rate(None));
+    let mut rig = Rig::with(Clock::default().costly_options(), Config::server().frame_rate(None));
     let (mut flood, _) = rig.open("/");
     let (mut peer, _) = rig.open("/");
     let many: Vec<u8> = (0..20_000).flat_map(|_| frame(PING, b"")).collect();
@@ -145,14 +147,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
 
 #[test]
 fn a_broadcast_to_many_is_written_over_several_turns() {
-    let clock = Clock::default();
-    let ticking = clock.clone();
-    // Each reading takes time itself.
-    let options = Options::ui().clock(move || {
-        ticking.pass(400);
-        ticking.now()
-    });
-    let mut rig = Rig::with(options, Config::server());
+    let mut rig = Rig::with(Clock::default().costly_options(), Config::server());
     let mut open: Vec<_> = (0..100).map(|_| rig.open("/")).collect();
     assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all"), |_| true), 100);
     let turn = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();

@@ -3,19 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
-use common::run;
+use common::{ask, run, text};
 use futures_lite::future;
 use std::time::Duration;
-use ws_server_smol::{
-    Acceptor, Bind, Config, Deflate, Frame, Incoming, Message, Server, Socket, WebSocket, connect,
-};
+use ws_server_smol::{Acceptor, Bind, Config, Deflate, Frame, Incoming, Server, Socket, WebSocket, connect};
 
 /// It shrinks to a hundredth.
 fn document() -> String {
     "{\"some\": \"json\", \"of\": \"many lines\"}\n".repeat(1000)
 }
 
-/// Echoes until the end, and says with each message how many bytes waited for the wire just before.
+/// Echoes until the end. What is compressed is short where it waits for the wire.
 async fn echo(mut http: Acceptor<Socket>) {
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
     let mut ws = http.accept(upgrade).await.unwrap();
@@ -39,18 +37,6 @@ fn with_echo(deflate: Deflate, script: impl AsyncFn(&Server)) {
 
 async fn client(server: &Server, config: Config) -> WebSocket<Socket> {
     connect(server.url("/").unwrap(), config).await.unwrap()
-}
-
-async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
-    ws.try_send(question).unwrap();
-    text(ws).await
-}
-
-async fn text(ws: &mut WebSocket<Socket>) -> String {
-    match ws.next().await.unwrap().unwrap() {
-        Message::Text(text) => text.into_owned(),
-        other => panic!("{other:?}"),
-    }
 }
 
 #[test]

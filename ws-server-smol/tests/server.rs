@@ -4,7 +4,7 @@
 mod common;
 
 use async_executor::LocalExecutor;
-use common::{once, run};
+use common::{ask, once, run, text};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
 use std::cell::{Cell, RefCell};
 use std::io::ErrorKind;
@@ -59,18 +59,6 @@ fn with_echo(config: impl Into<ServerConfig>, script: impl AsyncFn(&Server)) {
 
 async fn client(server: &Server) -> WebSocket<Socket> {
     connect(server.url("/").unwrap(), Config::client()).await.unwrap()
-}
-
-async fn text(ws: &mut WebSocket<Socket>) -> String {
-    match ws.next().await.unwrap().unwrap() {
-        Message::Text(text) => text.into_owned(),
-        other => panic!("{other:?}"),
-    }
-}
-
-async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
-    ws.try_send(question).unwrap();
-    text(ws).await
 }
 
 /// Asks for a page, and waits for the end of the answer's head.

@@ -29,9 +29,9 @@
 //! # Memory
 //!
 //! Contexts are large, so they are made when they are first needed, and let go after some [quiet
-//! time](Deflate::release_after) without compressed messages. Of the peer's only the window's bytes are kept then, since its next message may refer
-//! to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover contexts return after each
-//! message to a pool that all connections of a configuration share.
+//! time](Deflate::release_after) without compressed messages. Of the peer's only the window's bytes are kept then, since
+//! its next message may refer to them: as much as it sent, at most 32 KiB; nothing without its takeover. Without takeover
+//! contexts return after each message to a pool that all connections of a configuration share.
 //!
 //! Measured in bytes of heap for one connection that has sent and received messages of 90 bytes (of 90 KB in parentheses);
 //! `cargo test -p ws-proto --test deflate_memory -- --nocapture` prints it:

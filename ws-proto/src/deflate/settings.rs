@@ -176,8 +176,8 @@ impl Deflate {
         self
     }
 
-    /// Sets after how long without compressed messages a connection lets its contexts go. Ours is begun anew; of the peer's, whose
-    /// messages may refer to earlier ones, only the window's bytes are kept. 30 s.
+    /// Sets after how long without compressed messages a connection lets its contexts go. Ours is begun anew; of the
+    /// peer's, whose messages may refer to earlier ones, only the window's bytes are kept. 30 s.
     #[must_use]
     pub fn release_after(mut self, quiet: Duration) -> Self {
         self.release_after = quiet;

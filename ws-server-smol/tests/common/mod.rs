@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Config, Role};
-use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
+use ws_server_smol::{Acceptor, Incoming, Message, Socket, WebSocket};
 
 /// Numbers that are the same for the same seed (xorshift).
 #[derive(Clone, Debug)]
@@ -113,4 +113,18 @@ pub async fn accept(listener: &Async<TcpListener>) -> WebSocket<Socket> {
         Incoming::Upgrade(upgrade) => http.accept(upgrade).await.unwrap(),
         Incoming::Request(request) => panic!("{request:?}"),
     }
+}
+
+/// The next message, a text.
+pub async fn text(ws: &mut WebSocket<Socket>) -> String {
+    match ws.next().await.unwrap().unwrap() {
+        Message::Text(text) => text.into_owned(),
+        other => panic!("{other:?}"),
+    }
+}
+
+/// What comes next once this was sent.
+pub async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
+    ws.try_send(question).unwrap();
+    text(ws).await
 }
