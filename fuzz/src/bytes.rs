@@ -261,7 +261,7 @@ impl Run<'_> {
                 self.watched.act(|c| drop(c.close(now, code, "enough")));
             }
             10 if choice & 0xc0 == 0xc0 => self.watched.abort(now, Cause::Terminated),
-            11 => self.watched.act(|c| c.resumed(now)),
+            11 => self.watched.act(|c| c.handle_resume(now)),
             12 => self.watched.handle_timeout(now),
             13 => self.watched.act(Connection::await_room),
             14 => drop(self.taken.send(&mut self.watched, Message::Binary(vec![7; 2000].into()))),

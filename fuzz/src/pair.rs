@@ -249,7 +249,7 @@ impl Pair {
                     this.watched.act(|c| drop(c.close(now, code, "enough")));
                 }
                 byte => {
-                    this.watched.act(|c| if byte & 1 == 0 { c.handle_timeout(now) } else { c.resumed(now) })
+                    this.watched.act(|c| if byte & 1 == 0 { c.handle_timeout(now) } else { c.handle_resume(now) })
                 }
             },
             _ => match input.byte() {

@@ -2,6 +2,7 @@
 
 use crate::access::Access;
 use crate::deflate::Deflate;
+use crate::memory::Memory;
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 
@@ -62,8 +63,19 @@ pub struct Config {
     pub answer_timeout: Duration,
     /// The whole closing phase: flush, the peer's Close, draining. 5 s.
     pub close_timeout: Duration,
-    /// How long output may wait without the peer taking a byte. 30 s.
+    /// How long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks for;
+    /// then the connection ends. 30 s.
     pub output_timeout: Duration,
+    /// How many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), of output that waits for
+    /// it. 0 asks for a byte in that time. 1 KiB.
+    pub min_output_rate: u32,
+    /// Server: whether a client that has ended its half of the connection still gets an answer without a length. Few do
+    /// so; of the others it is the only sign that nobody listens any more. `false`.
+    pub half_close: bool,
+    /// The memory that all connections of this configuration share. The adapters set it from
+    /// [`ServerConfig::memory_limit`](crate::limits::ServerConfig::memory_limit). `None` is no limit for them together.
+    /// None.
+    pub memory: Option<Memory>,
     /// What keeps a quiet connection alive, and finds a dead peer.
     pub heartbeat: Heartbeat,
 
@@ -105,6 +117,9 @@ impl Config {
             answer_timeout: Duration::from_secs(60),
             close_timeout: Duration::from_secs(5),
             output_timeout: Duration::from_secs(30),
+            min_output_rate: 1024,
+            half_close: false,
+            memory: None,
             heartbeat: Heartbeat::server(),
             deflate: None,
             tell_every_end: false,
@@ -200,10 +215,31 @@ impl Config {
         self
     }
 
-    /// Sets how long output may wait without the peer taking a byte.
+    /// Sets how long output may wait while the peer takes too little of it.
     #[must_use]
     pub fn output_timeout(mut self, time: Duration) -> Self {
         self.output_timeout = time;
+        self
+    }
+
+    /// Sets how many bytes a second a peer must take of output that waits for it.
+    #[must_use]
+    pub fn min_output_rate(mut self, bytes_per_second: u32) -> Self {
+        self.min_output_rate = bytes_per_second;
+        self
+    }
+
+    /// Sets whether a client that has ended its half still gets answers without a length.
+    #[must_use]
+    pub fn half_close(mut self, allowed: bool) -> Self {
+        self.half_close = allowed;
+        self
+    }
+
+    /// Sets the memory that all connections of this configuration share.
+    #[must_use]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
         self
     }
 

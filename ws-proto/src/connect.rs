@@ -48,6 +48,12 @@ impl ClientConfig {
         }
     }
 
+    /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
+    /// ([`Heartbeat::live`](crate::Heartbeat::live)): a client that is to come back must notice that its peer is gone.
+    pub fn rules(&self) -> Config {
+        self.connection.clone()
+    }
+
     /// Connects again by itself, as this says.
     #[must_use]
     pub fn reconnect(mut self, policy: Reconnect) -> Self {

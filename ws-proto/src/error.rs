@@ -65,6 +65,8 @@ pub enum Cause {
     Io(std::io::ErrorKind),
     /// The application ended the connection at once, without a closing handshake.
     Terminated,
+    /// The server stopped, and its deadline passed before the connection was done.
+    Stopped,
 }
 
 impl From<std::io::Error> for Cause {
@@ -78,6 +80,7 @@ impl fmt::Display for Cause {
         match self {
             Self::Io(kind) => write!(f, "the transport failed: {kind}"),
             Self::Terminated => f.write_str("the application terminated the connection"),
+            Self::Stopped => f.write_str("the server stopped before the connection was done"),
         }
     }
 }
@@ -362,6 +365,11 @@ pub enum SendError {
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. Where
     /// whole messages wait behind one that is being sent in fragments, send its last fragment.
     Full,
+    /// Nobody polls the connection, so that nothing is written, and there was no room for as long as output may wait:
+    /// await its [`next`] beside the send.
+    ///
+    /// [`next`]: https://docs.rs/ws-server-smol
+    NotPolled,
     /// A control frame carries at most 125 bytes (§5.5).
     ControlTooLong(usize),
     /// A fragment out of order: a continuation of nothing, a new message inside a fragmented one, or a
@@ -398,6 +406,10 @@ impl fmt::Display for SendError {
             Self::Full => {
                 f.write_str("the outbox is full: wait until it has drained, or close the connection")
             }
+            Self::NotPolled => f.write_str(
+                "there is no room, and nobody polls the connection, which would make some: await its next() beside \
+                 the send",
+            ),
             Self::ControlTooLong(n) => write!(f, "a control frame carries at most 125 bytes, not {n}"),
             Self::FragmentOrder => f.write_str("a fragment out of order"),
             Self::NotUtf8 => f.write_str("the payload of a text frame must be UTF-8"),
@@ -405,7 +417,7 @@ impl fmt::Display for SendError {
             Self::CloseCodeInvalid(code) => write!(f, "the close code {} must not be sent", code.get()),
             Self::CloseReasonTooLong(n) => write!(f, "a close reason has at most 123 bytes, not {n}"),
             Self::WrongRequest => {
-                f.write_str("this connection did not make that request, or it was answered")
+                f.write_str("this connection did not make that request, or it was answered, or its time is over")
             }
             Self::ResponseHeader(name) => write!(f, "the response may not set the header {name:?}"),
             Self::ResponseStatus(status) => write!(f, "an application may not answer with {status}"),

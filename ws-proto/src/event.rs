@@ -149,6 +149,9 @@ pub struct Closed {
     pub bytes_received: u64,
     /// Bytes written to the peer, HTTP included.
     pub bytes_sent: u64,
+    /// Whether this side was not reading when it ended: its application had [paused](crate::Connection::pause) the
+    /// connection, or did not drive it. What the peer said last may be unread then.
+    pub reading_paused: bool,
     /// From the first byte of HTTP to the end.
     pub age: Duration,
 }

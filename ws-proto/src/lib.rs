@@ -130,9 +130,11 @@ pub mod handshake;
 mod http;
 pub mod limits;
 mod mask;
+mod memory;
 mod outbox;
 mod partial;
 pub mod reconnect;
+pub mod sleep;
 pub mod token;
 pub mod topics;
 pub mod url;
@@ -150,5 +152,6 @@ pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout}
 pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
+pub use memory::Memory;
 pub use outbox::{Outbox, Storage};
 pub use reconnect::Reconnect;

@@ -1,8 +1,12 @@
 //! What a server allows: how many may come, and how many came.
 
+use crate::close::CloseCode;
 use crate::config::Config;
+use crate::memory::Memory;
 use crate::token::{Token, TokenRule};
+use alloc::string::String;
 use core::net::{IpAddr, SocketAddr};
+use core::time::Duration;
 use std::collections::HashMap;
 
 /// What a server allows: the rules of each connection, and how many there may be.
@@ -22,6 +26,10 @@ pub struct ServerConfig {
     /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
     /// `max_connections`, and 16 at least.
     pub max_handshakes: Option<usize>,
+    /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// read ahead; what is shared counts once, and what is below the low mark not at all. See
+    /// [`Memory`]. 1 GiB.
+    pub memory_limit: Option<usize>,
     /// What a client must show. Nothing.
     pub token: Option<Token>,
 }
@@ -34,6 +42,7 @@ impl ServerConfig {
             max_connections: 10_000,
             max_per_address: Some(1_000),
             max_handshakes: None,
+            memory_limit: Some(1 << 30),
             token: None,
         }
     }
@@ -57,6 +66,22 @@ impl ServerConfig {
     pub fn max_handshakes(mut self, connections: usize) -> Self {
         self.max_handshakes = Some(connections);
         self
+    }
+
+    /// Sets the most bytes that the server holds for all its connections together; `None` is no limit.
+    #[must_use]
+    pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
+        self.memory_limit = bytes;
+        self
+    }
+
+    /// The rules of each connection of a server that starts now, with the memory that they share.
+    pub fn shared_config(&self) -> Config {
+        let mut config = self.connection.clone();
+        if config.memory.is_none() {
+            config.memory = self.memory_limit.map(Memory::new);
+        }
+        config
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
@@ -98,6 +123,81 @@ impl Default for ServerConfig {
 impl From<Config> for ServerConfig {
     fn from(connection: Config) -> Self {
         Self::new(connection)
+    }
+}
+
+/// How a server stops: what its WebSockets are told, and over what time.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_proto::{CloseCode, limits::Stop};
+///
+/// // A restart, of which a thousand clients hear within ten seconds rather than at once.
+/// let stop = Stop::within(Duration::from_secs(5))
+///     .code(CloseCode::SERVICE_RESTART)
+///     .reason("back in a moment")
+///     .spread(Duration::from_secs(10));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stop {
+    /// How long what is left may take, counted from the end of the spread; then it is cut.
+    pub deadline: Duration,
+    /// The close code. 1001.
+    pub code: CloseCode,
+    /// The reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
+    pub reason: String,
+    /// Over what time the connections are told, one after the other: who reconnects at once then does not meet
+    /// everybody else. Those that are not told yet are served as ever. Zero.
+    pub spread: Duration,
+}
+
+impl Stop {
+    /// Tells 1001 to all at once, and cuts at the deadline what is left.
+    pub fn within(deadline: Duration) -> Self {
+        Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
+    }
+
+    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001.
+    #[must_use]
+    pub fn code(mut self, code: CloseCode) -> Self {
+        if code.is_sendable() {
+            self.code = code;
+        }
+        self
+    }
+
+    /// Sets the reason.
+    #[must_use]
+    pub fn reason(mut self, reason: impl Into<String>) -> Self {
+        self.reason = reason.into();
+        while self.reason.len() > 123 {
+            self.reason.pop();
+        }
+        self
+    }
+
+    /// Sets over what time the connections are told.
+    #[must_use]
+    pub fn spread(mut self, time: Duration) -> Self {
+        self.spread = time;
+        self
+    }
+
+    /// How many of `count` connections are told when so much of the spread has passed.
+    pub fn told(&self, count: usize, elapsed: Duration) -> usize {
+        if elapsed >= self.spread {
+            return count;
+        }
+        let part = elapsed.as_nanos().saturating_mul(count as u128) / self.spread.as_nanos().max(1);
+        // The first is told at once.
+        usize::try_from(part).unwrap_or(count).saturating_add(1).min(count)
+    }
+
+    /// When the next is told, counted from the beginning, where so many of `count` have been.
+    pub fn next_at(&self, count: usize, told: usize) -> Duration {
+        let part = self.spread.as_nanos().saturating_mul(told as u128).div_ceil((count as u128).max(1));
+        u64::try_from(part).map_or(Duration::MAX, Duration::from_nanos).min(self.spread)
     }
 }
 

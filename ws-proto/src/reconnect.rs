@@ -200,6 +200,7 @@ mod tests {
             error,
             sent: None,
             was_open: true,
+            reading_paused: false,
             bytes_received: 0,
             bytes_sent: 0,
             age: Duration::ZERO,

@@ -13,8 +13,8 @@ const SECOND: Duration = Duration::from_secs(1);
 fn a_lively_connection_is_asked_once_and_ends_without_an_answer() {
     let (mut server, now) = open(Role::Server, Config::server());
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"lively")).len(), 1);
-    server.resumed(now);
-    server.resumed(now);
+    server.handle_resume(now);
+    server.handle_resume(now);
     let frames = parse(&take_output(&mut server, now));
     assert_eq!((frames.len(), frames[0].first), (1, FIN | PING));
     assert!(server.timeout_moved(), "an adapter must arm its timer anew");
@@ -26,7 +26,7 @@ fn a_lively_connection_is_asked_once_and_ends_without_an_answer() {
 #[test]
 fn any_byte_after_it_proves_life() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.resumed(now);
+    server.handle_resume(now);
     take_output(&mut server, now);
     assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"here")).len(), 1);
     server.handle_timeout(now + 30 * SECOND);
@@ -40,7 +40,7 @@ fn a_peer_that_takes_no_output_has_its_whole_time_again_and_is_sent_no_more() {
     server.wrote(now, 0);
     let queued = server.queued();
     let later = now + 29 * SECOND;
-    server.resumed(later);
+    server.handle_resume(later);
     assert_eq!((server.queued(), server.poll_timeout()), (queued, Some(later + 30 * SECOND)));
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!(server.state(), State::Open);
@@ -51,7 +51,7 @@ fn a_peer_that_takes_no_output_has_its_whole_time_again_and_is_sent_no_more() {
 #[test]
 fn without_a_heartbeat_nothing_is_sent() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    server.resumed(now);
+    server.handle_resume(now);
     assert_eq!((server.queued(), server.poll_timeout()), (0, None));
 }
 
@@ -62,7 +62,7 @@ fn a_heartbeat_that_is_stuck_in_the_output_has_its_whole_time_again() {
     server.handle_timeout(now + 10 * SECOND);
     server.wrote(now + 10 * SECOND, 0);
     let later = now + 14 * SECOND;
-    server.resumed(later);
+    server.handle_resume(later);
     server.handle_timeout(now + 15 * SECOND);
     assert_eq!(server.state(), State::Open);
     server.handle_timeout(later + 5 * SECOND);

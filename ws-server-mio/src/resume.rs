@@ -48,7 +48,7 @@ impl Connections {
         let Self { slots, servers, pool, timers, touched, now, .. } = self;
         for (slot, live) in slots.iter_mut() {
             lend(live, pool);
-            live.connection.resumed(*now);
+            live.connection.handle_resume(*now);
             arm(slot, live, timers);
             touch(slot, live, touched);
         }

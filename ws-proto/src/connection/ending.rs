@@ -87,6 +87,7 @@ impl Ending {
             error: self.error,
             sent: self.sent,
             was_open: self.was_open,
+            reading_paused: false,
             bytes_received: connection.bytes_received,
             bytes_sent: connection.bytes_sent,
             age: self.ended.since(Moment(0)),
@@ -141,6 +142,28 @@ impl Connection {
     /// Nothing more is sent. An end that was already in order stays so.
     pub fn abort(&mut self, now: Instant, cause: Cause) {
         self.done(now, Error::Lost(cause));
+    }
+
+    /// Says goodbye in order, since the server stops. A WebSocket is [closed](Self::close) with this code. HTTP takes
+    /// no further request; event streams (`text/event-stream`) are finished, every other answer goes on to its end
+    /// and then says `Connection: close`, and a request whose body is arriving is read and answered too.
+    ///
+    /// # Errors
+    /// As [`close`](Self::close).
+    pub fn go_away(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.close(now, code, reason)
+    }
+
+    /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
+    /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
+    pub fn write_failed(&mut self, now: Instant, cause: Cause) {
+        self.abort(now, cause);
+    }
+
+    /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
+    /// was cut off whose end only the end of the connection tells, as in HTTP/1.0 without a length.
+    pub fn wants_reset(&self) -> bool {
+        false
     }
 
     /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.

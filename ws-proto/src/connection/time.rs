@@ -80,7 +80,7 @@ impl Connection {
     ///
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.
-    pub fn resumed(&mut self, now: Instant) {
+    pub fn handle_resume(&mut self, now: Instant) {
         if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
             return;
         }

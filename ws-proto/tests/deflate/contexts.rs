@@ -273,7 +273,7 @@ fn what_was_due_while_the_machine_slept_is_let_go_at_once() {
     assert_eq!(reader.data(&take_output(&mut server, birth)), [b"compressed"]);
     server.send_text("compressed, and not yet written").unwrap();
     let now = birth + 100 * SECOND;
-    server.resumed(now);
+    server.handle_resume(now);
     server.handle_timeout(now);
     assert_eq!((server.poll_timeout(), pooled(server.config())), (None, (0, 1)));
     server.send_text("compressed").unwrap();

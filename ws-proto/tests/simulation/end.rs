@@ -405,7 +405,7 @@ impl End {
 
     /// The machine slept, or is believed to have slept.
     pub(crate) fn resume(&mut self, now: Instant) {
-        self.connection.resumed(now);
+        self.connection.handle_resume(now);
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
