@@ -32,6 +32,7 @@ use crate::utf8::Utf8;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use bytes::BytesMut;
 use core::time::Duration;
 use ending::Ending;
 pub use state::{Next, Role, Sent, State};
@@ -165,6 +166,8 @@ struct Output {
     paced: bool,
     /// Pongs queued since the outbox was last empty.
     pongs: u8,
+    /// See [`Connection::wants_reset`].
+    wants_reset: bool,
 }
 
 impl Output {
@@ -195,6 +198,8 @@ struct Busy {
     waiting_len: usize,
     /// The newest ping's payload, where enough pongs are queued already.
     pong: Option<bytes::Bytes>,
+    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
+    ahead: BytesMut,
 }
 
 #[derive(Debug)]
@@ -315,11 +320,12 @@ impl Connection {
     }
 
     /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, an answer is
-    /// given in pieces, the outbox is over its high mark, or the peer has sent its messages for this second. [`receive`](Self::receive) then
-    /// leaves its input with the caller.
+    /// given in pieces, the outbox is over its high mark, or the peer has sent its messages for this second.
+    /// [`receive`](Self::receive) then leaves its input with the caller. Beside an answer without a length, requests
+    /// are read ahead up to [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
+            Stage::Http(http) => http.is_paused(&self.config, self.takes_no_request()),
             Stage::Open(_) => self.output.holds_back() || self.output.paced,
             _ => false,
         }
@@ -403,10 +409,28 @@ impl Connection {
 
     fn forget_busy_if_idle(&mut self) {
         if self.busy.as_ref().is_some_and(|busy| {
-            busy.ping.is_none() && busy.outgoing.is_none() && busy.waiting.is_empty() && busy.pong.is_none()
+            busy.ping.is_none()
+                && busy.outgoing.is_none()
+                && busy.waiting.is_empty()
+                && busy.pong.is_none()
+                && busy.ahead.is_empty()
         }) {
             self.busy = None;
         }
+    }
+
+    /// Nothing more is sent; what came is still delivered.
+    fn forget_outgoing(&mut self) {
+        self.busy = self.busy.take().filter(|busy| !busy.ahead.is_empty()).map(|busy| {
+            let ahead = busy.ahead;
+            Box::new(Busy { ahead, ..Busy::default() })
+        });
+    }
+
+    /// Whether bytes of the peer are kept that came before the WebSocket was open.
+    #[inline]
+    fn has_ahead(&self) -> bool {
+        self.busy.as_ref().is_some_and(|busy| !busy.ahead.is_empty())
     }
 }
 

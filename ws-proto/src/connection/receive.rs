@@ -7,9 +7,8 @@ use crate::deflate::Terms;
 use crate::error::{Error, ProtocolError};
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
-use crate::http::Incoming;
 use alloc::boxed::Box;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::mem;
 use std::time::Instant;
 
@@ -36,6 +35,7 @@ impl Connection {
         if matches!(self.stage, Stage::Open(_))
             && !self.output.holds_back()
             && self.config.message_rate.is_none()
+            && !self.has_ahead()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
         {
             self.heard_more = true;
@@ -52,7 +52,10 @@ impl Connection {
     /// connection ends with.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        matches!(self.stage, Stage::Open(_)) && !self.output.paced && self.decoder.is_between_messages()
+        matches!(self.stage, Stage::Open(_))
+            && !self.output.paced
+            && !self.has_ahead()
+            && self.decoder.is_between_messages()
     }
 
     #[inline(never)]
@@ -64,8 +67,30 @@ impl Connection {
         if self.output.paced {
             self.end_pace();
         }
-        let event = self.receive_in_stage(now, input);
+        let mut event = self.receive_ahead(now);
+        if event.is_none() && !self.has_ahead() {
+            event = self.receive_in_stage(now, input);
+        }
         self.bytes_received += (before - input.len()) as u64;
+        event
+    }
+
+    /// Goes on with what was kept before the connection was a WebSocket.
+    fn receive_ahead(&mut self, now: Instant) -> Option<Event<'static>> {
+        let mut ahead = mem::take(&mut self.busy.as_mut()?.ahead);
+        if ahead.is_empty() {
+            return None;
+        }
+        let mut input = &mut ahead[..];
+        let event = self.receive_in_stage(now, &mut input).map(Event::into_owned);
+        let left = input.len();
+        let used = ahead.len() - left;
+        ahead.advance(used);
+        if left > 0 {
+            self.busy().ahead = ahead;
+        } else {
+            self.forget_busy_if_idle();
+        }
         event
     }
 
@@ -95,17 +120,10 @@ impl Connection {
                     return event;
                 }
                 Stage::Opened(_) => return self.poll_event(now),
-                Stage::Http(http) => {
-                    if self.output.congested {
-                        return None;
-                    }
-                    let incoming = http.receive(now, &self.config, &mut self.outbox, input);
-                    self.settle_http(now);
-                    match incoming {
-                        Some(Incoming::Request(request)) => return Some(Event::Request(request)),
-                        Some(Incoming::Upgrade(upgrade)) => return Some(Event::Upgrade(upgrade)),
-                        None if matches!(self.stage, Stage::Http(_)) => return None,
-                        None => {}
+                Stage::Http(_) => {
+                    let event = self.receive_http(now, input);
+                    if event.is_some() || matches!(self.stage, Stage::Http(_)) {
+                        return event;
                     }
                 }
                 Stage::Handshake(http) => match http.receive(&self.config, input) {
@@ -136,13 +154,16 @@ impl Connection {
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
+            let ahead = http.take_ahead();
             self.open(now, response, terms);
+            if !ahead.is_empty() {
+                self.busy().ahead = ahead;
+            }
         } else if http.ending().is_some() {
             self.end_http(now);
-        } else {
-            self.arm();
         }
         self.note_queued();
+        self.note_http_held(now);
     }
 
     fn open(&mut self, now: Instant, response: ::http::Response<()>, terms: Option<Terms>) {
@@ -276,7 +297,7 @@ impl Connection {
     pub fn receive_eof(&mut self, now: Instant) {
         match &mut self.stage {
             Stage::Http(http) => {
-                http.receive_eof();
+                http.receive_eof(&self.config);
                 self.settle_http(now);
                 self.finish_if_flushed(self.moment(now));
             }
@@ -299,16 +320,20 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.has_fault() {
+        if matches!(self.stage, Stage::Open(_))
+            && !self.output.drained
+            && !self.has_ahead()
+            && !self.decoder.has_fault()
+        {
             return None;
         }
         self.poll_event_in_stage(now)
     }
 
     fn poll_event_in_stage(&mut self, now: Instant) -> Option<Event<'static>> {
-        if let Stage::Http(http) = &mut self.stage {
-            http.sweep(now, &self.config, &mut self.outbox);
-            self.settle_http(now);
+        // What was kept is parsed as soon as it may be, since nothing more need come.
+        if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
+            return Some(event);
         }
         // Whoever was given the piece before it may have nothing more to give to `receive`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage

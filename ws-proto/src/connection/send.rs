@@ -182,6 +182,7 @@ impl Connection {
                 _ => false,
             };
         }
+        self.note_http_written(now, n);
     }
 
     fn send_newest_pong(&mut self) {
