@@ -25,7 +25,8 @@ impl ServerHttp {
             return;
         }
         let room = config.head_limit.saturating_sub(self.ahead.len());
-        let (kept, rest) = mem::take(input).split_at_mut(room.min(input.len()));
+        let taken = input.len().min(room);
+        let (kept, rest) = mem::take(input).split_at_mut(taken);
         self.ahead.extend_from_slice(kept);
         *input = rest;
     }
