@@ -1,5 +1,6 @@
 //! A server's answers: to requests, and to opening handshakes.
 
+use super::flow::Held;
 use super::{Connection, Sent, Stage};
 use crate::error::SendError;
 use crate::event::Event;
@@ -123,11 +124,12 @@ impl Connection {
             return Err(SendError::Full);
         }
         http.send_body(&mut self.outbox, body, piece)?;
-        if self.outbox.len() + http.held_len() > self.config.high_mark {
+        let is_over = self.outbox.len() + http.held_len() > self.config.high_mark;
+        if is_over {
             http.owe_room(body);
-            return Ok(Sent::Congested);
         }
-        Ok(Sent::Queued)
+        self.count_held();
+        Ok(if is_over { Sent::Congested } else { Sent::Queued })
     }
 
     /// Server: whether the turn of a body has come. Before that its pieces are held, and count as queued.
@@ -166,9 +168,9 @@ impl Connection {
         })
     }
 
-    /// Whether no request may be taken, whatever came: too much output waits for the peer.
+    /// Whether no request may be taken, whatever came: too much output waits for the peer, or reading is paused.
     pub(super) fn takes_no_request(&self) -> bool {
-        self.output.congested
+        self.output.congested || self.input.held.has(Held::ANY)
     }
 
     /// Notes for the deadlines of HTTP whether we hold reading back.
