@@ -9,6 +9,11 @@ use std::time::Duration;
 
 const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n";
 
+/// A peer may be slow.
+fn slow() -> Config {
+    Config::server().outbox(1000, 10_000, 50_000).min_output_rate(0)
+}
+
 impl Rig {
     /// Gives what is left, and says what was asked.
     fn give(&mut self, rest: &mut Vec<u8>) -> Option<crate::Request> {
@@ -58,7 +63,7 @@ impl Rig {
 fn a_request_that_waits_behind_a_slow_reader_is_served() {
     // One that is whole, and parts of one: all stand behind 100 seconds of an answer.
     for second in [GET, &GET[..1], &GET[..20], &POST[..20], POST] {
-        let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+        let mut rig = Rig::with(slow());
         let mut rest = [GET, second].concat().into_bytes();
         let first = rig.give(&mut rest).unwrap();
         rig.answer(first, 100_000);
@@ -81,7 +86,7 @@ fn a_request_that_waits_behind_a_slow_reader_is_served() {
 #[test]
 fn what_has_begun_to_arrive_has_its_whole_time_when_reading_goes_on() {
     for (begun, time) in [(&GET[..9], 10), (POST, 5)] {
-        let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+        let mut rig = Rig::with(slow());
         let first = rig.request(GET);
         rig.give_text(begun);
         rig.now += Duration::from_secs(time - 1);
@@ -98,10 +103,10 @@ fn what_has_begun_to_arrive_has_its_whole_time_when_reading_goes_on() {
 
 #[test]
 fn so_it_has_beside_an_answer_in_pieces_over_the_mark() {
-    let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let mut rig = Rig::with(slow());
     let body = rig.begin(GET, Some(1 << 20));
     drop(rig.conn.poll_event(rig.now));
-    let mut rig2 = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
+    let mut rig2 = Rig::with(slow());
     let first = rig2.request(GET);
     rig2.give_text(&GET[..9]);
     let second = rig2.conn.respond_streaming(rig2.now, first, Response::new(()), Some(1 << 20)).unwrap();
