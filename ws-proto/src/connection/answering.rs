@@ -200,4 +200,12 @@ impl Connection {
             }
         }
     }
+
+    #[cfg(test)]
+    pub(crate) fn http_memory_len(&self) -> usize {
+        match &self.stage {
+            Stage::Http(http) => http.memory_len(),
+            _ => 0,
+        }
+    }
 }

@@ -104,22 +104,29 @@ fn what_has_begun_to_arrive_has_its_whole_time_when_reading_goes_on() {
 #[test]
 fn so_it_has_beside_an_answer_in_pieces_over_the_mark() {
     let mut rig = Rig::with(slow());
-    let body = rig.begin(GET, Some(1 << 20));
-    drop(rig.conn.poll_event(rig.now));
-    let mut rig2 = Rig::with(slow());
-    let first = rig2.request(GET);
-    rig2.give_text(&GET[..9]);
-    let second = rig2.conn.respond_streaming(rig2.now, first, Response::new(()), Some(1 << 20)).unwrap();
-    rig2.conn.send_body(&second, vec![0; 40_000]).unwrap();
-    rig2.pass(39, 1000);
-    assert!(rig2.conn.is_paused());
-    rig2.pass(1, 1000);
-    assert!(!rig2.conn.is_paused());
-    // Its time runs beside the answer, held back or not before.
-    let due = rig2.conn.poll_timeout().unwrap();
-    assert!(due - rig2.now <= Duration::from_secs(10));
-    let request = rig2.request(&GET[9..]);
-    drop((request, body, second));
+    let first = rig.request(GET);
+    rig.give_text(&GET[..9]);
+    let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), Some(1 << 20)).unwrap();
+    rig.conn.send_body(&body, vec![0; 40_000]).unwrap();
+    rig.pass(39, 1000);
+    assert!(rig.conn.is_paused());
+    rig.pass(1, 1000);
+    assert!(!rig.conn.is_paused());
+    rig.now += Duration::from_secs(9);
+    rig.conn.handle_timeout(rig.now);
+    drop(rig.request(&GET[9..]));
+}
+
+#[test]
+fn no_time_runs_while_the_application_pauses() {
+    for (begun, time) in [("", 10), (&GET[..9], 10), (POST, 5)] {
+        let mut rig = Rig::new();
+        rig.give_text(begun);
+        rig.conn.pause();
+        rig.pass(100, 0);
+        rig.conn.resume(rig.now);
+        rig.ends_after(Duration::from_secs(time));
+    }
 }
 
 #[test]
