@@ -267,10 +267,10 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
         left = more;
         step += 1;
         rest.extend_from_slice(piece);
-        if step == begins || left.is_empty() {
-            if let Some(body) = body.take() {
-                rig.conn.finish_body(rig.now, body).unwrap();
-            }
+        if (step == begins || left.is_empty())
+            && let Some(body) = body.take()
+        {
+            rig.conn.finish_body(rig.now, body).unwrap();
         }
         loop {
             let mut all = std::mem::take(&mut rest);
