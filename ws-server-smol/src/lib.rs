@@ -142,6 +142,7 @@
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
 mod acceptor;
+mod bridge;
 mod buffer;
 mod client;
 mod connect;
@@ -150,10 +151,12 @@ mod driver;
 mod extension;
 mod folder;
 mod listening;
+mod output;
 mod responder;
 mod sender;
 mod server;
 mod shared;
+mod sleep;
 mod socket;
 mod ui;
 #[cfg(unix)]
@@ -161,6 +164,7 @@ mod unix;
 mod websocket;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use bridge::bridge;
 pub use bytes::Bytes;
 pub use client::{Client, ClientEvent};
 pub use connect::{connect, handshake};
@@ -181,7 +185,7 @@ pub use ws_proto::bind::{Bind, ListenError};
 pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::ServerConfig;
+pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{

@@ -2,6 +2,7 @@
 
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(unix)]
@@ -9,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// A TCP or a Unix socket of `async-io`.
 ///
@@ -20,6 +22,15 @@ pub struct Socket {
     /// The last read was short: the kernel has no more until it says so, and need not be asked.
     drained: bool,
 }
+
+/// What a peer has not taken stays with us, and not in the kernel, where it would hide for how long the peer takes
+/// nothing, and stand in the way of a Pong.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 128 << 10;
+/// A peer that is quiet for so long is asked by the system …
+const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
+/// … and again so often, until it answers or is given up.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// On Windows readiness is armed again by the very error that says there is no more.
 const SHORT_SAYS_ALL: bool = cfg!(unix);
@@ -67,6 +78,22 @@ impl Socket {
         // One that is closed already needs no more.
         let _ = with!(self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
+
+    /// Has the last clone end the connection by a reset rather than in order: the peer must not take what was cut off
+    /// for the whole (RFC 9112 §8).
+    pub(crate) fn reset_on_close(&self) {
+        let _ = with!(self, stream => SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO)));
+    }
+
+    /// Has the system find out that the peer has vanished, where nothing that it says or takes would tell.
+    pub(crate) fn keep_alive(&self) {
+        if let Kind::Tcp(stream) = &self.kind {
+            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
+            #[cfg(not(target_os = "openbsd"))]
+            let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL);
+            let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&keepalive);
+        }
+    }
 }
 
 /// A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
@@ -76,9 +103,12 @@ fn canonical(mut address: SocketAddr) -> SocketAddr {
 }
 
 impl From<Async<TcpStream>> for Socket {
-    /// A connection that cannot have `TCP_NODELAY` is slower, and works.
+    /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. A connection that cannot have them is slower,
+    /// and works.
     fn from(stream: Async<TcpStream>) -> Self {
         let _ = stream.get_ref().set_nodelay(true);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        let _ = SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(UNSENT);
         Self { kind: Kind::Tcp(Arc::new(stream)), drained: false }
     }
 }

@@ -1,8 +1,9 @@
 //! Who comes is accepted, within the limits.
 
-use super::{Member, Membership, Phase, Run, Server, State, until};
+use super::{Member, Membership, Phase, Run, Server, State};
 use crate::acceptor::Acceptor;
-use crate::driver::Driver;
+use crate::driver::{Belongings, Driver};
+use crate::shared::until;
 use crate::socket::Socket;
 use event_listener::listener;
 use futures_core::Stream;
@@ -148,7 +149,9 @@ impl Server {
             return Attempt::Nobody;
         }
         let connection = Connection::server(now, run.config.clone());
-        let driver = Driver::with_token(socket.clone(), connection, run.token.clone());
+        let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
+        let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
+        let driver = Driver::with(socket.clone(), connection, belongings);
         let shared = driver.shared.clone();
         let id = shared.id;
         state.accepted += 1;
