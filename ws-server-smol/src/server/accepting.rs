@@ -20,6 +20,7 @@ use ws_proto::bind::{ACCEPT_AGAIN, is_passing};
 pub(super) const BURST: u32 = 16;
 
 /// What an attempt came to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Attempt {
     Accepted(Acceptor<Socket>),
     /// Somebody came and is gone again, or was turned away.
