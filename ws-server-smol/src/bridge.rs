@@ -145,16 +145,7 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
 
 fn close(to: &Shared, closed: &Closed) {
     let mut connection = to.connection();
-    let (code, reason) = relayed_close(closed, connection.is_client());
+    let (code, reason) = closed.relayed(connection.is_client());
     // It may be closing already.
-    let _ = connection.close(Instant::now(), code, &reason);
-}
-
-fn relayed_close(closed: &Closed, to_server: bool) -> (CloseCode, String) {
-    match closed.code {
-        CloseCode::NO_STATUS => (CloseCode::NO_STATUS, String::new()),
-        CloseCode::ABNORMAL if to_server => (CloseCode::GOING_AWAY, String::new()),
-        CloseCode::ABNORMAL => (CloseCode::INTERNAL_ERROR, String::new()),
-        code => (code, closed.reason.clone()),
-    }
+    let _ = connection.close(Instant::now(), code, reason);
 }

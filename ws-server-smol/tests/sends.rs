@@ -41,13 +41,21 @@ where
 fn the_task_that_should_poll_a_websocket_sends_by_a_sender_of_it() {
     let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
     run(async {
-        let (mut client, mut ws) = connected(&server, Config::client()).await;
-        // Of a server …
-        let sender = ws.sender();
-        assert_eq!(future::zip(sends_much(&sender), reads(&mut client, 200)).await.0, 200);
-        // … and of a client.
-        let sender = client.sender();
-        assert_eq!(future::zip(sends_much(&sender), reads(&mut ws, 200)).await.0, 200);
+        let (client, ws) = connected(&server, Config::client()).await;
+        // Of a server, and of a client; afterwards it polls.
+        let ends = [(ws, client), connected(&server, Config::client()).await];
+        for (mut sends, mut hears) in ends {
+            let sender = sends.sender();
+            let sending = async {
+                sends_much(&sender).await;
+                assert_eq!(sends.next().await.unwrap().unwrap().as_bytes(), b"got all");
+            };
+            let hearing = async {
+                reads(&mut hears, 200).await;
+                hears.send("got all").await.unwrap();
+            };
+            future::zip(sending, hearing).await;
+        }
     });
 }
 
