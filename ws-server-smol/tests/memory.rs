@@ -63,9 +63,6 @@ fn a_poll_allocates_the_message_alone() {
                 let is_exact = (change.allocations, change.reallocations) == (2 + counters, 0)
                     && change.bytes_allocated <= 2 * size + counters * 32;
                 exact += usize::from(round >= 20 && is_exact);
-                if round == 39 {
-                    eprintln!("{size} {change:?}");
-                }
             }
             // The count is of all threads, and now and then another one allocates.
             assert!(exact >= 15, "{size} bytes: {exact} of 20");
