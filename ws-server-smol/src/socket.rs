@@ -6,6 +6,8 @@ use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
+#[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -117,6 +119,14 @@ impl From<Async<TcpStream>> for Socket {
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
         Self { kind: Kind::Unix(Arc::new(stream)), drained: false }
+    }
+}
+
+/// For its options, which `socket2::SockRef` reads and sets, say.
+#[cfg(unix)]
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        with!(self, stream => stream.get_ref().as_fd())
     }
 }
 

@@ -205,6 +205,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
             fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
             let got = rest(&mut peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
+            drop(peer);
             server.stop(LONG).await;
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
