@@ -180,7 +180,7 @@ impl Shared {
             && let Some(socket) = &*self.socket()
         {
             // It may be silent for as long as it likes, and so may its peer.
-            socket.keep_alive();
+            socket.probe();
         }
         self.wakers.driver.wake();
         Ok(body)

@@ -25,14 +25,16 @@ pub struct Socket {
     drained: bool,
 }
 
-/// What a peer has not taken stays with us, and not in the kernel, where it would hide for how long the peer takes
-/// nothing, and stand in the way of a Pong.
+/// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a Pong can
+/// overtake it, and where it is seen whether the peer makes progress.
 #[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 128 << 10;
-/// A peer that is quiet for so long is asked by the system …
-const KEEPALIVE_TIME: Duration = Duration::from_secs(15);
-/// … and again so often, until it answers or is given up.
-const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(5);
+const UNSENT: u32 = 64 << 10;
+
+/// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it may
+/// be silent: one that has vanished is found within 45 s.
+const PROBE_AFTER: Duration = Duration::from_secs(25);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+const PROBES: u32 = 4;
 
 /// On Windows readiness is armed again by the very error that says there is no more.
 const SHORT_SAYS_ALL: bool = cfg!(unix);
@@ -88,13 +90,20 @@ impl Socket {
     }
 
     /// Has the system find out that the peer has vanished, where nothing that it says or takes would tell.
-    pub(crate) fn keep_alive(&self) {
-        if let Kind::Tcp(stream) = &self.kind {
-            let keepalive = TcpKeepalive::new().with_time(KEEPALIVE_TIME);
-            #[cfg(not(target_os = "openbsd"))]
-            let keepalive = keepalive.with_interval(KEEPALIVE_INTERVAL);
-            let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&keepalive);
-        }
+    pub(crate) fn probe(&self) {
+        let Kind::Tcp(stream) = &self.kind else { return };
+        let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
+        // Elsewhere these are the system's.
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "linux",
+            target_os = "netbsd",
+            target_os = "windows",
+        ))]
+        let probes = probes.with_interval(PROBE_AGAIN).with_retries(PROBES);
+        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
     }
 }
 

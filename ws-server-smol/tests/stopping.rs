@@ -148,7 +148,8 @@ async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Re
     server
         .serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {
-                results.borrow_mut().push(http.respond_file(request, folder).await);
+                let result = http.respond_file(request, folder).await;
+                results.borrow_mut().push(result);
             }
         })
         .await;

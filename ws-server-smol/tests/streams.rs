@@ -112,8 +112,8 @@ fn a_quiet_peer_of_a_stream_is_asked_by_the_system_and_a_backlog_stays_with_us()
             let socket = SockRef::from(http.get_ref().unwrap());
             (socket.keepalive().unwrap(), socket.tcp_notsent_lowat().unwrap())
         };
-        assert_eq!(option(&http), (false, 128 << 10));
+        assert_eq!(option(&http), (false, 64 << 10));
         let _body = http.respond_streaming(request, http::Response::new(()), None).unwrap();
-        assert_eq!(option(&http), (true, 128 << 10));
+        assert_eq!(option(&http), (true, 64 << 10));
     });
 }
