@@ -52,8 +52,8 @@ async fn asks(stream: &mut Socket, version: &str) {
     stream.write_all(request.as_bytes()).await.unwrap();
 }
 
-/// What comes, to the end of the stream; `None` where that is a reset.
-async fn rest(stream: &mut Socket) -> Option<Vec<u8>> {
+/// What comes, to the end of the stream, and then it ends, too; `None` where that is a reset.
+async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
     let mut all = Vec::new();
     stream.read_to_end(&mut all).await.ok().map(|_| all)
 }
@@ -165,7 +165,7 @@ fn a_download_that_has_begun_is_whole_after_a_stop() {
             asks_for_file(&mut peer).await;
             let mut begin = vec![0; 1_000];
             peer.read_exact(&mut begin).await.unwrap();
-            let reading = async { rest(&mut peer).await.unwrap().len() };
+            let reading = async { rest(peer).await.unwrap().len() };
             let (_, got) = future::zip(server.stop(LONG), reading).await;
             assert!(got > FILE - 1_000, "{got}");
         };
@@ -185,7 +185,7 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
             let mut begin = vec![0; 1_000];
             peer.read_exact(&mut begin).await.unwrap();
             server.stop(100 * MILLI).await;
-            let got = rest(&mut peer).await.map_or(0, |rest| rest.len());
+            let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
@@ -204,9 +204,8 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
             let mut begin = vec![0; 1_000];
             peer.read_exact(&mut begin).await.unwrap();
             fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
-            let got = rest(&mut peer).await.map_or(0, |rest| rest.len());
+            let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
-            drop(peer);
             server.stop(LONG).await;
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
@@ -243,7 +242,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
             }
             let reading = async {
                 stopping.set(true);
-                String::from_utf8(rest(&mut peer).await.unwrap()).unwrap()
+                String::from_utf8(rest(peer).await.unwrap()).unwrap()
             };
             let (_, answer) = future::zip(server.stop(LONG), reading).await;
             assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("the report"), "{answer}");
@@ -288,7 +287,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
                     begin.push(byte[0]);
                 }
                 let deadline = if whole { LONG } else { 100 * MILLI };
-                let (_, end) = future::zip(server.stop(deadline), rest(&mut peer)).await;
+                let (_, end) = future::zip(server.stop(deadline), rest(peer)).await;
                 match (version, whole) {
                     ("1.1", true) => assert!(end.unwrap().ends_with(b"0\r\n\r\n")),
                     ("1.1", false) => assert!(end.is_none_or(|end| !end.ends_with(b"0\r\n\r\n"))),
