@@ -421,7 +421,8 @@ impl Connection {
         }
     }
 
-    fn is_client(&self) -> bool {
+    /// Whether this is the client's end.
+    pub fn is_client(&self) -> bool {
         matches!(self.side, Side::Client(_))
     }
 
