@@ -1,0 +1,49 @@
+//! What the kernel is asked to do with a TCP socket. Where it cannot, the connection works all the same.
+
+use crate::stream::{Stream, options_of};
+use socket2::TcpKeepalive;
+use std::time::Duration;
+
+/// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a heartbeat can
+/// overtake it and where it is seen whether the peer makes progress.
+#[cfg(any(target_os = "linux", target_os = "android"))]
+const UNSENT: u32 = 128 << 10;
+
+/// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it
+/// may be silent. It is found within 45 s.
+const PROBE_AFTER: Duration = Duration::from_secs(25);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+const PROBES: u32 = 4;
+
+/// For every connected TCP socket.
+pub(crate) fn prepare(stream: &Stream) {
+    // Small messages go out at once.
+    let Some(socket) = options_of(stream) else { return };
+    let _ = socket.set_tcp_nodelay(true);
+    #[cfg(any(target_os = "linux", target_os = "android"))]
+    let _ = socket.set_tcp_notsent_lowat(UNSENT);
+}
+
+/// Has the kernel find a peer that vanished, where nothing of ours would: an answer goes on for as long as it likes and
+/// may be silent meanwhile.
+pub(crate) fn probe(stream: &Stream) {
+    let Some(socket) = options_of(stream) else { return };
+    let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
+    // Elsewhere these are the system's.
+    #[cfg(any(
+        target_vendor = "apple",
+        target_os = "android",
+        target_os = "freebsd",
+        target_os = "linux",
+        target_os = "netbsd",
+        target_os = "windows",
+    ))]
+    let probes = probes.with_interval(PROBE_AGAIN).with_retries(PROBES);
+    let _ = socket.set_tcp_keepalive(&probes);
+}
+
+/// Has the socket end with a reset when it is dropped: the peer is to see that it did not get everything.
+pub(crate) fn reset_when_dropped(stream: &Stream) {
+    let Some(socket) = options_of(stream) else { return };
+    let _ = socket.set_linger(Some(Duration::ZERO));
+}
