@@ -108,10 +108,8 @@ impl Connection {
 
     /// The handling of the event that was told last is over: what it added delays the next one.
     pub(super) fn end_handling(&mut self, now: Instant) {
-        let told = core::mem::take(&mut self.input.told);
-        if told == Told::Received {
-            self.heard = self.moment(now);
-        }
+        let told = self.input.told;
+        self.note_heard(now);
         if !self.input.held.has(Held::SWOLLEN) {
             return;
         }

@@ -29,9 +29,7 @@ impl Connection {
     pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
-            if mem::take(&mut self.input.told) == Told::Received {
-                self.heard = self.moment(now);
-            }
+            self.note_heard(now);
             return None;
         }
         if matches!(self.stage, Stage::Open(_))
@@ -47,6 +45,14 @@ impl Connection {
             }
         }
         self.receive_slowly(now, input)
+    }
+
+    /// What was told last is dealt with; when it came, is noted once for all that came with it.
+    #[inline]
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        if mem::take(&mut self.input.told) == Told::Received {
+            self.heard = self.moment(now);
+        }
     }
 
     /// Open, with nothing unfinished and nothing that waits for a time: what every read of an ordinary
@@ -85,6 +91,7 @@ impl Connection {
         }
         if left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
             self.count_held();
+            self.look_soon(self.heard);
         }
     }
 
@@ -331,6 +338,7 @@ impl Connection {
             && self.input.held.is_free()
             && !self.decoder.has_fault()
         {
+            self.note_heard(now);
             return None;
         }
         self.end_handling(now);

@@ -242,6 +242,7 @@ impl Connection {
         }
         if self.is_counted() {
             self.count_held();
+            self.look_soon(moment);
         }
         self.forget_busy_if_idle();
     }

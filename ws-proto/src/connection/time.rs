@@ -2,7 +2,7 @@
 //! with what was heard meanwhile, and armed anew.
 
 use super::flow::Held;
-use super::{Connection, Moment, SECOND, Stage, Stall, Told};
+use super::{Connection, Moment, SECOND, Stage, Stall};
 use crate::close::CloseCode;
 use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
@@ -55,9 +55,7 @@ impl Connection {
             }
             Stage::Opened(_) | Stage::Open(_) => {
                 // A reader that stopped at a message has not had it noted.
-                if core::mem::take(&mut self.input.told) == Told::Received {
-                    self.heard = moment;
-                }
+                self.note_heard(now);
                 self.pass_delay(moment);
                 self.beat(now, moment);
                 if self.pace_due().is_some_and(|due| moment >= due) {
