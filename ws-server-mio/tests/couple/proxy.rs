@@ -11,31 +11,31 @@ use ws_server_mio::{
 
 const HANG: Duration = Duration::from_secs(30);
 
-pub struct Proxy {
-    pub endpoint: Endpoint,
-    pub address: SocketAddr,
-    pub host: TcpListener,
-    pub app: App,
+pub(crate) struct Proxy {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) address: SocketAddr,
+    pub(crate) host: TcpListener,
+    pub(crate) app: App,
 }
 
 /// Couples each connection that comes with one to the host.
-pub struct App {
-    pub upstream: String,
-    pub config: ClientConfig,
+pub(crate) struct App {
+    pub(crate) upstream: String,
+    pub(crate) config: ClientConfig,
     /// What was told, in words.
-    pub told: Vec<String>,
+    pub(crate) told: Vec<String>,
     /// The connections of the server, as they came, and those of the clients, as they opened.
-    pub front: Vec<ConnectionId>,
-    pub back: Vec<ConnectionId>,
-    pub clients: Vec<ClientId>,
+    pub(crate) front: Vec<ConnectionId>,
+    pub(crate) back: Vec<ConnectionId>,
+    pub(crate) clients: Vec<ClientId>,
     /// Whether it couples, and forgets clients that have ended.
-    pub couples: bool,
-    pub forgets: bool,
+    pub(crate) couples: bool,
+    pub(crate) forgets: bool,
     /// It keeps what asks to be let in.
-    pub holds: bool,
-    pub upgrades: Vec<(ConnectionId, Upgrade)>,
+    pub(crate) holds: bool,
+    pub(crate) upgrades: Vec<(ConnectionId, Upgrade)>,
     /// At the next end these are coupled.
-    pub next: Option<(ConnectionId, ClientId)>,
+    pub(crate) next: Option<(ConnectionId, ClientId)>,
 }
 
 impl App {
@@ -90,17 +90,17 @@ impl App {
         self.told.push(format!("{who} {what}"));
     }
 
-    pub fn count(&self, what: &str) -> usize {
+    pub(crate) fn count(&self, what: &str) -> usize {
         self.told.iter().filter(|told| *told == what).count()
     }
 }
 
 impl Proxy {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self::with(Config::server(), ClientConfig::default())
     }
 
-    pub fn with(front: Config, back: ClientConfig) -> Self {
+    pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
         let mut endpoint = Endpoint::new(Options::default()).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
         let address = endpoint.connections().local_addr(server).unwrap();
@@ -122,23 +122,23 @@ impl Proxy {
         Self { endpoint, address, host, app }
     }
 
-    pub fn connections(&mut self) -> &mut Connections {
+    pub(crate) fn connections(&mut self) -> &mut Connections {
         self.endpoint.connections()
     }
 
-    pub fn turn(&mut self) {
+    pub(crate) fn turn(&mut self) {
         let Self { endpoint, app, .. } = self;
         let handler = |connections: &mut Connections, event: Event<'_>| app.handle(connections, event);
         endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
     }
 
-    pub fn turns(&mut self, turns: usize) {
+    pub(crate) fn turns(&mut self, turns: usize) {
         for _ in 0..turns {
             self.turn();
         }
     }
 
-    pub fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+    pub(crate) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
         let start = Instant::now();
         while !so(self) {
             assert!(start.elapsed() < HANG, "waited in vain for {what}; told: {:?}", self.app.told);
@@ -147,7 +147,7 @@ impl Proxy {
     }
 
     /// A client that is let in.
-    pub fn client(&mut self) -> Peer {
+    pub(crate) fn client(&mut self) -> Peer {
         let mut peer = Peer::connect(self.address);
         peer.send(&handshake(self.address, "/"));
         self.until("the switch", |_| peer.take_head().is_some());
@@ -155,7 +155,7 @@ impl Proxy {
     }
 
     /// The proxy's connection at the host, which has not answered its request; and the key of that.
-    pub fn asked(&mut self) -> (Peer, String) {
+    pub(crate) fn asked(&mut self) -> (Peer, String) {
         let mut stream = None;
         self.until("a connection at the host", |proxy| {
             stream = proxy.host.accept().ok();
@@ -173,28 +173,28 @@ impl Proxy {
     }
 
     /// The host lets the proxy in.
-    pub fn answer(&mut self, host: &mut Peer, key: &str) {
+    pub(crate) fn answer(&mut self, host: &mut Peer, key: &str) {
         let open = self.app.back.len();
         host.send(switch(key).as_bytes());
         self.until("the switch", |proxy| proxy.app.back.len() > open);
     }
 
     /// A client, and its other end at the host.
-    pub fn pair(&mut self) -> (Peer, Peer) {
+    pub(crate) fn pair(&mut self) -> (Peer, Peer) {
         let client = self.client();
         let (mut host, key) = self.asked();
         self.answer(&mut host, &key);
         (client, host)
     }
 
-    pub fn end(&mut self, peer: &mut Peer) {
+    pub(crate) fn end(&mut self, peer: &mut Peer) {
         self.until("the end", |_| {
             peer.read();
             peer.ended.is_some()
         });
     }
 
-    pub fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
+    pub(crate) fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
         let mut frame = None;
         self.until("a frame", |_| {
             frame = peer.take_frame();
@@ -204,7 +204,7 @@ impl Proxy {
     }
 }
 
-pub fn switch(key: &str) -> String {
+pub(crate) fn switch(key: &str) -> String {
     format!(
         "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Accept: {}\r\n\r\n",
@@ -213,7 +213,7 @@ pub fn switch(key: &str) -> String {
 }
 
 /// A frame as a server sends it.
-pub fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
+pub(crate) fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
     let mut out = vec![first];
     match payload.len() {
         n @ 0..=125 => out.push(n as u8),
