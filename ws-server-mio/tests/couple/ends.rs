@@ -25,6 +25,7 @@ fn the_code_and_the_reason_of_either_peer_reach_the_other() {
         client.send(&[frame(TEXT, b"last"), frame(CLOSE, &payload)].concat());
         assert_eq!(proxy.frame(&mut host), (TEXT, b"last".to_vec()));
         proxy.end(&mut client);
+        drop(client);
         assert_eq!(proxy.frame(&mut host), (CLOSE, payload.clone()));
         host.send(&plain(CLOSE, &payload));
         drop(host);
@@ -40,6 +41,7 @@ fn the_code_and_the_reason_of_either_peer_reach_the_other() {
         assert_eq!(proxy.frame(&mut client), (CLOSE, payload.clone()));
         client.send(&frame(CLOSE, &payload));
         proxy.end(&mut client);
+        drop(client);
         proxy.until("both ends", |proxy| proxy.app.told.len() == 4);
         assert_eq!(proxy.app.told[2..], [format!("back {told}"), format!("front {told}")]);
     }
@@ -78,6 +80,8 @@ fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
         let (first, payload) = proxy.frame(&mut client);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
         client.send(&frame(CLOSE, &payload));
+        proxy.end(&mut client);
+        drop(client);
         proxy.until("the end", |proxy| proxy.app.told.len() == 3);
         assert_eq!(proxy.app.told[..2], ["front open", "failed"]);
     }
@@ -187,6 +191,8 @@ fn a_close_of_the_application_goes_over_with_what_the_peer_answers() {
     // Data before the answer is nobody's any more, but the other leg's.
     client.send(&[frame(TEXT, b"one more"), frame(CLOSE, &close(4001, ""))].concat());
     assert_eq!(proxy.frame(&mut host), (TEXT, b"one more".to_vec()));
+    proxy.end(&mut client);
+    drop(client);
     assert_eq!(proxy.frame(&mut host), (CLOSE, close(4001, "")));
     assert!(proxy.app.told.iter().all(|told| !told.contains("message")));
 }

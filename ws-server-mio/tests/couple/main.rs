@@ -163,6 +163,8 @@ fn who_is_gone_itself_or_coupled_already_is_refused_and_nothing_changes() {
     assert_eq!(connections.couple(third, front), Err(CoupleError::Gone(Leg::Connection(front))));
     proxy.frame(&mut client);
     client.send(&frame(CLOSE, b"\x03\xe8"));
+    proxy.end(&mut client);
+    drop(client);
     proxy.until("the end", |proxy| proxy.app.count("front closed 1000") == 1);
     let connections = proxy.connections();
     assert_eq!(connections.couple(third, front), Err(CoupleError::Gone(Leg::Connection(front))));
