@@ -55,8 +55,11 @@
 //! - With a [`Budget`] in time, a turn ends when the time is over, and [`Turn::more`] says that work is left.
 //!   What was read and not used waits in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
-//! - A peer that does not read is not read either, past the high mark; past the cap a send is
-//!   [`SendError::Full`]; and without progress for [`Config::output_timeout`] it is closed.
+//! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
+//!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
+//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
+//!   closed.
+//! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
 //! # Pages beside the socket

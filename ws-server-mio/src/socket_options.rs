@@ -7,7 +7,7 @@ use std::time::Duration;
 /// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a heartbeat can
 /// overtake it and where it is seen whether the peer makes progress.
 #[cfg(any(target_os = "linux", target_os = "android"))]
-const UNSENT: u32 = 128 << 10;
+const UNSENT: u32 = 64 << 10;
 
 /// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it
 /// may be silent. It is found within 45 s.
