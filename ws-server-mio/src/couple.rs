@@ -16,7 +16,7 @@ use crate::turn::Work;
 use std::collections::HashMap;
 use std::fmt;
 use ws_proto::connect::ClientState;
-use ws_proto::{CloseCode, Closed, Event as Happened, SendError, Sent, State};
+use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
 
 /// One side of a coupling: a connection, or a client that has none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -282,7 +282,10 @@ impl Connections {
     #[cold]
     pub(crate) fn lose_leg(&mut self, id: ConnectionId) {
         if let Some(other) = self.couples.take(Leg::Connection(id)) {
-            self.end_leg(other, |to_server| (lost(to_server), String::new()));
+            self.end_leg(other, |to_server| {
+                let code = if to_server { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
+                (code, String::new())
+            });
         }
     }
 }
@@ -310,7 +313,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 let Some(other) = other else {
                     return self.tell(Event::Connection(id, Happened::Closed(closed)));
                 };
-                let ends = [true, false].map(|to_server| relayed_close(&closed, to_server));
+                let ends = [true, false].map(|to_server| {
+                    let (code, reason) = closed.relayed(to_server);
+                    (code, reason.to_owned())
+                });
                 self.tell(Event::Connection(id, Happened::Closed(closed)));
                 let [to_server, to_client] = ends;
                 self.connections.end_leg(other, |is_server| if is_server { to_server } else { to_client });
@@ -318,17 +324,4 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             event => self.tell(Event::Connection(id, event)),
         }
     }
-}
-
-/// What the other leg's peer is told.
-fn relayed_close(closed: &Closed, to_server: bool) -> (CloseCode, String) {
-    match closed.code {
-        CloseCode::ABNORMAL => (lost(to_server), String::new()),
-        code => (code, closed.reason.clone()),
-    }
-}
-
-/// The code for a connection that was lost.
-fn lost(to_server: bool) -> CloseCode {
-    if to_server { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR }
 }

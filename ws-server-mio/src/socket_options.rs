@@ -47,3 +47,44 @@ pub(crate) fn reset_when_dropped(stream: &Stream) {
     let Some(socket) = options_of(stream) else { return };
     let _ = socket.set_linger(Some(Duration::ZERO));
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+    use super::*;
+    use mio::net::TcpStream;
+    use std::io::{ErrorKind, Read};
+    use std::net::TcpListener;
+
+    /// Two ends of a connection.
+    fn ends() -> (Stream, std::net::TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        (Stream::from(TcpStream::from_std(ours)), listener.accept().unwrap().0)
+    }
+
+    #[cfg(target_os = "linux")]
+    #[test]
+    fn a_socket_has_what_it_was_asked_to_have() {
+        let (ours, _theirs) = ends();
+        prepare(&ours);
+        let socket = options_of(&ours).unwrap();
+        assert!(socket.tcp_nodelay().unwrap());
+        assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
+        assert!(!socket.keepalive().unwrap());
+        probe(&ours);
+        assert!(socket.keepalive().unwrap());
+        assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
+        assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_AGAIN);
+        assert_eq!(socket.tcp_keepalive_retries().unwrap(), PROBES);
+    }
+
+    #[test]
+    fn what_is_to_be_reset_is_reset() {
+        let (ours, mut theirs) = ends();
+        reset_when_dropped(&ours);
+        drop(ours);
+        assert_eq!(theirs.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
+    }
+}
