@@ -103,6 +103,9 @@ impl Connections {
     /// Begins an answer whose body comes in pieces, now or later. With a `length` the body must have exactly
     /// that.
     ///
+    /// Without a length the answer may go on for ever, and ends when the peer has gone: at the end of its stream, at a
+    /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
+    ///
     /// # Errors
     /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(

@@ -93,3 +93,37 @@ fn a_flood_does_not_put_the_judgement_off_for_ever() {
     assert!(rig.app.count(|seen| matches!(seen, Seen::Text(..))) < 1000, "it had more to say");
     assert!(matches!(rig.app.closed()[0].error, Some(Error::Timeout(Timeout::Output))));
 }
+
+/// Whether this process may have so many files open.
+#[cfg(target_os = "linux")]
+fn may_open(files: usize) -> bool {
+    let limits = std::fs::read_to_string("/proc/self/limits").unwrap_or_default();
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files")).unwrap_or_default();
+    line.split_whitespace()
+        .next()
+        .is_some_and(|soft| soft.parse().map_or(soft == "unlimited", |soft: usize| soft >= files))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn more_answers_than_one_wait_can_report_count_all() {
+    const PEERS: usize = 1100;
+    if !may_open(2 * PEERS + 200) {
+        return;
+    }
+    let config = Config::server().heartbeat(Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND));
+    let clock = Clock::default();
+    let given = clock.clone();
+    let mut rig = Rig::with(Options::default().clock(move || given.now()), config);
+    let mut peers: Vec<_> = (0..PEERS).map(|_| rig.open("/").0).collect();
+    clock.pass(10 * SECOND);
+    for peer in &mut peers {
+        assert_eq!(rig.frame(peer), (PING, Vec::new()));
+    }
+    for peer in &mut peers {
+        peer.send(&frame(PONG, b""));
+    }
+    clock.pass(6 * SECOND);
+    rig.until("all answers", |rig| rig.app.count(|seen| matches!(seen, Seen::Pong(_))) == PEERS);
+    assert!(rig.app.closed().is_empty());
+}

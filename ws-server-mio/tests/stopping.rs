@@ -74,6 +74,9 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
         payload.extend_from_slice(b"back soon");
         assert_eq!(rig.frame(&mut open[told]), (CLOSE, payload.clone()));
         open[told].send(&frame(CLOSE, &payload));
+        // The loop wakes by itself for the next one, and not before.
+        turns(&mut rig);
+        assert_eq!(rig.endpoint.next_timeout(), Some(SECOND));
         for peer in &mut open[told + 1..] {
             peer.send(&frame(TEXT, b"still there?"));
             assert_eq!(rig.frame(peer), (TEXT, b"still there?".to_vec()));
