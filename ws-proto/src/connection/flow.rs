@@ -100,7 +100,7 @@ impl Connection {
         }
     }
 
-    /// The outbox has become longer than the low mark.
+    /// The outbox has become longer.
     pub(super) fn check_swollen(&mut self) {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
@@ -133,12 +133,15 @@ impl Connection {
         self.arm();
     }
 
-    /// The peer has taken something, or nothing waits any more.
-    pub(super) fn flow_on(&mut self, moment: Moment) {
+    /// The peer has taken so much.
+    pub(super) fn flow_on(&mut self, moment: Moment, taken: usize) {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
         let sent = self.bytes_sent;
         let Some(busy) = &mut self.busy else { return };
+        if taken > 0 && busy.flow.delay.is_none() {
+            busy.flow.in_vain = 0;
+        }
         let is_taken = busy.flow.delay.is_some_and(|delay| sent >= delay.sent);
         if is_taken || !is_swollen {
             busy.flow.in_vain = 0;

@@ -35,9 +35,8 @@ impl Connection {
             outbox.count_in(memory);
             let busy = busy.get_or_insert_default();
             let is_new = busy.counted.is_none();
-            let counted = busy.counted.get_or_insert_with(|| {
-                Counted { charge: memory.charge(), look_at: Moment(0) }
-            });
+            let counted =
+                busy.counted.get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment(0) });
             counted.charge.set(outbox.copied_len() + undelivered, all);
             if is_new {
                 // It is due at once: there is no clock here, and from then on there is.

@@ -185,7 +185,7 @@ impl Connection {
             self.wrote_while_busy(moment, n);
         }
         if !self.input.held.is_free() {
-            self.flow_on(moment);
+            self.flow_on(moment, n);
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
@@ -325,10 +325,11 @@ impl Connection {
     /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.outbox.len() <= self.config.low_mark { Sent::Queued } else { self.note_much() }
+        let little = self.config.low_mark.min(self.config.outbox_cap / 2);
+        if self.outbox.len() <= little { Sent::Queued } else { self.note_much() }
     }
 
-    /// Above the low mark it counts how much there is.
+    /// Above the low mark, or half the cap, it counts how much there is.
     #[inline(never)]
     fn note_much(&mut self) -> Sent {
         self.check_swollen();
