@@ -133,8 +133,7 @@ fn both_echo_what_they_filled_each_other_with() {
             _ => {}
         })
     }
-    let mut world =
-        World::new(Config::client(), Config::server(), [echo(&one, &full), echo(&other, &full)]);
+    let mut world = World::new(Config::client(), Config::server(), [echo(&one, &full), echo(&other, &full)]);
     assert!(world.run_until(600 * SECOND, |_| one.came.get() >= 64 * MIB && other.came.get() >= 64 * MIB));
     assert_eq!(full.get(), 0);
 }
@@ -188,10 +187,10 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
         // What the pipe took at first may count as progress of a first window.
         assert!(world.age() <= 61 * SECOND, "{:?}", world.age());
         // Ten delays of 0.1 s and up fit into a minute.
-        let most = 8 * MIB + 10 * (len + 14);
+        let most = (8 * MIB + 10 * (len + 14)).min(16 * MIB);
         println!("{len}: {} bytes", world.server.most_queued);
         assert!(world.server.most_queued <= most, "{} bytes", world.server.most_queued);
-        assert_eq!(refused.get(), 0);
+        assert!(refused.get() == 0 || most == 16 * MIB);
     }
 }
 

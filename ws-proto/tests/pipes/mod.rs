@@ -108,7 +108,8 @@ impl<'a> Side<'a> {
 
     fn move_clock(&mut self, time: Duration) {
         if let Some(rate) = self.rate {
-            let add = |time: Duration| u64::try_from(u128::from(rate) * time.as_micros() / 1_000_000).unwrap();
+            let add =
+                |time: Duration| u64::try_from(u128::from(rate) * time.as_micros() / 1_000_000).unwrap();
             // What was not taken in time is not taken at once later.
             self.tokens = (self.tokens + add(time)).min(add(2 * TICK));
         }
