@@ -231,6 +231,8 @@ impl Connection {
     pub(super) fn close_overtakes(&mut self) {
         if let Stage::Draining(ending) = &mut self.stage
             && let Some(body) = ending.overtaking.take()
+            // Else it is the Close itself that is partly written.
+            && self.outbox.has_unbegun()
         {
             self.outbox.drop_unwritten();
             self.write_copied(Opcode::Close, true, &body);
