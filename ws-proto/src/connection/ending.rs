@@ -363,7 +363,9 @@ impl Connection {
     pub(super) fn done(&mut self, now: Instant, error: Error) {
         self.release_contexts();
         let initiator = match &error {
-            Error::Timeout(_) | Error::Lost(Cause::Terminated) => Initiator::Local,
+            Error::Timeout(_) | Error::Memory { .. } | Error::Lost(Cause::Terminated | Cause::Stopped) => {
+                Initiator::Local
+            }
             _ => Initiator::Remote,
         };
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
