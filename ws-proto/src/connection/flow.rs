@@ -31,6 +31,8 @@ impl Held {
 
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
+    /// What has come and is not delivered is counted: it is to be counted anew after each read.
+    pub(super) const UNDELIVERED: u8 = 1 << 7;
 
     /// Whether nothing is to be looked at.
     #[inline]
