@@ -7,7 +7,7 @@
 //!
 //! Each holder reports what it holds and what it has moved, by its own deadline. When the limit has been
 //! exceeded for a second, those that moved least for what they hold are doomed, the largest first, until the rest fits;
-//! each of them finds that out at its next look and ends itself.
+//! those that have only come are the last. Each of them finds that out at its next look, and ends itself.
 
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -58,20 +58,29 @@ struct Inner {
 
 #[derive(Debug, Default)]
 struct Table {
-    /// By their address: how many outboxes a payload stands in.
-    shared: HashMap<usize, usize>,
+    /// By their address.
+    shared: HashMap<usize, Shared>,
     holders: Vec<Option<Holder>>,
     vacant: Vec<usize>,
     /// Since when the limit is exceeded, as far as anybody has looked.
     over_since: Option<Instant>,
 }
 
+/// A payload that stands in outboxes.
+#[derive(Clone, Copy, Debug, Default)]
+struct Shared {
+    /// In how many.
+    times: usize,
+    /// The longest that began there: some may have a part of it.
+    len: usize,
+}
+
 #[derive(Clone, Copy, Debug, Default)]
 struct Holder {
     /// What only this one holds, or shares.
     held: usize,
-    /// What it took and sent in its last whole second.
-    moved: u64,
+    /// What it took and sent in its last whole second; none where it has only come.
+    moved: Option<u64>,
     is_doomed: bool,
 }
 
@@ -100,13 +109,14 @@ impl Memory {
     pub(crate) fn share(&self, payload: &Bytes) -> SharedPayload {
         let (address, len) = (payload.as_ptr() as usize, payload.len());
         let mut table = self.table();
-        let count = table.shared.entry(address).or_default();
-        *count += 1;
-        if *count == 1 {
-            self.inner.held.fetch_add(len, Ordering::Relaxed);
+        let shared = table.shared.entry(address).or_default();
+        shared.times += 1;
+        if len > shared.len {
+            self.inner.held.fetch_add(len - shared.len, Ordering::Relaxed);
+            shared.len = len;
         }
         drop(table);
-        SharedPayload { memory: self.clone(), address, len }
+        SharedPayload { memory: self.clone(), address }
     }
 
     /// A connection begins to be counted.
@@ -133,8 +143,10 @@ impl Table {
         let holder = |place: usize| self.holders[place].unwrap_or_default();
         places.sort_by(|a, b| {
             let (a, b) = (holder(*a), holder(*b));
-            let pace = |one: Holder, other: Holder| u128::from(one.moved) * other.held as u128;
-            pace(a, b).cmp(&pace(b, a)).then(b.held.cmp(&a.held))
+            let pace = |one: Holder, other: Holder| u128::from(one.moved.unwrap_or(0)) * other.held as u128;
+            // Those that have only come have shown nothing yet.
+            let is_new = a.moved.is_none().cmp(&b.moved.is_none());
+            is_new.then(pace(a, b).cmp(&pace(b, a))).then(b.held.cmp(&a.held))
         });
         for place in places {
             if excess == 0 {
@@ -177,10 +189,12 @@ impl Charge {
         let excess = held.saturating_sub(self.memory.limit());
         let mut table = self.memory.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(Some(holder)) = table.holders.get_mut(self.place) {
+            // Whoever was there when the limit was exceeded has been measured when that is judged.
+            let window = if holder.moved.is_none() { PATIENCE - LOOK } else { PATIENCE };
             match self.looked {
-                Some((at, before)) if now.saturating_duration_since(at) >= PATIENCE => {
-                    if !is_held_back {
-                        holder.moved = moved.saturating_sub(before);
+                Some((at, before)) if now.saturating_duration_since(at) >= window => {
+                    if !is_held_back || holder.moved.is_none() {
+                        holder.moved = Some(moved.saturating_sub(before));
                     }
                     self.looked = Some((now, moved));
                 }
@@ -225,17 +239,16 @@ impl Drop for Charge {
 pub(crate) struct SharedPayload {
     memory: Memory,
     address: usize,
-    len: usize,
 }
 
 impl Drop for SharedPayload {
     fn drop(&mut self) {
         let mut table = self.memory.table();
-        let Some(count) = table.shared.get_mut(&self.address) else { return };
-        *count -= 1;
-        if *count == 0 {
+        let Some(shared) = table.shared.get_mut(&self.address) else { return };
+        shared.times -= 1;
+        if shared.times == 0 {
+            self.memory.inner.held.fetch_sub(shared.len, Ordering::Relaxed);
             table.shared.remove(&self.address);
-            self.memory.inner.held.fetch_sub(self.len, Ordering::Relaxed);
         }
     }
 }

@@ -207,11 +207,16 @@ impl Outbox {
         let before = urgent.bytes.len();
         write(&mut urgent.bytes);
         inner.beside += urgent.bytes.len() - before;
-        urgent.pongs += u8::from(is_pong);
+        urgent.pongs = urgent.pongs.saturating_add(u8::from(is_pong));
         inner.begun + urgent.left()
     }
 
-    /// How many Pongs wait.
+    /// Whether a frame waits of which nothing is written, urgent ones aside.
+    pub(crate) fn has_unbegun(&self) -> bool {
+        self.inner.as_ref().is_some_and(|inner| inner.len() - inner.urgent.left() > inner.begun)
+    }
+
+    /// How many Pongs wait, 255 at most.
     pub(crate) fn pongs(&self) -> u8 {
         self.inner.as_ref().map_or(0, |inner| inner.urgent.pongs)
     }

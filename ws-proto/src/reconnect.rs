@@ -121,22 +121,26 @@ impl Reconnect {
 
     /// Whether there is nothing to try again after such an end.
     ///
-    /// So it is when the application closed or terminated the connection itself, whether or not its Close was answered;
+    /// So it is when the application closed or terminated the connection itself, whether or not the peer answered;
     /// when the peer closed it with one of the [`final_codes`](Self::final_codes), whatever broke afterwards; and when a server refused the handshake with a status
     /// that will not change by asking again: a redirect, or 4xx, but for the
     /// [`passing_statuses`](Self::passing_statuses).
     pub fn is_final(&self, closed: &Closed) -> bool {
-        let is_final_code = closed.code != CloseCode::ABNORMAL && self.final_codes.contains(&closed.code);
         match &closed.error {
-            None => closed.initiator == Initiator::Local || is_final_code,
             Some(Error::Lost(Cause::Terminated)) => true,
-            Some(Error::Timeout(Timeout::Close)) if closed.initiator == Initiator::Local => true,
+            // Our Close, answered or not.
+            None | Some(Error::Eof | Error::Lost(_) | Error::Timeout(Timeout::Close))
+                if closed.initiator == Initiator::Local =>
+            {
+                true
+            }
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
                     && !self.passing_statuses.contains(&status)
             }
-            Some(_) => is_final_code,
+            // What the peer said holds, whatever broke afterwards (RFC 6455 §7.1.5).
+            _ => self.final_codes.contains(&closed.code),
         }
     }
 }

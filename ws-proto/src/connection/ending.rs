@@ -248,6 +248,8 @@ impl Connection {
     pub(super) fn close_overtakes(&mut self) {
         if let Stage::Draining(ending) = &mut self.stage
             && let Some(body) = ending.overtaking.take()
+            // Else it is the Close itself that is partly written.
+            && self.outbox.has_unbegun()
         {
             self.outbox.drop_unwritten();
             self.write_copied(Opcode::Close, true, &body);
@@ -392,6 +394,7 @@ impl Connection {
         self.release_contexts();
         let initiator = match &error {
             Error::Timeout(_)
+            | Error::Memory { .. }
             | Error::Lost(Cause::Terminated | Cause::Stopped)
             | Error::Handshake(HandshakeError::Unfinished) => Initiator::Local,
             _ => Initiator::Remote,

@@ -33,6 +33,8 @@ impl Held {
     pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
+    /// What has come and is not delivered is counted: it is to be counted anew after each read.
+    pub(super) const UNDELIVERED: u8 = 1 << 7;
 
     /// Whether nothing is to be looked at.
     #[inline]
@@ -102,7 +104,7 @@ impl Connection {
         }
     }
 
-    /// The outbox has become longer than the low mark.
+    /// The outbox has become longer.
     pub(super) fn check_swollen(&mut self) {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
@@ -133,12 +135,15 @@ impl Connection {
         self.arm();
     }
 
-    /// The peer has taken something, or nothing waits any more.
-    pub(super) fn flow_on(&mut self, moment: Moment) {
+    /// The peer has taken so much.
+    pub(super) fn flow_on(&mut self, moment: Moment, taken: usize) {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
         let sent = self.bytes_sent;
         let Some(busy) = &mut self.busy else { return };
+        if taken > 0 && busy.flow.delay.is_none() {
+            busy.flow.in_vain = 0;
+        }
         let is_taken = busy.flow.delay.is_some_and(|delay| sent >= delay.sent);
         if is_taken || !is_swollen {
             busy.flow.in_vain = 0;

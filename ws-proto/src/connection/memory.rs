@@ -17,7 +17,7 @@ pub(super) struct Counted {
 
 impl Connection {
     /// What has come and is not delivered: an unfinished message, requests, and what was left with the caller.
-    fn undelivered_len(&self) -> usize {
+    pub(super) fn undelivered_len(&self) -> usize {
         let unfinished = match &self.stage {
             Stage::Http(http) => http.memory_len(),
             _ => self.decoder.held_len(),
@@ -25,12 +25,17 @@ impl Connection {
         unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len())
     }
 
+    /// Whole messages of ours that wait behind an unfinished one.
+    fn waiting_len(&self) -> usize {
+        self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
+    }
+
     /// Counts what is held, from the low mark on.
     pub(super) fn count_held(&mut self) {
-        let undelivered = self.undelivered_len();
+        let beside = self.undelivered_len() + self.waiting_len();
         let Self { config, busy, outbox, .. } = self;
         let Some(memory) = &config.memory else { return };
-        let all = outbox.len() + undelivered;
+        let all = outbox.len() + beside;
         if all > config.low_mark {
             outbox.count_in(memory);
             let busy = busy.get_or_insert_default();
@@ -38,7 +43,7 @@ impl Connection {
             let counted = busy
                 .counted
                 .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
-            counted.charge.set(outbox.copied_len() + undelivered, all);
+            counted.charge.set(outbox.copied_len() + beside, all);
             if is_new && self.output.stalled {
                 // Nobody may write or read for a long time, and there is no clock here: it is due at once.
                 counted.look_at = Moment(0);
@@ -84,7 +89,7 @@ impl Connection {
         let held = counted.charge.look(now, moved, is_held_back);
         if let (Some(held), Some(memory)) = (held, &self.config.memory) {
             let error = Error::Memory { held, limit: memory.limit() };
-            let code = match self.outbox.len() >= self.undelivered_len() {
+            let code = match self.outbox.len() + self.waiting_len() >= self.undelivered_len() {
                 true => CloseCode::TRY_AGAIN_LATER,
                 false => CloseCode::TOO_BIG,
             };

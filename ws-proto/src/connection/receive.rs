@@ -79,9 +79,11 @@ impl Connection {
             event = self.receive_in_stage(now, input);
         }
         self.bytes_received += (before - input.len()) as u64;
-        match &event {
-            Some(_) => self.tell(Told::Received),
-            None => self.keep(input.len()),
+        if event.is_some() {
+            self.tell(Told::Received);
+        }
+        if event.is_none() || self.input.held.has(Held::UNDELIVERED) {
+            self.keep(input.len());
         }
         event
     }
@@ -103,7 +105,7 @@ impl Connection {
         event
     }
 
-    /// Nothing more is received for now, and so many bytes are left with the caller.
+    /// So many bytes are left with the caller.
     fn keep(&mut self, left: usize) {
         let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
         let low_mark = self.config.low_mark;
@@ -115,6 +117,10 @@ impl Connection {
             self.count_held();
             self.look_soon(self.heard);
         }
+        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
+        let is_counted = self.is_counted() && self.undelivered_len() > 0;
+        self.input.held.set(Held::UNDELIVERED, kept > 0 || is_counted);
+        self.forget_busy_if_idle();
     }
 
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {

@@ -60,6 +60,7 @@ impl Connection {
                 // With its header, so that empty ones have an end, too.
                 busy.waiting_len += frame.payload.len() + MAX_HEADER;
                 busy.waiting.push_back(frame.clone());
+                self.count_held();
             }
             (_, Some(_)) => return Err(SendError::FragmentOrder),
             (_, None) if frame.fin => self.write_message(frame),
@@ -207,7 +208,7 @@ impl Connection {
             self.wrote_while_busy(moment, n);
         }
         if !self.input.held.is_free() {
-            self.flow_on(moment);
+            self.flow_on(moment, n);
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
@@ -349,10 +350,11 @@ impl Connection {
     /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.outbox.len() <= self.config.low_mark { Sent::Queued } else { self.note_much() }
+        let little = self.config.low_mark.min(self.config.outbox_cap / 2);
+        if self.outbox.len() <= little { Sent::Queued } else { self.note_much() }
     }
 
-    /// Above the low mark it counts how much there is.
+    /// Above the low mark, or half the cap, it counts how much there is.
     #[inline(never)]
     fn note_much(&mut self) -> Sent {
         self.check_swollen();

@@ -1,0 +1,234 @@
+//! Both ways at once: no two ends wait for each other, whatever their applications send by.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod pipes;
+
+use pipes::{App, World};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
+use ws_proto::{Config, Connection, Error, Event, Message, SendError, Sent, Timeout};
+
+const SECOND: Duration = Duration::from_secs(1);
+const KIB: usize = 1024;
+const MIB: usize = 1024 * KIB;
+const PIECE: usize = 64 * KIB;
+
+/// What an application still has to send, and what has come to it.
+#[derive(Default)]
+struct Tally {
+    left: Cell<usize>,
+    came: Cell<usize>,
+}
+
+impl Tally {
+    fn of(bytes: usize) -> Self {
+        Self { left: Cell::new(bytes), ..Self::default() }
+    }
+
+    fn note(&self, message: &Message<'_>) {
+        self.came.set(self.came.get() + message.as_bytes().len());
+    }
+
+    /// Sends on until an answer of this kind, or the end.
+    fn send(&self, connection: &mut Connection, until: Until) {
+        while self.left.get() > 0 {
+            match connection.send_binary(&data()[..]) {
+                Err(SendError::Full) => return,
+                sent => {
+                    self.left.set(self.left.get() - PIECE);
+                    if sent.unwrap() == Sent::Congested && until == Until::Congested {
+                        return;
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Until {
+    Congested,
+    Full,
+}
+
+/// Compressible by half.
+fn data() -> Vec<u8> {
+    let mut state = 1_u32;
+    let mut byte = |k: usize| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        if k % 2 == 0 { 0 } else { (state >> 24) as u8 }
+    };
+    (0..PIECE).map(&mut byte).collect()
+}
+
+/// Sends at the beginning, and on at each `Drained`.
+fn by_the_book(tally: &Tally, until: Until) -> App<'_> {
+    Box::new(move |connection, _, event| match event {
+        Event::Open(_) | Event::Drained => tally.send(connection, until),
+        Event::Message(message) => tally.note(&message),
+        other => panic!("{other:?}"),
+    })
+}
+
+fn both(bytes: usize, until: Until, change: impl Fn(Config) -> Config) {
+    let (one, other) = (Tally::of(bytes), Tally::of(bytes));
+    let apps = [by_the_book(&one, until), by_the_book(&other, until)];
+    let mut world = World::new(change(Config::client()), change(Config::server()), apps);
+    let is_done = world.run_until(600 * SECOND, |_| one.came.get() == bytes && other.came.get() == bytes);
+    assert!(is_done, "{} and {} of {bytes} bytes came", one.came.get(), other.came.get());
+    assert!(world.client.closed.is_none() && world.server.closed.is_none());
+    assert!(world.age() < 60 * SECOND, "it took {:?}", world.age());
+}
+
+#[test]
+fn both_send_all_before_they_read_anything() {
+    both(240 * PIECE, Until::Full, |config| config);
+}
+
+#[test]
+fn both_send_until_congested_and_on_when_drained() {
+    both(64 * MIB, Until::Congested, |config| config);
+}
+
+#[test]
+fn both_send_until_full_and_on_when_drained() {
+    both(64 * MIB, Until::Full, |config| config);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn both_send_until_full_compressed() {
+    both(32 * MIB, Until::Full, |config| config.deflate(ws_proto::Deflate::default()));
+}
+
+#[test]
+fn both_refill_at_each_event() {
+    let (one, other) = (Tally::of(64 * MIB), Tally::of(64 * MIB));
+    fn refill(tally: &Tally) -> App<'_> {
+        Box::new(move |connection, _, event| {
+            if let Event::Message(message) = event {
+                tally.note(&message);
+            }
+            tally.send(connection, Until::Full);
+        })
+    }
+    let mut world = World::new(Config::client(), Config::server(), [refill(&one), refill(&other)]);
+    let is_done = world.run_until(600 * SECOND, |_| one.came.get() + other.came.get() == 128 * MIB);
+    assert!(is_done, "{} and {} bytes came in {:?}", one.came.get(), other.came.get(), world.age());
+}
+
+#[test]
+fn both_echo_what_they_filled_each_other_with() {
+    let (one, other) = (Tally::of(8 * MIB), Tally::of(8 * MIB));
+    let full = Cell::new(0);
+    fn echo<'a>(tally: &'a Tally, full: &'a Cell<usize>) -> App<'a> {
+        Box::new(move |connection, _, event| match event {
+            Event::Message(message) => {
+                tally.note(&message);
+                if connection.send_message(message).is_err() {
+                    full.set(full.get() + 1);
+                }
+            }
+            Event::Open(_) => tally.send(connection, Until::Full),
+            _ => {}
+        })
+    }
+    let mut world = World::new(Config::client(), Config::server(), [echo(&one, &full), echo(&other, &full)]);
+    assert!(world.run_until(600 * SECOND, |_| one.came.get() >= 64 * MIB && other.came.get() >= 64 * MIB));
+    assert_eq!(full.get(), 0);
+}
+
+/// A peer that asks in 20 bytes for so much more, again and again, and takes so many bytes a second.
+fn requests(answer: usize, rate: u64, time: Duration) -> usize {
+    let refused = Cell::new(0);
+    let asks: App<'_> = Box::new(|connection, _, event| {
+        if let Event::Drained = event {
+            while connection.send_binary(&[0; 20][..]) == Ok(Sent::Queued) {}
+        }
+    });
+    let answers: App<'_> = Box::new(|connection, _, event| {
+        if let Event::Message(_) = event {
+            refused.set(refused.get() + usize::from(connection.send_binary(vec![0; answer]).is_err()));
+        }
+    });
+    let mut world = World::open(Config::client(), Config::server(), [asks, answers]);
+    world.client.rate = Some(rate);
+    while world.client.connection.send_binary(&[0; 20][..]) == Ok(Sent::Queued) {}
+    world.run_until(time, |world| world.server.closed.is_some());
+    assert!(world.server.closed.is_none(), "{:?}", world.server.closed);
+    println!("{answer} at {rate} a second: {} bytes queued at most", world.server.most_queued);
+    refused.get()
+}
+
+#[test]
+fn small_requests_with_large_answers_to_a_steady_reader_never_meet_the_cap() {
+    assert_eq!(requests(100 * KIB, 1_000_000, 60 * SECOND), 0);
+}
+
+#[test]
+fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_timeout() {
+    for len in [100, PIECE, MIB] {
+        let refused = Cell::new(0);
+        let floods: App<'_> = Box::new(|_, _, _| {});
+        let echoes: App<'_> = Box::new(|connection, _, event| {
+            if let Event::Message(message) = event {
+                refused.set(refused.get() + usize::from(connection.send_message(message).is_err()));
+            }
+        });
+        let rules = Config::client().outbox(0, usize::MAX, usize::MAX).output_timeout(3600 * SECOND);
+        let mut world = World::open(rules, Config::server(), [floods, echoes]);
+        world.client.rate = Some(0);
+        for _ in 0..64 * MIB / len {
+            world.client.connection.send_binary(vec![0; len]).unwrap();
+        }
+        assert!(world.run_until(100 * SECOND, |world| world.server.closed.is_some()));
+        let closed = world.server.closed.as_ref().unwrap();
+        assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
+        // What the pipe took at first may count as progress of a first window.
+        assert!(world.age() <= 61 * SECOND, "{:?}", world.age());
+        // Ten delays of 0.1 s and up fit into a minute.
+        let most = (8 * MIB + 10 * (len + 14)).min(16 * MIB);
+        println!("{len}: {} bytes", world.server.most_queued);
+        assert!(world.server.most_queued <= most, "{} bytes", world.server.most_queued);
+        assert!(refused.get() == 0 || most == 16 * MIB);
+    }
+}
+
+#[test]
+fn a_server_that_refills_until_full_hears_stop_within_a_second() {
+    let heard = Cell::new(None::<Instant>);
+    let client: App<'_> = Box::new(|_, _, _| {});
+    let tally = Tally::of(usize::MAX / PIECE * PIECE);
+    let refills: App<'_> = Box::new(|connection, now, event| {
+        if let Event::Message(Message::Text(text)) = &event
+            && text == "stop"
+        {
+            heard.set(Some(now));
+        }
+        if heard.get().is_none() {
+            tally.send(connection, Until::Full);
+        }
+    });
+    let mut world = World::open(Config::client(), Config::server(), [client, refills]);
+    world.client.rate = Some(40_000);
+    world.server.connection.send_text("begin").unwrap();
+    for second in 0..30 {
+        world.client.connection.send_text(format!("{second}")).unwrap();
+        world.run_until(SECOND, |_| false);
+    }
+    let arrives = world.now;
+    world.client.connection.send_text("stop").unwrap();
+    assert!(world.run_until(60 * SECOND, |_| heard.get().is_some()));
+    assert!(heard.get().unwrap() - arrives < SECOND, "{:?}", heard.get().unwrap() - arrives);
+}
+
+#[test]
+fn a_slow_upload_does_not_slow_the_download() {
+    let (up, down) = (Tally::of(15 * MIB), Tally::of(30 * MIB));
+    let apps = [by_the_book(&up, Until::Full), by_the_book(&down, Until::Full)];
+    let mut world = World::new(Config::client(), Config::server(), apps);
+    (world.client.rate, world.server.rate) = (Some(1_000_000), Some(20_000));
+    assert!(world.run_until(600 * SECOND, |_| up.came.get() == 30 * MIB));
+    let least = SECOND * 32;
+    assert!(world.age() < least + 2 * SECOND, "{:?}", world.age());
+}

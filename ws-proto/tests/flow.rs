@@ -1,0 +1,278 @@
+//! When reading waits for output, and for how long: the edges of the rule. Two whole ends are in `duplex.rs`.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+mod wire;
+
+use rig::Pair;
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::{CloseCode, Config, Connection, Event, Heartbeat, Role, SendError, State};
+
+const HALF: usize = 8000;
+const DELAY: Duration = Duration::from_millis(100);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+/// Marks of 1000 and 4000, and a cap of 16,000: reading may wait from 8001 bytes on.
+fn config() -> Config {
+    Config::server().outbox(1000, 4000, 2 * HALF).heartbeat(Heartbeat::off())
+}
+
+/// Queues so many bytes, header included.
+fn queue(server: &mut Connection, len: usize) {
+    let before = server.queued();
+    server.send_binary(vec![0; len - if len < 128 { 2 } else { 4 }]).unwrap();
+    assert_eq!(server.queued(), before + len);
+}
+
+/// Open, with so much queued outside any event.
+fn with_queued(len: usize) -> (Connection, Instant) {
+    let (mut server, now) = open(Role::Server, config());
+    queue(&mut server, len);
+    (server, now)
+}
+
+/// Gives two messages: the first is told, and handled so. Says whether the second is told, too.
+fn is_next_told(server: &mut Connection, now: Instant, handle: impl FnOnce(&mut Connection)) -> bool {
+    let mut bytes = [frame(true, FIN | TEXT, b"1"), frame(true, FIN | TEXT, b"2")].concat();
+    let mut input = &mut bytes[..];
+    assert!(matches!(server.receive(now, &mut input), Some(Event::Message(_))));
+    handle(server);
+    let is_told = server.receive(now, &mut input).is_some();
+    assert_eq!(server.is_paused(), !is_told);
+    assert_eq!(input.is_empty(), is_told, "what is not told stays with the caller");
+    is_told
+}
+
+/// An event whose handling adds 1000 bytes, and delays the next.
+fn delay(server: &mut Connection, now: Instant) {
+    assert!(!is_next_told(server, now, |server| queue(server, 1000)));
+}
+
+#[test]
+fn half_the_cap_delays_nothing_and_a_byte_more_does() {
+    for len in [1, 1000, 4001, HALF, HALF + 1] {
+        let (mut server, now) = open(Role::Server, config());
+        let is_told = is_next_told(&mut server, now, |server| queue(server, len.max(2)));
+        assert_eq!(is_told, len <= HALF, "{len} bytes");
+    }
+}
+
+#[test]
+fn what_was_added_below_half_the_cap_is_not_waited_for() {
+    let (mut server, now) = open(Role::Server, config());
+    assert!(!is_next_told(&mut server, now, |server| queue(server, HALF + 10)));
+    server.wrote(now, 9);
+    assert!(server.is_paused());
+    server.wrote(now, 1);
+    assert!(!server.is_paused());
+}
+
+#[test]
+fn an_event_that_added_nothing_delays_nothing() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    assert!(is_next_told(&mut server, now, |_| {}));
+    feed(&mut server, now, b"");
+    for _ in 0..12 {
+        server.send_binary(vec![0; 1 << 20]).unwrap();
+    }
+    for _ in 0..10 {
+        assert!(is_next_told(&mut server, now, |_| {}));
+    }
+    feed(&mut server, now, b"");
+    server.send_binary(vec![0; 1 << 20]).unwrap();
+    assert!(is_next_told(&mut server, now, |_| {}), "it was queued between two reads");
+}
+
+#[test]
+fn an_event_that_added_delays_the_next_until_as_much_is_taken() {
+    let (mut server, now) = with_queued(12_000);
+    delay(&mut server, now);
+    server.wrote(now, 999);
+    assert!(server.is_paused());
+    server.wrote(now, 0);
+    assert!(server.is_paused());
+    server.wrote(now, 1);
+    assert!(!server.is_paused(), "although 12,000 bytes still wait");
+    delay(&mut server, now);
+}
+
+#[test]
+fn a_delay_ends_below_half_the_cap() {
+    let (mut server, now) = with_queued(HALF + 100);
+    delay(&mut server, now);
+    server.send_ping(now, b"").unwrap();
+    take_output(&mut server, now);
+    assert!(!server.is_paused());
+    assert!(is_next_told(&mut server, now, |_| {}));
+}
+
+#[test]
+fn a_delay_ends_after_100_ms_doubled_each_time_that_nothing_is_taken() {
+    for by_receive in [false, true] {
+        let (mut server, mut now) = with_queued(10_000);
+        for round in 0..5 {
+            // As small as can be, so that the cap is far.
+            assert!(!is_next_told(&mut server, now, |server| queue(server, 2)));
+            let due = now + DELAY * (1 << round);
+            assert_eq!(server.poll_timeout(), Some(due), "round {round}");
+            assert!(server.timeout_moved());
+            server.handle_timeout(due - MILLISECOND);
+            assert!(feed(&mut server, due - MILLISECOND, &frame(true, FIN | TEXT, b"x")).is_empty());
+            assert!(server.is_paused(), "round {round}");
+            if by_receive {
+                assert_eq!(feed(&mut server, due, &frame(true, FIN | TEXT, b"x")).len(), 1);
+            } else {
+                server.handle_timeout(due);
+            }
+            assert!(!server.is_paused(), "round {round}");
+            now = due;
+        }
+    }
+}
+
+#[test]
+fn a_peer_that_takes_a_byte_in_a_delay_has_the_short_one_again() {
+    let (mut server, mut now) = with_queued(10_000);
+    for expected in [1, 2, 4, 1, 2, 4, 1] {
+        delay_of(&mut server, &mut now, expected, if expected == 4 { 1 } else { 0 });
+    }
+}
+
+#[test]
+fn a_peer_that_takes_a_byte_between_two_delays_has_the_short_one_again() {
+    let (mut server, mut now) = with_queued(10_000);
+    for expected in [1, 2, 4] {
+        delay_of(&mut server, &mut now, expected, 0);
+    }
+    server.wrote(now, 1);
+    delay_of(&mut server, &mut now, 1, 0);
+}
+
+/// A delay of so many times the shortest, in which the peer takes so much.
+fn delay_of(server: &mut Connection, now: &mut Instant, expected: u32, taken: usize) {
+    assert!(!is_next_told(server, *now, |server| queue(server, 10)));
+    server.wrote(*now + MILLISECOND, taken);
+    *now += DELAY * expected;
+    server.handle_timeout(*now - MILLISECOND);
+    assert!(server.is_paused(), "for less than {expected} × 100 ms");
+    server.handle_timeout(*now);
+    assert!(!server.is_paused(), "for more than {expected} × 100 ms");
+}
+
+#[test]
+fn what_is_taken_in_full_ends_a_row_of_delays() {
+    let (mut server, mut now) = with_queued(10_000);
+    for expected in [1, 2, 4] {
+        delay_of(&mut server, &mut now, expected, 0);
+    }
+    delay(&mut server, now);
+    server.wrote(now, 1000);
+    delay_of(&mut server, &mut now, 1, 0);
+}
+
+#[test]
+fn drained_is_an_event_too() {
+    let (mut server, now) = with_queued(5000);
+    take_output(&mut server, now);
+    assert!(matches!(server.poll_event(now), Some(Event::Drained)));
+    queue(&mut server, HALF + 5);
+    assert!(poll(&mut server, now).is_empty());
+    assert!(server.is_paused());
+    server.wrote(now, 5);
+    assert!(!server.is_paused());
+}
+
+#[test]
+fn open_is_an_event_too() {
+    let mut pair = Pair::new(Config::client(), config());
+    pair.accept = false;
+    pair.drive();
+    let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
+    let (server, now) = (&mut pair.server.connection, pair.now);
+    server.accept(now, upgrade).unwrap();
+    assert!(matches!(server.poll_event(now), Some(Event::Open(_))));
+    queue(server, HALF + 5);
+    assert!(poll(server, now).is_empty());
+    assert!(server.is_paused());
+    take_output(server, now);
+    assert!(!server.is_paused());
+}
+
+#[test]
+fn what_is_refused_adds_nothing() {
+    let (mut server, now) = with_queued(12_000);
+    for _ in 0..3 {
+        assert!(is_next_told(&mut server, now, |server| {
+            assert_eq!(server.send_binary(vec![0; 4000]), Err(SendError::Full));
+        }));
+    }
+}
+
+#[test]
+fn a_low_mark_above_half_the_cap_changes_nothing() {
+    for low in [HALF - 1, HALF, HALF + 1, 2 * HALF] {
+        let config = config().outbox(low, 2 * HALF, 2 * HALF);
+        let (mut server, now) = open(Role::Server, config);
+        assert!(is_next_told(&mut server, now, |server| queue(server, HALF)), "{low}");
+        assert!(!is_next_told(&mut server, now, |server| queue(server, 2)), "{low}");
+        take_output(&mut server, now);
+        assert!(is_next_told(&mut server, now, |_| {}), "{low}");
+    }
+}
+
+#[test]
+fn without_a_cap_nothing_is_delayed_and_with_none_each_answer_is_waited_for() {
+    let config = config().outbox(usize::MAX, usize::MAX, usize::MAX);
+    let (mut server, now) = open(Role::Server, config);
+    for _ in 0..100 {
+        assert!(is_next_told(&mut server, now, |server| queue(server, 60_000)));
+    }
+    let (mut server, now) = open(Role::Server, self::config().outbox(0, 0, 0));
+    for _ in 0..100 {
+        assert!(is_next_told(&mut server, now, |_| {}));
+        assert!(!is_next_told(&mut server, now, |server| queue(server, 2000)));
+        server.wrote(now, 1999);
+        assert!(server.is_paused());
+        server.wrote(now, 1);
+        assert!(!server.is_paused());
+    }
+}
+
+#[test]
+fn closing_ends_a_delay() {
+    let (mut server, now) = with_queued(12_000);
+    delay(&mut server, now);
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert!(!server.is_paused());
+    assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"x")).len(), 1, "data before its Close");
+    feed(&mut server, now, &frame(true, FIN | CLOSE, &[3, 232]));
+    assert_eq!(server.state(), State::Closing);
+    let [Event::Closed(closed)] = &end(&mut server, now)[..] else { panic!("no end") };
+    assert!(closed.clean && !closed.reading_paused, "{closed}");
+}
+
+#[test]
+fn a_client_delays_by_the_same_rule() {
+    for len in [HALF, HALF + 1] {
+        let (mut client, now) = open(CLIENT, config());
+        let mut bytes = [frame(false, FIN | TEXT, b"1"), frame(false, FIN | TEXT, b"2")].concat();
+        let mut input = &mut bytes[..];
+        assert!(client.receive(now, &mut input).is_some());
+        client.send_binary(vec![0; len - 8]).unwrap();
+        assert_eq!(client.receive(now, &mut input).is_some(), len == HALF);
+    }
+}
+
+#[test]
+fn a_connection_that_has_drained_holds_no_memory() {
+    let (mut server, now) = with_queued(12_000);
+    delay(&mut server, now);
+    server.handle_timeout(now + DELAY);
+    delay(&mut server, now + DELAY);
+    take_output(&mut server, now + 2 * DELAY);
+    feed(&mut server, now + 2 * DELAY, b"");
+    server.reclaim().unwrap();
+    assert!(!server.has_storage());
+    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+}

@@ -1,0 +1,378 @@
+//! Heartbeats find the dead, and only those.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+mod wire;
+
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::connect::ClientConfig;
+use ws_proto::{
+    Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Memory, Pieces, Reconnect, Role, State,
+    Timeout,
+};
+
+const SECOND: Duration = Duration::from_secs(1);
+const MILLISECOND: Duration = Duration::from_millis(1);
+
+fn live() -> Config {
+    Config::server().heartbeat(Heartbeat::live())
+}
+
+fn is_dead(events: &[Event<'_>]) -> bool {
+    let [Event::Closed(closed)] = events else { return false };
+    matches!(closed.error, Some(Error::Timeout(Timeout::Heartbeat)))
+}
+
+/// How many of these stand in the output.
+fn count(output: &[u8], opcode: u8) -> usize {
+    parse(output).iter().filter(|frame| frame.first == FIN | opcode).count()
+}
+
+#[test]
+fn a_dead_peer_is_found_however_often_we_send() {
+    for every in [1, 24, 25, 26, 60] {
+        for role in [Role::Server, CLIENT] {
+            let (mut connection, birth) = open(role, live());
+            // It talks for a while, and is gone then; the kernel takes all that is sent to it.
+            let mut dead = None;
+            for second in 1..24 * 3600 {
+                let now = birth + second * SECOND;
+                if second % every == 0 {
+                    connection.send_text("tick").unwrap();
+                }
+                if second < 650 && second % 10 == 0 {
+                    feed(&mut connection, now, &frame_to(role, FIN | TEXT, b"alive"));
+                }
+                take_output(&mut connection, now);
+                connection.handle_timeout(now);
+                let pings = count(&take_output(&mut connection, now), PING);
+                if second < 650 && pings > 0 {
+                    feed(&mut connection, now, &frame_to(role, FIN | PONG, b""));
+                }
+                if is_dead(&poll(&mut connection, now)) {
+                    dead = Some(second);
+                    break;
+                }
+            }
+            let dead = dead.expect("it is found within 24 h");
+            assert!((640 + 45..=640 + 46).contains(&dead), "every {every} s: after {dead} s");
+        }
+    }
+}
+
+#[test]
+fn a_ping_is_due_an_interval_after_the_last_byte_heard() {
+    let (mut server, now) = open(Role::Server, live());
+    feed(&mut server, now + 10 * SECOND, &[FIN | TEXT]);
+    server.send_text("written").unwrap();
+    take_output(&mut server, now + 20 * SECOND);
+    server.handle_timeout(now + 25 * SECOND);
+    assert_eq!(server.poll_timeout(), Some(now + 35 * SECOND));
+    server.handle_timeout(now + 35 * SECOND - MILLISECOND);
+    assert_eq!(server.queued(), 0);
+    server.handle_timeout(now + 35 * SECOND);
+    assert_eq!(count(&take_output(&mut server, now + 35 * SECOND), PING), 1);
+}
+
+#[test]
+fn a_peer_that_talks_all_the_time_is_asked_after_four_intervals() {
+    let (mut server, birth) = open(Role::Server, live());
+    let mut pings = Vec::new();
+    for second in 1..=1000 {
+        let now = birth + second * SECOND;
+        feed(&mut server, now, &frame(true, FIN | TEXT, b"x"));
+        server.handle_timeout(now);
+        if count(&take_output(&mut server, now), PING) > 0 {
+            pings.push(second);
+            assert_eq!(feed(&mut server, now + MILLISECOND, &frame(true, FIN | PONG, b"")).len(), 1);
+            assert_eq!(server.latency(), Some(MILLISECOND));
+        }
+    }
+    assert_eq!(pings, (1..=10).map(|k| k * 100).collect::<Vec<_>>());
+}
+
+#[test]
+fn a_peer_that_talks_and_never_answers_lives() {
+    let (mut server, birth) = open(Role::Server, live());
+    for second in 1..=1000 {
+        let now = birth + second * SECOND;
+        feed(&mut server, now, &frame(true, FIN | TEXT, b"x"));
+        server.handle_timeout(now);
+        take_output(&mut server, now);
+    }
+    assert_eq!(server.state(), State::Open);
+}
+
+#[test]
+fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
+    let (mut server, birth) = open(Role::Server, live());
+    server.send_binary(vec![0; 2_000_000]).unwrap();
+    server.wrote(birth + 20 * SECOND, 1000);
+    let due = birth + 25 * SECOND;
+    server.handle_timeout(due);
+    // The frame before it goes out in ten writes, each 15 s after the last one.
+    let mut now = due;
+    for _ in 0..10 {
+        now += 15 * SECOND;
+        server.wrote(now, 199_000);
+        server.handle_timeout(now + 19 * SECOND);
+        assert_eq!(server.state(), State::Open);
+    }
+    // The last one took the rest of it, ten bytes short of the Ping.
+    now += 15 * SECOND;
+    let output = take_output(&mut server, now);
+    assert!(output.ends_with(&[FIN | PING, 0]));
+    server.send_text("more").unwrap();
+    now += 19 * SECOND;
+    take_output(&mut server, now);
+    server.handle_timeout(now);
+    assert_eq!(server.state(), State::Open);
+    server.handle_timeout(now + SECOND);
+    assert!(is_dead(&poll(&mut server, now + SECOND)), "what is written behind it shows no life");
+}
+
+#[test]
+fn a_ping_that_is_partly_written_is_not_sent_yet() {
+    let (mut server, birth) = open(Role::Server, live());
+    server.handle_timeout(birth + 25 * SECOND);
+    server.wrote(birth + 25 * SECOND, 1);
+    server.wrote(birth + 44 * SECOND, 1);
+    server.handle_timeout(birth + 63 * SECOND);
+    assert_eq!(server.state(), State::Open);
+    server.handle_timeout(birth + 64 * SECOND);
+    assert!(is_dead(&poll(&mut server, birth + 64 * SECOND)));
+}
+
+#[test]
+fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
+    let (mut server, birth) = open(Role::Server, live());
+    server.send_binary(vec![0; 2000]).unwrap();
+    server.wrote(birth + 24 * SECOND, 0);
+    server.handle_timeout(birth + 25 * SECOND);
+    server.handle_timeout(birth + 45 * SECOND);
+    assert!(is_dead(&poll(&mut server, birth + 45 * SECOND)));
+}
+
+/// One message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe that holds so much.
+fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize) {
+    let (mut sender, birth) = open(sender, live());
+    let (mut receiver, _) = open(receiver, live().pieces(pieces));
+    sender.send_binary(vec![0; 3 << 20]).unwrap();
+    let (mut pipe, mut is_there) = (std::collections::VecDeque::new(), false);
+    for tick in 0..1000 {
+        let now = birth + tick * 100 * MILLISECOND;
+        let n = sender.outbox_len().min(kernel - pipe.len());
+        pipe.extend(take_some(&mut sender, now, n));
+        if sender.outbox_len() > 0 {
+            sender.wrote(now, 0);
+        }
+        let came: Vec<u8> = pipe.drain(..pipe.len().min(4000)).collect();
+        for event in feed(&mut receiver, now, &came) {
+            is_there |= match event {
+                Event::Message(message) => message.as_bytes().len() == 3 << 20,
+                Event::Piece(piece) => piece.last,
+                _ => false,
+            };
+        }
+        receiver.handle_timeout(now);
+        let answers = take_output(&mut receiver, now);
+        feed(&mut sender, now, &answers);
+        sender.handle_timeout(now);
+        for connection in [&mut sender, &mut receiver] {
+            assert!(poll(connection, now).is_empty());
+            assert_eq!(connection.state(), State::Open, "after {:?}", now - birth);
+        }
+    }
+    assert!(is_there);
+    // Both are asked, and answer, as ever.
+    assert!(sender.latency().is_some());
+}
+
+trait Outbox {
+    fn outbox_len(&mut self) -> usize;
+}
+
+impl Outbox for Connection {
+    fn outbox_len(&mut self) -> usize {
+        self.outbox().len()
+    }
+}
+
+fn take_some(connection: &mut Connection, now: Instant, n: usize) -> Vec<u8> {
+    use bytes::Buf;
+    let mut taken = Vec::new();
+    while taken.len() < n {
+        let outbox = connection.outbox();
+        let chunk = outbox.chunk();
+        let step = chunk.len().min(n - taken.len());
+        taken.extend_from_slice(&chunk[..step]);
+        connection.wrote(now, step);
+    }
+    taken
+}
+
+#[test]
+fn three_mebibytes_in_one_message_at_40_kb_a_second_live() {
+    for kernel in [16 << 10, 128 << 10, 512 << 10] {
+        for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 1000 }] {
+            one_large_message(Role::Server, CLIENT, pieces, kernel);
+            one_large_message(CLIENT, Role::Server, pieces, kernel);
+        }
+    }
+}
+
+#[test]
+fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
+    let (mut server, birth) = open(Role::Server, live());
+    server.pause();
+    let mut pings = 0;
+    for second in 1..1000 {
+        let now = birth + second * SECOND;
+        server.handle_timeout(now);
+        pings += count(&take_output(&mut server, now), PING);
+        assert_eq!(server.state(), State::Open);
+    }
+    assert_eq!(pings, 1);
+    let now = birth + 1000 * SECOND;
+    server.resume(now);
+    assert_eq!(server.poll_timeout(), Some(now + 20 * SECOND), "the answer has its whole time again");
+    server.handle_timeout(now + 20 * SECOND - MILLISECOND);
+    assert_eq!(server.state(), State::Open);
+    assert_eq!(feed(&mut server, now + 20 * SECOND - MILLISECOND, &frame(true, FIN | PONG, b"")).len(), 1);
+    server.handle_timeout(now + 20 * SECOND);
+    assert_eq!(server.state(), State::Open);
+}
+
+#[test]
+fn while_reading_is_paused_the_output_deadline_judges() {
+    let (mut server, birth) = open(Role::Server, live());
+    server.pause();
+    server.send_text("unread").unwrap();
+    server.wrote(birth, 0);
+    for second in 1..=30 {
+        assert_eq!(server.state(), State::Open);
+        server.handle_timeout(birth + second * SECOND);
+    }
+    let [Event::Closed(closed)] = &poll(&mut server, birth + 30 * SECOND)[..] else { panic!("no end") };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))));
+    assert!(closed.reading_paused);
+}
+
+#[test]
+fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
+    for (by, until) in [("output", 100), ("rate", 1000), ("memory", 100)] {
+        let heartbeat = Heartbeat::live().interval(20 * MILLISECOND).answer(30 * MILLISECOND);
+        let memory = Memory::new(0);
+        let config = Config::server().heartbeat(heartbeat).outbox(10, 20, 1000);
+        let config = match by {
+            "rate" => config.message_rate(Some(1)),
+            "memory" => config.memory(memory.clone()),
+            _ => config,
+        };
+        let (mut server, birth) = open(Role::Server, config);
+        let (mut other, _) = open(Role::Server, Config::server().memory(memory).outbox(0, 0, 99));
+        if by == "memory" {
+            // Another connection holds more than all may.
+            other.send_binary(vec![0; 50]).unwrap();
+            feed(&mut server, birth, &frame(true, FIN | TEXT, b"begun")[..8]);
+        } else {
+            let mut bytes = frame(true, FIN | TEXT, b"x");
+            assert!(server.receive(birth, &mut &mut bytes[..]).is_some());
+        }
+        if by == "output" {
+            server.send_binary(vec![0; 990]).unwrap();
+        }
+        feed(&mut server, birth, b"");
+        let mut output = Vec::new();
+        let mut dead = None;
+        for passed in 1..2000 {
+            let now = birth + passed * MILLISECOND;
+            server.handle_timeout(now);
+            if is_dead(&poll(&mut server, now)) {
+                dead = Some(passed);
+                break;
+            }
+            assert_eq!(server.is_paused(), passed < until, "by {by}, after {passed} ms");
+            // What waits goes out slowly at first.
+            let n = if by == "output" && passed < until { 1 } else { server.outbox_len() };
+            output.extend(take_some(&mut server, now, n));
+        }
+        assert_eq!(dead, Some(until + 30), "by {by}");
+        assert_eq!(count(&output, PING), 1, "by {by}");
+    }
+}
+
+#[test]
+fn one_way_pongs_are_due_after_the_last_byte_written() {
+    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let (mut client, birth) = open(CLIENT, Config::client().heartbeat(heartbeat));
+    for second in 1..30 {
+        let now = birth + second * SECOND;
+        // What is heard does not count.
+        feed(&mut client, now, &frame(false, FIN | TEXT, b"x"));
+        client.handle_timeout(now);
+        let pongs = count(&take_output(&mut client, now), PONG);
+        assert_eq!(pongs, usize::from(second % 10 == 0), "after {second} s");
+    }
+    for second in 30..60 {
+        let now = birth + second * SECOND;
+        if second % 5 == 0 {
+            client.send_text("written").unwrap();
+            take_output(&mut client, now);
+        }
+        client.handle_timeout(now);
+        assert_eq!(client.queued(), 0);
+    }
+}
+
+#[test]
+fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
+    let (mut client, now) = open(CLIENT, Config::client());
+    client.handle_resume(now);
+    client.handle_resume(now + SECOND);
+    let output = take_output(&mut client, now + SECOND);
+    assert_eq!((count(&output, PING), parse(&output).len()), (1, 1));
+    feed(&mut client, now + 2 * SECOND, &frame(false, FIN | PONG, b""));
+    client.handle_timeout(now + 31 * SECOND);
+    assert_eq!(client.state(), State::Open);
+    let output = take_output(&mut client, now + 31 * SECOND);
+    assert_eq!((count(&output, PONG), parse(&output).len()), (1, 1), "and it goes on as before");
+    let (mut client, now) = open(CLIENT, Config::client());
+    client.handle_resume(now);
+    take_output(&mut client, now);
+    client.handle_timeout(now + 30 * SECOND);
+    assert!(is_dead(&poll(&mut client, now + 30 * SECOND)));
+}
+
+#[test]
+fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
+    let chosen = Heartbeat::client();
+    for (config, reconnects, expected) in [
+        (Config::client(), false, Heartbeat::client()),
+        (Config::client(), true, Heartbeat::live()),
+        (Config::client().heartbeat(chosen.clone()), false, chosen.clone()),
+        (Config::client().heartbeat(chosen.clone()), true, chosen),
+        (Config::client().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
+        (Config::client().heartbeat(Heartbeat::live().kind(HeartbeatKind::Pong)), true, {
+            Heartbeat::live().kind(HeartbeatKind::Pong)
+        }),
+    ] {
+        let mut client = ClientConfig::from(config);
+        if reconnects {
+            client = client.reconnect(Reconnect::default());
+        }
+        assert_eq!(client.rules().heartbeat, expected, "reconnects: {reconnects}");
+    }
+    let client = ClientConfig::default().reconnect(Reconnect::default());
+    assert_eq!(client.rules().heartbeat, Heartbeat::live());
+}
+
+#[test]
+fn an_answered_ping_leaves_no_memory_behind() {
+    let (mut server, now) = open(Role::Server, live());
+    server.handle_timeout(now + 25 * SECOND);
+    take_output(&mut server, now + 25 * SECOND);
+    feed(&mut server, now + 26 * SECOND, &frame(true, FIN | PONG, b""));
+    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+}

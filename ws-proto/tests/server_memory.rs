@@ -1,0 +1,456 @@
+//! What all connections of a server hold together.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod wire;
+
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use wire::*;
+use ws_proto::limits::ServerConfig;
+use ws_proto::{
+    CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Memory, Message,
+    Opcode, Role, SendError, State,
+};
+
+const MILLISECOND: Duration = Duration::from_millis(1);
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Counted above 1000 bytes; sends above 2000 are refused while all hold too much.
+fn config(memory: &Memory) -> Config {
+    Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off()).memory(memory.clone())
+}
+
+fn server_of(memory: &Memory) -> (Connection, Instant) {
+    open(Role::Server, config(memory))
+}
+
+/// Queues so many bytes, header included.
+fn queue(server: &mut Connection, len: usize) {
+    server.send_binary(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
+}
+
+fn closed_of(events: Vec<Event<'static>>) -> Closed {
+    match events.into_iter().last() {
+        Some(Event::Closed(closed)) => *closed,
+        other => panic!("{other:?} is no end"),
+    }
+}
+
+fn is_idle(server: &Connection) -> bool {
+    format!("{server:?}").contains("busy: None")
+}
+
+#[test]
+fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
+    for role in [Role::Server, CLIENT] {
+        let memory = Memory::new(1 << 20);
+        let (mut connection, now) = open(role, config(&memory));
+        let header = if role == Role::Server { 4 } else { 8 };
+        connection.send_binary(&vec![0; 1000 - header][..]).unwrap();
+        assert_eq!((connection.queued(), memory.held()), (1000, 0));
+        connection.send_ping(now, b"").unwrap();
+        assert_eq!(memory.held(), connection.queued());
+        take_output(&mut connection, now);
+        assert_eq!(memory.held(), 0);
+        feed(&mut connection, now, b"");
+    }
+}
+
+#[test]
+fn nothing_is_counted_of_who_has_drained_or_is_gone() {
+    let memory = Memory::new(1 << 20);
+    let (mut server, now) = server_of(&memory);
+    for round in 0..3 {
+        for _ in 0..10 {
+            queue(&mut server, 700);
+            server.send(&Frame::binary(vec![round; 3000])).unwrap();
+        }
+        assert_eq!(memory.held(), server.queued());
+        take_output(&mut server, now);
+        assert_eq!(memory.held(), 0);
+        server.reclaim();
+        assert!(is_idle(&server));
+    }
+    let ends: [fn(Connection, Instant); 4] = [
+        |connection, _| drop(connection),
+        |mut connection, now| connection.abort(now, ws_proto::Cause::Stopped),
+        |mut connection, now| connection.receive_eof(now),
+        |mut connection, now| connection.write_failed(now, ws_proto::Cause::Stopped),
+    ];
+    for end in ends {
+        let (mut server, now) = server_of(&memory);
+        server.send(&Frame::binary(vec![0; 3000])).unwrap();
+        queue(&mut server, 3000);
+        feed(&mut server, now, &header(true, FIN | BINARY, 10_000));
+        feed(&mut server, now, &[0; 5000]);
+        assert!(memory.held() >= 11_000);
+        end(server, now);
+        assert_eq!(memory.held(), 0);
+    }
+}
+
+#[test]
+fn a_shared_payload_counts_once() {
+    let memory = Memory::new(1 << 20);
+    let frame = Frame::binary(vec![0; 50_000]);
+    let mut servers: Vec<_> = (0..100).map(|_| server_of(&memory)).collect();
+    for (server, _) in &mut servers {
+        server.send(&frame).unwrap();
+        server.send(&frame).unwrap();
+    }
+    let headers = 100 * 2 * 4;
+    assert_eq!(memory.held(), 50_000 + headers);
+    for (k, (server, now)) in servers.iter_mut().enumerate() {
+        let left = if k == 99 { 0 } else { 50_000 + (99 - k) * 8 };
+        take_output(server, *now);
+        assert_eq!(memory.held(), left, "after {k}");
+    }
+}
+
+#[test]
+fn parts_of_a_payload_that_is_sent_whole_leave_nothing_behind() {
+    let whole = Bytes::from(vec![0; 50_000]);
+    let parts = [whole.slice(..2000), whole.clone(), whole.slice(..30_000), whole.slice(10_000..)];
+    for first in 0..4 {
+        for last in 0..4 {
+            let memory = Memory::new(1 << 20);
+            let mut servers: Vec<_> = (0..4).map(|_| server_of(&memory)).collect();
+            for k in 0..4 {
+                let (server, _) = &mut servers[(first + k) % 4];
+                server.send(&Frame::binary(parts[(first + k) % 4].clone())).unwrap();
+                assert!(memory.held() <= 100_000, "{} bytes", memory.held());
+            }
+            for k in 0..4 {
+                let (server, now) = &mut servers[(last + k) % 4];
+                take_output(server, *now);
+                assert!(memory.held() <= 100_000, "{} bytes", memory.held());
+            }
+            assert_eq!(memory.held(), 0);
+        }
+    }
+}
+
+#[test]
+fn an_unfinished_message_counts_until_it_is_delivered() {
+    for cut in [1, 3000, 4999] {
+        let memory = Memory::new(1 << 20);
+        let (mut server, now) = server_of(&memory);
+        let bytes = frame(true, BINARY, &[7; 5000]);
+        assert!(feed(&mut server, now, &bytes).is_empty());
+        assert!(memory.held() >= 5000, "{} bytes", memory.held());
+        let end = frame(true, FIN | CONTINUATION, &[7; 5000]);
+        assert!(feed(&mut server, now, &end[..cut]).is_empty());
+        assert_eq!(feed(&mut server, now, &end[cut..]).len(), 1);
+        assert_eq!(memory.held(), 0);
+        assert!(is_idle(&server));
+    }
+}
+
+#[test]
+fn an_unfinished_message_counts_no_longer_though_its_reader_stopped_at_it() {
+    let memory = Memory::new(1 << 20);
+    let (mut server, now) = server_of(&memory);
+    feed(&mut server, now, &frame(true, BINARY, &[7; 5000]));
+    let mut end = frame(true, FIN | CONTINUATION, &[7; 5000]);
+    assert!(server.receive(now, &mut &mut end[..]).is_some());
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn what_is_left_with_the_caller_counts_until_it_is_taken() {
+    for memory in [Some(Memory::new(1 << 20)), None] {
+        let held = |expected: usize| {
+            if let Some(memory) = &memory {
+                assert_eq!(memory.held(), expected);
+            }
+        };
+        let mut config = config(&Memory::new(0));
+        config.memory = memory.clone();
+        for (len, times) in [(100, 100), (10_000, 1)] {
+            let (mut server, now) = open(Role::Server, config.clone());
+            let mut bytes = frame(true, FIN | BINARY, &vec![7; len]).repeat(times);
+            let all = bytes.len();
+            let mut input = &mut bytes[..];
+            server.pause();
+            assert!(server.receive(now, &mut input).is_none());
+            held(all);
+            server.resume(now);
+            let mut events = 0;
+            while server.receive(now, &mut input).is_some() {
+                events += 1;
+            }
+            assert_eq!(events, times);
+            held(0);
+            assert!(is_idle(&server), "{server:?}");
+        }
+    }
+}
+
+#[test]
+fn messages_that_wait_behind_an_unfinished_one_count() {
+    let memory = Memory::new(1 << 20);
+    let (mut server, now) = server_of(&memory);
+    server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+    for _ in 0..10 {
+        queue(&mut server, 1000);
+    }
+    assert!(memory.held() >= 10_000, "{}", memory.held());
+    server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+    assert_eq!(memory.held(), server.queued());
+    take_output(&mut server, now);
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn while_all_hold_too_much_sends_above_the_high_mark_are_refused() {
+    let memory = Memory::new(10_000);
+    let (mut one, now) = server_of(&memory);
+    let (mut other, _) = server_of(&memory);
+    queue(&mut one, 2001);
+    queue(&mut other, 7999);
+    assert_eq!(memory.held(), 10_000);
+    queue(&mut one, 500);
+    assert_eq!(one.send_binary(&[0][..]), Err(SendError::Full));
+    let (mut third, _) = server_of(&memory);
+    queue(&mut third, 2000);
+    queue(&mut third, 10);
+    assert_eq!(third.send_text("x"), Err(SendError::Full), "above the high mark");
+    take_output(&mut other, now);
+    assert!(one.send_binary(&[0][..]).is_ok());
+    take_output(&mut one, now);
+    assert!(matches!(poll(&mut one, now)[..], [Event::Drained]), "who was refused is told");
+}
+
+#[test]
+fn unfinished_messages_are_not_read_while_all_hold_too_much() {
+    let memory = Memory::new(10_000);
+    let (mut hoarder, _) = server_of(&memory);
+    let (mut server, now) = server_of(&memory);
+    let bytes = frame(true, FIN | BINARY, &[7; 500]);
+    feed(&mut server, now, &bytes[..100]);
+    queue(&mut hoarder, 10_001);
+    let mut rest = bytes[100..].to_vec();
+    let mut input = &mut rest[..];
+    for round in 0..5 {
+        let at = now + round * 100 * MILLISECOND;
+        assert!(server.receive(at, &mut input).is_none());
+        assert!(server.is_paused() && input.len() == bytes.len() - 100);
+        assert_eq!(server.poll_timeout().map(|due| due - at), Some(100 * MILLISECOND), "round {round}");
+        server.handle_timeout(at + 100 * MILLISECOND);
+        assert!(!server.is_paused());
+    }
+    assert!(server.receive(now + SECOND / 2, &mut input).is_none());
+    take_output(&mut hoarder, now);
+    server.handle_timeout(now + SECOND);
+    assert!(server.receive(now + SECOND, &mut input).is_some(), "it is read on");
+    // Whole messages are read all the time.
+    queue(&mut hoarder, 10_001);
+    assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"whole")).len(), 1);
+}
+
+/// Many connections, of which some take so much in each 50 ms.
+struct Crowd {
+    members: Vec<(Connection, usize, Option<(Duration, Closed)>)>,
+    birth: Instant,
+    now: Instant,
+}
+
+impl Crowd {
+    fn new() -> Self {
+        let now = Instant::now();
+        Self { members: Vec::new(), birth: now, now }
+    }
+
+    /// One more, who takes so much in each 50 ms.
+    fn add(&mut self, memory: &Memory, takes: usize) -> &mut Connection {
+        let server = Connection::upgraded(self.now, Arc::new(config(memory)), Role::Server);
+        self.members.push((server, takes, None));
+        &mut self.members.last_mut().unwrap().0
+    }
+
+    /// Each takes what it takes, and is given as much anew.
+    fn run(&mut self, time: Duration) {
+        let end = self.now + time;
+        while self.now < end {
+            self.now += 50 * MILLISECOND;
+            for (server, takes, closed) in &mut self.members {
+                if server.state() == State::Open && *takes > 0 {
+                    let n = server.queued().min(*takes);
+                    server.wrote(self.now, n);
+                    let data = vec![0; n.saturating_sub(4)];
+                    server.relay_message(Message::Binary(data.into())).unwrap();
+                }
+                if server.poll_timeout().is_some_and(|due| due <= self.now) {
+                    server.handle_timeout(self.now);
+                }
+                if server.state() == State::Closing {
+                    take_output(server, self.now);
+                    server.receive_eof(self.now);
+                }
+                if let Some(Event::Closed(end)) = server.poll_event(self.now) {
+                    *closed = Some((self.now - self.birth, *end));
+                }
+            }
+        }
+    }
+
+    fn gone(&self) -> Vec<usize> {
+        (0..self.members.len()).filter(|k| self.members[*k].2.is_some()).collect()
+    }
+}
+
+#[test]
+fn after_a_second_who_moved_least_goes_the_largest_first() {
+    let memory = Memory::new(100_000);
+    let mut crowd = Crowd::new();
+    queue(crowd.add(&memory, 0), 40_000);
+    queue(crowd.add(&memory, 0), 60_000);
+    queue(crowd.add(&memory, 100), 9000);
+    crowd.run(950 * MILLISECOND);
+    assert!(crowd.gone().is_empty(), "it may help by itself");
+    crowd.run(10 * SECOND);
+    assert_eq!(crowd.gone(), [1]);
+    let (age, closed) = crowd.members[1].2.as_ref().unwrap();
+    assert!(*age <= 1500 * MILLISECOND, "after {age:?}");
+    assert_eq!((closed.sent, closed.initiator), (Some(CloseCode::TRY_AGAIN_LATER), Initiator::Local));
+    assert!(matches!(closed.error, Some(Error::Memory { held, limit: 100_000 }) if held > 100_000));
+    let sentence = closed.to_string();
+    assert!(sentence.contains("over the limit of 100000") && sentence.contains("memory_limit"), "{sentence}");
+}
+
+#[test]
+fn who_moves_little_for_what_it_holds_goes_before_who_moves_much() {
+    let memory = Memory::new(70_000);
+    let mut crowd = Crowd::new();
+    queue(crowd.add(&memory, 1000), 10_000);
+    queue(crowd.add(&memory, 10), 60_000);
+    queue(crowd.add(&memory, 1000), 8000);
+    crowd.run(10 * SECOND);
+    assert_eq!(crowd.gone(), [1]);
+}
+
+#[test]
+fn more_go_while_that_is_not_enough() {
+    let memory = Memory::new(220_000);
+    let mut crowd = Crowd::new();
+    for _ in 0..10 {
+        queue(crowd.add(&memory, 0), 50_000);
+    }
+    queue(crowd.add(&memory, 1000), 5000);
+    crowd.run(10 * SECOND);
+    assert_eq!(crowd.gone().len(), 6, "{:?}", crowd.gone());
+    assert!(!crowd.gone().contains(&10));
+    assert!(memory.held() <= 220_000);
+}
+
+#[test]
+fn who_has_only_come_is_not_taken_for_one_that_moves_nothing() {
+    let memory = Memory::new(65_000);
+    let mut crowd = Crowd::new();
+    queue(crowd.add(&memory, 10), 60_000);
+    crowd.run(3 * SECOND);
+    // From here on it is too much, and at the judgement the last ones have been counted for less than a second.
+    queue(crowd.add(&memory, 1000), 9000);
+    crowd.run(500 * MILLISECOND);
+    queue(crowd.add(&memory, 1000), 9000);
+    for _ in 0..10 {
+        crowd.run(100 * MILLISECOND);
+    }
+    crowd.run(5 * SECOND);
+    assert_eq!(crowd.gone(), [0]);
+}
+
+#[test]
+fn an_unfinished_message_that_goes_is_told_1009() {
+    let memory = Memory::new(20_000);
+    let mut crowd = Crowd::new();
+    let now = crowd.now;
+    for (server, first) in [(0, 5000), (1, 30_000)] {
+        let connection = crowd.add(&memory, 0);
+        feed(connection, now, &frame(true, BINARY, &vec![7; first]));
+        assert_eq!(connection.state(), State::Open, "{server}");
+    }
+    crowd.run(10 * SECOND);
+    assert_eq!(crowd.gone(), [1]);
+    let (_, closed) = crowd.members[1].2.as_ref().unwrap();
+    assert_eq!(closed.sent, Some(CloseCode::TOO_BIG), "{closed}");
+}
+
+#[test]
+fn who_is_told_has_it_ahead_of_what_waits() {
+    let memory = Memory::new(1000);
+    let (mut server, now) = server_of(&memory);
+    for _ in 0..10 {
+        server.send(&Frame::binary(vec![0; 5000])).unwrap_or(ws_proto::Sent::Queued);
+    }
+    server.wrote(now, 10);
+    for round in 0..=4 {
+        assert_eq!(server.state(), State::Open);
+        server.handle_timeout(now + round * 250 * MILLISECOND);
+    }
+    assert_eq!(server.state(), State::Closing);
+    assert!(server.queued() < 5100, "{} bytes", server.queued());
+    let mut output = vec![FIN | BINARY, 126, 19, 136, 0, 0, 0, 0, 0, 0];
+    output.extend(take_output(&mut server, now + 3 * SECOND));
+    assert_eq!(close_code(&output), Some(1013));
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn without_a_limit_nobody_goes_and_below_their_low_marks_neither() {
+    let memory = Memory::new(usize::MAX);
+    let mut crowd = Crowd::new();
+    for _ in 0..10 {
+        queue(crowd.add(&memory, 0), 1 << 16);
+    }
+    crowd.run(10 * SECOND);
+    assert!(crowd.gone().is_empty());
+    let memory = Memory::new(0);
+    let mut crowd = Crowd::new();
+    for _ in 0..10 {
+        queue(crowd.add(&memory, 0), 1000);
+    }
+    crowd.run(10 * SECOND);
+    assert!(crowd.gone().is_empty(), "none is above its low mark");
+}
+
+#[test]
+fn with_a_limit_of_zero_who_holds_anything_for_long_goes() {
+    let memory = Memory::new(0);
+    let mut crowd = Crowd::new();
+    queue(crowd.add(&memory, 0), 1001);
+    crowd.run(3 * SECOND);
+    assert_eq!(crowd.gone(), [0]);
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn answers_to_requests_count_too() {
+    let memory = Memory::new(20_000);
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(config(&memory)));
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
+    server.respond(now, request, http::Response::new(Bytes::from(vec![0; 30_000]))).unwrap();
+    assert!(memory.held() >= 30_000);
+    server.wrote(now, 10);
+    for round in 0..10 {
+        server.handle_timeout(now + round * 250 * MILLISECOND);
+    }
+    let closed = closed_of(poll(&mut server, now + 3 * SECOND));
+    assert!(matches!(closed.error, Some(Error::Memory { .. })), "{closed}");
+    assert_eq!((closed.initiator, closed.was_open), (Initiator::Local, false));
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn the_connections_of_one_server_share_and_those_of_two_do_not() {
+    let config = ServerConfig::new(Config::server());
+    let (one, other) = (config.shared_config(), config.shared_config());
+    let memory = |config: &Config| config.memory.clone().unwrap();
+    assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
+    let (mut server, _) = open(Role::Server, one.clone());
+    server.send_binary(vec![0; 100_000]).unwrap();
+    assert_eq!((memory(&one).held() > 0, memory(&other).held()), (true, 0));
+}
