@@ -249,9 +249,12 @@ fn unfinished_messages_are_not_read_while_all_hold_too_much() {
     assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"whole")).len(), 1);
 }
 
+/// One, what it takes in each 50 ms, and when and how it ended.
+type Member = (Connection, usize, Option<(Duration, Closed)>);
+
 /// Many connections, of which some take so much in each 50 ms.
 struct Crowd {
-    members: Vec<(Connection, usize, Option<(Duration, Closed)>)>,
+    members: Vec<Member>,
     birth: Instant,
     now: Instant,
 }
