@@ -1,0 +1,205 @@
+//! What each end says and hears in the exchanges of this folder, whatever library it is written with.
+//!
+//! A program is started as `PROGRAM server SCENARIO COUNT`, prints its URL, and serves until it is killed; or as
+//! `PROGRAM client SCENARIO COUNT URL`. Of each WebSocket it prints one line at its end: `end`, how many messages it
+//! sent and got, the close code, the reason, and what explains the end, with tabs between them.
+
+#![allow(clippy::print_stdout)] // it is for the program that started this one
+
+pub mod ours;
+
+use std::error::Error;
+use std::fmt::Display;
+
+/// The length of each message, but of the one in [`Scenario::Whole`].
+pub const LENGTH: usize = 64 << 10;
+/// What [`Scenario::Kept`] keeps queued, in messages of [`SHORT`].
+pub const KEPT: usize = 512 << 10;
+/// The length of a message in [`Scenario::Kept`].
+pub const SHORT: usize = 16 << 10;
+const ALL: &str = "all";
+
+/// What one end does. Every setting has its default, but for the heartbeats of `Whole` and `Take`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scenario {
+    /// Sends COUNT messages as soon as it is open, whatever a send answers, and gets as many.
+    Burst,
+    /// The same with back-pressure, as the documentation teaches it.
+    Book,
+    /// Sends COUNT messages as soon as it is open, and gets each of them back.
+    Upload,
+    /// Sends back what comes.
+    Echo,
+    /// Sends COUNT messages as soon as it is open, and waits for the end.
+    Feed,
+    /// Sends until `Full`, again at each `Drained`, until "stop" comes.
+    Full,
+    /// Sends until `Congested`, again at each `Drained`, until "stop" comes.
+    Congested,
+    /// Keeps [`KEPT`] bytes queued until "stop" comes.
+    Kept,
+    /// Sends one message of COUNT bytes, with a fast heartbeat.
+    Whole,
+    /// Gets one message of COUNT bytes, with a fast heartbeat.
+    Take,
+    /// An HTTP server of at most COUNT connections; `/events` is a stream in which nothing happens.
+    Events,
+}
+
+/// What an end is to do after a message.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Step {
+    Nothing,
+    /// Sends this text.
+    Say(&'static str),
+    /// Sends back what came.
+    Echo,
+    /// Closes with 1000.
+    Close,
+}
+
+/// What was said and heard on one connection.
+#[derive(Debug)]
+pub struct Talk {
+    pub scenario: Scenario,
+    count: u32,
+    client: bool,
+    sent: u32,
+    received: u32,
+    stopped: bool,
+    /// Whether the peer has everything.
+    told: bool,
+    fault: Option<String>,
+}
+
+impl Talk {
+    pub fn new(arguments: &Arguments) -> Self {
+        Self {
+            scenario: arguments.scenario,
+            count: arguments.count,
+            client: arguments.url.is_some(),
+            sent: 0,
+            received: 0,
+            stopped: false,
+            told: false,
+            fault: None,
+        }
+    }
+
+    /// The next message to send, its number in front; `None` when all were taken.
+    pub fn say(&self) -> Option<Vec<u8>> {
+        let length = match self.scenario {
+            Scenario::Burst | Scenario::Book | Scenario::Upload | Scenario::Feed
+                if self.sent < self.count =>
+            {
+                LENGTH
+            }
+            Scenario::Full | Scenario::Congested if !self.stopped => LENGTH,
+            Scenario::Kept if !self.stopped => SHORT,
+            Scenario::Whole if self.sent == 0 => self.count as usize,
+            _ => return None,
+        };
+        let mut message = vec![0; length];
+        message[..4].copy_from_slice(&self.sent.to_be_bytes());
+        Some(message)
+    }
+
+    /// The message was taken.
+    pub fn said(&mut self) {
+        self.sent += 1;
+    }
+
+    /// A message came, the bytes of a text or of a binary message.
+    pub fn heard(&mut self, message: &[u8]) -> Step {
+        if message == ALL.as_bytes() {
+            self.told = true;
+        } else if message == b"stop" {
+            self.stopped = true;
+            println!("stopped\t{}", self.sent);
+        } else if self.scenario == Scenario::Echo {
+            self.received += 1;
+            self.sent += 1;
+            return Step::Echo;
+        } else {
+            let number = message.first_chunk().map(|number| u32::from_be_bytes(*number));
+            let length = if self.scenario == Scenario::Take { self.count as usize } else { LENGTH };
+            if number != Some(self.received) || message.len() != length {
+                self.fail(format!("{} bytes came, numbered {number:?}", message.len()));
+                return Step::Close;
+            }
+            self.received += 1;
+            if self.has_all() && self.scenario != Scenario::Upload {
+                return if self.is_done() { Step::Close } else { Step::Say(ALL) };
+            }
+        }
+        if self.is_done() { Step::Close } else { Step::Nothing }
+    }
+
+    /// Whether this end is a client.
+    pub fn is_client(&self) -> bool {
+        self.client
+    }
+
+    /// Something went wrong at this end.
+    pub fn fail(&mut self, fault: impl Display) {
+        self.fault.get_or_insert(fault.to_string());
+    }
+
+    fn has_all(&self) -> bool {
+        let wanted = if self.scenario == Scenario::Take { 1 } else { self.count };
+        self.received == wanted
+    }
+
+    /// Whether this end is the one that closes, and may do so now.
+    fn is_done(&self) -> bool {
+        match self.scenario {
+            // Both got everything; whoever hears of it last is the client, since it closes.
+            Scenario::Burst | Scenario::Book => self.client && self.has_all() && self.told,
+            Scenario::Upload => self.has_all(),
+            Scenario::Whole => self.told,
+            _ => false,
+        }
+    }
+
+    pub fn end(&self, code: u16, reason: &str, what: impl Display) {
+        let what = self.fault.clone().unwrap_or_else(|| what.to_string()).replace(['\n', '\t'], " ");
+        println!("end\t{}\t{}\t{code}\t{reason}\t{what}", self.sent, self.received);
+    }
+}
+
+/// How a program was started.
+#[derive(Clone, Debug)]
+pub struct Arguments {
+    pub scenario: Scenario,
+    pub count: u32,
+    /// Of a client.
+    pub url: Option<String>,
+}
+
+impl Arguments {
+    pub fn read() -> Result<Self, Box<dyn Error>> {
+        const USAGE: &str = "usage: server SCENARIO COUNT, or client SCENARIO COUNT URL";
+        let arguments: Vec<_> = std::env::args().skip(1).collect();
+        let (role, scenario, count, url) = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        {
+            [role @ "server", scenario, count] => (*role, *scenario, *count, None),
+            [role @ "client", scenario, count, url] => (*role, *scenario, *count, Some((*url).to_owned())),
+            _ => return Err(USAGE.into()),
+        };
+        let scenario = match scenario {
+            "burst" => Scenario::Burst,
+            "book" => Scenario::Book,
+            "upload" if role == "client" => Scenario::Upload,
+            "echo" => Scenario::Echo,
+            "feed" => Scenario::Feed,
+            "full" => Scenario::Full,
+            "congested" => Scenario::Congested,
+            "kept" => Scenario::Kept,
+            "whole" => Scenario::Whole,
+            "take" => Scenario::Take,
+            "events" if role == "server" => Scenario::Events,
+            _ => return Err(USAGE.into()),
+        };
+        Ok(Self { scenario, count: count.parse()?, url })
+    }
+}
