@@ -34,6 +34,9 @@ BURST = 240  # messages: 15 MiB, which the outbox holds
 BOOK = 1024  # messages: 64 MiB
 # An echo to one that reads nothing before it has sent everything can hold half its cap and no more.
 HELD = 120
+# Those that go on sending: the length of a message, what is queued at most, and after how many it was queued anew.
+SENDERS = {"full": (LENGTH, 16 << 20, 600), "congested": (LENGTH, 1 << 20, 200), "kept": (16 << 10, 512 << 10, 200)}
+KERNELS = 8 << 20  # bytes that both hold at most, and what is rounded
 WINDOW = 42  # seconds: longer than the 30 in which a reader must take something
 PLACES = 2000
 
@@ -103,28 +106,35 @@ def bulk():
 # --- one reads slowly
 
 
-def stop_is_heard(program, scenario):
-    """The server hears "stop" while the peer reads on at 40 KB/s: at once, not when everything before it is read."""
-    reads = 0
+def stop_is_heard(program, scenario, first):
+    """The server hears "stop" at once while the peer reads on at 40 KB/s, not when everything before it was read."""
     with server(program, scenario) as (end, url), Reader(url, 64 << 10) as reader:
+        while reader.messages < first:  # so that it has drained, and was filled again
+            reader.read(LENGTH)
         reader.slowly(10, 40_000)
         reader.say("stop")
+        reads = 0
         with ThreadPoolExecutor(1) as waiting:
             heard = waiting.submit(end.said, "stopped")
-            while not heard.done() and reads < 50:
+            while not heard.done() and reads < 20:
                 reader.slowly(1, 40_000)
                 reads += 1
             if not heard.done():
                 end.end()
                 raise AssertionError(f"not within {reads} reads of 4 KiB")
-            sent = int(heard.result()[0])
-        # A single message more than what is queued, what both kernels hold, and what was read.
-        assert sent * LENGTH <= (16 << 20) + (16 << 20), f"{sent} messages were sent"
+            length, queued, _ = SENDERS[scenario]
+            unread = (int(heard.result()[0]) - reader.messages) * length
+        assert unread < queued + KERNELS, f"{unread} bytes were sent and not read"
 
 
-def pongs_overtake(program):
+def pongs_overtake_at_server(program):
     with server(program, "kept") as (_, url), End("websockets", "client", "pings", 40, url) as client:
         client.ended(0, 40, 1000, "")
+
+
+def pongs_overtake_at_client(program):
+    with server("websockets", "pings", 40) as (end, url), End(program, "client", "kept", 0, url):
+        end.ended(0, 40, 1000, "")
 
 
 def slow_reader(url, rate, receive_buffer):
@@ -140,12 +150,12 @@ def slow_reader(url, rate, receive_buffer):
 
 
 def slow_link_lives(serving, asking, upwards):
-    """3 MiB in one message over 1.6 Mbit/s, 16 s, with heartbeats of 5 s at both ends that are answered within 4 s."""
+    """3 MiB in one message over 800 kbit/s, 31 s, with heartbeats of 10 s at both ends that are answered within 8 s."""
     size = 3 << 20
     roles = ("take", "whole") if upwards else ("whole", "take")
     with (
         server(serving, roles[0], size) as (end, url),
-        slow_link(url, 200_000) as link,
+        slow_link(url, 100_000) as link,
         End(asking, "client", roles[1], size, link) as client,
     ):
         counts = {"whole": (1, 0), "take": (0, 1)}
@@ -156,20 +166,25 @@ def slow_link_lives(serving, asking, upwards):
 # --- one is gone
 
 
+def hears_why(end):
+    *_, code, reason, what = end.said("end")
+    assert (code, reason) == ("4005", "gone"), f"{code} {reason!r}: {what}"
+
+
 def server_hears_why(program, scenario, wait):
     with server(program, scenario) as (end, url), Reader(url) as reader:
         reader.read(LENGTH)
         reader.close(4005, "gone")
+        if wait is None:
+            return hears_why(end)
         time.sleep(wait)
         reader.reset()
-        *_, code, reason, what = end.said("end")
-        assert (code, reason) == ("4005", "gone"), f"{code} {reason!r}: {what}"
+        hears_why(end)
 
 
 def client_hears_why(program, scenario, wait):
     with breaking_server(wait) as url, End(program, "client", scenario, 0, url) as client:
-        *_, code, reason, what = client.said("end")
-        assert (code, reason) == ("4005", "gone"), f"{code} {reason!r}: {what}"
+        hears_why(client)
 
 
 def streams_are_left(program, leave):
@@ -219,10 +234,15 @@ def waiting_checks(feeds):
                 name = f"a long message {way} over a slow link outlives the heartbeat: server {serving}, client {asking}"
                 yield name, slow_link_lives, serving, asking, upwards
     for program in OURS:
-        yield f"pings of `websockets` are answered while there is always output: {program}", pongs_overtake, program
-        for scenario in ("full", "congested", "kept"):
-            name = f'a slow reader\'s "stop" is heard by a server that sends ({scenario}): {program}'
-            yield name, stop_is_heard, program, scenario
+        for role, body in (("server", pongs_overtake_at_server), ("client", pongs_overtake_at_client)):
+            yield f"pings of `websockets` are answered by a {role} that always has output: {program}", body, program
+        for scenario, (*_, drained) in SENDERS.items():
+            for first in (0, drained):
+                when = "after it has drained" if first else "at first"
+                name = f'a slow reader\'s "stop" is heard by a server that sends ({scenario}), {when}: {program}'
+                yield name, stop_is_heard, program, scenario, first
+            name = f"a Close with 4005, then nothing, is what a server that sends ({scenario}) hears: {program}"
+            yield name, server_hears_why, program, scenario, None
 
 
 def endings(lacking):
@@ -234,7 +254,7 @@ def endings(lacking):
             else:
                 yield name, streams_are_left, program, leave
         for hears, role in ((server_hears_why, "server"), (client_hears_why, "client")):
-            for scenario in ("full", "congested", "kept"):
+            for scenario in SENDERS:
                 for wait in (0, 0.1):
                     after = f"then a reset {wait:g} s later" if wait else "then a reset at once"
                     name = f"a Close with 4005, {after}, is what a {role} that sends ({scenario}) hears: {program}"

@@ -12,7 +12,7 @@ from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
 LENGTH = 64 << 10
-PINGS = {"ping_interval": 0.25, "ping_timeout": 3}  # seconds
+PINGS = {"ping_interval": 0.25, "ping_timeout": 10}  # seconds
 
 
 def narrow(url):
@@ -104,11 +104,13 @@ async def main(role, scenario, count, url=None):
     def talk(socket):
         return Talk(socket, role, scenario, int(count)).run()
 
+    options = PINGS if scenario == "pings" else {}
     if role == "client":
-        options = PINGS | {"sock": narrow(url)} if scenario == "pings" else {}
+        if options:
+            options = options | {"sock": narrow(url)}
         async with connect(url, compression=None, **options) as socket:
             return await talk(socket)
-    async with serve(talk, "127.0.0.1", 0, compression=None) as server:
+    async with serve(talk, "127.0.0.1", 0, compression=None, **options) as server:
         print(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await server.serve_forever()
 
