@@ -106,7 +106,6 @@ impl End {
 
     /// Waits until there is room, and reads meanwhile.
     pub(crate) fn await_room(&mut self) {
-        self.connection.await_room();
         self.awaits_room = self.connection.is_congested();
     }
 
