@@ -32,10 +32,12 @@ PROGRAMS = OURS | OTHERS
 
 BURST = 240  # messages: 15 MiB, which the outbox holds
 BOOK = 1024  # messages: 64 MiB
+# Both again in messages of other sizes: shorter ones, and ones over the high mark, half the cap, and all of it.
+SIZES = {1 << 10: (15 << 10, 32 << 10), 2 << 20: (7, 32), 9 << 20: (1, 4), 16 << 20: (1, 4)}
 # An echo to one that reads nothing before it has sent everything can hold half its cap and no more.
 HELD = 120
-# Those that go on sending: the length of a message, what is queued at most, and after how many it was queued anew.
-SENDERS = {"full": (LENGTH, 16 << 20, 600), "congested": (LENGTH, 1 << 20, 200), "kept": (16 << 10, 512 << 10, 200)}
+# Those that go on sending: how many bytes are queued at most, and after how many messages that was done anew.
+SENDERS = {"full": (16 << 20, 600), "congested": (1 << 20, 200), "kept": (512 << 10, 200)}
 KERNELS = 8 << 20  # bytes that both hold at most, and what is rounded
 WINDOW = 42  # seconds: longer than the 30 in which a reader must take something
 PLACES = 2000
@@ -44,8 +46,9 @@ PLACES = 2000
 class End(Process):
     """A program at one end of a connection."""
 
-    def __init__(self, program, role, scenario, count, *url):
-        super().__init__(*map(str, PROGRAMS[program]), role, scenario, str(count), *url, errors=None)
+    def __init__(self, program, role, scenario, count=0, length=LENGTH, url=None):
+        command = [*PROGRAMS[program], role, scenario, count, length, *([url] if url else [])]
+        super().__init__(*map(str, command), errors=None)
 
     def said(self, word):
         """What it said behind this word."""
@@ -63,9 +66,9 @@ class End(Process):
 
 
 @contextlib.contextmanager
-def server(program, scenario, count=0):
+def server(program, *arguments):
     """A server, and its URL."""
-    with End(program, "server", scenario, count) as end:
+    with End(program, "server", *arguments) as end:
         url = end.line()
         assert url, "the server printed no URL"
         yield end, url
@@ -74,14 +77,14 @@ def server(program, scenario, count=0):
 # --- both ends send
 
 
-def both_send(serving, asking, scenario, count):
-    with server(serving, scenario, count) as (end, url), End(asking, "client", scenario, count, url) as client:
+def both_send(serving, asking, scenario, count, length=LENGTH):
+    with server(serving, scenario, count, length) as (end, url), End(asking, "client", scenario, count, length, url) as client:
         client.ended(count, count, 1000, "")
         end.ended(count, count, 1000, "")
 
 
 def upload(serving, asking, count):
-    with server(serving, "echo") as (end, url), End(asking, "client", "upload", count, url) as client:
+    with server(serving, "echo") as (end, url), End(asking, "client", "upload", count, url=url) as client:
         client.ended(count, count, 1000, "")
         end.ended(count, count, 1000, "")
 
@@ -101,6 +104,11 @@ def bulk():
         # These two send everything before they read anything.
         count = HELD if asking in ("websockets", "tungstenite") else BURST
         yield f"{count} messages come back from an echo: {names}", upload, serving, asking, count
+        if serving in OURS and asking in OURS:
+            for size, (all_at_once, paced) in SIZES.items():
+                length = size - 10  # without the header of the frame
+                yield f"{all_at_once} × {size} bytes each way by plain sends: {names}", both_send, serving, asking, "burst", all_at_once, length
+                yield f"{paced} × {size} bytes each way with back-pressure: {names}", both_send, serving, asking, "book", paced, length
 
 
 # --- one reads slowly
@@ -122,18 +130,17 @@ def stop_is_heard(program, scenario, first):
             if not heard.done():
                 end.end()
                 raise AssertionError(f"not within {reads} reads of 4 KiB")
-            length, queued, _ = SENDERS[scenario]
-            unread = (int(heard.result()[0]) - reader.messages) * length
-        assert unread < queued + KERNELS, f"{unread} bytes were sent and not read"
+            unread = (int(heard.result()[0]) - reader.messages) * LENGTH
+        assert unread < SENDERS[scenario][0] + KERNELS, f"{unread} bytes were sent and not read"
 
 
 def pongs_overtake_at_server(program):
-    with server(program, "kept") as (_, url), End("websockets", "client", "pings", 40, url) as client:
+    with server(program, "kept") as (_, url), End("websockets", "client", "pings", 40, url=url) as client:
         client.ended(0, 40, 1000, "")
 
 
 def pongs_overtake_at_client(program):
-    with server("websockets", "pings", 40) as (end, url), End(program, "client", "kept", 0, url):
+    with server("websockets", "pings", 40) as (end, url), End(program, "client", "kept", url=url):
         end.ended(0, 40, 1000, "")
 
 
@@ -152,15 +159,15 @@ def slow_reader(url, rate, receive_buffer):
 def slow_link_lives(serving, asking, upwards):
     """3 MiB in one message over 800 kbit/s, 31 s, with heartbeats of 10 s at both ends that are answered within 8 s."""
     size = 3 << 20
-    roles = ("take", "whole") if upwards else ("whole", "take")
+    does = ("take", "give") if upwards else ("give", "take")
+    counts = {"give": (1, 0), "take": (0, 1)}
     with (
-        server(serving, roles[0], size) as (end, url),
+        server(serving, does[0], 1, size) as (end, url),
         slow_link(url, 100_000) as link,
-        End(asking, "client", roles[1], size, link) as client,
+        End(asking, "client", does[1], 1, size, link) as client,
     ):
-        counts = {"whole": (1, 0), "take": (0, 1)}
-        end.ended(*counts[roles[0]], 1000, "")
-        client.ended(*counts[roles[1]], 1000, "")
+        end.ended(*counts[does[0]], 1000, "")
+        client.ended(*counts[does[1]], 1000, "")
 
 
 # --- one is gone
@@ -183,7 +190,7 @@ def server_hears_why(program, scenario, wait):
 
 
 def client_hears_why(program, scenario, wait):
-    with breaking_server(wait) as url, End(program, "client", scenario, 0, url) as client:
+    with breaking_server(wait) as url, End(program, "client", scenario, url=url) as client:
         hears_why(client)
 
 
@@ -236,7 +243,7 @@ def waiting_checks(feeds):
     for program in OURS:
         for role, body in (("server", pongs_overtake_at_server), ("client", pongs_overtake_at_client)):
             yield f"pings of `websockets` are answered by a {role} that always has output: {program}", body, program
-        for scenario, (*_, drained) in SENDERS.items():
+        for scenario, (_, drained) in SENDERS.items():
             for first in (0, drained):
                 when = "after it has drained" if first else "at first"
                 name = f'a slow reader\'s "stop" is heard by a server that sends ({scenario}), {when}: {program}'

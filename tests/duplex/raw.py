@@ -11,7 +11,6 @@ from urllib.parse import urlsplit
 
 GUARD = 60  # seconds until a peer counts as hung
 LENGTH = 64 << 10  # of a message
-LENGTHS = (LENGTH, 16 << 10)
 TEXT, BINARY, CLOSE = 1, 2, 8
 KEY = b"dGhlIHNhbXBsZSBub25jZQ=="
 GUID = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"
@@ -42,7 +41,7 @@ def close_frame(code, reason, mask):
 
 
 class Reader:
-    """An open WebSocket. What it reads must be messages of LENGTHS in order, and perhaps a Close."""
+    """An open WebSocket. What it reads must be messages of LENGTH bytes in order, and perhaps a Close."""
 
     def __init__(self, url, receive_buffer=None):
         self.socket = connected(url, receive_buffer)
@@ -90,7 +89,7 @@ class Reader:
                 self.closed = int.from_bytes(payload[:2], "big"), payload[2:].decode()
             elif opcode == BINARY:
                 number = int.from_bytes(payload[:4], "big")
-                assert number == self.messages and length in LENGTHS, f"{length} bytes came, numbered {number}"
+                assert (number, length) == (self.messages, LENGTH), f"{length} bytes came, numbered {number}"
                 self.messages += 1
 
     def slowly(self, reads, rate, size=4096):

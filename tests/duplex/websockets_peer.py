@@ -11,22 +11,19 @@ from websockets.asyncio.client import connect
 from websockets.asyncio.server import serve
 from websockets.exceptions import ConnectionClosed
 
-LENGTH = 64 << 10
 PINGS = {"ping_interval": 0.25, "ping_timeout": 10}  # seconds
 
 
-def narrow(url):
-    """A connection whose kernel holds little of what waits to be read, as on a line that is no loopback."""
-    connection = socket.socket()
-    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
-    address = urlsplit(url)
-    connection.connect((address.hostname, address.port))
-    return connection
+def narrow():
+    """A socket whose kernel holds little of what waits to be read, as on a line that is no loopback."""
+    narrow = socket.socket()
+    narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 64 << 10)
+    return narrow
 
 
 class Talk:
-    def __init__(self, socket, role, scenario, count):
-        self.socket, self.role, self.scenario, self.count = socket, role, scenario, count
+    def __init__(self, socket, role, scenario, count, length):
+        self.socket, self.role, self.scenario, self.count, self.length = socket, role, scenario, count, length
         self.sent = self.got = 0
         self.told = False
 
@@ -57,7 +54,7 @@ class Talk:
             self.sent += 1
 
     async def pings(self):
-        """Reads 2 MB a second until so many pings have been answered as are asked for."""
+        """Reads 2 MB a second, 64 KiB at a time, until so many pings have been answered as are asked for."""
         answered, ping = 0, self.socket.ping
 
         async def counted():
@@ -72,8 +69,7 @@ class Talk:
 
         self.socket.ping = counted  # `websockets` itself calls it, at PINGS
         while answered < self.count:
-            for _ in range(4):
-                await self.socket.recv()
+            await self.socket.recv()
             await asyncio.sleep(0.032)
         self.got = answered
         closing = asyncio.create_task(self.socket.close())
@@ -83,7 +79,7 @@ class Talk:
 
     async def send(self):
         for number in range(self.count):
-            await self.socket.send(number.to_bytes(4, "big") + bytes(LENGTH - 4))
+            await self.socket.send(number.to_bytes(4, "big") + bytes(self.length - 4))
             self.sent += 1
 
     async def hear(self):
@@ -92,7 +88,7 @@ class Talk:
                 self.told = True
             else:
                 number = int.from_bytes(message[:4], "big")
-                assert (number, len(message)) == (self.got, LENGTH), f"{len(message)} bytes came, numbered {number}"
+                assert (number, len(message)) == (self.got, self.length), f"{len(message)} bytes came, numbered {number}"
                 self.got += 1
                 if self.got == self.count and self.scenario != "upload":
                     await self.socket.send("all")
@@ -100,17 +96,24 @@ class Talk:
                 return
 
 
-async def main(role, scenario, count, url=None):
+async def main(role, scenario, count, length, url=None):
     def talk(socket):
-        return Talk(socket, role, scenario, int(count)).run()
+        return Talk(socket, role, scenario, int(count), int(length)).run()
 
-    options = PINGS if scenario == "pings" else {}
+    options = {"compression": None}
+    if scenario == "pings":
+        options |= PINGS | {"sock": narrow()}
     if role == "client":
-        if options:
-            options = options | {"sock": narrow(url)}
-        async with connect(url, compression=None, **options) as socket:
+        if scenario == "pings":
+            address = urlsplit(url)
+            options["sock"].connect((address.hostname, address.port))
+        async with connect(url, **options) as socket:
             return await talk(socket)
-    async with serve(talk, "127.0.0.1", 0, compression=None, **options) as server:
+    if scenario == "pings":
+        options["sock"].bind(("127.0.0.1", 0))
+    else:
+        options |= {"host": "127.0.0.1", "port": 0}
+    async with serve(talk, **options) as server:
         print(f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}/", flush=True)
         await server.serve_forever()
 

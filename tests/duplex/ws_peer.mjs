@@ -3,9 +3,9 @@
 import { once } from 'node:events';
 import { WebSocket, WebSocketServer } from '../interop/node_modules/ws/wrapper.mjs';
 
-const LENGTH = 64 << 10;
-const [role, scenario, countText, url] = process.argv.slice(2);
-const count = Number(countText);
+const [role, scenario, ...rest] = process.argv.slice(2);
+const [count, length] = rest.slice(0, 2).map(Number);
+const url = rest[2];
 
 function talk(socket) {
   let sent = 0;
@@ -16,7 +16,7 @@ function talk(socket) {
 
   async function sendAll() {
     while (sent < count) {
-      const message = Buffer.alloc(LENGTH);
+      const message = Buffer.alloc(length);
       message.writeUInt32BE(sent);
       sent += 1;
       const written = new Promise((resolve, reject) => {
@@ -38,7 +38,7 @@ function talk(socket) {
       told = true;
     } else {
       const number = data.readUInt32BE();
-      if (number !== got || data.length !== LENGTH) {
+      if (number !== got || data.length !== length) {
         fail(new Error(`${data.length} bytes came, numbered ${number}`));
         socket.terminate();
         return;

@@ -1,7 +1,7 @@
 //! What each end says and hears in the exchanges of this folder, whatever library it is written with.
 //!
-//! A program is started as `PROGRAM server SCENARIO COUNT`, prints its URL, and serves until it is killed; or as
-//! `PROGRAM client SCENARIO COUNT URL`. Of each WebSocket it prints one line at its end: `end`, how many messages it
+//! A program is started as `PROGRAM server SCENARIO COUNT LENGTH`, prints its URL, and serves until it is killed; or as
+//! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes, which has its number in front. Of each WebSocket it prints one line at its end: `end`, how many messages it
 //! sent and got, the close code, the reason, and what explains the end, with tabs between them.
 
 #![allow(clippy::print_stdout)] // it is for the program that started this one
@@ -11,15 +11,11 @@ pub mod ours;
 use std::error::Error;
 use std::fmt::Display;
 
-/// The length of each message, but of the one in [`Scenario::Whole`].
-pub const LENGTH: usize = 64 << 10;
-/// What [`Scenario::Kept`] keeps queued, in messages of [`SHORT`].
+/// How many bytes [`Scenario::Kept`] keeps queued.
 pub const KEPT: usize = 512 << 10;
-/// The length of a message in [`Scenario::Kept`].
-pub const SHORT: usize = 16 << 10;
 const ALL: &str = "all";
 
-/// What one end does. Every setting has its default, but for the heartbeats of `Whole` and `Take`.
+/// What one end does. Every setting has its default, but for the heartbeats of `Give` and `Take`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Scenario {
     /// Sends COUNT messages as soon as it is open, whatever a send answers, and gets as many.
@@ -38,9 +34,9 @@ pub enum Scenario {
     Congested,
     /// Keeps [`KEPT`] bytes queued until "stop" comes.
     Kept,
-    /// Sends one message of COUNT bytes, with a fast heartbeat.
-    Whole,
-    /// Gets one message of COUNT bytes, with a fast heartbeat.
+    /// Sends COUNT messages with a fast heartbeat.
+    Give,
+    /// Gets COUNT messages with a fast heartbeat.
     Take,
     /// An HTTP server of at most COUNT connections; `/events` is a stream in which nothing happens.
     Events,
@@ -63,6 +59,7 @@ pub enum Step {
 pub struct Talk {
     pub scenario: Scenario,
     count: u32,
+    length: usize,
     client: bool,
     sent: u32,
     received: u32,
@@ -77,6 +74,7 @@ impl Talk {
         Self {
             scenario: arguments.scenario,
             count: arguments.count,
+            length: arguments.length,
             client: arguments.url.is_some(),
             sent: 0,
             received: 0,
@@ -88,19 +86,18 @@ impl Talk {
 
     /// The next message to send, its number in front; `None` when all were taken.
     pub fn say(&self) -> Option<Vec<u8>> {
-        let length = match self.scenario {
-            Scenario::Burst | Scenario::Book | Scenario::Upload | Scenario::Feed
-                if self.sent < self.count =>
-            {
-                LENGTH
+        let goes_on = match self.scenario {
+            Scenario::Burst | Scenario::Book | Scenario::Upload | Scenario::Feed | Scenario::Give => {
+                self.sent < self.count
             }
-            Scenario::Full | Scenario::Congested if !self.stopped => LENGTH,
-            Scenario::Kept if !self.stopped => SHORT,
-            Scenario::Whole if self.sent == 0 => self.count as usize,
-            _ => return None,
+            Scenario::Full | Scenario::Congested | Scenario::Kept => !self.stopped,
+            Scenario::Echo | Scenario::Take | Scenario::Events => false,
         };
-        let mut message = vec![0; length];
-        message[..4].copy_from_slice(&self.sent.to_be_bytes());
+        if !goes_on {
+            return None;
+        }
+        let mut message = vec![0; self.length];
+        message.first_chunk_mut::<4>()?.copy_from_slice(&self.sent.to_be_bytes());
         Some(message)
     }
 
@@ -122,8 +119,7 @@ impl Talk {
             return Step::Echo;
         } else {
             let number = message.first_chunk().map(|number| u32::from_be_bytes(*number));
-            let length = if self.scenario == Scenario::Take { self.count as usize } else { LENGTH };
-            if number != Some(self.received) || message.len() != length {
+            if number != Some(self.received) || message.len() != self.length {
                 self.fail(format!("{} bytes came, numbered {number:?}", message.len()));
                 return Step::Close;
             }
@@ -146,8 +142,7 @@ impl Talk {
     }
 
     fn has_all(&self) -> bool {
-        let wanted = if self.scenario == Scenario::Take { 1 } else { self.count };
-        self.received == wanted
+        self.received == self.count
     }
 
     /// Whether this end is the one that closes, and may do so now.
@@ -156,7 +151,7 @@ impl Talk {
             // Both got everything; whoever hears of it last is the client, since it closes.
             Scenario::Burst | Scenario::Book => self.client && self.has_all() && self.told,
             Scenario::Upload => self.has_all(),
-            Scenario::Whole => self.told,
+            Scenario::Give => self.told,
             _ => false,
         }
     }
@@ -172,18 +167,21 @@ impl Talk {
 pub struct Arguments {
     pub scenario: Scenario,
     pub count: u32,
+    pub length: usize,
     /// Of a client.
     pub url: Option<String>,
 }
 
 impl Arguments {
     pub fn read() -> Result<Self, Box<dyn Error>> {
-        const USAGE: &str = "usage: server SCENARIO COUNT, or client SCENARIO COUNT URL";
+        const USAGE: &str = "usage: server SCENARIO COUNT LENGTH, or client SCENARIO COUNT LENGTH URL";
         let arguments: Vec<_> = std::env::args().skip(1).collect();
-        let (role, scenario, count, url) = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
+        let (role, scenario, numbers, url) = match &arguments.iter().map(String::as_str).collect::<Vec<_>>()[..]
         {
-            [role @ "server", scenario, count] => (*role, *scenario, *count, None),
-            [role @ "client", scenario, count, url] => (*role, *scenario, *count, Some((*url).to_owned())),
+            [role @ "server", scenario, count, length] => (*role, *scenario, (*count, *length), None),
+            [role @ "client", scenario, count, length, url] => {
+                (*role, *scenario, (*count, *length), Some((*url).to_owned()))
+            }
             _ => return Err(USAGE.into()),
         };
         let scenario = match scenario {
@@ -195,11 +193,11 @@ impl Arguments {
             "full" => Scenario::Full,
             "congested" => Scenario::Congested,
             "kept" => Scenario::Kept,
-            "whole" => Scenario::Whole,
+            "give" => Scenario::Give,
             "take" => Scenario::Take,
             "events" if role == "server" => Scenario::Events,
             _ => return Err(USAGE.into()),
         };
-        Ok(Self { scenario, count: count.parse()?, url })
+        Ok(Self { scenario, count: numbers.0.parse()?, length: numbers.1.parse()?, url })
     }
 }

@@ -35,7 +35,7 @@ fn connection(scenario: Scenario, config: Config) -> Config {
     match scenario {
         // `Heartbeat::live` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
         // for.
-        Scenario::Whole | Scenario::Take => {
+        Scenario::Give | Scenario::Take => {
             let heartbeat = Heartbeat::live();
             config.heartbeat(heartbeat.interval(Duration::from_secs(10)).answer(Duration::from_secs(8)))
         }
