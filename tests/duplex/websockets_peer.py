@@ -71,7 +71,7 @@ class Talk:
         while answered < self.count:
             await self.socket.recv()
             await asyncio.sleep(0.032)
-        self.got = answered
+        self.got = self.count
         closing = asyncio.create_task(self.socket.close())
         async for _ in self.socket:  # what stands before the server's Close
             pass
