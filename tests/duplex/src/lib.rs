@@ -1,8 +1,10 @@
 //! What each end says and hears in the exchanges of this folder, whatever library it is written with.
 //!
 //! A program is started as `PROGRAM server SCENARIO COUNT LENGTH`, prints its URL, and serves until it is killed; or as
-//! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes, which has its number in front. Of each WebSocket it prints one line at its end: `end`, how many messages it
-//! sent and got, the close code, the reason, and what explains the end, with tabs between them.
+//! `PROGRAM client SCENARIO COUNT LENGTH URL`. LENGTH is that of each message in bytes; its first four are its number.
+//!
+//! When a WebSocket has ended, the program prints one line: `end`, how many messages it sent and received, the close
+//! code, the reason, and what explains the end, with tabs between them.
 
 #![allow(clippy::print_stdout)] // it is for the program that started this one
 
