@@ -34,7 +34,7 @@ pub struct Config {
     /// The longest HTTP body (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
     pub body_limit: usize,
     /// The most pipelined requests that wait for their answers; then reading pauses. Behind an answer that is given in
-    /// pieces, none is read. 16.
+    /// pieces, none is taken; behind one without a length up to [`head_limit`](Self::head_limit) bytes are kept. 16.
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,
@@ -49,9 +49,11 @@ pub struct Config {
 
     /// When the outbox falls to this after it was over the high mark, `Drained` is told. 64 KiB.
     pub low_mark: usize,
-    /// Over this a send answers `Congested`, and the peer is not read. 1 MiB.
+    /// Over this a send answers `Congested`, and no further HTTP request is taken. 1 MiB.
     pub high_mark: usize,
-    /// Over this a send is refused with `Full`; a message alone always fits. 16 MiB.
+    /// Over this a send is refused with `Full`; a message alone always fits. Over half of it, an event whose handling
+    /// added to the outbox delays the next one until the peer has taken as much, or for 100 ms, twice as long each time
+    /// in a row that it takes nothing; an event that adds nothing delays nothing. 16 MiB.
     pub outbox_cap: usize,
 
     /// From the first byte of a connection or of a request's head to its end; for a client, to the open

@@ -29,6 +29,8 @@ impl Held {
     pub(super) const MEMORY: u8 = 1 << 3;
     pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
 
+    /// Bytes that came before the WebSocket was open go before anything newer.
+    pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
 
@@ -108,10 +110,8 @@ impl Connection {
 
     /// The handling of the event that was told last is over: what it added delays the next one.
     pub(super) fn end_handling(&mut self, now: Instant) {
-        let told = core::mem::take(&mut self.input.told);
-        if told == Told::Received {
-            self.heard = self.moment(now);
-        }
+        let told = self.input.told;
+        self.note_heard(now);
         if !self.input.held.has(Held::SWOLLEN) {
             return;
         }

@@ -19,10 +19,10 @@ impl Connection {
     /// What has come and is not delivered: an unfinished message, requests, and what was left with the caller.
     fn undelivered_len(&self) -> usize {
         let unfinished = match &self.stage {
-            Stage::Http(http) => http.held_len(),
+            Stage::Http(http) => http.memory_len(),
             _ => self.decoder.held_len(),
         };
-        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept)
+        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len())
     }
 
     /// Counts what is held, from the low mark on.
@@ -35,12 +35,13 @@ impl Connection {
             outbox.count_in(memory);
             let busy = busy.get_or_insert_default();
             let is_new = busy.counted.is_none();
-            let counted = busy.counted.get_or_insert_with(|| {
-                Counted { charge: memory.charge(), look_at: Moment(0) }
-            });
+            let counted = busy
+                .counted
+                .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + undelivered, all);
-            if is_new {
-                // It is due at once: there is no clock here, and from then on there is.
+            if is_new && self.output.stalled {
+                // Nobody may write or read for a long time, and there is no clock here: it is due at once.
+                counted.look_at = Moment(0);
                 self.set_deadline(Moment(0));
             }
         } else if let Some(busy) = busy
@@ -48,6 +49,16 @@ impl Connection {
         {
             outbox.count_no_more();
             self.forget_busy_if_idle();
+        }
+    }
+
+    /// What is held after a write or a read is held for longer: it is looked at.
+    pub(super) fn look_soon(&mut self, moment: Moment) {
+        let counted = self.busy.as_mut().and_then(|busy| busy.counted.as_mut());
+        if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
+            counted.look_at = moment.after(memory::LOOK);
+            let look_at = counted.look_at;
+            self.set_deadline(self.deadline.min(look_at));
         }
     }
 
