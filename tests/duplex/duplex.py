@@ -78,7 +78,8 @@ def server(program, *arguments):
 
 
 def both_send(serving, asking, scenario, count, length=LENGTH):
-    with server(serving, scenario, count, length) as (end, url), End(asking, "client", scenario, count, length, url) as client:
+    what = scenario, count, length
+    with server(serving, *what) as (end, url), End(asking, "client", *what, url) as client:
         client.ended(count, count, 1000, "")
         end.ended(count, count, 1000, "")
 
@@ -106,9 +107,10 @@ def bulk():
         yield f"{count} messages come back from an echo: {names}", upload, serving, asking, count
         if serving in OURS and asking in OURS:
             for size, (all_at_once, paced) in SIZES.items():
-                length = size - 10  # without the header of the frame
-                yield f"{all_at_once} × {size} bytes each way by plain sends: {names}", both_send, serving, asking, "burst", all_at_once, length
-                yield f"{paced} × {size} bytes each way with back-pressure: {names}", both_send, serving, asking, "book", paced, length
+                for how, scenario, count in (("by plain sends", "burst", all_at_once), ("with back-pressure", "book", paced)):
+                    # Of the size, ten bytes are the header of the frame.
+                    name = f"{count} × {size} bytes each way {how}: {names}"
+                    yield name, both_send, serving, asking, scenario, count, size - 10
 
 
 # --- one reads slowly
