@@ -44,6 +44,7 @@ done
 step 'differential' tests/differential/run.sh
 step 'interop' tests/interop/run.sh
 step 'interop with deflate' tests/interop/deflate/run.sh
+step 'both ways at once' tests/duplex/run.sh
 step 'embedding' tests/embedding/run.sh
 step 'HTTP' tests/http/run.sh
 step 'hostile' tests/hostile/run.sh

@@ -2,7 +2,7 @@
 
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::ServerIndex;
-use crate::slots::{Live, flag};
+use crate::slots::{Live, flag, mark};
 use crate::socket_options;
 use crate::stream::{Stream, short_says_all};
 use bytes::Buf;
@@ -69,7 +69,12 @@ pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
 /// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
 pub(crate) fn find_reset(live: &mut Live, now: Instant) {
     if let Ok(Some(error)) = live.stream.take_error() {
-        live.connection.abort(now, error.into());
+        if live.is_marked(mark::PAUSED) {
+            return live.connection.abort(now, error.into());
+        }
+        // Held back for a moment by output alone: what the peer said before may stand unread.
+        live.connection.write_failed(now, error.into());
+        live.set(flag::READABLE);
     }
 }
 

@@ -1,0 +1,16 @@
+#!/usr/bin/env bash
+# Both ends send at once, read slowly or are gone: both adapters with default settings, with themselves, each other and
+# libraries that others wrote.
+#
+# usage: run.sh [TEXT]
+#   TEXT  only the checks that have it in their names
+set -euo pipefail
+here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$here/../../target}
+# A package of its own, with its own lock file.
+cargo fmt --check --manifest-path "$here/Cargo.toml"
+cargo clippy --quiet --locked --release --manifest-path "$here/Cargo.toml" --all-targets -- -D warnings
+cargo build --quiet --locked --release --manifest-path "$here/Cargo.toml"
+python=$("$here/../venv.sh")
+[ -d "$here/../interop/node_modules/ws" ] || npm install --silent --prefix "$here/../interop"
+BUILT=$CARGO_TARGET_DIR/release "$python" "$here/duplex.py" "$@"

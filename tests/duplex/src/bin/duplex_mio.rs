@@ -1,0 +1,130 @@
+//! An end on `ws-server-mio`.
+
+#![allow(clippy::print_stdout)] // it is for the program that started this one
+
+use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
+use std::collections::HashMap;
+use std::error::Error;
+use std::time::Duration;
+use ws_proto::Event as Ws;
+use ws_proto::web::{self, sse};
+use ws_server_mio::{
+    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Options, Request, ResponseBody, SendError,
+    Sent,
+};
+
+struct App {
+    arguments: Arguments,
+    talks: HashMap<ConnectionId, Talk>,
+    streams: HashMap<ConnectionId, ResponseBody>,
+}
+
+impl App {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        let (id, event) = match event {
+            Event::Connection(id, event) => (id, event),
+            Event::ConnectFailed { error, .. } => {
+                let mut talk = Talk::new(&self.arguments);
+                talk.fail(error);
+                talk.end(1006, "", "");
+                return connections.exit();
+            }
+            _ => return,
+        };
+        match event {
+            Ws::Request(request) => {
+                let answered = self.answer(connections, id, request);
+                debug_assert!(answered.is_ok(), "{answered:?}");
+            }
+            Ws::Upgrade(upgrade) => drop(connections.accept(id, upgrade)),
+            Ws::Open(_) => {
+                self.talks.insert(id, Talk::new(&self.arguments));
+                self.say(connections, id);
+            }
+            Ws::Drained => self.say(connections, id),
+            Ws::Message(message) => {
+                let Some(talk) = self.talks.get_mut(&id) else { return };
+                let said = match talk.heard(message.as_bytes()) {
+                    Step::Nothing => Ok(Sent::Queued),
+                    Step::Say(text) => connections.send_text(id, text),
+                    Step::Echo => connections.send_message(id, message),
+                    Step::Close => connections.close(id, CloseCode::NORMAL, "").map(|()| Sent::Queued),
+                };
+                if let Err(error) = said {
+                    talk.fail(error);
+                }
+            }
+            Ws::Closed(closed) => {
+                self.streams.remove(&id);
+                if let Some(talk) = self.talks.remove(&id) {
+                    talk.end(closed.code.into(), &closed.reason, &closed);
+                }
+                if self.arguments.url.is_some() {
+                    connections.exit();
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// Sends what the scenario has to say now.
+    fn say(&mut self, connections: &mut Connections, id: ConnectionId) {
+        let Some(talk) = self.talks.get_mut(&id) else { return };
+        while let Some(message) = talk.say() {
+            if talk.scenario == Scenario::Kept && connections.queued(id) >= KEPT {
+                break;
+            }
+            let sent = match connections.send_binary(id, message) {
+                Ok(sent) => sent,
+                Err(SendError::Full) if talk.scenario == Scenario::Full => break,
+                Err(SendError::NotOpen) => break, // `Closed` tells why
+                Err(error) => return talk.fail(error),
+            };
+            talk.said();
+            if sent == Sent::Congested && matches!(talk.scenario, Scenario::Book | Scenario::Congested) {
+                break;
+            }
+        }
+    }
+
+    fn answer(
+        &mut self,
+        connections: &mut Connections,
+        id: ConnectionId,
+        request: Request,
+    ) -> Result<(), SendError> {
+        if request.path() == "/events" {
+            let stream = connections.respond_streaming(id, request, sse::head(), None)?;
+            self.streams.insert(id, stream);
+            return Ok(());
+        }
+        connections.respond(id, request, web::text("served\n"))
+    }
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let arguments = Arguments::read()?;
+    let mut endpoint = Endpoint::new(Options::default())?;
+    match &arguments.url {
+        Some(url) => drop(endpoint.connections().connect(url.as_str(), ours::client(&arguments))?),
+        None => {
+            let (connections, config) = (endpoint.connections(), ours::server(&arguments));
+            let server = match arguments.scenario {
+                Scenario::Kept => connections.listen_on(ours::narrow_listener()?, config)?,
+                _ => connections.listen(Bind::localhost(), config)?,
+            };
+            println!("{}", connections.url(server, "/").unwrap_or_default());
+        }
+    }
+    let kept = arguments.scenario == Scenario::Kept;
+    let mut app = App { arguments, talks: HashMap::new(), streams: HashMap::new() };
+    if !kept {
+        return Ok(endpoint.run(|connections, event| app.handle(connections, event))?);
+    }
+    loop {
+        endpoint.poll(Some(Duration::from_millis(5)), |connections, event| app.handle(connections, event))?;
+        for id in app.talks.keys().copied().collect::<Vec<_>>() {
+            app.say(endpoint.connections(), id);
+        }
+    }
+}

@@ -1,0 +1,44 @@
+//! How the ends of both adapters are configured.
+
+use crate::{Arguments, Scenario};
+use socket2::SockRef;
+use std::io;
+use std::net::{Ipv4Addr, TcpListener};
+use std::time::Duration;
+use ws_proto::limits::ServerConfig;
+use ws_proto::{Config, Heartbeat};
+
+/// The settings of a server: the defaults, where the scenario is about nothing else.
+pub fn server(arguments: &Arguments) -> ServerConfig {
+    let config = ServerConfig::new(connection(arguments.scenario, Config::server()));
+    match arguments.scenario {
+        // All of them come from one address.
+        Scenario::Events => config.max_connections(arguments.count as usize).max_per_address(None),
+        _ => config,
+    }
+}
+
+/// The listener of a server whose kernel holds little of what waits to be sent, as on a line that is no loopback.
+pub fn narrow_listener() -> io::Result<TcpListener> {
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
+    // Each connection inherits it.
+    SockRef::from(&listener).set_send_buffer_size(64 << 10)?;
+    Ok(listener)
+}
+
+/// The settings of a client: the defaults, but for a heartbeat where the scenario is about one.
+pub fn client(arguments: &Arguments) -> Config {
+    connection(arguments.scenario, Config::client())
+}
+
+fn connection(scenario: Scenario, config: Config) -> Config {
+    match scenario {
+        // `Heartbeat::live` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
+        // for.
+        Scenario::Give | Scenario::Take => {
+            let heartbeat = Heartbeat::live();
+            config.heartbeat(heartbeat.interval(Duration::from_secs(10)).answer(Duration::from_secs(8)))
+        }
+        _ => config,
+    }
+}
