@@ -105,7 +105,8 @@ impl Connections {
     ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
     /// - **Pings** are each leg's own, and so are heartbeats and compression.
     /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
-    ///   that was lost is 1001 to a server and 1011 to a client.
+    ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
+    ///   peer that keeps its socket open takes up to [`Config::close_timeout`](crate::Config::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
     ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
     ///   the client is [disconnected](Connections::disconnect).

@@ -121,6 +121,7 @@ mod extension;
 mod fanout;
 mod folder;
 mod guard;
+mod judging;
 mod limits;
 mod options;
 mod pause;

@@ -25,7 +25,7 @@ pub(crate) fn prepare(stream: &Stream) {
 }
 
 /// Has the kernel find a peer that vanished, where nothing of ours would: an answer goes on for as long as it likes and
-/// may be silent meanwhile.
+/// may be silent meanwhile. It stays so until the connection ends.
 pub(crate) fn probe(stream: &Stream) {
     let Some(socket) = options_of(stream) else { return };
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER);

@@ -5,6 +5,7 @@
 use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::folder::takes_chunk;
+use crate::judging::judge;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::Step;
@@ -12,7 +13,6 @@ use crate::slots::{ConnectionId, Live, flag, mark};
 use crate::socket::write;
 use crate::socket_options;
 use crate::stream::short_says_all;
-use crate::timers;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -25,9 +25,6 @@ const WRITE_EARLY: usize = 8 << 10;
 /// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
 /// the message is warm, and free for the next one when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
-/// Timers that run in a turn whose time is already over, so that no flood keeps them away.
-const LATE_TIMERS: usize = 16;
-
 pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
@@ -190,8 +187,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
-            live.set_armed(timers::NEVER);
-            live.connection.handle_timeout(timers.now());
+            judge(live, timers);
         }
         touch(slot, live, touched);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
@@ -309,27 +305,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    fn run_timers(&mut self) {
-        let tick = self.connections.timers.tick();
-        let mut late = LATE_TIMERS;
-        while let Some(entry) = self.connections.timers.first()
-            && entry.tick() <= tick
-        {
-            if self.over {
-                if late == 0 {
-                    break;
-                }
-                late -= 1;
-            }
-            self.connections.timers.pop();
-            if !Connections::is_armed(&self.connections.slots, entry) {
-                continue;
-            }
-            self.connections.timer_fired(entry.slot());
-            self.worked();
-        }
-    }
-
     /// Looks once at each connection that was touched.
     fn finish_touched(&mut self) {
         for _ in 0..self.connections.touched.len() {
@@ -399,20 +374,6 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 }
 
 impl Connections {
-    /// Judges a connection whose time has come, as of the beginning of the turn: what came later is not read yet. One
-    /// that has bytes unread is visited first; once, so that no flood postpones the judgement for ever.
-    fn timer_fired(&mut self, slot: u32) {
-        let Self { slots, unread, touched, timers, .. } = self;
-        let Some(live) = slots.at_mut(slot) else { return };
-        read_on(slot, live, unread);
-        if live.has(flag::UNREAD) {
-            return live.mark(mark::OVERDUE);
-        }
-        live.set_armed(timers::NEVER);
-        live.connection.handle_timeout(timers.now());
-        touch(slot, live, touched);
-    }
-
     /// Keeps bytes that a connection does not take now.
     fn keep_rest(&mut self, slot: u32, rest: Rest) {
         if let Some(live) = self.slots.at_mut(slot) {
