@@ -64,7 +64,7 @@ fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
     run(async {
         for order in 0..4 {
             // Not a socket that a sender could write to: whoever polls `next` writes.
-            let (client, server) = pipe(1 << 12, order);
+            let (client, server) = pipe(1 << 16, order);
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
@@ -90,7 +90,7 @@ fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
 fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
     run(async {
         for sends_first in [true, false] {
-            let (client, server) = pipe(1 << 12, 3);
+            let (client, server) = pipe(1 << 16, 3);
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
