@@ -32,6 +32,9 @@ const SLICE_BYTES: usize = 64 << 10;
 /// … or so much time: a ready socket never makes it wait.
 const SLICE_TIME: Duration = Duration::from_micros(500);
 
+/// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
+const ASKED_FOR: Duration = Duration::from_millis(20);
+
 /// Bytes that were read and not used yet.
 #[derive(Debug)]
 struct Unread {
@@ -64,6 +67,8 @@ pub(crate) struct Driver<S> {
     slice: Option<(Instant, usize)>,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
+    /// Until when whoever waits for events may judge before who waits for the output does.
+    asked: Option<Instant>,
     /// What was received while only the output was waited for.
     held: Option<Box<Event<'static>>>,
     sleep: Arc<Sleep>,
@@ -100,6 +105,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             parting: None,
             slice: None,
             heard: false,
+            asked: None,
             held: None,
             slept: sleep.times(),
             sleep,
@@ -179,7 +185,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Writes until everything is gone that can go. Nothing is read.
     ///
-    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to who reads.
+    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to who reads. Where
+    /// somebody does, in another task, all is left to that one.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_output(cx, |connection, output| {
             !connection.outbox().has_remaining() && output != Output::Written
@@ -220,9 +227,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             if !self.poll_deadline(&connection, now) {
                 self.heard = false;
+                self.asked = None;
                 return Poll::Pending;
             }
-            shared.wakers.driver.wake();
+            if self.poll_asking(now).is_pending() {
+                return Poll::Pending;
+            }
             if connection.state() == State::Open {
                 self.judge_unread(&mut connection, now);
             } else if self.hold_what_is_there(&mut connection, now) {
@@ -231,6 +241,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(Err(SendError::NotOpen));
             }
         }
+    }
+
+    /// Asks whoever waits for events, in another task, to judge. Ready once it is known that nobody does.
+    fn poll_asking(&mut self, now: Instant) -> Poll<()> {
+        let until = *self.asked.get_or_insert_with(|| {
+            self.shared.wakers.driver.wake();
+            now + ASKED_FOR
+        });
+        if until > now {
+            // The deadline itself is past, and is no longer waited for.
+            self.deadline = None;
+            self.timer.set_at(until);
+            let mut io = Context::from_waker(&self.waker);
+            if Pin::new(&mut self.timer).poll(&mut io).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.shared.wakers.driver.wake();
+        Poll::Ready(())
     }
 
     /// Reads once, before a deadline is judged that has passed: what proves life, or was waited for, may be there for
@@ -243,6 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Does what is due.
     fn judge(&mut self, connection: &mut Connection, now: Instant) {
         self.heard = false;
+        self.asked = None;
         self.deadline = None;
         connection.handle_timeout(now.max(Instant::now()));
     }

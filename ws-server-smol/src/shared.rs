@@ -255,7 +255,12 @@ impl Shared {
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
         let mut io = Context::from_waker(&waker);
-        write(socket, &mut Output::Flushed, self, &mut connection, &mut io, Instant::now())
+        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, Instant::now());
+        if self.has_write_failed() {
+            // Its owner reads what the peer said at last.
+            self.wakers.driver.wake();
+        }
+        went
     }
 }
 

@@ -5,7 +5,8 @@
 mod common;
 use common::pipe::pipe;
 use common::{listener, once, open_pair, pair, run, websockets};
-use futures_lite::{AsyncReadExt, AsyncWriteExt as _, FutureExt, future};
+use futures_lite::{AsyncReadExt, AsyncWriteExt as _, FutureExt, StreamExt as _, future};
+use futures_util::SinkExt as _;
 use socket2::SockRef;
 use std::io::Write as _;
 use std::net::TcpStream;
@@ -15,7 +16,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Config, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{Acceptor, CloseCode, Config, Frame, Heartbeat, Incoming, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -211,5 +212,35 @@ fn a_write_that_fails_is_found_by_a_flush() {
             }
         };
         assert!(flushed.is_err(), "nothing of it is on its way");
+    });
+}
+
+#[test]
+fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
+    run(async {
+        for finds in [Timeout::Heartbeat, Timeout::Output] {
+            let (peer, stream) = pipe(1_000, 1);
+            let _peer = peer.straight();
+            let soon = |timeout| if finds == timeout { 50 * MILLI } else { 60_000 * MILLI };
+            let heartbeat = Heartbeat::live().interval(MILLI).answer(soon(Timeout::Heartbeat));
+            let config = Config::server().heartbeat(heartbeat).output_timeout(soon(Timeout::Output));
+            let mut ws = WebSocket::upgraded(stream.straight(), Arc::new(config), Role::Server);
+            if finds == Timeout::Heartbeat {
+                // The Ping is in the hands of the kernel before more is queued than that takes.
+                async_io::Timer::after(5 * MILLI).await;
+                assert!(once(pin!(ws.next())).await.is_pending());
+            }
+            let (mut sink, mut stream) = futures_util::StreamExt::split(ws);
+            let flushing = async {
+                sink.feed(Frame::binary(vec![7; 10_000])).await.unwrap();
+                sink.flush().await
+            };
+            // Whoever is woken first.
+            let (flushed, end) = future::zip(flushing, stream.next()).await;
+            assert!(flushed.is_err());
+            let closed = end.unwrap().unwrap_err();
+            assert!(matches!(closed.error, Some(Error::Timeout(found)) if found == finds), "{closed}");
+            assert!(!closed.reading_paused, "{closed}");
+        }
     });
 }

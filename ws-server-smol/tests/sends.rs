@@ -64,7 +64,7 @@ fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
     run(async {
         for order in 0..4 {
             // Not a socket that a sender could write to: whoever polls `next` writes.
-            let (client, server) = pipe(1 << 12, order);
+            let (client, server) = pipe(1 << 16, order);
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
@@ -90,7 +90,7 @@ fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
 fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
     run(async {
         for sends_first in [true, false] {
-            let (client, server) = pipe(1 << 12, 3);
+            let (client, server) = pipe(1 << 16, 3);
             let (mut client, mut ws) =
                 websockets(client.straight(), server.straight(), Config::client(), Config::server());
             let sender = ws.sender();
@@ -187,9 +187,10 @@ fn where_somebody_polls_the_output_deadline_judges() {
 
 #[test]
 fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
-    let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
     run(async {
         for reads in [true, false] {
+            let config = if reads { Config::server() } else { impatient(Config::server()) };
+            let server = Server::bind(Bind::localhost(), config).unwrap();
             let mut peer = tcp(&server).await;
             let mut http = server.accept().await.unwrap();
             let request = async {
@@ -209,10 +210,7 @@ fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
             let reading = async {
                 use futures_lite::AsyncReadExt;
                 let mut buffer = vec![0; 1 << 16];
-                let mut got = 0;
-                while got < 150 * CHUNK {
-                    got += peer.read(&mut buffer).await.unwrap();
-                }
+                while peer.read(&mut buffer).await.unwrap() > 0 {}
                 std::future::pending::<Result<(), SendError>>().await
             };
             let result = if reads { sending.or(reading).await } else { sending.await };
@@ -257,15 +255,29 @@ fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
         let talking = async {
             let mut ws = connect(front.url("/").unwrap(), Config::client()).await.unwrap();
             let sender = ws.sender();
-            future::zip(
-                async {
-                    for _ in 0..3 {
-                        sends_much(&sender).await;
+            let sending = async {
+                for _ in 0..3 {
+                    sends_much(&sender).await;
+                }
+            };
+            let reading = async {
+                // It writes alone until all buffers on the way are full, there and back.
+                let writes = async {
+                    while ws.flush().await.is_ok() {
+                        future::yield_now().await;
                     }
-                },
-                reads(&mut ws, 600),
-            )
-            .await;
+                };
+                let full = async {
+                    let mut before = 0;
+                    while sender.queued() != before || before == 0 {
+                        before = sender.queued();
+                        async_io::Timer::after(Duration::from_millis(200)).await;
+                    }
+                };
+                full.or(writes).await;
+                reads(&mut ws, 600).await;
+            };
+            future::zip(sending, reading).await;
             ws.close(CloseCode::NORMAL, "").await.unwrap();
         };
         future::zip(proxying, future::zip(echoing, talking)).await;

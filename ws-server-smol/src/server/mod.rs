@@ -216,7 +216,10 @@ impl Server {
         let weak = Arc::downgrade(&inner);
         inner.sleep.set_alarm(move || {
             if let Some(inner) = weak.upgrade() {
-                inner.state().members.values().for_each(|member| member.shared.wakers.driver.wake());
+                // What is woken may ask the server.
+                let all: Vec<_> =
+                    inner.state().members.values().map(|member| member.shared.clone()).collect();
+                all.iter().for_each(|shared| shared.wakers.driver.wake());
             }
         });
         Self { inner }
