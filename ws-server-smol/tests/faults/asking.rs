@@ -4,7 +4,7 @@ use crate::common::Random;
 use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::unruly::Unruly;
-use crate::{MARKS, Run, content, content_len, patient};
+use crate::{MARKS, Run, TIMERS, content, content_len, patient};
 use bytes::Bytes;
 use futures_lite::future::{poll_once, yield_now, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
@@ -42,8 +42,9 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         .collect();
     let answers = Rc::new(RefCell::new(Vec::new()));
     let marks = random.pick(&MARKS);
-    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2);
-    let mut tasks = Strict::new(seed);
+    // The client ends its half as soon as it has asked.
+    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2).half_close(true);
+    let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1)));
     tasks.spawn("client", ask(client, asked.clone(), answers.clone(), Random::new(seed + 2)));
     tasks.run();
