@@ -86,9 +86,11 @@ impl Behaviour {
     /// The heartbeat of the server: how often, and how long an answer may take.
     pub(super) fn heartbeat(&self, rng: &mut Rng) -> Option<(Duration, Duration)> {
         let seconds = |interval, answer| Some((Duration::from_secs(interval), Duration::from_secs(answer)));
+        // A loop that is busy for a second with its handlers must not ask for answers within one.
+        let is_quick = self.feed && !self.slow;
         match rng.below(5) {
-            0 if self.feed => seconds(1, 1),
-            1 if self.feed => seconds(5, 2),
+            0 if is_quick => seconds(1, 1),
+            1 if is_quick => seconds(5, 2),
             2 | 3 => seconds(25, 20),
             4 => seconds(30 * 60, 30),
             _ => None,
@@ -101,10 +103,10 @@ impl Behaviour {
             return None;
         }
         let len = rng.pick(&[20, 1000, 20_000, 65_536]).min(most);
-        let total = if self.memory.is_some() || rng.percent(10) {
+        let total = if self.memory.is_some() || rng.percent(5) {
             1_500_000
         } else {
-            rng.pick(&[50_000, 200_000, 500_000])
+            rng.pick(&[50_000, 150_000, 400_000])
         };
         let total = total.min(most * 20);
         let until = rng.pick(&[Until::Never, Until::Congested, Until::Full]);

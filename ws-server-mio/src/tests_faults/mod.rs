@@ -91,7 +91,7 @@ fn users(seeds: u64, behaviour: impl Fn(&mut rng::Rng) -> Behaviour + Sync) {
 
 #[test]
 fn two_ends_that_both_send_never_wait_for_each_other() {
-    users(150, |_| Behaviour { bulk: true, ..Behaviour::default() });
+    users(80, |_| Behaviour { bulk: true, ..Behaviour::default() });
 }
 
 #[test]
@@ -101,22 +101,22 @@ fn a_peer_is_heard_however_much_is_sent_to_it() {
 
 #[test]
 fn dead_peers_are_found_while_they_are_fed() {
-    users(150, |_| Behaviour { feed: true, ..Behaviour::default() });
+    users(100, |_| Behaviour { feed: true, ..Behaviour::default() });
 }
 
 #[test]
 fn a_stop_cuts_no_answer_unseen() {
-    users(150, |_| Behaviour { stops: true, streams: true, ..Behaviour::default() });
+    users(80, |_| Behaviour { stops: true, streams: true, ..Behaviour::default() });
 }
 
 #[test]
 fn whoever_leaves_a_stream_is_found() {
-    users(150, |_| Behaviour { streams: true, ..Behaviour::default() });
+    users(60, |_| Behaviour { streams: true, ..Behaviour::default() });
 }
 
 #[test]
 fn the_close_code_is_the_peers_whatever_breaks_afterwards() {
-    users(150, |_| Behaviour { farewells: true, ..Behaviour::default() });
+    users(100, |_| Behaviour { farewells: true, ..Behaviour::default() });
 }
 
 #[test]
@@ -126,7 +126,7 @@ fn reading_that_is_held_back_loses_nobody() {
 
 #[test]
 fn a_handler_that_panics_harms_no_other_connection() {
-    users(100, |_| Behaviour { panics: true, bulk: true, ..Behaviour::default() });
+    users(60, |_| Behaviour { panics: true, bulk: true, ..Behaviour::default() });
 }
 
 #[test]
@@ -137,10 +137,10 @@ fn all_connections_together_hold_no_more_than_they_may() {
 
 #[test]
 fn settings_at_their_ends_lose_nothing() {
-    users(100, |_| Behaviour { extremes: true, bulk: true, ..Behaviour::default() });
+    users(60, |_| Behaviour { extremes: true, bulk: true, ..Behaviour::default() });
 }
 
 #[test]
 fn whatever_users_do_nothing_is_lost_forgotten_or_left() {
-    users(300, Behaviour::mixed);
+    users(150, Behaviour::mixed);
 }

@@ -5,7 +5,7 @@ use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::unruly::Unruly;
 use crate::{Run, TIMERS, accept, content, patient, users};
-use futures_lite::future::{yield_now, zip};
+use futures_lite::future::{poll_once, yield_now, zip};
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -49,6 +49,8 @@ struct Talk {
     count: usize,
     len: usize,
     lazy: usize,
+    /// It holds reading back now and then.
+    pauses: bool,
     random: Random,
 }
 
@@ -65,6 +67,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
             count: (total / len).min(300),
             len,
             lazy: random.pick(&[1, 1, 5, 50]),
+            pauses: random.below(3) == 0,
             random: random.clone(),
         }
     };
@@ -167,6 +170,18 @@ impl Talk {
                 _ => {}
             }
             self.part(ws, over);
+            if self.pauses && self.random.below(10) == 0 {
+                // What it has queued goes out all the same; nothing is told meanwhile.
+                ws.pause();
+                for _ in 0..self.random.below(20) {
+                    match poll_once(ws.next_event()).await {
+                        Some(Some(Event::Message(message))) => panic!("{message:?} though it is paused"),
+                        Some(Some(Event::Drained)) => self.send_on(ws, &mut lost),
+                        _ => yield_now().await,
+                    }
+                }
+                ws.resume();
+            }
             self.rest().await;
         }
     }

@@ -1,6 +1,6 @@
 //! Whatever a stream does, and whenever it fails: what was taken arrives whole and in order as far as it arrives, all of it
 //! where nothing failed; each end is told once; nobody waits for ever; and the stream is let go.
-#![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
+#![allow(clippy::unwrap_used, clippy::panic, clippy::print_stdout)] // that is how a test fails, and says how often
 
 #[path = "../common/mod.rs"]
 mod common;
