@@ -97,16 +97,12 @@ impl Peer {
         lengths.push(len);
         let text = lengths.len().is_multiple_of(3);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
-        if fragments == 1 {
+        // One with a small outbox may be at its cap.
+        if fragments == 1 || socket.connection.config().outbox_cap < 64 << 20 {
             let frame = Frame::raw(opcode, true, data).unwrap();
-            // One of few words waits for nothing; one of many may be at its cap.
             if socket.connection.send(&frame).is_err() {
                 lengths.pop();
             }
-            return;
-        }
-        if socket.bulk.is_some() {
-            lengths.pop();
             return;
         }
         for k in 0..fragments {

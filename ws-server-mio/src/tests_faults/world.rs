@@ -184,13 +184,17 @@ impl<'s> World<'s> {
     fn give_up_the_panicked(&mut self) {
         for peer in &mut self.peers {
             let record = &self.app.records[peer.number];
-            if record.panicked && peer.health == Health::Good {
-                peer.health = Health::Broken;
-                if let Kind::Http(replies) = &mut peer.kind {
-                    replies.given_up = true;
-                }
-                record.id.into_iter().for_each(|id| self.endpoint.connections().terminate(id));
+            if !record.panicked || record.closed.is_some() {
+                continue;
             }
+            if peer.health == Health::Good {
+                peer.health = Health::Broken;
+            }
+            if let Kind::Http(replies) = &mut peer.kind {
+                replies.given_up = true;
+            }
+            // What was read with it is lost: nothing good can come of it.
+            record.id.into_iter().for_each(|id| self.endpoint.connections().terminate(id));
         }
     }
 
