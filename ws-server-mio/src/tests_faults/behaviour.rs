@@ -135,9 +135,9 @@ fn extremes(mut config: Config, rng: &mut Rng) -> Config {
     config.pipeline_limit = size().max(1);
     config.drain_limit = u64::MAX;
     if rng.percent(30) {
-        config = config.message_rate(Some(rng.pick(&[1, u16::MAX])));
+        config = config.message_rate(Some(rng.pick(&[100, u16::MAX])));
     }
-    // A peer that takes a message a second takes little.
+    // One that is paced takes little in a second.
     config = config.min_output_rate(0);
     if rng.percent(30) {
         config = config.output_timeout(Duration::MAX);
