@@ -321,7 +321,7 @@ impl Connection {
         matches!(self.stage, Stage::Open(None))
             && !self.output.congested
             && self.busy.is_none()
-            && len < cap.saturating_sub(high_mark + MAX_HEADER)
+            && len < cap.saturating_sub(high_mark.saturating_add(MAX_HEADER))
     }
 
     /// A message alone always fits, whatever the cap. Who is refused is told when it has drained.

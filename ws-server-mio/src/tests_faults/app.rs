@@ -1,6 +1,9 @@
 //! The application: it echoes, broadcasts, answers now and later, closes, and keeps a record of it all.
 
+use super::behaviour::{Behaviour, refills};
+use super::bulk::Bulk;
 use super::rng::Rng;
+use super::setting::Time;
 use crate::{
     CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, ResponseBody,
     SendError, Sent, SlowPeer, State, Upgrade,
@@ -45,6 +48,8 @@ impl Drop for Shelf {
 pub(super) enum Said {
     Echo(usize),
     News(usize),
+    /// Nobody asked for it; of this length.
+    Bulk(usize),
 }
 
 /// What is known of one peer.
@@ -62,6 +67,17 @@ pub(super) struct Record {
     /// The application ended it, or refused it.
     pub(super) cut: bool,
     piece: Vec<u8>,
+    /// What it is still to be sent.
+    pub(super) bulk: Option<Bulk>,
+    /// It asked for no more.
+    pub(super) stopped: bool,
+    /// The application holds reading back.
+    pub(super) paused: bool,
+    /// A handler of its events panicked, and the application wants to know nothing more of it.
+    pub(super) panicked: bool,
+    /// How many requests of its were told.
+    pub(super) asked: usize,
+    pub(super) stream: Option<(ConnectionId, ResponseBody)>,
 }
 
 enum Later {
@@ -88,11 +104,27 @@ pub(super) struct App<'s> {
     news: usize,
     latest: usize,
     shelf: &'s Shelf,
+    pub(super) behaviour: Behaviour,
+    /// Messages are answered with themselves.
+    echoes: bool,
+    /// How much may be sent to one peer.
+    pub(super) most: usize,
+    time: Time,
+    /// Its handlers take their time now.
+    pub(super) is_slow: bool,
 }
 
 impl<'s> App<'s> {
-    pub(super) fn new(mut rng: Rng, wild: usize, shelf: &'s Shelf) -> Self {
+    pub(super) fn new(
+        mut rng: Rng,
+        wild: usize,
+        shelf: &'s Shelf,
+        behaviour: Behaviour,
+        most: usize,
+        time: Time,
+    ) -> Self {
         let polite = rng.percent(50);
+        let echoes = !behaviour.users || !behaviour.refill && rng.percent(50);
         Self {
             rng,
             records: Vec::new(),
@@ -109,11 +141,33 @@ impl<'s> App<'s> {
             news: 0,
             latest: 0,
             shelf,
+            behaviour,
+            echoes,
+            most,
+            time,
+            is_slow: false,
         }
     }
 
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         self.events += 1;
+        if let Event::Connection(id, event) = &event
+            && let Some(peer) = self.ids.get(id)
+            && self.behaviour.panics
+            && !matches!(event, Happened::Closed(_))
+        {
+            if self.records[*peer].panicked {
+                return;
+            }
+            if self.rng.percent(2) {
+                (self.records[*peer].panicked, self.records[*peer].cut) = (true, true);
+                // Without a word on the terminal.
+                std::panic::resume_unwind(Box::new("a handler panics"));
+            }
+        }
+        if self.is_slow && self.rng.percent(10) {
+            self.time.advance(Duration::from_millis(self.rng.pick(&[1, 20, 300])));
+        }
         match event {
             Event::Connection(id, event) => self.happened(connections, id, event),
             Event::Stopping(_) => {
@@ -160,11 +214,19 @@ impl<'s> App<'s> {
                 if self.rng.percent(50) {
                     let _ = connections.subscribe(id, "latest");
                 }
+                if self.behaviour.users {
+                    let bulk = match self.behaviour.refill {
+                        true => Some(refills(&mut self.rng, self.most)),
+                        false => self.behaviour.bulk_of(&mut self.rng, self.most),
+                    };
+                    self.record(id).bulk = bulk;
+                    self.send_bulk(connections, id);
+                }
             }
             Happened::Message(message) => self.message(connections, id, message),
             Happened::Piece(piece) => {
                 let record = self.record(id);
-                assert_eq!(piece.first, record.piece.is_empty() || piece.data.as_bytes().is_empty());
+                assert!(!piece.first || record.piece.is_empty());
                 record.piece.extend_from_slice(piece.data.as_bytes());
                 if piece.last {
                     let whole = std::mem::take(&mut record.piece);
@@ -176,13 +238,14 @@ impl<'s> App<'s> {
                 assert!(self.ids.contains_key(&id));
                 let of_this = |parked: &mut Later| matches!(parked, Later::Body(of, ..) if *of == id);
                 self.later.extend(self.parked.extract_if(.., of_this));
+                self.send_bulk(connections, id);
             }
             Happened::Pong(_) => assert!(self.ids.contains_key(&id)),
             event => panic!("{event:?}"),
         }
     }
 
-    fn record(&mut self, id: ConnectionId) -> &mut Record {
+    pub(super) fn record(&mut self, id: ConnectionId) -> &mut Record {
         &mut self.records[self.ids[&id]]
     }
 
@@ -204,6 +267,7 @@ impl<'s> App<'s> {
         let mut parts = path.split('/').skip(1);
         let kind = parts.next().unwrap();
         let peer = self.meet(id, &path);
+        self.records[peer].asked += 1;
         let mut number = || parts.next().unwrap().parse().unwrap();
         let (_, n, len): (usize, usize, usize) = (number(), number(), number());
         let body = content(peer, n, len);
@@ -215,6 +279,7 @@ impl<'s> App<'s> {
             "later" => self.later.push(Later::Request(id, request, Response::new(Bytes::from_static(body)))),
             "file" => connections.respond_file(id, request, &self.shelf.folder).unwrap(),
             "drop" => drop(request),
+            "events" | "log" => self.begin_stream(connections, id, request, kind == "events"),
             _ => {
                 let length = (kind == "sized").then_some(len as u64);
                 let out = connections.respond_streaming(id, request, Response::new(()), length).unwrap();
@@ -227,6 +292,10 @@ impl<'s> App<'s> {
         let peer = self.ids[&id];
         let record = &mut self.records[peer];
         assert!(record.open);
+        if self.behaviour.users && message.as_bytes() == b"stop" {
+            record.stopped = true;
+            return record.bulk.iter_mut().for_each(Bulk::end);
+        }
         let n = record.heard;
         assert!(n < record.lengths.len(), "a message that nobody sent");
         assert!(
@@ -234,7 +303,7 @@ impl<'s> App<'s> {
             "message {n} of peer {peer} differs"
         );
         record.heard += 1;
-        if connections.send_message(id, message).is_ok() {
+        if self.echoes && connections.send_message(id, message).is_ok() {
             record.said.push(Said::Echo(n));
         }
         if self.rng.percent(self.wild) {
@@ -304,6 +373,23 @@ impl<'s> App<'s> {
             }
         }
         assert!(reached <= listeners.len());
+    }
+
+    /// A feed: something short for everybody, whatever the send answers.
+    pub(super) fn feed(&mut self, connections: &mut Connections) {
+        let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
+        for (id, peer) in open {
+            if self.records[peer].open && connections.send_text(id, format!("news {}", self.news)).is_ok() {
+                self.records[peer].said.push(Said::News(self.news));
+            }
+        }
+        self.news += 1;
+        self.feed_streams(connections);
+    }
+
+    /// Whether it put anything off.
+    pub(super) fn has_later(&self) -> bool {
+        !self.later.is_empty()
     }
 
     /// Does what it put off; says whether there was anything.

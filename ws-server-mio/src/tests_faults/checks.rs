@@ -3,6 +3,11 @@
 use super::kernel::Kernel;
 use crate::connections::Connections;
 use crate::slots::flag;
+use std::time::Duration;
+use ws_proto::State;
+
+/// The longest message there is, and what stands beside messages: control frames, the switch.
+const BESIDE: usize = 200_000;
 
 /// Whatever needs the loop is on one of its lists, and whatever is counted is there.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
@@ -43,8 +48,13 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
                 "slot {slot}: that it takes more is forgotten"
             );
         }
+        if live.connection.state() == State::Open {
+            let most = live.connection.config().outbox_cap.saturating_add(BESIDE);
+            assert!(live.connection.queued() <= most, "slot {slot} holds {}", live.connection.queued());
+        }
         let deadline = live.connection.poll_timeout();
-        assert!(is_written || deadline.is_some(), "slot {slot} may stall for ever");
+        let is_judged = live.connection.config().output_timeout < Duration::MAX;
+        assert!(is_written || deadline.is_some() || !is_judged, "slot {slot} may stall for ever");
         if let Some(deadline) = deadline {
             assert!(live.is_armed() && live.armed() <= timers.tick_of(deadline), "slot {slot} has no timer");
         }
@@ -59,4 +69,16 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
             assert!(listener.ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
         }
     }
+}
+
+/// What all connections hold together is within the limit, but for what each may hold at any time: what is below its high
+/// mark, and the message that goes over it.
+pub(super) fn holds_no_more_than(connections: &Connections, limit: usize) {
+    let of_open = connections.slots.iter().filter(|(_, live)| live.connection.state() == State::Open);
+    let (mut held, mut most) = (0, limit);
+    for (_, live) in of_open {
+        held += live.connection.queued();
+        most += live.connection.config().high_mark + BESIDE;
+    }
+    assert!(held <= most, "{held} bytes are held, of {most}");
 }

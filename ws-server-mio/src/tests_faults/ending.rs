@@ -3,10 +3,11 @@
 use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
+use ws_proto::CloseCode;
 
 impl World<'_> {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
-    fn quiet(&mut self) {
+    pub(super) fn quiet(&mut self) {
         for round in 0.. {
             assert!(round < 200_000, "it goes on for ever");
             let mut moved = false;
@@ -18,7 +19,10 @@ impl World<'_> {
                 moved = true;
             }
             moved |= self.pump();
-            moved |= self.app.go_on(self.endpoint.connections());
+            // What users put off takes time.
+            if !self.behaviour.users {
+                moved |= self.app.go_on(self.endpoint.connections());
+            }
             if !moved {
                 return;
             }
@@ -26,32 +30,39 @@ impl World<'_> {
     }
 
     /// Time passes until the next deadline of anybody; says whether there is one within that time.
-    fn pass(&mut self, most: Duration) -> bool {
+    pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
-        let peers = self.peers.iter().filter_map(Peer::timeout);
-        let peers = peers.map(|at| at.saturating_duration_since(now));
-        let Some(next) = self.endpoint.next_timeout().into_iter().chain(peers).min() else { return false };
+        if self.app.has_later() && self.behaviour.users && self.later_at.is_none() {
+            self.later_at = Some(now + Duration::from_millis(self.rng.pick(&[1, 30, 700])));
+        }
+        let others = self.peers.iter().filter_map(Peer::timeout).chain(self.feed_at).chain(self.later_at);
+        let others = others.map(|at| at.saturating_duration_since(now));
+        let Some(next) = self.endpoint.next_timeout().into_iter().chain(others).min() else { return false };
         if next > most {
             return false;
         }
         self.advance(next);
+        if self.later_at.take_if(|at| *at <= self.time.now()).is_some() {
+            while self.app.go_on(self.endpoint.connections()) && self.rng.percent(70) {}
+        }
         true
     }
 
     /// The network is fair, and descriptors are back: whoever did nothing wrong gets all that it may expect.
     pub(super) fn settle(&mut self) {
         self.trace(|| "settle".to_owned());
-        self.kernel.lock().be_fair();
-        for peer in &mut self.peers {
-            peer.reads = true;
-            peer.pace = 1 << 20;
+        self.be_fair();
+        self.app.end_refills();
+        if self.behaviour.refill || self.behaviour.memory.is_some() {
+            self.peers.iter_mut().for_each(|peer| peer.rate = None);
         }
         self.quiet();
         // Who waits for a descriptor, for the end of another's handshake or for the next second, gets its turn.
-        for _ in 0..1000 {
+        let (rounds, patience) = if self.behaviour.users { (20_000, 61) } else { (1000, 11) };
+        for _ in 0..rounds {
             let waits = |peer: &Peer| peer.health == Health::Good && !peer.is_content(&self.app);
             let all_are_in = self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty());
-            if all_are_in && !self.peers.iter().any(waits) || !self.pass(Duration::from_secs(11)) {
+            if all_are_in && !self.peers.iter().any(waits) || !self.pass(Duration::from_secs(patience)) {
                 break;
             }
             self.quiet();
@@ -62,6 +73,15 @@ impl World<'_> {
         assert!(self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty()));
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
             assert!(peer.is_content(&self.app), "peer {} waits for something", peer.number);
+        }
+    }
+
+    /// Everybody reads, and the kernel's buffers are of the usual size.
+    pub(super) fn be_fair(&mut self) {
+        self.kernel.lock().be_fair();
+        for peer in &mut self.peers {
+            peer.reads = true;
+            peer.pace = 1 << 20;
         }
     }
 
@@ -76,6 +96,9 @@ impl World<'_> {
         self.trace(|| "part".to_owned());
         self.quiet();
         self.ends_are_in_order();
+        if self.behaviour.stops && self.stop.is_none() {
+            self.ask_amid();
+        }
         let begun = self.time.now();
         if self.stop.is_none() {
             self.stop();
@@ -86,6 +109,9 @@ impl World<'_> {
             self.quiet();
             if self.app.stopped && self.stopped_at.is_none() {
                 self.stopped_at = Some(self.time.now());
+            }
+            if self.behaviour.users {
+                self.judge();
             }
             if !self.pass(Duration::MAX) {
                 break;
@@ -99,13 +125,14 @@ impl World<'_> {
     /// Of those who did nothing wrong, whoever has left closed in order, and got everything before.
     fn ends_are_in_order(&mut self) {
         let turned_away = self.endpoint.connections().stats().turned_away > 0;
-        let excused = self.hasty || turned_away || self.stop.is_some();
+        let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good && peer.left) {
             let record = &self.app.records[peer.number];
             match &peer.kind {
                 Kind::WebSocket(socket) => {
                     let closed = socket.closed.as_ref().unwrap();
-                    if closed.clean {
+                    // One that is closed for want of memory is told so ahead of what waits for it.
+                    if closed.clean && closed.code != CloseCode::TRY_AGAIN_LATER {
                         assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
                     }
                     assert!(excused || record.cut || closed.clean && socket.closes, "{closed}");
@@ -131,6 +158,10 @@ impl World<'_> {
 
     pub(super) fn nothing_is_left(&mut self) {
         self.ends_are_in_order();
+        if self.behaviour.users {
+            self.answers_are_whole_or_errors();
+            self.codes_are_the_peers();
+        }
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
         assert!(!connections.has_work() && connections.servers.is_empty());

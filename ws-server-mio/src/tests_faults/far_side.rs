@@ -8,7 +8,11 @@ use std::mem;
 impl Inner {
     pub(super) fn connect(&mut self, place: usize) -> usize {
         let id = self.sockets.len();
-        self.sockets.push(Socket::new(&mut self.rng));
+        let mut socket = Socket::new(&mut self.rng);
+        if self.linux {
+            socket.on_linux(&mut self.rng);
+        }
+        self.sockets.push(socket);
         self.listeners[place].backlog.push_back(id);
         self.listeners[place].edge = true;
         id
@@ -27,6 +31,7 @@ impl Inner {
         }
         let n = bytes.len().min(200_000usize.saturating_sub(socket.wire.len()));
         socket.wire.push(&bytes[..n]);
+        socket.bytes_sent += n as u64;
         n
     }
 
@@ -40,7 +45,7 @@ impl Inner {
 
     /// The peer closes its socket. Unread bytes make that a reset.
     pub(super) fn leave(&mut self, id: usize) {
-        if self.sockets[id].outbox.is_empty() {
+        if !self.sockets[id].is_unread() {
             self.fin(id);
         } else {
             self.reset(id);
@@ -61,6 +66,17 @@ impl Inner {
         socket.outbox.clear();
     }
 
+    /// The peer resets the connection when all that it sent has had time to arrive.
+    pub(super) fn reset_late(&mut self, id: usize) {
+        self.progress(id, true);
+        let socket = &mut self.sockets[id];
+        if socket.reset == Signal::No {
+            socket.reset = Signal::OnItsWay;
+        }
+        socket.gone = true;
+        socket.outbox.clear();
+    }
+
     /// The peer reads.
     pub(super) fn receive(&mut self, id: usize, most: usize) -> Received {
         let Self { rng, sockets, .. } = self;
@@ -74,12 +90,13 @@ impl Inner {
             let keep = rng.within(0, socket.outbox.len());
             socket.outbox.truncate(keep);
         }
-        let n = socket.outbox.len().min(most);
-        if n > 0 {
-            return Received::Bytes(socket.outbox.take(n).to_vec());
+        let bytes = socket.take(most);
+        if !bytes.is_empty() {
+            return Received::Bytes(bytes.to_vec());
         }
         match () {
             () if socket.aborted || socket.reset != Signal::No => Received::Reset,
+            () if socket.is_unread() => Received::Nothing,
             () if socket.shut || socket.closed => Received::End,
             () => Received::Nothing,
         }

@@ -44,6 +44,8 @@ pub(super) struct Inner {
     /// How often something goes wrong, in percent.
     pub(super) faults: usize,
     pub(super) no_descriptors: bool,
+    /// It reports room and opens windows as Linux does.
+    pub(super) linux: bool,
     /// How often it said so.
     pub(super) refusals: u64,
     /// Calls of the loop into the kernel.
@@ -69,6 +71,7 @@ impl Kernel {
             reset_keeps,
             faults,
             no_descriptors: false,
+            linux: false,
             refusals: 0,
             calls: 0,
             moods: BTreeMap::new(),
@@ -155,7 +158,7 @@ impl Inner {
         }
         let asked: usize = slices.iter().map(|slice| slice.len()).sum();
         assert!(asked > 0, "a write of nothing");
-        let mut n = asked.min(socket.outbox_size - socket.outbox.len());
+        let mut n = asked.min(socket.room());
         if rng.percent(*faults) {
             n = rng.within(0, n);
         }

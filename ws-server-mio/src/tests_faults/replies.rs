@@ -21,7 +21,11 @@ pub(super) struct Replies {
     /// What is still to be sent.
     pub(super) requests: Vec<u8>,
     pub(super) expected: VecDeque<Asked>,
+    /// How many answers came whole.
+    pub(super) whole: usize,
     pub(super) half_closes: bool,
+    /// It may do so before everything is answered.
+    early: bool,
     bytes: Vec<u8>,
     /// It may be cut off for being slow, and was.
     hasty: bool,
@@ -32,14 +36,16 @@ pub(super) struct Replies {
 }
 
 impl Replies {
-    pub(super) fn new(peer: usize, file: Arc<Vec<u8>>, hasty: bool) -> Self {
+    pub(super) fn new(peer: usize, file: Arc<Vec<u8>>, hasty: bool, early: bool) -> Self {
         Self {
             peer,
             asked: 0,
             file,
             requests: Vec::new(),
             expected: VecDeque::new(),
+            whole: 0,
             half_closes: false,
+            early,
             bytes: Vec::new(),
             hasty,
             given_up: false,
@@ -66,6 +72,11 @@ impl Replies {
         self.requests.extend_from_slice(body);
     }
 
+    /// Whether it ends its half now.
+    pub(super) fn ends(&self) -> bool {
+        self.half_closes && self.requests.is_empty() && (self.early || self.expected.is_empty())
+    }
+
     pub(super) fn receive(&mut self, received: Received) {
         match received {
             Received::Bytes(_) if self.given_up => return,
@@ -78,6 +89,7 @@ impl Replies {
             && self.take(asked)
         {
             self.expected.pop_front();
+            self.whole += 1;
         }
         assert!(!self.expected.is_empty() || self.bytes.is_empty(), "answered and not asked");
     }

@@ -47,7 +47,9 @@ impl Time {
 
 /// Somewhere to serve a file from.
 pub(super) fn shelf() -> Shelf {
-    let path = std::env::temp_dir().join(format!("ws-server-mio-shelf-{}", std::process::id()));
+    static SHELVES: AtomicU64 = AtomicU64::new(0);
+    let number = SHELVES.fetch_add(1, Ordering::Relaxed);
+    let path = std::env::temp_dir().join(format!("ws-server-mio-shelf-{}-{number}", std::process::id()));
     std::fs::create_dir_all(&path).unwrap();
     let content = Arc::new(PATTERN[..150_000].to_vec());
     std::fs::write(path.join(FILE), &*content).unwrap();
@@ -56,6 +58,8 @@ pub(super) fn shelf() -> Shelf {
 
 /// The rules of connections: marks so low that they are reached, floods that are paced, times that pass.
 pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
+    // Its HTTP clients end their half as soon as they have asked.
+    config = config.half_close(true);
     config = match rng.below(4) {
         0 => config.outbox(100, 500, 5000),
         1 => config.outbox(1000, 10_000, 200_000),

@@ -91,6 +91,28 @@ pub(super) struct Socket {
     pub(super) mirror: bool,
     /// What the error is.
     pub(super) kind: io::ErrorKind,
+    /// Bytes that the peer's socket took.
+    pub(super) bytes_sent: u64,
+    /// How many of them could be read when the reset arrived.
+    pub(super) reached: u64,
+    /// It does as Linux does.
+    pub(super) linux: Option<Linux>,
+}
+
+/// How Linux reports room and opens windows.
+pub(super) struct Linux {
+    /// The unsent mark (`TCP_NOTSENT_LOWAT`): over it nothing is taken, below its half there is room again.
+    pub(super) mark: usize,
+    /// What the peer's kernel has, and how much that may be.
+    pub(super) at_peer: Pipe,
+    pub(super) window: usize,
+}
+
+/// A window opens by a full segment, or by half the buffer (RFC 9293 §3.8.6.2.2).
+const SEGMENT: usize = 1460;
+
+fn opens(size: usize, held: usize) -> bool {
+    size.saturating_sub(held) >= SEGMENT.min(size.div_ceil(2))
 }
 
 /// What the loop connects to: an address, or a Unix socket.
@@ -148,7 +170,47 @@ impl Socket {
             target: None,
             mirror: false,
             kind: io::ErrorKind::ConnectionReset,
+            bytes_sent: 0,
+            reached: 0,
+            linux: None,
         }
+    }
+
+    /// As Linux has it, from here on.
+    pub(super) fn on_linux(&mut self, rng: &mut Rng) {
+        let mark = rng.pick(&[usize::MAX, 16_384, 131_072]);
+        let window = rng.pick(&[1000, 20_000, 65_536]);
+        self.linux = Some(Linux { mark, at_peer: Pipe::default(), window });
+    }
+
+    /// How much a write takes now.
+    pub(super) fn room(&self) -> usize {
+        let room = self.outbox_size - self.outbox.len();
+        let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
+        room.min(mark.saturating_sub(self.outbox.len()))
+    }
+
+    /// Whether there is so much room again that it is told: a third of the buffer, below half the unsent mark.
+    fn is_roomy(&self) -> bool {
+        let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
+        (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size && self.outbox.len() < mark.div_ceil(2)
+    }
+
+    /// What the peer's read gives, at most so much of it.
+    pub(super) fn take(&mut self, most: usize) -> &[u8] {
+        let Some(Linux { at_peer, window, .. }) = &mut self.linux else {
+            return self.outbox.take(self.outbox.len().min(most));
+        };
+        if opens(*window, at_peer.len()) {
+            let n = self.outbox.len().min(*window - at_peer.len());
+            at_peer.push(self.outbox.take(n));
+        }
+        at_peer.take(at_peer.len().min(most))
+    }
+
+    /// Whether the peer has yet to read something.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.outbox.is_empty() || self.linux.as_ref().is_some_and(|linux| !linux.at_peer.is_empty())
     }
 
     /// What the loop would be told now.
@@ -160,7 +222,7 @@ impl Socket {
         let ended = over || self.fin == Signal::Arrived;
         Readiness {
             readable: ended || !self.inbox.is_empty(),
-            writable: over || !self.starved && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size,
+            writable: over || !self.starved && self.is_roomy(),
             read_closed: ended,
             error: over && self.error && !armed_system,
         }
@@ -187,7 +249,10 @@ impl Socket {
             }
             return;
         }
-        let room = self.inbox_size.saturating_sub(self.inbox.len());
+        let mut room = self.inbox_size.saturating_sub(self.inbox.len());
+        if self.linux.is_some() && !opens(self.inbox_size, self.inbox.len()) {
+            room = 0;
+        }
         let most = self.wire.len().min(room);
         if most > 0 && !self.closed {
             let n = if all { most } else { rng.within(1, most) };
@@ -204,15 +269,13 @@ impl Socket {
                 if !keeps {
                     self.inbox.clear();
                 }
+                self.reached = self.bytes_read + self.inbox.len() as u64;
             } else if self.fin == Signal::OnItsWay && self.wire.is_empty() {
                 self.fin = Signal::Arrived;
                 self.edge = true;
             }
         }
-        if self.starved
-            && (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size
-            && (all || rng.percent(50))
-        {
+        if self.starved && self.is_roomy() && (all || rng.percent(50)) {
             self.starved = false;
             self.edge = true;
         }

@@ -1,13 +1,16 @@
 //! One run: a script of peers, time and failures from a seed, and what must be true of it.
 
 use super::app::{App, Shelf};
-use super::checks::check;
+use super::behaviour::{Behaviour, ping};
+use super::checks::{check, holds_no_more_than};
 use super::kernel::Kernel;
-use super::peer::{Health, Kind, Peer};
+use super::peer::{Health, Kind, Peer, SLOW};
 use super::replies::Replies;
 use super::rng::Rng;
 use super::setting::{Time, config};
 use super::socket::listener;
+use super::streams::Reader;
+use super::web_socket::WebSocket;
 use crate::acceptor::Listening;
 use crate::servers::{ServerId, Servers};
 use crate::{Budget, Config, Endpoint, Options, ServerConfig};
@@ -33,16 +36,27 @@ pub(super) struct World<'s> {
     pub(super) stopped_at: Option<Instant>,
     pub(super) shelf: &'s Shelf,
     pub(super) trace: bool,
+    pub(super) behaviour: Behaviour,
+    /// The heartbeat: how often, and how long an answer may take.
+    pub(super) beat: Option<(Duration, Duration)>,
+    /// When something is fed next, and when what was put off is done.
+    pub(super) feed_at: Option<Instant>,
+    pub(super) later_at: Option<Instant>,
+    pub(super) half_close: bool,
 }
 
 impl<'s> World<'s> {
-    pub(super) fn new(seed: u64, shelf: &'s Shelf, trace: bool) -> Self {
+    pub(super) fn new(seed: u64, shelf: &'s Shelf, trace: bool, behaviour: Behaviour) -> Self {
         let mut rng = Rng::new(seed);
         let kernel = Kernel::new(Rng::new(rng.next()));
         let bounded = rng.percent(50);
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
         let mut budget = Budget::unbounded();
         budget.bytes_per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
+        if behaviour.slow {
+            // So that it is the handlers that are slow, and not the reading of what has come.
+            budget.bytes_per_visit = budget.bytes_per_visit.max(16 << 10);
+        }
         budget.accepts = rng.pick(&[1, 2, 1024]);
         budget.time = bounded.then(|| Duration::from_micros(rng.pick(&[1, 50, 500])));
         let (clock, wall) = (time.clone(), time.clone());
@@ -50,8 +64,19 @@ impl<'s> World<'s> {
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
         let mut endpoint = Endpoint::new(options).unwrap();
-        let hasty = rng.percent(20);
-        let config = config(Config::server(), &mut rng, hasty).date(time.now(), time.wall());
+        let hasty = rng.percent(20) && !behaviour.users;
+        let (mut beat, mut half_close) = (None, true);
+        let config = match behaviour.users {
+            false => config(Config::server(), &mut rng, hasty),
+            true => {
+                beat = behaviour.heartbeat(&mut rng);
+                half_close = rng.percent(20);
+                kernel.lock().linux = rng.percent(70);
+                let config = behaviour.config(Config::server(), &mut rng);
+                config.heartbeat(ping(beat)).half_close(half_close)
+            }
+        };
+        let config = config.date(time.now(), time.wall());
         let mut config = ServerConfig::new(config);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
@@ -59,12 +84,15 @@ impl<'s> World<'s> {
         if rng.percent(10) {
             config = config.max_connections(rng.within(2, 4));
         }
+        if let Some(limit) = behaviour.memory {
+            config = config.memory_limit(Some(limit));
+        }
         let places = rng.within(1, 2);
         let listeners = (0..places).map(|place| Listening::from(listener(&kernel, place))).collect();
         let server = endpoint.connections().start(listeners, config).unwrap();
         kernel.lock().listen((0..places).map(|place| Servers::token(server.index, place)));
-        let wild = rng.pick(&[0, 0, 5, 30]);
-        let app = App::new(Rng::new(rng.next()), wild, shelf);
+        let wild = if behaviour.refill { 0 } else { rng.pick(&[0, 0, 5, 30]) };
+        let app = App::new(Rng::new(rng.next()), wild, shelf, behaviour.clone(), largest, time.clone());
         Self {
             rng,
             kernel,
@@ -80,6 +108,11 @@ impl<'s> World<'s> {
             stopped_at: None,
             shelf,
             trace,
+            behaviour,
+            beat,
+            feed_at: None,
+            later_at: None,
+            half_close,
         }
     }
 
@@ -88,6 +121,9 @@ impl<'s> World<'s> {
         let steps = self.rng.within(50, 250);
         for _ in 0..steps {
             self.step();
+        }
+        if self.behaviour.users {
+            self.live();
         }
         self.settle();
         self.part();
@@ -119,19 +155,47 @@ impl<'s> World<'s> {
         }
         let app = &mut self.app;
         let trace = self.trace;
-        let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if trace {
-                println!("    {event:?}");
+        let mut turn = || {
+            self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
+                if trace {
+                    println!("    {event:?}");
+                }
+                app.handle(connections, event);
+            })
+        };
+        if self.behaviour.panics {
+            // The application catches what its handlers throw.
+            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut turn)).is_err() {
+                self.give_up_the_panicked();
             }
-            app.handle(connections, event);
-        });
-        if turn.unwrap().more {
+        } else if turn().unwrap().more {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         check(self.endpoint.connections(), &self.kernel);
+        if let Some(limit) = self.behaviour.memory {
+            holds_no_more_than(self.endpoint.connections(), limit);
+        }
         let did = before != (self.kernel.lock().calls, self.app.events) || !events.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
+    }
+
+    /// A peer whose handler panicked has lost what it said then; the application cuts it off.
+    fn give_up_the_panicked(&mut self) {
+        for peer in &mut self.peers {
+            let record = &self.app.records[peer.number];
+            if !record.panicked || record.closed.is_some() {
+                continue;
+            }
+            if peer.health == Health::Good {
+                peer.health = Health::Broken;
+            }
+            if let Kind::Http(replies) = &mut peer.kind {
+                replies.given_up = true;
+            }
+            // What was read with it is lost: nothing good can come of it.
+            record.id.into_iter().for_each(|id| self.endpoint.connections().terminate(id));
+        }
     }
 
     pub(super) fn advance(&mut self, by: Duration) {
@@ -144,7 +208,7 @@ impl<'s> World<'s> {
         let now = self.time.now();
         let mut moved = false;
         for peer in &mut self.peers {
-            moved |= peer.pump(&self.kernel, now, &self.app);
+            moved |= peer.pump(&self.kernel, now, &mut self.app);
         }
         moved
     }
@@ -157,7 +221,7 @@ impl<'s> World<'s> {
             38..48 => {
                 let peer = self.rng.below(self.peers.len().max(1));
                 if let Some(peer) = self.peers.get_mut(peer) {
-                    peer.pump(&self.kernel, self.time.now(), &self.app);
+                    peer.pump(&self.kernel, self.time.now(), &mut self.app);
                 }
             }
             48..56 => {
@@ -210,9 +274,15 @@ impl<'s> World<'s> {
         let place = self.rng.below(self.kernel.lock().listeners.len());
         let socket = self.kernel.lock().connect(place);
         let kind = match self.rng.below(10) {
-            0..6 => Peer::web_socket(number, self.time.now(), &mut self.rng),
+            0..4 if self.behaviour.streams => Kind::Stream(Reader::new(number, &mut self.rng)),
+            0..6 => {
+                let now = self.time.now();
+                let socket = WebSocket::new(number, now, &mut self.rng, &self.behaviour, self.largest);
+                Kind::WebSocket(Box::new(socket))
+            }
             6..9 => {
-                let mut replies = Replies::new(number, self.shelf.content.clone(), self.hasty);
+                let mut replies =
+                    Replies::new(number, self.shelf.content.clone(), self.hasty, self.half_close);
                 replies.ask(&mut self.rng, self.largest);
                 Kind::Http(replies)
             }
@@ -223,7 +293,11 @@ impl<'s> World<'s> {
             }
         };
         self.app.records.push(Default::default());
-        self.peers.push(Peer::new(number, socket, &mut self.rng, kind));
+        let mut peer = Peer::new(number, socket, &mut self.rng, kind);
+        if self.behaviour.refill || self.behaviour.memory.is_some() {
+            peer.rate = Some(SLOW);
+        }
+        self.peers.push(peer);
     }
 
     /// Some peer does something.
@@ -283,7 +357,7 @@ impl<'s> World<'s> {
             replies.given_up = true;
         }
         if matches!(peer.kind, Kind::Http(_)) && peer.health == Health::Good {
-            peer.pump(&self.kernel, now, &self.app);
+            peer.pump(&self.kernel, now, &mut self.app);
         }
     }
 

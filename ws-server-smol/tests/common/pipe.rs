@@ -17,6 +17,8 @@ struct Lane {
     ended: bool,
     /// The reader is gone.
     unread: bool,
+    /// The writer has gone by a reset: behind its bytes stands an error.
+    reset: bool,
     /// The last one that waited, as the contract has it.
     reader: Option<Waker>,
     writer: Option<Waker>,
@@ -32,6 +34,8 @@ pub struct End {
     random: Random,
     /// Whether it makes detours: short reads and writes, and waiting for nothing.
     cuts: bool,
+    /// It reads no more at once.
+    sip: usize,
 }
 
 /// Two ends of which each takes at most so many bytes before the other reads.
@@ -45,6 +49,7 @@ pub fn pipe(capacity: usize, seed: u64) -> (End, End) {
         held: VecDeque::new(),
         random: Random::new(seed),
         cuts: true,
+        sip: usize::MAX,
     };
     (end(&one, &other, seed * 2 + 1), end(&other, &one, seed * 2 + 2))
 }
@@ -60,6 +65,17 @@ impl End {
     pub fn straight(mut self) -> Self {
         self.cuts = false;
         self
+    }
+
+    /// Reads a few bytes at a time.
+    pub fn sipping(mut self, most: usize) -> Self {
+        self.sip = most;
+        self
+    }
+
+    /// Leaves by a reset.
+    pub fn reset(self) {
+        self.outgoing.lock().unwrap().reset = true;
     }
 
     /// Makes a detour now and then: it waits for nothing, and is woken at once.
@@ -112,13 +128,17 @@ impl AsyncRead for End {
         let lane = self.incoming.clone();
         let mut lane = lane.lock().unwrap();
         if lane.bytes.is_empty() {
+            if lane.reset {
+                return Poll::Ready(Err(io::ErrorKind::ConnectionReset.into()));
+            }
             if lane.ended {
                 return Poll::Ready(Ok(0));
             }
             lane.reader = Some(cx.waker().clone());
             return Poll::Pending;
         }
-        let n = self.cut(lane.bytes.len().min(buffer.len()));
+        let most = lane.bytes.len().min(buffer.len()).min(self.sip);
+        let n = self.cut(most);
         for (to, byte) in buffer.iter_mut().zip(lane.bytes.drain(..n)) {
             *to = byte;
         }

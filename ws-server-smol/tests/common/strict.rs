@@ -5,6 +5,8 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::task::{Context, Wake, Waker};
+use std::thread;
+use std::time::{Duration, Instant};
 
 #[derive(Default)]
 struct Task {
@@ -37,11 +39,22 @@ pub struct Strict<'a> {
     tasks: Vec<(&'static str, Future<'a>, Arc<Task>)>,
     random: Random,
     seed: u64,
+    /// How long a timer may take to wake somebody.
+    timers: Duration,
 }
 
 impl<'a> Strict<'a> {
     pub fn new(seed: u64) -> Self {
-        Self { tasks: Vec::new(), random: Random::new(seed), seed }
+        Self { tasks: Vec::new(), random: Random::new(seed), seed, timers: Duration::ZERO }
+    }
+
+    /// Tasks that timers may wake, too: when nobody was woken, that is waited for at most so long.
+    pub fn with_timers(seed: u64, timers: Duration) -> Self {
+        Self { timers, ..Self::new(seed) }
+    }
+
+    fn woken(&self) -> Vec<usize> {
+        (0..self.tasks.len()).filter(|k| self.tasks[*k].2.woken.load(Ordering::SeqCst)).collect()
     }
 
     pub fn spawn(&mut self, name: &'static str, future: impl std::future::Future<Output = ()> + 'a) {
@@ -52,8 +65,12 @@ impl<'a> Strict<'a> {
     /// Runs all tasks to their end.
     pub fn run(mut self) {
         while !self.tasks.is_empty() {
-            let woken: Vec<usize> =
-                (0..self.tasks.len()).filter(|k| self.tasks[*k].2.woken.load(Ordering::SeqCst)).collect();
+            let mut woken = self.woken();
+            let since = Instant::now();
+            while woken.is_empty() && since.elapsed() < self.timers {
+                thread::sleep(Duration::from_millis(1));
+                woken = self.woken();
+            }
             if woken.is_empty() {
                 let names: Vec<_> = self.tasks.iter().map(|(name, ..)| *name).collect();
                 panic!("nobody will ever wake {names:?}; seed {}", self.seed);

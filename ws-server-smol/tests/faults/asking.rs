@@ -4,11 +4,11 @@ use crate::common::Random;
 use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::unruly::Unruly;
-use crate::{MARKS, Run, content, content_len, patient};
+use crate::{MARKS, Run, TIMERS, content, content_len, patient};
 use bytes::Bytes;
 use futures_lite::future::{poll_once, yield_now, zip};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use ws_server_smol::ws_proto::{Config, Request, SendError};
@@ -41,10 +41,12 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
         .map(|_| (random.pick(&WAYS), content_len(&mut random, run.capacity)))
         .collect();
     let answers = Rc::new(RefCell::new(Vec::new()));
+    let end = Ended::default();
     let marks = random.pick(&MARKS);
-    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2);
-    let mut tasks = Strict::new(seed);
-    tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1)));
+    // The client ends its half as soon as it has asked.
+    let config = patient(Config::server()).outbox(marks.0, marks.1, marks.2).half_close(true);
+    let mut tasks = Strict::with_timers(seed, TIMERS);
+    tasks.spawn("server", serve(server, config, asked.clone(), Random::new(seed + 1), end.clone()));
     tasks.spawn("client", ask(client, asked.clone(), answers.clone(), Random::new(seed + 2)));
     tasks.run();
 
@@ -67,10 +69,15 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
             "each is answered, in order, and nothing else"
         );
     }
+    let (told, is_error) = end.get();
+    assert!(whole >= told || is_error, "{whole} of {told} answers are whole, and that is no error");
     run.total(|total| total.answers += whole);
 }
 
-async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random) {
+/// How many requests the server was told of, and whether its connection ended with an error.
+type Ended = Rc<Cell<(usize, bool)>>;
+
+async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random, end: Ended) {
     let mut http = Acceptor::new(stream, Arc::new(config));
     let (mut held, mut n) = (Vec::new(), 0);
     loop {
@@ -100,6 +107,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
     }
     assert!(http.get_ref().is_none(), "the stream is gone");
     assert_eq!(http.closed().is_some(), n > 0, "the end of who asked is told");
+    end.set((n, http.closed().is_some_and(|closed| closed.error.is_some())));
     assert!(http.next().await.is_none());
 }
 

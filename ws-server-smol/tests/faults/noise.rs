@@ -4,7 +4,7 @@ use crate::common::pipe::End;
 use crate::common::strict::Strict;
 use crate::common::{Random, at_most};
 use crate::unruly::Unruly;
-use crate::{Run, patient};
+use crate::{Run, TIMERS, patient};
 use futures_lite::future::zip;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
@@ -19,7 +19,7 @@ const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrad
 pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let mut random = Random::new(seed);
     let ended = Rc::new(Cell::new(false));
-    let mut tasks = Strict::new(seed);
+    let mut tasks = Strict::with_timers(seed, TIMERS);
     let over = ended.clone();
     tasks.spawn("server", async move {
         let mut http = Acceptor::new(server, Arc::new(patient(Config::server())));

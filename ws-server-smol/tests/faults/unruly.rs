@@ -48,23 +48,26 @@ pub(crate) struct Unruly {
     /// How often it is interrupted, in percent.
     interrupted: usize,
     calls: usize,
-    /// Reading or writing has told an error: nobody has business here any more.
-    failed: bool,
+    /// Reading has told an error: nobody has business here any more. Behind one of writing there may be something to
+    /// read: what the peer said last.
+    read_failed: bool,
+    write_failed: bool,
     closed: bool,
 }
 
 impl Unruly {
     pub(crate) fn new(inner: End, fate: Fate, mut random: Random) -> Self {
         let interrupted = random.pick(&[0, 5, 30]);
-        Self { inner, random, fate, interrupted, calls: 0, failed: false, closed: false }
-    }
-
-    /// A call that moves bytes; behind an error there is none.
-    fn moves(&mut self) -> io::Result<()> {
-        assert!(!self.failed || std::thread::panicking(), "called after it has failed");
-        let result = self.call();
-        self.failed = result.is_err();
-        result
+        Self {
+            inner,
+            random,
+            fate,
+            interrupted,
+            calls: 0,
+            read_failed: false,
+            write_failed: false,
+            closed: false,
+        }
     }
 
     fn call(&mut self) -> io::Result<()> {
@@ -96,7 +99,8 @@ impl AsyncRead for Unruly {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         assert!(!buffer.is_empty(), "a read of nothing");
-        self.moves()?;
+        assert!(!self.read_failed || std::thread::panicking(), "read after it has failed");
+        self.call().inspect_err(|_| self.read_failed = true)?;
         self.interrupt()?;
         if matches!(self.fate, Fate::Ends(calls) if self.calls > calls) {
             return Poll::Ready(Ok(0));
@@ -109,10 +113,12 @@ impl AsyncWrite for Unruly {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
         assert!(!data.is_empty(), "a write of nothing");
         assert!(!self.closed, "a write behind the end");
-        self.moves()?;
+        let failed = self.read_failed || self.write_failed;
+        assert!(!failed || std::thread::panicking(), "written to after it has failed");
+        self.call().inspect_err(|_| self.write_failed = true)?;
         self.interrupt()?;
         if self.takes_nothing() {
-            self.failed = true;
+            self.write_failed = true;
             return Poll::Ready(Ok(0));
         }
         Pin::new(&mut self.inner).poll_write(cx, data)

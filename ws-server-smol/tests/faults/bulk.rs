@@ -1,0 +1,266 @@
+//! Much, sent both ways at once in the ways that the documentation shows, and without care for what a send answers.
+
+use crate::common::Random;
+use crate::common::pipe::End;
+use crate::common::strict::Strict;
+use crate::unruly::Unruly;
+use crate::{Run, TIMERS, accept, content, patient, users};
+use futures_lite::future::{poll_once, yield_now, zip};
+use futures_lite::{AsyncRead, AsyncWrite};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{CloseCode, Config, Event, SendError, Sent};
+use ws_server_smol::{Message, WebSocket, handshake};
+
+/// How an end sends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Way {
+    /// All at once, whatever `try_send` answers.
+    Regardless,
+    /// Until `Congested`, and on at `Drained`.
+    UntilCongested,
+    /// Until `Full`, and on at `Drained`.
+    UntilFull,
+    /// `Sender::send` beside `next`, in one task.
+    Beside,
+    /// `Sender::send` in the handler of each message.
+    InHandler,
+}
+
+const WAYS: [Way; 4] = [Way::Regardless, Way::UntilCongested, Way::UntilFull, Way::Beside];
+
+/// What one end has said, and the other has heard.
+#[derive(Default)]
+struct Said {
+    lengths: Vec<usize>,
+    heard: usize,
+    ended: bool,
+}
+
+/// What is said by the server, and by the client.
+type Ledger = Rc<[RefCell<Said>; 2]>;
+
+struct Talk {
+    ledger: Ledger,
+    me: usize,
+    way: Way,
+    count: usize,
+    len: usize,
+    lazy: usize,
+    /// It holds reading back now and then.
+    pauses: bool,
+    random: Random,
+}
+
+pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    let mut random = Random::new(seed);
+    let ledger = Ledger::default();
+    let mut talk = |me| {
+        let len = random.pick(&[10, 300, 5000]);
+        let total = random.pick(&[500, 5000, 60_000]).min(20 + 200 * run.capacity);
+        Talk {
+            ledger: ledger.clone(),
+            me,
+            way: random.pick(&WAYS),
+            count: (total / len).min(300),
+            len,
+            lazy: random.pick(&[1, 1, 5, 50]),
+            pauses: random.below(3) == 0,
+            random: random.clone(),
+        }
+    };
+    let (mut of_server, of_client) = (talk(0), talk(1));
+    let in_handler = random.below(16) == 0;
+    if in_handler {
+        (of_server.way, of_server.count) = (Way::InHandler, of_server.count.min(10));
+    }
+    let ways = (of_server.way, of_client.way);
+    let client = if random.below(3) == 0 { client.sipping(1 + random.below(5)) } else { client };
+    let mut for_server = users(patient(Config::server()), &mut random);
+    let for_client = users(patient(Config::client()), &mut random);
+    if in_handler {
+        for_server = for_server.output_timeout(SHORT).min_output_rate(0);
+    }
+    let mut tasks = Strict::with_timers(seed, TIMERS);
+    tasks.spawn("server", async {
+        let Some(ws) = accept(server, for_server).await else { return };
+        of_server.drive(ws).await;
+    });
+    tasks.spawn("client", async {
+        let Ok(ws) = handshake(client, "ws://localhost/", Arc::new(for_client)).await else { return };
+        of_client.drive(ws).await;
+    });
+    tasks.run();
+    for (me, said) in ledger.iter().map(RefCell::borrow).enumerate() {
+        assert!(said.heard == said.lengths.len(), "{me} was not heard: {ways:?}");
+        run.total(|total| total.messages += said.heard);
+    }
+}
+
+/// For how long a send waits for a task that is busy with it.
+const SHORT: Duration = Duration::from_millis(500);
+
+impl Talk {
+    fn said(&self) -> std::cell::RefMut<'_, Said> {
+        self.ledger[self.me].borrow_mut()
+    }
+
+    fn next_message(&self) -> Vec<u8> {
+        content(self.said().lengths.len(), self.len).to_vec()
+    }
+
+    /// Everything is said when this has been taken.
+    fn end(&self) -> bool {
+        let said = self.said();
+        said.lengths.len() >= self.count && !said.ended
+    }
+
+    /// Sends as far as its way leads.
+    fn send_on<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, lost: &mut usize) {
+        while self.said().lengths.len() + *lost < self.count {
+            let len = self.len;
+            match ws.try_send(self.next_message()) {
+                Ok(sent) => {
+                    self.said().lengths.push(len);
+                    if sent == Sent::Congested && self.way == Way::UntilCongested {
+                        return;
+                    }
+                }
+                Err(SendError::Full) if self.way == Way::Regardless => *lost += 1,
+                Err(SendError::Full) => return,
+                Err(error) => panic!("{error}"),
+            }
+        }
+        if !self.said().ended && ws.try_send("end").is_ok() {
+            self.said().ended = true;
+        }
+    }
+
+    /// Says whether that was the end of what the other says.
+    fn hear(&self, message: &Message<'_>) -> bool {
+        let mut other = self.ledger[1 - self.me].borrow_mut();
+        if message.as_text() == Some("end") {
+            return true;
+        }
+        let n = other.heard;
+        assert!(message.as_bytes() == content(n, other.lengths[n]), "message {n} to {}", self.me);
+        other.heard += 1;
+        false
+    }
+
+    async fn drive<S: AsyncRead + AsyncWrite + Unpin>(mut self, mut ws: WebSocket<S>) {
+        match self.way {
+            Way::Beside => self.drive_beside(&mut ws).await,
+            Way::InHandler => self.drive_in_handler(&mut ws).await,
+            _ => self.drive_by_hand(&mut ws).await,
+        }
+        let closed = ws.closed().unwrap();
+        assert!(closed.clean, "{closed}");
+    }
+
+    async fn drive_by_hand<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
+        let (mut lost, mut over) = (0, false);
+        self.send_on(ws, &mut lost);
+        while let Some(event) = ws.next_event().await {
+            match event {
+                Event::Message(message) => over |= self.hear(&message),
+                Event::Drained => self.send_on(ws, &mut lost),
+                _ => {}
+            }
+            self.part(ws, over);
+            if self.pauses && self.random.below(10) == 0 {
+                // What it has queued goes out all the same; nothing is told meanwhile.
+                ws.pause();
+                for _ in 0..self.random.below(20) {
+                    match poll_once(ws.next_event()).await {
+                        Some(Some(Event::Message(message))) => panic!("{message:?} though it is paused"),
+                        Some(Some(Event::Drained)) => self.send_on(ws, &mut lost),
+                        _ => yield_now().await,
+                    }
+                }
+                ws.resume();
+            }
+            self.rest().await;
+        }
+    }
+
+    async fn drive_beside<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
+        let sender = ws.sender();
+        let mut random = self.random.clone();
+        let (this, over) = (&*self, Cell::new(false));
+        let send = async {
+            while this.said().lengths.len() < this.count {
+                let len = this.len;
+                sender.send(this.next_message()).await.unwrap();
+                this.said().lengths.push(len);
+            }
+            sender.send("end").await.unwrap();
+            this.said().ended = true;
+            if this.me == 1 && over.get() {
+                let _ = sender.close(CloseCode::NORMAL, "");
+            }
+        };
+        let read = async {
+            while let Some(message) = ws.next().await {
+                over.set(over.get() | this.hear(&message.unwrap()));
+                this.part(ws, over.get());
+                for _ in 0..random.below(this.lazy) {
+                    yield_now().await;
+                }
+            }
+        };
+        zip(send, read).await;
+    }
+
+    /// Its own send keeps it from being polled: that ends in time, one way or the other.
+    async fn drive_in_handler<S: AsyncRead + AsyncWrite + Unpin>(&mut self, ws: &mut WebSocket<S>) {
+        let (sender, mut over) = (ws.sender(), false);
+        // One message has to be first.
+        if self.me == 1 || self.count == 0 {
+            self.say(&sender).await;
+        }
+        loop {
+            // What it could not say in the handlers, it says as often as it is woken.
+            let Some(message) = ws.next().await else { return };
+            over |= self.hear(&message.unwrap());
+            self.say(&sender).await;
+            while over && !self.said().ended {
+                self.say(&sender).await;
+                ws.flush().await.unwrap();
+            }
+            self.part(ws, over);
+            self.rest().await;
+        }
+    }
+
+    async fn say(&self, sender: &ws_server_smol::Sender) {
+        if self.end() {
+            if sender.send("end").await.is_ok() {
+                self.said().ended = true;
+            }
+            return;
+        }
+        if self.said().ended {
+            return;
+        }
+        if sender.send(self.next_message()).await.is_ok() {
+            let len = self.len;
+            self.said().lengths.push(len);
+        }
+    }
+
+    /// The client closes when both have said all.
+    fn part<S: AsyncRead + AsyncWrite + Unpin>(&self, ws: &mut WebSocket<S>, over: bool) {
+        if self.me == 1 && over && self.said().ended {
+            let _ = ws.start_close(CloseCode::NORMAL, "");
+        }
+    }
+
+    async fn rest(&mut self) {
+        for _ in 0..self.random.below(self.lazy) {
+            yield_now().await;
+        }
+    }
+}

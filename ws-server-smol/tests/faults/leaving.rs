@@ -1,0 +1,104 @@
+//! Peers that leave while much is sent to them: with a word, and without one.
+
+use crate::common::Random;
+use crate::common::pipe::End;
+use crate::common::strict::Strict;
+use crate::unruly::Unruly;
+use crate::{Run, TIMERS, accept, patient, users};
+use futures_lite::{AsyncReadExt, AsyncWriteExt};
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{CloseCode, Closed, Config, Event};
+use ws_server_smol::{Acceptor, Incoming, handshake};
+
+/// A client says why it goes, and is gone, while the server sends on and on.
+pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    let mut random = Random::new(seed);
+    let config = users(patient(Config::server()), &mut random);
+    let of_client = users(patient(Config::client()), &mut random);
+    let (len, first) = (random.pick(&[10, 1000, 9000]), random.below(20));
+    let told = Rc::new(RefCell::new(None::<Closed>));
+    let said = Rc::new(Cell::new(false));
+    let mut tasks = Strict::with_timers(seed, TIMERS);
+    let (telling, saying) = (told.clone(), said.clone());
+    tasks.spawn("server", async move {
+        let Some(mut ws) = accept(server, config).await else { return };
+        for _ in 0..first {
+            let _ = ws.try_send(vec![b'x'; len]);
+        }
+        while let Some(event) = ws.next_event().await {
+            if let Event::Drained = event {
+                let _ = ws.try_send(vec![b'x'; len]);
+            }
+        }
+        *telling.borrow_mut() = ws.closed().cloned();
+    });
+    tasks.spawn("client", async move {
+        let Ok(mut ws) = handshake(client, "ws://localhost/", Arc::new(of_client)).await else { return };
+        for _ in 0..random.below(3) {
+            let _ = futures_lite::future::poll_once(ws.next()).await;
+        }
+        ws.start_close(CloseCode::from(4005), "gone").unwrap();
+        saying.set(ws.flush().await.is_ok());
+    });
+    tasks.run();
+    let told = told.borrow();
+    if said.get() && run.healthy {
+        let closed = told.as_ref().unwrap();
+        assert_eq!((closed.code.get(), &*closed.reason), (4005, "gone"), "{closed}");
+    }
+    run.total(|total| total.messages += usize::from(told.is_some()));
+}
+
+/// A client reads an answer without an end for a while, and leaves.
+pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>) {
+    let mut random = Random::new(seed);
+    let config = users(patient(Config::server()), &mut random);
+    let (feeds, behind, by_reset) = (random.below(2) == 0, random.pick(&[0, 1, 100]), random.below(2) == 0);
+    let told = Rc::new(RefCell::new(None::<Closed>));
+    let telling = told.clone();
+    let mut tasks = Strict::with_timers(seed, TIMERS);
+    tasks.spawn("server", async move {
+        let mut http = Acceptor::new(server, Arc::new(config));
+        let mut bodies = Vec::new();
+        while let Some(incoming) = http.next().await {
+            let Incoming::Request(request) = incoming else { panic!("{incoming:?}") };
+            let head =
+                http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
+            let body = http.respond_streaming(request, head, None).unwrap();
+            if feeds {
+                for _ in 0..20 {
+                    let _ = body.try_send("data: something\n\n");
+                }
+            }
+            bodies.push(body);
+        }
+        *telling.borrow_mut() = http.closed().cloned();
+    });
+    tasks.spawn("client", async move {
+        let mut request = b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
+        // What stands behind it hides no end.
+        request.resize(request.len() + behind, b'x');
+        if client.write_all(&request).await.is_err() || client.flush().await.is_err() {
+            return;
+        }
+        let mut part = [0; 64];
+        if !matches!(client.read(&mut part).await, Ok(1..)) {
+            return;
+        }
+        if by_reset {
+            return client.reset();
+        }
+        let _ = client.close().await;
+        // It would still read; few do so.
+        while matches!(client.read(&mut part).await, Ok(1..)) {}
+    });
+    tasks.run();
+    if run.healthy {
+        let told = told.borrow();
+        let closed = told.as_ref().unwrap();
+        assert!(closed.error.is_some(), "it was cut, and that is no error: {closed}");
+    }
+    run.total(|total| total.answers += 1);
+}
