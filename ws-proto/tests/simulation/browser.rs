@@ -339,7 +339,7 @@ impl Browser {
             Kind::Dropped | Kind::Drop => 503,
             Kind::Accept | Kind::AcceptLater => 101,
         };
-        if self.is_forced && matches!(answer.status, 503 | 408) {
+        if self.is_forced && matches!(answer.status, 503 | 400 | 408 | 413 | 414 | 431) {
             return;
         }
         if answer.status == 408 {

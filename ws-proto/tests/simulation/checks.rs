@@ -80,9 +80,7 @@ impl End {
             self.closing_since = Some(now);
         }
         let waits_for_the_owner = self.blocked.is_none() && queued > 0;
-        let may_last =
-            [config.handshake_timeout, config.answer_timeout, config.close_timeout, config.keep_alive];
-        let may_last = may_last.contains(&Duration::MAX);
+        let may_last = self.rules.times().contains(&Duration::MAX);
         if matches!(state, State::Connecting | State::Closing) && !waits_for_the_owner && !may_last {
             assert!(due.is_some(), "{state:?} may last for ever");
         }
@@ -173,6 +171,7 @@ impl End {
             Event::Open(_) => {
                 assert!(!self.is_open, "opened twice");
                 self.is_open = true;
+                self.blocked = self.blocked.map(|_| now);
             }
             Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),

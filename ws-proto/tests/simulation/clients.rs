@@ -248,7 +248,7 @@ fn rude(rng: &mut Rng) -> Vec<u8> {
         b"GET / HT",
         b"\x16\x03\x01 what?\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
-        b"GET /8/0/0/10 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        b"GET /9/0/0/10 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     ];
     let mut bytes = rng.pick(&heads).to_vec();

@@ -33,7 +33,7 @@ impl End {
         };
         match self.connection.state() {
             State::Open => {
-                if let Some(since) = self.blocked {
+                if let Some(since) = self.blocked.filter(|_| self.is_open) {
                     // It may have taken enough when its time began, and nothing since.
                     in_time(since, config.output_timeout.saturating_mul(2), "a peer that takes nothing");
                 }
@@ -80,7 +80,7 @@ impl End {
             Some(Error::Timeout(Timeout::Output)) => {
                 waited(self.waiting.unwrap_or(self.wrote), config.output_timeout);
             }
-            Some(Error::Timeout(Timeout::Close)) => {
+            Some(Error::Timeout(Timeout::Close)) if config.drain_limit > 1 => {
                 waited(self.closing_since.unwrap_or(now), config.close_timeout);
             }
             Some(Error::Eof) => assert!(self.is_ended, "{closed}"),

@@ -395,8 +395,10 @@ impl End {
         }
         self.connection.timeout_moved();
         self.armed = self.connection.poll_timeout();
+        // Behind what took no time something may be due that is to take none.
+        let is_early = self.rules.times().contains(&Duration::ZERO);
         assert!(
-            self.armed.is_none_or(|at| at > now),
+            is_early || self.armed.is_none_or(|at| at > now),
             "a deadline was handled and is still due {:?} {:?} {:?}",
             now,
             self.armed,

@@ -110,6 +110,12 @@ impl Rules {
         Self { config: Arc::new(config.heartbeat(heartbeat)), beat }
     }
 
+    /// What ends one thing or another.
+    pub(crate) fn times(&self) -> [Duration; 5] {
+        let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;
+        [handshake_timeout, answer_timeout, close_timeout, self.config.keep_alive, self.config.output_timeout]
+    }
+
     /// The same with a memory that it shares.
     pub(crate) fn sharing(mut self, memory: &Memory) -> Self {
         Arc::make_mut(&mut self.config).memory = Some(memory.clone());
