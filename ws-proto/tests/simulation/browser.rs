@@ -252,6 +252,11 @@ impl Browser {
         assert!(in_order || self.is_forced, "an HTTP connection was reset");
     }
 
+    /// Whether nothing is unanswered.
+    pub(crate) fn is_answered_whole(&self) -> bool {
+        self.expected.is_empty()
+    }
+
     /// Whether it went by itself, or was told that the connection broke.
     pub(crate) fn has_gone(&self) -> bool {
         self.ended != Some(true)

@@ -39,10 +39,10 @@ impl World {
             }
             manner
         };
-        let mut rules = rules_for(Config::server(), rng);
-        if purpose == Purpose::Memory {
-            rules = rules.sharing(&memory);
-        }
+        let rules = match purpose {
+            Purpose::Memory => Rules::sharing(rng, &memory),
+            _ => rules_for(Config::server(), rng),
+        };
         let is_upgraded = rng.percent(15);
         let connection = if is_upgraded {
             Connection::upgraded(now, rules.config.clone(), Role::Server)
@@ -94,6 +94,8 @@ impl World {
         if let (ClientKind::WebSocket(client), true) = (&mut kind, is_steady) {
             (echoes, acts) = (if party.repeats { 100 } else { 0 }, 0);
             talk(&mut party, client, &link, rng);
+        } else if let (ClientKind::WebSocket(client), Purpose::Memory) = (&mut kind, purpose) {
+            hoard(&mut party, client, now, rng);
         } else if let ClientKind::WebSocket(client) = &mut kind {
             // Of two that repeat all that they hear, neither comes to an end.
             client.repeats &= echoes == 0;
@@ -211,6 +213,18 @@ fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
     }
 }
 
+/// A server that has more to say than it may hold, to a client that reads late, or little.
+fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
+    (server.most, client.most) = (HOARDED, HOARDED);
+    server.answers = None;
+    server.say_bulk(rng.within(10, 300), HOARDED, rng);
+    client.end.reads_from = now + rng.time(Duration::from_secs(100));
+    client.end.manner.read_rate = rng.pick(&[None, Some(100), Some(10_000)]);
+}
+
+/// The longest message where memory is scarce.
+const HOARDED: usize = 4096;
+
 /// Two that have much to say at once, or of whom one asks and the other answers at length.
 fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
     (server.feed, client.feed) = (None, None);
@@ -221,13 +235,15 @@ fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
     let cap = |party: &Party| party.end.rules.config.outbox_cap;
     let most = cap(server).min(cap(client)) / 2;
     (server.most, client.most) = (most, most);
+    let has_long_answers =
+        server.repeats && server.answers.is_some() || client.repeats && client.answers.is_some();
     for (party, side) in [(server, SERVER), (client, CLIENT)] {
         let len = rng.pick(&[20, 1000, 16_384, 65_536]).min(most);
         // As much as fills its outbox some times, unless the link takes more than an hour for that.
         let rate = link.rate(side).unwrap_or(u32::MAX) as usize;
-        let sum = cap(party).saturating_mul(rng.within(1, 3)).min(rate * 600).min(2 << 20);
-        let is_brief = rng.percent(20);
-        party.say_bulk(if is_brief { 3 } else { (sum / len).clamp(1, 400) }, len, rng);
+        let sum = cap(party).saturating_mul(rng.within(1, 3)).min(rate * 600).min(1 << 20);
+        let is_brief = rng.percent(20) || has_long_answers;
+        party.say_bulk(if is_brief { rng.within(1, 10) } else { (sum / len).clamp(1, 300) }, len, rng);
     }
 }
 

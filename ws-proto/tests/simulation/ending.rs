@@ -2,7 +2,7 @@
 
 use super::answers::{Asked, Kind};
 use super::end::End;
-use super::world::{BIRTH, ClientKind, Health, World};
+use super::world::{BIRTH, ClientKind, Health, Purpose, World};
 use std::time::Duration;
 use ws_proto::{CloseCode, Error, HandshakeError, State, Timeout};
 
@@ -39,7 +39,7 @@ impl World {
                 break;
             }
         }
-        if self.is_hasty || self.has_stopped {
+        if self.is_hasty || self.has_stopped || self.purpose == Purpose::Memory {
             return;
         }
         for id in 0..self.clients.len() {
@@ -145,6 +145,11 @@ impl World {
                     }
                     party.close(now, CloseCode::NORMAL, "bye");
                 }
+                (ClientKind::Http(browser), 0..5) if !browser.is_answered_whole() => {
+                    // It goes amid an answer that has no end.
+                    client.health = Health::Broken;
+                    browser.leave(now, &mut self.links[id]);
+                }
                 (ClientKind::Http(browser), 0..3) => {
                     browser.half_close(self.server.conns[id].party.end.rules.config.half_close);
                 }
@@ -179,7 +184,12 @@ impl World {
             || end.is_terminated
             || !self.links[id].keeps()
             || self.links[id].is_cut;
-        let is_forced = self.is_hasty || self.clients[id].health == Health::Broken || end.is_terminated;
+        let is_unlistened = matches!(&self.clients[id].kind, ClientKind::Http(browser) if browser.is_forced);
+        let is_forced = self.is_hasty
+            || is_unlistened
+            || self.purpose == Purpose::Memory
+            || self.clients[id].health == Health::Broken
+            || end.is_terminated;
         if let (Some(closed), false) = (&end.closed, is_forced) {
             match &closed.error {
                 None => {}

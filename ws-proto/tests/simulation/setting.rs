@@ -110,16 +110,19 @@ impl Rules {
         Self { config: Arc::new(config.heartbeat(heartbeat)), beat }
     }
 
-    /// What ends one thing or another.
-    pub(crate) fn times(&self) -> [Duration; 5] {
-        let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;
-        [handshake_timeout, answer_timeout, close_timeout, self.config.keep_alive, self.config.output_timeout]
+    /// Those of a server that has only so much memory.
+    pub(crate) fn sharing(rng: &mut Rng, memory: &Memory) -> Self {
+        let config = Config::server().outbox(1000, 10_000, rng.pick(&[20_000, 200_000, 1 << 24]));
+        let config = config.heartbeat(Heartbeat::off()).memory(memory.clone());
+        Self { config: Arc::new(extended(config, rng)), beat: None }
     }
 
-    /// The same with a memory that it shares.
-    pub(crate) fn sharing(mut self, memory: &Memory) -> Self {
-        Arc::make_mut(&mut self.config).memory = Some(memory.clone());
-        self
+    /// What ends one thing or another.
+    pub(crate) fn times(&self) -> [Duration; 6] {
+        let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;
+        let Config { keep_alive, output_timeout, .. } = *self.config;
+        let answer = self.beat.as_ref().map_or(HOUR, |beat| beat.answer);
+        [handshake_timeout, answer_timeout, close_timeout, keep_alive, output_timeout, answer]
     }
 }
 

@@ -77,6 +77,8 @@ pub(crate) struct World {
     /// Handlers take their time.
     pub(crate) is_slow: bool,
     pub(crate) memory: Memory,
+    /// Since when more is held than it allows.
+    pub(crate) over_since: Option<Instant>,
     pub(crate) rng: Rng,
     pub(crate) now: Instant,
     pub(crate) is_hasty: bool,
@@ -115,6 +117,7 @@ impl World {
             purpose,
             is_slow: purpose == Purpose::Any && rng.percent(10),
             memory: Memory::new(rng.pick(&[0, 20_000, 100_000, 300_000])),
+            over_since: None,
             now,
             is_hasty: purpose == Purpose::Any && rng.percent(25),
             server: Server::default(),
