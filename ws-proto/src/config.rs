@@ -49,9 +49,11 @@ pub struct Config {
 
     /// When the outbox falls to this after it was over the high mark, `Drained` is told. 64 KiB.
     pub low_mark: usize,
-    /// Over this a send answers `Congested`, and the peer is not read. 1 MiB.
+    /// Over this a send answers `Congested`, and no further HTTP request is taken. 1 MiB.
     pub high_mark: usize,
-    /// Over this a send is refused with `Full`; a message alone always fits. 16 MiB.
+    /// Over this a send is refused with `Full`; a message alone always fits. Over half of it, an event whose handling
+    /// added to the outbox delays the next one until the peer has taken as much, or for 100 ms, twice as long each time
+    /// in a row that it takes nothing; an event that adds nothing delays nothing. 16 MiB.
     pub outbox_cap: usize,
 
     /// From the first byte of a connection or of a request's head to its end; for a client, to the open
@@ -130,7 +132,8 @@ impl Config {
 
     /// The defaults of a client: as a server's, but for the heartbeat and the kept part of a refusal's body.
     pub fn client() -> Self {
-        Self { body_limit: 16 << 10, heartbeat: Heartbeat::client(), ..Self::server() }
+        let heartbeat = Heartbeat { is_default: true, ..Heartbeat::client() };
+        Self { body_limit: 16 << 10, heartbeat, ..Self::server() }
     }
 
     /// Sets the longest message in bytes.
@@ -312,15 +315,36 @@ pub enum HeartbeatKind {
 
 /// What is sent on a connection that has been quiet, and how long an answer may take.
 ///
-/// A connection is quiet when nothing was heard from the peer and nothing was written to it for the
-/// interval. A Ping that nothing answers in time ends the connection; any byte from the peer proves life.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A Ping is due an interval after the last byte *heard* from the peer, whatever is sent to it meanwhile, and at the
+/// latest four intervals after the last Ping, so that [`latency`](crate::Connection::latency) stays true for a peer
+/// that talks all the time. A Ping that nothing answers in time ends the connection; any byte from the peer proves
+/// life. The time for the answer begins when the socket has taken the Ping; while reading is held back, nothing is
+/// judged.
+///
+/// A one-way Pong is due an interval after the last byte *written*.
+///
+/// How soon a Ping reaches a peer that reads slowly depends on what the kernel holds before it: on Linux and Android
+/// the adapters keep that small (`TCP_NOTSENT_LOWAT`); elsewhere it is the send buffer of the socket, which a peer must
+/// read within the time for the answer.
+#[derive(Clone, Debug)]
 pub struct Heartbeat {
     pub(crate) kind: HeartbeatKind,
     pub(crate) interval: Option<Duration>,
     pub(crate) answer: Duration,
     pub(crate) payload: bytes::Bytes,
+    /// Nobody chose it.
+    pub(crate) is_default: bool,
 }
+
+/// Two that do the same are equal, chosen or not.
+impl PartialEq for Heartbeat {
+    fn eq(&self, other: &Self) -> bool {
+        let what = |one: &Self| (one.kind, one.interval, one.answer);
+        what(self) == what(other) && self.payload == other.payload
+    }
+}
+
+impl Eq for Heartbeat {}
 
 impl Heartbeat {
     /// The default of a server: an empty Ping after 30 quiet minutes, answered within 30 s.
@@ -330,10 +354,12 @@ impl Heartbeat {
             interval: Some(Duration::from_secs(30 * 60)),
             answer: Duration::from_secs(30),
             payload: bytes::Bytes::new(),
+            is_default: false,
         }
     }
 
-    /// The default of a client: an empty one-way Pong after 30 quiet seconds.
+    /// The default of a client: an empty one-way Pong after 30 quiet seconds. A client with a
+    /// [`Reconnect`](crate::Reconnect) policy whose heartbeat nobody chose has [`live`](Self::live) instead.
     pub fn client() -> Self {
         Self { kind: HeartbeatKind::Pong, interval: Some(Duration::from_secs(30)), ..Self::server() }
     }
@@ -357,6 +383,7 @@ impl Heartbeat {
     /// Sets the frame that is sent.
     #[must_use]
     pub fn kind(mut self, kind: HeartbeatKind) -> Self {
+        self.is_default = false;
         self.kind = kind;
         self
     }
@@ -364,6 +391,7 @@ impl Heartbeat {
     /// Sets the quiet time after which it is sent.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
+        self.is_default = false;
         self.interval = Some(interval);
         self
     }
@@ -371,6 +399,7 @@ impl Heartbeat {
     /// Sets how long the answer to a Ping may take.
     #[must_use]
     pub fn answer(mut self, time: Duration) -> Self {
+        self.is_default = false;
         self.answer = time;
         self
     }
@@ -378,6 +407,7 @@ impl Heartbeat {
     /// Sets the payload; what is over the 125 bytes of a control frame (§5.5) is cut off.
     #[must_use]
     pub fn payload(mut self, payload: impl Into<bytes::Bytes>) -> Self {
+        self.is_default = false;
         self.payload = payload.into();
         self.payload.truncate(crate::frame::MAX_CONTROL_PAYLOAD);
         self

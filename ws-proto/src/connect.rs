@@ -1,6 +1,6 @@
 //! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
 
-use crate::config::Config;
+use crate::config::{Config, Heartbeat};
 use crate::error::{Cause, Error, HandshakeError};
 use crate::event::Closed;
 use crate::handshake::InvalidRequest;
@@ -51,7 +51,11 @@ impl ClientConfig {
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
     /// ([`Heartbeat::live`](crate::Heartbeat::live)): a client that is to come back must notice that its peer is gone.
     pub fn rules(&self) -> Config {
-        self.connection.clone()
+        let mut rules = self.connection.clone();
+        if self.reconnect.is_some() && rules.heartbeat.is_default {
+            rules.heartbeat = Heartbeat::live();
+        }
+        rules
     }
 
     /// Connects again by itself, as this says.

@@ -20,6 +20,13 @@ pub enum Error {
     Eof,
     /// The transport failed, or the connection was given up by its owner.
     Lost(Cause),
+    /// All connections together held more than they may, and this one moved least for what it held.
+    Memory {
+        /// How many bytes all of them held.
+        held: usize,
+        /// The [limit](crate::Memory::limit).
+        limit: usize,
+    },
 }
 
 impl fmt::Display for Error {
@@ -30,6 +37,11 @@ impl fmt::Display for Error {
             Self::Timeout(e) => e.fmt(f),
             Self::Eof => f.write_str("the peer ended the connection without a close frame"),
             Self::Lost(cause) => cause.fmt(f),
+            Self::Memory { held, limit } => write!(
+                f,
+                "all connections together held {held} bytes, over the limit of {limit}, and this one moved least for \
+                 what it held; raise the limit with ServerConfig::memory_limit"
+            ),
         }
     }
 }
@@ -97,7 +109,7 @@ pub enum Timeout {
     Heartbeat,
     /// The closing handshake took too long.
     Close,
-    /// The peer took no output for too long.
+    /// The peer took no output for too long, or less than [`min_output_rate`](crate::Config::min_output_rate) asks for.
     Output,
     /// An HTTP connection was kept alive, and no further request came.
     KeepAlive,
@@ -110,7 +122,7 @@ impl fmt::Display for Timeout {
             Self::Body => "the request body came too slowly",
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
-            Self::Output => "the peer stopped reading what was sent to it",
+            Self::Output => "the peer took too little of what was sent to it",
             Self::KeepAlive => "no further request came on a kept-alive connection",
         })
     }

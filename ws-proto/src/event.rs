@@ -177,6 +177,9 @@ impl fmt::Display for Closed {
         if !self.reason.is_empty() {
             write!(f, " ({:?})", self.reason)?;
         }
+        if self.reading_paused {
+            f.write_str("; reading was paused on this side")?;
+        }
         match self.sent {
             Some(sent) if self.error.is_some() => write!(f, "; sent close {}", sent.get())?,
             _ => {}

@@ -165,6 +165,18 @@ pub(crate) fn write_header(out: &mut Vec<u8>, first: u8, len: usize, key: Option
     }
 }
 
+/// How long the frame is whose header, one that we wrote, stands at the front.
+pub(crate) fn encoded_len(front: &[u8]) -> usize {
+    let [_, second, rest @ ..] = front else { return front.len() };
+    let key = if second & 0x80 == 0 { 0 } else { 4 };
+    let (len, header) = match (second & 0x7f, rest) {
+        (126, [a, b, ..]) => (u64::from(u16::from_be_bytes([*a, *b])), 4),
+        (127, _) => (rest.first_chunk().map_or(0, |len| u64::from_be_bytes(*len)), 10),
+        (len, _) => (u64::from(len), 2),
+    };
+    usize::try_from(len).unwrap_or(usize::MAX).saturating_add(header + key)
+}
+
 /// A message, a fragment or a ping to send, checked and ready; cloning it counts a reference.
 ///
 /// Made once, it goes to any number of connections: that is what a broadcast is.

@@ -89,6 +89,19 @@
 //! [in pieces](Connection::respond_streaming). [`web`] has routes, files and event streams for whoever wants them;
 //! nothing else in here knows of it.
 //!
+//! # Flow
+//!
+//! Output waits in an outbox, up to a cap. A peer that sends is read on however much waits for it, so that two ends that
+//! both send do not wait for each other; only an application that answers more than its peer takes is slowed down. The
+//! rule: below half the cap reading is never held back by output. Above it, an event during whose handling the outbox
+//! grew delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row
+//! that nothing was taken. An event that added nothing delays nothing.
+//!
+//! [`Sent::Congested`] and [`Event::Drained`] tell an application when to pause its own production; [`Connection::pause`]
+//! stops reading one connection because another is full; [`Connection::relay_message`] is for proxies. Pings and Pongs
+//! overtake what waits. A peer that takes less than [`Config::min_output_rate`] is let go, and all connections of a
+//! server share one [`Memory`].
+//!
 //! # Compression
 //!
 //! [`Config::deflate`] compresses messages with every peer that agrees (permessage-deflate, RFC 7692). Nothing else

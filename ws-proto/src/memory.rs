@@ -1,10 +1,48 @@
 //! What all connections of a server hold together, and who must give way when that is too much.
+//!
+//! ```text
+//!   below its low mark ──▶ not counted ──▶ above it: a holder ──▶ it looks, four times a second ──▶ doomed, or goes on
+//!                                          (a `Charge`)
+//! ```
+//!
+//! Each holder reports what it holds and what it has moved, by its own deadline. When the limit has been
+//! exceeded for a second, those that moved least for what they hold are doomed, the largest first, until the rest fits;
+//! each of them finds that out at its next look and ends itself.
 
 use alloc::sync::Arc;
+use alloc::vec::Vec;
+use bytes::Bytes;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use core::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Instant;
 
-/// The memory that connections share: one limit for all of them.
+/// How long the limit may be exceeded before somebody has to go; the pace of each is that of such a time.
+const PATIENCE: Duration = Duration::from_secs(1);
+/// How often each holder looks.
+pub(crate) const LOOK: Duration = Duration::from_millis(250);
+
+/// The memory that connections share: one limit for what they hold together in outboxes, in unfinished messages, and
+/// read ahead.
 ///
-/// Clones are the same memory. Give it to every connection by [`Config::memory`](crate::Config::memory).
+/// A connection counts once it holds more than its [low mark](crate::Config::low_mark), and a payload that is shared
+/// by many counts once. Above the limit, peers with unfinished messages are not read, and sends over the high mark
+/// answer [`Full`](crate::SendError::Full). If that does not help within a second, those that take or send least for
+/// what they hold are closed, the largest first: with 1013 where their output weighs most, with 1009 where a message
+/// of theirs does.
+///
+/// Clones are the same memory. Give it to every connection by [`Config::memory`](crate::Config::memory); servers do
+/// that by [`ServerConfig::memory_limit`](crate::limits::ServerConfig::memory_limit).
+///
+/// ```
+/// use ws_proto::{Config, Memory};
+///
+/// let memory = Memory::new(256 << 20);
+/// let config = Config::server().memory(memory.clone());
+/// assert_eq!(memory.held(), 0);
+/// # let _ = config;
+/// ```
 #[derive(Clone, Debug)]
 pub struct Memory {
     inner: Arc<Inner>,
@@ -13,16 +51,191 @@ pub struct Memory {
 #[derive(Debug)]
 struct Inner {
     limit: usize,
+    /// Of all holders together.
+    held: AtomicUsize,
+    table: Mutex<Table>,
+}
+
+#[derive(Debug, Default)]
+struct Table {
+    /// By their address: how many outboxes a payload stands in.
+    shared: HashMap<usize, usize>,
+    holders: Vec<Option<Holder>>,
+    vacant: Vec<usize>,
+    /// Since when the limit is exceeded, as far as anybody has looked.
+    over_since: Option<Instant>,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Holder {
+    /// What only this one holds, or shares.
+    held: usize,
+    /// What it took and sent in its last whole second.
+    moved: u64,
+    is_doomed: bool,
 }
 
 impl Memory {
     /// Memory of so many bytes.
     pub fn new(limit: usize) -> Self {
-        Self { inner: Arc::new(Inner { limit }) }
+        let inner = Inner { limit, held: AtomicUsize::new(0), table: Mutex::default() };
+        Self { inner: Arc::new(inner) }
     }
 
     /// The most bytes that all connections may hold together.
     pub fn limit(&self) -> usize {
         self.inner.limit
+    }
+
+    /// How many bytes they hold now: those connections that hold more than their low mark.
+    pub fn held(&self) -> usize {
+        self.inner.held.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn is_over(&self) -> bool {
+        self.held() > self.inner.limit
+    }
+
+    /// Counts a payload that stands in an outbox; those that stand in several count once.
+    pub(crate) fn share(&self, payload: &Bytes) -> SharedPayload {
+        let (address, len) = (payload.as_ptr() as usize, payload.len());
+        let mut table = self.table();
+        let count = table.shared.entry(address).or_default();
+        *count += 1;
+        if *count == 1 {
+            self.inner.held.fetch_add(len, Ordering::Relaxed);
+        }
+        drop(table);
+        SharedPayload { memory: self.clone(), address, len }
+    }
+
+    /// A connection begins to be counted.
+    pub(crate) fn charge(&self) -> Charge {
+        let mut table = self.table();
+        let place = table.vacant.pop().unwrap_or(table.holders.len());
+        match table.holders.get_mut(place) {
+            Some(holder) => *holder = Some(Holder::default()),
+            None => table.holders.push(Some(Holder::default())),
+        }
+        drop(table);
+        Charge { memory: self.clone(), place, own: 0, looked: None }
+    }
+
+    fn table(&self) -> MutexGuard<'_, Table> {
+        self.inner.table.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Table {
+    /// Dooms those that moved least for what they hold, the largest first, until the rest fits.
+    fn judge(&mut self, mut excess: usize) {
+        let mut places: Vec<usize> = (0..self.holders.len()).filter(|k| self.holders[*k].is_some()).collect();
+        let holder = |place: usize| self.holders[place].unwrap_or_default();
+        places.sort_by(|a, b| {
+            let (a, b) = (holder(*a), holder(*b));
+            let pace = |one: Holder, other: Holder| u128::from(one.moved) * other.held as u128;
+            pace(a, b).cmp(&pace(b, a)).then(b.held.cmp(&a.held))
+        });
+        for place in places {
+            if excess == 0 {
+                break;
+            }
+            if let Some(holder) = &mut self.holders[place] {
+                holder.is_doomed = true;
+                excess = excess.saturating_sub(holder.held);
+            }
+        }
+    }
+}
+
+/// What one connection holds. Dropped, it holds nothing.
+#[derive(Debug)]
+pub(crate) struct Charge {
+    memory: Memory,
+    place: usize,
+    own: usize,
+    /// When it last looked, and what had been moved by then.
+    looked: Option<(Instant, u64)>,
+}
+
+impl Charge {
+    /// Sets what it holds: by itself, and with what it shares.
+    pub(crate) fn set(&mut self, own: usize, with_shared: usize) {
+        let held = &self.memory.inner.held;
+        held.fetch_add(own, Ordering::Relaxed);
+        held.fetch_sub(self.own, Ordering::Relaxed);
+        self.own = own;
+        if let Some(Some(holder)) = self.memory.table().holders.get_mut(self.place) {
+            holder.held = with_shared;
+        }
+    }
+
+    /// Looks whether this connection has to go, having moved so many bytes since it began. Answers what all hold, where
+    /// it has. One that is not read for want of memory is judged by what it moved before.
+    pub(crate) fn look(&mut self, now: Instant, moved: u64, is_held_back: bool) -> Option<usize> {
+        let held = self.memory.held();
+        let excess = held.saturating_sub(self.memory.limit());
+        let mut table = self.memory.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(Some(holder)) = table.holders.get_mut(self.place) {
+            match self.looked {
+                Some((at, before)) if now.saturating_duration_since(at) >= PATIENCE => {
+                    if !is_held_back {
+                        holder.moved = moved.saturating_sub(before);
+                    }
+                    self.looked = Some((now, moved));
+                }
+                Some(_) => {}
+                None => self.looked = Some((now, moved)),
+            }
+        }
+        if excess == 0 {
+            table.over_since = None;
+            table.holders.iter_mut().flatten().for_each(|holder| holder.is_doomed = false);
+            return None;
+        }
+        let since = *table.over_since.get_or_insert(now);
+        if now.saturating_duration_since(since) >= PATIENCE {
+            // Those that are doomed have a second to find out.
+            table.over_since = Some(now);
+            table.judge(excess);
+        }
+        let holder = table.holders.get(self.place).copied().flatten()?;
+        holder.is_doomed.then_some(held)
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.memory.inner.held.fetch_sub(self.own, Ordering::Relaxed);
+        let mut table = self.memory.table();
+        table.holders[self.place] = None;
+        table.vacant.push(self.place);
+        if table.vacant.len() == table.holders.len() {
+            // Nobody is counted: a busy time leaves no memory behind.
+            table.vacant = Vec::new();
+            table.holders = Vec::new();
+            table.shared.shrink_to_fit();
+            table.over_since = None;
+        }
+    }
+}
+
+/// That a payload stands in an outbox. Dropped, it stands there no more.
+#[derive(Debug)]
+pub(crate) struct SharedPayload {
+    memory: Memory,
+    address: usize,
+    len: usize,
+}
+
+impl Drop for SharedPayload {
+    fn drop(&mut self) {
+        let mut table = self.memory.table();
+        let Some(count) = table.shared.get_mut(&self.address) else { return };
+        *count -= 1;
+        if *count == 0 {
+            table.shared.remove(&self.address);
+            self.memory.inner.held.fetch_sub(self.len, Ordering::Relaxed);
+        }
     }
 }

@@ -1,13 +1,17 @@
 //! Bytes for the socket.
 //!
 //! ```text
-//!  bytes:  [ sent | copied frames … | header | copied frames … ]      one growing buffer
-//!  shared:              at ^ cut: Bytes      (payloads that are not copied, in order)
+//!  bytes:  [ sent | begun | copied frames … | header | copied frames … ]      one growing buffer
+//!  shared:                           at ^ cut: Bytes      (payloads that are not copied, in order)
+//!  urgent:                ^ Pings and Pongs, behind the frame that is partly written
 //! ```
 //!
 //! Small frames are copied behind each other into one buffer; a large payload that somebody already owns is
-//! only referred to, at the place in the stream where it belongs. A reader sees one sequence of slices.
+//! only referred to, at the place in the stream where it belongs. Control frames that may overtake (RFC 6455 §5.4)
+//! stand aside. A reader sees one sequence of slices.
 
+use crate::frame;
+use crate::memory::{Memory, SharedPayload};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
@@ -19,6 +23,8 @@ use std::io::IoSlice;
 pub(crate) const COPY_UP_TO: usize = 1024;
 /// Capacity up to this is kept in a [`Storage`] that is handed back.
 const KEEP_CAPACITY: usize = 256 * 1024;
+/// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
+const KEEP_URGENT: usize = 1024;
 /// A large payload that was sent leaves its memory for the next large message, from this size up to that.
 const SPARE_FROM: usize = 32 * 1024;
 const SPARE_UP_TO: usize = 4 * 1024 * 1024;
@@ -56,11 +62,36 @@ struct Inner {
     /// Copied frames; what stands before `start` was sent.
     bytes: Vec<u8>,
     start: usize,
-    /// Shared payloads, each with the position in `bytes` that it comes before.
-    shared: VecDeque<(usize, Bytes)>,
-    shared_len: usize,
+    shared: VecDeque<Shared>,
+    /// Bytes that stand beside `bytes`: shared payloads, and urgent frames.
+    beside: usize,
+    /// What is left of a frame that is partly written, or of the HTTP before the first frame: nothing may stand in
+    /// between.
+    begun: usize,
+    urgent: Urgent,
     /// The memory of a large payload that was sent; empty.
     spare: Vec<u8>,
+    /// Where shared payloads are counted, once there is much.
+    memory: Option<Memory>,
+}
+
+/// A payload that is not copied.
+struct Shared {
+    /// The position in `bytes` that it comes before.
+    at: usize,
+    payload: Bytes,
+    /// That it is counted.
+    _counted: Option<SharedPayload>,
+}
+
+/// Control frames that overtake what is queued.
+#[derive(Default)]
+struct Urgent {
+    bytes: Vec<u8>,
+    /// What stands before was sent.
+    start: usize,
+    /// How many of them are Pongs.
+    pongs: u8,
 }
 
 /// What waits to be written to the socket, as a [`Buf`].
@@ -81,8 +112,33 @@ impl Outbox {
     /// Bytes that wait.
     pub fn len(&self) -> usize {
         match &self.inner {
-            Some(inner) => inner.bytes.len() - inner.start + inner.shared_len,
+            Some(inner) => inner.bytes.len() - inner.start + inner.beside,
             None => 0,
+        }
+    }
+
+    /// The memory of what was copied.
+    pub(crate) fn copied_len(&self) -> usize {
+        self.inner.as_ref().map_or(0, |inner| inner.bytes.len() + inner.urgent.bytes.len())
+    }
+
+    /// Counts shared payloads in this memory from now on, those that wait already included, until all is written.
+    pub(crate) fn count_in(&mut self, memory: &Memory) {
+        let Some(inner) = &mut self.inner else { return };
+        if inner.memory.is_none() {
+            inner.memory = Some(memory.clone());
+            for shared in &mut inner.shared {
+                shared._counted = Some(memory.share(&shared.payload));
+            }
+        }
+    }
+
+    /// Counts them no longer.
+    pub(crate) fn count_no_more(&mut self) {
+        if let Some(inner) = &mut self.inner
+            && inner.memory.take().is_some()
+        {
+            inner.shared.iter_mut().for_each(|shared| shared._counted = None);
         }
     }
 
@@ -114,6 +170,9 @@ impl Outbox {
         if inner.shared.capacity() > 64 {
             inner.shared = VecDeque::new();
         }
+        if inner.urgent.bytes.capacity() > KEEP_URGENT {
+            inner.urgent.bytes = Vec::new();
+        }
         Some(Storage { inner })
     }
 
@@ -135,8 +194,57 @@ impl Outbox {
             return;
         }
         let inner = self.inner.get_or_insert_default();
-        inner.shared_len += payload.len();
-        inner.shared.push_back((inner.bytes.len(), payload));
+        inner.beside += payload.len();
+        let counted = inner.memory.as_ref().map(|memory| memory.share(&payload));
+        inner.shared.push_back(Shared { at: inner.bytes.len(), payload, _counted: counted });
+    }
+
+    /// Appends a control frame to those that overtake; `write` appends it to what it is given. Says how many bytes
+    /// must be written until its end is.
+    pub(crate) fn push_urgent(&mut self, is_pong: bool, write: impl FnOnce(&mut Vec<u8>)) -> usize {
+        let inner = self.inner.get_or_insert_with(Inner::boxed);
+        let urgent = &mut inner.urgent;
+        let before = urgent.bytes.len();
+        write(&mut urgent.bytes);
+        inner.beside += urgent.bytes.len() - before;
+        urgent.pongs += u8::from(is_pong);
+        inner.begun + urgent.left()
+    }
+
+    /// How many Pongs wait.
+    pub(crate) fn pongs(&self) -> u8 {
+        self.inner.as_ref().map_or(0, |inner| inner.urgent.pongs)
+    }
+
+    /// From now on frames are appended; what waits already is none, and nothing overtakes it.
+    pub(crate) fn begin_frames(&mut self) {
+        if let Some(inner) = &mut self.inner {
+            inner.begun = inner.bytes.len() - inner.start + inner.beside;
+        }
+    }
+
+    /// Drops all that waits, but for the rest of a frame that is partly written and what overtakes.
+    pub(crate) fn drop_unwritten(&mut self) {
+        let Some(inner) = &mut self.inner else { return };
+        let mut left = inner.begun;
+        let mut end = inner.start;
+        let mut kept = 0;
+        let mut kept_len = 0;
+        for shared in &mut inner.shared {
+            let copied = (shared.at - end).min(left);
+            end += copied;
+            left -= copied;
+            if left == 0 {
+                break;
+            }
+            shared.payload.truncate(left);
+            left -= shared.payload.len();
+            kept_len += shared.payload.len();
+            kept += 1;
+        }
+        inner.shared.truncate(kept);
+        inner.bytes.truncate(end + left);
+        inner.beside = kept_len + inner.urgent.left();
     }
 
     /// Takes the memory of a large message that was sent, if there is some; else an empty one.
@@ -147,15 +255,18 @@ impl Outbox {
         }
     }
 
-    /// Forgets the front of what waits: it was sent.
+    /// Forgets the front of what waits: it was sent. Where frames are `framed` rather than HTTP, it is noted how far
+    /// the one is that is partly written.
     #[inline]
-    pub(crate) fn sent(&mut self, n: usize) {
+    pub(crate) fn sent(&mut self, n: usize, framed: bool) {
         let Some(inner) = &mut self.inner else { return };
-        if inner.shared.is_empty() && n == inner.bytes.len() - inner.start {
+        if inner.beside == 0 && n == inner.bytes.len() - inner.start {
             inner.bytes.clear();
             inner.start = 0;
+            inner.begun = 0;
+            inner.memory = None;
         } else {
-            self.advance(n);
+            inner.advance(n, framed);
         }
     }
 
@@ -174,10 +285,93 @@ impl Inner {
     #[cold]
     fn compact(&mut self) {
         self.bytes.drain(..self.start);
-        for (at, _) in &mut self.shared {
-            *at -= self.start;
+        for shared in &mut self.shared {
+            shared.at -= self.start;
         }
         self.start = 0;
+    }
+
+    fn len(&self) -> usize {
+        self.bytes.len() - self.start + self.beside
+    }
+
+    fn advance(&mut self, mut n: usize, framed: bool) {
+        n = n.min(self.len());
+        while n > 0 {
+            let urgent = self.urgent.left();
+            let step;
+            if self.begun == 0 && urgent > 0 {
+                step = urgent.min(n);
+                self.urgent.advance(step);
+                self.beside -= step;
+            } else {
+                if self.begun == 0 && framed {
+                    self.begun = frame::encoded_len(self.copied());
+                }
+                let whole = if self.begun > 0 { self.begun } else { self.len() - urgent };
+                step = whole.min(n);
+                self.begun = self.begun.saturating_sub(step);
+                self.advance_data(step);
+            }
+            n -= step.max(1);
+        }
+        if self.len() == 0 {
+            self.bytes.clear();
+            self.start = 0;
+            self.begun = 0;
+            self.memory = None;
+        }
+    }
+
+    fn advance_data(&mut self, mut n: usize) {
+        loop {
+            let step = self.copied().len().min(n);
+            self.start += step;
+            n -= step;
+            if n == 0 {
+                break;
+            }
+            let Some(Shared { payload, .. }) = self.shared.front_mut() else { break };
+            let step = payload.len().min(n);
+            payload.advance(step);
+            self.beside -= step;
+            n -= step;
+            if payload.is_empty()
+                && let Some(shared) = self.shared.pop_front()
+            {
+                self.keep_spare(shared.payload);
+            }
+        }
+    }
+
+    /// Gives the slices of what waits, in the order in which it is to be written.
+    fn slices<'a>(&'a self, mut push: impl FnMut(&'a [u8])) {
+        let urgent = &self.urgent.bytes[self.urgent.start..];
+        let mut begun = self.begun;
+        let mut is_over = begun == 0;
+        if is_over {
+            push(urgent);
+        }
+        self.data_slices(|slice| {
+            let (front, rest) = slice.split_at(slice.len().min(begun));
+            push(front);
+            begun -= front.len();
+            if begun == 0 && !is_over {
+                is_over = true;
+                push(urgent);
+            }
+            push(rest);
+        });
+    }
+
+    fn data_slices<'a>(&'a self, mut push: impl FnMut(&'a [u8])) {
+        let mut from = self.start;
+        for shared in &self.shared {
+            push(&self.bytes[from..shared.at]);
+            push(&shared.payload);
+            from = shared.at;
+        }
+        push(&self.bytes[from..]);
     }
 
     /// Keeps the memory of a payload that nobody else refers to.
@@ -191,8 +385,23 @@ impl Inner {
 
     /// The copied bytes up to the first shared payload.
     fn copied(&self) -> &[u8] {
-        let end = self.shared.front().map_or(self.bytes.len(), |(at, _)| *at);
+        let end = self.shared.front().map_or(self.bytes.len(), |shared| shared.at);
         &self.bytes[self.start..end]
+    }
+}
+
+impl Urgent {
+    fn left(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    fn advance(&mut self, n: usize) {
+        self.start += n;
+        if self.left() == 0 {
+            self.bytes.clear();
+            self.start = 0;
+            self.pongs = 0;
+        }
     }
 }
 
@@ -204,9 +413,14 @@ impl Buf for Outbox {
     fn chunk(&self) -> &[u8] {
         let Some(inner) = &self.inner else { return &[] };
         let copied = inner.copied();
-        match inner.shared.front() {
-            Some((_, payload)) if copied.is_empty() => payload,
+        let data = match inner.shared.front() {
+            Some(shared) if copied.is_empty() => &shared.payload,
             _ => copied,
+        };
+        match (inner.urgent.left(), inner.begun) {
+            (0, _) => data,
+            (_, 0) => &inner.urgent.bytes[inner.urgent.start..],
+            (_, begun) => &data[..data.len().min(begun)],
         }
     }
 
@@ -219,41 +433,18 @@ impl Buf for Outbox {
                 n += 1;
             }
         };
-        let mut from = inner.start;
-        for (at, payload) in inner.shared.iter() {
-            push(&inner.bytes[from..*at]);
-            push(payload);
-            from = *at;
+        // The common case is one loop without looking for what overtakes.
+        match inner.urgent.left() {
+            0 => inner.data_slices(&mut push),
+            _ => inner.slices(&mut push),
         }
-        push(&inner.bytes[from..]);
         n
     }
 
-    fn advance(&mut self, mut cnt: usize) {
+    fn advance(&mut self, cnt: usize) {
         assert!(cnt <= self.len(), "cannot advance past what waits");
-        let Some(inner) = &mut self.inner else { return };
-        loop {
-            let copied = inner.copied().len();
-            let step = copied.min(cnt);
-            inner.start += step;
-            cnt -= step;
-            if cnt == 0 {
-                break;
-            }
-            let Some((_, payload)) = inner.shared.front_mut() else { break };
-            let step = payload.len().min(cnt);
-            payload.advance(step);
-            inner.shared_len -= step;
-            cnt -= step;
-            if payload.is_empty()
-                && let Some((_, payload)) = inner.shared.pop_front()
-            {
-                inner.keep_spare(payload);
-            }
-        }
-        if inner.start == inner.bytes.len() && inner.shared.is_empty() {
-            inner.bytes.clear();
-            inner.start = 0;
+        if let Some(inner) = &mut self.inner {
+            inner.advance(cnt, false);
         }
     }
 }

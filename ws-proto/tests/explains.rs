@@ -90,7 +90,7 @@ fn what_the_clock_the_network_or_the_application_ended() {
         (Timeout::Body, "body"),
         (Timeout::Heartbeat, "heartbeat"),
         (Timeout::Close, "closing"),
-        (Timeout::Output, "stopped reading"),
+        (Timeout::Output, "took too little"),
         (Timeout::KeepAlive, "kept-alive"),
     ] {
         says(&Error::Timeout(timeout), names);

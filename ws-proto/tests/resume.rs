@@ -34,14 +34,15 @@ fn any_byte_after_it_proves_life() {
 }
 
 #[test]
-fn a_peer_that_takes_no_output_has_its_whole_time_again_and_is_sent_no_more() {
+fn a_peer_that_takes_no_output_is_asked_too_and_has_its_whole_time_again() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(&Frame::text("stuck")).unwrap();
     server.wrote(now, 0);
     let queued = server.queued();
     let later = now + 29 * SECOND;
     server.handle_resume(later);
-    assert_eq!((server.queued(), server.poll_timeout()), (queued, Some(later + 30 * SECOND)));
+    let ping = 2;
+    assert_eq!((server.queued(), server.poll_timeout()), (queued + ping, Some(later + 30 * SECOND)));
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!(server.state(), State::Open);
     server.handle_timeout(later + 30 * SECOND);

@@ -42,6 +42,7 @@ fn count(n: u64) -> String {
 
 fn bytes(n: u64) -> String {
     match n {
+        _ if n > 0 && n.is_multiple_of(1 << 30) => format!("{} GiB", n >> 30),
         _ if n > 0 && n.is_multiple_of(1 << 20) => format!("{} MiB", n >> 20),
         _ if n > 0 && n.is_multiple_of(1 << 10) => format!("{} KiB", n >> 10),
         _ => format!("{n} B"),
@@ -98,6 +99,7 @@ fn settings(config: &Config) -> BTreeMap<&'static str, String> {
         ("answer_timeout", time(config.answer_timeout)),
         ("close_timeout", time(config.close_timeout)),
         ("output_timeout", time(config.output_timeout)),
+        ("min_output_rate", format!("{} a second", bytes(config.min_output_rate.into()))),
         ("heartbeat", heartbeat(&config.heartbeat)),
     ])
 }
@@ -117,6 +119,7 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         ("max_connections", count(config.max_connections as u64)),
         ("max_per_address", config.max_per_address.map_or("none".to_owned(), |n| count(n as u64))),
         ("max_handshakes", count(handshakes as u64)),
+        ("memory_limit", config.memory_limit.map_or("none".to_owned(), |n| bytes(n as u64))),
         ("topics of a connection", count(most as u64)),
         ("a topic's name", bytes(longest as u64)),
     ]);
@@ -159,7 +162,7 @@ fn the_limits_of_compression_are_those_of_the_code() {
 fn every_setting_is_in_the_table_or_is_no_limit() {
     let known = of_the_server();
     for (debug, no_limits) in [
-        (format!("{:#?}", Config::server()), &["pieces", "deflate", "tell_every_end", "access", "date"][..]),
+        (format!("{:#?}", Config::server()), &["pieces", "deflate", "tell_every_end", "access", "date", "half_close", "memory"][..]),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));

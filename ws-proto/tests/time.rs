@@ -116,22 +116,21 @@ fn any_byte_from_the_peer_proves_that_it_lives() {
 }
 
 #[test]
-fn a_peer_over_its_mark_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
-    let (mut server, now) =
-        open(Role::Server, Config::server().heartbeat(Heartbeat::live()).outbox(100, 1000, 10_000));
+fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
-    server.send_binary(vec![0; 5000]).unwrap();
-    // It takes a little now and then, and is not read.
+    server.pause();
     for second in 1..60 {
-        server.wrote(ping + second * SECOND, 10);
         server.handle_timeout(ping + second * SECOND);
         assert_eq!(server.state(), State::Open, "after {second} s");
     }
     let end = ping + 60 * SECOND;
-    take_output(&mut server, end);
-    server.handle_timeout(end + 25 * SECOND);
+    server.resume(end);
+    server.handle_timeout(end + 20 * SECOND - Duration::from_millis(1));
+    assert_eq!(server.state(), State::Open);
+    server.handle_timeout(end + 20 * SECOND);
     assert_eq!(timeout_of(&poll(&mut server, end)), Some(Timeout::Heartbeat), "read again, it is silent");
 }
 
@@ -168,16 +167,32 @@ fn nothing_is_due_once_it_is_over() {
 }
 
 #[test]
-fn progress_gives_a_slow_reader_new_time() {
+fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013() {
+    let enough = 30 * 1024;
+    for taken in [enough, enough - 1] {
+        let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+        server.send_binary(vec![0; 1 << 20]).unwrap();
+        server.wrote(now, 0);
+        for round in 1..10 {
+            let at = now + round * 30 * SECOND;
+            server.wrote(at - SECOND, if round < 9 { enough } else { taken });
+            server.handle_timeout(at);
+            let is_open = taken == enough || round < 9;
+            assert_eq!(server.state(), if is_open { State::Open } else { State::Closing }, "round {round}");
+        }
+        if taken < enough {
+            // Behind the frame that was partly written.
+            let output = take_output(&mut server, now + 271 * SECOND);
+            let close = output.len() - (2 + 2 + "too slow".len());
+            assert_eq!(close, 10 + (1 << 20) - (9 * enough - 1));
+            assert_eq!(close_code(&output[close..]), Some(1013));
+            assert_eq!(timeout_of(&end(&mut server, now + 276 * SECOND)), Some(Timeout::Output));
+        }
+    }
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send_binary(vec![0; 1000]).unwrap();
-    for round in 0..10 {
-        let at = now + round * 29 * SECOND;
-        server.wrote(at, 1);
-        server.handle_timeout(at);
-        assert_eq!(server.state(), State::Open, "round {round}");
-    }
-    take_output(&mut server, now + 300 * SECOND);
+    server.wrote(now, 1);
+    take_output(&mut server, now + 29 * SECOND);
     server.handle_timeout(now + 9999 * SECOND);
     assert_eq!((server.state(), server.poll_timeout()), (State::Open, None));
 }
@@ -270,8 +285,8 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
 }
 
 #[test]
-fn a_heartbeat_is_not_late_for_a_stall_that_is_over() {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
+    let heartbeat = Heartbeat::client().interval(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.send_text("x").unwrap();
     server.wrote(birth + 9 * SECOND, 0);

@@ -119,14 +119,13 @@ impl Connection {
     pub(super) fn release_due(&self) -> Option<Moment> {
         let settings = self.config.deflate.as_ref()?;
         let compression = self.stage.compression()?;
-        let last_use = Moment(compression.last_use(self.heard.max(self.wrote).0));
+        let last_use = Moment(compression.last_use(self.heard.max(self.beat).0));
         compression.can_release().then(|| last_use.after(settings.quiet()))
     }
 
     /// Counts with the contexts that have come into being.
     #[inline]
-    pub(super) fn note_contexts(&mut self) {
-        let now = self.heard.max(self.wrote);
+    pub(super) fn note_contexts(&mut self, now: Moment) {
         if let Some(compression) = self.stage.compression_mut() {
             compression.note_use(now.0);
             if compression.can_release() && !*compression.release_is_due() {

@@ -1,6 +1,8 @@
 //! How a connection ends (RFC 6455 §7).
 
-use super::{Connection, Moment, Stage, close_body};
+use super::flow::Held;
+use super::{Busy, Connection, Moment, Stage, close_body};
+use crate::decode::Decoder;
 use crate::close::CloseCode;
 use crate::error::{Cause, Error, ProtocolError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
@@ -34,6 +36,12 @@ pub(super) struct Ending {
     pub(super) opened: Option<Box<::http::Response<()>>>,
     /// What inflates data that comes before the peer's Close.
     pub(super) compression: super::Compression,
+    /// The body of our Close, which overtakes what waits once the socket takes no more: the connection failed.
+    pub(super) overtaking: Option<Vec<u8>>,
+    /// Writing failed: it is over with the peer's Close, or soon without.
+    pub(super) is_broken: bool,
+    /// Reading was paused when it began to end.
+    pub(super) was_paused: bool,
 }
 
 /// Whether our half of TCP is to be closed before the peer's.
@@ -61,6 +69,9 @@ impl Ending {
             discarded: 0,
             opened: None,
             compression: None,
+            overtaking: None,
+            is_broken: false,
+            was_paused: false,
         }
     }
 
@@ -75,10 +86,8 @@ impl Ending {
 
     pub(super) fn into_closed(self, connection: &Connection) -> Closed {
         let clean = self.received.is_some() && self.sent.is_some() && self.error.is_none();
-        let (code, reason) = match self.received {
-            Some(received) if self.error.is_none() => received,
-            _ => (CloseCode::ABNORMAL, String::new()),
-        };
+        // The first Close that was received, whatever broke afterwards (§7.1.5, §7.1.6).
+        let (code, reason) = self.received.unwrap_or((CloseCode::ABNORMAL, String::new()));
         Closed {
             code,
             reason,
@@ -87,7 +96,7 @@ impl Ending {
             error: self.error,
             sent: self.sent,
             was_open: self.was_open,
-            reading_paused: false,
+            reading_paused: self.was_paused,
             bytes_received: connection.bytes_received,
             bytes_sent: connection.bytes_sent,
             age: self.ended.since(Moment(0)),
@@ -108,21 +117,12 @@ impl Connection {
     pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let body = close_body::encode(code, reason)?;
         match &mut self.stage {
-            stage @ (Stage::Opened(_) | Stage::Open(_)) => {
-                let mut ending = Ending::new(Initiator::Local);
-                match mem::replace(stage, Stage::Open(None)) {
-                    Stage::Opened(opened) => {
-                        ending.opened = Some(opened.response);
-                        ending.compression = opened.compression;
-                    }
-                    Stage::Open(compression) => ending.compression = compression,
-                    _ => {}
-                }
+            Stage::Opened(_) | Stage::Open(_) => {
+                let mut ending = self.begin_ending(now, Initiator::Local);
                 self.write_copied(Opcode::Close, true, &body);
                 ending.sent = Some(code);
-                ending.since = Some(self.moment(now));
-                self.busy = None;
-                self.stage = Stage::Closing(Box::new(ending));
+                self.stage = Stage::Closing(ending);
+                self.end_opened();
                 self.arm();
                 Ok(())
             }
@@ -157,7 +157,84 @@ impl Connection {
     /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
     /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
     pub fn write_failed(&mut self, now: Instant, cause: Cause) {
-        self.abort(now, cause);
+        let error = Error::Lost(cause);
+        let moment = self.moment(now);
+        match &mut self.stage {
+            Stage::Opened(_) | Stage::Open(_) => {
+                let mut ending = self.begin_ending(now, Initiator::Remote);
+                ending.error = Some(error);
+                self.stage = Stage::Closing(ending);
+            }
+            Stage::Closing(ending) if !ending.is_broken => {
+                ending.error.get_or_insert(error);
+                ending.since = Some(moment);
+            }
+            Stage::Closing(_) => return,
+            _ => return self.done(now, error),
+        }
+        if let Stage::Closing(ending) = &mut self.stage {
+            ending.is_broken = true;
+        }
+        self.outbox.clear();
+        self.output.drained = false;
+        self.end_opened();
+        self.arm();
+    }
+
+    /// Takes the connection out of its stage, which is open, to put what is made of it into the next.
+    fn begin_ending(&mut self, now: Instant, initiator: Initiator) -> Box<Ending> {
+        let mut ending = Ending::new(initiator);
+        match mem::replace(&mut self.stage, Stage::Done(None)) {
+            Stage::Opened(opened) => {
+                ending.opened = Some(opened.response);
+                ending.compression = opened.compression;
+            }
+            Stage::Open(compression) => ending.compression = compression,
+            _ => {}
+        }
+        ending.since = Some(self.moment(now));
+        ending.was_paused = self.input.held.has(Held::PAUSED);
+        Box::new(ending)
+    }
+
+    /// What only an open connection needs is over; what waits to be written is still counted and judged.
+    fn end_opened(&mut self) {
+        self.input.held = Held::default();
+        if let Some(busy) = &mut self.busy {
+            let (stall, counted) = (busy.stall.take(), busy.counted.take());
+            **busy = Busy { stall, counted, ..Busy::default() };
+        }
+        if self.is_counted() {
+            self.count_held();
+        }
+        self.forget_busy_if_idle();
+    }
+
+    /// Ends a connection that is over a limit of time or memory: a WebSocket is told why, in a Close that overtakes what
+    /// waits.
+    pub(super) fn give_up(&mut self, now: Instant, error: Error, code: CloseCode, reason: &str) {
+        if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
+            return self.done(now, error);
+        }
+        self.release_contexts();
+        let mut ending = self.begin_ending(now, Initiator::Local);
+        self.outbox.drop_unwritten();
+        let body = close_body::encode(code, reason).unwrap_or_default();
+        self.write_copied(Opcode::Close, true, &body);
+        ending.sent = Some(code);
+        ending.error = Some(error);
+        ending.half_close = HalfClose::Due;
+        self.drain(ending);
+    }
+
+    /// The socket takes no more for now: of a connection that failed, the Close goes out before what waits.
+    pub(super) fn close_overtakes(&mut self) {
+        if let Stage::Draining(ending) = &mut self.stage
+            && let Some(body) = ending.overtaking.take()
+        {
+            self.outbox.drop_unwritten();
+            self.write_copied(Opcode::Close, true, &body);
+        }
     }
 
     /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
@@ -171,17 +248,21 @@ impl Connection {
         self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
-            _ => {
+            stage => {
+                self.stage = stage;
+                let mut ending = self.begin_ending(now, Initiator::Remote);
                 let body = close_body::encode(code, "").unwrap_or_default();
                 self.write_copied(Opcode::Close, true, &body);
-                let mut ending = Box::new(Ending::new(Initiator::Remote));
                 ending.sent = Some(code);
-                ending.since = Some(self.moment(now));
                 ending
             }
         };
         ending.received = Some((code, reason));
+        let is_broken = ending.is_broken;
         self.drain(ending);
+        if is_broken {
+            self.finish(self.moment(now));
+        }
     }
 
     /// Fails the connection (§7.1.7): the peer broke the protocol.
@@ -189,27 +270,33 @@ impl Connection {
         self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
-            _ => {
+            stage => {
+                self.stage = stage;
+                let mut ending = self.begin_ending(now, Initiator::Local);
                 let code = error.close_code();
                 let body = close_body::encode(code, error.reason()).unwrap_or_default();
                 self.write_copied(Opcode::Close, true, &body);
-                let mut ending = Box::new(Ending::new(Initiator::Local));
+                ending.overtaking = Some(body);
                 ending.sent = Some(code);
-                ending.since = Some(self.moment(now));
                 ending
             }
         };
-        ending.error = Some(error.into());
+        ending.error.get_or_insert(error.into());
         ending.half_close = HalfClose::Due;
+        let is_broken = ending.is_broken;
         self.drain(ending);
+        if is_broken {
+            self.finish(self.moment(now));
+        }
     }
 
     fn drain(&mut self, mut ending: Box<Ending>) {
         if !self.is_client() {
             ending.half_close = HalfClose::Due;
         }
-        self.busy = None;
+        self.decoder = Decoder::new();
         self.stage = Stage::Draining(ending);
+        self.end_opened();
         self.arm();
     }
 
@@ -262,6 +349,7 @@ impl Connection {
                 ending.error.get_or_insert(Error::Timeout(Timeout::Close));
             }
             ending.ended = now;
+            self.busy = None;
             self.stage = Stage::Done(ending.announced.then_some(ending));
         }
         self.outbox.clear();
@@ -288,14 +376,12 @@ impl Connection {
                 ending
             }
             Stage::Closing(mut ending) => {
-                ending.error = Some(error);
+                ending.error.get_or_insert(error);
                 ending
             }
             stage @ (Stage::Open(_) | Stage::Opened(_)) => {
-                let mut ending = Box::new(Ending::new(initiator));
-                if let Stage::Opened(opened) = stage {
-                    ending.opened = Some(opened.response);
-                }
+                self.stage = stage;
+                let mut ending = self.begin_ending(now, initiator);
                 ending.error = Some(error);
                 ending
             }
@@ -322,7 +408,9 @@ impl Connection {
             }
         };
         ending.ended = self.moment(now);
+        ending.was_paused |= self.input.held.has(Held::PAUSED);
         self.stage = Stage::Done(ending.announced.then_some(ending));
+        self.decoder = Decoder::new();
         self.busy = None;
         self.outbox.clear();
         self.output.drained = false;

@@ -7,13 +7,16 @@
 //!           any stage ──EOF, reset, deadline──▶ Done
 //! ```
 //!
-//! The files beside this one: `receive` (bytes in), `answering` and `send` (the application's verbs), `compression`,
-//! `ending` (how it ends), `close_body` (what a Close says), `time` (the one deadline).
+//! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
+//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `ending` (how it ends), `close_body`
+//! (what a Close says), `time` (the one deadline).
 
 mod answering;
 mod close_body;
 mod compression;
 mod ending;
+mod flow;
+mod memory;
 mod pause;
 mod receive;
 mod relay;
@@ -34,6 +37,8 @@ use alloc::collections::VecDeque;
 use alloc::sync::Arc;
 use core::time::Duration;
 use ending::Ending;
+use flow::{Flow, Held};
+use memory::Counted;
 pub use state::{Next, Role, Sent, State};
 use std::time::Instant;
 
@@ -78,17 +83,15 @@ pub struct Connection {
     birth: Instant,
     /// The last byte from the peer.
     heard: Moment,
-    /// Whether bytes came since that was noted: it is noted once for all messages of one read.
-    heard_more: bool,
-    /// The last byte that the peer's socket took; while output is stalled, no later than its beginning.
-    wrote: Moment,
+    /// Since when the next heartbeat is waited for: of Pings, when the last one was sent; of one-way Pongs, when the
+    /// last byte was written.
+    beat: Moment,
     deadline: Moment,
-    /// Whether the deadline has become earlier since that was last asked.
-    deadline_moved: bool,
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
     output: Output,
+    input: Input,
     /// Microseconds; 0 is unknown.
     latency: u32,
     /// What only a connection with something unfinished needs.
@@ -150,28 +153,37 @@ struct Opened {
     compression: Compression,
 }
 
-/// How the outbox stands to its marks and to the socket.
+/// How the outbox stands to its marks and to the socket, and the application to what was told.
 #[derive(Debug, Default)]
 struct Output {
     /// Over the high mark, and not yet back at the low one.
     congested: bool,
-    /// Whoever sends waits for that, and adds nothing.
-    awaited: bool,
     /// Back at the low mark; the application is yet to hear of it.
     drained: bool,
     /// The socket took less than all, and the deadline runs.
     stalled: bool,
-    /// The peer has sent all that it may in this second.
-    paced: bool,
-    /// Pongs queued since the outbox was last empty.
-    pongs: u8,
+    /// Whether the deadline has become earlier since that was last asked.
+    deadline_moved: bool,
 }
 
-impl Output {
-    /// Whether the peer is not read, since it does not read either and more might be queued for it.
-    fn holds_back(&self) -> bool {
-        self.congested && !self.awaited
-    }
+/// How the reading goes.
+#[derive(Debug, Default)]
+struct Input {
+    /// What was given last, whose handling is not known to be over.
+    told: Told,
+    /// What holds reading back, and what may do so.
+    held: Held,
+}
+
+/// What the application was given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Told {
+    #[default]
+    Nothing,
+    /// Something that other than input caused.
+    Polled,
+    /// Something that was received. When, is noted once for all events of one read.
+    Received,
 }
 
 /// How many frames without content came in the current second, and how many messages where they are paced.
@@ -195,6 +207,19 @@ struct Busy {
     waiting_len: usize,
     /// The newest ping's payload, where enough pongs are queued already.
     pong: Option<bytes::Bytes>,
+    /// Since when output waits, and how much was sent by then.
+    stall: Option<Stall>,
+    flow: Flow,
+    /// Bytes that were left with the caller.
+    kept: usize,
+    counted: Option<Counted>,
+}
+
+/// A time in which the peer must take so much of what waits for it.
+#[derive(Clone, Copy, Debug)]
+struct Stall {
+    since: Moment,
+    sent: u64,
 }
 
 #[derive(Debug)]
@@ -203,6 +228,8 @@ struct Ping {
     payload: bytes::Bytes,
     /// Since when a sign of life is awaited, without which the connection ends; it outlasts a newer ping.
     awaited: Option<Moment>,
+    /// How many bytes have been sent once the socket has taken the ping that is awaited.
+    sent_at: u64,
 }
 
 /// A message of ours in fragments.
@@ -251,14 +278,13 @@ impl Connection {
             outbox: Outbox::default(),
             birth: now,
             heard: Moment(0),
-            heard_more: false,
-            wrote: Moment(0),
+            beat: Moment(0),
             deadline: Moment::NEVER,
-            deadline_moved: false,
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
             output: Output::default(),
+            input: Input::default(),
             latency: 0,
             busy: None,
         };
@@ -314,13 +340,16 @@ impl Connection {
         if self.is_paused() { Next::Pause } else { Next::Read }
     }
 
-    /// Whether nothing should be read now: enough requests are unanswered, an upgrade is undecided, an answer is
-    /// given in pieces, the outbox is over its high mark, or the peer has sent its messages for this second. [`receive`](Self::receive) then
-    /// leaves its input with the caller.
+    /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
+    /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
+    /// enough requests are unanswered, or an upgrade is undecided. [`receive`](Self::receive) then leaves its input with
+    /// the caller.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
-            Stage::Http(http) => self.output.congested || http.is_paused(&self.config),
-            Stage::Open(_) => self.output.holds_back() || self.output.paced,
+            Stage::Http(http) => {
+                self.output.congested || self.input.held.has(Held::ANY) || http.is_paused(&self.config)
+            }
+            Stage::Open(_) => self.input.held.has(Held::ANY),
             _ => false,
         }
     }
@@ -329,13 +358,6 @@ impl Connection {
     #[inline]
     pub fn is_congested(&self) -> bool {
         self.output.congested
-    }
-
-    /// Tells that the application waits until it has [drained](crate::Event::Drained) before it queues more: until then
-    /// the peer is read on, congested or not. Two peers that have much to say at once would otherwise both stop
-    /// reading, and wait for each other. Something that is queued nevertheless takes it back.
-    pub fn await_room(&mut self) {
-        self.output.awaited = self.output.congested;
     }
 
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
@@ -403,7 +425,14 @@ impl Connection {
 
     fn forget_busy_if_idle(&mut self) {
         if self.busy.as_ref().is_some_and(|busy| {
-            busy.ping.is_none() && busy.outgoing.is_none() && busy.waiting.is_empty() && busy.pong.is_none()
+            busy.ping.is_none()
+                && busy.outgoing.is_none()
+                && busy.waiting.is_empty()
+                && busy.pong.is_none()
+                && busy.stall.is_none()
+                && busy.kept == 0
+                && busy.counted.is_none()
+                && busy.flow.is_idle()
         }) {
             self.busy = None;
         }

@@ -1,16 +1,43 @@
 //! Reading that the application holds back.
 
-use super::Connection;
+use super::flow::Held;
+use super::{Connection, Stage};
 use std::time::Instant;
 
 impl Connection {
     /// Stops reading: [`receive`](Self::receive) leaves its input with the caller until [`resume`](Self::resume) or
-    /// [`close`](Self::close). Sending goes on.
+    /// [`close`](Self::close). Sending goes on. Harmless in the closing phase, where reading is what ends it.
     ///
     /// While reading is paused no heartbeat is judged, since its answer may stand unread; a heartbeat that is due is
-    /// still sent, and a peer that takes no output is still found.
-    pub fn pause(&mut self) {}
+    /// still sent, and a peer that takes no output is still found. A connection that ends meanwhile
+    /// [says so](crate::Closed::reading_paused).
+    ///
+    /// ```
+    /// use std::{sync::Arc, time::Instant};
+    /// use ws_proto::{Config, Connection, Role};
+    ///
+    /// let now = Instant::now();
+    /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
+    /// server.pause();
+    /// let mut bytes = *b"\x81\x80\0\0\0\0";
+    /// let mut input = &mut bytes[..];
+    /// assert!(server.receive(now, &mut input).is_none() && input.len() == 6);
+    /// server.resume(now);
+    /// assert!(server.receive(now, &mut input).is_some());
+    /// ```
+    pub fn pause(&mut self) {
+        if matches!(self.stage, Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_)) {
+            self.input.held.set(Held::PAUSED, true);
+            // No reading deadline runs, and the heartbeat is judged otherwise.
+            self.arm();
+        }
+    }
 
     /// Reads on. Harmless where nothing is paused.
-    pub fn resume(&mut self, _now: Instant) {}
+    pub fn resume(&mut self, now: Instant) {
+        if self.input.held.has(Held::PAUSED) {
+            self.input.held.set(Held::PAUSED, false);
+            self.read_on(self.moment(now));
+        }
+    }
 }

@@ -1,6 +1,7 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
-use super::{Connection, Opened, Stage, close_body};
+use super::flow::Held;
+use super::{Connection, Opened, Stage, Told, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;
 use crate::deflate::Terms;
@@ -13,7 +14,7 @@ use bytes::Bytes;
 use core::mem;
 use std::time::Instant;
 
-/// So many pongs may wait in the outbox; of further pings only the newest is answered (§5.5.3).
+/// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
 
 impl Connection {
@@ -28,17 +29,15 @@ impl Connection {
     pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
-            if mem::take(&mut self.heard_more) {
-                self.heard = self.moment(now);
-            }
+            self.note_heard(now);
             return None;
         }
         if matches!(self.stage, Stage::Open(_))
-            && !self.output.holds_back()
+            && self.input.held.is_free()
             && self.config.message_rate.is_none()
             && let Some(message) = self.decoder.whole(&self.rules(), input)
         {
-            self.heard_more = true;
+            self.input.told = Told::Received;
             self.bytes_received += (before - input.len()) as u64;
             match message {
                 Ok(message) => return Some(Event::Message(message)),
@@ -48,43 +47,68 @@ impl Connection {
         self.receive_slowly(now, input)
     }
 
+    /// What was told last is dealt with; when it came, is noted once for all that came with it.
+    #[inline]
+    pub(super) fn note_heard(&mut self, now: Instant) {
+        if mem::take(&mut self.input.told) == Told::Received {
+            self.heard = self.moment(now);
+        }
+    }
+
     /// Open, with nothing unfinished and nothing that waits for a time: what every read of an ordinary
     /// connection ends with.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        matches!(self.stage, Stage::Open(_)) && !self.output.paced && self.decoder.is_between_messages()
+        matches!(self.stage, Stage::Open(_)) && self.input.held.is_free() && self.decoder.is_between_messages()
     }
 
     #[inline(never)]
     fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
-        if mem::take(&mut self.heard_more) || before > 0 {
+        self.end_handling(now);
+        if before > 0 {
             self.heard = self.moment(now);
         }
-        if self.output.paced {
+        if !self.input.held.is_free() {
             self.end_pace();
+            self.pass_delay(self.moment(now));
         }
         let event = self.receive_in_stage(now, input);
         self.bytes_received += (before - input.len()) as u64;
+        match &event {
+            Some(_) => self.tell(Told::Received),
+            None => self.keep(input.len()),
+        }
         event
+    }
+
+    /// Nothing more is received for now, and so many bytes are left with the caller.
+    fn keep(&mut self, left: usize) {
+        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
+        let low_mark = self.config.low_mark;
+        if left != kept && (left > low_mark || kept > 0) {
+            self.busy().kept = left;
+        }
+        if left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
+            self.count_held();
+            self.look_soon(self.heard);
+        }
     }
 
     fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
+            // A fault behind the last piece is told all the same: it may be that nothing more comes.
+            if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
+                return None;
+            }
             match &mut self.stage {
-                // A fault behind the last piece is told all the same: it may be that nothing more comes.
-                Stage::Open(_)
-                    if (self.output.holds_back() || self.output.paced) && !self.decoder.has_fault() =>
-                {
-                    return None;
-                }
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
                     match event {
                         Some(Event::Message(_) | Event::Piece(_)) => {
                             self.pace(1);
-                            self.note_contexts();
+                            self.note_contexts(self.heard);
                         }
                         // What came is no message yet, and may have cost much all the same.
                         None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
@@ -96,7 +120,7 @@ impl Connection {
                 }
                 Stage::Opened(_) => return self.poll_event(now),
                 Stage::Http(http) => {
-                    if self.output.congested {
+                    if self.output.congested || self.input.held.has(Held::ANY) {
                         return None;
                     }
                     let incoming = http.receive(now, &self.config, &mut self.outbox, input);
@@ -130,6 +154,14 @@ impl Connection {
         }
     }
 
+    /// Whether no frame is received now.
+    fn is_held_back(&mut self, now: Instant) -> bool {
+        if self.decoder.is_inside_message() && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
+            self.wait_for_memory(self.moment(now));
+        }
+        self.input.held.has(Held::ANY)
+    }
+
     /// Brings the stage up to date with what HTTP came to: the switch, or the end.
     pub(super) fn settle_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
@@ -146,10 +178,10 @@ impl Connection {
     }
 
     fn open(&mut self, now: Instant, response: ::http::Response<()>, terms: Option<Terms>) {
-        if !self.output.stalled {
-            // Until it is written, the 101 counts as written: it is no quiet connection that opens.
-            self.wrote = self.moment(now);
-        }
+        // Until it is written, the 101 counts as written: it is no quiet connection that opens.
+        self.beat = self.moment(now);
+        self.heard = self.beat;
+        self.outbox.begin_frames();
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.arm();
@@ -226,8 +258,11 @@ impl Connection {
     }
 
     /// The next second ends the pause, timer or not.
-    fn end_pace(&mut self) {
-        self.output.paced = self.rates.second == (self.heard.0 / super::SECOND) as u16;
+    pub(super) fn end_pace(&mut self) {
+        if self.input.held.has(Held::PACED) && self.rates.second != (self.heard.0 / super::SECOND) as u16 {
+            self.input.held.set(Held::PACED, false);
+            self.read_on(self.heard);
+        }
     }
 
     /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
@@ -244,15 +279,14 @@ impl Connection {
         }
         if is_over && matches!(self.stage, Stage::Open(_)) {
             self.count_second();
-            self.output.paced = true;
+            self.input.held.set(Held::PACED, true);
             self.arm();
         }
     }
 
     pub(super) fn answer_ping(&mut self, payload: &[u8]) {
-        if self.output.pongs < QUEUED_PONGS {
-            self.output.pongs += 1;
-            self.write_copied(Opcode::Pong, true, payload);
+        if self.outbox.pongs() < QUEUED_PONGS {
+            self.write_urgent(Opcode::Pong, payload);
         } else {
             self.busy().pong = Some(Bytes::copy_from_slice(payload));
         }
@@ -299,10 +333,20 @@ impl Connection {
     #[inline]
     pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_)) && !self.output.drained && !self.decoder.has_fault() {
+        if matches!(self.stage, Stage::Open(_))
+            && !self.output.drained
+            && self.input.held.is_free()
+            && !self.decoder.has_fault()
+        {
+            self.note_heard(now);
             return None;
         }
-        self.poll_event_in_stage(now)
+        self.end_handling(now);
+        let event = self.poll_event_in_stage(now);
+        if event.is_some() {
+            self.tell(Told::Polled);
+        }
+        event
     }
 
     fn poll_event_in_stage(&mut self, now: Instant) -> Option<Event<'static>> {

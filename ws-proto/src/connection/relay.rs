@@ -1,8 +1,14 @@
-//! From one connection to another: what a proxy does with each message.
+//! From one connection to another: what a proxy does with each message, and with the end.
 
-use super::{Connection, Sent};
+use super::{Connection, Outgoing, Sent};
+use crate::close::CloseCode;
 use crate::error::SendError;
-use crate::event::{Message, Piece};
+use crate::event::{Closed, Message, Piece};
+use crate::frame::{Compression, Frame, Opcode, RSV1, first_byte};
+use crate::utf8::Utf8;
+use alloc::borrow::Cow;
+use alloc::string::String;
+use bytes::Bytes;
 
 impl Connection {
     /// Sends on a message that another connection received, whatever the [cap](crate::Config::outbox_cap): whoever
@@ -12,15 +18,72 @@ impl Connection {
     /// # Errors
     /// [`SendError::NotOpen`].
     pub fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
-        self.send_message(message)
+        self.check_open()?;
+        let is_unfinished = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        let (opcode, len) = (opcode(&message), message.as_bytes().len());
+        if is_unfinished || is_owned(&message) {
+            return self.enqueue(&Frame::unencoded(opcode, true, payload(message)));
+        }
+        if self.compresses(Compression::ByLength, len) {
+            self.write_compressed(first_byte(true, opcode) | RSV1, message.as_bytes(), true);
+        } else {
+            self.write_copied(opcode, true, message.as_bytes());
+        }
+        Ok(self.note_queued())
     }
 
     /// Sends on a piece of a message that another connection received: as a fragment, in order. As
     /// [`relay_message`](Self::relay_message) otherwise.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::FragmentOrder`].
-    pub fn relay_piece(&mut self, _piece: Piece<'_>) -> Result<Sent, SendError> {
-        Err(SendError::NotOpen)
+    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a piece that continues nothing, or begins a message
+    /// within another.
+    pub fn relay_piece(&mut self, piece: Piece<'_>) -> Result<Sent, SendError> {
+        self.check_open()?;
+        let Piece { data, first, last } = piece;
+        if first && last {
+            return self.relay_message(data);
+        }
+        let opcode = if first { opcode(&data) } else { Opcode::Continuation };
+        if first && self.busy.as_ref().is_none_or(|busy| busy.outgoing.is_none()) {
+            // Its text is checked already, and is cut at characters.
+            let text = data.is_text().then(Utf8::default);
+            let compressed = self.compresses(Compression::ByLength, usize::MAX);
+            self.busy().outgoing = Some(Outgoing { text, compressed });
+            self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
+            return Ok(self.note_queued());
+        }
+        self.enqueue(&Frame::unencoded(opcode, last, payload(data)))
+    }
+}
+
+impl Closed {
+    /// How a relay closes its other leg: with the peer's own code and reason. A Close without a code is one without a
+    /// code there, too. A connection that was lost (1006) is 1001 to a server, whose client has gone, and 1011 to a
+    /// client, whose server failed. A code that must not be sent is treated so as well.
+    pub fn relayed(&self, to_server: bool) -> (CloseCode, &str) {
+        match self.code {
+            CloseCode::NO_STATUS => (CloseCode::NO_STATUS, ""),
+            code if code.is_sendable() => (code, &self.reason),
+            _ if to_server => (CloseCode::GOING_AWAY, ""),
+            _ => (CloseCode::INTERNAL_ERROR, ""),
+        }
+    }
+}
+
+fn opcode(message: &Message<'_>) -> Opcode {
+    if message.is_text() { Opcode::Text } else { Opcode::Binary }
+}
+
+fn is_owned(message: &Message<'_>) -> bool {
+    matches!(message, Message::Text(Cow::Owned(_)) | Message::Binary(Cow::Owned(_)))
+}
+
+fn payload(message: Message<'_>) -> Bytes {
+    match message {
+        Message::Text(Cow::Borrowed(text)) => Bytes::copy_from_slice(text.as_bytes()),
+        Message::Text(Cow::Owned(text)) => String::into_bytes(text).into(),
+        Message::Binary(Cow::Borrowed(data)) => Bytes::copy_from_slice(data),
+        Message::Binary(Cow::Owned(data)) => data.into(),
     }
 }

@@ -1,6 +1,7 @@
 //! Messages out, and bytes to the socket.
 
-use super::{Connection, Outgoing, Ping, Sent, Side, Stage};
+use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
+use crate::config::HeartbeatKind;
 use crate::error::SendError;
 use crate::event::Message;
 use crate::frame::{self, Compression, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
@@ -9,7 +10,7 @@ use crate::outbox::COPY_UP_TO;
 use crate::utf8::Utf8;
 use alloc::borrow::Cow;
 use alloc::vec::Vec;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use std::time::Instant;
 
 impl Connection {
@@ -36,7 +37,7 @@ impl Connection {
     fn send_any(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         self.check_open()?;
         if frame.opcode.is_control() {
-            self.write_copied(frame.opcode, true, &frame.payload);
+            self.write_urgent(frame.opcode, &frame.payload);
             return Ok(self.note_queued());
         }
         if frame.opcode == Opcode::Continuation {
@@ -45,6 +46,11 @@ impl Connection {
         } else {
             self.check_room(frame.payload.len())?;
         }
+        self.enqueue(frame)
+    }
+
+    /// Queues data, whatever the cap.
+    pub(super) fn enqueue(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         let unfinished = self.busy.as_ref().and_then(|busy| busy.outgoing);
         match (frame.opcode, unfinished) {
             (Opcode::Continuation, None) => return Err(SendError::FragmentOrder),
@@ -138,10 +144,13 @@ impl Connection {
 
     pub(super) fn ping(&mut self, now: Instant, payload: Bytes, vital: bool) {
         let at = self.moment(now);
-        self.write_copied(Opcode::Ping, true, &payload);
+        let sent_at = self.bytes_sent + self.write_urgent(Opcode::Ping, &payload) as u64;
         let busy = self.busy();
-        let awaited = busy.ping.take().and_then(|ping| ping.awaited);
-        busy.ping = Some(Ping { at, payload, awaited: awaited.or(vital.then_some(at)) });
+        let (awaited, sent_at) = match busy.ping.take() {
+            Some(Ping { awaited: Some(awaited), sent_at, .. }) => (Some(awaited), sent_at),
+            _ => (vital.then_some(at), sent_at),
+        };
+        busy.ping = Some(Ping { at, payload, awaited, sent_at });
     }
 
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
@@ -149,33 +158,37 @@ impl Connection {
     pub fn wrote(&mut self, now: Instant, n: usize) {
         let queued = self.outbox.len();
         let n = n.min(queued);
-        self.outbox.sent(n);
+        let framed = n < queued && self.is_framed();
+        // Less than a slice of it: the socket takes no more for now.
+        let is_refused = n < queued && n < self.outbox.chunk().len();
+        self.outbox.sent(n, framed);
         self.bytes_sent += n as u64;
         let moment = self.moment(now);
-        if n > 0 {
-            self.wrote = moment;
+        if n > 0 && self.config.heartbeat.kind == HeartbeatKind::Pong {
+            self.beat = moment;
         }
         if n == queued {
-            if core::mem::take(&mut self.output.stalled)
-                && let (Stage::Open(_), Some(due)) = (&self.stage, self.heartbeat_due())
-            {
-                // While it stalled, no heartbeat was due.
-                self.set_deadline(self.deadline.min(due));
-            }
-            self.output.pongs = 0;
-            if self.busy.is_some() {
-                self.send_newest_pong();
+            if core::mem::take(&mut self.output.stalled) {
+                self.end_stall();
             }
             self.flushed(moment);
-            self.note_contexts();
-        } else if !self.output.stalled {
-            self.output.stalled = true;
-            self.wrote = moment;
-            self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
+            self.note_contexts(moment);
+        } else {
+            if !self.output.stalled {
+                self.begin_stall(moment);
+            }
+            if is_refused {
+                self.close_overtakes();
+            }
+        }
+        if self.busy.is_some() {
+            self.wrote_while_busy(moment, n);
+        }
+        if !self.input.held.is_free() {
+            self.flow_on(moment);
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
-            self.output.awaited = false;
             self.output.drained = match &self.stage {
                 Stage::Open(_) | Stage::Opened(_) => true,
                 Stage::Http(http) => http.is_streaming(),
@@ -184,13 +197,62 @@ impl Connection {
         }
     }
 
+    /// Whether what waits are frames, rather than HTTP.
+    fn is_framed(&self) -> bool {
+        match &self.stage {
+            Stage::Http(_) | Stage::Handshake(_) => false,
+            Stage::Draining(ending) => ending.was_open,
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) | Stage::Done(_) => true,
+        }
+    }
+
+    /// The socket took less than there is: from now on the peer has to take some in its time.
+    fn begin_stall(&mut self, moment: Moment) {
+        self.output.stalled = true;
+        self.busy().stall = Some(Stall { since: moment, sent: self.bytes_sent });
+        self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
+    }
+
+    fn end_stall(&mut self) {
+        if let Some(busy) = &mut self.busy {
+            busy.stall = None;
+        }
+        if let (Stage::Open(_), Some(due)) = (&self.stage, self.heartbeat_due()) {
+            // While it stalled, no one-way heartbeat was due.
+            self.set_deadline(self.deadline.min(due));
+        }
+        self.forget_busy_if_idle();
+    }
+
+    /// What a write means for a ping that stood in the outbox, for pongs that wait, and for what is counted.
+    #[inline(never)]
+    fn wrote_while_busy(&mut self, moment: Moment, n: usize) {
+        let before = self.bytes_sent - n as u64;
+        let Some(busy) = &mut self.busy else { return };
+        if let Some(ping) = &mut busy.ping
+            && let Some(awaited) = &mut ping.awaited
+            && n > 0
+            && before < ping.sent_at
+        {
+            // Its answer cannot come before it is sent, and it was not in the hands of the kernel before this.
+            *awaited = moment;
+        }
+        if busy.pong.is_some() && self.outbox.pongs() == 0 {
+            self.send_newest_pong();
+        }
+        if self.is_counted() {
+            self.count_held();
+            self.look_soon(moment);
+        }
+        self.forget_busy_if_idle();
+    }
+
     fn send_newest_pong(&mut self) {
         let Some(busy) = &mut self.busy else { return };
-        if let Some(payload) = busy.pong.take() {
-            if matches!(self.stage, Stage::Open(_)) {
-                self.answer_ping(&payload);
-            }
-            self.forget_busy_if_idle();
+        if let Some(payload) = busy.pong.take()
+            && matches!(self.stage, Stage::Open(_))
+        {
+            self.answer_ping(&payload);
         }
     }
 
@@ -243,7 +305,11 @@ impl Connection {
         self.check_fits(self.queued(), len)
     }
 
+    /// Above the high mark there is no room either while all connections together hold too much.
     pub(super) fn is_full(&self, queued: usize, len: usize) -> bool {
+        if queued > self.config.high_mark && self.is_memory_over() {
+            return true;
+        }
         queued > 0 && queued.saturating_add(len).saturating_add(MAX_HEADER) > self.config.outbox_cap
     }
 
@@ -256,22 +322,38 @@ impl Connection {
         Ok(())
     }
 
-    /// Compares the outbox with its high mark. What waits behind something of ours, a message or a body in
+    /// Compares the outbox with its marks. What waits behind something of ours, a message or a body in
     /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        if self.outbox.len() > self.config.high_mark {
-            self.output.congested = true;
-            self.output.awaited = false;
-            return Sent::Congested;
+        if self.outbox.len() <= self.config.low_mark { Sent::Queued } else { self.note_much() }
+    }
+
+    /// Above the low mark it counts how much there is.
+    #[inline(never)]
+    fn note_much(&mut self) -> Sent {
+        self.check_swollen();
+        self.count_held();
+        if self.outbox.len() <= self.config.high_mark {
+            return Sent::Queued;
         }
-        Sent::Queued
+        self.output.congested = true;
+        Sent::Congested
     }
 
     /// Appends a frame whose payload is copied.
     #[inline]
     pub(super) fn write_copied(&mut self, opcode: Opcode, fin: bool, payload: &[u8]) {
         write_bytes(&mut self.side, self.outbox.buffer(), first_byte(fin, opcode), payload);
+    }
+
+    /// Appends a Ping or a Pong, which overtakes what is queued (§5.4). Says how many bytes are to be written until its
+    /// end is.
+    pub(super) fn write_urgent(&mut self, opcode: Opcode, payload: &[u8]) -> usize {
+        let Self { side, outbox, .. } = self;
+        outbox.push_urgent(opcode == Opcode::Pong, |out| {
+            write_bytes(side, out, first_byte(true, opcode), payload);
+        })
     }
 
     /// Appends a frame whose payload is shared where that is cheaper than a copy. A client masks, so it always
@@ -285,7 +367,7 @@ impl Connection {
     }
 
     /// Appends a whole message.
-    fn write_message(&mut self, frame: &Frame) {
+    pub(super) fn write_message(&mut self, frame: &Frame) {
         if self.compresses(frame.compression, frame.payload.len()) {
             self.write_compressed(first_byte(true, frame.opcode) | RSV1, &frame.payload, true);
         } else {
@@ -294,7 +376,7 @@ impl Connection {
     }
 
     /// Appends a fragment. What says that a message is compressed stands on its first (RFC 7692 §6.1).
-    fn write_fragment(&mut self, frame: &Frame, compressed: bool) {
+    pub(super) fn write_fragment(&mut self, frame: &Frame, compressed: bool) {
         let first = first_byte(frame.fin, frame.opcode);
         if compressed {
             let rsv1 = if frame.opcode == Opcode::Continuation { 0 } else { RSV1 };

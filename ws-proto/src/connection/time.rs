@@ -1,11 +1,19 @@
 //! The one deadline. Traffic does not move it, but for the answer to a heartbeat: when it fires, it is compared
 //! with what was heard meanwhile, and armed anew.
 
-use super::{Connection, Moment, SECOND, Stage};
+use super::flow::Held;
+use super::{Connection, Moment, SECOND, Stage, Stall};
+use crate::close::CloseCode;
 use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
+use core::time::Duration;
 use std::time::Instant;
+
+/// How long a connection is read whose writing failed.
+const READ_BROKEN: Duration = Duration::from_secs(1);
+/// A Ping is sent at the latest so many intervals after the last one, however lively the peer is.
+const PINGS_AT_LEAST: u32 = 4;
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
@@ -14,7 +22,7 @@ impl Connection {
     pub fn poll_timeout(&self) -> Option<Instant> {
         match self.deadline {
             Moment::NEVER => None,
-            Moment(nanos) => self.birth.checked_add(core::time::Duration::from_nanos(nanos)),
+            Moment(nanos) => self.birth.checked_add(Duration::from_nanos(nanos)),
         }
     }
 
@@ -22,7 +30,7 @@ impl Connection {
     /// many connections, with a timer for each, asks this first.
     #[inline]
     pub fn timeout_moved(&mut self) -> bool {
-        core::mem::take(&mut self.deadline_moved)
+        core::mem::take(&mut self.output.deadline_moved)
     }
 
     /// Does what is due, and arms the deadline anew. Harmless when early.
@@ -31,8 +39,9 @@ impl Connection {
         if moment < self.deadline {
             return;
         }
-        if self.output_due().is_some_and(|due| moment >= due) {
-            return self.time_out(now, Timeout::Output);
+        self.look_at_memory(now);
+        if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
+            return;
         }
         match &mut self.stage {
             Stage::Http(http) => {
@@ -45,14 +54,13 @@ impl Connection {
                 }
             }
             Stage::Opened(_) | Stage::Open(_) => {
-                let pace_is_over = self.pace_due().is_some_and(|due| moment >= due);
                 // A reader that stopped at a message has not had it noted.
-                if core::mem::take(&mut self.heard_more) {
-                    self.heard = moment;
-                }
+                self.note_heard(now);
+                self.pass_delay(moment);
                 self.beat(now, moment);
-                if pace_is_over {
-                    self.output.paced = false;
+                if self.pace_due().is_some_and(|due| moment >= due) {
+                    self.input.held.set(Held::PACED, false);
+                    self.read_on(moment);
                 }
                 if self.release_due().is_some_and(|due| moment >= due)
                     && let (Some(compression), Some(settings)) =
@@ -85,28 +93,32 @@ impl Connection {
             return;
         }
         let moment = self.moment(now);
-        if self.output.stalled {
-            self.wrote = moment;
+        if let Some(busy) = &mut self.busy {
+            if let Some(stall) = &mut busy.stall {
+                stall.since = moment;
+            }
+            if let Some(awaited) = busy.ping.as_mut().and_then(|ping| ping.awaited.as_mut()) {
+                *awaited = moment;
+                return self.arm();
+            }
         }
-        if let Some(awaited) =
-            self.busy.as_mut().and_then(|busy| busy.ping.as_mut()).and_then(|ping| ping.awaited.as_mut())
-        {
-            *awaited = moment;
-        } else if self.config.heartbeat.interval.is_some() && !self.output.stalled {
-            // One that is stalled cannot be reached; the output deadline judges it.
-            self.send_heartbeat(now, moment);
+        if self.config.heartbeat.interval.is_some() {
+            // Also where heartbeats are one-way: only an answer shows that the peer is there.
+            self.send_heartbeat(now, moment, HeartbeatKind::Ping);
         }
         self.arm();
     }
 
-    fn send_heartbeat(&mut self, now: Instant, moment: Moment) {
+    fn send_heartbeat(&mut self, now: Instant, moment: Moment, kind: HeartbeatKind) {
         let payload = self.config.heartbeat.payload.clone();
-        match self.config.heartbeat.kind {
+        match kind {
             HeartbeatKind::Ping => self.ping(now, payload, true),
-            HeartbeatKind::Pong => self.write_copied(Opcode::Pong, true, &payload),
+            HeartbeatKind::Pong => {
+                self.write_urgent(Opcode::Pong, &payload);
+            }
         }
         // Until it is written, it counts as written: one heartbeat an interval.
-        self.wrote = moment;
+        self.beat = moment;
     }
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
@@ -116,26 +128,34 @@ impl Connection {
         {
             if self.heard > since {
                 ping.awaited = None;
-            } else if self.output.holds_back() || self.output.paced {
-                // The answer may be there: over its mark, or its rate, a peer is not read.
+            } else if self.input.held.has(Held::ANY) {
+                // The answer may be there, unread.
                 ping.awaited = Some(moment);
             } else if moment >= since.after(self.config.heartbeat.answer) {
                 return self.time_out(now, Timeout::Heartbeat);
             }
         }
         if self.heartbeat_due().is_some_and(|due| moment >= due) {
-            self.send_heartbeat(now, moment);
+            self.send_heartbeat(now, moment, self.config.heartbeat.kind);
         }
     }
 
     pub(super) fn heartbeat_due(&self) -> Option<Moment> {
         let awaited =
             self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.awaited.is_some());
-        // A stalled peer cannot be reached; the output deadline judges it.
-        if awaited || self.output.stalled {
+        if awaited {
             return None;
         }
-        Some(self.heard.max(self.wrote).after(self.config.heartbeat.interval?))
+        let interval = self.config.heartbeat.interval?;
+        match self.config.heartbeat.kind {
+            // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
+            HeartbeatKind::Ping => {
+                let at_latest = self.beat.after(interval.saturating_mul(PINGS_AT_LEAST));
+                Some(self.heard.after(interval).min(at_latest))
+            }
+            // While output waits, there is no need to show that we live.
+            HeartbeatKind::Pong => (!self.output.stalled).then(|| self.beat.after(interval)),
+        }
     }
 
     fn answer_due(&self) -> Option<Moment> {
@@ -145,7 +165,7 @@ impl Connection {
 
     /// When a peer that has sent too many messages is read again: the next second begins.
     fn pace_due(&self) -> Option<Moment> {
-        self.output.paced.then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
+        self.input.held.has(Held::PACED).then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
     }
 
     /// When a client must be open.
@@ -161,7 +181,31 @@ impl Connection {
             Stage::Draining(ending) => ending.was_open,
             _ => false,
         };
-        (self.output.stalled && !ending).then(|| self.wrote.after(self.config.output_timeout))
+        if ending {
+            return None;
+        }
+        let stall = self.busy.as_ref()?.stall?;
+        Some(stall.since.after(self.config.output_timeout))
+    }
+
+    /// The time for taking output has passed: a peer that took enough of it has that time again. Says whether it had
+    /// not.
+    fn judge_output(&mut self, now: Instant) -> bool {
+        let (moment, sent) = (self.moment(now), self.bytes_sent);
+        let rate = u128::from(self.config.min_output_rate);
+        let enough = (self.config.output_timeout.as_millis() * rate / 1000).max(1);
+        let Some(stall) = self.busy.as_mut().and_then(|busy| busy.stall.as_mut()) else { return false };
+        let taken = sent - stall.sent;
+        if u128::from(taken) >= enough {
+            *stall = Stall { since: moment, sent };
+            return false;
+        }
+        let error = Error::Timeout(Timeout::Output);
+        match taken {
+            0 => self.done(now, error),
+            _ => self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow"),
+        }
+        true
     }
 
     /// When the closing phase is over. Answers to HTTP requests are flushed first, however long that takes, as
@@ -169,6 +213,7 @@ impl Connection {
     fn ending_due(&self) -> Moment {
         match &self.stage {
             Stage::Closing(ending) | Stage::Draining(ending) => match ending.since {
+                Some(since) if ending.is_broken => since.after(READ_BROKEN.min(self.config.close_timeout)),
                 Some(since) => since.after(self.config.close_timeout),
                 None => Moment::NEVER,
             },
@@ -186,18 +231,21 @@ impl Connection {
                 if let Some(compression) = self.stage.compression_mut() {
                     *compression.release_is_due() = release.is_some();
                 }
+                let flow = self.busy.as_ref().and_then(|busy| busy.flow.due());
                 let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due());
-                due.chain(release).min()
+                due.chain(release).chain(flow).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
             Stage::Done(_) => None,
         };
-        let deadline = stage.into_iter().chain(self.output_due()).min().unwrap_or(Moment::NEVER);
+        let look = self.busy.as_ref().and_then(|busy| busy.counted.as_ref()).map(|counted| counted.look_at);
+        let due = stage.into_iter().chain(self.output_due()).chain(look);
+        let deadline = due.min().unwrap_or(Moment::NEVER);
         self.set_deadline(deadline);
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Moment) {
-        self.deadline_moved |= deadline < self.deadline;
+        self.output.deadline_moved |= deadline < self.deadline;
         self.deadline = deadline;
     }
 

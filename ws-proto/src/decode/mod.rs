@@ -134,6 +134,13 @@ impl Decoder {
         self.message.is_some()
     }
 
+    /// The bytes of the message in progress that have come and wait for the rest.
+    pub(crate) fn held_len(&self) -> usize {
+        self.partial.as_ref().map_or(0, |partial| {
+            partial.data.capacity() + partial.text.capacity() + partial.compressed.len()
+        })
+    }
+
     /// Whether nothing at all has begun.
     #[inline]
     pub(crate) fn is_between_messages(&self) -> bool {

@@ -107,15 +107,15 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
     let data = [noise(1, 20_000), vec![0; 200_000], noise(2, 20_000)].concat();
     let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
     // The application answers more than the peer reads.
-    let (mut server, now) = open_by(Role::Server, as_they_come(0).outbox(10, 100, 1 << 20), FULL, FULL);
+    let (mut server, now) = open_by(Role::Server, as_they_come(0).outbox(10, 100, 200), FULL, FULL);
     let mut input = &mut wire[..];
     let (mut joined, mut pauses) = (Joined::default(), 0);
     while !input.is_empty() {
         joined.add(&server.receive(now, &mut input).unwrap());
         if joined.pieces % 3 == 1 {
             server.send(&Frame::binary(noise(3, 200)).without_compression()).unwrap();
-            assert!(server.is_paused());
             assert!(server.receive(now, &mut input).is_none() && server.poll_event(now).is_none());
+            assert!(server.is_paused() || joined.is_whole);
             assert!(!input.is_empty() || joined.is_whole, "what is left to be told stays with the caller");
             take_output(&mut server, now);
             assert!(matches!(server.poll_event(now), Some(Event::Drained)));

@@ -1,0 +1,198 @@
+//! When reading waits for output, so that no peer that does not read makes an answering application fill its memory, and
+//! yet no two ends wait for each other.
+//!
+//! Below half the cap reading is never held back by output. Above it, an event during whose handling the outbox grew
+//! delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that
+//! nothing was taken. An event that added nothing delays nothing.
+
+use super::{Connection, Moment, Stage, Told};
+use core::time::Duration;
+use std::time::Instant;
+
+/// The longest delay of a peer that takes what is sent to it.
+const DELAY: Duration = Duration::from_millis(100);
+/// How often that is doubled at most: beyond, the output deadline judges.
+const DOUBLINGS: u8 = 10;
+
+/// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Held(u8);
+
+impl Held {
+    /// The application has paused it.
+    pub(super) const PAUSED: u8 = 1;
+    /// The peer has sent all that it may in this second.
+    pub(super) const PACED: u8 = 1 << 1;
+    /// Output that was caused by what came before waits.
+    pub(super) const OUTPUT: u8 = 1 << 2;
+    /// All connections together hold too much, and this one has a message unfinished.
+    pub(super) const MEMORY: u8 = 1 << 3;
+    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
+
+    /// The outbox is over half its cap: an event may cause a delay.
+    pub(super) const SWOLLEN: u8 = 1 << 6;
+
+    /// Whether nothing is to be looked at.
+    #[inline]
+    pub(super) fn is_free(self) -> bool {
+        self.0 == 0
+    }
+
+    #[inline]
+    pub(super) fn has(self, bits: u8) -> bool {
+        self.0 & bits != 0
+    }
+
+    #[inline]
+    pub(super) fn set(&mut self, bits: u8, on: bool) {
+        if on { self.0 |= bits } else { self.0 &= !bits }
+    }
+}
+
+/// How reading waits for output.
+#[derive(Debug, Default)]
+pub(super) struct Flow {
+    /// What had ever been queued when the last event was told, where the outbox was over half its cap then.
+    mark: Option<u64>,
+    delay: Option<Delay>,
+    /// How many delays in a row have passed in which the peer took nothing.
+    in_vain: u8,
+    /// Until when a message that has begun waits for memory.
+    memory_until: Option<Moment>,
+}
+
+/// The next event waits.
+#[derive(Clone, Copy, Debug)]
+struct Delay {
+    until: Moment,
+    /// Or until so much was sent.
+    sent: u64,
+    /// How much was sent when it began.
+    since: u64,
+}
+
+impl Flow {
+    pub(super) fn is_idle(&self) -> bool {
+        self.mark.is_none() && self.delay.is_none() && self.in_vain == 0 && self.memory_until.is_none()
+    }
+
+    pub(super) fn due(&self) -> Option<Moment> {
+        self.delay.map(|delay| delay.until).into_iter().chain(self.memory_until).min()
+    }
+}
+
+impl Connection {
+    fn half_cap(&self) -> usize {
+        self.config.outbox_cap / 2
+    }
+
+    /// All that was ever queued.
+    fn queued_ever(&self) -> u64 {
+        self.bytes_sent + self.outbox.len() as u64
+    }
+
+    /// An event is given to the application.
+    #[inline]
+    pub(super) fn tell(&mut self, how: Told) {
+        self.input.told = how;
+        if self.input.held.has(Held::SWOLLEN) {
+            self.busy().flow.mark = Some(self.queued_ever());
+        }
+    }
+
+    /// The outbox has become longer than the low mark.
+    pub(super) fn check_swollen(&mut self) {
+        let is_swollen = self.outbox.len() > self.half_cap();
+        self.input.held.set(Held::SWOLLEN, is_swollen);
+    }
+
+    /// The handling of the event that was told last is over: what it added delays the next one.
+    pub(super) fn end_handling(&mut self, now: Instant) {
+        let told = self.input.told;
+        self.note_heard(now);
+        if !self.input.held.has(Held::SWOLLEN) {
+            return;
+        }
+        let mark = self.busy.as_mut().and_then(|busy| busy.flow.mark.take());
+        let over_half = self.outbox.len().saturating_sub(self.half_cap());
+        if told == Told::Nothing || over_half == 0 || !matches!(self.stage, Stage::Open(_)) {
+            return;
+        }
+        // Below half the cap nothing is delayed, so that what was added below does not count.
+        let added = mark.map_or(over_half as u64, |mark| self.queued_ever().saturating_sub(mark));
+        if added == 0 {
+            return;
+        }
+        let (moment, since) = (self.moment(now), self.bytes_sent);
+        let flow = &mut self.busy().flow;
+        let until = moment.after(DELAY * (1 << flow.in_vain));
+        flow.delay = Some(Delay { until, sent: since + added, since });
+        self.input.held.set(Held::OUTPUT, true);
+        self.arm();
+    }
+
+    /// The peer has taken something, or nothing waits any more.
+    pub(super) fn flow_on(&mut self, moment: Moment) {
+        let is_swollen = self.outbox.len() > self.half_cap();
+        self.input.held.set(Held::SWOLLEN, is_swollen);
+        let sent = self.bytes_sent;
+        let Some(busy) = &mut self.busy else { return };
+        let is_taken = busy.flow.delay.is_some_and(|delay| sent >= delay.sent);
+        if is_taken || !is_swollen {
+            busy.flow.in_vain = 0;
+            busy.flow.mark = None;
+            self.end_delay(moment);
+        }
+    }
+
+    /// What is held back for a time is so no longer, once that has passed.
+    pub(super) fn pass_delay(&mut self, moment: Moment) {
+        let sent = self.bytes_sent;
+        let Some(busy) = &mut self.busy else { return };
+        let flow = &mut busy.flow;
+        if let Some(delay) = flow.delay.filter(|delay| moment >= delay.until) {
+            flow.in_vain = if sent > delay.since { 0 } else { (flow.in_vain + 1).min(DOUBLINGS) };
+            self.end_delay(moment);
+        }
+        self.pass_memory_delay(moment);
+    }
+
+    fn end_delay(&mut self, moment: Moment) {
+        let Some(busy) = &mut self.busy else { return };
+        if busy.flow.delay.take().is_some() {
+            self.input.held.set(Held::OUTPUT, false);
+            self.read_on(moment);
+        }
+        self.forget_busy_if_idle();
+    }
+
+    fn pass_memory_delay(&mut self, moment: Moment) {
+        let Some(busy) = &mut self.busy else { return };
+        if busy.flow.memory_until.is_some_and(|until| moment >= until) {
+            busy.flow.memory_until = None;
+            self.input.held.set(Held::MEMORY, false);
+            self.read_on(moment);
+            self.forget_busy_if_idle();
+        }
+    }
+
+    /// A message that has begun waits while all connections together hold too much.
+    pub(super) fn wait_for_memory(&mut self, moment: Moment) {
+        self.busy().flow.memory_until = Some(moment.after(DELAY));
+        self.input.held.set(Held::MEMORY, true);
+        self.arm();
+    }
+
+    /// Reading goes on: what the peer may have said meanwhile is still to be read before it is judged.
+    pub(super) fn read_on(&mut self, moment: Moment) {
+        if self.input.held.has(Held::ANY) {
+            return;
+        }
+        if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
+            && let Some(awaited) = &mut ping.awaited
+        {
+            *awaited = (*awaited).max(moment);
+        }
+        self.arm();
+    }
+}

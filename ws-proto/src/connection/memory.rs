@@ -1,0 +1,94 @@
+//! What this connection holds, counted with what the others of its server hold.
+
+use super::flow::Held;
+use super::{Connection, Moment, Stage};
+use crate::close::CloseCode;
+use crate::error::Error;
+use crate::memory::{self, Charge};
+use std::time::Instant;
+
+/// That this connection is counted.
+#[derive(Debug)]
+pub(super) struct Counted {
+    charge: Charge,
+    /// When it looks next whether it has to go.
+    pub(super) look_at: Moment,
+}
+
+impl Connection {
+    /// What has come and is not delivered: an unfinished message, requests, and what was left with the caller.
+    fn undelivered_len(&self) -> usize {
+        let unfinished = match &self.stage {
+            Stage::Http(http) => http.held_len(),
+            _ => self.decoder.held_len(),
+        };
+        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept)
+    }
+
+    /// Counts what is held, from the low mark on.
+    pub(super) fn count_held(&mut self) {
+        let undelivered = self.undelivered_len();
+        let Self { config, busy, outbox, .. } = self;
+        let Some(memory) = &config.memory else { return };
+        let all = outbox.len() + undelivered;
+        if all > config.low_mark {
+            outbox.count_in(memory);
+            let busy = busy.get_or_insert_default();
+            let is_new = busy.counted.is_none();
+            let counted = busy.counted.get_or_insert_with(|| {
+                Counted { charge: memory.charge(), look_at: Moment::NEVER }
+            });
+            counted.charge.set(outbox.copied_len() + undelivered, all);
+            if is_new && self.output.stalled {
+                // Nobody may write or read for a long time, and there is no clock here: it is due at once.
+                counted.look_at = Moment(0);
+                self.set_deadline(Moment(0));
+            }
+        } else if let Some(busy) = busy
+            && busy.counted.take().is_some()
+        {
+            outbox.count_no_more();
+            self.forget_busy_if_idle();
+        }
+    }
+
+    /// What is held after a write or a read is held for longer: it is looked at.
+    pub(super) fn look_soon(&mut self, moment: Moment) {
+        let counted = self.busy.as_mut().and_then(|busy| busy.counted.as_mut());
+        if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
+            counted.look_at = moment.after(memory::LOOK);
+            let look_at = counted.look_at;
+            self.set_deadline(self.deadline.min(look_at));
+        }
+    }
+
+    pub(super) fn is_counted(&self) -> bool {
+        self.busy.as_ref().is_some_and(|busy| busy.counted.is_some())
+    }
+
+    /// Whether all connections together hold more than they may.
+    pub(super) fn is_memory_over(&self) -> bool {
+        self.config.memory.as_ref().is_some_and(|memory| memory.is_over())
+    }
+
+    /// Looks whether this connection has to go, so that the others can stay.
+    pub(super) fn look_at_memory(&mut self, now: Instant) {
+        let moment = self.moment(now);
+        let moved = self.bytes_received + self.bytes_sent;
+        let is_held_back = self.input.held.has(Held::MEMORY);
+        let Some(counted) = self.busy.as_mut().and_then(|busy| busy.counted.as_mut()) else { return };
+        if moment < counted.look_at {
+            return;
+        }
+        counted.look_at = moment.after(memory::LOOK);
+        let held = counted.charge.look(now, moved, is_held_back);
+        if let (Some(held), Some(memory)) = (held, &self.config.memory) {
+            let error = Error::Memory { held, limit: memory.limit() };
+            let code = match self.outbox.len() >= self.undelivered_len() {
+                true => CloseCode::TRY_AGAIN_LATER,
+                false => CloseCode::TOO_BIG,
+            };
+            self.give_up(now, error, code, "the server holds too much");
+        }
+    }
+}
