@@ -162,7 +162,10 @@ fn the_limits_of_compression_are_those_of_the_code() {
 fn every_setting_is_in_the_table_or_is_no_limit() {
     let known = of_the_server();
     for (debug, no_limits) in [
-        (format!("{:#?}", Config::server()), &["pieces", "deflate", "tell_every_end", "access", "date", "half_close", "memory"][..]),
+        (
+            format!("{:#?}", Config::server()),
+            &["pieces", "deflate", "tell_every_end", "access", "date", "half_close", "memory"][..],
+        ),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));

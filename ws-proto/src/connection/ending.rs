@@ -2,8 +2,8 @@
 
 use super::flow::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
-use crate::decode::Decoder;
 use crate::close::CloseCode;
+use crate::decode::Decoder;
 use crate::error::{Cause, Error, ProtocolError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;

@@ -35,9 +35,9 @@ impl Connection {
             outbox.count_in(memory);
             let busy = busy.get_or_insert_default();
             let is_new = busy.counted.is_none();
-            let counted = busy.counted.get_or_insert_with(|| {
-                Counted { charge: memory.charge(), look_at: Moment::NEVER }
-            });
+            let counted = busy
+                .counted
+                .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + undelivered, all);
             if is_new && self.output.stalled {
                 // Nobody may write or read for a long time, and there is no clock here: it is due at once.

@@ -59,7 +59,9 @@ impl Connection {
     /// connection ends with.
     #[inline]
     fn is_at_rest(&self) -> bool {
-        matches!(self.stage, Stage::Open(_)) && self.input.held.is_free() && self.decoder.is_between_messages()
+        matches!(self.stage, Stage::Open(_))
+            && self.input.held.is_free()
+            && self.decoder.is_between_messages()
     }
 
     #[inline(never)]

@@ -136,9 +136,9 @@ impl Decoder {
 
     /// The bytes of the message in progress that have come and wait for the rest.
     pub(crate) fn held_len(&self) -> usize {
-        self.partial.as_ref().map_or(0, |partial| {
-            partial.data.capacity() + partial.text.capacity() + partial.compressed.len()
-        })
+        self.partial
+            .as_ref()
+            .map_or(0, |partial| partial.data.capacity() + partial.text.capacity() + partial.compressed.len())
     }
 
     /// Whether nothing at all has begun.

@@ -26,14 +26,15 @@ impl World {
         let (is_slow, memory) = (self.is_slow, self.memory.clone());
         let rng = &mut self.rng;
         let is_steady = purpose == Purpose::Steady;
-        let link = if is_steady { Link::steady(rng) } else { Link::new(rng) };
+        let is_plain = purpose != Purpose::Any;
+        let link = if is_plain { Link::steady(rng) } else { Link::new(rng) };
         let (up, down) = (Shared::<Flow>::default(), Shared::<Flow>::default());
         let rules_for = |base, rng: &mut Rng| match purpose {
             Purpose::Steady => Rules::steady(base, rng),
             _ => Rules::any(base, rng, is_hasty, now),
         };
         let manner_of = |rng: &mut Rng| {
-            let mut manner = if is_steady { Manner::steady(rng) } else { Manner::any(rng) };
+            let mut manner = if is_plain { Manner::steady(rng) } else { Manner::any(rng) };
             if is_slow {
                 manner.late = manner.late.max(Duration::from_millis(1));
             }
@@ -217,7 +218,7 @@ fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
 fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
     (server.most, client.most) = (HOARDED, HOARDED);
     server.answers = None;
-    server.say_bulk(rng.within(10, 300), HOARDED, rng);
+    server.say_bulk(rng.within(10, 100), HOARDED, rng);
     client.end.reads_from = now + rng.time(Duration::from_secs(100));
     client.end.manner.read_rate = rng.pick(&[None, Some(100), Some(10_000)]);
 }

@@ -60,7 +60,7 @@ fn two_honest_ends_never_wait_for_each_other() {
 
 #[test]
 fn all_connections_together_stay_near_the_limit_of_memory() {
-    run(Purpose::Memory, 300);
+    run(Purpose::Memory, 100);
 }
 
 /// So many seeds, where nobody asks for more.
