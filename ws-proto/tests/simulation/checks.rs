@@ -60,7 +60,8 @@ impl End {
             self.was_congested = true;
         }
         if state == State::Open && self.is_open && connection.is_paused() && self.pauses_until.is_none() {
-            let is_paced = config.message_rate.is_some() || self.rules.may_compress();
+            let is_paced =
+                config.message_rate.is_some() || self.rules.may_compress() || config.memory.is_some();
             let holds_back = queued > config.outbox_cap / 2;
             assert!(is_paced || holds_back, "with {queued} bytes of output reading is held back");
             assert!(due.is_some(), "nothing ends what holds reading back");
@@ -72,7 +73,9 @@ impl End {
         if connection.is_paused() || has_just_opened {
             self.hindered = now;
         }
-        self.waiting = if queued == 0 { None } else { self.waiting.or(Some(now)) };
+        if matches!(state, State::Connecting | State::Open) {
+            self.waiting = if queued == 0 { None } else { self.waiting.or(Some(now)) };
+        }
         if queued == 0 && self.interval().is_some_and(|interval| now >= later(self.heard, interval)) {
             self.asked.get_or_insert(now);
         }
@@ -155,6 +158,8 @@ impl End {
                     self.alone = self.alone.max(len + HEADER);
                 }
             }
+            // All connections together may hold too much.
+            Err(SendError::Full) if config.memory.is_some() => {}
             Err(SendError::Full) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
             Err(_) => {}
         }
@@ -172,6 +177,7 @@ impl End {
                 assert!(!self.is_open, "opened twice");
                 self.is_open = true;
                 self.blocked = self.blocked.map(|_| now);
+                self.hindered = now;
             }
             Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),

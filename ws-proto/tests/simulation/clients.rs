@@ -60,7 +60,12 @@ impl World {
         let manner = manner_of(rng);
         let most = most.min(manner.fair_length());
         let kind = match rng.below(if is_steady { 6 } else { 10 }) {
-            6..9 if !is_upgraded => ClientKind::Http(Box::new(Browser::new(id, now, most, is_hasty))),
+            6..9 if !is_upgraded => ClientKind::Http(Box::new(Browser::new(
+                id,
+                now,
+                most,
+                is_hasty || purpose == Purpose::Memory,
+            ))),
             9 if !is_upgraded => ClientKind::Rude(rude(rng)),
             _ => {
                 let rules = rules_for(Config::client(), rng);

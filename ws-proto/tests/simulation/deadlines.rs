@@ -7,6 +7,8 @@ use ws_proto::{Cause, CloseCode, Closed, Error, HeartbeatKind, State, Timeout};
 
 /// How long is read on where writing has failed.
 const READS_ON: Duration = Duration::from_secs(1);
+/// The engine's clock has nanoseconds, and rounds up.
+const SLACK: Duration = Duration::from_millis(1);
 /// Later than any run lasts.
 const FAR: Duration = Duration::from_secs(1 << 32);
 
@@ -29,7 +31,11 @@ impl End {
         }
         let Rules { config, beat, .. } = &self.rules;
         let in_time = |since: Instant, time: Duration, what: &str| {
-            assert!(now <= later(since, time), "{what} is waited for longer than {time:?}");
+            assert!(
+                now <= later(since, time) + SLACK,
+                "{what} is waited for longer than {time:?}, {}",
+                self.knows()
+            );
         };
         match self.connection.state() {
             State::Open => {
@@ -68,8 +74,9 @@ impl End {
         self.judge_code(closed);
         let at = self.born + closed.age;
         let Rules { config, beat, .. } = &self.rules;
-        let waited =
-            |since: Instant, time: Duration| assert!(at >= later(since, time), "too early: {closed}");
+        let waited = |since: Instant, time: Duration| {
+            assert!(at >= later(since, time), "too early: {closed}, {}", self.knows())
+        };
         match &closed.error {
             Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.handshake_timeout),
             Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
@@ -94,6 +101,23 @@ impl End {
         }
     }
 
+    /// What is known of it, to tell.
+    fn knows(&self) -> String {
+        let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
+        let since = |at: Instant| at - *born;
+        format!(
+            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}",
+            since(*heard),
+            since(*wrote),
+            since(*hindered),
+            asked.map(since),
+            waiting.map(since),
+            blocked.map(since),
+            self.connection.poll_timeout().map(since),
+            self.rules.times(),
+        )
+    }
+
     /// The code is that of the first Close that came (RFC 6455 §7.1.5), whatever broke afterwards.
     fn judge_code(&self, closed: &Closed) {
         if self.is_unmarked {
@@ -106,11 +130,8 @@ impl End {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
             }
             Some((_, code)) => {
-                let may_be_unread = matches!(
-                    closed.error,
-                    Some(Error::Protocol(_) | Error::Handshake(_) | Error::Timeout(_))
-                );
-                assert!(may_be_unread || closed.code.get() == code, "the peer closed with {code}: {closed}");
+                let is_heard = matches!(closed.error, None | Some(Error::Eof | Error::Lost(_)));
+                assert!(!is_heard || closed.code.get() == code, "the peer closed with {code}: {closed}");
             }
             None if closed.error.is_some() => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");

@@ -26,6 +26,9 @@ pub(crate) enum Op {
     Resume,
 }
 
+/// What a connection may hold beside: control frames, a head.
+const BESIDE: usize = 8 << 10;
+
 #[derive(Debug)]
 pub(crate) struct End {
     pub(crate) connection: Connection,
@@ -176,6 +179,11 @@ impl End {
     /// The bytes that are held for it, as far as they are known from outside.
     pub(crate) fn held(&self) -> usize {
         self.connection.queued()
+    }
+
+    /// What it may hold whatever all connections hold together: up to its high mark, a message above, and answers.
+    pub(crate) fn own(&self) -> usize {
+        self.rules.config.high_mark + self.longest + self.answers.iter().sum::<usize>() + BESIDE
     }
 
     /// Whether its Close is written, whole.
@@ -470,6 +478,7 @@ impl End {
     pub(crate) fn read_on(&mut self, now: Instant) {
         if self.pauses_until.take().is_some() {
             self.connection.resume(now);
+            self.hindered = now;
             self.touch(now);
         }
     }

@@ -242,16 +242,17 @@ impl Server {
         let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
         let len = said.data.len();
         let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.outbox_cap;
+        let is_scarce = party.end.rules.config.memory.is_some();
         let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
         let may = match (delivered, policy) {
             (Delivered::NotOpen, _) => !was_open,
             (Delivered::Queued, SlowPeer::Latest(_)) => was_open && !has_kept && !was_congested,
             (Delivered::Queued, SlowPeer::Skip) => was_open && !was_congested,
             (Delivered::Queued, _) => was_open,
-            (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much,
-            (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much,
+            (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much || is_scarce,
+            (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much || is_scarce,
             // What waits behind a message of ours is not for the peer to drain.
-            (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much,
+            (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much || is_scarce,
             _ => false,
         };
         assert!(may, "{policy:?} {delivered:?} with {queued} queued, congested: {was_congested}");

@@ -5,9 +5,6 @@ use super::end::End;
 use super::world::{ClientKind, Purpose, World};
 use std::time::Duration;
 
-/// What a connection may hold beside: control frames, a head, a message that was begun when there was room.
-const BESIDE: usize = 8 << 10;
-
 /// Within this those that hold the most have to give way: a second, and a second for their goodbye each.
 const GIVES_WAY: Duration = Duration::from_secs(20);
 
@@ -30,8 +27,7 @@ impl World {
         let (now, limit) = (self.now, self.memory.limit());
         let ends = || self.server.conns.iter().map(|conn| &conn.party.end);
         let held: usize = ends().map(End::held).sum();
-        // Up to its high mark each may send, and one message above.
-        let own: usize = ends().map(|end| end.rules.config.high_mark + end.longest + BESIDE).sum();
+        let own: usize = ends().map(|end| end.own()).sum();
         assert!(held <= limit + own, "{held} bytes are held, and {limit} are allowed for all");
         let counted: usize = ends().map(|end| end.held().saturating_sub(end.rules.config.low_mark)).sum();
         let is_judged = ends().all(|end| end.manner.late == Duration::ZERO);

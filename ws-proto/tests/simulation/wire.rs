@@ -88,7 +88,7 @@ impl Wire {
         while !bytes.is_empty() {
             match &mut self.reading {
                 Reading::Other => return,
-                Reading::Closed => panic!("{} bytes behind the Close", bytes.len()),
+                Reading::Closed => panic!("{bytes:?} behind the Close"),
                 Reading::Payload(left, kind) => {
                     let n = bytes.len().min(*left as usize);
                     if let Kind::Close(_) = kind {
