@@ -229,8 +229,11 @@ impl Connection {
 
     /// The socket takes no more for now: of a connection that failed, the Close goes out before what waits.
     pub(super) fn close_overtakes(&mut self) {
+        let mask = if self.is_client() { 4 } else { 0 };
         if let Stage::Draining(ending) = &mut self.stage
             && let Some(body) = ending.overtaking.take()
+            // Else it is all that waits, and may be partly written.
+            && self.outbox.len() > 2 + mask + body.len()
         {
             self.outbox.drop_unwritten();
             self.write_copied(Opcode::Close, true, &body);
