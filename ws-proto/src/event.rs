@@ -130,8 +130,9 @@ pub enum Initiator {
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Closed {
-    /// The peer's close code; [`CloseCode::NO_STATUS`] when its Close had none, [`CloseCode::ABNORMAL`] when
-    /// there was no Close, or when we failed the connection.
+    /// The peer's close code, that of the first Close which was received, whatever broke afterwards (RFC 6455 §7.1.5):
+    /// [`clean`](Self::clean) and [`error`](Self::error) say the rest. [`CloseCode::NO_STATUS`] when its Close had none,
+    /// [`CloseCode::ABNORMAL`] when there was no Close.
     pub code: CloseCode,
     /// The peer's reason; may be empty.
     pub reason: String,

@@ -255,17 +255,22 @@ impl Outbox {
         }
     }
 
+    /// Forgets all that waits: it was sent.
+    #[inline]
+    pub(crate) fn sent_all(&mut self) {
+        let Some(inner) = &mut self.inner else { return };
+        if inner.beside > 0 {
+            return inner.advance(usize::MAX, false);
+        }
+        inner.bytes.clear();
+        inner.start = 0;
+        inner.begun = 0;
+    }
+
     /// Forgets the front of what waits: it was sent. Where frames are `framed` rather than HTTP, it is noted how far
     /// the one is that is partly written.
-    #[inline]
     pub(crate) fn sent(&mut self, n: usize, framed: bool) {
-        let Some(inner) = &mut self.inner else { return };
-        if inner.beside == 0 && n == inner.bytes.len() - inner.start {
-            inner.bytes.clear();
-            inner.start = 0;
-            inner.begun = 0;
-            inner.memory = None;
-        } else {
+        if let Some(inner) = &mut self.inner {
             inner.advance(n, framed);
         }
     }
@@ -383,6 +388,21 @@ impl Inner {
         }
     }
 
+    /// What is to be written first, where not everything is copied.
+    #[inline(never)]
+    fn first_slice(&self) -> &[u8] {
+        let copied = self.copied();
+        let data = match self.shared.front() {
+            Some(shared) if copied.is_empty() => &shared.payload,
+            _ => copied,
+        };
+        match (self.urgent.left(), self.begun) {
+            (0, _) => data,
+            (_, 0) => &self.urgent.bytes[self.urgent.start..],
+            (_, begun) => &data[..data.len().min(begun)],
+        }
+    }
+
     /// The copied bytes up to the first shared payload.
     fn copied(&self) -> &[u8] {
         let end = self.shared.front().map_or(self.bytes.len(), |shared| shared.at);
@@ -410,17 +430,12 @@ impl Buf for Outbox {
         self.len()
     }
 
+    #[inline]
     fn chunk(&self) -> &[u8] {
-        let Some(inner) = &self.inner else { return &[] };
-        let copied = inner.copied();
-        let data = match inner.shared.front() {
-            Some(shared) if copied.is_empty() => &shared.payload,
-            _ => copied,
-        };
-        match (inner.urgent.left(), inner.begun) {
-            (0, _) => data,
-            (_, 0) => &inner.urgent.bytes[inner.urgent.start..],
-            (_, begun) => &data[..data.len().min(begun)],
+        match &self.inner {
+            Some(inner) if inner.beside == 0 => &inner.bytes[inner.start..],
+            Some(inner) => inner.first_slice(),
+            None => &[],
         }
     }
 

@@ -15,7 +15,7 @@
 //! ```
 
 use crate::close::CloseCode;
-use crate::error::{Cause, Error, HandshakeError};
+use crate::error::{Cause, Error, HandshakeError, Timeout};
 use crate::event::{Closed, Initiator};
 use ::http::StatusCode;
 use ::http::header;
@@ -121,21 +121,22 @@ impl Reconnect {
 
     /// Whether there is nothing to try again after such an end.
     ///
-    /// So it is when the application closed or terminated the connection itself; when the peer closed it with
-    /// one of the [`final_codes`](Self::final_codes); and when a server refused the handshake with a status
+    /// So it is when the application closed or terminated the connection itself, whether or not its Close was answered;
+    /// when the peer closed it with one of the [`final_codes`](Self::final_codes), whatever broke afterwards; and when a server refused the handshake with a status
     /// that will not change by asking again: a redirect, or 4xx, but for the
     /// [`passing_statuses`](Self::passing_statuses).
     pub fn is_final(&self, closed: &Closed) -> bool {
+        let is_final_code = closed.code != CloseCode::ABNORMAL && self.final_codes.contains(&closed.code);
         match &closed.error {
-            None if closed.initiator == Initiator::Local => true,
-            None => self.final_codes.contains(&closed.code),
+            None => closed.initiator == Initiator::Local || is_final_code,
             Some(Error::Lost(Cause::Terminated)) => true,
+            Some(Error::Timeout(Timeout::Close)) if closed.initiator == Initiator::Local => true,
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
                     && !self.passing_statuses.contains(&status)
             }
-            Some(_) => false,
+            Some(_) => is_final_code,
         }
     }
 }
@@ -241,6 +242,7 @@ mod tests {
     #[test]
     fn what_ends_it_and_what_does_not() {
         let policy = Reconnect::default().final_code(CloseCode::from(4001));
+        let reset = Error::Lost(Cause::Io(std::io::ErrorKind::ConnectionReset));
         for (end, is_final) in [
             (closed(1000, Initiator::Remote, None), true),
             (closed(1001, Initiator::Remote, None), false),
@@ -250,6 +252,12 @@ mod tests {
             (closed(1001, Initiator::Local, None), true),
             (closed(1006, Initiator::Local, Some(Error::Lost(Cause::Terminated))), true),
             (closed(1006, Initiator::Remote, Some(Error::Eof)), false),
+            (closed(1008, Initiator::Remote, Some(reset.clone())), true),
+            (closed(1012, Initiator::Remote, Some(reset.clone())), false),
+            (closed(1006, Initiator::Remote, Some(reset)), false),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Close))), true),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Heartbeat))), false),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Output))), false),
             (refused(301, "0"), true),
             (refused(401, "0"), true),
             (refused(404, "0"), true),

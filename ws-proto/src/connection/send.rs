@@ -155,7 +155,29 @@ impl Connection {
 
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
+    #[inline]
     pub fn wrote(&mut self, now: Instant, n: usize) {
+        // Everything was taken of an ordinary connection: there is nothing to judge.
+        if n > 0
+            && n == self.outbox.len()
+            && matches!(self.stage, Stage::Open(None))
+            && self.busy.is_none()
+            && self.input.held.is_free()
+            && !self.output.stalled
+            && !self.output.congested
+        {
+            self.outbox.sent_all();
+            self.bytes_sent += n as u64;
+            if self.config.heartbeat.kind == HeartbeatKind::Pong {
+                self.beat = self.moment(now);
+            }
+            return;
+        }
+        self.wrote_in_stage(now, n);
+    }
+
+    #[inline(never)]
+    fn wrote_in_stage(&mut self, now: Instant, n: usize) {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();
