@@ -73,8 +73,10 @@ impl End {
         if connection.is_paused() || has_just_opened {
             self.hindered = now;
         }
-        if matches!(state, State::Connecting | State::Open) {
-            self.waiting = if queued == 0 { None } else { self.waiting.or(Some(now)) };
+        if queued > 0 {
+            self.waiting.get_or_insert(now);
+        } else if matches!(state, State::Connecting | State::Open) {
+            self.waiting = None;
         }
         if queued == 0 && self.interval().is_some_and(|interval| now >= later(self.heard, interval)) {
             self.asked.get_or_insert(now);

@@ -123,7 +123,7 @@ impl End {
         if self.is_unmarked {
             return;
         }
-        let came = self.marks.borrow().close.filter(|(end, _)| *end <= self.used);
+        let came = self.marks.borrow().close.filter(|(end, _)| *end <= self.understood);
         match came {
             // What comes behind a fault is read and forgotten.
             _ if !closed.was_open => {

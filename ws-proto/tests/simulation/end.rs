@@ -70,6 +70,8 @@ pub(crate) struct End {
     pub(crate) is_deaf: bool,
     pub(super) closing_since: Option<Instant>,
     pub(super) used: u64,
+    /// How much of that was used before it was over.
+    pub(super) understood: u64,
     /// What was used since the last event.
     unfinished: u64,
     pub(super) sent: u64,
@@ -141,6 +143,7 @@ impl End {
             is_deaf: false,
             closing_since: None,
             used: 0,
+            understood: 0,
             unfinished: 0,
             sent: 0,
             events: 0,
@@ -312,6 +315,9 @@ impl End {
             (self.heard, self.asked) = (now, None);
         }
         self.used += used as u64;
+        if before.1 != State::Closed {
+            self.understood = self.used;
+        }
         self.note_pings();
         if let Some(event) = &event {
             self.note(now, event);
