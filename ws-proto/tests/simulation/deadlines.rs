@@ -45,7 +45,7 @@ impl End {
                 }
                 let Some(beat) = beat else { return };
                 if beat.kind == HeartbeatKind::Pong {
-                    if self.blocked.is_none() && !self.manner.is_lazy {
+                    if self.blocked.is_none() && !self.is_asked_anew {
                         let since = self.wrote.max(self.hindered);
                         in_time(since, beat.interval, "a heartbeat that nobody answers");
                     }

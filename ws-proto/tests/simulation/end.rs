@@ -64,6 +64,8 @@ pub(crate) struct End {
     pub(super) hindered: Instant,
     /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
     pub(super) asked: Option<Instant>,
+    /// It was asked since the machine slept, and has not answered.
+    pub(super) is_asked_anew: bool,
     /// Since when output waits.
     pub(super) waiting: Option<Instant>,
     /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
@@ -139,6 +141,7 @@ impl End {
             wrote: now,
             hindered: now,
             asked: None,
+            is_asked_anew: false,
             waiting: None,
             is_deaf: false,
             closing_since: None,
@@ -312,7 +315,7 @@ impl End {
             );
         }
         if before.0 > 0 {
-            (self.heard, self.asked) = (now, None);
+            (self.heard, self.asked, self.is_asked_anew) = (now, None, false);
         }
         self.used += used as u64;
         if before.1 != State::Closed {
@@ -459,6 +462,7 @@ impl End {
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
+            self.is_asked_anew = true;
             self.exempt_control();
         }
         self.touch(now);
