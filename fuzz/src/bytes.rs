@@ -263,7 +263,8 @@ impl Run<'_> {
             10 if choice & 0xc0 == 0xc0 => self.watched.abort(now, Cause::Terminated),
             11 => self.watched.act(|c| c.handle_resume(now)),
             12 => self.watched.handle_timeout(now),
-            13 => self.watched.act(Connection::await_room),
+            13 if choice & 0x10 == 0 => self.watched.act(Connection::pause),
+            13 => self.watched.act(|c| c.resume(now)),
             14 => drop(self.taken.send(&mut self.watched, Message::Binary(vec![7; 2000].into()))),
             _ => {}
         }
@@ -271,6 +272,8 @@ impl Run<'_> {
 
     /// The application answers all that it has, and all output is taken, until nothing moves any more.
     fn settle(&mut self) {
+        let now = self.now;
+        self.watched.act(|c| c.resume(now));
         for _ in 0..100 {
             let before = (self.coming.len(), self.watched.ask().queued());
             while let Some(request) = self.requests.pop() {

@@ -64,7 +64,7 @@ pub(crate) struct End {
     pub(super) hindered: Instant,
     /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
     pub(super) asked: Option<Instant>,
-    /// It was asked since the machine slept, and has not answered.
+    /// It was asked once, since the machine slept: its own heartbeats wait for that.
     pub(super) is_asked_anew: bool,
     /// Since when output waits.
     pub(super) waiting: Option<Instant>,
@@ -315,7 +315,7 @@ impl End {
             );
         }
         if before.0 > 0 {
-            (self.heard, self.asked, self.is_asked_anew) = (now, None, false);
+            (self.heard, self.asked) = (now, None);
         }
         self.used += used as u64;
         if before.1 != State::Closed {

@@ -79,8 +79,8 @@ impl Server {
             }
             Event::Drained => {
                 for later in conn.later.iter_mut() {
-                    if let What::Body(_, rest, waits, _) = &mut later.what {
-                        *waits = rest.is_empty();
+                    if let What::Body(_, rest, waits, kind) = &mut later.what {
+                        *waits = rest.is_empty() && *kind == answers::Kind::Events;
                     }
                 }
                 self.give_kept(id, now);
