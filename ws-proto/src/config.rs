@@ -34,7 +34,7 @@ pub struct Config {
     /// The longest HTTP body (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
     pub body_limit: usize,
     /// The most pipelined requests that wait for their answers; then reading pauses. Behind an answer that is given in
-    /// pieces, none is read. 16.
+    /// pieces, none is taken; behind one without a length up to [`head_limit`](Self::head_limit) bytes are kept. 16.
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,

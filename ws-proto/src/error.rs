@@ -290,6 +290,8 @@ pub enum HandshakeError {
     Unanswered,
     /// The application dropped an answer that it had begun to give in pieces, or gave less than it declared.
     Unfinished,
+    /// The peer ended the connection while it was being answered.
+    Abandoned,
     /// The request did not arrive in time.
     TooSlow,
 
@@ -325,6 +327,7 @@ impl HandshakeError {
             Self::Unanswered => StatusCode::SERVICE_UNAVAILABLE,
             Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
             Self::Unfinished
+            | Self::Abandoned
             | Self::ResponseMalformed(_)
             | Self::ResponseTooLarge
             | Self::Refused(_)
@@ -357,6 +360,7 @@ impl fmt::Display for HandshakeError {
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
             Self::Unanswered => f.write_str("the application did not answer the request"),
             Self::Unfinished => f.write_str("the application did not finish its answer"),
+            Self::Abandoned => f.write_str("the peer ended the connection while it was being answered"),
             Self::TooSlow => f.write_str("the request did not arrive in time"),
             Self::ResponseMalformed(what) => write!(f, "malformed response: {what}"),
             Self::ResponseTooLarge => f.write_str("the head of the response is too large"),
@@ -372,7 +376,7 @@ impl std::error::Error for HandshakeError {}
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
-    /// The connection is not open for messages: it is still in its handshake, closing, or gone.
+    /// The connection is not open: it has ended or is about to; for messages, also when it is still in its handshake.
     NotOpen,
     /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained), or close the connection. Where
     /// whole messages wait behind one that is being sent in fragments, send its last fragment.
@@ -395,7 +399,7 @@ pub enum SendError {
     CloseCodeInvalid(CloseCode),
     /// A close reason of more than 123 bytes (§5.5.1).
     CloseReasonTooLong(usize),
-    /// The request belongs to another connection, or was answered already.
+    /// The request belongs to another connection, was answered already, or its time is over.
     WrongRequest,
     /// A header that this response may not carry, since the connection itself writes it or since it would
     /// break the message; says which.

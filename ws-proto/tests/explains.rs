@@ -71,6 +71,7 @@ fn what_a_request_or_an_answer_broke() {
         (HandshakeError::UpgradeMalformed("no key"), "no key", Some(400)),
         (HandshakeError::Unanswered, "did not answer", Some(503)),
         (HandshakeError::Unfinished, "did not finish", None),
+        (HandshakeError::Abandoned, "while it was being answered", None),
         (HandshakeError::TooSlow, "in time", Some(408)),
         (HandshakeError::ResponseMalformed("the status line"), "the status line", None),
         (HandshakeError::ResponseTooLarge, "too large", None),

@@ -87,7 +87,10 @@ impl Connections {
         let Some(at) = self.clients.get_mut(client) else { return };
         match at.phase {
             Phase::Idle => {}
-            Phase::Waiting { .. } => self.clients.rest(client.index),
+            Phase::Waiting { .. } => {
+                self.clients.rest(client.index);
+                self.give_up_leg(client);
+            }
             Phase::Resolving(_) | Phase::Connecting(_) => {
                 at.then = Then::Rest;
                 self.fail(client.index, ConnectFailure::Cancelled, None);
@@ -107,6 +110,7 @@ impl Connections {
         let slots = at.slots();
         let open = matches!(at.phase, Phase::Open { .. });
         self.clients.remove(client);
+        self.give_up_leg(client);
         for slot in slots {
             match open {
                 true => self.close_slot(slot),
@@ -149,7 +153,7 @@ impl Connections {
         let at = self.clients.get(client).ok_or(ConnectError::NoClient)?;
         self.check_request(&at.request, &config)?;
         if let Some(at) = self.clients.get_mut(client) {
-            at.rules = Arc::new(config.connection.clone());
+            at.rules = Arc::new(config.rules());
             at.config = config;
         }
         Ok(())

@@ -98,7 +98,7 @@ impl Client {
         Self {
             generation: 0,
             request,
-            rules: Arc::new(config.connection.clone()),
+            rules: Arc::new(config.rules()),
             config,
             backoff: Backoff::default(),
             phase: Phase::Idle,
@@ -228,6 +228,13 @@ impl Clients {
         self.notices.is_empty()
             && self.by_slot.is_empty()
             && self.list.iter().flatten().all(|client| matches!(client.phase, Phase::Idle))
+    }
+
+    /// Whether something is yet to be told of a client.
+    pub(crate) fn has_notice(&self, client: ClientId) -> bool {
+        self.notices.iter().any(|notice| match notice {
+            Notice::Failed { client: of, .. } | Notice::Reconnecting { client: of, .. } => *of == client,
+        })
     }
 
     pub(crate) fn bind(&mut self, slot: u32, id: ClientId) {

@@ -6,6 +6,7 @@ use crate::event::Event;
 use crate::servers::NO_SERVER;
 use crate::slots::{Live, flag};
 use crate::socket::Readiness;
+use crate::socket_options;
 use crate::stream::Stream;
 use crate::turn::Work;
 use mio::net::TcpStream;
@@ -193,8 +194,7 @@ impl Connections {
                 live.clear(flag::CONNECTING);
                 live.set(flag::WRITABLE);
                 if !live.has(flag::UNIX) {
-                    // A connection that cannot have it is slower, and works.
-                    let _ = live.stream.set_nodelay(true);
+                    socket_options::prepare(&live.stream);
                 }
                 if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);
@@ -360,6 +360,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         match self.connections.clients.notices.pop_front() {
             Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
                 self.tell(Event::ConnectFailed { client, error });
+                // Unless the handler tries again.
+                self.connections.give_up_leg(client);
             }
             Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
                 // Unless the application has said otherwise meanwhile.

@@ -1,6 +1,7 @@
 //! Every verb, for handlers and between turns alike.
 
 use crate::clients::Clients;
+use crate::couple::Couples;
 use crate::data::Data;
 use crate::extension;
 use crate::fanout::FanOut;
@@ -10,7 +11,8 @@ use crate::pool::Pool;
 use crate::resolver::Resolver;
 use crate::servers::ServerId;
 use crate::servers::Servers;
-use crate::slots::{ConnectionId, Live, Slots, flag};
+use crate::slots::{ConnectionId, Live, Slots, flag, mark};
+use crate::socket_options;
 use crate::timers::{self, Timers};
 use bytes::Bytes;
 use mio::Registry;
@@ -55,6 +57,7 @@ pub struct Connections {
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
+    pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
@@ -100,6 +103,9 @@ impl Connections {
     /// Begins an answer whose body comes in pieces, now or later. With a `length` the body must have exactly
     /// that.
     ///
+    /// Without a length the answer may go on for ever, and ends when the peer has gone: at the end of its stream, at a
+    /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
+    ///
     /// # Errors
     /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(
@@ -114,6 +120,9 @@ impl Connections {
         let body =
             self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
+        if length.is_none() && !body.is_unwanted() {
+            self.probe(id);
+        }
         Ok(body)
     }
 
@@ -330,6 +339,7 @@ impl Connections {
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
+            couples: Couples::default(),
             data: Data::default(),
             exit: false,
             fanout: FanOut::default(),
@@ -341,7 +351,7 @@ impl Connections {
 
     /// Applies a verb to a connection that exists.
     #[inline]
-    fn with<T>(
+    pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
         verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
@@ -352,6 +362,17 @@ impl Connections {
         let result = verb(&mut live.connection, *now);
         touch(id.slot, live, touched);
         result
+    }
+
+    /// Has the kernel find out when the peer vanishes.
+    fn probe(&mut self, id: ConnectionId) {
+        if let Some(live) = self.slots.get_mut(id)
+            && !live.has(flag::UNIX)
+            && !live.is_marked(mark::PROBED)
+        {
+            live.mark(mark::PROBED);
+            socket_options::probe(&live.stream);
+        }
     }
 
     /// Sees to it that the turn looks at this connection before it ends.
@@ -374,12 +395,16 @@ impl Connections {
         self.unread.shrink_to_fit();
         self.rests.shrink_to_fit();
         self.files.shrink();
+        self.couples.shrink();
         self.data.shrink();
         self.pool.clear();
     }
 
     /// Takes a connection out and closes its socket.
     pub(crate) fn bury(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
+            self.lose_leg(live.id(slot));
+        }
         self.uncount(slot);
         self.settle(slot);
         self.files.forget(slot);

@@ -2,10 +2,9 @@
 
 use crate::connections::Connections;
 use crate::event::Event;
-use crate::options::{Budget, Clock, Options, Turn};
+use crate::options::{Budget, Clock, Options, Turn, WallClock};
 use crate::remote::{Job, Remote};
 use crate::resolver::Resolver;
-use crate::resume::Sleep;
 use crate::slots::flag;
 use crate::socket::write;
 use crate::turn::Work;
@@ -17,8 +16,11 @@ use std::fmt;
 use std::io;
 use std::time::Duration;
 use ws_proto::CloseCode;
+use ws_proto::sleep::SleepDetector;
 
 pub(crate) const WAKER: Token = Token(usize::MAX);
+/// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
+const WAITS: usize = 16;
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -42,7 +44,8 @@ pub struct Endpoint {
     jobs_left: bool,
     budget: Budget,
     clock: Clock,
-    sleep: Sleep,
+    wall_clock: WallClock,
+    sleep: SleepDetector,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
     /// The descriptor is readable, for what was queued between turns.
@@ -65,7 +68,7 @@ impl Endpoint {
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
         let Options { budget, resolve_names, clock, wall_clock } = options;
-        let sleep = Sleep::new(&clock, wall_clock);
+        let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
         let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
@@ -80,6 +83,7 @@ impl Endpoint {
             jobs_left: false,
             budget,
             clock,
+            wall_clock,
             sleep,
             nested: Cell::new(false),
             nudged: false,
@@ -199,14 +203,21 @@ impl Endpoint {
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
-        let slept = self.sleep.slept(start);
-        self.waiting.each(|token, readiness| match token {
-            WAKER => self.remote.take(&mut self.jobs),
-            Token(slot) if slot < self.connections.slots.end() as usize => {
-                self.connections.ready(slot as u32, readiness);
+        let slept = self.sleep.slept(start, || self.wall_clock.now());
+        for _ in 0..WAITS {
+            self.waiting.each(|token, readiness| match token {
+                WAKER => self.remote.take(&mut self.jobs),
+                Token(slot) if slot < self.connections.slots.end() as usize => {
+                    self.connections.ready(slot as u32, readiness);
+                }
+                token => self.connections.servers.ready(token),
+            });
+            if !self.waiting.is_full() {
+                break;
             }
-            token => self.connections.servers.ready(token),
-        });
+            // Nobody is judged before what has come from it is known.
+            self.waiting.wait(Some(Duration::ZERO))?;
+        }
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -220,8 +231,8 @@ impl Endpoint {
             events: 0,
             stopped: false,
         };
-        if let Some((slept, wall)) = slept {
-            work.resume(slept, wall);
+        if let Some(slept) = slept {
+            work.resume(slept, self.wall_clock.now());
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);

@@ -55,8 +55,11 @@
 //! - With a [`Budget`] in time, a turn ends when the time is over, and [`Turn::more`] says that work is left.
 //!   What was read and not used waits in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
-//! - A peer that does not read is not read either, past the high mark; past the cap a send is
-//!   [`SendError::Full`]; and without progress for [`Config::output_timeout`] it is closed.
+//! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
+//!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
+//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
+//!   closed.
+//! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
 //!
 //! # Pages beside the socket
@@ -109,6 +112,7 @@ mod client;
 mod clients;
 mod connecting;
 mod connections;
+mod couple;
 mod data;
 mod disk;
 mod endpoint;
@@ -119,6 +123,7 @@ mod folder;
 mod guard;
 mod limits;
 mod options;
+mod pause;
 mod pool;
 mod remote;
 mod resolver;
@@ -127,6 +132,7 @@ mod server;
 mod servers;
 mod slots;
 mod socket;
+mod socket_options;
 mod stream;
 #[cfg(test)]
 mod tests_faults;
@@ -141,6 +147,7 @@ mod watch;
 pub use acceptor::Listening;
 pub use clients::ClientId;
 pub use connections::Connections;
+pub use couple::{CoupleError, Leg};
 pub use disk::Disk;
 pub use endpoint::Endpoint;
 pub use event::Event;
@@ -160,7 +167,7 @@ pub use ws_proto::bind::{Bind, ListenError};
 pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::ServerConfig;
+pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{

@@ -8,8 +8,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use ws_proto::bind::{Bind, ListenError};
-use ws_proto::limits::ServerConfig;
-use ws_proto::{Cause, CloseCode, State};
+use ws_proto::limits::{ServerConfig, Stop};
+use ws_proto::{Cause, State};
 
 /// Servers.
 impl Connections {
@@ -64,10 +64,34 @@ impl Connections {
     /// open; each of them is told 1001; what they still send is delivered, and `Closed` for each; at last, when
     /// all are gone or the deadline has cut the rest, [`Event::Stopped`](crate::Event::Stopped).
     ///
+    /// Over HTTP no further request is taken. Event streams (`text/event-stream`) end at once; every other answer,
+    /// also one that is given later, and every request that is arriving goes on to its end. What the deadline cuts, the
+    /// peer sees cut off, and its `Closed` has [`Cause::Stopped`](ws_proto::Cause::Stopped) as error.
+    ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening anew is possible at any time.
     pub fn stop(&mut self, server: ServerId, deadline: Duration) {
-        // A deadline that no clock will ever show is none.
-        self.servers.stop(server, self.now.checked_add(deadline));
+        self.stop_with(server, Stop::within(deadline));
+    }
+
+    /// As [`Connections::stop`], with another code and a reason, and over a time: each client is told in its turn, and those
+    /// whose turn has not come are served as ever, so that a thousand of them do not come back in the same second. The
+    /// deadline counts from the end of that time.
+    ///
+    /// ```
+    /// # use ws_server_mio::{Connections, ServerId};
+    /// use std::time::Duration;
+    /// use ws_server_mio::{CloseCode, Stop};
+    ///
+    /// fn restart(connections: &mut Connections, server: ServerId) {
+    ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
+    ///     connections.stop_with(server, stop.spread(Duration::from_secs(30)));
+    /// }
+    /// ```
+    ///
+    /// Of a server that is stopping already, the earlier deadline and the earlier end of the spread hold, and the code and
+    /// the reason stay those of the first call.
+    pub fn stop_with(&mut self, server: ServerId, stop: Stop) {
+        self.servers.stop(server, self.now, stop);
     }
 
     /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
@@ -107,17 +131,20 @@ impl Connections {
 
     /// Tells a client that its server goes away.
     pub(crate) fn leave(&mut self, slot: u32) {
-        let now = self.now;
-        let Some(live) = self.slots.at_mut(slot) else { return };
-        // Plain HTTP ends with what is answered; who is ending already needs no word.
-        let _ = live.connection.close(now, CloseCode::GOING_AWAY, "");
+        let Self { slots, servers, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let Some(parting) = servers.at(live.server).and_then(|server| server.parting.as_ref()) else {
+            return;
+        };
+        // One that is ending already needs no word.
+        let _ = live.connection.go_away(*now, parting.stop.code, &parting.stop.reason);
         self.touch(slot);
     }
 
     /// Cuts a connection that did not leave in time.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
-            live.connection.abort(self.now, Cause::Terminated);
+            live.connection.abort(self.now, Cause::Stopped);
             self.touch(slot);
         }
     }

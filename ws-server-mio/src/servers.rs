@@ -2,8 +2,9 @@
 //!
 //! ```text
 //!  listen ──▶ Serving ──stop──▶ Announced ──▶ Telling ──▶ Waiting ──deadline──▶ Ending ──▶ gone
-//!             accepts           Stopping      1001 to     until all            the rest    Stopped
-//!                               is told       everyone    are gone ─────────── is cut ───▶ is told
+//!             accepts           Stopping      goodbye to  until all            the rest    Stopped
+//!                               is told       each, over  are gone ─────────── is cut ───▶ is told
+//!                                             the spread
 //! ```
 
 use crate::acceptor::Acceptor;
@@ -12,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::Config;
-use ws_proto::limits::{Census, ServerConfig};
+use ws_proto::limits::{Census, ServerConfig, Stop};
 use ws_proto::token::TokenRule;
 
 /// Place of a server in the list; small, since each connection keeps one.
@@ -31,21 +32,56 @@ pub struct ServerId {
 enum Phase {
     Serving,
     /// `stop` was called; the handler is not told yet.
-    Announced {
-        deadline: Option<Instant>,
-    },
-    /// Connections in slots from `cursor` on are not told yet.
+    Announced,
+    /// So many of the connections are told; those in slots from `cursor` on are not.
     Telling {
-        deadline: Option<Instant>,
         cursor: u32,
+        told: usize,
     },
-    Waiting {
-        deadline: Option<Instant>,
-    },
+    Waiting,
     /// The deadline passed; connections in slots from `cursor` on are not cut yet.
     Ending {
         cursor: u32,
     },
+}
+
+/// How a server stops that does.
+pub(crate) struct Parting {
+    pub(crate) stop: Stop,
+    begun: Instant,
+    /// How many connections it had then.
+    count: usize,
+    /// `None` is later than any clock will show.
+    deadline: Option<Instant>,
+}
+
+impl Parting {
+    fn new(now: Instant, count: usize, stop: Stop) -> Self {
+        // It counts from the end of the spread.
+        let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
+        Self { stop, begun: now, count, deadline }
+    }
+
+    /// Takes the earlier of both times; what is said stays.
+    fn hasten(&mut self, now: Instant, stop: &Stop) {
+        let other = Self::new(now, self.count, stop.clone());
+        self.deadline = self.deadline.into_iter().chain(other.deadline).min();
+        let spread = now.saturating_duration_since(self.begun).saturating_add(stop.spread);
+        self.stop.spread = self.stop.spread.min(spread);
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When the next connection is told.
+    fn next_at(&self, told: usize) -> Option<Instant> {
+        self.begun.checked_add(self.stop.next_at(self.count, told))
+    }
+
+    fn tells_next(&self, now: Instant, told: usize) -> bool {
+        self.next_at(told).is_some_and(|at| at <= now)
+    }
 }
 
 /// What there is to do for a server that stops.
@@ -77,6 +113,7 @@ pub(crate) struct Server {
     pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
     phase: Phase,
+    pub(crate) parting: Option<Box<Parting>>,
     pub(crate) http: usize,
     pub(crate) websockets: usize,
     /// Accepting failed, and the handler was told.
@@ -89,10 +126,11 @@ impl Server {
             generation: 0,
             census: Census::new(&config),
             token: config.token_rule(address),
-            config: Arc::new(config.connection),
+            config: Arc::new(config.shared_config()),
             listeners,
             address,
             phase: Phase::Serving,
+            parting: None,
             http: 0,
             websockets: 0,
             failing: false,
@@ -103,13 +141,18 @@ impl Server {
         self.address
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    /// When there is something to do next for a server that stops.
+    fn due(&self) -> Option<Instant> {
+        let parting = self.parting.as_deref()?;
         match self.phase {
-            Phase::Announced { deadline } | Phase::Telling { deadline, .. } | Phase::Waiting { deadline } => {
-                deadline
-            }
+            Phase::Telling { told, .. } => parting.next_at(told).into_iter().chain(parting.deadline).min(),
+            Phase::Announced | Phase::Waiting => parting.deadline,
             Phase::Serving | Phase::Ending { .. } => None,
         }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.parting.as_ref().is_some_and(|parting| parting.is_over(now))
     }
 }
 
@@ -173,22 +216,15 @@ impl Servers {
     }
 
     /// Begins to stop a server, or brings its deadline forward.
-    pub(crate) fn stop(&mut self, id: ServerId, deadline: Option<Instant>) {
+    pub(crate) fn stop(&mut self, id: ServerId, now: Instant, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
-        match &mut server.phase {
-            phase @ Phase::Serving => {
-                *phase = Phase::Announced { deadline };
+        match &mut server.parting {
+            Some(parting) => parting.hasten(now, &stop),
+            None => {
+                server.parting = Some(Box::new(Parting::new(now, server.census.sockets(), stop)));
+                server.phase = Phase::Announced;
                 server.listeners.clear();
             }
-            Phase::Announced { deadline: old }
-            | Phase::Telling { deadline: old, .. }
-            | Phase::Waiting { deadline: old } => {
-                *old = match (*old, deadline) {
-                    (Some(old), Some(new)) => Some(old.min(new)),
-                    (old, new) => old.or(new),
-                };
-            }
-            Phase::Ending { .. } => {}
         }
         self.busy = true;
     }
@@ -242,12 +278,14 @@ impl Servers {
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
-            Phase::Waiting { deadline } => {
-                server.census.sockets() == 0 || deadline.is_some_and(|deadline| deadline <= now)
+            Phase::Telling { told, .. } => {
+                let next = server.parting.as_ref().is_none_or(|parting| parting.tells_next(now, told));
+                next || server.census.sockets() == 0 || server.is_over(now)
             }
+            Phase::Waiting => server.census.sockets() == 0 || server.is_over(now),
             // What is cut goes through the list of the touched.
             Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
-            Phase::Announced { .. } | Phase::Telling { .. } => true,
+            Phase::Announced => true,
         })
     }
 
@@ -263,7 +301,7 @@ impl Servers {
             .flat_map(|server| {
                 // A crowded server goes on when one of its handshakes has ended.
                 let listeners = server.listeners.iter().filter(|_| !server.census.is_crowded());
-                listeners.filter_map(|listener| listener.retry_at).chain(server.deadline())
+                listeners.filter_map(|listener| listener.retry_at).chain(server.due())
             })
             .min()
     }
@@ -299,19 +337,27 @@ impl Servers {
         loop {
             match server.phase {
                 Phase::Serving => return Step::Nothing,
-                Phase::Announced { deadline } => {
-                    server.phase = Phase::Telling { deadline, cursor: 0 };
+                Phase::Announced => {
+                    server.phase = Phase::Telling { cursor: 0, told: 0 };
                     return Step::Stopping(id);
                 }
-                Phase::Telling { deadline, cursor } => match next(cursor) {
-                    Some(slot) => {
-                        server.phase = Phase::Telling { deadline, cursor: slot + 1 };
-                        return Step::Tell(slot);
+                Phase::Telling { .. } if server.is_over(now) || server.census.sockets() == 0 => {
+                    server.phase = Phase::Waiting;
+                }
+                Phase::Telling { cursor, told } => {
+                    if server.parting.as_ref().is_some_and(|parting| !parting.tells_next(now, told)) {
+                        return Step::Nothing;
                     }
-                    None => server.phase = Phase::Waiting { deadline },
-                },
-                Phase::Waiting { deadline } if server.census.sockets() > 0 => {
-                    if deadline.is_none_or(|deadline| now < deadline) {
+                    match next(cursor) {
+                        Some(slot) => {
+                            server.phase = Phase::Telling { cursor: slot + 1, told: told + 1 };
+                            return Step::Tell(slot);
+                        }
+                        None => server.phase = Phase::Waiting,
+                    }
+                }
+                Phase::Waiting if server.census.sockets() > 0 => {
+                    if !server.is_over(now) {
                         return Step::Nothing;
                     }
                     server.phase = Phase::Ending { cursor: 0 };
@@ -326,7 +372,7 @@ impl Servers {
                         return Step::Nothing;
                     }
                 },
-                Phase::Waiting { .. } | Phase::Ending { .. } => {
+                Phase::Waiting | Phase::Ending { .. } => {
                     self.list[usize::from(index)] = None;
                     return Step::Stopped(id);
                 }

@@ -65,6 +65,20 @@ pub(crate) mod flag {
     pub(crate) const DATA: u16 = 1 << 14;
 }
 
+/// More facts, most of which are false most of the time.
+pub(crate) mod mark {
+    /// The application holds its reading back.
+    pub(crate) const PAUSED: u8 = 1;
+    /// The other leg takes no more for now.
+    pub(crate) const HELD: u8 = 1 << 1;
+    /// It is, or was, coupled with another: its messages are not the application's.
+    pub(crate) const COUPLED: u8 = 1 << 2;
+    /// Its timer fired while bytes for it were unread: it is judged after its next visit.
+    pub(crate) const OVERDUE: u8 = 1 << 3;
+    /// The kernel asks its peer whether it is still there.
+    pub(crate) const PROBED: u8 = 1 << 4;
+}
+
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
 pub(crate) struct Live {
     pub(crate) connection: Connection,
@@ -77,6 +91,7 @@ pub(crate) struct Live {
     peer_port: u16,
     pub(crate) server: ServerIndex,
     flags: u16,
+    marks: u8,
 }
 
 impl Live {
@@ -92,6 +107,7 @@ impl Live {
             server,
             // A new socket takes bytes; the edge that says so may come later.
             flags: flag::WRITABLE,
+            marks: 0,
         }
     }
 
@@ -108,6 +124,21 @@ impl Live {
     #[inline]
     pub(crate) fn clear(&mut self, flags: u16) {
         self.flags &= !flags;
+    }
+
+    #[inline]
+    pub(crate) fn is_marked(&self, marks: u8) -> bool {
+        self.marks & marks != 0
+    }
+
+    #[inline]
+    pub(crate) fn mark(&mut self, marks: u8) {
+        self.marks |= marks;
+    }
+
+    #[inline]
+    pub(crate) fn unmark(&mut self, marks: u8) {
+        self.marks &= !marks;
     }
 
     /// The tick for which a timer is in the heap; [`timers::NEVER`] without one.

@@ -3,6 +3,7 @@
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::servers::ServerIndex;
 use crate::slots::{Live, flag};
+use crate::socket_options;
 use crate::stream::{Stream, short_says_all};
 use bytes::Buf;
 use mio::{Interest, Token};
@@ -55,9 +56,20 @@ pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
                 // Nothing went out: the time in which something must, begins.
                 live.connection.wrote(now, 0);
             }
-            Err(error) => live.connection.abort(now, error.into()),
+            Err(error) => {
+                live.connection.write_failed(now, error.into());
+                // What the peer said before may stand unread, whether or not an edge told of it.
+                live.set(flag::READABLE);
+            }
         }
         return true;
+    }
+}
+
+/// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
+pub(crate) fn find_reset(live: &mut Live, now: Instant) {
+    if let Ok(Some(error)) = live.stream.take_error() {
+        live.connection.abort(now, error.into());
     }
 }
 
@@ -122,9 +134,8 @@ impl Connections {
         self.tally.accepted += 1;
         server.failing = false;
         server.http += 1;
-        // A connection that cannot have it is slower, and works.
         if peer.is_some() {
-            let _ = stream.set_nodelay(true);
+            socket_options::prepare(&stream);
         }
         let mut live = Live::new(Connection::server(now, server.config.clone()), stream, index);
         live.set(flag::HTTP | flag::NEW);
@@ -165,12 +176,8 @@ impl Connections {
         if ready.readable || ready.read_closed || ready.error {
             live.set(flag::READABLE);
             read_on(slot, live, unread);
-            // Nobody reads from who is paused; reading would tell.
-            if ready.error
-                && live.connection.is_paused()
-                && let Ok(Some(error)) = live.stream.take_error()
-            {
-                live.connection.abort(*now, error.into());
+            if ready.error && live.connection.is_paused() {
+                find_reset(live, *now);
                 touch(slot, live, touched);
             }
         }

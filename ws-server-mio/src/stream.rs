@@ -1,6 +1,8 @@
 //! The socket of a connection: mio's. In the tests of this crate's own modules it may be a fake one, whose
 //! system calls answer whatever the test wants.
 
+use socket2::SockRef;
+
 #[cfg(not(test))]
 pub(crate) type Stream = mio::net::TcpStream;
 
@@ -11,6 +13,20 @@ pub(crate) type Stream = mio::net::TcpStream;
 #[inline]
 pub(crate) fn short_says_all(_: &Stream) -> bool {
     SHORT_SAYS_ALL
+}
+
+/// The socket, for its options.
+#[cfg(not(test))]
+pub(crate) fn options_of(stream: &Stream) -> Option<SockRef<'_>> {
+    Some(SockRef::from(stream))
+}
+
+#[cfg(test)]
+pub(crate) fn options_of(stream: &Stream) -> Option<SockRef<'_>> {
+    match stream {
+        Stream::Kernel(stream) => Some(SockRef::from(stream)),
+        Stream::Fake(_) => None,
+    }
 }
 
 #[cfg(test)]
@@ -134,13 +150,6 @@ mod fake {
             match self {
                 Self::Kernel(stream) => stream.peer_addr(),
                 Self::Fake(socket) => socket.peer_addr(),
-            }
-        }
-
-        pub(crate) fn set_nodelay(&self, on: bool) -> io::Result<()> {
-            match self {
-                Self::Kernel(stream) => stream.set_nodelay(on),
-                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
             }
         }
     }

@@ -33,6 +33,7 @@ impl Entry {
 
 pub(crate) struct Timers {
     birth: Instant,
+    now: Instant,
     /// The present in milliseconds since the birth, rounded down.
     tick: u64,
     heap: BinaryHeap<Reverse<Entry>>,
@@ -40,7 +41,7 @@ pub(crate) struct Timers {
 
 impl Timers {
     pub(crate) fn new(birth: Instant) -> Self {
-        Self { birth, tick: 0, heap: BinaryHeap::new() }
+        Self { birth, now: birth, tick: 0, heap: BinaryHeap::new() }
     }
 
     /// A deadline in milliseconds since the birth, rounded up: never early.
@@ -53,11 +54,17 @@ impl Timers {
 
     /// A turn begins.
     pub(crate) fn set_now(&mut self, now: Instant) {
+        self.now = now;
         let since = now.saturating_duration_since(self.birth);
         self.tick = since.as_secs() * 1000 + u64::from(since.subsec_millis());
     }
 
     /// When the turn began.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// The same, as a tick.
     pub(crate) fn tick(&self) -> u64 {
         self.tick
     }

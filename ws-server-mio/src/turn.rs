@@ -8,8 +8,9 @@ use crate::folder::takes_chunk;
 use crate::options::{Budget, Clock};
 use crate::remote::Job;
 use crate::servers::Step;
-use crate::slots::{ConnectionId, Live, flag};
+use crate::slots::{ConnectionId, Live, flag, mark};
 use crate::socket::write;
+use crate::socket_options;
 use crate::stream::short_says_all;
 use crate::timers;
 use std::collections::VecDeque;
@@ -81,7 +82,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// The machine slept: peers are asked before anything else, and then the handler is told.
     #[cold]
     pub(crate) fn resume(&mut self, slept: Duration, wall: SystemTime) {
-        self.connections.resume(wall);
+        self.connections.wake_up(wall);
         self.tell(Event::Resumed { slept });
     }
 
@@ -185,8 +186,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             self.visit_socket(slot);
         }
         let limit = self.write_limit();
-        let Connections { slots, pool, touched, unread, now, .. } = &mut *self.connections;
+        let Connections { slots, pool, touched, unread, timers, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
+        if live.is_marked(mark::OVERDUE) {
+            live.unmark(mark::OVERDUE);
+            live.set_armed(timers::NEVER);
+            live.connection.handle_timeout(timers.now());
+        }
         touch(slot, live, touched);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
         if early {
@@ -277,15 +283,17 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             let now = self.connections.now;
             let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
             let Some(event) = live.connection.receive(now, &mut input) else { break };
-            let id = live.id(slot);
-            self.happened(id, event);
+            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
+            self.happened(id, event, coupled);
         }
         input.len()
     }
 
     #[inline]
-    fn happened(&mut self, id: ConnectionId, event: Happened<'_>) {
-        if self.connections.note(id.slot, &event) {
+    fn happened(&mut self, id: ConnectionId, event: Happened<'_>, coupled: bool) {
+        if coupled {
+            self.happened_coupled(id, event);
+        } else if self.connections.note(id.slot, &event) {
             self.tell(Event::Connection(id, event));
         }
     }
@@ -317,12 +325,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             if !Connections::is_armed(&self.connections.slots, entry) {
                 continue;
             }
-            let now = self.connections.now;
-            if let Some(live) = self.connections.slots.at_mut(entry.slot()) {
-                live.set_armed(timers::NEVER);
-                live.connection.handle_timeout(now);
-            }
-            self.connections.touch(entry.slot());
+            self.connections.timer_fired(entry.slot());
             self.worked();
         }
     }
@@ -349,8 +352,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
-            let id = live.id(slot);
-            self.happened(id, event);
+            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
+            self.happened(id, event, coupled);
             if self.over {
                 self.connections.touch(slot);
                 return;
@@ -369,6 +372,9 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
         match next {
             Next::Drop => {
+                if live.connection.wants_reset() {
+                    socket_options::reset_when_dropped(&live.stream);
+                }
                 self.connections.bury(slot);
                 return self.worked();
             }
@@ -393,6 +399,20 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 }
 
 impl Connections {
+    /// Judges a connection whose time has come, as of the beginning of the turn: what came later is not read yet. One
+    /// that has bytes unread is visited first; once, so that no flood postpones the judgement for ever.
+    fn timer_fired(&mut self, slot: u32) {
+        let Self { slots, unread, touched, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        read_on(slot, live, unread);
+        if live.has(flag::UNREAD) {
+            return live.mark(mark::OVERDUE);
+        }
+        live.set_armed(timers::NEVER);
+        live.connection.handle_timeout(timers.now());
+        touch(slot, live, touched);
+    }
+
     /// Keeps bytes that a connection does not take now.
     fn keep_rest(&mut self, slot: u32, rest: Rest) {
         if let Some(live) = self.slots.at_mut(slot) {
@@ -404,7 +424,7 @@ impl Connections {
     /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
     /// handler is to see it.
     #[inline]
-    fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         match event {
             Happened::Message(_) => self.tally.messages_in += 1,
             Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
@@ -419,7 +439,13 @@ impl Connections {
                 self.forget_subscriptions(slot);
                 return self.note_client(slot, event);
             }
-            Happened::Open(_) => return self.note_client(slot, event),
+            Happened::Open(_) => {
+                let told = self.note_client(slot, event);
+                if !self.couples.is_empty() {
+                    self.leg_opened(slot);
+                }
+                return told;
+            }
             _ => {}
         }
         true

@@ -64,6 +64,15 @@ impl Waiting {
         }
     }
 
+    /// Whether the last wait brought as much as one can: the kernel may have more to tell.
+    #[inline]
+    pub(crate) fn is_full(&self) -> bool {
+        match self {
+            Self::Here(selector) => selector.ready.iter().nth(EVENTS - 1).is_some(),
+            Self::Watched(watched) => watched.taken.len() >= EVENTS,
+        }
+    }
+
     /// Whether the last wait brought nothing.
     pub(crate) fn is_empty(&self) -> bool {
         match self {

@@ -2,6 +2,7 @@
 
 mod common;
 use common::*;
+use std::time::Duration;
 use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError};
 use ws_server_mio::{CloseCode, Config, Frame, SendError, State};
 
@@ -100,4 +101,33 @@ fn dropping_the_endpoint_tells_open_clients() {
     }
     let (first, payload) = frame.unwrap();
     assert_eq!((first, close_code(&payload)), (CLOSE, 1001));
+}
+
+#[test]
+fn the_code_of_a_peer_that_closes_and_resets_while_we_send_is_kept() {
+    // What stands unread: its Close alone, and with a message before it.
+    for before in [Vec::new(), frame(TEXT, b"bye")] {
+        for resets in [true, false] {
+            let mut rig = Rig::new(Config::server());
+            let (mut peer, id) = rig.open("/");
+            peer.send(&[before.clone(), frame(CLOSE, b"\x0f\xa5gone")].concat());
+            // What it has not read makes the kernel reset the connection, and so does a linger of zero.
+            let connections = rig.endpoint.connections();
+            connections.send(id, &Frame::text("tick")).unwrap();
+            if resets {
+                socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            drop(peer);
+            // The loop was busy meanwhile; its first act is to write.
+            std::thread::sleep(Duration::from_millis(10));
+            rig.until("its end", |rig| {
+                let _ = rig.endpoint.connections().send(id, &Frame::text("tick"));
+                rig.app.closed().len() == 1
+            });
+            let closed = rig.app.closed()[0];
+            assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4005), "gone"), "{closed}");
+            let texts = rig.app.count(|seen| matches!(seen, Seen::Text(..)));
+            assert_eq!(texts, usize::from(!before.is_empty()));
+        }
+    }
 }

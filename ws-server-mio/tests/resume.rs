@@ -97,9 +97,9 @@ fn an_answer_that_was_awaited_in_sleep_has_its_whole_time_again() {
 }
 
 #[test]
-fn one_way_heartbeats_are_sent_and_none_where_they_are_off() {
+fn whoever_has_a_one_way_heartbeat_is_asked_too_and_nobody_where_it_is_off() {
     for (heartbeat, expected) in [
-        (Heartbeat::server().kind(HeartbeatKind::Pong).payload("up"), Some((PONG, b"up".to_vec()))),
+        (Heartbeat::server().kind(HeartbeatKind::Pong).payload("up"), Some((PING, b"up".to_vec()))),
         (Heartbeat::off(), None),
     ] {
         let clocks = Clocks::new();

@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_proto::web::{ServerSentEvent, sse};
-use ws_server_mio::{Bytes, Config, SendError, Sent, http};
+use ws_server_mio::{Bytes, Config, SendError, Sent, ServerConfig, http};
 
 #[test]
 fn events_reach_a_page_as_they_happen() {
@@ -124,7 +124,7 @@ fn a_reader_that_stops_for_good_is_closed() {
 }
 
 #[test]
-fn a_server_that_stops_cuts_its_streams() {
+fn a_server_that_stops_finishes_its_event_streams() {
     let mut rig = Rig::new(Config::server());
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -135,6 +135,37 @@ fn a_server_that_stops_cuts_its_streams() {
     let server = rig.server;
     rig.endpoint.connections().stop(server, Duration::from_secs(5));
     rig.end(&mut peer);
-    assert!(!peer.got.ends_with(b"0\r\n\r\n"), "it is not complete");
+    assert!(peer.got.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&peer.got));
     assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+}
+
+#[test]
+fn streams_of_peers_that_are_gone_give_their_places_back() {
+    // By the end of their stream, by a reset, and with something said behind the request.
+    for (resets, more) in [(false, ""), (true, ""), (false, "GET /next HTTP/1.1\r\n")] {
+        let mut rig = Rig::new(ServerConfig::from(Config::server()).max_connections(50));
+        rig.app.hold = true;
+        let mut bodies = Vec::new();
+        for _ in 0..50 {
+            let mut peer = rig.peer();
+            peer.send(&get(rig.address(), "/events"));
+            peer.send(more.as_bytes());
+            rig.until("the request", |rig| rig.app.requests.len() == 1);
+            let (id, request) = rig.app.requests.pop().unwrap();
+            bodies
+                .push(rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap());
+            rig.until("the head", |_| peer.take_head().is_some());
+            if resets {
+                socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+        }
+        // Each place was taken by somebody who is gone, and nothing more was sent to any of them.
+        rig.until("all ends", |rig| rig.app.closed().len() == 50);
+        assert!(rig.app.closed().iter().all(|closed| closed.error.is_some()));
+        assert_eq!(rig.endpoint.connections().stats().open, 0);
+        rig.app.hold = false;
+        let (address, mut honest) = (rig.address(), rig.peer());
+        honest.send(&get(address, "/"));
+        assert_eq!(rig.response(&mut honest).0, 200);
+    }
 }

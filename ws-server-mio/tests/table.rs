@@ -40,6 +40,8 @@ fn names() -> BTreeSet<String> {
         "Bind::port_range": Bind::port_range;
         "ListenError": |error: ListenError| error.to_string();
         "Connections::stop": |c: C<'_>, server: ServerId| c.stop(server, NOW);
+        "Connections::stop_with": Connections::stop_with;
+        "Stop": |stop: Stop| stop.spread(NOW);
         "Event::Stopping": |event: Event<'_>| matches!(event, Event::Stopping(_));
         "Event::Stopped": |event: Event<'_>| matches!(event, Event::Stopped(_));
         "Extension::observe": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.observe(c, &event);
@@ -62,6 +64,9 @@ fn names() -> BTreeSet<String> {
         "Connections::accept": |c: C<'_>, id: Id, upgrade: Upgrade| c.accept(id, upgrade);
         "Event::Open": |event: Happened<'_>| matches!(event, Happened::Open(_));
         "Event::Message": |event: Happened<'_>| matches!(event, Happened::Message(_));
+        "Connections::pause": Connections::pause;
+        "Connections::resume": Connections::resume;
+        "Connections::couple": |c: C<'_>, a: Id, b: ClientId| c.couple(a, b);
         "Event::Piece": |event: Happened<'_>| matches!(event, Happened::Piece(_));
         "Config::pieces": Config::pieces;
         "Extension::filter": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.filter(c, event).is_some();

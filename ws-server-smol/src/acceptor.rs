@@ -111,7 +111,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`].
+    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
@@ -119,11 +120,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     ) -> Result<(), SendError> {
         let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
         driver.shared.respond(request.into(), response)?;
-        match poll_fn(|cx| driver.poll_flush(cx)).await {
-            // The answer was the last one, and `next` tells of the end.
-            Ok(()) | Err(SendError::NotOpen) => Ok(()),
-            Err(error) => Err(error),
-        }
+        let end = driver.shared.end_of_output();
+        let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
+        flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error))
     }
 
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.

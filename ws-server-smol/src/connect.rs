@@ -1,6 +1,6 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
-use crate::driver::Driver;
+use crate::driver::{Belongings, Driver};
 use crate::socket::Socket;
 use crate::websocket::WebSocket;
 use async_io::{Async, Timer};
@@ -97,7 +97,7 @@ where
     let request = request.try_into().map_err(Into::into)?;
     let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
     let connection = Connection::client(Instant::now(), config, request, seed);
-    open(stream, connection, Vec::new()).await.map_err(|failed| failed.failure)
+    open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
 /// The request, if it is one that can be tried.
@@ -141,7 +141,7 @@ impl Attempt {
     pub(crate) fn new(request: ClientRequest, config: &ClientConfig) -> Self {
         Self {
             request,
-            rules: Arc::new(config.connection.clone()),
+            rules: Arc::new(config.rules()),
             #[cfg(unix)]
             unix: config.unix.clone(),
             since: Instant::now(),
@@ -157,7 +157,9 @@ impl Attempt {
         };
         // It keeps the rest of the time itself.
         let connection = Connection::client(self.since, self.rules, self.request, seed);
-        let websocket = open(stream, connection, tried).await?;
+        let socket = Some(stream.clone());
+        let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
+        let websocket = open(driver, tried).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 
@@ -259,11 +261,10 @@ fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
 }
 
 /// Drives the handshake to its end.
-async fn open<S>(stream: S, connection: Connection, tried: Vec<SocketAddr>) -> Result<WebSocket<S>, Failed>
+async fn open<S>(mut driver: Driver<S>, tried: Vec<SocketAddr>) -> Result<WebSocket<S>, Failed>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
-    let mut driver = Driver::new(stream, connection);
     loop {
         match poll_fn(|cx| driver.poll_event(cx)).await {
             Some(Event::Open(head)) => return Ok(WebSocket::new(driver, head, None)),

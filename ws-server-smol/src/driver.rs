@@ -10,13 +10,16 @@
 //! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
-use crate::buffer::{self, Buffer};
+use crate::buffer::Buffer;
+use crate::output::{Output, write};
 use crate::shared::Shared;
+use crate::sleep::Sleep;
+use crate::socket::Socket;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::Future;
-use std::io::{self, IoSlice};
+use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -28,8 +31,6 @@ use ws_proto::{Closed, Connection, Error, Event, Next, SendError, State};
 const SLICE_BYTES: usize = 64 << 10;
 /// … or so much time: a ready socket never makes it wait.
 const SLICE_TIME: Duration = Duration::from_micros(500);
-/// How many slices one write gathers.
-const SLICES: usize = 64;
 
 /// Bytes that were read and not used yet.
 #[derive(Debug)]
@@ -37,17 +38,6 @@ struct Unread {
     buffer: Buffer,
     from: usize,
     to: usize,
-}
-
-/// How far the stream is with what the engine wants of it beside reading and writing.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Output {
-    /// Everything that was written is on its way.
-    Flushed,
-    /// A stream that keeps bytes of its own may still have some.
-    Written,
-    /// Our half is to be closed.
-    Closing,
 }
 
 /// What explains the end, where that was not told, and when it is told at the latest.
@@ -72,15 +62,33 @@ pub(crate) struct Driver<S> {
     parting: Option<Box<Parting>>,
     /// Since when, and for how many bytes, this task has not let others run.
     slice: Option<(Instant, usize)>,
+    /// A deadline has passed, and what had arrived by then was read.
+    heard: bool,
+    /// What was received while only the output was waited for.
+    held: Option<Box<Event<'static>>>,
+    sleep: Arc<Sleep>,
+    /// Of the times that the machine slept, those that the connection knows of.
+    slept: u32,
+}
+
+/// What a connection has of those who own it, beside its stream.
+#[derive(Default)]
+pub(crate) struct Belongings {
+    pub(crate) token: Option<Arc<TokenRule>>,
+    /// A clone of the stream, where it is one of these.
+    pub(crate) socket: Option<Socket>,
+    pub(crate) sleep: Option<Arc<Sleep>>,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn new(stream: S, connection: Connection) -> Self {
-        Self::with_token(stream, connection, None)
+        Self::with(stream, connection, Belongings::default())
     }
 
-    pub(crate) fn with_token(stream: S, connection: Connection, token: Option<Arc<TokenRule>>) -> Self {
-        let shared = Arc::new(Shared::new(connection, token));
+    pub(crate) fn with(stream: S, connection: Connection, belongings: Belongings) -> Self {
+        let Belongings { token, socket, sleep } = belongings;
+        let shared = Arc::new(Shared::new(connection, token, socket));
+        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::new(None)));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),
@@ -91,7 +99,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             deadline: None,
             parting: None,
             slice: None,
+            heard: false,
+            held: None,
+            slept: sleep.times(),
+            sleep,
         }
+    }
+
+    pub(crate) fn set_sleep(&mut self, sleep: Sleep) {
+        self.slept = sleep.times();
+        self.sleep = Arc::new(sleep);
     }
 
     /// Does whatever is to be done, and gives the next event; `None` when the connection is over.
@@ -99,15 +116,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let shared = self.shared.clone();
         // Before anything is looked at, lest a sender's wake-up be lost.
         shared.wakers.driver.register(cx.waker());
+        shared.note_poll();
+        let mut now = Instant::now();
+        if self.slice.is_none() {
+            self.sleep.look(now);
+        }
         let mut connection = shared.connection();
+        if self.slept != self.sleep.times() {
+            self.slept = self.sleep.times();
+            connection.handle_resume(now);
+        }
+        if let Some(event) = self.held.take() {
+            return Poll::Ready(Some(*event));
+        }
         loop {
-            let now = Instant::now();
             // First of all: what was read at once may be thousands of messages, each with its handler.
             if self.slice_is_over(now) {
                 // Before others run, while it is warm.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);
-                    write(stream, &mut self.output, &mut connection, &mut io, now);
+                    write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
                     self.tell_room(&connection);
                 }
                 cx.waker().wake_by_ref();
@@ -121,7 +149,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
-            let mut went = write(stream, &mut self.output, &mut connection, &mut io, now);
+            let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.next_io() {
                 Next::Drop => return self.poll_parting(&mut connection, now),
                 Next::Shutdown => {
@@ -130,12 +158,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Next::Read | Next::Write | Next::Pause => {}
             }
-            went |= self.pass_time(&mut connection, now);
-            if self.unread.is_none() && !connection.is_paused() {
-                went |= self.read(&mut connection, now);
+            let is_due = self.poll_deadline(&connection, now);
+            if is_due && (self.heard || !self.hear(&mut connection, now)) {
+                self.judge(&mut connection, now);
+            } else if !is_due {
+                self.heard = false;
+                if self.unread.is_none() && !connection.is_paused() {
+                    went |= self.read(&mut connection, now);
+                }
             }
-            if went {
+            if went || is_due {
                 self.tell_room(&connection);
+                now = Instant::now();
                 continue;
             }
             self.slice = None;
@@ -143,7 +177,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Writes until everything is gone that can go; nothing is read.
+    /// Writes until everything is gone that can go. Nothing is read.
+    ///
+    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to who reads.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_output(cx, |connection, output| {
             !connection.outbox().has_remaining() && output != Output::Written
@@ -162,34 +198,77 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     ) -> Poll<Result<(), SendError>> {
         let shared = self.shared.clone();
         shared.wakers.flusher.register(cx.waker());
+        shared.note_poll();
         let mut connection = shared.connection();
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
-            if connection.state() == State::Closed {
-                shared.wakers.driver.wake();
-                return Poll::Ready(Err(SendError::NotOpen));
-            }
             let now = Instant::now();
             let paused = connection.is_paused();
             let mut io = Context::from_waker(&self.waker);
-            write(stream, &mut self.output, &mut connection, &mut io, now);
-            connection.await_room();
+            write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             self.tell_room(&connection);
+            if connection.state() == State::Closed || shared.has_write_failed() {
+                shared.wakers.driver.wake();
+                return Poll::Ready(Err(SendError::NotOpen));
+            }
             if paused && !connection.is_paused() {
                 // Whoever reads has waited for this, and not for the stream.
                 shared.wakers.driver.wake();
             }
-            if connection.state() == State::Closed {
-                continue;
-            }
             if done(&mut connection, self.output) {
                 return Poll::Ready(Ok(()));
             }
-            if !self.pass_time(&mut connection, now) {
+            if !self.poll_deadline(&connection, now) {
+                self.heard = false;
                 return Poll::Pending;
             }
             shared.wakers.driver.wake();
+            if connection.state() == State::Open {
+                self.judge_unread(&mut connection, now);
+            } else if self.hold_what_is_there(&mut connection, now) {
+                self.judge(&mut connection, now);
+            } else {
+                return Poll::Ready(Err(SendError::NotOpen));
+            }
         }
+    }
+
+    /// Reads once, before a deadline is judged that has passed: what proves life, or was waited for, may be there for
+    /// long. A peer that floods postpones nothing by it. Says whether anything is to be used up first.
+    fn hear(&mut self, connection: &mut Connection, now: Instant) -> bool {
+        self.heard = true;
+        self.unread.is_none() && !connection.is_paused() && self.read(connection, now)
+    }
+
+    /// Does what is due.
+    fn judge(&mut self, connection: &mut Connection, now: Instant) {
+        self.heard = false;
+        self.deadline = None;
+        connection.handle_timeout(now.max(Instant::now()));
+    }
+
+    /// Does what is due of an open WebSocket that nobody reads.
+    fn judge_unread(&mut self, connection: &mut Connection, now: Instant) {
+        let held = self.shared.is_held();
+        if !held {
+            connection.pause();
+        }
+        self.judge(connection, now);
+        if !held {
+            connection.resume(now);
+        }
+    }
+
+    /// Reads once, for whoever asks for the next event. Says whether a deadline may be judged now: not where a closing
+    /// handshake goes on behind what is held.
+    fn hold_what_is_there(&mut self, connection: &mut Connection, now: Instant) -> bool {
+        if self.held.is_none() {
+            self.hear(connection, now);
+        }
+        while self.held.is_none() && self.unread.is_some() && !connection.is_paused() {
+            self.held = self.use_unread(connection, now).map(Box::new);
+        }
+        self.held.is_none() || connection.state() != State::Closing
     }
 
     fn use_unread(&mut self, connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
@@ -236,8 +315,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         true
     }
 
-    /// Says whether a deadline has passed.
-    fn pass_time(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    /// Whether a deadline has passed; otherwise the timer wakes.
+    fn poll_deadline(&mut self, connection: &Connection, now: Instant) -> bool {
         let deadline = connection.poll_timeout();
         if deadline != self.deadline {
             self.deadline = deadline;
@@ -246,13 +325,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 None => self.timer = Timer::never(),
             }
         }
+        let Some(deadline) = deadline else { return false };
         let mut io = Context::from_waker(&self.waker);
-        if deadline.is_none() || Pin::new(&mut self.timer).poll(&mut io).is_pending() {
-            return false;
-        }
-        self.deadline = None;
-        connection.handle_timeout(now.max(Instant::now()));
-        true
+        deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
     }
 
     /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
@@ -265,7 +340,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         });
         let is_late = parting.deadline.is_some_and(|deadline| deadline <= now);
         if self.output == Output::Flushed || is_late || is_lost(parting.event.as_ref()) {
-            self.end();
+            self.end(connection.wants_reset());
             return Poll::Ready(parting.event);
         }
         self.timer = parting.deadline.map_or_else(Timer::never, Timer::at);
@@ -280,16 +355,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn tell_room(&self, connection: &Connection) {
         if !connection.is_congested() {
-            self.shared.room.notify(usize::MAX);
+            self.shared.wakers.room.notify(usize::MAX);
         }
     }
 
     /// Nothing more will come: the socket is closed, and nobody waits any longer.
-    pub(crate) fn end(&mut self) {
+    pub(crate) fn end(&mut self, by_reset: bool) {
+        self.shared.end(by_reset);
         self.stream = None;
         self.unread = None;
-        self.shared.room.notify(usize::MAX);
-        self.shared.wakers.flusher.wake();
     }
 
     /// Ends it in words, as far as that goes without waiting; what explains the end, if that was not told yet.
@@ -301,7 +375,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let _ = connection.close(now, code, "");
         if let Some(stream) = &mut self.stream {
             let mut nobody = Context::from_waker(Waker::noop());
-            write(stream, &mut self.output, &mut connection, &mut nobody, now);
+            write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
         }
         connection.abort(now, ws_proto::Cause::Terminated);
         let parting = self.parting.take().and_then(|parting| parting.event);
@@ -310,8 +384,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Event::Closed(closed) => Some(closed),
             _ => None,
         });
-        drop(connection);
-        self.end();
+        self.end(connection.wants_reset());
         closed
     }
 
@@ -333,71 +406,4 @@ fn is_lost(event: Option<&Event<'_>>) -> bool {
         }
         _ => false,
     }
-}
-
-/// Writes what there is, flushes it, and closes our half where that is due; says whether anything came of it.
-fn write<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    output: &mut Output,
-    connection: &mut Connection,
-    io: &mut Context<'_>,
-    now: Instant,
-) -> bool {
-    let mut went = false;
-    while connection.outbox().has_remaining() {
-        match write_once(stream, connection, io) {
-            Poll::Ready(Ok(n)) => {
-                went = true;
-                *output = Output::Written;
-                connection.wrote(now, n);
-                if n == 0 {
-                    connection.abort(now, io::Error::from(io::ErrorKind::WriteZero).into());
-                }
-            }
-            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
-            Poll::Ready(Err(error)) => {
-                went = true;
-                connection.abort(now, error.into());
-            }
-            Poll::Pending => {
-                // Nothing went out: the time in which something must, begins.
-                connection.wrote(now, 0);
-                return went;
-            }
-        }
-    }
-    // An empty outbox holds no memory.
-    buffer::reclaim(connection);
-    let done = match output {
-        Output::Flushed => return went,
-        Output::Written => Pin::new(stream).poll_flush(io),
-        Output::Closing => Pin::new(stream).poll_close(io),
-    };
-    match done {
-        Poll::Pending => {}
-        Poll::Ready(result) => {
-            // A half that cannot be closed was reset: reading tells.
-            if let (Output::Written, Err(error)) = (&output, result) {
-                connection.abort(now, error.into());
-            }
-            *output = Output::Flushed;
-            went = true;
-        }
-    }
-    went
-}
-
-fn write_once<S: AsyncWrite + Unpin>(
-    stream: &mut S,
-    connection: &mut Connection,
-    io: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    let outbox = connection.outbox();
-    let chunk = outbox.chunk();
-    if chunk.len() == outbox.remaining() {
-        return Pin::new(stream).poll_write(io, chunk);
-    }
-    let mut slices = [IoSlice::new(&[]); SLICES];
-    let count = outbox.chunks_vectored(&mut slices);
-    Pin::new(stream).poll_write_vectored(io, &slices[..count])
 }

@@ -36,12 +36,13 @@ impl Responder {
     /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there
     /// is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
     ///
-    /// It waits until the last of the file is queued, for which [`Acceptor::next`] must be polled meanwhile. A file
+    /// It waits until the last of the file is queued; what is queued goes out while [`Acceptor::next`] is polled. A file
     /// that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so does
     /// dropping the future.
     ///
     /// # Errors
-    /// As [`Responder::respond`].
+    /// As [`Responder::respond`]; [`SendError::BodyLength`] where the file became shorter or unreadable; and as
+    /// [`Body::send`](crate::Body::send), where the connection ended before all was queued.
     pub async fn respond_file(&self, request: impl Into<Request>, folder: &Folder) -> Result<(), SendError> {
         let (request, folder) = (request.into(), folder.clone());
         let (request, opened) = unblock(move || {
@@ -75,8 +76,8 @@ impl Responder {
             })
             .await;
             file = rest;
-            // Dropping the body ends the connection, which is to be noticed.
-            let Some(chunk) = chunk.ok().filter(|chunk| !chunk.is_empty()) else { return Ok(()) };
+            // A body that is too short ends the connection, and is an error.
+            let Some(chunk) = chunk.ok().filter(|chunk| !chunk.is_empty()) else { return body.finish() };
             left -= chunk.len() as u64;
             body.send(chunk).await?;
         }
@@ -88,7 +89,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// As [`Responder::respond_file`], but that it writes by itself, and waits until the file is written.
     ///
     /// # Errors
-    /// As [`Acceptor::respond`].
+    /// As [`Responder::respond_file`] and [`Acceptor::respond`].
     pub async fn respond_file(
         &mut self,
         request: impl Into<Request>,
@@ -97,25 +98,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         let responder = self.responder();
         let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
         let mut answering = pin!(responder.respond_file(request, folder));
-        let mut answered = None;
-        let result = poll_fn(|cx| {
-            if answered.is_none()
+        // Where the answer ends, once all of it is queued.
+        let mut end = None;
+        poll_fn(|cx| {
+            if end.is_none()
                 && let Poll::Ready(result) = answering.as_mut().poll(cx)
             {
-                answered = Some(result);
+                match result {
+                    Ok(()) => end = Some(driver.shared.end_of_output()),
+                    Err(error) => return Poll::Ready(Err(error)),
+                }
             }
-            match (driver.poll_flush(cx), answered.clone()) {
-                (Poll::Ready(flushed), Some(result)) => Poll::Ready(result.and(flushed)),
+            match (driver.poll_flush(cx), end) {
+                (Poll::Ready(flushed), Some(end)) => Poll::Ready(
+                    flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error)),
+                ),
                 (Poll::Ready(Err(error)), None) => Poll::Ready(Err(error)),
                 // What was flushed made room, of which the answer is told.
                 _ => Poll::Pending,
             }
         })
-        .await;
-        match result {
-            // The answer was the last one, and `next` tells of the end.
-            Ok(()) | Err(SendError::NotOpen) => Ok(()),
-            Err(error) => Err(error),
-        }
+        .await
     }
 }

@@ -59,12 +59,18 @@
 //!
 //! # How it ends
 //!
-//! [`WebSocket::next`] gives `None` after a close in order, and otherwise one error, the [`Closed`] that explains it;
-//! [`next_event`](WebSocket::next_event) gives the end as an event in either case. It is told once, and last. An
-//! [`Extension`] is told before, also of a WebSocket that its handler has dropped.
+//! [`WebSocket::next`] gives `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
+//! answered our Close. Any other end is one error, the [`Closed`] that explains it: another code (1008, 1012, 4000), or no
+//! closing handshake. [`next_event`](WebSocket::next_event) gives the end as an event in either case. It is told once, and
+//! last. An [`Extension`] is told before, also of a WebSocket that its handler has dropped.
 //!
 //! A WebSocket that is dropped tells the peer 1001, as far as that goes without waiting; [`WebSocket::close`] parts
-//! in order. [`Server::stop`] tells everyone 1001 and waits, to its deadline, until all are gone.
+//! in order. [`Server::stop`] tells everyone 1001 and waits, to its deadline, until all are gone;
+//! [`Server::stop_with`] sets code and reason, and spreads what it tells over time, so that a thousand clients do not come
+//! back in one second.
+//!
+//! A deadline that has passed is judged after one more read: a task that was not polled for a while takes nobody for dead
+//! whose answer has been there for long. After the machine has slept, every peer with a heartbeat is asked once.
 //!
 //! # Cancellation
 //!
@@ -79,8 +85,14 @@
 //! messages; so does who accepts, after sixteen. A handler that computes for longer than that holds up its thread
 //! for as long as it computes.
 //!
-//! A peer that does not read is not read either, past the high mark; past the cap a send is [`SendError::Full`], for
-//! which [`Sender::send`] waits; and without progress for [`Config::output_timeout`] the connection is closed.
+//! # Flow
+//!
+//! Output that waits for a slow peer does not keep it from being read. Below half of [`Config::outbox_cap`] it never does;
+//! above, an event whose handler queued more delays the next one, until the peer has taken as much, or for 100 ms, and
+//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`](ws_proto::Event::Drained)
+//! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
+//! [`Config::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
+//! hand, and [`bridge`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
@@ -138,10 +150,13 @@
 //! - [`Server::stop`] awaited **in a handler** waits for that handler's own connection, to the deadline. Have another
 //!   task stop the server; under [`Server::serve`], one beside it.
 //! - Two ends that both wait in [`WebSocket::send`], and read nothing meanwhile, wait for each other once all buffers
-//!   are full. Queue with [`WebSocket::try_send`] and go on reading, or send with a [`Sender`].
+//!   are full; the output deadline ends that, and [`Closed::reading_paused`] says why. Queue with
+//!   [`WebSocket::try_send`] and go on reading, or send with a [`Sender`], which never waits for its own task: where
+//!   nobody polls the connection it fails with [`SendError::NotPolled`].
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
 mod acceptor;
+mod bridge;
 mod buffer;
 mod client;
 mod connect;
@@ -150,10 +165,12 @@ mod driver;
 mod extension;
 mod folder;
 mod listening;
+mod output;
 mod responder;
 mod sender;
 mod server;
 mod shared;
+mod sleep;
 mod socket;
 mod ui;
 #[cfg(unix)]
@@ -161,6 +178,7 @@ mod unix;
 mod websocket;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
+pub use bridge::bridge;
 pub use bytes::Bytes;
 pub use client::{Client, ClientEvent};
 pub use connect::{connect, handshake};
@@ -181,7 +199,7 @@ pub use ws_proto::bind::{Bind, ListenError};
 pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::ServerConfig;
+pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{

@@ -36,6 +36,9 @@ impl Responder {
 
     /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
     ///
+    /// Without one, the peer is read on while the answer is given, so that its leaving is seen; and on a TCP socket of
+    /// a server the system asks a quiet peer whether it is still there (`SO_KEEPALIVE`), from now on.
+    ///
     /// # Errors
     /// As [`ws_proto::Connection::respond_streaming`].
     pub fn respond_streaming(
@@ -81,11 +84,13 @@ impl Body {
         Ok(sent)
     }
 
-    /// Waits until there is room below the high mark, and queues a piece. Cancel-safe: dropped before it is done,
-    /// nothing was queued.
+    /// Waits until there is room below the high mark, and queues a piece. Meanwhile it writes by itself, where the
+    /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room.
+    /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room; and
+    /// [`SendError::NotPolled`], where in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no
+    /// room, and nobody polled the connection.
     pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), SendError> {
         let piece = piece.into();
         self.shared.send_when_room(|| self.try_send(piece.clone())).await

@@ -1,7 +1,7 @@
 //! A handle for other tasks and threads.
 
 use crate::buffer;
-use crate::shared::{ConnectionId, Shared};
+use crate::shared::{ConnectionId, Holder, Shared};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -43,10 +43,17 @@ impl Sender {
 
     /// Waits until the outbox is below its high mark, and queues a message or a frame.
     ///
+    /// While it waits it writes by itself, where the stream is a [`Socket`](crate::Socket) of a
+    /// [`Server`](crate::Server), of [`connect`](crate::connect) or of a [`Client`](crate::Client): so the very task
+    /// that polls the WebSocket may send, and two of them may pass on what they receive to each other. Over other
+    /// streams the WebSocket must be polled beside it, in another task, in `join!`, in `select!`.
+    ///
     /// Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`], but that it waits where there is no room.
+    /// As [`ws_proto::Connection::send`], but that it waits where there is no room; and [`SendError::NotPolled`], where
+    /// in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no room, and nobody polled the
+    /// WebSocket. Nothing was queued then.
     pub async fn send(&self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
         let frame = frame.into();
         self.shared.send_when_room(|| self.try_send(frame.clone())).await
@@ -60,6 +67,20 @@ impl Sender {
         let sent = self.shared.connection().send_ping(Instant::now(), payload)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
+    }
+
+    /// Stops reading: what the peer sends waits in the kernel, on both sides, until [`resume`](Self::resume). Sending
+    /// goes on, as does the heartbeat, of which no answer is expected meanwhile. That the peer has reset the connection
+    /// is found by the next write; that it has ended it, once reading goes on.
+    ///
+    /// Closing the WebSocket resumes it. Pausing twice is pausing.
+    pub fn pause(&self) {
+        self.shared.pause(Holder::Application);
+    }
+
+    /// Reads on; wakes the task that polls the WebSocket. Harmless where nothing is paused.
+    pub fn resume(&self) {
+        self.shared.resume(Holder::Application);
     }
 
     /// Begins the closing handshake. Its owner sees the end.

@@ -2,13 +2,17 @@
 
 use async_io::Async;
 use futures_io::{AsyncRead, AsyncWrite};
+use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::fd::{AsFd, BorrowedFd};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 /// A TCP or a Unix socket of `async-io`.
 ///
@@ -20,6 +24,17 @@ pub struct Socket {
     /// The last read was short: the kernel has no more until it says so, and need not be asked.
     drained: bool,
 }
+
+/// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a Pong can
+/// overtake it, and where it is seen whether the peer makes progress.
+#[cfg(any(target_os = "android", target_os = "linux"))]
+const UNSENT: u32 = 64 << 10;
+
+/// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it may
+/// be silent: one that has vanished is found within 45 s.
+const PROBE_AFTER: Duration = Duration::from_secs(25);
+const PROBE_AGAIN: Duration = Duration::from_secs(5);
+const PROBES: u32 = 4;
 
 /// On Windows readiness is armed again by the very error that says there is no more.
 const SHORT_SAYS_ALL: bool = cfg!(unix);
@@ -67,6 +82,29 @@ impl Socket {
         // One that is closed already needs no more.
         let _ = with!(self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
+
+    /// Has the last clone end the connection by a reset rather than in order: the peer must not take what was cut off
+    /// for the whole (RFC 9112 §8).
+    pub(crate) fn reset_on_close(&self) {
+        let _ = with!(self, stream => SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO)));
+    }
+
+    /// Has the system find out that the peer has vanished, where nothing that it says or takes would tell.
+    pub(crate) fn probe(&self) {
+        let Kind::Tcp(stream) = &self.kind else { return };
+        let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
+        // Elsewhere these are the system's.
+        #[cfg(any(
+            target_vendor = "apple",
+            target_os = "android",
+            target_os = "freebsd",
+            target_os = "linux",
+            target_os = "netbsd",
+            target_os = "windows",
+        ))]
+        let probes = probes.with_interval(PROBE_AGAIN).with_retries(PROBES);
+        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
+    }
 }
 
 /// A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
@@ -76,9 +114,12 @@ fn canonical(mut address: SocketAddr) -> SocketAddr {
 }
 
 impl From<Async<TcpStream>> for Socket {
-    /// A connection that cannot have `TCP_NODELAY` is slower, and works.
+    /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. A connection that cannot have them is slower,
+    /// and works.
     fn from(stream: Async<TcpStream>) -> Self {
         let _ = stream.get_ref().set_nodelay(true);
+        #[cfg(any(target_os = "android", target_os = "linux"))]
+        let _ = SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(UNSENT);
         Self { kind: Kind::Tcp(Arc::new(stream)), drained: false }
     }
 }
@@ -87,6 +128,14 @@ impl From<Async<TcpStream>> for Socket {
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
         Self { kind: Kind::Unix(Arc::new(stream)), drained: false }
+    }
+}
+
+/// For its options, which `socket2::SockRef` reads and sets, say.
+#[cfg(unix)]
+impl AsFd for Socket {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        with!(self, stream => stream.get_ref().as_fd())
     }
 }
 

@@ -3,7 +3,8 @@
 use crate::driver::Driver;
 use crate::sender::{Outgoing, Sender};
 use crate::server::Membership;
-use crate::shared::ConnectionId;
+use crate::shared::{ConnectionId, Holder};
+use crate::sleep::Sleep;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
@@ -12,8 +13,10 @@ use std::future::poll_fn;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant};
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Frame, Message, Role, SendError, Sent, State};
+use std::time::{Duration, Instant, SystemTime};
+use ws_proto::{
+    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Role, SendError, Sent, State,
+};
 
 /// An open WebSocket, of a server or of a client.
 ///
@@ -37,7 +40,7 @@ use ws_proto::{CloseCode, Closed, Config, Connection, Event, Frame, Message, Rol
 /// }
 /// ```
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
-    driver: Driver<S>,
+    pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
     /// Pieces of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
@@ -60,13 +63,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         Self::new(driver, Box::default(), None)
     }
 
-    /// The next message; `None` when the connection was closed in order. Otherwise the last item is what explains
-    /// the end.
+    /// The next message; `None` when the connection was closed in order: by the peer with 1000, with 1001 or without a
+    /// code, or by this side, whose Close was answered. Otherwise the last item is what explains the end.
     ///
     /// Where pieces are asked for, they are joined here; [`next_event`](Self::next_event) gives them as they come.
     ///
     /// # Errors
-    /// [`Closed`], once, when it ended without a closing handshake.
+    /// [`Closed`], once, when it ended without a closing handshake, or when the peer closed it with another code: 1008,
+    /// 1012 or 4000, say, which tell of a reason.
     pub async fn next(&mut self) -> Option<Result<Message<'static>, Box<Closed>>> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
@@ -80,7 +84,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Sends a message or a frame, and waits until everything is written. Many messages go out faster with
     /// [`try_send`](Self::try_send).
     ///
-    /// Nothing is read while it waits: to send much and receive much at once, split it, or use a [`Sender`].
+    /// Nothing is read while it waits. Two ends that both do so, each with more to say than all buffers hold, wait for
+    /// each other, until the [output deadline](Config::output_timeout) ends one of them; [`Closed::reading_paused`] then
+    /// says why. To send much and receive much at once, use [`Sender::send`], or [`try_send`](Self::try_send) and
+    /// [`next_event`](Self::next_event) with its [`Event::Drained`].
     ///
     /// Cancel-safe, but that a message may have been queued when it is dropped.
     ///
@@ -100,10 +107,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         frame.into().send(&self.driver.shared)
     }
 
-    /// Waits until everything that was queued is written.
+    /// Waits until everything that was queued is written. Nothing is read meanwhile, and so no heartbeat is judged;
+    /// that the peer takes output is.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended.
+    /// [`SendError::NotOpen`] when the connection has ended, or the time for its closing handshake is over.
     pub async fn flush(&mut self) -> Result<(), SendError> {
         poll_fn(|cx| self.driver.poll_flush(cx)).await
     }
@@ -128,6 +136,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// As [`ws_proto::Connection::close`].
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.driver.shared.connection().close(Instant::now(), code, reason)
+    }
+
+    /// Stops reading, as [`Sender::pause`] does: [`next`](Self::next) then waits, and writes, and keeps deadlines.
+    pub fn pause(&mut self) {
+        self.driver.shared.pause(Holder::Application);
+    }
+
+    /// Reads on. Harmless where nothing is paused.
+    pub fn resume(&mut self) {
+        self.driver.shared.resume(Holder::Application);
     }
 
     /// Which connection it is.
@@ -181,7 +199,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.stream()
     }
 
-    fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
+    /// Replaces both clocks where they are compared to find out whether the machine slept, for tests.
+    #[doc(hidden)]
+    pub fn sleep_clocks(&mut self, clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static) {
+        self.driver.set_sleep(Sleep::new(Some(Arc::new(clocks))));
+    }
+
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
         if self.closed.is_some() {
             return Poll::Ready(None);
         }
@@ -189,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             let Some(event) = ready!(self.driver.poll_event(cx)) else { return Poll::Ready(None) };
             if let Event::Closed(closed) = &event {
                 self.closed = Some(closed.clone());
-                self.driver.end();
+                self.driver.end(false);
                 if let Some(membership) = self.membership.take() {
                     membership.closed(closed);
                 }
@@ -219,12 +243,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
                     }
                     self.joining = Some(joined);
                 }
-                Some(Event::Closed(closed)) if !closed.clean => return Poll::Ready(Some(Err(closed))),
+                Some(Event::Closed(closed)) if !is_ordinary(&closed) => {
+                    return Poll::Ready(Some(Err(closed)));
+                }
                 Some(_) => {}
                 None => return Poll::Ready(None),
             }
         }
     }
+}
+
+/// Whether an end is that of a conversation, which needs no explanation.
+fn is_ordinary(closed: &Closed) -> bool {
+    let says_nothing =
+        matches!(closed.code, CloseCode::NORMAL | CloseCode::GOING_AWAY | CloseCode::NO_STATUS);
+    // Where we closed, the peer only answers.
+    closed.clean && (says_nothing || closed.initiator == Initiator::Local)
 }
 
 fn join(begun: Message<'static>, next: Message<'static>) -> Message<'static> {

@@ -298,7 +298,9 @@ fn a_failed_write_is_told_as_the_end() {
         tasks.spawn("client", async move {
             client.try_send(text(19)).unwrap();
             let end = client.next().await.unwrap().unwrap_err();
-            assert_eq!(end.code, CloseCode::ABNORMAL, "seed {seed}");
+            // What the peer said at last may have come before.
+            assert!(matches!(end.code, CloseCode::ABNORMAL | CloseCode::GOING_AWAY), "seed {seed}: {end}");
+            assert!(end.error.is_some() && !end.clean, "seed {seed}: {end}");
             assert!(client.next().await.is_none());
             assert_eq!(client.flush().await, Err(SendError::NotOpen));
             assert_eq!(client.send("late").await, Err(SendError::NotOpen));

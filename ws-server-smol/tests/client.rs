@@ -307,8 +307,8 @@ fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
                     lives += 1;
                     let code = if lives == 1 { CloseCode::SERVICE_RESTART } else { CloseCode::POLICY };
                     assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("welcome"));
-                    assert!(ws.next().await.is_none());
-                    assert_eq!(ws.closed().unwrap().code, code);
+                    let closed = ws.next().await.unwrap().unwrap_err();
+                    assert_eq!((closed.code, closed.clean), (code, true));
                 }
                 ClientEvent::Failed(failure) => {
                     assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure:?}");

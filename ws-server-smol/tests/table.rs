@@ -49,6 +49,8 @@ fn names() -> BTreeSet<String> {
         "Server::listen": |s: S<'_>| s.listen(Bind::any());
         "Server::listen_on": |s: S<'_>, l: std::net::TcpListener| s.listen_on(l);
         "Server::stop": |s: S<'_>| drop(s.stop(NOW));
+        "Server::stop_with": |s: S<'_>| drop(s.stop_with(Stop::within(NOW)));
+        "Stop": || Stop::within(NOW).spread(NOW);
         "Server::before_stop": |s: S<'_>| s.before_stop(|_| {});
         "Extension::stopping": |e: &mut dyn Extension, s: S<'_>| e.stopping(s);
         "UiDriver::new": || UiDriver::new(async {}, || {});
@@ -66,6 +68,11 @@ fn names() -> BTreeSet<String> {
         "Acceptor::accept": |a: Acceptor<Socket>, upgrade: Upgrade| drop(a.accept(upgrade));
         "WebSocket": |ws: Ws<'_>| ws.response().status();
         "WebSocket::next": |ws: Ws<'_>| drop(ws.next());
+        "WebSocket::pause": |ws: Ws<'_>| ws.pause();
+        "WebSocket::resume": |ws: Ws<'_>| ws.resume();
+        "Server::pause": |s: S<'_>, id: Id| s.pause(id);
+        "Server::resume": |s: S<'_>, id: Id| s.resume(id);
+        "bridge": async |a: Ws<'_>, b: Ws<'_>| bridge(a, b).await.0.is_some();
         "WebSocket::next_event": |ws: Ws<'_>| drop(ws.next_event());
         "Extension::filter": |e: &mut dyn Extension, s: S<'_>, id: Id, event: Event<'static>| e.filter(s, id, event);
         "Server::set_extension": |s: S<'_>, e: Nothing| s.set_extension(e);

@@ -1,9 +1,11 @@
 //! A server's answers: to requests, and to opening handshakes.
 
+use super::flow::Held;
 use super::{Connection, Sent, Stage};
 use crate::error::SendError;
+use crate::event::Event;
 use crate::handshake::{Request, Upgrade};
-use crate::http::ResponseBody;
+use crate::http::{Incoming, ResponseBody};
 use bytes::Bytes;
 use std::time::Instant;
 
@@ -12,10 +14,11 @@ impl Connection {
     /// [`poll_event`](Self::poll_event).
     ///
     /// # Errors
-    /// [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its time is over;
-    /// [`SendError::NotOpen`] when the peer has ended its stream meanwhile.
+    /// [`SendError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer has
+    /// ended its stream meanwhile; [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its
+    /// time is over.
     pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
         self.settle_http(now);
         result
@@ -27,8 +30,8 @@ impl Connection {
     /// goes out without its body.
     ///
     /// # Errors
-    /// [`SendError::WrongRequest`] when the request is not one of this connection, or its time is over;
-    /// [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
+    /// [`SendError::NotOpen`] when the connection has ended; [`SendError::WrongRequest`] when the request is not one of
+    /// this connection, or its time is over; [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
     /// request is then answered 503.
     pub fn respond(
         &mut self,
@@ -36,7 +39,7 @@ impl Connection {
         request: impl Into<Request>,
         response: ::http::Response<Bytes>,
     ) -> Result<(), SendError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
         self.settle_http(now);
         result
@@ -47,6 +50,11 @@ impl Connection {
     /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
     /// HTTP/1.0 until the connection ends. It goes out in its turn behind the answers to earlier requests; until
     /// then its pieces are held, and count as queued.
+    ///
+    /// A peer that ends its stream amid an answer without a length is taken to have gone: the answer ends with the
+    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. One with a length goes on until it
+    /// cannot be written. A server that [stops](Self::go_away) finishes streams of the type `text/event-stream`
+    /// itself; pieces that come later are refused.
     ///
     /// ```
     /// # use std::{sync::Arc, time::Instant};
@@ -64,7 +72,8 @@ impl Connection {
     /// ```
     ///
     /// # Errors
-    /// As [`respond`](Self::respond). `Content-Length` is told by `length` alone.
+    /// As [`respond`](Self::respond), and [`SendError::NotOpen`] too where the peer has ended its stream and this
+    /// answer would have no length. `Content-Length` is told by `length` alone.
     pub fn respond_streaming(
         &mut self,
         now: Instant,
@@ -72,7 +81,7 @@ impl Connection {
         head: ::http::Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::WrongRequest) };
+        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let request = request.into();
         let result = http.respond_streaming(now, &self.config, &mut self.outbox, request, head, length);
         self.settle_http(now);
@@ -83,8 +92,9 @@ impl Connection {
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended, [`SendError::Full`], [`SendError::BodyLength`] when
-    /// this would be more than was declared, [`SendError::WrongRequest`] when the body is another connection's.
+    /// [`SendError::NotOpen`] when the connection has ended, or this body has, [`SendError::Full`],
+    /// [`SendError::BodyLength`] when this would be more than was declared, [`SendError::WrongRequest`] when the body is
+    /// another connection's.
     /// Nothing was queued then.
     pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
         let piece = piece.into();
@@ -92,15 +102,20 @@ impl Connection {
         if body.is_unwanted() {
             return Ok(Sent::Queued);
         }
-        if !matches!(self.stage, Stage::Http(_)) {
-            return Err(SendError::NotOpen);
-        }
+        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        http.check_body(body)?;
         if self.is_its_turn(body) {
             // What waits behind this body cannot be in its way.
             self.check_fits(self.outbox.len(), piece.len())?;
             let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
             http.send_body(&mut self.outbox, body, piece)?;
-            return Ok(self.note_queued());
+            let sent = self.note_queued();
+            if let Stage::Http(http) = &mut self.stage
+                && self.output.congested
+            {
+                http.hold();
+            }
+            return Ok(sent);
         }
         let is_full = self.is_full(self.queued(), piece.len());
         let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
@@ -109,11 +124,12 @@ impl Connection {
             return Err(SendError::Full);
         }
         http.send_body(&mut self.outbox, body, piece)?;
-        if self.outbox.len() + http.held_len() > self.config.high_mark {
+        let is_over = self.outbox.len() + http.held_len() > self.config.high_mark;
+        if is_over {
             http.owe_room(body);
-            return Ok(Sent::Congested);
         }
-        Ok(Sent::Queued)
+        self.count_held();
+        Ok(if is_over { Sent::Congested } else { Sent::Queued })
     }
 
     /// Server: whether the turn of a body has come. Before that its pieces are held, and count as queued.
@@ -138,5 +154,58 @@ impl Connection {
         let result = http.finish_body(now, &self.config, &mut self.outbox, body);
         self.settle_http(now);
         result
+    }
+
+    /// Takes input in the HTTP stage, and what was kept of it before.
+    pub(super) fn receive_http(&mut self, now: Instant, input: &mut &mut [u8]) -> Option<Event<'static>> {
+        let held = self.takes_no_request();
+        let Stage::Http(http) = &mut self.stage else { return None };
+        let incoming = http.receive(now, &self.config, &mut self.outbox, held, input);
+        self.settle_http(now);
+        incoming.map(|incoming| match incoming {
+            Incoming::Request(request) => Event::Request(request),
+            Incoming::Upgrade(upgrade) => Event::Upgrade(upgrade),
+        })
+    }
+
+    /// Whether no request may be taken, whatever came: too much output waits for the peer, or reading is paused.
+    pub(super) fn takes_no_request(&self) -> bool {
+        self.output.congested || self.input.held.has(Held::ANY)
+    }
+
+    /// Notes for the deadlines of HTTP whether we hold reading back.
+    pub(super) fn note_http_held(&mut self, now: Instant) {
+        let held = self.takes_no_request();
+        if let Stage::Http(http) = &mut self.stage {
+            http.note_held(now, &self.config, held);
+            self.arm();
+        }
+    }
+
+    /// Tells HTTP that the socket took so much.
+    pub(super) fn note_http_written(&mut self, now: Instant, n: usize) {
+        if let Stage::Http(http) = &mut self.stage {
+            http.wrote(now, n, &self.outbox);
+            self.note_http_held(now);
+        }
+    }
+
+    /// Why there is no request to answer.
+    fn no_request(&self) -> SendError {
+        match self.stage {
+            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => SendError::NotOpen,
+            // Those of an open one have been answered, and a client has none.
+            Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_) => {
+                SendError::WrongRequest
+            }
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn http_memory_len(&self) -> usize {
+        match &self.stage {
+            Stage::Http(http) => http.memory_len(),
+            _ => 0,
+        }
     }
 }

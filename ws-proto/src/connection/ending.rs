@@ -4,7 +4,7 @@ use super::flow::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
-use crate::error::{Cause, Error, ProtocolError, SendError, Timeout};
+use crate::error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
@@ -36,6 +36,8 @@ pub(super) struct Ending {
     pub(super) opened: Option<Box<::http::Response<()>>>,
     /// What inflates data that comes before the peer's Close.
     pub(super) compression: super::Compression,
+    /// An HTTP answer is being flushed whose end is that of the connection.
+    pub(super) has_open_end: bool,
     /// The body of our Close, which overtakes what waits once the socket takes no more: the connection failed.
     pub(super) overtaking: Option<Vec<u8>>,
     /// Writing failed: it is over with the peer's Close, or soon without.
@@ -69,6 +71,7 @@ impl Ending {
             discarded: 0,
             opened: None,
             compression: None,
+            has_open_end: false,
             overtaking: None,
             is_broken: false,
             was_paused: false,
@@ -145,13 +148,25 @@ impl Connection {
     }
 
     /// Says goodbye in order, since the server stops. A WebSocket is [closed](Self::close) with this code. HTTP takes
-    /// no further request; event streams (`text/event-stream`) are finished, every other answer goes on to its end
-    /// and then says `Connection: close`, and a request whose body is arriving is read and answered too.
+    /// no further request: an idle connection ends, and where something is going on, the last answer says
+    /// `Connection: close`.
+    ///
+    /// Event streams (answers without a length whose type is `text/event-stream`) are finished at once, as is one that
+    /// begins later; every other answer goes on to its end, and a request whose head or body is arriving is read and
+    /// answered too. An opening handshake that is not complete is refused with 503: accepting it then says
+    /// [`SendError::NotOpen`].
+    ///
+    /// To cut what is left after a while, [`abort`](Self::abort) with [`Cause::Stopped`]. Calling this again is
+    /// harmless.
     ///
     /// # Errors
     /// As [`close`](Self::close).
     pub fn go_away(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.close(now, code, reason)
+        let Stage::Http(http) = &mut self.stage else { return self.close(now, code, reason) };
+        close_body::encode(code, reason)?;
+        http.go_away(now, &self.config, &mut self.outbox);
+        self.settle_http(now);
+        Ok(())
     }
 
     /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
@@ -202,7 +217,9 @@ impl Connection {
         self.input.held = Held::default();
         if let Some(busy) = &mut self.busy {
             let (stall, counted) = (busy.stall.take(), busy.counted.take());
+            let ahead = mem::take(&mut busy.ahead);
             **busy = Busy { stall, counted, ..Busy::default() };
+            self.keep_ahead(ahead);
         }
         if self.is_counted() {
             self.count_held();
@@ -243,7 +260,7 @@ impl Connection {
     /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
     /// was cut off whose end only the end of the connection tells, as in HTTP/1.0 without a length.
     pub fn wants_reset(&self) -> bool {
-        false
+        self.output.wants_reset
     }
 
     /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.
@@ -306,13 +323,25 @@ impl Connection {
     /// The end of an HTTP connection: what is answered is flushed, then it drains.
     pub(super) fn end_http(&mut self, now: Instant) {
         let Stage::Http(http) = &mut self.stage else { return };
+        let (cause, at_once) = match http.ending() {
+            Some(ending) => (ending.cause.clone(), ending.at_once),
+            // It is the application that ends it, amid an answer or not.
+            None => (http.owes_answer().then_some(Error::Lost(Cause::Terminated)), false),
+        };
+        // Our FIN would be the end of an answer that was cut off.
+        if let Some(cause) = cause.clone().filter(|_| at_once || http.has_open_end()) {
+            return self.done(now, cause);
+        }
         let mut ending = Box::new(Ending::new(Initiator::Local));
-        ending.error = http.ending().and_then(|ending| ending.cause.clone());
+        ending.error = cause;
+        ending.has_open_end = http.has_open_end();
         ending.announced = http.announced() || self.config.tell_every_end;
         ending.was_open = false;
         ending.peer_ended = http.peer_ended();
         ending.half_close = HalfClose::Due;
-        if ending.peer_ended && ending.error.is_none() {
+        if matches!(ending.error, Some(Error::Eof | Error::Handshake(HandshakeError::Abandoned)))
+            || (ending.peer_ended && ending.error.is_none())
+        {
             ending.initiator = Initiator::Remote;
         }
         self.stage = Stage::Draining(ending);
@@ -349,6 +378,7 @@ impl Connection {
         if let Stage::Draining(mut ending) = mem::replace(&mut self.stage, Stage::Done(None)) {
             // What we said last never left: neither an orderly end, nor a whole answer.
             if !self.outbox.is_empty() {
+                self.output.wants_reset = ending.has_open_end;
                 ending.error.get_or_insert(Error::Timeout(Timeout::Close));
             }
             ending.ended = now;
@@ -364,7 +394,9 @@ impl Connection {
     pub(super) fn done(&mut self, now: Instant, error: Error) {
         self.release_contexts();
         let initiator = match &error {
-            Error::Timeout(_) | Error::Lost(Cause::Terminated) => Initiator::Local,
+            Error::Timeout(_)
+            | Error::Lost(Cause::Terminated | Cause::Stopped)
+            | Error::Handshake(HandshakeError::Unfinished) => Initiator::Local,
             _ => Initiator::Remote,
         };
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
@@ -374,6 +406,7 @@ impl Connection {
             }
             Stage::Draining(mut ending) => {
                 if !self.outbox.is_empty() {
+                    self.output.wants_reset = ending.has_open_end;
                     ending.error.get_or_insert(error);
                 }
                 ending
@@ -389,6 +422,7 @@ impl Connection {
                 ending
             }
             Stage::Http(http) => {
+                self.output.wants_reset = http.has_open_end();
                 let mut ending = Box::new(Ending::new(initiator));
                 ending.announced = http.announced() || self.config.tell_every_end;
                 ending.was_open = false;

@@ -29,6 +29,8 @@ impl Held {
     pub(super) const MEMORY: u8 = 1 << 3;
     pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
 
+    /// Bytes that came before the WebSocket was open go before anything newer.
+    pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
 

@@ -19,10 +19,10 @@ impl Connection {
     /// What has come and is not delivered: an unfinished message, requests, and what was left with the caller.
     fn undelivered_len(&self) -> usize {
         let unfinished = match &self.stage {
-            Stage::Http(http) => http.held_len(),
+            Stage::Http(http) => http.memory_len(),
             _ => self.decoder.held_len(),
         };
-        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept)
+        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len())
     }
 
     /// Counts what is held, from the low mark on.

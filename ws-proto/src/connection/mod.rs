@@ -35,6 +35,7 @@ use crate::utf8::Utf8;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use bytes::BytesMut;
 use core::time::Duration;
 use ending::Ending;
 use flow::{Flow, Held};
@@ -164,6 +165,8 @@ struct Output {
     stalled: bool,
     /// Whether the deadline has become earlier since that was last asked.
     deadline_moved: bool,
+    /// See [`Connection::wants_reset`].
+    wants_reset: bool,
 }
 
 /// How the reading goes.
@@ -207,6 +210,8 @@ struct Busy {
     waiting_len: usize,
     /// The newest ping's payload, where enough pongs are queued already.
     pong: Option<bytes::Bytes>,
+    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
+    ahead: BytesMut,
     /// Since when output waits, and how much was sent by then.
     stall: Option<Stall>,
     flow: Flow,
@@ -343,11 +348,12 @@ impl Connection {
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
     /// enough requests are unanswered, or an upgrade is undecided. [`receive`](Self::receive) then leaves its input with
-    /// the caller.
+    /// the caller. Beside an answer without a length, requests are read ahead up to
+    /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {
-                self.output.congested || self.input.held.has(Held::ANY) || http.is_paused(&self.config)
+                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
             }
             Stage::Open(_) => self.input.held.has(Held::ANY),
             _ => false,
@@ -415,7 +421,8 @@ impl Connection {
         }
     }
 
-    fn is_client(&self) -> bool {
+    /// Whether this is the client's end.
+    pub fn is_client(&self) -> bool {
         matches!(self.side, Side::Client(_))
     }
 
@@ -429,6 +436,7 @@ impl Connection {
                 && busy.outgoing.is_none()
                 && busy.waiting.is_empty()
                 && busy.pong.is_none()
+                && busy.ahead.is_empty()
                 && busy.stall.is_none()
                 && busy.kept == 0
                 && busy.counted.is_none()
@@ -436,6 +444,19 @@ impl Connection {
         }) {
             self.busy = None;
         }
+    }
+
+    /// Keeps what came before the WebSocket was open.
+    fn keep_ahead(&mut self, ahead: BytesMut) {
+        if !ahead.is_empty() {
+            self.busy().ahead = ahead;
+            self.input.held.set(Held::AHEAD, true);
+        }
+    }
+
+    /// Whether bytes of the peer are kept that came before the WebSocket was open.
+    fn has_ahead(&self) -> bool {
+        self.input.held.has(Held::AHEAD)
     }
 }
 

@@ -28,6 +28,9 @@ impl Connection {
     pub fn pause(&mut self) {
         if matches!(self.stage, Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_)) {
             self.input.held.set(Held::PAUSED, true);
+            if let Stage::Http(http) = &mut self.stage {
+                http.hold();
+            }
             // No reading deadline runs, and the heartbeat is judged otherwise.
             self.arm();
         }
@@ -38,6 +41,7 @@ impl Connection {
         if self.input.held.has(Held::PAUSED) {
             self.input.held.set(Held::PAUSED, false);
             self.read_on(self.moment(now));
+            self.note_http_held(now);
         }
     }
 }

@@ -8,9 +8,8 @@ use crate::deflate::Terms;
 use crate::error::{Error, ProtocolError};
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
-use crate::http::Incoming;
 use alloc::boxed::Box;
-use bytes::Bytes;
+use bytes::{Buf, Bytes};
 use core::mem;
 use std::time::Instant;
 
@@ -75,12 +74,32 @@ impl Connection {
             self.end_pace();
             self.pass_delay(self.moment(now));
         }
-        let event = self.receive_in_stage(now, input);
+        let mut event = self.receive_ahead(now);
+        if event.is_none() && !self.has_ahead() {
+            event = self.receive_in_stage(now, input);
+        }
         self.bytes_received += (before - input.len()) as u64;
         match &event {
             Some(_) => self.tell(Told::Received),
             None => self.keep(input.len()),
         }
+        event
+    }
+
+    /// Goes on with what was kept before the connection was a WebSocket.
+    fn receive_ahead(&mut self, now: Instant) -> Option<Event<'static>> {
+        if !self.has_ahead() {
+            return None;
+        }
+        self.input.held.set(Held::AHEAD, false);
+        let mut ahead = mem::take(&mut self.busy.as_mut()?.ahead);
+        let mut input = &mut ahead[..];
+        let event = self.receive_in_stage(now, &mut input).map(Event::into_owned);
+        let left = input.len();
+        let used = ahead.len() - left;
+        ahead.advance(used);
+        self.keep_ahead(ahead);
+        self.forget_busy_if_idle();
         event
     }
 
@@ -91,7 +110,8 @@ impl Connection {
         if left != kept && (left > low_mark || kept > 0) {
             self.busy().kept = left;
         }
-        if left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
+        let is_http = matches!(self.stage, Stage::Http(_));
+        if is_http || left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
             self.count_held();
             self.look_soon(self.heard);
         }
@@ -121,17 +141,13 @@ impl Connection {
                     return event;
                 }
                 Stage::Opened(_) => return self.poll_event(now),
-                Stage::Http(http) => {
-                    if self.output.congested || self.input.held.has(Held::ANY) {
+                Stage::Http(_) => {
+                    if self.input.held.has(Held::ANY) {
                         return None;
                     }
-                    let incoming = http.receive(now, &self.config, &mut self.outbox, input);
-                    self.settle_http(now);
-                    match incoming {
-                        Some(Incoming::Request(request)) => return Some(Event::Request(request)),
-                        Some(Incoming::Upgrade(upgrade)) => return Some(Event::Upgrade(upgrade)),
-                        None if matches!(self.stage, Stage::Http(_)) => return None,
-                        None => {}
+                    let event = self.receive_http(now, input);
+                    if event.is_some() || matches!(self.stage, Stage::Http(_)) {
+                        return event;
                     }
                 }
                 Stage::Handshake(http) => match http.receive(&self.config, input) {
@@ -170,13 +186,17 @@ impl Connection {
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
+            let ahead = http.take_ahead();
             self.open(now, response, terms);
+            self.keep_ahead(ahead);
         } else if http.ending().is_some() {
             self.end_http(now);
-        } else {
-            self.arm();
         }
         self.note_queued();
+        if matches!(self.stage, Stage::Http(_)) {
+            self.count_held();
+        }
+        self.note_http_held(now);
     }
 
     fn open(&mut self, now: Instant, response: ::http::Response<()>, terms: Option<Terms>) {
@@ -312,7 +332,7 @@ impl Connection {
     pub fn receive_eof(&mut self, now: Instant) {
         match &mut self.stage {
             Stage::Http(http) => {
-                http.receive_eof();
+                http.receive_eof(&self.config);
                 self.settle_http(now);
                 self.finish_if_flushed(self.moment(now));
             }
@@ -352,9 +372,9 @@ impl Connection {
     }
 
     fn poll_event_in_stage(&mut self, now: Instant) -> Option<Event<'static>> {
-        if let Stage::Http(http) = &mut self.stage {
-            http.sweep(now, &self.config, &mut self.outbox);
-            self.settle_http(now);
+        // What was kept is parsed as soon as it may be, since nothing more need come.
+        if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
+            return Some(event);
         }
         // Whoever was given the piece before it may have nothing more to give to `receive`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage

@@ -217,6 +217,7 @@ impl Connection {
                 _ => false,
             };
         }
+        self.note_http_written(now, n);
     }
 
     /// Whether what waits are frames, rather than HTTP.

@@ -43,6 +43,7 @@ impl Connection {
         if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
             return;
         }
+        self.note_http_held(now);
         match &mut self.stage {
             Stage::Http(http) => {
                 http.handle_timeout(now, &self.config, &mut self.outbox);
@@ -224,7 +225,7 @@ impl Connection {
     /// Sets the deadline to the earliest of what may become due in this stage.
     pub(super) fn arm(&mut self) {
         let stage = match &self.stage {
-            Stage::Http(http) => http.deadline(&self.config).map(|at| self.moment(at)),
+            Stage::Http(http) => http.deadline(&self.config, &self.outbox).map(|at| self.moment(at)),
             Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open(_) => {
                 let release = self.release_due();

@@ -24,7 +24,8 @@ impl ServerHttp {
         request: Request,
         response: Response<Bytes>,
     ) -> Result<(), SendError> {
-        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
+        let missing = self.missing();
+        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate(&response, pending.shape)?;
         let keep_alive = pending.shape.keep_alive;
         pending.answer = Answer::Ready(response);
@@ -44,7 +45,8 @@ impl ServerHttp {
         upgrade: Upgrade,
     ) -> Result<(), SendError> {
         let is_open = matches!(self.reading, Reading::Upgrade);
-        let (pending, _) = self.awaited(upgrade.token()).ok_or(SendError::WrongRequest)?;
+        let missing = self.missing();
+        let (pending, _) = self.awaited(upgrade.token()).ok_or(missing)?;
         if !is_open {
             return Err(SendError::NotOpen);
         }
@@ -64,11 +66,25 @@ impl ServerHttp {
         head: Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
-        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(SendError::WrongRequest)?;
+        let (missing, is_abandoned, is_stopping) =
+            (self.missing(), self.is_abandoned(config), self.is_stopping);
+        let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate_streamed(&head)?;
         let keep_alive = pending.shape.keep_alive;
-        let (streamed, body) = Streamed::new(now, head, length, pending.shape);
+        let (mut streamed, body) = Streamed::new(now, head, length, pending.shape);
+        if is_stopping {
+            streamed.stop(out);
+        }
+        let has_no_reader = is_abandoned && streamed.is_endless();
         pending.answer = Answer::Streamed(Box::new(streamed));
+        if has_no_reader {
+            let is_this =
+                |pending: &Pending| matches!(&pending.answer, Answer::Streamed(s) if s.is(body.token()));
+            if let Some(at) = self.queue.iter().position(is_this) {
+                self.abandon(at);
+            }
+            return Err(SendError::NotOpen);
+        }
         if is_upgrade && matches!(self.reading, Reading::Upgrade) {
             self.read_on(now, keep_alive);
         }
@@ -83,7 +99,19 @@ impl ServerHttp {
         body: &ResponseBody,
         piece: Bytes,
     ) -> Result<(), SendError> {
-        self.streamed(body).ok_or(SendError::WrongRequest)?.push(out, piece)
+        let missing = self.missing();
+        self.streamed(body).ok_or(missing)?.push(out, piece)
+    }
+
+    /// Whether pieces of this body are taken.
+    pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), SendError> {
+        let missing = self.missing();
+        self.streamed(body).ok_or(missing).map(drop)
+    }
+
+    /// What is wrong with a request or a body that does not wait here.
+    fn missing(&self) -> SendError {
+        if self.has_cut { SendError::NotOpen } else { SendError::WrongRequest }
     }
 
     /// Whether the turn of a body has come; `None` where it is not one of this connection.
@@ -111,7 +139,8 @@ impl ServerHttp {
         out: &mut Outbox,
         body: ResponseBody,
     ) -> Result<(), SendError> {
-        let result = self.streamed(&body).ok_or(SendError::WrongRequest)?.finish(out);
+        let missing = self.missing();
+        let result = self.streamed(&body).ok_or(missing)?.finish(out);
         drop(body);
         self.sweep(now, config, out);
         result
@@ -127,7 +156,7 @@ impl ServerHttp {
         self.streams().any(|streamed| !streamed.is_finished())
     }
 
-    fn streams(&self) -> impl Iterator<Item = &Streamed> {
+    pub(super) fn streams(&self) -> impl Iterator<Item = &Streamed> {
         self.queue.iter().filter_map(|pending| match &pending.answer {
             Answer::Streamed(streamed) => Some(&**streamed),
             _ => None,
@@ -136,7 +165,9 @@ impl ServerHttp {
 
     fn streamed(&mut self, body: &ResponseBody) -> Option<&mut Streamed> {
         self.queue.iter_mut().find_map(|pending| match &mut pending.answer {
-            Answer::Streamed(streamed) if streamed.is(body.token()) => Some(&mut **streamed),
+            Answer::Streamed(streamed) if streamed.is(body.token()) && !streamed.is_finished() => {
+                Some(&mut **streamed)
+            }
             _ => None,
         })
     }
@@ -188,6 +219,10 @@ impl ServerHttp {
                         // Nothing can follow a body that only the end of the connection ends.
                         self.stop();
                     }
+                    if !streamed.has_begun() {
+                        self.in_front = out.len();
+                        self.has_open_end = streamed.has_open_end();
+                    }
                     streamed.begin(out, shape, close || streamed.closes(), date);
                     self.owes_room |= mem::take(&mut streamed.owes_room);
                     if streamed.is_dropped() {
@@ -228,11 +263,18 @@ impl ServerHttp {
 
     /// The answer that is being written is the last one.
     fn stop(&mut self) {
+        self.has_cut |= !self.queue.is_empty();
         self.queue.clear();
+        self.stop_reading();
+    }
+
+    /// The last request was read.
+    pub(super) fn stop_reading(&mut self) {
         self.reading = Reading::Stopped;
+        self.ahead.clear();
     }
 
     pub(super) fn end(&mut self) {
-        self.ending = Some(Ending { cause: self.cause.take() });
+        self.ending = Some(Ending { cause: self.cause.take(), at_once: false });
     }
 }

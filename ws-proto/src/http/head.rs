@@ -55,6 +55,11 @@ impl Head {
         !matches!(self.bytes.as_slice(), [] | [b'\r'] | [b'\r', b'\n'])
     }
 
+    /// Bytes of it that came.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len()
+    }
+
     /// Whether no byte came at all.
     pub(super) fn is_empty(&self) -> bool {
         self.bytes.is_empty()

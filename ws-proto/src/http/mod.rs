@@ -9,10 +9,13 @@
 //!  stream.rs    an answer that is given in pieces
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
+//!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
+//!  stopping.rs  the server's last answers
 //!  answering.rs what the application answers, and in which order it goes out
 //!  client.rs    the client's request and the server's answer
 //! ```
 
+mod ahead;
 mod answer;
 mod answering;
 mod body;
@@ -21,13 +24,20 @@ mod head;
 mod request;
 mod response;
 mod server;
+mod stopping;
 mod stream;
 
+#[cfg(test)]
+mod tests_ahead;
 #[cfg(test)]
 mod tests_cuts;
 #[cfg(test)]
 #[cfg(feature = "deflate")]
 mod tests_deflate;
+#[cfg(test)]
+mod tests_endings;
+#[cfg(test)]
+mod tests_go_away;
 #[cfg(test)]
 mod tests_grammar;
 #[cfg(test)]

@@ -47,6 +47,13 @@ pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), SendError> {
     validate_head(head.status(), head.headers())
 }
 
+/// Whether a body of this type goes on until somebody ends it, as a stream of events does.
+pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else { return false };
+    let media_type = value.as_bytes().split(|b| *b == b';').next().unwrap_or_default();
+    media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
+}
+
 fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
     if status.is_informational() {
         return Err(SendError::ResponseStatus(status));
@@ -180,11 +187,8 @@ pub(super) fn error(fault: &HandshakeError) -> Response<Bytes> {
         HandshakeError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
         fault => fault.to_string(),
     };
-    let mut response = Response::new(Bytes::from(text + "\n"));
-    *response.status_mut() = fault.status().unwrap_or(StatusCode::BAD_REQUEST);
+    let mut response = plain(fault.status().unwrap_or(StatusCode::BAD_REQUEST), text);
     let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     match fault {
         HandshakeError::UpgradeNotGet => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
@@ -195,6 +199,20 @@ pub(super) fn error(fault: &HandshakeError) -> Response<Bytes> {
         }
         _ => {}
     }
+    response
+}
+
+/// The answer to a handshake that comes too late.
+pub(super) fn stopping() -> Response<Bytes> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, "this server is stopping".into())
+}
+
+fn plain(status: StatusCode, text: String) -> Response<Bytes> {
+    let mut response = Response::new(Bytes::from(text + "\n"));
+    *response.status_mut() = status;
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
 }
 

@@ -22,7 +22,7 @@ use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use ::http::{Method, Version};
-use bytes::Bytes;
+use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -44,6 +44,8 @@ pub(crate) enum Incoming {
 pub(crate) struct Ending {
     /// Why, if it was a fault.
     pub(crate) cause: Option<Error>,
+    /// There is nothing to flush: what is left is part of an answer that nobody reads.
+    pub(crate) at_once: bool,
 }
 
 #[derive(Debug)]
@@ -65,7 +67,19 @@ pub(crate) struct ServerHttp {
     pub(super) owes_room: bool,
     announced: bool,
     /// The peer has ended its half.
-    peer_ended: bool,
+    pub(super) peer_ended: bool,
+    /// What came while nothing could be asked, and an answer without a length was being given.
+    pub(super) ahead: BytesMut,
+    /// Nothing was parsed when that was last noted: no deadline of reading runs.
+    is_held: bool,
+    /// The bytes of the outbox that stand before the answer in pieces whose turn has come.
+    pub(super) in_front: usize,
+    /// Its end is that of the connection.
+    pub(super) has_open_end: bool,
+    /// Requests or bodies that the application still has are not given any more.
+    pub(super) has_cut: bool,
+    /// No further request is taken.
+    pub(super) is_stopping: bool,
 }
 
 #[derive(Debug)]
@@ -86,8 +100,8 @@ pub(super) enum Reading {
 #[derive(Debug)]
 pub(super) struct Reader {
     request: ::http::Request<()>,
-    shape: Shape,
-    body: Body,
+    pub(super) shape: Shape,
+    pub(super) body: Body,
     /// A 100 must be sent once the earlier requests are answered.
     pub(super) owes_continue: bool,
 }
@@ -106,23 +120,63 @@ impl ServerHttp {
             owes_room: false,
             announced: false,
             peer_ended: false,
+            ahead: BytesMut::new(),
+            is_held: false,
+            in_front: 0,
+            has_open_end: false,
+            has_cut: false,
+            is_stopping: false,
         }
     }
 
     // --- what happens
 
-    /// Uses input up to the next event. `None` when the input is used up, when paused, or when ending; bytes
-    /// that are not used stay with the caller.
+    /// Uses input up to the next event, what was kept of it first. `None` when it is used up, when paused, or when
+    /// ending; bytes that are not used stay with the caller. `held` says that nothing may be asked now, whatever comes.
     pub(crate) fn receive(
         &mut self,
         now: Instant,
         config: &Config,
         out: &mut Outbox,
+        held: bool,
         input: &mut &mut [u8],
     ) -> Option<Incoming> {
         self.sweep(now, config, out);
-        while !input.is_empty() && !self.is_paused(config) {
-            match self.read(now, config, out, input) {
+        let incoming = self.parse(now, config, out, held, input);
+        if incoming.is_none() {
+            self.end_input();
+        }
+        incoming
+    }
+
+    /// Parses what was kept, and then input, as far as nothing holds requests back; beside an answer without a length
+    /// the rest is kept.
+    fn parse(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        out: &mut Outbox,
+        held: bool,
+        input: &mut &mut [u8],
+    ) -> Option<Incoming> {
+        while !held && !self.is_held_back(config) {
+            let result = if !self.ahead.is_empty() {
+                let mut ahead = mem::take(&mut self.ahead);
+                let mut kept = &mut ahead[..];
+                let result = self.read(now, config, out, &mut kept);
+                let left = kept.len();
+                let used = ahead.len() - left;
+                ahead.advance(used);
+                if left > 0 {
+                    self.ahead = ahead;
+                }
+                result
+            } else if !input.is_empty() {
+                self.read(now, config, out, input)
+            } else {
+                return None;
+            };
+            match result {
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
                     self.announced = true;
@@ -131,25 +185,8 @@ impl ServerHttp {
                 Err(error) => self.fail(now, config, out, error.clone(), error.into()),
             }
         }
+        self.read_ahead(config, input);
         None
-    }
-
-    /// The peer will send no more: what is pending is still answered.
-    pub(crate) fn receive_eof(&mut self) {
-        self.peer_ended = true;
-        if self.ending.is_some() {
-            return;
-        }
-        let is_cut_off = match &self.reading {
-            Reading::Head { head, .. } => head.has_begun(),
-            Reading::Body(_) | Reading::Upgrade => true,
-            Reading::Opened | Reading::Stopped => return,
-        };
-        self.reading = Reading::Stopped;
-        self.cause = is_cut_off.then_some(Error::Eof);
-        if self.queue.is_empty() {
-            self.end();
-        }
     }
 
     /// Acts on all deadlines that have passed.
@@ -160,7 +197,7 @@ impl ServerHttp {
             }
         }
         self.sweep(now, config, out);
-        if self.reading_deadline(config).is_none_or(|deadline| deadline > now) {
+        if self.reading_deadline(config, out).is_none_or(|deadline| deadline > now) {
             return;
         }
         let timeout = match &self.reading {
@@ -189,6 +226,30 @@ impl ServerHttp {
         self.flush(now, config, out);
     }
 
+    /// Tells that the socket took so much of the outbox.
+    pub(crate) fn wrote(&mut self, now: Instant, n: usize, out: &Outbox) {
+        self.in_front = self.in_front.saturating_sub(n);
+        // A connection is idle from the flush on: before it, the peer has not heard the answer to its last request.
+        if n > 0 && out.is_empty() && self.queue.is_empty() && self.is_between_requests() {
+            self.since = now;
+        }
+    }
+
+    /// The outbox is over its mark: no request is taken.
+    pub(crate) fn hold(&mut self) {
+        self.is_held = true;
+    }
+
+    /// Notes whether anything of ours holds requests back. What the peer sends then stands unread, so its time does
+    /// not run; when it is read again, what has begun has its whole time.
+    pub(crate) fn note_held(&mut self, now: Instant, config: &Config, held: bool) {
+        let held = held || self.is_held_back(config);
+        if self.is_held && !held {
+            self.since = now;
+        }
+        self.is_held = held;
+    }
+
     // --- what can be asked
 
     /// The 101 and what it agrees on, once it stands in the outbox: from then on the connection is a WebSocket.
@@ -196,10 +257,15 @@ impl ServerHttp {
         self.opened.take()
     }
 
-    /// Whether nothing is read: too many requests are unanswered, an upgrade is undecided, the end is near, or
-    /// an answer is given in pieces. That may go on for ever, and whatever was answered behind it would wait in
-    /// memory; but a request that has begun to arrive has a deadline, and is read to its end.
-    pub(crate) fn is_paused(&self, config: &Config) -> bool {
+    /// Whether nothing is read. `held` says that no request may be taken now.
+    pub(crate) fn is_paused(&self, config: &Config, held: bool) -> bool {
+        (held || self.is_held_back(config)) && !self.has_room_ahead(config)
+    }
+
+    /// Whether no request is taken: too many are unanswered, an upgrade is undecided, the end is near, or an answer is
+    /// given in pieces. That may go on for ever, and whatever was answered behind it would wait in memory; but a
+    /// request that has begun to arrive has a deadline, and is read to its end.
+    fn is_held_back(&self, config: &Config) -> bool {
         let is_behind_pieces = match &self.reading {
             Reading::Head { head, .. } => head.is_empty() && self.is_streaming(),
             Reading::Body(_) => false,
@@ -214,9 +280,9 @@ impl ServerHttp {
     }
 
     /// The next deadline of all.
-    pub(crate) fn deadline(&self, config: &Config) -> Option<Instant> {
+    pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
         let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
-        answers.chain(self.reading_deadline(config)).min()
+        answers.chain(self.reading_deadline(config, out)).min()
     }
 
     /// Some when nothing more will be read or answered.
@@ -232,6 +298,16 @@ impl ServerHttp {
     /// Whether the peer has ended its half.
     pub(crate) fn peer_ended(&self) -> bool {
         self.peer_ended
+    }
+
+    /// Whether an answer has begun whose end is that of the connection: cut off, it looks whole to the peer.
+    pub(crate) fn has_open_end(&self) -> bool {
+        self.has_open_end
+    }
+
+    /// Whether an answer is due.
+    pub(crate) fn owes_answer(&self) -> bool {
+        !self.queue.is_empty()
     }
 
     // --- reading
@@ -259,7 +335,11 @@ impl ServerHttp {
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
                 let mut checked = request::check(line, headers, config)?;
-                checked.keep_alive &= self.served < config.request_limit;
+                checked.keep_alive &= self.served < config.request_limit && !self.is_stopping;
+                if checked.is_upgrade && self.is_stopping {
+                    self.refuse_upgrade(now, config, out);
+                    return Ok(None);
+                }
                 Ok(self.begin(now, checked, out))
             }
             Reading::Body(reader) => {
@@ -320,10 +400,18 @@ impl ServerHttp {
             if keep_alive { Reading::Head { head: Head::default(), line: None } } else { Reading::Stopped };
     }
 
-    fn reading_deadline(&self, config: &Config) -> Option<Instant> {
+    /// Whether a request was read, and nothing came of the next.
+    fn is_between_requests(&self) -> bool {
+        matches!(&self.reading, Reading::Head { head, .. } if head.is_empty() && self.served > 0)
+    }
+
+    fn reading_deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
+        if self.is_held {
+            return None;
+        }
         let time = match &self.reading {
-            Reading::Head { head, .. } if head.is_empty() && self.served > 0 => {
-                if !self.queue.is_empty() {
+            Reading::Head { .. } if self.is_between_requests() => {
+                if !self.queue.is_empty() || !out.is_empty() {
                     return None;
                 }
                 config.keep_alive

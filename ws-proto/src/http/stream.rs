@@ -52,6 +52,8 @@ pub(super) struct Streamed {
     held: VecDeque<Bytes>,
     held_len: usize,
     is_finished: bool,
+    /// A stream of events, which a server that stops may finish.
+    is_events: bool,
     /// A piece was refused, or was one too many, before the turn: of room is to be told.
     pub(super) owes_room: bool,
     /// When it was last seen that the application still has the body.
@@ -85,6 +87,7 @@ impl Streamed {
             None => Framing::Chunked,
         };
         let body = ResponseBody { token: token.clone(), is_unwanted: !has_body };
+        let is_events = response::is_event_stream(head.headers());
         let streamed = Self {
             token,
             head: Some(head),
@@ -95,6 +98,7 @@ impl Streamed {
             held_len: 0,
             // Nobody waits for pieces that are not sent.
             is_finished: !has_body,
+            is_events,
             owes_room: false,
             checked: now,
         };
@@ -122,6 +126,24 @@ impl Streamed {
     /// Whether only the end of the connection ends the body.
     pub(super) fn closes(&self) -> bool {
         self.framing == Framing::UntilClose
+    }
+
+    /// Whether the body is going on, and only its giver knows for how long.
+    pub(super) fn is_endless(&self) -> bool {
+        !self.is_finished && matches!(self.framing, Framing::Chunked | Framing::UntilClose)
+    }
+
+    /// The server stops: a stream of events is finished, and anything else goes on.
+    pub(super) fn stop(&mut self, out: &mut Outbox) {
+        if self.is_events && self.is_endless() {
+            // Without a declared length it cannot be too short.
+            let _ = self.finish(out);
+        }
+    }
+
+    /// Whether only the end of the connection tells the peer that it has the whole body.
+    pub(super) fn has_open_end(&self) -> bool {
+        self.closes() && self.has_body
     }
 
     pub(super) fn held_len(&self) -> usize {

@@ -17,7 +17,7 @@ fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
     let mut rig = Rig::new();
     let mut upgrade =
         rig.upgrade(UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Protocol: a, chat\r\n\r\n") + GET);
-    assert!(rig.http.is_paused(&rig.config));
+    assert!(rig.http.is_paused(&rig.config, false));
     assert!(rig.feed("").is_none());
     assert_eq!(rig.rest, GET.as_bytes());
     assert!(rig.http.take_opened().is_none());
@@ -40,7 +40,7 @@ fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
     assert!(!output.contains("content-length") && !output.contains("transfer-encoding"));
     assert!(rig.feed("").is_none());
     assert_eq!(rig.rest, GET.as_bytes());
-    assert!(rig.http.deadline(&rig.config).is_none() && !rig.is_ending());
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none() && !rig.is_ending());
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
             drop(upgrade);
             None
         } else {
-            assert_eq!(rig.http.deadline(&rig.config), Some(rig.now + Duration::from_secs(10)));
+            assert_eq!(rig.http.deadline(&rig.config, &rig.out), Some(rig.now + Duration::from_secs(10)));
             rig.now += Duration::from_secs(10);
             Some(upgrade)
         };
@@ -171,7 +171,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
 fn a_peer_that_ended_its_half_gets_no_socket() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
-    rig.http.receive_eof();
+    rig.http.receive_eof(&rig.config);
     assert!(!rig.is_ending());
     assert_eq!(rig.accept(upgrade), Err(SendError::NotOpen));
     rig.http.sweep(rig.now, &rig.config, &mut rig.out);

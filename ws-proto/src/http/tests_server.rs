@@ -18,6 +18,8 @@ pub(super) struct Rig {
     pub(super) now: Instant,
     /// Input that was not taken.
     pub(super) rest: Vec<u8>,
+    /// What the socket took while time passed.
+    taken: Vec<u8>,
 }
 
 pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -31,14 +33,21 @@ impl Rig {
 
     pub(super) fn with(config: Config) -> Self {
         let now = Instant::now();
-        Self { http: ServerHttp::new(now), config, out: Outbox::default(), now, rest: Vec::new() }
+        Self {
+            http: ServerHttp::new(now),
+            config,
+            out: Outbox::default(),
+            now,
+            rest: Vec::new(),
+            taken: Vec::new(),
+        }
     }
 
     pub(super) fn feed(&mut self, bytes: impl AsRef<[u8]>) -> Option<Incoming> {
         self.rest.extend_from_slice(bytes.as_ref());
         let mut all = std::mem::take(&mut self.rest);
         let mut input = &mut all[..];
-        let incoming = self.http.receive(self.now, &self.config, &mut self.out, &mut input);
+        let incoming = self.http.receive(self.now, &self.config, &mut self.out, false, &mut input);
         self.rest = input.to_vec();
         incoming
     }
@@ -75,11 +84,12 @@ impl Rig {
 
     /// Goes to the next deadline, and says how far it was.
     fn time_out(&mut self) -> Duration {
-        let deadline = self.http.deadline(&self.config).expect("a deadline");
+        self.taken = self.output_bytes();
+        let deadline = self.http.deadline(&self.config, &self.out).expect("a deadline");
         let waited = deadline - self.now;
         self.now = deadline - Duration::from_millis(1);
         self.http.handle_timeout(self.now, &self.config, &mut self.out);
-        assert_eq!(self.http.deadline(&self.config), Some(deadline), "acted before the deadline");
+        assert_eq!(self.http.deadline(&self.config, &self.out), Some(deadline), "acted before the deadline");
         self.now = deadline;
         self.http.handle_timeout(self.now, &self.config, &mut self.out);
         waited
@@ -91,7 +101,10 @@ impl Rig {
 
     pub(super) fn output_bytes(&mut self) -> Vec<u8> {
         let len = self.out.len();
-        self.out.copy_to_bytes(len).to_vec()
+        let mut bytes = std::mem::take(&mut self.taken);
+        bytes.extend_from_slice(&self.out.copy_to_bytes(len));
+        self.http.wrote(self.now, len, &self.out);
+        bytes
     }
 
     /// The status codes that went out.
@@ -131,13 +144,13 @@ fn a_pipeline_is_paused_at_its_limit() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(20));
     let others: Vec<_> = (1..16).map(|_| rig.request("")).collect();
-    assert!(rig.http.is_paused(&rig.config));
+    assert!(rig.http.is_paused(&rig.config, false));
     assert!(rig.feed("").is_none());
     assert_eq!(rig.rest.len(), 4 * GET.len());
     rig.ok(first, "");
-    assert!(!rig.http.is_paused(&rig.config));
+    assert!(!rig.http.is_paused(&rig.config, false));
     let last = rig.request("");
-    assert!(rig.http.is_paused(&rig.config));
+    assert!(rig.http.is_paused(&rig.config, false));
     drop((others, last));
 }
 
@@ -191,7 +204,7 @@ fn nothing_is_read_behind_the_last_request() {
     let mut rig = Rig::new();
     let request = rig.request(format!("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n{GET}"));
     assert!(rig.feed("").is_none());
-    assert!(rig.http.is_paused(&rig.config));
+    assert!(rig.http.is_paused(&rig.config, false));
     rig.ok(request, "");
     assert_eq!(rig.rest, GET.as_bytes());
 }
@@ -372,7 +385,7 @@ fn a_connection_that_says_nothing_is_ended_in_silence() {
         assert_eq!(rig.time_out(), Duration::from_secs(10));
         assert!(rig.out.is_empty());
         assert!(matches!(rig.cause(), Some(Error::Timeout(Timeout::Handshake))));
-        assert!(rig.http.deadline(&rig.config).is_none());
+        assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
     }
 }
 
@@ -407,7 +420,7 @@ fn a_half_closed_peer_is_still_answered() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(2));
     let second = rig.request("");
-    rig.http.receive_eof();
+    rig.http.receive_eof(&rig.config);
     assert!(!rig.is_ending());
     rig.ok(first, "");
     rig.ok(second, "");
@@ -423,7 +436,7 @@ fn a_half_closed_peer_is_still_answered() {
     ] {
         let mut rig = Rig::new();
         assert!(rig.feed(bytes).is_none());
-        rig.http.receive_eof();
+        rig.http.receive_eof(&rig.config);
         assert_eq!(matches!(rig.cause(), Some(Error::Eof)), cut_off);
         assert!(rig.out.is_empty());
     }
@@ -437,9 +450,9 @@ fn endless_times_are_no_deadlines() {
             .keep_alive(Duration::MAX)
             .answer_timeout(Duration::MAX),
     );
-    assert!(rig.http.deadline(&rig.config).is_none());
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
     let request = rig.request(GET);
-    assert!(rig.http.deadline(&rig.config).is_none());
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
     rig.ok(request, "");
-    assert!(rig.http.deadline(&rig.config).is_none());
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
 }

@@ -60,6 +60,11 @@ impl Rig {
     fn closed(&mut self) -> Closed {
         assert_eq!(self.conn.next_io(), Next::Shutdown);
         self.conn.receive_eof(self.now);
+        self.end()
+    }
+
+    /// What is told of its end, which has come.
+    pub(super) fn end(&mut self) -> Closed {
         match self.conn.poll_event(self.now) {
             Some(Event::Closed(closed)) => *closed,
             other => panic!("{other:?}"),
@@ -91,7 +96,7 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
         let mut rig = Rig::new();
         let body = rig.begin(head, None);
         rig.conn.send_body(&body, "until the end").unwrap();
-        assert!(rig.conn.is_paused(), "nothing can be answered behind it");
+        assert!(!rig.conn.is_paused(), "its end would show that nobody reads the body");
         rig.conn.finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
         assert!(rig.closed().error.is_none());
@@ -278,13 +283,23 @@ fn who_closes_while_a_body_runs_does_not_complete_it() {
 }
 
 #[test]
-fn a_peer_that_has_ended_its_half_still_gets_the_rest() {
-    let mut rig = Rig::new();
-    let body = rig.begin(GET, None);
-    rig.conn.receive_eof(rig.now);
-    rig.conn.send_body(&body, "rest").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
-    assert!(rig.output().ends_with("4\r\nrest\r\n0\r\n\r\n"));
+fn a_peer_that_has_ended_its_half_still_gets_the_rest_where_that_is_allowed_or_has_a_length() {
+    for (half_close, length, rest) in [
+        (true, None, "4\r\nrest\r\n0\r\n\r\n"),
+        (false, Some(4), "\r\n\r\nrest"),
+        (true, Some(4), "\r\n\r\nrest"),
+    ] {
+        let mut rig = Rig::with(Config::server().half_close(half_close));
+        let body = rig.begin(GET, length);
+        rig.conn.receive_eof(rig.now);
+        rig.conn.send_body(&body, "rest").unwrap();
+        rig.conn.finish_body(rig.now, body).unwrap();
+        assert!(rig.output().ends_with(rest));
+        match rig.conn.poll_event(rig.now) {
+            Some(Event::Closed(closed)) => assert!(closed.error.is_none(), "{closed}"),
+            other => panic!("{other:?}"),
+        }
+    }
 }
 
 #[test]

@@ -53,18 +53,13 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
     assert_eq!(send(raw(Opcode::Binary, true, &[1]).unwrap()), Ok(Sent::Queued));
     assert_eq!(send(raw(Opcode::Pong, true, b"alive").unwrap()), Ok(Sent::Queued));
 
-    // The peer has what was taken, frame by frame, and the connection goes on.
-    let expected: [(u8, &[u8]); 6] = [
-        (0x01, &umlaut[..1]),
-        (PING, b"between"),
-        (0x00, &umlaut[1..]),
-        (0x80, b""),
-        (BINARY, &[1]),
-        (PONG, b"alive"),
-    ];
-    for (first, payload) in expected {
-        assert_eq!(rig.frame(&mut peer), (first, payload.to_vec()));
-    }
+    // The peer has what was taken, frame by frame, and the connection goes on. Pings and Pongs may overtake the rest.
+    let frames: Vec<_> = (0..6).map(|_| rig.frame(&mut peer)).collect();
+    let (control, data): (Vec<_>, Vec<_>) = frames.into_iter().partition(|(first, _)| first & 8 != 0);
+    assert_eq!(control, [(PING, b"between".to_vec()), (PONG, b"alive".to_vec())]);
+    let expected: [(u8, &[u8]); 4] =
+        [(0x01, &umlaut[..1]), (0x00, &umlaut[1..]), (0x80, b""), (BINARY, &[1])];
+    assert_eq!(data, expected.map(|(first, payload)| (first, payload.to_vec())));
     assert_eq!(rig.endpoint.connections().state(id), State::Open);
 }
 

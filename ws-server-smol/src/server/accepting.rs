@@ -1,8 +1,9 @@
 //! Who comes is accepted, within the limits.
 
-use super::{Member, Membership, Phase, Run, Server, State, until};
+use super::{Member, Membership, Phase, Run, Server, State};
 use crate::acceptor::Acceptor;
-use crate::driver::Driver;
+use crate::driver::{Belongings, Driver};
+use crate::shared::until;
 use crate::socket::Socket;
 use event_listener::listener;
 use futures_core::Stream;
@@ -19,6 +20,7 @@ use ws_proto::bind::{ACCEPT_AGAIN, is_passing};
 pub(super) const BURST: u32 = 16;
 
 /// What an attempt came to.
+#[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Attempt {
     Accepted(Acceptor<Socket>),
     /// Somebody came and is gone again, or was turned away.
@@ -148,7 +150,9 @@ impl Server {
             return Attempt::Nobody;
         }
         let connection = Connection::server(now, run.config.clone());
-        let driver = Driver::with_token(socket.clone(), connection, run.token.clone());
+        let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
+        let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
+        let driver = Driver::with(socket.clone(), connection, belongings);
         let shared = driver.shared.clone();
         let id = shared.id;
         state.accepted += 1;

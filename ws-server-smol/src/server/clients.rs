@@ -2,7 +2,7 @@
 
 use super::{Server, Stats};
 use crate::sender::{Outgoing, Sender};
-use crate::shared::{ConnectionId, Shared};
+use crate::shared::{ConnectionId, Holder, Shared};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -78,6 +78,21 @@ impl Server {
         shared.connection().close(Instant::now(), code, reason)?;
         shared.wake();
         Ok(())
+    }
+
+    /// Stops reading a connection, as [`Sender::pause`] does. Harmless where there is none of that id.
+    pub fn pause(&self, id: ConnectionId) {
+        if let Some(shared) = self.shared(id) {
+            shared.pause(Holder::Application);
+        }
+    }
+
+    /// Reads on, and wakes the task that polls the connection. Harmless where there is none of that id, or it is not
+    /// paused.
+    pub fn resume(&self, id: ConnectionId) {
+        if let Some(shared) = self.shared(id) {
+            shared.resume(Holder::Application);
+        }
     }
 
     /// Ends a connection at once, whatever it is: no Close frame, and what was queued is lost.

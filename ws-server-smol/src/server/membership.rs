@@ -95,7 +95,7 @@ impl Drop for Membership {
         if state.remove(self.id).is_none() {
             return; // it was cut when the server stopped
         }
-        let stopping = matches!(state.phase, Phase::Stopping { .. });
+        let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
         inner.newest().forget(self.id);
         if crowded {

@@ -14,6 +14,7 @@ pub(crate) use membership::Membership;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::listening::{self, Listener, Listening};
 use crate::shared::{ConnectionId, Shared};
+use crate::sleep::Sleep;
 use crate::socket::Socket;
 use event_listener::Event;
 use std::collections::{BTreeMap, BTreeSet};
@@ -23,6 +24,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::{Instant, SystemTime};
+use stopping::Stopping;
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{Census, ServerConfig};
 use ws_proto::token::TokenRule;
@@ -79,6 +81,7 @@ struct Inner {
     bell: Arc<Bell>,
     /// A connection is gone, while the server stops.
     gone: Event,
+    sleep: Arc<Sleep>,
     extension: OnceLock<Mutex<Box<dyn Extension>>>,
 }
 
@@ -125,7 +128,7 @@ struct State {
 enum Phase {
     Idle,
     Serving(Run),
-    Stopping { deadline: Option<Instant> },
+    Stopping(Stopping),
 }
 
 /// From one start to its stop.
@@ -174,7 +177,19 @@ pub struct Stats {
 impl Server {
     /// A server that does not listen yet.
     pub fn new(config: impl Into<ServerConfig>) -> Self {
-        let config = config.into();
+        Self::with(config.into(), Sleep::new(None))
+    }
+
+    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests.
+    #[doc(hidden)]
+    pub fn with_sleep_clocks(
+        config: impl Into<ServerConfig>,
+        clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
+    ) -> Self {
+        Self::with(config.into(), Sleep::new(Some(Arc::new(clocks))))
+    }
+
+    fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
             census: Census::new(&config),
             config,
@@ -190,15 +205,21 @@ impl Server {
             before_stop: None,
             accept_failed: None,
         };
-        Self {
-            inner: Arc::new(Inner {
-                state: Mutex::new(state),
-                newest: Mutex::default(),
-                bell: Arc::default(),
-                gone: Event::new(),
-                extension: OnceLock::new(),
-            }),
-        }
+        let inner = Arc::new(Inner {
+            state: Mutex::new(state),
+            newest: Mutex::default(),
+            bell: Arc::default(),
+            gone: Event::new(),
+            sleep: Arc::new(sleep),
+            extension: OnceLock::new(),
+        });
+        let weak = Arc::downgrade(&inner);
+        inner.sleep.set_alarm(move || {
+            if let Some(inner) = weak.upgrade() {
+                inner.state().members.values().for_each(|member| member.shared.wakers.driver.wake());
+            }
+        });
+        Self { inner }
     }
 
     /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
@@ -237,22 +258,22 @@ impl Server {
         let address = listeners.first().and_then(Listener::local_addr);
         let mut state = self.inner.state();
         match &state.phase {
-            Phase::Stopping { .. } if !state.members.is_empty() => {
+            Phase::Stopping(_) if !state.members.is_empty() => {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping { .. } => state.census = Census::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
         }
-        let mut config = state.config.clone();
-        config.connection.date.get_or_insert((Instant::now(), SystemTime::now()));
-        let token = config.token_rule(address).map(Arc::new);
+        let mut config = state.config.shared_config();
+        config.date.get_or_insert((Instant::now(), SystemTime::now()));
+        let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,
             retry_at: None,
             turn: 0,
             burst: 0,
             address,
-            config: Arc::new(config.connection),
+            config: Arc::new(config),
             token,
             failing: false,
         });
@@ -366,7 +387,7 @@ impl State {
     fn run(&self) -> Option<&Run> {
         match &self.phase {
             Phase::Serving(run) => Some(run),
-            Phase::Idle | Phase::Stopping { .. } => None,
+            Phase::Idle | Phase::Stopping(_) => None,
         }
     }
 
@@ -393,15 +414,4 @@ fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((from, 0)).ok()?;
     socket.connect((to, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())
-}
-
-/// Waits for an event, or until then.
-async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
-    let mut event = std::pin::pin!(event);
-    let mut timer = deadline.map_or_else(async_io::Timer::never, async_io::Timer::at);
-    std::future::poll_fn(|cx| {
-        let done = event.as_mut().poll(cx).is_ready() || std::pin::Pin::new(&mut timer).poll(cx).is_ready();
-        if done { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
-    })
-    .await;
 }

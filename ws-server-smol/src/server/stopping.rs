@@ -1,28 +1,82 @@
 //! How a server stops.
 //!
 //! ```text
-//!  Serving ──stop──▶ the extension is told, then the application ──▶ 1001 to everyone ──▶ until all are gone ──▶ Idle
-//!           nobody is accepted, the port is free                        the deadline cuts the rest ─────────┘
+//!  Serving ──stop──▶ the extension is told, then the application ──▶ the clients, one after the other
+//!           nobody is accepted, the port is free                                │
+//!                                Idle ◀── until all are gone; the deadline cuts the rest
 //! ```
 
-use super::{Phase, Server, until};
-use crate::shared::Shared;
+use super::{Phase, Server};
+use crate::shared::{ConnectionId, until};
 use event_listener::listener;
+use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_proto::{Cause, CloseCode};
+use ws_proto::Cause;
+use ws_proto::limits::Stop;
+
+/// A stop that is under way.
+pub(super) struct Stopping {
+    stop: Stop,
+    since: Instant,
+    /// Those that are yet to be told, of so many.
+    untold: VecDeque<ConnectionId>,
+    count: usize,
+    /// `None` where no clock will ever show it.
+    deadline: Option<Instant>,
+}
+
+impl Stopping {
+    fn new(stop: Stop, untold: VecDeque<ConnectionId>) -> Self {
+        let since = Instant::now();
+        let deadline = stop.spread.checked_add(stop.deadline).and_then(|time| since.checked_add(time));
+        Self { count: untold.len(), stop, since, untold, deadline }
+    }
+
+    /// Whoever is told by the other one earlier, is; and so is whoever is cut.
+    fn meet(&mut self, other: Stop) {
+        let mut other = Self::new(other, self.untold.clone());
+        other.deadline = self.deadline.into_iter().chain(other.deadline).min();
+        let told_by = |stopping: &Self| stopping.since.checked_add(stopping.stop.spread);
+        match (told_by(&other), told_by(self)) {
+            (Some(new), Some(old)) if new >= old => self.deadline = other.deadline,
+            (None, _) => self.deadline = other.deadline,
+            _ => *self = other,
+        }
+    }
+
+    /// Those whose turn has come, by the next of whom it is to be looked again.
+    fn due(&mut self, now: Instant) -> (Vec<ConnectionId>, Option<Instant>) {
+        let told = self.stop.told(self.count, now.saturating_duration_since(self.since));
+        let left = self.count - told.min(self.count);
+        let due = self.untold.drain(..self.untold.len().saturating_sub(left)).collect();
+        let next = (left > 0).then(|| self.since.checked_add(self.stop.next_at(self.count, told))).flatten();
+        (due, next)
+    }
+}
 
 impl Server {
-    /// Stops: from now on nobody is accepted, and the port is free. The [extension](crate::Extension::stopping) is
-    /// told, then the application's [hook](Self::before_stop), while the clients are still there; each of these is
-    /// told 1001, and what they still send is delivered. It waits until all are gone, and at the deadline cuts
-    /// those that are left, also where no task polls them.
-    ///
-    /// Stopping twice is harmless: both wait, and the earlier deadline holds. Dropped, its future leaves a server
-    /// that stops; another call waits for that. Afterwards [`listen`](Self::listen) starts it again.
+    /// Stops, telling everybody 1001 at once. As [`stop_with`](Self::stop_with) with [`Stop::within`].
     pub async fn stop(&self, deadline: Duration) {
-        // A deadline that no clock will ever show is none.
-        let deadline = Instant::now().checked_add(deadline);
-        if self.begin_stop(deadline) {
+        self.stop_with(Stop::within(deadline)).await;
+    }
+
+    /// Stops: from now on nobody is accepted, and the port is free. The [extension](crate::Extension::stopping) is
+    /// told, then the application's [hook](Self::before_stop), while the clients are still there. Then these are told,
+    /// one after the other over [`Stop::spread`]; until then each is served as ever:
+    ///
+    /// - a WebSocket gets a Close with this code and reason, and what it still sends is delivered;
+    /// - an event stream (`text/event-stream`) ends; every other answer goes on to its end, and so does a request that is
+    ///   arriving; no further request is taken.
+    ///
+    /// It waits until all are gone, and at the deadline, which counts from the end of the spread, cuts those that are
+    /// left, also where no task polls them. What is cut ends with [`Cause::Stopped`]; an answer that was being given is
+    /// an error to whoever gives it.
+    ///
+    /// Stopping twice is harmless: both wait, and of the two the earlier deadline and the shorter spread hold. Dropped,
+    /// its future leaves a server that stops; another call goes on with that. Afterwards [`listen`](Self::listen) starts
+    /// it again.
+    pub async fn stop_with(&self, stop: Stop) {
+        if self.begin_stop(&stop) {
             self.extend(|extension| extension.stopping(self));
             let hook = self.inner.state().before_stop.take();
             if let Some(mut hook) = hook {
@@ -30,37 +84,31 @@ impl Server {
                 // It may have set another.
                 self.inner.state().before_stop.get_or_insert(hook);
             }
-            for shared in self.all() {
-                // Plain HTTP ends with what is answered; who is ending already needs no word.
-                let _ = shared.connection().close(Instant::now(), CloseCode::GOING_AWAY, "");
-                shared.wake();
-            }
+            self.go_on_stopping();
         }
         loop {
             listener!(self.inner.gone => gone);
             match self.stopping() {
-                Some(deadline) => until(gone, deadline).await,
+                Some(look_again) => until(gone, look_again).await,
                 None => return,
             }
         }
     }
 
     /// Says whether it was this call that began.
-    fn begin_stop(&self, deadline: Option<Instant>) -> bool {
+    fn begin_stop(&self, stop: &Stop) -> bool {
         let mut state = self.inner.state();
         match &mut state.phase {
             Phase::Idle => false,
             Phase::Serving(_) => {
-                state.phase = Phase::Stopping { deadline };
+                // Nobody is told before the hooks have been.
+                state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
                 self.inner.bell.0.notify(usize::MAX);
                 true
             }
-            Phase::Stopping { deadline: old } => {
-                *old = match (*old, deadline) {
-                    (Some(old), Some(new)) => Some(old.min(new)),
-                    (old, new) => old.or(new),
-                };
+            Phase::Stopping(stopping) => {
+                stopping.meet(stop.clone());
                 drop(state);
                 self.inner.gone.notify(usize::MAX);
                 false
@@ -68,12 +116,34 @@ impl Server {
         }
     }
 
-    /// Whether it still stops, and until when.
-    fn stopping(&self) -> Option<Option<Instant>> {
+    /// The hooks are through: now the clients, beginning with the oldest.
+    fn go_on_stopping(&self) {
         let mut state = self.inner.state();
-        let Phase::Stopping { deadline } = state.phase else { return None };
-        if !state.members.is_empty() && deadline.is_none_or(|deadline| Instant::now() < deadline) {
-            return Some(deadline);
+        let untold = state.members.keys().copied().collect();
+        if let Phase::Stopping(stopping) = &mut state.phase {
+            // Another call may have met it meanwhile.
+            *stopping =
+                Stopping { deadline: stopping.deadline, ..Stopping::new(stopping.stop.clone(), untold) };
+        }
+    }
+
+    /// Tells those whose turn it is, and cuts the rest when the time is over. When to look again, if it still stops.
+    fn stopping(&self) -> Option<Option<Instant>> {
+        let now = Instant::now();
+        let mut state = self.inner.state();
+        let Phase::Stopping(stopping) = &mut state.phase else { return None };
+        let (due, next) = stopping.due(now);
+        let (code, reason, deadline) = (stopping.stop.code, stopping.stop.reason.clone(), stopping.deadline);
+        let due: Vec<_> = due.iter().filter_map(|id| Some(state.members.get(id)?.shared.clone())).collect();
+        drop(state);
+        for shared in due {
+            // Who is ending already needs no word.
+            let _ = shared.connection().go_away(now, code, &reason);
+            shared.wake();
+        }
+        let mut state = self.inner.state();
+        if !state.members.is_empty() && deadline.is_none_or(|deadline| now < deadline) {
+            return Some(deadline.into_iter().chain(next).min());
         }
         state.phase = Phase::Idle;
         let ids: Vec<_> = state.members.keys().copied().collect();
@@ -81,15 +151,18 @@ impl Server {
         drop(state);
         for member in rest {
             self.inner.newest().forget(member.shared.id);
-            member.shared.connection().abort(Instant::now(), Cause::Terminated);
-            member.socket.cut();
+            let mut connection = member.shared.connection();
+            connection.abort(now, Cause::Stopped);
+            // A FIN would make a whole answer of what was cut off.
+            if connection.wants_reset() {
+                member.socket.reset_on_close()
+            } else {
+                member.socket.cut()
+            }
+            drop(connection);
             member.shared.wake();
         }
         self.inner.gone.notify(usize::MAX);
         None
-    }
-
-    fn all(&self) -> Vec<std::sync::Arc<Shared>> {
-        self.inner.state().members.values().map(|member| member.shared.clone()).collect()
     }
 }

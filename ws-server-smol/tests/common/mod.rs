@@ -14,7 +14,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Config, Role};
-use ws_server_smol::{Acceptor, Incoming, Message, Socket, WebSocket};
+use ws_server_smol::{Acceptor, ClientConfig, Incoming, Message, Server, Socket, WebSocket, connect};
 
 /// Numbers that are the same for the same seed (xorshift).
 #[derive(Clone, Debug)]
@@ -127,4 +127,22 @@ pub async fn text(ws: &mut WebSocket<Socket>) -> String {
 pub async fn ask(ws: &mut WebSocket<Socket>, question: &str) -> String {
     ws.try_send(question).unwrap();
     text(ws).await
+}
+
+/// The WebSocket that the next client of a server asks for.
+pub async fn upgraded(server: &Server) -> WebSocket<Socket> {
+    let mut http = server.accept().await.unwrap();
+    match http.next().await.unwrap() {
+        Incoming::Upgrade(upgrade) => http.accept(upgrade).await.unwrap(),
+        Incoming::Request(request) => panic!("{request:?}"),
+    }
+}
+
+/// A client and a server's end of one connection, both driven by nobody yet.
+pub async fn connected(
+    server: &Server,
+    config: impl Into<ClientConfig>,
+) -> (WebSocket<Socket>, WebSocket<Socket>) {
+    let (client, server) = future::zip(connect(server.url("/").unwrap(), config), upgraded(server)).await;
+    (client.unwrap(), server)
 }

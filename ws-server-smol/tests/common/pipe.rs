@@ -3,7 +3,7 @@
 use super::Random;
 use futures_lite::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
-use std::io;
+use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Waker};
@@ -160,6 +160,29 @@ impl AsyncWrite for End {
         lane.bytes.extend(&data[..n]);
         wake(&mut lane.reader);
         Poll::Ready(Ok(n))
+    }
+
+    /// As a socket does, where it takes as much as it can.
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        if self.holds || self.cuts {
+            let first = slices.iter().find(|slice| !slice.is_empty());
+            return self.poll_write(cx, first.map_or(&[], |slice| slice));
+        }
+        let this = self.get_mut();
+        let mut written = 0;
+        for slice in slices.iter().filter(|slice| !slice.is_empty()) {
+            match Pin::new(&mut *this).poll_write(cx, slice) {
+                Poll::Ready(Ok(n)) if n == slice.len() => written += n,
+                Poll::Ready(Ok(n)) => return Poll::Ready(Ok(written + n)),
+                _ if written > 0 => break,
+                other => return other,
+            }
+        }
+        Poll::Ready(Ok(written))
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {

@@ -1,0 +1,120 @@
+//! What is read beside an answer whose length nobody knows.
+//!
+//! ```text
+//!  input ──▶ parsed                         nothing holds requests back
+//!        ├─▶ ahead ──▶ parsed later         held back, and an answer without a length is being given
+//!        └─▶ stays with the caller          held back otherwise, or `head_limit` bytes are ahead
+//! ```
+//!
+//! Such an answer, a stream of events say, may go on for ever, and what tells that its reader has gone is the end of
+//! the peer's stream. So reading goes on: the end must not hide behind bytes of a next request. An answer with a
+//! length ends by itself, and its peer may have half-closed in good faith (RFC 9112 §9.6).
+
+use super::answer::Answer;
+use super::server::{Reading, ServerHttp};
+use super::stream::Streamed;
+use crate::config::Config;
+use crate::error::{Error, HandshakeError};
+use bytes::BytesMut;
+use core::mem;
+
+impl ServerHttp {
+    /// Keeps input up to the limit, where an answer without a length is being given.
+    pub(super) fn read_ahead(&mut self, config: &Config, input: &mut &mut [u8]) {
+        if !self.is_endless() {
+            return;
+        }
+        let room = config.head_limit.saturating_sub(self.ahead.len());
+        let taken = input.len().min(room);
+        let (kept, rest) = mem::take(input).split_at_mut(taken);
+        self.ahead.extend_from_slice(kept);
+        *input = rest;
+    }
+
+    /// Whether input would be kept now.
+    pub(super) fn has_room_ahead(&self, config: &Config) -> bool {
+        self.is_endless() && self.ahead.len() < config.head_limit
+    }
+
+    /// What was kept and not parsed, for the WebSocket that follows.
+    pub(crate) fn take_ahead(&mut self) -> BytesMut {
+        mem::take(&mut self.ahead)
+    }
+
+    /// Whether an answer without a length is being given, in its turn or before it.
+    fn is_endless(&self) -> bool {
+        self.streams().any(Streamed::is_endless)
+    }
+
+    /// The peer will send no more. What is pending is still answered, but for answers without a length: of those it is
+    /// mostly the only sign that nobody reads them.
+    pub(crate) fn receive_eof(&mut self, config: &Config) {
+        self.peer_ended = true;
+        if self.ending.is_some() {
+            return;
+        }
+        let endless = |answer: &Answer| matches!(answer, Answer::Streamed(streamed) if streamed.is_endless());
+        match self.queue.iter().position(|pending| endless(&pending.answer)) {
+            Some(at) if !config.half_close => self.abandon(at),
+            _ => self.end_input(),
+        }
+    }
+
+    /// Whether an answer without a length would have no reader.
+    pub(super) fn is_abandoned(&self, config: &Config) -> bool {
+        self.peer_ended && !config.half_close
+    }
+
+    /// The answer at this place in the queue is not given, nor is anything behind it: the peer has gone.
+    pub(super) fn abandon(&mut self, at: usize) {
+        let has_begun = self.queue.get(at).is_some_and(
+            |pending| matches!(&pending.answer, Answer::Streamed(streamed) if streamed.has_begun()),
+        );
+        self.queue.truncate(at);
+        self.has_cut = true;
+        self.reading = Reading::Stopped;
+        self.ahead.clear();
+        self.cause = Some(HandshakeError::Abandoned.into());
+        if self.queue.is_empty() {
+            self.end();
+            // Only what is whole is worth waiting for.
+            if let Some(ending) = &mut self.ending {
+                ending.at_once = has_begun && self.in_front == 0;
+            }
+        }
+    }
+
+    /// Acts on the end of the peer's stream, once everything before it is parsed. Behind an upgrade stand frames of a
+    /// WebSocket that has ended before it began.
+    pub(super) fn end_input(&mut self) {
+        let is_parsed = self.ahead.is_empty() || matches!(self.reading, Reading::Upgrade);
+        if !self.peer_ended || !is_parsed || self.ending.is_some() {
+            return;
+        }
+        let is_cut_off = match &self.reading {
+            Reading::Head { head, .. } => head.has_begun(),
+            Reading::Body(_) | Reading::Upgrade => true,
+            Reading::Opened | Reading::Stopped => return,
+        };
+        self.reading = Reading::Stopped;
+        self.cause = is_cut_off.then_some(Error::Eof);
+        if self.queue.is_empty() {
+            self.end();
+        }
+    }
+
+    /// The bytes that are held: read ahead, of a request that arrives, and of answers that wait for their turn.
+    pub(crate) fn memory_len(&self) -> usize {
+        let reading = match &self.reading {
+            Reading::Head { head, .. } => head.len(),
+            Reading::Body(reader) => reader.body.len(),
+            Reading::Upgrade | Reading::Opened | Reading::Stopped => 0,
+        };
+        let answers = self.queue.iter().map(|pending| match &pending.answer {
+            Answer::Ready(response) => response.body().len(),
+            Answer::Streamed(streamed) => streamed.held_len(),
+            Answer::Awaited { .. } | Answer::Accepted(..) | Answer::Fault { .. } => 0,
+        });
+        self.ahead.len() + reading + answers.sum::<usize>()
+    }
+}

@@ -1,0 +1,48 @@
+//! A server that stops: what is being answered goes on to its end, and nothing new begins.
+
+use super::answer::{Answer, Pending};
+use super::response::{self, Shape};
+use super::server::{Reading, ServerHttp};
+use crate::config::Config;
+use crate::outbox::Outbox;
+use std::time::Instant;
+
+impl ServerHttp {
+    /// Takes no further request. A request that has begun to arrive is read and answered, event streams are finished,
+    /// and an upgrade that is not complete is refused: its WebSocket would end with its first frame.
+    pub(crate) fn go_away(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        if self.is_stopping || self.ending.is_some() {
+            return;
+        }
+        self.is_stopping = true;
+        // Of event streams and upgrades the application is yet to hear that they are over.
+        self.has_cut = true;
+        match &mut self.reading {
+            Reading::Head { head, .. } if head.has_begun() => {}
+            Reading::Head { .. } | Reading::Upgrade => self.stop_reading(),
+            Reading::Body(reader) => reader.shape.keep_alive = false,
+            Reading::Opened | Reading::Stopped => {}
+        }
+        for pending in &mut self.queue {
+            match &mut pending.answer {
+                Answer::Awaited { is_upgrade: true, .. } | Answer::Accepted(..) => {
+                    pending.answer = Answer::Ready(response::stopping());
+                }
+                Answer::Streamed(streamed) => streamed.stop(out),
+                _ => {}
+            }
+        }
+        self.flush(now, config, out);
+        if self.queue.is_empty() && self.ending.is_none() && matches!(self.reading, Reading::Stopped) {
+            self.end();
+        }
+    }
+
+    /// Refuses an upgrade whose head was arriving when the server began to stop.
+    pub(super) fn refuse_upgrade(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+        let shape = Shape { is_head: false, is_10: false, keep_alive: false };
+        self.queue.push_back(Pending { shape, answer: Answer::Ready(response::stopping()) });
+        self.stop_reading();
+        self.flush(now, config, out);
+    }
+}

@@ -1,0 +1,329 @@
+//! What is read beside an answer without a length: up to where, what becomes of it, and the end that it lets be seen.
+
+use super::tests_server::UPGRADE;
+use super::tests_stream::{GET, Rig};
+use crate::{Closed, Config, Error, Event, HandshakeError, Initiator, Next, SendError};
+use ::http::Response;
+use bytes::Bytes;
+use proptest::prelude::*;
+
+const CLOSE: &str = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+const POST: &str = "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 4\r\n\r\nbody";
+/// Pings, which are masked with zeros: one that is whole, and a text of one byte.
+const FRAMES: &[u8] = b"\x89\x80\0\0\0\0\x81\x81\0\0\0\0x";
+
+impl Rig {
+    /// Gives these bytes, of which all are taken and nothing is told.
+    fn read_on(&mut self, bytes: &[u8]) {
+        let mut bytes = bytes.to_vec();
+        let mut input = &mut bytes[..];
+        assert!(!self.conn.is_paused());
+        assert!(self.conn.receive(self.now, &mut input).is_none());
+        assert!(input.is_empty(), "{} bytes stay with the caller", input.len());
+    }
+
+    fn kept_request(&mut self) -> crate::Request {
+        match self.conn.poll_event(self.now) {
+            Some(Event::Request(request)) => request,
+            other => panic!("no request but {other:?}"),
+        }
+    }
+}
+
+fn is_abandoned(closed: &Closed) -> bool {
+    matches!(closed.error, Some(Error::Handshake(HandshakeError::Abandoned)))
+        && closed.initiator == Initiator::Remote
+        && closed.to_string().contains("the peer ended the connection while it was being answered")
+}
+
+#[test]
+fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it() {
+    let upgrade = [UPGRADE.as_bytes(), FRAMES].concat();
+    for head in [GET, CLOSE, "GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
+        for behind in
+            [&b""[..], b"\r\n", &GET.as_bytes()[..9], GET.as_bytes(), POST.as_bytes(), &upgrade, b"\x16\x03"]
+        {
+            for taken in [false, true] {
+                let mut rig = Rig::new();
+                let body = rig.begin(head, None);
+                rig.conn.send_body(&body, "some").unwrap();
+                if taken {
+                    rig.output();
+                }
+                rig.read_on(behind);
+                rig.conn.receive_eof(rig.now);
+                let closed = rig.end();
+                assert!(is_abandoned(&closed), "{closed}");
+                assert_eq!(closed.bytes_received, (head.len() + behind.len()) as u64);
+                assert_eq!(rig.conn.next_io(), Next::Drop);
+                assert_eq!(rig.conn.wants_reset(), head.contains("1.0"));
+                assert_eq!(rig.conn.send_body(&body, "more"), Err(SendError::NotOpen));
+                assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::NotOpen));
+            }
+        }
+    }
+}
+
+#[test]
+fn so_it_does_over_the_high_mark_and_at_the_limit_of_the_pipeline() {
+    let mut config = Config::server().outbox(0, 10, 1000);
+    config.pipeline_limit = 1;
+    let mut rig = Rig::with(config);
+    let body = rig.begin(GET, None);
+    rig.conn.send_body(&body, vec![b'x'; 50]).unwrap();
+    assert!(rig.conn.is_congested());
+    rig.read_on(GET.as_bytes());
+    rig.conn.receive_eof(rig.now);
+    assert!(is_abandoned(&rig.end()));
+}
+
+#[test]
+fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
+    for length in [None, Some(4)] {
+        let mut rig = Rig::new();
+        let requests: Vec<_> = [GET; 3].map(|head| rig.request(head)).into();
+        let [file, stream, late] = requests.try_into().unwrap();
+        // A file, or something that is late: both are given to a peer that has ended its half.
+        let (file, late_file) = match length {
+            None => (None, Some(file)),
+            Some(_) => {
+                let body = rig.conn.respond_streaming(rig.now, file, Response::new(()), length).unwrap();
+                (Some(body), None)
+            }
+        };
+        let stream = rig.conn.respond_streaming(rig.now, stream, Response::new(()), None).unwrap();
+        rig.conn.send_body(&stream, "never seen").unwrap();
+        rig.read_on(GET.as_bytes());
+        rig.conn.receive_eof(rig.now);
+        assert_eq!(rig.conn.send_body(&stream, "x"), Err(SendError::NotOpen));
+        assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(SendError::NotOpen));
+        if let Some(file) = file {
+            rig.conn.send_body(&file, "file").unwrap();
+            rig.conn.finish_body(rig.now, file).unwrap();
+        }
+        if let Some(late) = late_file {
+            rig.conn.respond(rig.now, late, Response::new(Bytes::from("file"))).unwrap();
+        }
+        let output = rig.output();
+        assert!(output.ends_with("\r\n\r\nfile") && output.matches("HTTP/1.1").count() == 1, "{output}");
+        assert!(is_abandoned(&rig.end()));
+    }
+}
+
+#[test]
+fn so_it_does_when_it_came_before_the_answer() {
+    let late = |head: &str, half_close, length| {
+        let mut rig = Rig::with(Config::server().half_close(half_close));
+        let request = rig.request(head);
+        rig.conn.receive_eof(rig.now);
+        let result = rig.conn.respond_streaming(rig.now, request, Response::new(()), length);
+        (rig, result)
+    };
+    let (mut rig, result) = late(GET, false, None);
+    assert_eq!(result.unwrap_err(), SendError::NotOpen);
+    assert!(is_abandoned(&rig.end()) && rig.output().is_empty());
+    for (head, half_close, length) in [
+        (GET, true, None),
+        (GET, false, Some(0)),
+        ("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", false, None),
+        ("HEAD / HTTP/1.0\r\n\r\n", false, None),
+    ] {
+        let (mut rig, result) = late(head, half_close, length);
+        rig.conn.finish_body(rig.now, result.unwrap()).unwrap();
+        assert!(rig.output().starts_with("HTTP/1.1 200 "));
+        assert!(rig.end().error.is_none() && !rig.conn.wants_reset());
+    }
+}
+
+#[test]
+fn whole_answers_before_it_are_still_written() {
+    let mut rig = Rig::new();
+    let (first, second) = (rig.request(GET), rig.request(GET));
+    rig.conn.respond(rig.now, first, Response::new(Bytes::from(vec![b'a'; 5000]))).unwrap();
+    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.send_body(&body, "b").unwrap();
+    rig.take(100);
+    rig.conn.receive_eof(rig.now);
+    assert!(rig.conn.poll_event(rig.now).is_none(), "it is being written");
+    assert!(rig.output().contains("aHTTP/1.1 200 OK"));
+    assert!(is_abandoned(&rig.end()));
+}
+
+#[test]
+fn so_many_bytes_are_read_ahead_and_no_more() {
+    for limit in [0, 100] {
+        let mut config = Config::server();
+        config.head_limit = GET.len().max(limit);
+        let mut rig = Rig::with(config.clone());
+        let body = rig.begin(GET, None);
+        let limit = config.head_limit;
+        rig.read_on(&vec![b'x'; limit - 1]);
+        rig.read_on(b"y");
+        assert!(rig.conn.is_paused(), "the kernel holds the rest");
+        let mut more = *b"zzz";
+        let mut input = &mut more[..];
+        assert!(rig.conn.receive(rig.now, &mut input).is_none());
+        assert_eq!(input.len(), 3);
+        // A peer that is found otherwise.
+        rig.conn.receive_eof(rig.now);
+        assert!(is_abandoned(&rig.end()));
+        drop(body);
+    }
+}
+
+#[test]
+fn what_is_held_is_counted() {
+    let mut rig =
+        Rig::with(Config::server().memory(crate::memory::Memory::new(1 << 30)).outbox(100, 10_000, 50_000));
+    let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
+    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.send_body(&body, vec![0; 1000]).unwrap();
+    rig.conn.respond(rig.now, third, Response::new(Bytes::from(vec![0; 2000]))).unwrap();
+    rig.read_on(&[b'x'; 4000]);
+    assert_eq!(rig.conn.http_memory_len(), 7000);
+    drop(first);
+}
+
+#[test]
+fn what_was_read_ahead_is_asked_once_the_answer_is_whole() {
+    let mut rig = Rig::new();
+    let body = rig.begin(GET, None);
+    rig.read_on([GET, POST, &GET[..10]].concat().as_bytes());
+    assert!(rig.conn.poll_event(rig.now).is_none());
+    rig.conn.finish_body(rig.now, body).unwrap();
+    let (first, second) = (rig.kept_request(), rig.kept_request());
+    assert_eq!(second.body(), "body");
+    assert!(rig.conn.poll_event(rig.now).is_none());
+    rig.conn.respond(rig.now, first, Response::new(Bytes::from("1"))).unwrap();
+    // The stream of the second holds the third back again, which has begun.
+    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    drop(rig.request(&GET[10..]));
+    rig.read_on(GET.as_bytes());
+    rig.conn.finish_body(rig.now, body).unwrap();
+    drop(rig.kept_request());
+    let total = 5 * GET.len() + POST.len() - GET.len();
+    assert_eq!(rig.conn.bytes_received(), total as u64, "each byte counts once");
+}
+
+#[test]
+fn where_half_closing_is_allowed_what_stands_before_the_end_is_answered_too() {
+    let mut rig = Rig::with(Config::server().half_close(true));
+    let body = rig.begin(GET, None);
+    rig.read_on(GET.repeat(2).as_bytes());
+    rig.conn.receive_eof(rig.now);
+    rig.conn.send_body(&body, "x").unwrap();
+    rig.conn.finish_body(rig.now, body).unwrap();
+    for _ in 0..2 {
+        let request = rig.kept_request();
+        rig.conn.respond(rig.now, request, Response::new(Bytes::from("y"))).unwrap();
+    }
+    assert!(rig.conn.poll_event(rig.now).is_none());
+    assert_eq!(rig.output().matches("\r\n\r\ny").count(), 2);
+    assert!(rig.end().error.is_none());
+}
+
+#[test]
+fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
+    for cut in 0..=FRAMES.len() {
+        let mut rig = Rig::new();
+        let body = rig.begin(GET, None);
+        rig.read_on(&[UPGRADE.as_bytes(), &FRAMES[..cut]].concat());
+        rig.conn.finish_body(rig.now, body).unwrap();
+        let Some(Event::Upgrade(upgrade)) = rig.conn.poll_event(rig.now) else { panic!("no upgrade") };
+        assert!(rig.conn.is_paused() && rig.conn.poll_event(rig.now).is_none());
+        rig.conn.accept(rig.now, upgrade).unwrap();
+        assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Open(_))));
+        let mut rest = FRAMES[cut..].to_vec();
+        let mut input = &mut rest[..];
+        // The one who asks first, by which way he likes.
+        let event = rig
+            .conn
+            .poll_event(rig.now)
+            .or_else(|| Some(rig.conn.receive(rig.now, &mut input)?.into_owned()));
+        assert!(
+            matches!(event, Some(Event::Message(message)) if message.as_text() == Some("x")),
+            "cut at {cut}"
+        );
+        assert!(rig.take(usize::MAX).ends_with(b"\x8a\0"), "the ping is answered");
+        let total = GET.len() + UPGRADE.len() + FRAMES.len();
+        assert_eq!(rig.conn.bytes_received(), total as u64);
+    }
+}
+
+/// What is asked and said, in order.
+fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<String>, Vec<u8>) {
+    let mut config = Config::server();
+    config.head_limit = limit;
+    let mut rig = Rig::with(config);
+    let mut body = None;
+    let (mut said, mut output) = (Vec::new(), Vec::new());
+    let mut sizes = sizes.iter().copied().cycle();
+    let mut rest = Vec::new();
+    let mut left = bytes;
+    let mut step = 0;
+    while !left.is_empty() || body.is_some() || step < begins {
+        let (piece, more) =
+            left.split_at(sizes.next().unwrap_or(left.len()).clamp(1, left.len().max(1)).min(left.len()));
+        left = more;
+        step += 1;
+        rest.extend_from_slice(piece);
+        if (step == begins || left.is_empty())
+            && let Some(body) = body.take()
+        {
+            rig.conn.finish_body(rig.now, body).unwrap();
+        }
+        loop {
+            let mut all = std::mem::take(&mut rest);
+            let mut input = &mut all[..];
+            let event = rig.conn.receive(rig.now, &mut input).map(Event::into_owned);
+            rest = input.to_vec();
+            let Some(event) = event.or_else(|| rig.conn.poll_event(rig.now)) else { break };
+            match event {
+                Event::Request(request) => {
+                    said.push(format!("{:?}", request.http()));
+                    // The first is answered by a stream, which ends some time later.
+                    if said.len() == 1 && step < begins && !left.is_empty() {
+                        body = Some(
+                            rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap(),
+                        );
+                    } else if said.len() == 1 {
+                        let body =
+                            rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap();
+                        rig.conn.finish_body(rig.now, body).unwrap();
+                    } else {
+                        rig.conn.respond(rig.now, request, Response::new(Bytes::from("x"))).unwrap();
+                    }
+                }
+                Event::Upgrade(upgrade) => {
+                    said.push(format!("{:?}", upgrade.http()));
+                    rig.conn.accept(rig.now, upgrade).unwrap();
+                }
+                event => said.push(format!("{event:?}")),
+            }
+        }
+        output.extend(rig.take(usize::MAX));
+    }
+    (said, output)
+}
+
+proptest! {
+    #[test]
+    fn every_cut_of_what_is_read_ahead_means_the_same(
+        parts in proptest::collection::vec(prop_oneof![
+            4 => Just(GET.as_bytes().to_vec()),
+            4 => Just(POST.as_bytes().to_vec()),
+            1 => Just(CLOSE.as_bytes().to_vec()),
+            1 => Just(b"\r\n".to_vec()),
+            1 => Just(b"broken\r\n".to_vec()),
+            2 => Just([UPGRADE.as_bytes(), FRAMES, FRAMES].concat()),
+        ], 0..6),
+        sizes in proptest::collection::vec(1..200_usize, 1..8),
+        begins in 0..20_usize,
+        limit in 200..600_usize,
+    ) {
+        let bytes = [GET.as_bytes(), &parts.concat()].concat();
+        let (whole, cut) = (run(&bytes, &[], 0, limit), run(&bytes, &sizes, begins, limit));
+        prop_assert_eq!(whole.0, cut.0);
+        prop_assert_eq!(String::from_utf8_lossy(&whole.1), String::from_utf8_lossy(&cut.1));
+    }
+}

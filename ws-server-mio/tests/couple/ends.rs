@@ -1,0 +1,198 @@
+//! How the end of one leg ends the other.
+
+use crate::common::*;
+use crate::proxy::{Proxy, plain};
+use socket2::SockRef;
+use std::net::TcpListener;
+use std::time::Duration;
+use ws_server_mio::{ClientConfig, CloseCode, Config, CoupleError, Leg, Reconnect, State};
+
+/// The payload of a Close.
+fn close(code: u16, reason: &str) -> Vec<u8> {
+    [&code.to_be_bytes(), reason.as_bytes()].concat()
+}
+
+#[test]
+fn the_code_and_the_reason_of_either_peer_reach_the_other() {
+    for (payload, told) in [
+        (close(4005, "gone"), "closed 4005 gone"),
+        (close(1000, ""), "closed 1000"),
+        (close(1012, "back soon"), "closed 1012 back soon"),
+        (Vec::new(), "closed 1005"),
+    ] {
+        let mut proxy = Proxy::new();
+        let (mut client, mut host) = proxy.pair();
+        client.send(&[frame(TEXT, b"last"), frame(CLOSE, &payload)].concat());
+        assert_eq!(proxy.frame(&mut host), (TEXT, b"last".to_vec()));
+        proxy.end(&mut client);
+        drop(client);
+        assert_eq!(proxy.frame(&mut host), (CLOSE, payload.clone()));
+        host.send(&plain(CLOSE, &payload));
+        drop(host);
+        proxy.until("both ends", |proxy| proxy.app.told.len() == 4);
+        assert_eq!(proxy.app.told[2..], [format!("front {told}"), format!("back {told}")]);
+
+        let mut proxy = Proxy::new();
+        let (mut client, mut host) = proxy.pair();
+        host.send(&[plain(TEXT, b"last"), plain(CLOSE, &payload)].concat());
+        assert_eq!(proxy.frame(&mut client), (TEXT, b"last".to_vec()));
+        assert_eq!(proxy.frame(&mut host).0, CLOSE);
+        drop(host);
+        assert_eq!(proxy.frame(&mut client), (CLOSE, payload.clone()));
+        client.send(&frame(CLOSE, &payload));
+        proxy.end(&mut client);
+        drop(client);
+        proxy.until("both ends", |proxy| proxy.app.told.len() == 4);
+        assert_eq!(proxy.app.told[2..], [format!("back {told}"), format!("front {told}")]);
+    }
+}
+
+#[test]
+fn a_leg_that_is_lost_is_1001_to_a_server_and_1011_to_a_client() {
+    for reset in [false, true] {
+        let lose = |peer: Peer| {
+            if reset {
+                SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
+            }
+            drop(peer);
+        };
+        let mut proxy = Proxy::new();
+        let (client, mut host) = proxy.pair();
+        lose(client);
+        assert_eq!(proxy.frame(&mut host), (CLOSE, close(1001, "")));
+
+        let mut proxy = Proxy::new();
+        let (mut client, host) = proxy.pair();
+        lose(host);
+        assert_eq!(proxy.frame(&mut client), (CLOSE, close(1011, "")));
+    }
+}
+
+#[test]
+fn a_client_that_cannot_connect_ends_the_other_side_with_1011() {
+    for forgets in [true, false] {
+        let mut proxy = Proxy::new();
+        proxy.app.forgets = forgets;
+        // A port where nobody listens any more.
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        proxy.app.upstream = format!("ws://{gone}/");
+        let mut client = proxy.client();
+        let (first, payload) = proxy.frame(&mut client);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
+        client.send(&frame(CLOSE, &payload));
+        proxy.end(&mut client);
+        drop(client);
+        proxy.until("the end", |proxy| proxy.app.told.len() == 3);
+        assert_eq!(proxy.app.told[..2], ["front open", "failed"]);
+    }
+}
+
+#[test]
+fn a_host_that_refuses_ends_the_other_side_with_1011() {
+    let mut proxy = Proxy::new();
+    let mut client = proxy.client();
+    let (mut host, _) = proxy.asked();
+    host.send(b"HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n");
+    let (first, payload) = proxy.frame(&mut client);
+    assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
+}
+
+#[test]
+fn a_client_with_a_policy_may_try_again_before_the_other_side_is_given_up() {
+    let policy = || Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(2));
+    let mut proxy = Proxy::with(Config::server(), ClientConfig::default().reconnect(policy()));
+    let mut client = proxy.client();
+    let (mut host, _) = proxy.asked();
+    client.send(&frame(TEXT, b"for whoever comes"));
+    host.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+    // The application removes clients that fail, unless told otherwise.
+    proxy.app.forgets = false;
+    let (mut host, key) = proxy.asked();
+    proxy.answer(&mut host, &key);
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"for whoever comes".to_vec()));
+    assert_eq!(proxy.app.count("failed"), 1);
+
+    // With the connection the coupling ends; the client comes back alone.
+    host.send(&plain(CLOSE, &close(1012, "")));
+    assert_eq!(proxy.frame(&mut host).0, CLOSE);
+    drop(host);
+    assert_eq!(proxy.frame(&mut client), (CLOSE, close(1012, "")));
+    let (mut host, key) = proxy.asked();
+    proxy.answer(&mut host, &key);
+    host.send(&plain(TEXT, b"hello again"));
+    proxy.until("a message", |proxy| proxy.app.told.iter().any(|told| told.starts_with("back message")));
+}
+
+#[test]
+fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
+    // Once while it connects, and once while it waits for its next attempt.
+    for waits in [false, true] {
+        let policy = Reconnect::default().wait(Duration::from_secs(600), Duration::from_secs(600));
+        let mut proxy = Proxy::with(Config::server(), ClientConfig::default().reconnect(policy));
+        proxy.app.forgets = false;
+        let mut client = proxy.client();
+        let (mut host, _) = proxy.asked();
+        if waits {
+            host.send(b"HTTP/1.1 503 Service Unavailable\r\nContent-Length: 0\r\n\r\n");
+            proxy.until("the wait", |proxy| proxy.app.count("reconnecting") == 1);
+        }
+        assert_eq!(client.take_frame(), None);
+        let trying = proxy.app.clients[0];
+        proxy.connections().disconnect(trying);
+        let (first, payload) = proxy.frame(&mut client);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
+    }
+}
+
+#[test]
+fn a_client_that_tries_for_somebody_who_is_gone_is_disconnected() {
+    let mut proxy = Proxy::new();
+    proxy.app.forgets = false;
+    let client = proxy.client();
+    let (mut host, _) = proxy.asked();
+    let front = proxy.app.front[0];
+    // It is held, so that only a reset is seen.
+    SockRef::from(&client.stream).set_linger(Some(Duration::ZERO)).unwrap();
+    drop(client);
+    proxy.until("its end", |proxy| proxy.app.count("failed") == 1);
+    assert_eq!(proxy.app.told, ["front open", "front closed 1006", "failed"]);
+    proxy.until("the end of the attempt", |_| {
+        host.read();
+        host.ended.is_some()
+    });
+    assert_eq!(proxy.connections().state(front), State::Closed);
+}
+
+#[test]
+fn a_leg_that_is_left_may_have_another_partner() {
+    let mut proxy = Proxy::new();
+    let (mut client, first) = proxy.pair();
+    let front = proxy.app.front[0];
+    proxy.app.couples = false;
+    let upstream = proxy.app.upstream.clone();
+    let second = proxy.connections().connect(upstream.as_str(), Config::client()).unwrap();
+    assert_eq!(proxy.connections().couple(front, second), Err(CoupleError::Coupled(Leg::Connection(front))));
+    proxy.app.next = Some((front, second));
+    drop(first);
+    let (mut host, key) = proxy.asked();
+    client.send(&frame(TEXT, b"who is there?"));
+    proxy.answer(&mut host, &key);
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"who is there?".to_vec()));
+    assert_eq!(client.take_frame(), None, "nobody closed it");
+}
+
+#[test]
+fn a_close_of_the_application_goes_over_with_what_the_peer_answers() {
+    let mut proxy = Proxy::new();
+    let (mut client, mut host) = proxy.pair();
+    let front = proxy.app.front[0];
+    proxy.connections().close(front, CloseCode::from(4001), "enough").unwrap();
+    assert_eq!(proxy.frame(&mut client), (CLOSE, close(4001, "enough")));
+    // Data before the answer is nobody's any more, but the other leg's.
+    client.send(&[frame(TEXT, b"one more"), frame(CLOSE, &close(4001, ""))].concat());
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"one more".to_vec()));
+    proxy.end(&mut client);
+    drop(client);
+    assert_eq!(proxy.frame(&mut host), (CLOSE, close(4001, "")));
+    assert!(proxy.app.told.iter().all(|told| !told.contains("message")));
+}

@@ -1,0 +1,229 @@
+//! Two connections as one.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+#[path = "../common/mod.rs"]
+mod common;
+mod ends;
+mod flow;
+mod proxy;
+
+use common::*;
+use proxy::{Proxy, plain};
+use std::time::Duration;
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::{
+    ClientConfig, CloseCode, Config, Connections, CoupleError, Event, Extension, Frame, Leg, Pieces, Sent,
+};
+
+#[test]
+fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
+    let mut proxy = Proxy::new();
+    let (mut client, mut host) = proxy.pair();
+    let texts: Vec<_> = (0..100).map(|k: i32| k.to_string()).collect();
+    client.send(&texts.iter().flat_map(|text| frame(TEXT, text.as_bytes())).collect::<Vec<_>>());
+    host.send(&texts.iter().flat_map(|text| plain(BINARY, text.as_bytes())).collect::<Vec<_>>());
+    for text in &texts {
+        assert_eq!(proxy.frame(&mut host), (TEXT, text.clone().into_bytes()));
+        assert_eq!(proxy.frame(&mut client), (BINARY, text.clone().into_bytes()));
+    }
+    assert_eq!(proxy.app.told, ["front open", "back open"]);
+    assert_eq!(proxy.connections().stats().messages_out, 200);
+}
+
+#[test]
+fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
+    let pieces = Pieces::AsTheyCome { whole: 0 };
+    let client = ClientConfig::new(Config::client().pieces(pieces));
+    let mut proxy = Proxy::with(Config::server().pieces(pieces), client);
+    let (mut client, mut host) = proxy.pair();
+    // The first is there before the last is sent, and a ping between them is nobody else's.
+    client.send(&frame(0x01, b"one "));
+    assert_eq!(proxy.frame(&mut host), (0x01, b"one ".to_vec()));
+    client.send(&[frame(PING, b"?"), frame(0x00, b"two "), frame(0x80, b"three")].concat());
+    assert_eq!(proxy.frame(&mut host), (0x00, b"two ".to_vec()));
+    assert_eq!(proxy.frame(&mut host), (0x80, b"three".to_vec()));
+    assert_eq!(proxy.frame(&mut client), (PONG, b"?".to_vec()));
+    host.send(&plain(0x02, b"four"));
+    assert_eq!(proxy.frame(&mut client), (0x02, b"four".to_vec()));
+    host.send(&plain(0x80, b""));
+    assert_eq!(proxy.frame(&mut client), (0x80, b"".to_vec()));
+    assert_eq!(proxy.app.told, ["front open", "back open"]);
+}
+
+#[test]
+fn a_message_that_is_joined_on_one_leg_goes_over_whole() {
+    let client = ClientConfig::new(Config::client().pieces(Pieces::AsTheyCome { whole: 0 }));
+    let mut proxy = Proxy::with(Config::server(), client);
+    let (mut client, mut host) = proxy.pair();
+    client.send(&[frame(0x01, b"one "), frame(0x80, b"two")].concat());
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"one two".to_vec()));
+    host.send(&plain(0x01, b"three "));
+    assert_eq!(proxy.frame(&mut client), (0x01, b"three ".to_vec()));
+    host.send(&plain(0x80, b"four"));
+    assert_eq!(proxy.frame(&mut client), (0x80, b"four".to_vec()));
+}
+
+#[test]
+fn pings_and_pongs_stay_on_their_leg() {
+    let mut proxy = Proxy::new();
+    let (mut client, mut host) = proxy.pair();
+    let front = proxy.app.front[0];
+    assert_eq!(proxy.connections().send_ping(front, b"you?"), Ok(Sent::Queued));
+    assert_eq!(proxy.frame(&mut client), (PING, b"you?".to_vec()));
+    client.send(&[frame(PONG, b"you?"), frame(TEXT, b"after")].concat());
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"after".to_vec()), "nothing came before it");
+    host.send(&plain(PING, b"and you?"));
+    assert_eq!(proxy.frame(&mut host), (PONG, b"and you?".to_vec()));
+    assert_eq!(proxy.app.told, ["front open", "back open", "front pong"]);
+}
+
+#[cfg(feature = "deflate")]
+#[test]
+fn compression_is_each_legs_own() {
+    use ws_server_mio::Deflate;
+    // The client offers none; the host is one of ours, which agrees.
+    let mut proxy = Proxy::with(
+        Config::server().deflate(Deflate::new()),
+        ClientConfig::new(Config::client().deflate(Deflate::new())),
+    );
+    let mut other = Rig::new(Config::server().deflate(Deflate::new()));
+    proxy.app.upstream = format!("ws://{}/", other.address());
+    let mut client = proxy.client();
+    let text = "again and again ".repeat(1000);
+    client.send(&frame(TEXT, text.as_bytes()));
+    let mut echo = None;
+    proxy.until("the echo", |_| {
+        other.turn();
+        echo = client.take_frame();
+        echo.is_some()
+    });
+    assert_eq!(echo.unwrap(), (TEXT, text.clone().into_bytes()));
+    let (front, back) = (proxy.app.front[0], proxy.app.back[0]);
+    assert!(proxy.connections().compression(front).is_none());
+    assert!(proxy.connections().compression(back).is_some());
+    let bytes = proxy.connections().stats().bytes_out;
+    assert!(bytes < text.len() as u64 + 2000, "{bytes}: it went on compressed");
+}
+
+#[test]
+fn a_leg_that_connects_still_holds_the_other_and_loses_nothing() {
+    let mut proxy = Proxy::new();
+    let mut client = proxy.client();
+    let (mut host, key) = proxy.asked();
+    client.send(&[frame(TEXT, b"early"), frame(TEXT, b"too")].concat());
+    proxy.turns(20);
+    assert_eq!(proxy.app.told, ["front open"], "it is not read yet");
+    proxy.answer(&mut host, &key);
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"early".to_vec()));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"too".to_vec()));
+    assert_eq!(proxy.app.told, ["front open", "back open"]);
+}
+
+#[test]
+fn what_the_host_says_first_waits_for_a_client_that_is_let_in_later() {
+    let mut proxy = Proxy::new();
+    proxy.app.couples = false;
+    let upstream = proxy.app.upstream.clone();
+    let upstream = proxy.connections().connect(upstream.as_str(), Config::client()).unwrap();
+    let (mut host, key) = proxy.asked();
+    proxy.answer(&mut host, &key);
+    // Its upgrade is not decided when the two are coupled.
+    proxy.app.holds = true;
+    let mut client = Peer::connect(proxy.address);
+    client.send(&handshake(proxy.address, "/"));
+    proxy.until("an upgrade", |proxy| !proxy.app.upgrades.is_empty());
+    let (front, upgrade) = proxy.app.upgrades.pop().unwrap();
+    proxy.connections().couple(upstream, front).unwrap();
+    host.send(&plain(TEXT, b"welcome"));
+    proxy.turns(20);
+    proxy.connections().accept(front, upgrade).unwrap();
+    proxy.until("the switch", |_| client.take_head().is_some());
+    assert_eq!(proxy.frame(&mut client), (TEXT, b"welcome".to_vec()));
+    assert_eq!(proxy.app.told, ["back open", "front open"]);
+}
+
+#[test]
+fn who_is_gone_itself_or_coupled_already_is_refused_and_nothing_changes() {
+    let mut proxy = Proxy::new();
+    let (mut client, mut host) = proxy.pair();
+    let (front, back, connecting) = (proxy.app.front[0], proxy.app.back[0], proxy.app.clients[0]);
+    let connections = proxy.connections();
+    assert_eq!(connections.couple(front, front), Err(CoupleError::Itself));
+    assert_eq!(connections.couple(back, connecting), Err(CoupleError::Itself), "the client's connection");
+    assert_eq!(connections.couple(front, back), Err(CoupleError::Coupled(Leg::Connection(front))));
+    client.send(&frame(TEXT, b"still"));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"still".to_vec()));
+
+    proxy.app.couples = false;
+    let mut alone = proxy.client();
+    let third = proxy.app.front[1];
+    let connections = proxy.connections();
+    assert_eq!(connections.couple(third, back), Err(CoupleError::Coupled(Leg::Connection(back))));
+    connections.close(front, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(connections.couple(third, front), Err(CoupleError::Gone(Leg::Connection(front))));
+    proxy.frame(&mut client);
+    client.send(&frame(CLOSE, b"\x03\xe8"));
+    proxy.end(&mut client);
+    drop(client);
+    proxy.until("the end", |proxy| proxy.app.count("front closed 1000") == 1);
+    let connections = proxy.connections();
+    assert_eq!(connections.couple(third, front), Err(CoupleError::Gone(Leg::Connection(front))));
+    assert_eq!(connections.couple(third, connecting), Err(CoupleError::Gone(Leg::Client(connecting))));
+    alone.send(&frame(TEXT, b"mine"));
+    proxy.until("a message", |proxy| proxy.app.told.iter().any(|told| told.starts_with("front message")));
+}
+
+/// Keeps what begins with "!", and notes what comes.
+struct Filter;
+
+impl Extension for Filter {
+    fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+        if let Event::Connection(id, Ws::Message(message)) = &event
+            && message.as_bytes().starts_with(b"!")
+        {
+            connections.send_text(*id, "kept").unwrap();
+            return None;
+        }
+        Some(event)
+    }
+}
+
+#[test]
+fn an_extension_filters_each_message_first() {
+    let mut proxy = Proxy::new();
+    proxy.connections().set_extension(Filter).unwrap();
+    let (mut client, mut host) = proxy.pair();
+    client.send(&[frame(TEXT, b"!mine"), frame(TEXT, b"yours")].concat());
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"yours".to_vec()));
+    assert_eq!(proxy.frame(&mut client), (TEXT, b"kept".to_vec()));
+    host.send(&plain(TEXT, b"!back"));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"kept".to_vec()));
+    assert_eq!(proxy.app.told, ["front open", "back open"]);
+}
+
+#[test]
+fn what_the_application_sends_stands_between_what_goes_over() {
+    let mut proxy = Proxy::new();
+    let (mut client, mut host) = proxy.pair();
+    let back = proxy.app.back[0];
+    proxy.connections().send(back, &Frame::text("of the proxy")).unwrap();
+    client.send(&frame(TEXT, b"of the client"));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"of the proxy".to_vec()));
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"of the client".to_vec()));
+}
+
+#[test]
+fn a_pause_of_the_application_outlasts_what_the_coupling_holds() {
+    let mut proxy = Proxy::new();
+    let mut client = proxy.client();
+    let front = proxy.app.front[0];
+    proxy.connections().pause(front);
+    let (mut host, key) = proxy.asked();
+    proxy.answer(&mut host, &key);
+    client.send(&frame(TEXT, b"later"));
+    std::thread::sleep(Duration::from_millis(5));
+    proxy.turns(20);
+    assert_eq!(host.take_frame(), None);
+    proxy.connections().resume(front);
+    assert_eq!(proxy.frame(&mut host), (TEXT, b"later".to_vec()));
+}

@@ -1,0 +1,231 @@
+//! A proxy on one endpoint, a client before it and a host behind it, both by hand.
+
+use crate::common::*;
+use std::net::{SocketAddr, TcpListener};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::ws_proto::handshake::accept_key;
+use ws_server_mio::{
+    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Options, Upgrade,
+};
+
+const HANG: Duration = Duration::from_secs(30);
+
+pub(crate) struct Proxy {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) address: SocketAddr,
+    pub(crate) host: TcpListener,
+    pub(crate) app: App,
+}
+
+/// Couples each connection that comes with one to the host.
+pub(crate) struct App {
+    pub(crate) upstream: String,
+    pub(crate) config: ClientConfig,
+    /// What was told, in words.
+    pub(crate) told: Vec<String>,
+    /// The connections of the server, as they came, and those of the clients, as they opened.
+    pub(crate) front: Vec<ConnectionId>,
+    pub(crate) back: Vec<ConnectionId>,
+    pub(crate) clients: Vec<ClientId>,
+    /// Whether it couples, and forgets clients that have ended.
+    pub(crate) couples: bool,
+    pub(crate) forgets: bool,
+    /// It keeps what asks to be let in.
+    pub(crate) holds: bool,
+    pub(crate) upgrades: Vec<(ConnectionId, Upgrade)>,
+    /// At the next end these are coupled.
+    pub(crate) next: Option<(ConnectionId, ClientId)>,
+}
+
+impl App {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        let (id, event) = match event {
+            Event::Connection(id, event) => (id, event),
+            Event::ConnectFailed { client, .. } => {
+                self.told.push("failed".to_owned());
+                if self.forgets {
+                    connections.remove(client);
+                }
+                return;
+            }
+            Event::Reconnecting { .. } => return self.told.push("reconnecting".to_owned()),
+            _ => return,
+        };
+        let client = connections.client_of(id);
+        let who = if client.is_some() { "back" } else { "front" };
+        let what = match event {
+            Ws::Upgrade(upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
+            Ws::Upgrade(upgrade) => {
+                connections.accept(id, upgrade).unwrap();
+                self.front.push(id);
+                if self.couples {
+                    let client = connections.connect(self.upstream.as_str(), self.config.clone()).unwrap();
+                    self.clients.push(client);
+                    connections.couple(id, client).unwrap();
+                }
+                return;
+            }
+            Ws::Open(_) => {
+                if client.is_some() {
+                    self.back.push(id);
+                }
+                "open".to_owned()
+            }
+            Ws::Message(message) => format!("message {message:?}"),
+            Ws::Piece(piece) => format!("piece {piece:?}"),
+            Ws::Pong(_) => "pong".to_owned(),
+            Ws::Drained => "drained".to_owned(),
+            Ws::Closed(closed) => {
+                if let Some((front, client)) = self.next.take() {
+                    connections.couple(front, client).unwrap();
+                }
+                if let Some(client) = client.filter(|_| self.forgets) {
+                    connections.remove(client);
+                }
+                format!("closed {} {}", closed.code.get(), closed.reason).trim_end().to_owned()
+            }
+            event => format!("{event:?}"),
+        };
+        self.told.push(format!("{who} {what}"));
+    }
+
+    pub(crate) fn count(&self, what: &str) -> usize {
+        self.told.iter().filter(|told| *told == what).count()
+    }
+}
+
+impl Proxy {
+    pub(crate) fn new() -> Self {
+        Self::with(Config::server(), ClientConfig::default())
+    }
+
+    pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
+        let mut endpoint = Endpoint::new(Options::default()).unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
+        let address = endpoint.connections().local_addr(server).unwrap();
+        let host = TcpListener::bind("127.0.0.1:0").unwrap();
+        host.set_nonblocking(true).unwrap();
+        let app = App {
+            upstream: format!("ws://{}/", host.local_addr().unwrap()),
+            config: back,
+            told: Vec::new(),
+            front: Vec::new(),
+            back: Vec::new(),
+            clients: Vec::new(),
+            couples: true,
+            forgets: true,
+            holds: false,
+            upgrades: Vec::new(),
+            next: None,
+        };
+        Self { endpoint, address, host, app }
+    }
+
+    pub(crate) fn connections(&mut self) -> &mut Connections {
+        self.endpoint.connections()
+    }
+
+    pub(crate) fn turn(&mut self) {
+        let Self { endpoint, app, .. } = self;
+        let handler = |connections: &mut Connections, event: Event<'_>| app.handle(connections, event);
+        endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+    }
+
+    pub(crate) fn turns(&mut self, turns: usize) {
+        for _ in 0..turns {
+            self.turn();
+        }
+    }
+
+    pub(crate) fn until(&mut self, what: &str, mut so: impl FnMut(&mut Self) -> bool) {
+        let start = Instant::now();
+        while !so(self) {
+            assert!(start.elapsed() < HANG, "waited in vain for {what}; told: {:?}", self.app.told);
+            self.turn();
+        }
+    }
+
+    /// A client that is let in.
+    pub(crate) fn client(&mut self) -> Peer {
+        let mut peer = Peer::connect(self.address);
+        peer.send(&handshake(self.address, "/"));
+        self.until("the switch", |_| peer.take_head().is_some());
+        peer
+    }
+
+    /// The proxy's connection at the host, which has not answered its request; and the key of that.
+    pub(crate) fn asked(&mut self) -> (Peer, String) {
+        let mut stream = None;
+        self.until("a connection at the host", |proxy| {
+            stream = proxy.host.accept().ok();
+            stream.is_some()
+        });
+        let mut peer = Peer::new(stream.unwrap().0);
+        let mut head = None;
+        self.until("a request", |_| {
+            head = peer.take_head();
+            head.is_some()
+        });
+        let head = head.unwrap();
+        let key = head.lines().find_map(|line| line.strip_prefix("Sec-WebSocket-Key: ")).unwrap();
+        (peer, key.to_owned())
+    }
+
+    /// The host lets the proxy in.
+    pub(crate) fn answer(&mut self, host: &mut Peer, key: &str) {
+        let open = self.app.back.len();
+        host.send(switch(key).as_bytes());
+        self.until("the switch", |proxy| proxy.app.back.len() > open);
+    }
+
+    /// A client, and its other end at the host.
+    pub(crate) fn pair(&mut self) -> (Peer, Peer) {
+        let client = self.client();
+        let (mut host, key) = self.asked();
+        self.answer(&mut host, &key);
+        (client, host)
+    }
+
+    pub(crate) fn end(&mut self, peer: &mut Peer) {
+        self.until("the end", |_| {
+            peer.read();
+            peer.ended.is_some()
+        });
+    }
+
+    pub(crate) fn frame(&mut self, peer: &mut Peer) -> (u8, Vec<u8>) {
+        let mut frame = None;
+        self.until("a frame", |_| {
+            frame = peer.take_frame();
+            frame.is_some()
+        });
+        frame.unwrap()
+    }
+}
+
+pub(crate) fn switch(key: &str) -> String {
+    format!(
+        "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Accept: {}\r\n\r\n",
+        accept_key(key)
+    )
+}
+
+/// A frame as a server sends it.
+pub(crate) fn plain(first: u8, payload: &[u8]) -> Vec<u8> {
+    let mut out = vec![first];
+    match payload.len() {
+        n @ 0..=125 => out.push(n as u8),
+        n @ 126..=0xffff => {
+            out.push(126);
+            out.extend_from_slice(&(n as u16).to_be_bytes());
+        }
+        n => {
+            out.push(127);
+            out.extend_from_slice(&(n as u64).to_be_bytes());
+        }
+    }
+    out.extend_from_slice(payload);
+    out
+}

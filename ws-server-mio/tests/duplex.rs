@@ -1,0 +1,187 @@
+//! Two ends of ours that both have much to say, with the defaults.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::{
+    Bind, Budget, ClientConfig, Config, ConnectionId, Connections, Endpoint, Event, Message, Options,
+    SendError, Sent,
+};
+
+/// Only a hang is cut by this.
+const HANG: Duration = Duration::from_secs(60);
+const MESSAGE: usize = 64 << 10;
+
+/// A server and its client, each with a loop of its own.
+struct Two {
+    loops: [Endpoint; 2],
+}
+
+impl Two {
+    fn new() -> Self {
+        Self::with([Options::default(), Options::default()])
+    }
+
+    fn with(options: [Options; 2]) -> Self {
+        let mut loops = options.map(|options| Endpoint::new(options).unwrap());
+        let server = loops[0].connections().listen(Bind::localhost(), Config::server()).unwrap();
+        let url = loops[0].connections().url(server, "/").unwrap();
+        loops[1].connections().connect(url.as_str(), ClientConfig::default()).unwrap();
+        Self { loops }
+    }
+
+    /// Turns until something is so; nobody may be cut off meanwhile.
+    fn until<T>(
+        &mut self,
+        state: &mut T,
+        mut handle: impl FnMut(&mut T, &mut Connections, usize, ConnectionId, Ws<'_>),
+        so: impl Fn(&T) -> bool,
+    ) {
+        let start = Instant::now();
+        while !so(state) {
+            assert!(start.elapsed() < HANG, "the two wait for each other");
+            for (side, endpoint) in self.loops.iter_mut().enumerate() {
+                let handler = |connections: &mut Connections, event: Event<'_>| match event {
+                    Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
+                    Event::Connection(_, Ws::Closed(closed)) => panic!("{closed}"),
+                    Event::Connection(id, event) => handle(state, connections, side, id, event),
+                    _ => {}
+                };
+                endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() {
+    // Each alone in its loop, and both in one.
+    for shared in [false, true] {
+        let mut two = Two::new();
+        if shared {
+            let mut endpoint = Endpoint::new(Options::default()).unwrap();
+            let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+            let url = endpoint.connections().url(server, "/").unwrap();
+            endpoint.connections().connect(url.as_str(), ClientConfig::default()).unwrap();
+            two = Two { loops: [endpoint, Endpoint::new(Options::default()).unwrap()] };
+        }
+        let mut got = HashMap::new();
+        let handle =
+            |got: &mut HashMap<_, u32>, connections: &mut Connections, side, id, event: Ws<'_>| match event {
+                Ws::Open(_) => {
+                    for _ in 0..240 {
+                        connections.send_binary(id, vec![7; MESSAGE]).unwrap();
+                    }
+                }
+                Ws::Message(message) => {
+                    assert_eq!(message.as_bytes().len(), MESSAGE);
+                    *got.entry((side, id)).or_default() += 1;
+                }
+                _ => {}
+            };
+        two.until(&mut got, handle, |got| got.len() == 2 && got.values().all(|count| *count == 240));
+    }
+}
+
+/// How far a connection has come.
+#[derive(Default)]
+struct Progress {
+    sent: usize,
+    got: usize,
+}
+
+/// Sends until it may not, as somebody who goes by the docs does, or one who does not.
+fn fill(
+    connections: &mut Connections,
+    id: ConnectionId,
+    progress: &mut Progress,
+    total: usize,
+    until_full: bool,
+) {
+    while progress.sent < total {
+        match connections.send_binary(id, vec![7; MESSAGE]) {
+            Ok(Sent::Congested) if !until_full => {
+                progress.sent += MESSAGE;
+                break;
+            }
+            Ok(_) => progress.sent += MESSAGE,
+            Err(SendError::Full) => break,
+            Err(error) => panic!("{error}"),
+        }
+    }
+}
+
+fn both_ways(total: usize, until_full: bool, options: [Options; 2]) {
+    let mut two = Two::with(options);
+    let mut all = [Progress::default(), Progress::default()];
+    let handle = |all: &mut [Progress; 2], connections: &mut Connections, side: usize, id, event: Ws<'_>| {
+        match event {
+            Ws::Open(_) | Ws::Drained => fill(connections, id, &mut all[side], total, until_full),
+            Ws::Message(message) => all[side].got += message.as_bytes().len(),
+            _ => {}
+        }
+    };
+    two.until(&mut all, handle, |all| all.iter().all(|progress| progress.got == total));
+}
+
+#[test]
+fn both_send_sixty_four_mebibytes_by_the_book() {
+    both_ways(64 << 20, false, [Options::default(), Options::default()]);
+}
+
+#[test]
+fn both_send_until_the_outbox_is_full_and_go_on_when_it_has_drained() {
+    both_ways(64 << 20, true, [Options::default(), Options::default()]);
+}
+
+#[test]
+fn turns_with_a_budget_come_through_as_well() {
+    let ui = || Options::default().budget(Budget::ui());
+    both_ways(16 << 20, false, [ui(), Options::default()]);
+    both_ways(16 << 20, true, [ui(), ui()]);
+}
+
+#[test]
+fn what_is_uploaded_to_an_echo_by_the_book_comes_back() {
+    let total = 64 << 20;
+    let mut two = Two::new();
+    let mut upload = Progress::default();
+    let handle =
+        |upload: &mut Progress, connections: &mut Connections, side, id, event: Ws<'_>| match (side, event) {
+            (0, Ws::Message(message)) => drop(connections.send_message(id, message).unwrap()),
+            (1, Ws::Open(_) | Ws::Drained) => fill(connections, id, upload, total, false),
+            (1, Ws::Message(message)) => upload.got += message.as_bytes().len(),
+            _ => {}
+        };
+    two.until(&mut upload, handle, |upload| upload.got == total);
+}
+
+#[test]
+fn a_server_that_refills_whenever_it_has_drained_hears_its_client_say_stop() {
+    for until_full in [false, true] {
+        let mut two = Two::new();
+        // What came, and whether it is to stop.
+        let mut state = (Progress::default(), false);
+        let handle =
+            |state: &mut (Progress, bool), connections: &mut Connections, side, id, event: Ws<'_>| match (
+                side, event,
+            ) {
+                (0, Ws::Open(_) | Ws::Drained) if !state.1 => {
+                    let total = state.0.sent + (32 << 20);
+                    fill(connections, id, &mut state.0, total, until_full);
+                }
+                (0, Ws::Message(Message::Text(_))) => state.1 = true,
+                (1, Ws::Message(message)) => {
+                    let before = state.0.got;
+                    state.0.got += message.as_bytes().len();
+                    if before < 40 << 20 && state.0.got >= 40 << 20 {
+                        connections.send_text(id, "stop").unwrap();
+                    }
+                    assert!(state.1 || state.0.got < 400 << 20, "it is not heard");
+                }
+                _ => {}
+            };
+        two.until(&mut state, handle, |(progress, stop)| *stop && progress.got == progress.sent);
+    }
+}

@@ -1,0 +1,290 @@
+//! How a server stops: whom it tells, when, and what is cut. The clock is given.
+#![allow(clippy::unwrap_used)] // a panic is how a test fails
+
+mod common;
+use common::files::*;
+use common::*;
+use std::io::ErrorKind;
+use std::time::Duration;
+use ws_server_mio::ws_proto::web::sse;
+use ws_server_mio::ws_proto::{Cause, Error};
+use ws_server_mio::{Bytes, CloseCode, Config, Folder, Options, SendError, Stop, http};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+fn rig(config: Config) -> (Clock, Rig) {
+    let clock = Clock::default();
+    let given = clock.clone();
+    // Nothing here may end by itself meanwhile.
+    let config = config.keep_alive(3600 * SECOND).answer_timeout(3600 * SECOND);
+    (clock, Rig::with(Options::default().clock(move || given.now()), config))
+}
+
+fn turns(rig: &mut Rig) {
+    for _ in 0..10 {
+        rig.turn();
+    }
+}
+
+fn stopped(rig: &mut Rig) -> bool {
+    rig.app.count(|seen| matches!(seen, Seen::Stopped(_))) == 1
+}
+
+/// A request that waits for its answer.
+fn asked(rig: &mut Rig, request: &[u8]) -> (Peer, ws_server_mio::ConnectionId, ws_server_mio::Request) {
+    let mut peer = rig.peer();
+    peer.send(request);
+    rig.app.hold = true;
+    rig.until("the request", |rig| rig.app.requests.len() == 1);
+    rig.app.hold = false;
+    let (id, request) = rig.app.requests.pop().unwrap();
+    (peer, id, request)
+}
+
+fn error_of(rig: &Rig) -> Option<&Error> {
+    rig.app.closed().last().unwrap().error.as_ref()
+}
+
+#[test]
+fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
+    let (clock, mut rig) = rig(Config::server());
+    let mut open: Vec<_> = (0..8).map(|_| rig.open("/").0).collect();
+    let address = rig.address();
+    let mut page = rig.peer();
+    page.send(&get(address, "/"));
+    assert_eq!(rig.response(&mut page).0, 200);
+    let (mut listener, id, request) = asked(&mut rig, &get(address, "/events"));
+    let stream = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
+    rig.head(&mut listener);
+
+    // Ten connections, ten seconds.
+    let server = rig.server;
+    let stop =
+        Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
+    rig.endpoint.connections().stop_with(server, stop);
+    rig.until("the last word", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
+    for told in 0..8 {
+        if told > 0 {
+            clock.pass(SECOND - Duration::from_millis(1));
+            turns(&mut rig);
+            assert_eq!(open[told].take_frame(), None, "its second is not over");
+            clock.pass(Duration::from_millis(1));
+        }
+        let mut payload = CloseCode::SERVICE_RESTART.get().to_be_bytes().to_vec();
+        payload.extend_from_slice(b"back soon");
+        assert_eq!(rig.frame(&mut open[told]), (CLOSE, payload.clone()));
+        open[told].send(&frame(CLOSE, &payload));
+        // The loop wakes by itself for the next one, and not before.
+        turns(&mut rig);
+        assert_eq!(rig.endpoint.next_timeout(), Some(SECOND));
+        for peer in &mut open[told + 1..] {
+            peer.send(&frame(TEXT, b"still there?"));
+            assert_eq!(rig.frame(peer), (TEXT, b"still there?".to_vec()));
+        }
+        page.send(&get(address, "/"));
+        assert_eq!(rig.response(&mut page).0, 200);
+        rig.endpoint.connections().send_body(id, &stream, sse::keep_alive()).unwrap();
+        listener.got.clear();
+        rig.until("the stream's comment", |_| {
+            listener.read();
+            !listener.got.is_empty()
+        });
+    }
+    for peer in open {
+        drop(peer);
+    }
+    // The ninth is the page, the tenth the stream.
+    assert_eq!((page.ended, listener.ended), (None, None));
+    clock.pass(SECOND);
+    rig.end(&mut page);
+    assert_eq!(listener.ended, None);
+    listener.got.clear();
+    clock.pass(SECOND);
+    rig.end(&mut listener);
+    assert!(listener.got.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&listener.got));
+    drop((page, listener));
+    rig.until("the end", stopped);
+    assert_eq!(rig.app.closed().iter().filter(|closed| closed.code == CloseCode::SERVICE_RESTART).count(), 8);
+}
+
+#[test]
+fn nobody_is_accepted_from_the_beginning_of_the_spread() {
+    let (_, mut rig) = rig(Config::server());
+    let (mut peer, _) = rig.open("/");
+    let (mut last, _) = rig.open("/");
+    let (server, address) = (rig.server, rig.address());
+    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(10 * SECOND));
+    assert!(std::net::TcpStream::connect(address).is_err());
+    assert_eq!(rig.frame(&mut peer).0, CLOSE);
+    last.send(&frame(TEXT, b"one"));
+    assert_eq!(rig.frame(&mut last), (TEXT, b"one".to_vec()));
+}
+
+#[test]
+fn the_deadline_counts_from_the_end_of_the_spread() {
+    let (clock, mut rig) = rig(Config::server());
+    let address = rig.address();
+    let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
+    let server = rig.server;
+    rig.endpoint.connections().stop_with(server, Stop::within(5 * SECOND).spread(10 * SECOND));
+    clock.pass(15 * SECOND - Duration::from_millis(1));
+    turns(&mut rig);
+    assert!(rig.app.closed().is_empty() && !stopped(&mut rig));
+    clock.pass(Duration::from_millis(1));
+    rig.until("the end", stopped);
+    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))), "{:?}", error_of(&rig));
+}
+
+#[test]
+fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
+    for (first, second, end) in [(60, 5, 5), (5, 60, 5), (5, 5, 5)] {
+        let (clock, mut rig) = rig(Config::server());
+        let address = rig.address();
+        let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
+        let server = rig.server;
+        rig.endpoint.connections().stop(server, first * SECOND);
+        turns(&mut rig);
+        rig.endpoint.connections().stop(server, second * SECOND);
+        clock.pass(end * SECOND - Duration::from_millis(1));
+        turns(&mut rig);
+        assert!(!stopped(&mut rig));
+        clock.pass(Duration::from_millis(1));
+        rig.until("the end", stopped);
+    }
+    // What is said stays, and the spread is over at once.
+    let (_, mut rig) = rig(Config::server());
+    let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
+    let server = rig.server;
+    let stop = Stop::within(SECOND).code(CloseCode::SERVICE_RESTART).spread(3600 * SECOND);
+    rig.endpoint.connections().stop_with(server, stop);
+    assert_eq!(rig.frame(&mut open[0]).0, CLOSE);
+    turns(&mut rig);
+    assert_eq!(open[1].take_frame(), None);
+    rig.endpoint.connections().stop(server, SECOND);
+    for peer in &mut open[1..] {
+        let (first, payload) = rig.frame(peer);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1012));
+    }
+}
+
+#[test]
+fn who_leaves_by_itself_in_the_spread_ends_it_early() {
+    let (_, mut rig) = rig(Config::server());
+    let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
+    let server = rig.server;
+    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(3600 * SECOND));
+    turns(&mut rig);
+    drop(open);
+    rig.until("the end", stopped);
+}
+
+#[test]
+fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
+    let (clock, mut rig) = rig(Config::server());
+    let address = rig.address();
+    let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, 5 * SECOND);
+    clock.pass(4 * SECOND);
+    turns(&mut rig);
+    rig.endpoint.connections().respond(id, request, ok("all of it")).unwrap();
+    rig.end(&mut peer);
+    let answer = String::from_utf8(std::mem::take(&mut peer.got)).unwrap().to_lowercase();
+    assert!(answer.contains("connection: close\r\n") && answer.ends_with("all of it"), "{answer}");
+    drop(peer);
+    rig.until("the end", stopped);
+    assert!(error_of(&rig).is_none(), "{:?}", error_of(&rig));
+}
+
+#[test]
+fn an_answer_after_the_deadline_finds_nobody() {
+    let (clock, mut rig) = rig(Config::server());
+    let address = rig.address();
+    let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, 5 * SECOND);
+    turns(&mut rig);
+    clock.pass(5 * SECOND);
+    rig.until("the end", stopped);
+    rig.end(&mut peer);
+    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(SendError::NotOpen));
+    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))));
+}
+
+#[test]
+fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
+    let size = 8 << 20;
+    let folder = Temp::new("stopping");
+    folder.write("large", &vec![7; size]);
+    let served = Folder::new(folder.public()).unwrap();
+    for ends in [true, false] {
+        let (clock, mut rig) = rig(Config::server().output_timeout(3600 * SECOND));
+        let address = rig.address();
+        let (mut peer, id, request) = asked(&mut rig, &get(address, "/large"));
+        rig.endpoint.connections().respond_file(id, request, &served).unwrap();
+        turns(&mut rig);
+        let server = rig.server;
+        rig.endpoint.connections().stop(server, 20 * SECOND);
+        turns(&mut rig);
+        clock.pass(20 * SECOND - Duration::from_millis(1));
+        turns(&mut rig);
+        assert!(!stopped(&mut rig));
+        if !ends {
+            clock.pass(Duration::from_millis(1));
+            rig.until("the cut", stopped);
+        }
+        rig.end(&mut peer);
+        let whole = peer.got.len() > size;
+        assert_eq!(whole, ends, "{} bytes", peer.got.len());
+        drop(peer);
+        rig.until("the end", stopped);
+        assert_eq!(
+            matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))),
+            !ends,
+            "{:?}",
+            error_of(&rig)
+        );
+    }
+}
+
+#[test]
+fn a_request_that_is_arriving_is_read_and_answered() {
+    let (_, mut rig) = rig(Config::server());
+    let address = rig.address();
+    let mut peer = rig.peer();
+    peer.send(
+        format!("POST /save HTTP/1.1\r\nHost: {address}\r\nContent-Length: 10\r\n\r\nhalf ").as_bytes(),
+    );
+    rig.until("its coming", |rig| rig.endpoint.connections().stats().bytes_in > 50);
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, 5 * SECOND);
+    turns(&mut rig);
+    peer.send(b"there");
+    assert_eq!(rig.response(&mut peer).0, 200);
+    rig.end(&mut peer);
+    drop(peer);
+    rig.until("the end", stopped);
+}
+
+#[test]
+fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
+    for length in [None, Some(100)] {
+        let (clock, mut rig) = rig(Config::server());
+        let address = rig.address();
+        let request = format!("GET / HTTP/1.0\r\nHost: {address}\r\n\r\n");
+        let (mut peer, id, request) = asked(&mut rig, request.as_bytes());
+        let connections = rig.endpoint.connections();
+        let body = connections.respond_streaming(id, request, http::Response::new(()), length).unwrap();
+        connections.send_body(id, &body, Bytes::from_static(b"some of it")).unwrap();
+        rig.head(&mut peer);
+        let server = rig.server;
+        rig.endpoint.connections().stop(server, SECOND);
+        turns(&mut rig);
+        clock.pass(SECOND);
+        rig.until("the end", stopped);
+        rig.end(&mut peer);
+        let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
+        assert_eq!(peer.ended, Some(expected), "a length tells by itself");
+        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(SendError::NotOpen));
+    }
+}

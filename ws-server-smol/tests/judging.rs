@@ -1,0 +1,215 @@
+//! What is said at the end, and what is read before it: codes, deadlines that have passed, and writes that fail.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::pipe::pipe;
+use common::{listener, once, open_pair, pair, run, websockets};
+use futures_lite::{AsyncReadExt, AsyncWriteExt as _, FutureExt, future};
+use socket2::SockRef;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::Poll;
+use std::thread;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
+use ws_server_smol::{Acceptor, CloseCode, Config, Heartbeat, Incoming, Socket, WebSocket};
+
+const MILLI: Duration = Duration::from_millis(1);
+
+fn server(stream: Socket, config: Config) -> WebSocket<Socket> {
+    WebSocket::upgraded(stream, Arc::new(config), Role::Server)
+}
+
+/// How the stream of messages ends for who reads, and for who closed.
+async fn ends(code: CloseCode, client_closes: bool) -> (Option<CloseCode>, Option<CloseCode>) {
+    let (mut client, mut server) = open_pair().await;
+    let (closer, other) = if client_closes { (&mut client, &mut server) } else { (&mut server, &mut client) };
+    closer.start_close(code, "").unwrap();
+    let end = async |ws: &mut WebSocket<Socket>| match ws.next().await {
+        None => None,
+        Some(Err(closed)) => {
+            assert!(closed.clean && ws.next().await.is_none(), "once");
+            Some(closed.code)
+        }
+        Some(Ok(message)) => panic!("{message:?}"),
+    };
+    future::zip(end(closer), end(other)).await
+}
+
+#[test]
+fn a_close_without_a_code_or_with_1000_or_1001_ends_the_stream_and_any_other_code_is_an_error() {
+    run(async {
+        for client_closes in [true, false] {
+            for code in [1005, 1000, 1001] {
+                assert_eq!(ends(CloseCode::from(code), client_closes).await, (None, None), "{code}");
+            }
+            for code in [1002, 1003, 1007, 1008, 1009, 1011, 1012, 1013, 1014, 3000, 4000, 4999] {
+                let code = CloseCode::from(code);
+                assert_eq!(
+                    ends(code, client_closes).await,
+                    (None, Some(code)),
+                    "ours is answered, theirs is news"
+                );
+            }
+        }
+    });
+}
+
+/// A server's end with a heartbeat of which the Ping is out, and the socket of its peer.
+async fn pinged() -> (WebSocket<Socket>, Socket) {
+    let (mut peer, stream) = pair().await;
+    let heartbeat = Heartbeat::live().interval(20 * MILLI).answer(50 * MILLI);
+    let mut ws = server(stream, Config::server().heartbeat(heartbeat));
+    let mut ping = [0; 2];
+    let ping_is_out = async {
+        peer.read_exact(&mut ping).await.unwrap();
+        assert_eq!(ping, [0x89, 0]);
+    };
+    let driving = async {
+        ws.next_event().await;
+        panic!("nothing was sent");
+    };
+    ping_is_out.or(driving).await;
+    (ws, peer)
+}
+
+#[test]
+fn an_answer_that_came_in_time_counts_however_late_it_is_read() {
+    run(async {
+        let (mut ws, mut peer) = pinged().await;
+        peer.write_all(&[0x8a, 0x80, 0, 0, 0, 0]).await.unwrap();
+        // The thread computes, past the deadline.
+        thread::sleep(100 * MILLI);
+        assert!(matches!(ws.next_event().await, Some(Event::Pong(_))));
+    });
+}
+
+#[test]
+fn who_said_nothing_in_time_is_dead_however_late_that_is_judged() {
+    run(async {
+        let (mut ws, _peer) = pinged().await;
+        thread::sleep(100 * MILLI);
+        let closed = ws.next().await.unwrap().unwrap_err();
+        assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Heartbeat))), "{closed}");
+    });
+}
+
+#[test]
+fn a_close_that_was_answered_in_time_is_clean_however_late_it_is_read() {
+    run(async {
+        let (mut peer, stream) = pair().await;
+        let mut ws = server(stream, Config::server().close_timeout(50 * MILLI));
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        assert!(once(pin!(ws.next())).await.is_pending());
+        // What was on its way, and then the answer.
+        peer.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
+        peer.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x03, 0xe8]).await.unwrap();
+        thread::sleep(100 * MILLI);
+        assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("hi"));
+        assert!(ws.next().await.is_none());
+        assert!(ws.closed().unwrap().clean, "{}", ws.closed().unwrap());
+    });
+}
+
+#[test]
+fn a_flush_in_the_closing_phase_judges_nothing_that_stands_unread() {
+    run(async {
+        let (peer, stream) = pipe(200, 1);
+        let (mut peer, stream) = (peer.straight(), stream.straight());
+        let config = Arc::new(Config::server().close_timeout(50 * MILLI));
+        let mut ws = WebSocket::upgraded(stream, config, Role::Server);
+        ws.try_send("x".repeat(1_000)).unwrap();
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        assert!(once(pin!(ws.flush())).await.is_pending());
+        peer.write_all(&[0x81, 0x82, 0, 0, 0, 0, b'h', b'i']).await.unwrap();
+        peer.write_all(&[0x88, 0x82, 0, 0, 0, 0, 0x0f, 0xa0]).await.unwrap();
+        thread::sleep(100 * MILLI);
+        assert!(ws.flush().await.is_err());
+        assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("hi"));
+        while let Some(Ok(_)) = ws.next().await {}
+        assert_eq!(ws.closed().unwrap().code, CloseCode::from(4000), "the peer said so");
+    });
+}
+
+#[test]
+fn a_request_that_came_in_time_is_answered_however_late_it_is_read() {
+    run(async {
+        let (mut peer, stream) = pair().await;
+        let config = Config::server().handshake_timeout(50 * MILLI);
+        let mut http = Acceptor::new(stream, Arc::new(config));
+        assert!(once(pin!(http.next())).await.is_pending());
+        peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+        thread::sleep(100 * MILLI);
+        assert!(matches!(http.next().await, Some(Incoming::Request(_))));
+    });
+}
+
+#[test]
+fn a_flood_postpones_no_deadline() {
+    run(async {
+        let (client, server) = pipe(1 << 20, 1);
+        let config = Config::server().close_timeout(50 * MILLI);
+        let (mut client, mut ws) = websockets(client.straight(), server.straight(), Config::client(), config);
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        let flooding = async {
+            // It floods, and never answers.
+            loop {
+                if client.send(vec![7; 1_000]).await.is_err() {
+                    return std::future::pending().await;
+                }
+            }
+        };
+        let reading = async {
+            while let Some(next) = ws.next().await {
+                if let Err(closed) = next {
+                    return closed;
+                }
+            }
+            panic!("it ended in order")
+        };
+        let closed = reading.or(flooding).await;
+        assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Close))), "{closed}");
+    });
+}
+
+#[test]
+fn the_peers_close_counts_though_its_reset_is_met_by_a_write() {
+    run(async {
+        let (listener, address) = listener();
+        let mut peer = TcpStream::connect(address).unwrap();
+        let mut ws = server(listener.accept().await.unwrap().0.into(), Config::server());
+        peer.write_all(&[0x88, 0x86, 0, 0, 0, 0, 0x0f, 0xa5, b'g', b'o', b'n', b'e']).unwrap();
+        SockRef::from(&peer).set_linger(Some(Duration::ZERO)).unwrap();
+        drop(peer);
+        // The reset has come when a write fails; the Close stands unread before it.
+        for _ in 0..1_000 {
+            ws.try_send(vec![7; 100_000]).unwrap();
+            if ws.flush().await.is_err() {
+                break;
+            }
+        }
+        let closed = ws.next().await.unwrap().unwrap_err();
+        assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4005), "gone"));
+        assert!(!closed.clean && closed.error.is_some(), "{closed}");
+    });
+}
+
+#[test]
+fn a_write_that_fails_is_found_by_a_flush() {
+    run(async {
+        let (client, server) = pipe(100, 1);
+        let (mut client, server) = websockets(client, server, Config::client(), Config::server());
+        drop(server);
+        client.try_send("x".repeat(1_000)).unwrap();
+        let mut flushing = pin!(client.flush());
+        let flushed = loop {
+            if let Poll::Ready(flushed) = once(flushing.as_mut()).await {
+                break flushed;
+            }
+        };
+        assert!(flushed.is_err(), "nothing of it is on its way");
+    });
+}

@@ -1,0 +1,319 @@
+//! A send never hangs: it makes its own room, is driven by whoever polls beside it, or fails and says why.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::pipe::pipe;
+use common::{connected, once, open_pair, run, upgraded, websockets};
+use futures_lite::{FutureExt, future};
+use std::pin::pin;
+use std::time::Duration;
+use ws_server_smol::ws_proto::{Error, Timeout};
+use ws_server_smol::{
+    Bind, CloseCode, Config, Message, SendError, Sender, Sent, Server, Socket, State, WebSocket, connect,
+};
+
+const CHUNK: usize = 64 << 10;
+
+fn chunk() -> Vec<u8> {
+    vec![7; CHUNK]
+}
+
+/// Sends more than all buffers between two ends hold.
+async fn sends_much(sender: &Sender) -> usize {
+    for _ in 0..200 {
+        sender.send(chunk()).await.unwrap();
+    }
+    200
+}
+
+/// Reads so many messages.
+async fn reads<S>(ws: &mut WebSocket<S>, count: usize)
+where
+    S: futures_lite::AsyncRead + futures_lite::AsyncWrite + Unpin,
+{
+    for _ in 0..count {
+        assert_eq!(ws.next().await.unwrap().unwrap().as_bytes().len(), CHUNK);
+    }
+}
+
+#[test]
+fn the_task_that_should_poll_a_websocket_sends_by_a_sender_of_it() {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let (client, ws) = connected(&server, Config::client()).await;
+        // Of a server, and of a client; afterwards it polls.
+        let ends = [(ws, client), connected(&server, Config::client()).await];
+        for (mut sends, mut hears) in ends {
+            let sender = sends.sender();
+            let sending = async {
+                sends_much(&sender).await;
+                assert_eq!(sends.next().await.unwrap().unwrap().as_bytes(), b"got all");
+            };
+            let hearing = async {
+                reads(&mut hears, 200).await;
+                hears.send("got all").await.unwrap();
+            };
+            future::zip(sending, hearing).await;
+        }
+    });
+}
+
+#[test]
+fn a_send_beside_next_goes_on_in_either_order_over_any_stream() {
+    run(async {
+        for order in 0..4 {
+            // Not a socket that a sender could write to: whoever polls `next` writes.
+            let (client, server) = pipe(1 << 12, order);
+            let (mut client, mut ws) =
+                websockets(client.straight(), server.straight(), Config::client(), Config::server());
+            let sender = ws.sender();
+            let sending = async {
+                sends_much(&sender).await;
+            };
+            let reading = async { assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), b"got all") };
+            let peer = async {
+                reads(&mut client, 200).await;
+                client.send("got all").await.unwrap();
+            };
+            match order {
+                0 => drop(future::zip(peer, future::zip(sending, reading)).await),
+                1 => drop(future::zip(peer, future::zip(reading, sending)).await),
+                2 => drop(future::zip(future::zip(sending, reading), peer).await),
+                _ => drop(future::zip(future::zip(reading, sending), peer).await),
+            }
+        }
+    });
+}
+
+#[test]
+fn a_send_that_races_with_next_and_loses_has_queued_nothing() {
+    run(async {
+        for sends_first in [true, false] {
+            let (client, server) = pipe(1 << 12, 3);
+            let (mut client, mut ws) =
+                websockets(client.straight(), server.straight(), Config::client(), Config::server());
+            let sender = ws.sender();
+            let talks = async {
+                let (mut sent, mut heard) = (0, 0);
+                while sent < 100 {
+                    let sending = async { Some(sender.send(chunk()).await) };
+                    let reading = async {
+                        heard += usize::from(ws.next().await.unwrap().is_ok());
+                        None
+                    };
+                    let result =
+                        if sends_first { sending.or(reading).await } else { reading.or(sending).await };
+                    sent += usize::from(result.is_some_and(|sent| sent.is_ok()));
+                }
+                ws.close(CloseCode::NORMAL, "").await.unwrap();
+                heard
+            };
+            let peer = async {
+                let mut got = 0;
+                while let Some(message) = client.next().await {
+                    assert_eq!(message.unwrap().as_bytes().len(), CHUNK);
+                    got += 1;
+                    client.send("more").await.unwrap();
+                }
+                got
+            };
+            let (heard, got) = future::zip(talks, peer).await;
+            assert_eq!(got, 100, "each send that was Ok, once");
+            assert!(heard <= 100);
+        }
+    });
+}
+
+/// Fills the outbox over its high mark.
+fn congest(sender: &Sender) -> usize {
+    while sender.try_send(chunk()).unwrap() != Sent::Congested {}
+    sender.queued()
+}
+
+fn impatient(config: Config) -> Config {
+    config.output_timeout(Duration::from_millis(50))
+}
+
+#[test]
+fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
+    run(async {
+        // Over a stream that a sender cannot write to.
+        let (client, server) = pipe(1 << 12, 1);
+        let (_client, ws) = websockets(client, server, Config::client(), impatient(Config::server()));
+        let sender = ws.sender();
+        let queued = congest(&sender);
+        assert_eq!(sender.send("late").await, Err(SendError::NotPolled));
+        assert_eq!(sender.queued(), queued);
+        assert_eq!(sender.state(), State::Open);
+
+        // Over one that it can write to, and whose peer reads nothing.
+        let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
+        let (_client, ws) = connected(&server, Config::client()).await;
+        let sender = ws.sender();
+        let refused = loop {
+            if let Err(error) = sender.send(chunk()).await {
+                break error;
+            }
+        };
+        assert_eq!(refused, SendError::NotPolled);
+        let queued = sender.queued();
+        assert_eq!(sender.send("late").await, Err(SendError::NotPolled));
+        assert_eq!(sender.queued(), queued);
+        assert!(refused.to_string().contains("polls"), "{refused}");
+    });
+}
+
+#[test]
+fn where_somebody_polls_the_output_deadline_judges() {
+    run(async {
+        let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
+        let (_client, mut ws) = connected(&server, Config::client()).await;
+        let sender = ws.sender();
+        let sending = async {
+            loop {
+                if let Err(error) = sender.send(chunk()).await {
+                    break error;
+                }
+            }
+        };
+        let (refused, end) = future::zip(sending, ws.next()).await;
+        assert_eq!(refused, SendError::NotOpen);
+        let closed = end.unwrap().unwrap_err();
+        assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
+        assert!(!closed.reading_paused, "{closed}");
+    });
+}
+
+#[test]
+fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
+    let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
+    run(async {
+        for reads in [true, false] {
+            let mut peer = tcp(&server).await;
+            let mut http = server.accept().await.unwrap();
+            let request = async {
+                use futures_lite::AsyncWriteExt;
+                peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+                let Some(ws_server_smol::Incoming::Request(request)) = http.next().await else { panic!() };
+                request
+            };
+            let request = request.await;
+            let body = http.respond_streaming(request, Default::default(), Some(200 * CHUNK as u64)).unwrap();
+            let sending = async {
+                for _ in 0..200 {
+                    body.send(chunk()).await?;
+                }
+                Ok(())
+            };
+            let reading = async {
+                use futures_lite::AsyncReadExt;
+                let mut buffer = vec![0; 1 << 16];
+                let mut got = 0;
+                while got < 150 * CHUNK {
+                    got += peer.read(&mut buffer).await.unwrap();
+                }
+                std::future::pending::<Result<(), SendError>>().await
+            };
+            let result = if reads { sending.or(reading).await } else { sending.await };
+            assert_eq!(result, if reads { Ok(()) } else { Err(SendError::NotPolled) });
+        }
+    });
+}
+
+async fn tcp(server: &Server) -> Socket {
+    let address = server.local_addr().unwrap();
+    async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
+}
+
+/// The obvious one: two loops, each of which sends what it receives.
+async fn proxy(mut a: WebSocket<Socket>, mut b: WebSocket<Socket>) {
+    let (to_a, to_b) = (a.sender(), b.sender());
+    async fn pass(from: &mut WebSocket<Socket>, to: &Sender) {
+        while let Some(Ok(message)) = from.next().await {
+            to.send(message).await.unwrap();
+        }
+        let _ = to.close(CloseCode::NORMAL, "");
+    }
+    future::zip(pass(&mut a, &to_b), pass(&mut b, &to_a)).await;
+}
+
+#[test]
+fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
+    let front = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let back = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let proxying = async {
+            let (a, b) =
+                future::zip(upgraded(&front), connect(back.url("/").unwrap(), Config::client())).await;
+            proxy(a, b.unwrap()).await;
+        };
+        let echoing = async {
+            let mut ws = upgraded(&back).await;
+            while let Some(Ok(message)) = ws.next().await {
+                ws.send(message).await.unwrap();
+            }
+        };
+        let talking = async {
+            let mut ws = connect(front.url("/").unwrap(), Config::client()).await.unwrap();
+            let sender = ws.sender();
+            future::zip(
+                async {
+                    for _ in 0..3 {
+                        sends_much(&sender).await;
+                    }
+                },
+                reads(&mut ws, 600),
+            )
+            .await;
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+        };
+        future::zip(proxying, future::zip(echoing, talking)).await;
+    });
+}
+
+#[test]
+fn two_that_send_before_they_read_are_told_that_they_did_not_read() {
+    run(async {
+        let (client, server) = common::pair().await;
+        let config = |config: Config| config.output_timeout(Duration::from_millis(300));
+        let (mut client, mut server) =
+            websockets(client, server, config(Config::client()), config(Config::server()));
+        async fn talks(ws: &mut WebSocket<Socket>) -> Result<(), SendError> {
+            for _ in 0..400 {
+                ws.send(chunk()).await?;
+            }
+            Ok(())
+        }
+        // Whichever is first, the other one may get the rest then.
+        let ended = {
+            let (mut one, mut other) = (pin!(talks(&mut client)), pin!(talks(&mut server)));
+            future::poll_fn(|cx| {
+                let ended = one.as_mut().poll(cx).map(|result| (0, result));
+                if ended.is_ready() { ended } else { other.as_mut().poll(cx).map(|result| (1, result)) }
+            })
+            .await
+        };
+        let (which, result) = ended;
+        assert_eq!(result, Err(SendError::NotOpen));
+        let ws = if which == 0 { &mut client } else { &mut server };
+        while let Some(Ok(_)) = ws.next().await {}
+        let closed = ws.closed().unwrap();
+        assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed}");
+        assert!(closed.reading_paused, "{closed}");
+    });
+}
+
+#[test]
+fn a_sender_waits_no_longer_when_the_connection_ends() {
+    run(async {
+        let (_client, mut ws) = open_pair().await;
+        let sender = ws.sender();
+        congest(&sender);
+        let mut waiting = pin!(sender.send(Message::Text("late".into())));
+        assert!(once(waiting.as_mut()).await.is_pending());
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        sender.terminate();
+        assert_eq!(waiting.await, Err(SendError::NotOpen));
+    });
+}

@@ -1,0 +1,95 @@
+//! The machine slept: whoever notices has every peer asked once, however lively it was.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::{connected, once, run};
+use futures_lite::future;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant, SystemTime};
+use ws_server_smol::ws_proto::Event;
+use ws_server_smol::{Bind, Config, Heartbeat, Server, Socket, WebSocket};
+
+const SECOND: Duration = Duration::from_secs(1);
+
+/// Both clocks.
+#[derive(Clone)]
+struct Clocks(Arc<Mutex<(Instant, SystemTime)>>);
+
+impl Clocks {
+    fn new() -> Self {
+        Self(Arc::new(Mutex::new((Instant::now(), SystemTime::now()))))
+    }
+
+    fn pass(&self, awake: Duration, asleep: Duration) {
+        let mut clocks = self.0.lock().unwrap();
+        clocks.0 += awake;
+        clocks.1 += awake + asleep;
+    }
+
+    fn read(&self) -> impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static {
+        let clocks = self.0.clone();
+        move || *clocks.lock().unwrap()
+    }
+}
+
+/// How many Pings the peer of a WebSocket has answered, once nothing moves any more.
+async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket>]) -> usize {
+    let mut answers = 0;
+    for _ in 0..200 {
+        for other in others.iter_mut() {
+            let _ = once(pin!(other.next_event())).await;
+        }
+        while let std::task::Poll::Ready(Some(event)) = once(pin!(ws.next_event())).await {
+            answers += usize::from(matches!(event, Event::Pong(_)));
+        }
+        async_io::Timer::after(Duration::from_micros(100)).await;
+    }
+    answers
+}
+
+#[test]
+fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
+    let clocks = Clocks::new();
+    let server = Server::with_sleep_clocks(Config::server(), clocks.read());
+    server.listen(Bind::localhost()).unwrap();
+    run(async {
+        let (mut one, mut a) = connected(&server, Config::client()).await;
+        let (mut other, mut b) = connected(&server, Config::client()).await;
+        assert_eq!(answers(&mut a, &mut [&mut one, &mut b, &mut other]).await, 0);
+        // It was awake, and the wall clock was set right.
+        clocks.pass(10 * SECOND, 2 * SECOND);
+        assert_eq!(answers(&mut a, &mut [&mut one, &mut b, &mut other]).await, 0);
+
+        clocks.pass(10 * SECOND, 60 * SECOND);
+        // The second one's task waits, and is woken by the first one, which is polled.
+        let mut asked = 0;
+        let waiting = async {
+            while !matches!(b.next_event().await, Some(Event::Pong(_))) {}
+            asked += 1;
+        };
+        let polling = async {
+            assert_eq!(answers(&mut a, &mut [&mut one, &mut other]).await, 1);
+        };
+        future::zip(waiting, polling).await;
+        assert_eq!(asked, 1);
+        assert_eq!(answers(&mut b, &mut [&mut a, &mut one, &mut other]).await, 0, "once");
+    });
+}
+
+#[test]
+fn a_client_asks_by_ping_even_where_its_heartbeat_is_one_way() {
+    for (heartbeat, expected) in [(Heartbeat::client(), 1), (Heartbeat::live(), 1), (Heartbeat::off(), 0)] {
+        let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+        run(async {
+            let (mut client, mut ws) =
+                connected(&server, Config::client().heartbeat(heartbeat.clone())).await;
+            let clocks = Clocks::new();
+            client.sleep_clocks(clocks.read());
+            assert_eq!(answers(&mut client, &mut [&mut ws]).await, 0);
+            clocks.pass(2 * SECOND, 60 * SECOND);
+            assert_eq!(answers(&mut client, &mut [&mut ws]).await, expected, "{heartbeat:?}");
+        });
+    }
+}

@@ -1,0 +1,302 @@
+//! How a server stops: whom it tells what and when, what goes on to its end, and what is cut and says so.
+
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use async_io::Timer;
+use common::{ask, connected, run};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, FutureExt, future};
+use std::cell::{Cell, RefCell};
+use std::fs;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+use ws_server_smol::ws_proto::{Cause, Error, web};
+use ws_server_smol::{
+    Acceptor, Bind, Bytes, CloseCode, Config, Folder, Incoming, SendError, Server, Socket, Stop, WebSocket,
+    connect,
+};
+
+const LONG: Duration = Duration::from_secs(60);
+const MILLI: Duration = Duration::from_millis(1);
+
+fn local() -> Server {
+    Server::bind(Bind::localhost(), Config::server()).unwrap()
+}
+
+async fn echo(mut http: Acceptor<Socket>) {
+    while let Some(incoming) = http.next().await {
+        match incoming {
+            Incoming::Request(request) => drop(http.respond(request, web::html("hello")).await),
+            Incoming::Upgrade(upgrade) => {
+                let mut ws = http.accept(upgrade).await.unwrap();
+                while let Some(Ok(message)) = ws.next().await {
+                    ws.try_send(message).unwrap();
+                }
+                return;
+            }
+        }
+    }
+}
+
+async fn client(server: &Server) -> WebSocket<Socket> {
+    connect(server.url("/").unwrap(), Config::client()).await.unwrap()
+}
+
+async fn tcp(server: &Server) -> Socket {
+    let address = server.local_addr().unwrap();
+    async_io::Async::<std::net::TcpStream>::connect(address).await.unwrap().into()
+}
+
+async fn asks(stream: &mut Socket, version: &str) {
+    let request = format!("GET / HTTP/{version}\r\nHost: localhost\r\n\r\n");
+    stream.write_all(request.as_bytes()).await.unwrap();
+}
+
+/// What comes, to the end of the stream, and then it ends, too; `None` where that is a reset.
+async fn rest(mut stream: Socket) -> Option<Vec<u8>> {
+    let mut all = Vec::new();
+    stream.read_to_end(&mut all).await.ok().map(|_| all)
+}
+
+#[test]
+fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
+    let server = local();
+    run(async {
+        let script = async {
+            let mut clients = Vec::new();
+            for _ in 0..3 {
+                clients.push(client(&server).await);
+                assert_eq!(ask(clients.last_mut().unwrap(), "there?").await, "there?");
+            }
+            let restart =
+                Stop::within(LONG).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(3_600 * LONG);
+            let stopping = async {
+                server.stop_with(restart).await;
+                panic!("the others have an hour");
+            };
+            let telling = async {
+                let closed = clients[0].next().await.unwrap().unwrap_err();
+                assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::SERVICE_RESTART, "back soon"));
+                for ws in &mut clients[1..] {
+                    assert_eq!(ask(ws, "still?").await, "still?");
+                }
+                assert!(!server.is_running(), "nobody is accepted");
+            };
+            telling.or(stopping).await;
+            // Another call is in a hurry, and goes on with those that are left.
+            let rest = async {
+                for ws in &mut clients[1..] {
+                    assert!(ws.next().await.is_none());
+                    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+                }
+            };
+            future::zip(server.stop(LONG), rest).await;
+            assert!(!server.is_running() && server.count() == 0);
+        };
+        future::zip(server.serve(echo), script).await;
+    });
+}
+
+#[test]
+fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
+    let server = local();
+    run(async {
+        let (mut peer, ws) = connected(&server, Config::client()).await;
+        let (_other, mut polled) = connected(&server, Config::client()).await;
+        let begun = Instant::now();
+        let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
+        let (_, end) = future::zip(stopping, polled.next()).await;
+        assert!(begun.elapsed() >= 150 * MILLI);
+        // Its peer never answers; one that nobody polls is cut all the same.
+        let closed = end.unwrap().unwrap_err();
+        assert!(matches!(closed.error, Some(Error::Lost(Cause::Stopped))), "{closed}");
+        let closed = peer.next().await.unwrap().unwrap_err();
+        assert!(!closed.clean, "{closed}");
+        drop(ws);
+        // It can be started again.
+        server.listen(Bind::localhost()).unwrap();
+        let _ = connected(&server, Config::client()).await;
+    });
+}
+
+/// A folder with one file; it goes with the test.
+struct Temp(PathBuf);
+
+impl Temp {
+    fn new(name: &str, size: usize) -> Self {
+        let path = std::env::temp_dir().join(format!("ws-server-smol-{}-{name}", std::process::id()));
+        fs::create_dir_all(&path).unwrap();
+        fs::write(path.join("file.bin"), vec![b'x'; size]).unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+const FILE: usize = 30 << 20;
+
+async fn asks_for_file(stream: &mut Socket) {
+    stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
+}
+
+/// Serves the folder, and notes how each answer ended.
+async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), SendError>>>) {
+    server
+        .serve(async |mut http| {
+            while let Some(Incoming::Request(request)) = http.next().await {
+                let result = http.respond_file(request, folder).await;
+                results.borrow_mut().push(result);
+            }
+        })
+        .await;
+}
+
+#[test]
+fn a_download_that_has_begun_is_whole_after_a_stop() {
+    let (server, temp) = (local(), Temp::new("whole", FILE));
+    let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
+    run(async {
+        let script = async {
+            let mut peer = tcp(&server).await;
+            asks_for_file(&mut peer).await;
+            let mut begin = vec![0; 1_000];
+            peer.read_exact(&mut begin).await.unwrap();
+            let reading = async { rest(peer).await.unwrap().len() };
+            let (_, got) = future::zip(server.stop(LONG), reading).await;
+            assert!(got > FILE - 1_000, "{got}");
+        };
+        future::zip(serves_files(&server, &folder, &results), script).await;
+        assert_eq!(*results.borrow(), [Ok(())]);
+    });
+}
+
+#[test]
+fn a_download_that_the_deadline_cuts_is_an_error() {
+    let (server, temp) = (local(), Temp::new("cut", FILE));
+    let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
+    run(async {
+        let script = async {
+            let mut peer = tcp(&server).await;
+            asks_for_file(&mut peer).await;
+            let mut begin = vec![0; 1_000];
+            peer.read_exact(&mut begin).await.unwrap();
+            server.stop(100 * MILLI).await;
+            let got = rest(peer).await.map_or(0, |rest| rest.len());
+            assert!(got < FILE - 1_000, "{got}");
+        };
+        future::zip(serves_files(&server, &folder, &results), script).await;
+        assert!(matches!(results.borrow()[..], [Err(_)]), "{results:?}");
+    });
+}
+
+#[test]
+fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
+    let (server, temp) = (local(), Temp::new("shorter", FILE));
+    let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
+    run(async {
+        let script = async {
+            let mut peer = tcp(&server).await;
+            asks_for_file(&mut peer).await;
+            let mut begin = vec![0; 1_000];
+            peer.read_exact(&mut begin).await.unwrap();
+            fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
+            let got = rest(peer).await.map_or(0, |rest| rest.len());
+            assert!(got < FILE - 1_000, "{got}");
+            server.stop(LONG).await;
+        };
+        future::zip(serves_files(&server, &folder, &results), script).await;
+        assert!(matches!(results.borrow()[..], [Err(SendError::BodyLength { .. })]), "{results:?}");
+    });
+}
+
+#[test]
+fn an_answer_that_is_given_late_is_given_within_the_deadline() {
+    let server = local();
+    run(async {
+        let stopping = Cell::new(false);
+        let serving = server.serve(async |mut http| {
+            while let Some(Incoming::Request(request)) = http.next().await {
+                let responder = http.responder();
+                let answering = async {
+                    while !stopping.get() {
+                        future::yield_now().await;
+                    }
+                    // It is worked out while the server stops already.
+                    Timer::after(100 * MILLI).await;
+                    responder.respond(request, http::Response::new(Bytes::from("the report"))).unwrap();
+                    std::future::pending().await
+                };
+                let driving = async { assert!(http.next().await.is_none()) };
+                driving.or(answering).await;
+            }
+        });
+        let script = async {
+            let mut peer = tcp(&server).await;
+            asks(&mut peer, "1.1").await;
+            while server.stats().bytes_in == 0 {
+                future::yield_now().await;
+            }
+            let reading = async {
+                stopping.set(true);
+                String::from_utf8(rest(peer).await.unwrap()).unwrap()
+            };
+            let (_, answer) = future::zip(server.stop(LONG), reading).await;
+            assert!(answer.starts_with("HTTP/1.1 200 ") && answer.ends_with("the report"), "{answer}");
+            assert!(answer.to_ascii_lowercase().contains("connection: close"), "{answer}");
+        };
+        future::zip(serving, script).await;
+    });
+}
+
+/// Answers without a length, and waits for its end; says how a piece is refused then.
+async fn streams(http: &mut Acceptor<Socket>, kind: &str) -> SendError {
+    let Some(Incoming::Request(request)) = http.next().await else { panic!() };
+    let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
+    let body = http.respond_streaming(request, head, None).unwrap();
+    body.try_send("a piece").unwrap();
+    while http.next().await.is_some() {}
+    body.send("another").await.unwrap_err()
+}
+
+#[test]
+fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadline() {
+    for (kind, version, whole) in [
+        ("text/event-stream", "1.1", true),
+        ("text/plain", "1.1", false),
+        ("text/event-stream", "1.0", true),
+        ("text/plain", "1.0", false),
+    ] {
+        let server = local();
+        run(async {
+            let serving = async {
+                let mut http = server.accept().await.unwrap();
+                let refused = streams(&mut http, kind).await;
+                assert_eq!(refused, SendError::NotOpen, "{kind} {version}");
+            };
+            let script = async {
+                let mut peer = tcp(&server).await;
+                asks(&mut peer, version).await;
+                let mut begin = Vec::new();
+                while !begin.ends_with(b"piece") && !begin.ends_with(b"piece\r\n") {
+                    let mut byte = [0];
+                    peer.read_exact(&mut byte).await.unwrap();
+                    begin.push(byte[0]);
+                }
+                let deadline = if whole { LONG } else { 100 * MILLI };
+                let (_, end) = future::zip(server.stop(deadline), rest(peer)).await;
+                match (version, whole) {
+                    ("1.1", true) => assert!(end.unwrap().ends_with(b"0\r\n\r\n")),
+                    ("1.1", false) => assert!(end.is_none_or(|end| !end.ends_with(b"0\r\n\r\n"))),
+                    (_, whole) => {
+                        assert_eq!(end.is_some(), whole, "{kind}: only a reset tells that it was cut")
+                    }
+                }
+            };
+            future::zip(serving, script).await;
+        });
+    }
+}
