@@ -225,7 +225,7 @@ fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
     server.answers = None;
     server.say_bulk(rng.within(10, 100), HOARDED, rng);
     client.end.reads_from = now + rng.time(Duration::from_secs(100));
-    client.end.manner.read_rate = rng.pick(&[None, Some(100), Some(10_000)]);
+    client.end.manner.read_rate = rng.pick(&[None, Some(2000), Some(10_000)]);
 }
 
 /// The longest message where memory is scarce.

@@ -225,8 +225,13 @@ impl World {
         }
         match (party.asked, &closed.error) {
             (Some(asked), Some(Error::Handshake(HandshakeError::Refused(answer)))) => {
-                let status = if asked.kind == Kind::Refuse { 403 } else { 503 };
-                assert!(!opens(asked), "{asked:?} was refused");
+                let status = if asked.kind == Kind::Refuse && !self.has_stopped {
+                    403
+                } else {
+                    answer.status().as_u16()
+                };
+                assert!(matches!(status, 403 | 503), "{status} for {asked:?}");
+                assert!(!opens(asked) || self.has_stopped && answer.status() == 503, "{asked:?} was refused");
                 assert_eq!(answer.status().as_u16(), status);
                 assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
             }
