@@ -22,7 +22,7 @@ impl Connection {
             Stage::Http(http) => http.memory_len(),
             _ => self.decoder.held_len(),
         };
-        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len())
+        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len() + busy.waiting_len)
     }
 
     /// Counts what is held, from the low mark on.

@@ -60,6 +60,7 @@ impl Connection {
                 // With its header, so that empty ones have an end, too.
                 busy.waiting_len += frame.payload.len() + MAX_HEADER;
                 busy.waiting.push_back(frame.clone());
+                self.count_held();
             }
             (_, Some(_)) => return Err(SendError::FragmentOrder),
             (_, None) if frame.fin => self.write_message(frame),

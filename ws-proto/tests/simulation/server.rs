@@ -86,7 +86,9 @@ impl Server {
                 self.give_kept(id, now);
             }
             Event::Closed(closed) => {
-                let is_whole = closed.was_open || !conn.later.iter().any(Later::is_due);
+                // Else the engine may have answered by itself.
+                let may_wait = conn.party.end.rules.config.answer_timeout >= Duration::from_secs(3600);
+                let is_whole = closed.was_open || !conn.later.iter().any(|later| later.is_due(may_wait));
                 assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
                 self.topics.forget(id);
                 self.newest.forget(id);
@@ -339,9 +341,9 @@ impl Later {
     }
 
     /// It is an answer, or the rest of one, that somebody is to get.
-    fn is_due(&self) -> bool {
+    fn is_due(&self, may_wait: bool) -> bool {
         match &self.what {
-            What::Respond(..) => true,
+            What::Respond(..) => may_wait,
             What::Body(body, _, _, kind) => !body.is_unwanted() && *kind != answers::Kind::Events,
             What::Part(body, ..) => !body.is_unwanted(),
             _ => false,
