@@ -101,6 +101,7 @@ impl World {
             (echoes, acts) = (if party.repeats { 100 } else { 0 }, 0);
             talk(&mut party, client, &link, rng);
         } else if let (ClientKind::WebSocket(client), Purpose::Memory) = (&mut kind, purpose) {
+            echoes = 0;
             hoard(&mut party, client, now, rng);
         } else if let ClientKind::WebSocket(client) = &mut kind {
             // Of two that repeat all that they hear, neither comes to an end.
@@ -222,7 +223,8 @@ fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
 /// A server that has more to say than it may hold, to a client that reads late, or little.
 fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
     (server.most, client.most) = (HOARDED, HOARDED);
-    server.answers = None;
+    (server.answers, client.repeats) = (None, false);
+    (server.feed, client.feed) = (None, None);
     server.say_bulk(rng.within(10, 100), HOARDED, rng);
     client.end.reads_from = now + rng.time(Duration::from_secs(100));
     client.end.manner.read_rate = rng.pick(&[None, Some(2000), Some(10_000)]);

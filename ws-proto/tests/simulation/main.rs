@@ -55,12 +55,12 @@ fn whatever_the_network_does_nothing_is_lost_or_late_or_left() {
 
 #[test]
 fn two_honest_ends_never_wait_for_each_other() {
-    run(Purpose::Steady, 300);
+    run(Purpose::Steady, 150);
 }
 
 #[test]
 fn all_connections_together_stay_near_the_limit_of_memory() {
-    run(Purpose::Memory, 100);
+    run(Purpose::Memory, 60);
 }
 
 /// So many seeds, where nobody asks for more.
