@@ -13,11 +13,12 @@ use crate::seen::Seen;
 use crate::setup::{CLIENT, SEED};
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, HeartbeatKind, Message, Next,
-    Pieces, Role, SendError, Sent, State,
+    Cause, CloseCode, Config, Connection, Deflate, Error, Event, Frame, Heartbeat, HeartbeatKind, Message,
+    Next, Pieces, Role, SendError, Sent, State,
 };
 
 /// What one read gives at most.
@@ -35,6 +36,23 @@ pub fn pair(data: &[u8]) -> Seen {
     pair.finish()
 }
 
+/// What an application makes of the answer to a send.
+#[derive(Clone, Copy, Debug)]
+struct Habit {
+    /// It goes on when it is congested, and until nothing is taken.
+    ignores: bool,
+    /// What was not taken it sends when it has drained.
+    retries: bool,
+    /// It sends a message for each that it gets.
+    echoes: bool,
+}
+
+impl Habit {
+    fn new(bits: u8) -> Self {
+        Self { ignores: bits & 1 != 0, retries: bits & 2 != 0, echoes: bits & 4 != 0 }
+    }
+}
+
 /// One end: a connection, its application, and the bytes that are on their way to it.
 struct End {
     watched: Watched,
@@ -42,8 +60,13 @@ struct End {
     got: Vec<Sample>,
     /// A message that is told in pieces, so far.
     pieces: Vec<u8>,
+    habit: Habit,
     /// The application waits for room.
     waits: bool,
+    /// What it sends when there is.
+    kept: VecDeque<Sample>,
+    /// It reads nothing before this.
+    paused: bool,
     coming: Vec<u8>,
     fin_coming: bool,
     is_dropped: bool,
@@ -58,7 +81,10 @@ impl End {
             taken: Taken::default(),
             got: Vec::new(),
             pieces: Vec::new(),
+            habit: Habit::new(0),
             waits: false,
+            kept: VecDeque::new(),
+            paused: false,
             coming: Vec::new(),
             fin_coming: false,
             is_dropped: false,
@@ -66,11 +92,12 @@ impl End {
         }
     }
 
-    /// An application as the documentation wants it: told that there is no room, it waits until there is.
-    fn note_sent(&mut self, result: Result<Sent, SendError>) {
-        if matches!(result, Ok(Sent::Congested) | Err(SendError::Full)) {
-            self.watched.act(Connection::await_room);
-            self.waits = self.watched.ask().is_congested();
+    /// Told that there is no room, an application of one kind waits until there is. One of the other looks at nothing:
+    /// what is not taken is lost, unless it keeps that for when it has drained.
+    fn note_sent(&mut self, result: &Result<Sent, SendError>) {
+        let is_full = matches!(result, Err(SendError::Full));
+        if is_full || !self.habit.ignores && matches!(result, Ok(Sent::Congested)) {
+            self.waits = self.watched.ask().is_congested() && !self.habit.ignores;
         }
     }
 
@@ -85,35 +112,92 @@ impl End {
         if self.waits {
             return;
         }
-        let (_, data) = self.make(is_text, len);
+        let sample = self.make(is_text, len);
+        self.send_sample(sample);
+    }
+
+    fn send_sample(&mut self, (is_text, data): Sample) {
         let message = match is_text {
-            true => Message::Text(String::from_utf8(data).expect("all ASCII").into()),
-            false => Message::Binary(data.into()),
+            true => Message::Text(String::from_utf8(data.clone()).expect("all ASCII").into()),
+            false => Message::Binary(data.clone().into()),
         };
         let result = self.taken.send(&mut self.watched, message);
-        self.note_sent(result);
+        self.note_sent(&result);
+        // Behind a message of its own that it does not end, it may wait for ever.
+        if result == Err(SendError::Full) && self.habit.retries && self.watched.ask().is_congested() {
+            self.kept.push_back((is_text, data));
+        }
+    }
+
+    /// It has drained: what was kept goes out, and what is not taken is kept again.
+    fn go_on(&mut self) {
+        self.waits = false;
+        for sample in core::mem::take(&mut self.kept) {
+            self.send_sample(sample);
+        }
+    }
+
+    /// Many messages of one length, until nothing more is taken.
+    fn send_bulk(&mut self, is_text: bool, count: usize, len: usize) {
+        for _ in 0..count {
+            if self.waits {
+                break;
+            }
+            self.send(is_text, len);
+        }
     }
 
     fn send_fragment(&mut self, is_text: bool, fin: bool, len: usize) {
         let sample = self.make(is_text, len);
         let result = self.taken.send_fragment(&mut self.watched, sample, fin);
-        self.note_sent(result);
+        self.note_sent(&result);
     }
 
     fn hear(&mut self, now: Instant, event: Event<'_>) {
         match event {
             Event::Upgrade(upgrade) => self.watched.act(|c| c.accept(now, upgrade).expect("it is undecided")),
-            Event::Message(message) => self.got.push(sample(&message)),
+            Event::Message(message) => {
+                let sample = sample(&message);
+                if self.habit.echoes {
+                    let (is_text, len) = (sample.0, sample.1.len());
+                    self.send(is_text, len);
+                }
+                self.got.push(sample);
+            }
             Event::Piece(piece) => {
                 self.pieces.extend_from_slice(piece.data.as_bytes());
                 if piece.last {
                     self.got.push((piece.data.is_text(), core::mem::take(&mut self.pieces)));
                 }
             }
-            Event::Drained => self.waits = false,
+            Event::Drained => self.go_on(),
             Event::Request(request) => panic!("{request:?} was never made"),
             _ => {}
         }
+    }
+
+    /// What only this application does, or how it does all: its habit, a pause, or much at once.
+    fn behave(&mut self, now: Instant, byte: u8, is_text: bool) {
+        match byte >> 4 {
+            0..4 => {
+                self.habit = Habit::new(byte);
+                // One that looked at everything may have waited.
+                self.waits &= !self.habit.ignores;
+            }
+            4..6 => {
+                self.paused = self.watched.ask().state() == State::Open;
+                self.watched.act(Connection::pause);
+            }
+            6..8 => self.resume(now),
+            8..12 => self.send_bulk(is_text, 20, 100 * usize::from(byte & 0xf)),
+            _ => self.send_bulk(is_text, 100, usize::from(byte & 0xf)),
+        }
+    }
+
+    /// An honest application resumes what it has paused.
+    fn resume(&mut self, now: Instant) {
+        self.paused = false;
+        self.watched.act(|c| c.resume(now));
     }
 
     fn poll(&mut self, now: Instant) {
@@ -195,6 +279,9 @@ impl Pair {
         let mut of_server = config(Config::server(), each >> 4);
         of_client.message_rate = pick(how, 1, [None, None, Some(1), Some(3)]);
         of_server.message_rate = pick(how, 3, [None, None, Some(1), Some(3)]);
+        if how & 0x80 != 0 {
+            (of_client, of_server) = (of_client.deflate(Deflate::new()), of_server.deflate(Deflate::new()));
+        }
         if how & 0x20 != 0 {
             of_client.pieces = Pieces::AsTheyCome { whole: 10 };
         }
@@ -228,12 +315,12 @@ impl Pair {
             3 => this.send_fragment(is_text, true, input.byte().into()),
             4 => {
                 let result = this.watched.act(|c| c.send_ping(now, &[act]));
-                this.note_sent(result);
+                this.note_sent(&result);
             }
             5 => {
                 let frame = Frame::pong(vec![act]).expect("a byte is little");
                 let result = this.watched.act(|c| c.send(&frame));
-                this.note_sent(result);
+                this.note_sent(&result);
             }
             6 => drop(this.write(now, input.byte().into(), that)),
             7 => drop(this.write(now, usize::MAX, that)),
@@ -248,16 +335,16 @@ impl Pair {
                     let code = CloseCode::from(3000 + u16::from(byte));
                     this.watched.act(|c| drop(c.close(now, code, "enough")));
                 }
-                byte => {
-                    this.watched.act(|c| if byte & 1 == 0 { c.handle_timeout(now) } else { c.handle_resume(now) })
-                }
+                byte => this
+                    .watched
+                    .act(|c| if byte & 1 == 0 { c.handle_timeout(now) } else { c.handle_resume(now) }),
             },
             _ => match input.byte() {
                 0xff => {
                     this.watched.abort(now, Cause::Terminated);
                     this.poll(now);
                 }
-                _ => this.watched.act(Connection::await_room),
+                byte => this.behave(now, byte, is_text),
             },
         }
     }
@@ -303,19 +390,41 @@ impl Pair {
     }
 
     fn finish(mut self) -> Seen {
-        // Who is read only so many times a second needs some.
+        let now = self.now;
+        let is_open = |end: &End| end.watched.ask().state() == State::Open && !end.is_dropped;
+        let were_open = is_open(&self.client) && is_open(&self.server);
+        for end in [&mut self.client, &mut self.server] {
+            end.resume(now);
+            // Of two that answer each other, neither comes to an end.
+            end.habit.echoes = false;
+        }
         self.drive();
-        while self.client.watched.ask().is_paused() || self.server.watched.ask().is_paused() {
-            for end in [&self.client, &self.server] {
-                let is_paced = end.watched.ask().config().message_rate.is_some();
-                assert!(is_paced || !end.watched.ask().is_paused(), "each waits for the other to read");
+        // Whatever holds reading back ends by itself.
+        for round in 0.. {
+            let is_paused = |end: &End| end.watched.ask().is_paused();
+            if !is_paused(&self.client) && !is_paused(&self.server) {
+                break;
             }
-            let due = self.due().expect("who is paced waits for a time");
+            assert!(round < 10_000, "each waits for the other to read");
+            let due = self.due().expect("what holds reading back has an end");
             self.pass(due.saturating_duration_since(self.now));
             self.drive();
         }
+        let are_open = is_open(&self.client) && is_open(&self.server);
+        assert!(
+            !were_open || are_open,
+            "nobody has closed: {:?}",
+            [&self.client.watched, &self.server.watched]
+        );
         let open = [&self.client, &self.server].map(|end| end.watched.ask().state() == State::Open);
         if open == [true; 2] {
+            for end in [&self.client, &self.server] {
+                assert!(
+                    end.kept.is_empty() && !end.waits,
+                    "it waits for room, and has it: {:?}",
+                    end.watched
+                );
+            }
             assert_eq!(self.client.got, self.server.taken.messages, "while both were open");
             assert_eq!(self.server.got, self.client.taken.messages, "while both were open");
         }

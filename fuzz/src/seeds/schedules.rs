@@ -20,6 +20,17 @@ const STEP: u8 = 13 << 1;
 const CLOSE: u8 = 14 << 1;
 /// Behind it, 0xff.
 const ABORT: u8 = 15 << 1;
+/// Behind it, what the application is or does: see below.
+const BEHAVE: u8 = 15 << 1;
+/// It sends until nothing is taken, and then loses what is not, or sends that again; it answers each message.
+const IGNORES: u8 = 1;
+const RETRIES: u8 = 2;
+const ECHOES: u8 = 4;
+const PAUSE: u8 = 0x40;
+const RESUME: u8 = 0x60;
+/// 20 messages of so many hundreds of bytes, and 100 of so many bytes.
+const BULK: u8 = 0x80;
+const MANY: u8 = 0xc0;
 
 /// Through HTTP, with the defaults.
 const HTTP: [u8; 2] = [0, 0];
@@ -188,5 +199,91 @@ pub(super) fn all() -> Vec<(&'static str, Vec<u8>)> {
         ("heartbeats_that_nobody_answers", on([1, 0x22], &[WAIT, 100, WAIT, 100])),
         ("one_way_heartbeats", on([1, 0x33], &[WAIT, 200, STEP, WAIT, 200, STEP])),
         ("time_passes_in_the_handshake", on(HTTP, &[WRITE, 20, SERVER | READ_ALL, WAIT, 255, WAIT, 255])),
+        (
+            "bulk_both_ways_by_who_looks_at_nothing",
+            on(
+                [1, 0x88],
+                &[
+                    BEHAVE,
+                    IGNORES,
+                    SERVER | BEHAVE,
+                    IGNORES | RETRIES,
+                    BEHAVE,
+                    BULK | 3,
+                    SERVER | BEHAVE,
+                    BULK | 2,
+                    STEP,
+                    SERVER | BEHAVE,
+                    MANY | 15,
+                    STEP,
+                ],
+            ),
+        ),
+        (
+            "an_echo_to_who_does_not_read",
+            on(
+                [1, 0x8c],
+                &[
+                    SERVER | BEHAVE,
+                    IGNORES | RETRIES | ECHOES,
+                    BEHAVE,
+                    BULK | 1,
+                    WRITE_ALL,
+                    SERVER | READ_ALL,
+                    WAIT,
+                    9,
+                    SERVER | READ_ALL,
+                    WAIT,
+                    9,
+                    SERVER | READ_ALL,
+                ],
+            ),
+        ),
+        (
+            "short_requests_and_long_answers_compressed",
+            on(
+                [1 | 0x80, 0xcc],
+                &[
+                    BEHAVE,
+                    MANY | 2,
+                    SERVER | BEHAVE,
+                    RETRIES | ECHOES,
+                    STEP,
+                    STEP,
+                    SERVER | BEHAVE,
+                    BULK | 9,
+                    STEP,
+                ],
+            ),
+        ),
+        (
+            "paused_and_resumed",
+            on(
+                [1, 0x22],
+                &[
+                    BEHAVE,
+                    PAUSE,
+                    SERVER | SEND,
+                    50,
+                    SERVER | WRITE_ALL,
+                    READ_ALL,
+                    WAIT,
+                    90,
+                    SERVER | SEND,
+                    9,
+                    BEHAVE,
+                    RESUME,
+                    READ_ALL,
+                ],
+            ),
+        ),
+        (
+            "paused_and_closed",
+            on(
+                [1, 0x22],
+                &[BEHAVE, PAUSE, SERVER | SEND, 50, STEP, CLOSE, 0xc1, STEP, SERVER | SEND, 1, STEP],
+            ),
+        ),
+        ("paused_to_the_end", on([1, 0], &[SERVER | BEHAVE, PAUSE, SEND, 50, SEND_LARGE, 200, STEP])),
     ]
 }

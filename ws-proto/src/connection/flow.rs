@@ -11,8 +11,8 @@ use std::time::Instant;
 
 /// The longest delay of a peer that takes what is sent to it.
 const DELAY: Duration = Duration::from_millis(100);
-/// How often that is doubled at most: beyond, the output deadline judges.
-const DOUBLINGS: u8 = 10;
+/// How often that is doubled at most: who sends to us must not take us for dead meanwhile.
+const DOUBLINGS: u8 = 5;
 
 /// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

@@ -144,11 +144,9 @@ impl Connection {
     pub(super) fn heartbeat_due(&self) -> Option<Moment> {
         let awaited =
             self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.awaited.is_some());
-        if awaited {
-            return None;
-        }
         let interval = self.config.heartbeat.interval?;
         match self.config.heartbeat.kind {
+            HeartbeatKind::Ping if awaited => None,
             // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
             HeartbeatKind::Ping => {
                 let at_latest = self.beat.after(interval.saturating_mul(PINGS_AT_LEAST));

@@ -9,7 +9,7 @@ use crate::handshake::Token;
 use ::http::Response;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 /// A request that was read, in its place among the others.
 #[derive(Debug)]
@@ -37,13 +37,17 @@ pub(super) enum Answer {
     },
 }
 
+/// The time between two looks at whether a streamed answer was dropped, at the least.
+const LEAST_CHECK: Duration = Duration::from_millis(1);
+
 impl Answer {
     /// When it must be there; of a streamed one, when to see whether it was dropped.
     pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
         match self {
             Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
             Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
-            Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout),
+            // Of no time at all, one check would be due at the end of the other.
+            Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout.max(LEAST_CHECK)),
             _ => None,
         }
     }

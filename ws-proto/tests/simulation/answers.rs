@@ -6,6 +6,7 @@ use super::content::body;
 use super::end::End;
 use super::rng::Rng;
 use bytes::Bytes;
+use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use std::time::{Duration, Instant};
 use ws_proto::{Request, ResponseBody, SendError, Sent, Upgrade};
@@ -23,6 +24,8 @@ pub(crate) enum Kind {
     /// Its body is dropped before its end.
     CutOff,
     NoContent,
+    /// An event stream, which does not end by itself.
+    Events,
     /// A WebSocket, and what becomes of it.
     Accept,
     AcceptLater,
@@ -31,7 +34,7 @@ pub(crate) enum Kind {
 }
 
 impl Kind {
-    pub(crate) const REQUESTS: [Self; 8] = [
+    pub(crate) const REQUESTS: [Self; 9] = [
         Self::Now,
         Self::Later,
         Self::Refused,
@@ -40,8 +43,14 @@ impl Kind {
         Self::Streamed,
         Self::CutOff,
         Self::NoContent,
+        Self::Events,
     ];
     pub(crate) const UPGRADES: [Self; 4] = [Self::Accept, Self::AcceptLater, Self::Refuse, Self::Drop];
+
+    /// Whether its answer has no length, so that nobody can tell how much of it is missing.
+    pub(crate) fn is_streamed(self) -> bool {
+        matches!(self, Self::Streamed | Self::CutOff | Self::Events)
+    }
 
     fn all() -> impl Iterator<Item = Self> {
         Self::REQUESTS.into_iter().chain(Self::UPGRADES)
@@ -90,8 +99,8 @@ pub(crate) enum What {
     Refuse(Upgrade, Asked),
     /// It forgets what it holds.
     Forget(Held),
-    /// The rest of a body; whether it waits for room.
-    Body(ResponseBody, &'static [u8], bool),
+    /// The rest of a body; whether it waits for room, and whose body it is.
+    Body(ResponseBody, &'static [u8], bool, Kind),
     /// A body that is dropped when this much of it is left.
     Part(ResponseBody, &'static [u8], usize),
 }
@@ -124,20 +133,25 @@ pub(crate) fn request(
             *response.status_mut() = StatusCode::NO_CONTENT;
             end.exempt_answer(0);
             end.connection.respond(now, request, response).unwrap();
+            end.answered += 1;
             end.touch(now);
         }
         Kind::Later => return Some(What::Respond(request, asked)),
         Kind::Dropped if rng.percent(50) => drop(request),
         Kind::Dropped => return Some(What::Forget(Held::Request(request))),
-        Kind::Sized | Kind::Streamed | Kind::CutOff => {
-            let head = Response::new(());
+        Kind::Sized | Kind::Streamed | Kind::CutOff | Kind::Events => {
+            let mut head = Response::new(());
+            if asked.kind == Kind::Events {
+                let value = HeaderValue::from_static("text/event-stream");
+                head.headers_mut().insert(CONTENT_TYPE, value);
+            }
             end.exempt_answer(0);
             let body = end.connection.respond_streaming(now, request, head, length).unwrap();
             end.touch(now);
             if asked.kind == Kind::CutOff {
                 return Some(What::Part(body, asked.body(), rng.within(1, asked.len.max(1))));
             }
-            return Some(What::Body(body, asked.body(), false));
+            return Some(What::Body(body, asked.body(), false, asked.kind));
         }
         kind => panic!("{kind:?} came as a request"),
     }
@@ -171,7 +185,9 @@ fn answer(end: &mut End, now: Instant, to: impl Into<Request>, asked: Asked, sta
     end.exempt_answer(asked.len);
     // Whoever was let wait may be gone, or was answered 503.
     let result = end.connection.respond(now, to, response(status, asked));
-    assert!(matches!(result, Ok(()) | Err(SendError::WrongRequest)), "{result:?}");
+    let may = matches!(result, Ok(()) | Err(SendError::WrongRequest | SendError::NotOpen));
+    assert!(may, "{result:?}");
+    end.answered += usize::from(result.is_ok());
     end.touch(now);
 }
 
@@ -190,9 +206,13 @@ pub(crate) fn go_on(end: &mut End, now: Instant, what: What, rng: &mut Rng) -> O
             drop(held);
             end.touch(now);
         }
-        What::Body(body, [], _) => {
+        // It waits for events that never happen.
+        What::Body(body, [], _, Kind::Events) => return Some(What::Body(body, &[], true, Kind::Events)),
+        What::Body(body, [], ..) => {
             end.exempt_answer(0);
+            let is_wanted = !body.is_unwanted();
             let result = end.connection.finish_body(now, body);
+            end.answered += usize::from(result.is_ok() && is_wanted);
             assert!(
                 matches!(result, Ok(()) | Err(SendError::NotOpen | SendError::WrongRequest)),
                 "{result:?}"
@@ -203,9 +223,9 @@ pub(crate) fn go_on(end: &mut End, now: Instant, what: What, rng: &mut Rng) -> O
             drop(body);
             end.touch(now);
         }
-        What::Body(body, rest, _) => {
+        What::Body(body, rest, _, kind) => {
             let (rest, waits) = piece(end, now, &body, rest, rng)?;
-            return Some(What::Body(body, rest, waits));
+            return Some(What::Body(body, rest, waits, kind));
         }
         What::Part(body, rest, left) => {
             // It gives up rather than wait.

@@ -42,6 +42,10 @@ pub(crate) struct Browser {
     is_closing: bool,
     /// Any answer may be a 503, and the connection may be cut: times are too short, or somebody ends it by force.
     pub(crate) is_forced: bool,
+    /// The server stops: it takes no further request.
+    pub(crate) is_stopping: bool,
+    /// How many answers it has whole.
+    pub(crate) answered: usize,
     /// How it ended: whether in order.
     ended: Option<bool>,
     pub(crate) left: bool,
@@ -86,6 +90,8 @@ impl Browser {
             asks_upgrade: false,
             is_closing: false,
             is_forced: is_hasty,
+            is_stopping: false,
+            answered: 0,
             ended: None,
             left: false,
             switched: None,
@@ -102,10 +108,11 @@ impl Browser {
         let kind = rng.pick(&Kind::REQUESTS);
         let len = if rng.percent(80) { rng.below(300) } else { rng.below(20_000) };
         let asked = Asked { kind, of: self.number, n: self.asked, len: len.min(self.most) };
+        let is_endless = kind == Kind::Events;
         let is_10 = rng.percent(10);
-        let is_head = rng.percent(10);
+        let is_head = !is_endless && rng.percent(10);
         let closes = rng.percent(10);
-        let has_body = !is_head && rng.percent(30);
+        let has_body = !is_head && !is_endless && rng.percent(30);
         let method = if is_head { "HEAD" } else { rng.pick(&["GET", "POST", "PUT"]) };
         let version = if is_10 { "1.0" } else { "1.1" };
         let mut head = format!("{method} {} HTTP/{version}\r\nHost: localhost\r\n", asked.path());
@@ -118,7 +125,7 @@ impl Browser {
             (false, true) => self.is_last = true,
             (false, false) => {}
         }
-        self.is_last |= closes;
+        self.is_last |= closes || is_endless;
         if has_body {
             self.put_with_body(head, asked.body(), is_10, rng);
         } else {
@@ -174,8 +181,10 @@ impl Browser {
     }
 
     /// It asks nothing more, and says so by the end of its stream; not where that would end a WebSocket.
-    pub(crate) fn half_close(&mut self) {
+    pub(crate) fn half_close(&mut self, is_served_on: bool) {
         self.half_closes |= !self.asks_upgrade;
+        // That nobody listens any more is all that an answer without a length can be told.
+        self.is_forced |= !is_served_on && self.expected.iter().any(|sent| sent.asked.kind.is_streamed());
     }
 
     // --- what it does
@@ -235,17 +244,32 @@ impl Browser {
         self.left = true;
         link.close(CLIENT, now);
         let lost = !self.expected.is_empty() || !self.input.is_empty();
+        // An answer that the application broke off, and of which only a reset tells that, takes others with it.
+        let is_broken_off = self.expected.iter().any(|sent| sent.asked.kind == Kind::CutOff);
         assert!(
-            !lost || self.is_closing || self.is_forced,
+            !lost || self.is_closing || self.is_forced || self.is_stopping || is_broken_off,
             "the connection ended with {} requests unanswered",
             self.expected.len()
         );
-        assert!(in_order || self.is_forced, "an HTTP connection was reset");
+        assert!(in_order || self.is_forced || is_broken_off, "an HTTP connection was reset");
+    }
+
+    /// Whether nothing is unanswered.
+    pub(crate) fn is_answered_whole(&self) -> bool {
+        self.expected.is_empty()
+    }
+
+    /// Whether it went by itself, or was told that the connection broke.
+    pub(crate) fn has_gone(&self) -> bool {
+        self.ended != Some(true)
     }
 
     /// Whether it has all its answers.
     pub(crate) fn is_content(&self) -> bool {
-        self.left || self.switched.is_some() || self.expected.is_empty() && self.out.is_empty()
+        let streams = self.answer.is_some()
+            && self.expected.front().is_some_and(|sent| sent.asked.kind == Kind::Events);
+        let has_all = streams || self.expected.is_empty();
+        self.left || self.switched.is_some() || has_all && self.out.is_empty()
     }
 
     // --- what it is answered
@@ -311,17 +335,18 @@ impl Browser {
     fn is_answered(&mut self, now: Instant, answer: Answer) {
         let Some(sent) = self.expected.pop_front() else { panic!("nobody asked") };
         let Sent { asked, .. } = sent;
+        self.answered += 1;
         // Whoever closes after an answer gives no other.
         self.is_closing |= answer.closes;
         let expected = match asked.kind {
-            Kind::Now | Kind::Later | Kind::Sized | Kind::Streamed | Kind::CutOff => 200,
+            Kind::Now | Kind::Later | Kind::Sized | Kind::Streamed | Kind::CutOff | Kind::Events => 200,
             Kind::Refused => 404,
             Kind::NoContent => 204,
             Kind::Refuse => 403,
             Kind::Dropped | Kind::Drop => 503,
             Kind::Accept | Kind::AcceptLater => 101,
         };
-        if self.is_forced && matches!(answer.status, 503 | 408) {
+        if self.is_forced && matches!(answer.status, 503 | 400 | 408 | 413 | 414 | 431) {
             return;
         }
         if answer.status == 408 {
@@ -334,7 +359,8 @@ impl Browser {
         let may_be_503 = asked.kind == Kind::CutOff && answer.status == 503;
         assert!(answer.status == expected || may_be_503, "{} for {sent:?}", answer.status);
         let is_whole = answer.framing == Framing::Nothing || expected == 503 || may_be_503;
-        assert!(is_whole || answer.body == asked.body(), "the body for {sent:?}");
+        let is_part = asked.kind == Kind::Events && asked.body().starts_with(&answer.body);
+        assert!(is_whole || is_part || answer.body == asked.body(), "the body for {sent:?}");
     }
 
     /// The connection ended within an answer.
@@ -345,6 +371,8 @@ impl Browser {
             return self.is_answered(now, answer);
         }
         self.input.clear();
+        // This may be all of it: one that is cut is reset.
+        self.answered += usize::from(answer.framing == Framing::UntilEnd);
         assert!(sent.asked.kind == Kind::CutOff || self.is_forced, "{sent:?} is cut off");
         // What the engine itself answers is another text.
         let is_ours = answer.status == 408 || answer.status == 503;

@@ -3,16 +3,17 @@
 use super::answers::{Asked, Kind};
 use super::browser::Browser;
 use super::content::Said;
-use super::end::{End, Manner};
+use super::end::End;
 use super::flow::{Flow, Shared};
 use super::link::{CLIENT, Link, SERVER};
-use super::party::Party;
+use super::manner::Manner;
+use super::party::{Feed, Habit, Party};
 use super::rng::Rng;
 use super::server::Conn;
 use super::setting::Rules;
-use super::world::{Client, ClientKind, Health, World};
-use std::time::Duration;
-use ws_proto::{ClientRequest, CloseCode, Config, Connection, Role};
+use super::world::{Client, ClientKind, Health, Purpose, World};
+use std::time::{Duration, Instant};
+use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Role, State};
 
 /// What ends a connection however it is understood.
 const JUNK: [&[u8]; 5] =
@@ -21,32 +22,56 @@ const JUNK: [&[u8]; 5] =
 impl World {
     /// A client and the server's end of its connection.
     pub(super) fn come(&mut self) {
-        let (id, now, is_hasty) = (self.clients.len(), self.now, self.is_hasty);
+        let (id, now, is_hasty, purpose) = (self.clients.len(), self.now, self.is_hasty, self.purpose);
+        let (is_slow, memory) = (self.is_slow, self.memory.clone());
         let rng = &mut self.rng;
-        let link = Link::new(rng);
+        let is_steady = purpose == Purpose::Steady;
+        let is_plain = purpose != Purpose::Any;
+        let link = if is_plain { Link::steady(rng) } else { Link::new(rng) };
         let (up, down) = (Shared::<Flow>::default(), Shared::<Flow>::default());
-        // Of two that have much to say at once, one must read all the same.
-        let client_reads_on = rng.percent(70);
-        let rules = Rules::any(Config::server(), rng, is_hasty, now);
+        let rules_for = |base, rng: &mut Rng| match purpose {
+            Purpose::Steady => Rules::steady(base, rng),
+            _ => Rules::any(base, rng, is_hasty, now),
+        };
+        let manner_of = |rng: &mut Rng| {
+            let mut manner = if is_plain { Manner::steady(rng) } else { Manner::any(rng) };
+            if is_slow {
+                manner.late = manner.late.max(Duration::from_millis(1));
+            }
+            manner
+        };
+        let rules = match purpose {
+            Purpose::Memory => Rules::sharing(rng, &memory),
+            _ => rules_for(Config::server(), rng),
+        };
         let is_upgraded = rng.percent(15);
         let connection = if is_upgraded {
             Connection::upgraded(now, rules.config.clone(), Role::Server)
         } else {
             Connection::server(now, rules.config.clone())
         };
-        let manner = Manner::any(rng, !client_reads_on);
+        let mut manner = manner_of(rng);
+        if is_slow {
+            manner.handling = Duration::from_millis(rng.pick(&[1, 30, 300]));
+        }
         let most = link.fair_length().min(manner.fair_length());
         let mut end = End::new(connection, rules, SERVER, now, manner);
         end.name = self.is_told.then(|| format!("server {id}"));
-        let manner = Manner::any(rng, client_reads_on);
+        let manner = manner_of(rng);
         let most = most.min(manner.fair_length());
-        let kind = match rng.below(10) {
-            6..9 if !is_upgraded => ClientKind::Http(Box::new(Browser::new(id, now, most, is_hasty))),
+        let kind = match rng.below(if is_steady { 6 } else { 10 }) {
+            6..9 if !is_upgraded => ClientKind::Http(Box::new(Browser::new(
+                id,
+                now,
+                most,
+                is_hasty || purpose == Purpose::Memory,
+            ))),
             9 if !is_upgraded => ClientKind::Rude(rude(rng)),
             _ => {
-                let rules = Rules::any(Config::client(), rng, is_hasty, now);
+                let rules = rules_for(Config::client(), rng);
                 let config = rules.config.clone();
-                let asked = (!is_upgraded).then(|| Asked { kind: upgrade(rng), of: id, n: 0, len: 100 });
+                let kind = if is_steady { Kind::Accept } else { upgrade(rng) };
+                let asked = (!is_upgraded).then_some(Asked { kind, of: id, n: 0, len: 100 });
                 let connection = match &asked {
                     None => Connection::upgraded(now, config, Role::Client { seed: rng.seed() }),
                     Some(asked) => {
@@ -54,29 +79,45 @@ impl World {
                         Connection::client(now, config, ClientRequest::new(&url).unwrap(), rng.seed())
                     }
                 };
-                let mut end = End::new(connection, rules, CLIENT, now, manner);
-                end.name = self.is_told.then(|| format!("client {id}"));
-                let mut party = Party::new(end, up.clone(), down.clone(), most);
+                let mut here = End::new(connection, rules, CLIENT, now, manner);
+                here.name = self.is_told.then(|| format!("client {id}"));
+                here.faces(&end);
+                end.faces(&here);
+                let mut party = Party::new(here, up.clone(), down.clone(), most);
                 party.asked = asked;
+                behave(&mut party, now, rng);
                 ClientKind::WebSocket(Box::new(party))
             }
         };
         let health = if matches!(kind, ClientKind::Rude(_)) { Health::Broken } else { Health::Good };
         up.borrow_mut().is_spoiled = health == Health::Broken;
-        let party = Party::new(end, down, up, most);
-        let echoes = rng.pick(&[0, 50, 100]);
-        let acts = rng.within(1, 15);
+        end.is_unmarked = health == Health::Broken;
+        let mut party = Party::new(end, down, up, most);
+        behave(&mut party, now, rng);
+        let mut kind = kind;
+        let mut echoes = rng.pick(&[0, 50, 100]);
+        let mut acts = rng.within(1, 15);
+        if let (ClientKind::WebSocket(client), true) = (&mut kind, is_steady) {
+            (echoes, acts) = (if party.repeats { 100 } else { 0 }, 0);
+            talk(&mut party, client, &link, rng);
+        } else if let (ClientKind::WebSocket(client), Purpose::Memory) = (&mut kind, purpose) {
+            echoes = 0;
+            hoard(&mut party, client, now, rng);
+        } else if let ClientKind::WebSocket(client) = &mut kind {
+            // Of two that repeat all that they hear, neither comes to an end.
+            client.repeats &= echoes == 0;
+        }
         let next_act = now + rng.time(Duration::from_secs(1));
         self.tell(|| format!("client {id} comes: {}", name(&kind)));
         self.server.conns.push(Conn::new(party, echoes));
         self.links.push(link);
-        self.clients.push(Client { kind, health, acts, next_act });
+        self.clients.push(Client { kind, health, acts, next_act, resets: false, resets_behind: None });
     }
 
     /// A client does something by itself.
     pub(super) fn client_acts(&mut self, id: usize) {
         let most_wait = if self.is_hasty { 1 } else { 10 };
-        let Self { now, clients, links, rng, .. } = self;
+        let Self { now, server, clients, links, rng, .. } = self;
         let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
         client.acts -= 1;
         client.next_act = now + rng.time(Duration::from_secs(most_wait));
@@ -93,20 +134,23 @@ impl World {
                 link.is_cut = true;
             }
             (_, 8) => self.break_off(id),
-            (ClientKind::WebSocket(party), 9..16) => party.end.reads_from = slow,
+            (ClientKind::WebSocket(party), 9..14) => party.end.reads_from = slow,
+            (ClientKind::WebSocket(party), 14..16) => party.end.pause(now, slow),
             (ClientKind::WebSocket(party), 16) => party.end.resume(now),
             (ClientKind::WebSocket(party), 17) => {
                 client.health = Health::Broken;
                 party.hears.borrow_mut().is_spoiled |= party.end.is_open;
-                party.end.terminate(now);
+                party.end.abort(now, Cause::Terminated);
             }
             (ClientKind::WebSocket(party), 18) if party.end.is_open => {
                 client.health = Health::Broken;
                 party.says.borrow_mut().is_spoiled = true;
+                server.conns[id].party.end.is_unmarked = true;
                 drop(link.write(CLIENT, now, rng.pick(&JUNK), rng));
             }
             (ClientKind::WebSocket(party), 19) if party.end.is_open => {
                 party.close(now, CloseCode::from(4000), "I have had enough");
+                client.resets = rng.percent(50);
             }
             (ClientKind::WebSocket(party), 20..36) if party.end.is_open => party.say_part(now, rng),
             (ClientKind::WebSocket(party), 36..44) if party.end.is_open => party.say_much(rng),
@@ -118,7 +162,9 @@ impl World {
                 }
             }
             (ClientKind::Http(browser), 9..16) => browser.reads_from = slow,
-            (ClientKind::Http(browser), 16..19) => browser.half_close(),
+            (ClientKind::Http(browser), 16..19) => {
+                browser.half_close(server.conns[id].party.end.rules.config.half_close);
+            }
             (ClientKind::Http(browser), 19..30) => browser.ask_upgrade(upgrade(rng)),
             (ClientKind::Http(browser), _) => {
                 for _ in 0..rng.pick(&[1, 1, 2, 5]) {
@@ -127,6 +173,24 @@ impl World {
             }
             _ => {}
         }
+    }
+
+    /// A client that has closed does not wait for the answer.
+    pub(super) fn client_resets(&mut self, id: usize) {
+        let Self { now, server, clients, links, .. } = self;
+        let (now, link, client) = (*now, &mut links[id], &mut clients[id]);
+        let ClientKind::WebSocket(party) = &client.kind else { return };
+        let end = &server.conns[id].party.end;
+        let can_hear = end.connection.state() == State::Open
+            && !end.connection.is_paused()
+            && end.reads_from <= now
+            && !end.is_unmarked
+            && !link.is_held();
+        let code = party.says.borrow().closed.as_ref().map(|(code, _)| *code);
+        client.resets_behind = code.filter(|_| can_hear);
+        client.health = Health::Broken;
+        link.reset(CLIENT, now);
+        client.kind = ClientKind::Gone;
     }
 
     /// A client ends its connection without a word.
@@ -142,6 +206,52 @@ impl World {
             _ => link.is_cut = true,
         }
         client.kind = ClientKind::Gone;
+    }
+}
+
+/// What kind of application it is.
+fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
+    party.habit = rng.pick(&[Habit::Waits, Habit::Fills, Habit::Refills, Habit::Ignores]);
+    party.repeats = rng.percent(30);
+    party.answers = rng.percent(20).then_some(100_000);
+    if rng.percent(20) {
+        let every = Duration::from_secs(rng.pick(&[1, 10, 50]));
+        party.feed = Some(Feed { every, next: now + every, left: rng.pick(&[10, 1000]) });
+    }
+}
+
+/// A server that has more to say than it may hold, to a client that reads late, or little.
+fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
+    (server.most, client.most) = (HOARDED, HOARDED);
+    (server.answers, client.repeats) = (None, false);
+    (server.feed, client.feed) = (None, None);
+    server.say_bulk(rng.within(10, 100), HOARDED, rng);
+    client.end.reads_from = now + rng.time(Duration::from_secs(100));
+    client.end.manner.read_rate = rng.pick(&[None, Some(2000), Some(10_000)]);
+}
+
+/// The longest message where memory is scarce.
+const HOARDED: usize = 4096;
+
+/// Two that have much to say at once, or of whom one asks and the other answers at length.
+fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
+    (server.feed, client.feed) = (None, None);
+    client.repeats &= !server.repeats;
+    if client.repeats {
+        client.answers = None;
+    }
+    let cap = |party: &Party| party.end.rules.config.outbox_cap;
+    let most = cap(server).min(cap(client)) / 2;
+    (server.most, client.most) = (most, most);
+    let has_long_answers =
+        server.repeats && server.answers.is_some() || client.repeats && client.answers.is_some();
+    for (party, side) in [(server, SERVER), (client, CLIENT)] {
+        let len = rng.pick(&[20, 1000, 16_384, 65_536]).min(most);
+        // As much as fills its outbox some times, unless the link takes more than an hour for that.
+        let rate = link.rate(side).unwrap_or(u32::MAX) as usize;
+        let sum = cap(party).saturating_mul(rng.within(1, 3)).min(rate * 600).min(1 << 20);
+        let is_brief = rng.percent(20) || has_long_answers;
+        party.say_bulk(if is_brief { rng.within(1, 10) } else { (sum / len).clamp(1, 300) }, len, rng);
     }
 }
 
@@ -162,7 +272,7 @@ fn rude(rng: &mut Rng) -> Vec<u8> {
         b"GET / HT",
         b"\x16\x03\x01 what?\r\n\r\n",
         b"GET / HTTP/1.1\r\n\r\n",
-        b"GET /8/0/0/10 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        b"GET /9/0/0/10 HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
           Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
     ];
     let mut bytes = rng.pick(&heads).to_vec();

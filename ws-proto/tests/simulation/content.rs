@@ -30,6 +30,11 @@ impl Said {
     /// A message of any length up to about this.
     pub(crate) fn any(rng: &mut Rng, most: usize) -> Self {
         let len = length(rng, most);
+        Self::of(rng, len)
+    }
+
+    /// A message of about this length.
+    pub(crate) fn of(rng: &mut Rng, len: usize) -> Self {
         let from = rng.below(100_000);
         if rng.percent(50) {
             return Self { is_text: false, data: Bytes::from_static(&BYTES[from..from + len]) };

@@ -1,57 +1,17 @@
 //! One end: a connection, the socket below it, and what must be true of it at each step.
 
+use super::flow::Shared;
 use super::link::{Link, Read, Side};
+use super::manner::Manner;
 use super::meter;
 use super::rng::Rng;
 use super::setting::Rules;
-use super::wire::Wire;
+use super::wire::{Marks, Wire};
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::{Duration, Instant};
 use ws_proto::{Cause, Closed, Connection, Event, Next, State, Storage};
-
-/// How an owner treats its connection.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Manner {
-    /// It does what `next_io` says, so it never reads while something is to be written.
-    pub(crate) one_at_a_time: bool,
-    pub(crate) read_most: usize,
-    pub(crate) write_most: usize,
-    /// Its timers are late by this.
-    pub(crate) late: Duration,
-    /// It takes the memory of an empty outbox back, and lends it again.
-    pub(crate) lends: bool,
-    /// It does not always ask for events at once.
-    pub(crate) is_lazy: bool,
-    /// While it waits for room it reads all the same: of two that have much to say one must.
-    pub(crate) reads_on: bool,
-}
-
-impl Manner {
-    pub(crate) fn any(rng: &mut Rng, must_read_on: bool) -> Self {
-        let reads_on = must_read_on || rng.percent(50);
-        Self {
-            one_at_a_time: !reads_on && rng.percent(30),
-            read_most: rng.pick(&[1, 10, 1000, 16 << 10, 1 << 20]),
-            write_most: rng.pick(&[1, 100, 5000, 1 << 20]),
-            late: if rng.percent(80) { Duration::ZERO } else { rng.time(Duration::from_secs(2)) },
-            lends: rng.percent(30),
-            is_lazy: rng.percent(30),
-            reads_on,
-        }
-    }
-
-    /// The most that one message should have, so that it takes some dozen steps and not thousands.
-    pub(crate) fn fair_length(&self) -> usize {
-        self.read_most.min(self.write_most) * 50
-    }
-
-    /// Reads and writes what there is.
-    pub(crate) fn be_brisk(&mut self) {
-        (self.read_most, self.write_most) = (1 << 20, 1 << 20);
-    }
-}
 
 /// What an end can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,7 +22,12 @@ pub(crate) enum Op {
     Poll,
     /// It has more to say, and there is room.
     Push,
+    /// It reads on after a pause of its own.
+    Resume,
 }
+
+/// What a connection may hold beside: control frames, a head.
+const BESIDE: usize = 8 << 10;
 
 #[derive(Debug)]
 pub(crate) struct End {
@@ -85,6 +50,8 @@ pub(crate) struct End {
     pub(super) told_end: bool,
     /// It was paused when its timer fired last.
     pub(super) is_judged_unread: bool,
+    /// Its application holds reading back until then.
+    pub(crate) pauses_until: Option<Instant>,
     pub(super) half_closed: bool,
     pub(crate) is_dropped: bool,
 
@@ -95,10 +62,18 @@ pub(crate) struct End {
     pub(super) wrote: Instant,
     /// When it was last not read, or could not write, or was not yet known to be open.
     pub(super) hindered: Instant,
-    /// Whoever sends waits for room, and it reads all the same.
-    pub(super) awaits_room: bool,
+    /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
+    pub(super) asked: Option<Instant>,
+    /// It was asked once, since the machine slept: its own heartbeats wait for that.
+    pub(super) is_asked_anew: bool,
+    /// Since when output waits.
+    pub(super) waiting: Option<Instant>,
+    /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
+    pub(crate) is_deaf: bool,
     pub(super) closing_since: Option<Instant>,
     pub(super) used: u64,
+    /// How much of that was used before it was over.
+    pub(super) understood: u64,
     /// What was used since the last event.
     unfinished: u64,
     pub(super) sent: u64,
@@ -108,18 +83,28 @@ pub(crate) struct End {
     pub(crate) closed: Option<Box<Closed>>,
     /// The application ended it without a closing handshake.
     pub(crate) is_terminated: bool,
+    /// When writing failed.
+    pub(super) failed_at: Option<Instant>,
+    /// Its peer writes what nobody has marked.
+    pub(crate) is_unmarked: bool,
     /// What may stand in the outbox beyond its cap: control frames, the frames of chunks.
     pub(super) exempt: usize,
     /// The lengths of the answers to HTTP requests that may be in the outbox, or wait for their turn.
     pub(super) answers: VecDeque<usize>,
     /// The longest message that was taken while nothing was queued.
     pub(super) alone: usize,
+    /// The longest message that was ever taken.
+    pub(crate) longest: usize,
     /// The longest part that went ahead of what waits.
     pub(super) ahead: usize,
+    /// How many answers were given whole.
+    pub(crate) answered: usize,
     /// Some of HTTP may still be in the outbox.
     pub(super) has_http: bool,
     /// What it writes.
-    wire: Wire,
+    pub(super) wire: Wire,
+    /// What stands in the bytes that its peer writes.
+    pub(super) marks: Shared<Marks>,
     /// What happens is told, under this name.
     pub(crate) name: Option<String>,
 }
@@ -148,15 +133,20 @@ impl End {
             is_ended: false,
             told_end: false,
             is_judged_unread: false,
+            pauses_until: None,
             half_closed: false,
             is_dropped: false,
             blocked: None,
             heard: now,
             wrote: now,
             hindered: now,
-            awaits_room: false,
+            asked: None,
+            is_asked_anew: false,
+            waiting: None,
+            is_deaf: false,
             closing_since: None,
             used: 0,
+            understood: 0,
             unfinished: 0,
             sent: 0,
             events: 0,
@@ -164,16 +154,47 @@ impl End {
             was_congested: false,
             closed: None,
             is_terminated: false,
+            failed_at: None,
+            is_unmarked: false,
             exempt: 0,
             answers: VecDeque::new(),
             alone: 0,
+            longest: 0,
             ahead: 0,
+            answered: 0,
             has_http: !is_open,
             wire: Wire::new(side, is_open, may_compress),
+            marks: Shared::default(),
             name: None,
         };
         this.check(now);
         this
+    }
+
+    /// Learns what the peer's bytes are, to be judged by it.
+    pub(crate) fn faces(&mut self, peer: &Self) {
+        self.marks = peer.wire.marks.clone();
+    }
+
+    /// Its bytes come behind so many that somebody else wrote.
+    pub(crate) fn goes_on_behind(&mut self, written: u64) {
+        self.wire.goes_on_behind(written);
+        self.is_unmarked = true;
+    }
+
+    /// The bytes that are held for it, as far as they are known from outside.
+    pub(crate) fn held(&self) -> usize {
+        self.connection.queued()
+    }
+
+    /// What it may hold whatever all connections hold together: up to its high mark, a message above, and answers.
+    pub(crate) fn own(&self) -> usize {
+        self.rules.config.high_mark + self.longest + self.answers.iter().sum::<usize>() + BESIDE
+    }
+
+    /// Whether its Close is written, whole.
+    pub(crate) fn has_written_close(&self) -> bool {
+        self.wire.marks.borrow().close.is_some()
     }
 
     pub(crate) fn has_unread(&self) -> bool {
@@ -197,7 +218,10 @@ impl End {
         }
         match op {
             Op::Poll => self.is_unpolled,
-            Op::Timer => self.armed.is_some_and(|at| at + self.manner.late <= now),
+            Op::Timer => {
+                let is_due = self.armed.is_some_and(|at| at + self.manner.late <= now);
+                is_due && !(self.manner.reads_first && self.can(Op::Read, now, link))
+            }
             Op::Write => {
                 !self.connection.outbox().is_empty()
                     && (link.room(self.side) > 0
@@ -217,6 +241,7 @@ impl End {
                 }
                 !self.unread.is_empty() || comes
             }
+            Op::Resume => self.pauses_until.is_some_and(|at| at <= now),
             Op::Push => false,
         }
     }
@@ -228,7 +253,8 @@ impl End {
         }
         let arrival = link.next_arrival(self.side, now).filter(|_| !self.is_ended);
         let timer = self.armed.map(|at| at + self.manner.late);
-        arrival.into_iter().chain(timer).chain([self.reads_from]).filter(|at| *at > now).min()
+        let times = arrival.into_iter().chain(timer).chain(self.pauses_until).chain([self.reads_from]);
+        times.filter(|at| *at > now).min()
     }
 
     // --- what it does
@@ -242,10 +268,16 @@ impl End {
         }
         let most = if is_paused { 0 } else { rng.within(1, self.manner.read_most) };
         match link.read(self.side, now, most, &mut bytes) {
-            Read::Bytes(_) | Read::Nothing => {}
+            Read::Bytes(n) => {
+                if let Some(rate) = self.manner.read_rate {
+                    self.reads_from = now + Duration::from_secs(n as u64) / rate;
+                }
+            }
+            Read::Nothing => {}
             // It is told behind what is left.
             Read::End => self.is_ended = true,
             Read::Reset => {
+                self.is_deaf |= is_paused || !bytes.is_empty();
                 bytes.clear();
                 self.lose(now);
             }
@@ -261,8 +293,7 @@ impl End {
 
     /// The next event in the input.
     pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-        let before = (input.len(), self.connection.state(), self.connection.is_congested());
-        let was_paused = self.connection.is_paused();
+        let before = (input.len(), self.connection.state());
         let allocated = meter::allocated();
         let event = self.connection.receive(now, input);
         let used = before.0 - input.len();
@@ -274,9 +305,8 @@ impl End {
         if event.is_some() {
             self.unfinished = 0;
         }
-        let is_held_back = was_paused && self.connection.is_paused() && before.2;
-        if is_held_back && before.1 == State::Open {
-            assert!(used == 0 && event.is_none(), "a paused connection has read");
+        if self.pauses_until.is_some() && before.1 == State::Open {
+            assert!(used == 0 && event.is_none(), "what its application has paused has read");
         }
         if event.is_none() {
             assert!(
@@ -285,9 +315,13 @@ impl End {
             );
         }
         if before.0 > 0 {
-            self.heard = now;
+            (self.heard, self.asked) = (now, None);
         }
         self.used += used as u64;
+        if before.1 != State::Closed {
+            self.understood = self.used;
+        }
+        self.note_pings();
         if let Some(event) = &event {
             self.note(now, event);
         }
@@ -329,16 +363,29 @@ impl End {
             most -= part.len();
             match link.write(self.side, now, part, rng) {
                 Ok(n) => {
+                    let pings = self.wire.pings;
                     self.wire.written(&part[..n]);
+                    if self.wire.pings > pings {
+                        self.asked.get_or_insert(now);
+                    }
                     sum += n;
                     if n < part.len() || most == 0 {
                         break;
                     }
                 }
-                Err(_) => return self.lose(now),
+                Err(error) => return self.fail_to_write(now, error.kind()),
             }
         }
         self.wrote(now, sum);
+    }
+
+    /// What the peer said last may still be read.
+    fn fail_to_write(&mut self, now: Instant, kind: ErrorKind) {
+        self.is_deaf |= self.connection.is_paused() || self.reads_from > now;
+        self.connection.write_failed(now, Cause::Io(kind));
+        self.failed_at = Some(now);
+        self.blocked = None;
+        self.touch(now);
     }
 
     fn wrote(&mut self, now: Instant, n: usize) {
@@ -365,8 +412,10 @@ impl End {
         }
         self.connection.timeout_moved();
         self.armed = self.connection.poll_timeout();
+        // Behind what took no time something may be due that is to take none.
+        let is_early = self.rules.times().contains(&Duration::ZERO);
         assert!(
-            self.armed.is_none_or(|at| at > now),
+            is_early || self.armed.is_none_or(|at| at > now),
             "a deadline was handled and is still due {:?} {:?} {:?}",
             now,
             self.armed,
@@ -394,7 +443,11 @@ impl End {
             }
             Next::Drop if !self.is_unpolled => {
                 self.is_dropped = true;
-                link.close(self.side, now);
+                if self.connection.wants_reset() {
+                    link.reset(self.side, now);
+                } else {
+                    link.close(self.side, now);
+                }
                 self.is_over(now);
             }
             Next::Write => assert!(!self.half_closed, "something is to be written behind the end"),
@@ -409,15 +462,34 @@ impl End {
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
+            self.is_asked_anew = true;
             self.exempt_control();
         }
         self.touch(now);
     }
 
-    /// The application ends it at once.
-    pub(crate) fn terminate(&mut self, now: Instant) {
+    /// The application ends it at once, or its server, which has stopped.
+    pub(crate) fn abort(&mut self, now: Instant, cause: Cause) {
         self.is_terminated = true;
-        self.connection.abort(now, Cause::Terminated);
+        self.connection.abort(now, cause);
         self.touch(now);
+    }
+
+    /// The application holds reading back until then.
+    pub(crate) fn pause(&mut self, now: Instant, until: Instant) {
+        if self.connection.state() == State::Open {
+            self.connection.pause();
+            self.pauses_until = Some(until);
+            self.touch(now);
+        }
+    }
+
+    /// It reads on.
+    pub(crate) fn read_on(&mut self, now: Instant) {
+        if self.pauses_until.take().is_some() {
+            self.connection.resume(now);
+            self.hindered = now;
+            self.touch(now);
+        }
     }
 }

@@ -1,7 +1,8 @@
 //! How a run ends: whoever did nothing wrong has all that it may expect, and then everything is over.
 
 use super::answers::{Asked, Kind};
-use super::world::{BIRTH, ClientKind, Health, World};
+use super::end::End;
+use super::world::{BIRTH, ClientKind, Health, Purpose, World};
 use std::time::Duration;
 use ws_proto::{CloseCode, Error, HandshakeError, State, Timeout};
 
@@ -18,9 +19,15 @@ impl World {
         for (id, client) in self.clients.iter_mut().enumerate() {
             client.acts = 0;
             self.links[id].release();
+            // Who feeds those that are gone goes on.
+            let may_stop = !self.links[id].is_cut;
+            self.server.conns[id].party.feed.take_if(|_| may_stop);
             self.server.conns[id].party.be_brisk(now);
             match &mut client.kind {
-                ClientKind::WebSocket(party) => party.be_brisk(now),
+                ClientKind::WebSocket(party) => {
+                    party.feed.take_if(|_| may_stop);
+                    party.be_brisk(now);
+                }
                 ClientKind::Http(browser) => browser.reads_from = now,
                 _ => {}
             }
@@ -32,10 +39,14 @@ impl World {
                 break;
             }
         }
-        if self.is_hasty || self.has_stopped {
+        if self.is_hasty || self.has_stopped || self.purpose == Purpose::Memory {
             return;
         }
         for id in 0..self.clients.len() {
+            if self.links[id].is_cut {
+                let is_found = !self.must_find_the_dead(id);
+                assert!(is_found, "nobody finds that the peer of connection {id} is gone");
+            }
             if self.clients[id].health == Health::Good && !self.server.conns[id].is_cut {
                 let content = self.is_content(id);
                 assert!(content.is_ok(), "connection {id}: {}", content.unwrap_err());
@@ -46,6 +57,9 @@ impl World {
     /// Whether anything is still to happen on a connection that nobody broke.
     fn is_busy(&mut self) -> bool {
         (0..self.clients.len()).any(|id| {
+            if self.links[id].is_cut {
+                return self.must_find_the_dead(id);
+            }
             let client = &mut self.clients[id];
             if client.health == Health::Broken {
                 return false;
@@ -56,8 +70,21 @@ impl World {
                 ClientKind::Http(browser) => !browser.is_content(),
                 _ => false,
             };
-            waits || conn.party.is_busy() || !conn.later.is_empty() || self.links[id].is_busy()
+            waits
+                || conn.party.is_busy()
+                || conn.later.iter().any(|later| !later.is_endless())
+                || self.links[id].is_busy()
         })
+    }
+
+    /// Whether an end is still to find that its peer, with whom it was in touch, is gone.
+    fn must_find_the_dead(&self, id: usize) -> bool {
+        let searches = |end: &End| end.connection.state() == State::Open && end.interval().is_some();
+        let at_client = match &self.clients[id].kind {
+            ClientKind::WebSocket(party) => searches(&party.end),
+            _ => false,
+        };
+        at_client || searches(&self.server.conns[id].party.end)
     }
 
     /// Messages that were begun are said to their end.
@@ -94,6 +121,11 @@ impl World {
         self.has_stopped = true;
         self.changed = None;
         self.server.stop(self.now, self.now + deadline);
+        for client in &mut self.clients {
+            if let ClientKind::Http(browser) = &mut client.kind {
+                browser.is_stopping = true;
+            }
+        }
     }
 
     /// The clients go, the server stops, and everything ends.
@@ -113,7 +145,14 @@ impl World {
                     }
                     party.close(now, CloseCode::NORMAL, "bye");
                 }
-                (ClientKind::Http(browser), 0..3) => browser.half_close(),
+                (ClientKind::Http(browser), 0..5) if !browser.is_answered_whole() => {
+                    // It goes amid an answer that has no end.
+                    client.health = Health::Broken;
+                    browser.leave(now, &mut self.links[id]);
+                }
+                (ClientKind::Http(browser), 0..3) => {
+                    browser.half_close(self.server.conns[id].party.end.rules.config.half_close);
+                }
                 (ClientKind::Http(browser), 3..5) => browser.leave(now, &mut self.links[id]),
                 (_, 5) => self.break_off(id),
                 // Whoever stays is ended by the server.
@@ -137,7 +176,20 @@ impl World {
         let end = &conn.party.end;
         assert!(end.is_dropped, "connection {id} of the server hangs in {:?}", end.connection.state());
         assert!(conn.later.is_empty(), "an answer is still to be given on connection {id}");
-        let is_forced = self.is_hasty || self.clients[id].health == Health::Broken || end.is_terminated;
+        let is_forced_here = self.is_hasty
+            || conn.is_cut
+            || end.is_deaf
+            || end.manner.one_at_a_time
+            || end.manner.handling > Duration::ZERO
+            || end.is_terminated
+            || !self.links[id].keeps()
+            || self.links[id].is_cut;
+        let is_unlistened = matches!(&self.clients[id].kind, ClientKind::Http(browser) if browser.is_forced);
+        let is_forced = self.is_hasty
+            || is_unlistened
+            || self.purpose == Purpose::Memory
+            || self.clients[id].health == Health::Broken
+            || end.is_terminated;
         if let (Some(closed), false) = (&end.closed, is_forced) {
             match &closed.error {
                 None => {}
@@ -149,6 +201,15 @@ impl World {
             assert!(closed.clean || !closed.was_open, "connection {id} did not end in order: {closed}");
         }
         let server_closed = end.closed.clone();
+        if let (Some(code), Some(closed), false) =
+            (self.clients[id].resets_behind, &end.closed, is_forced_here)
+        {
+            assert_eq!(closed.code, code, "the client of connection {id} closed and reset: {closed}");
+        }
+        if let (ClientKind::Http(browser), Some(closed)) = (&self.clients[id].kind, &end.closed) {
+            let is_whole = browser.answered >= end.answered || browser.has_gone();
+            assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
+        }
         let ClientKind::WebSocket(party) = &mut self.clients[id].kind else { return };
         let end = &party.end;
         let state = end.connection.state();
@@ -164,13 +225,18 @@ impl World {
         }
         match (party.asked, &closed.error) {
             (Some(asked), Some(Error::Handshake(HandshakeError::Refused(answer)))) => {
-                let status = if asked.kind == Kind::Refuse { 403 } else { 503 };
-                assert!(!opens(asked), "{asked:?} was refused");
+                let status = if asked.kind == Kind::Refuse && !self.has_stopped {
+                    403
+                } else {
+                    answer.status().as_u16()
+                };
+                assert!(matches!(status, 403 | 503), "{status} for {asked:?}");
+                assert!(!opens(asked) || self.has_stopped && answer.status() == 503, "{asked:?} was refused");
                 assert_eq!(answer.status().as_u16(), status);
                 assert!(status != 403 || answer.body() == asked.body(), "the body of a refusal");
             }
             (asked, None) if asked.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
-            _ if conn.is_cut && !closed.was_open => {} // the server stopped before it was open
+            _ if (conn.is_cut || self.has_stopped) && !closed.was_open => {} // the server stopped before it was open
             _ => panic!("client {id}: {closed}, {:?} after the beginning", self.now - *BIRTH),
         }
     }

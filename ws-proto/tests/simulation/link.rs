@@ -45,6 +45,14 @@ struct Pipe {
     /// Nothing is due before this.
     held_until: Option<Instant>,
     last_due: Option<Instant>,
+    /// How many bytes a second pass, where the network and not the ends decides that.
+    rate: Option<u32>,
+    /// The window opens when so much was read, or all was: what was read since still takes room.
+    window: usize,
+    unopened: usize,
+    /// A kernel that was full has room again once so much is free; whether it waits for that.
+    step: usize,
+    is_full: bool,
 }
 
 impl Pipe {
@@ -80,7 +88,10 @@ impl Pipe {
         }
         self.bytes.extend_from_slice(bytes);
         self.written += bytes.len() as u64;
-        let at = self.last_due.map_or(at, |last| last.max(at));
+        let mut at = self.last_due.map_or(at, |last| last.max(at));
+        if let Some(rate) = self.rate {
+            at += Duration::from_secs(bytes.len() as u64) / rate;
+        }
         self.last_due = Some(at);
         self.segments.push_back((self.written, at));
     }
@@ -89,6 +100,10 @@ impl Pipe {
         into.extend_from_slice(&self.bytes[self.start..self.start + n]);
         self.start += n;
         self.read += n as u64;
+        self.unopened += n;
+        if self.unopened >= self.window || self.len() == 0 {
+            self.unopened = 0;
+        }
         while self.segments.front().is_some_and(|(end, _)| *end <= self.read) {
             self.segments.pop_front();
         }
@@ -102,6 +117,7 @@ impl Pipe {
         self.bytes.clear();
         self.segments.clear();
         self.start = 0;
+        self.unopened = 0;
         self.read = self.written;
     }
 }
@@ -122,9 +138,13 @@ pub(crate) struct Link {
     pub(crate) is_cut: bool,
 }
 
+/// What a link carries, in bytes a second: up, then down.
+const RATES: [[u32; 2]; 5] =
+    [[40_000, 40_000], [10_000, 500_000], [500_000, 10_000], [4000, 200_000], [10_000, 10_000]];
+
 impl Link {
     pub(crate) fn new(rng: &mut Rng) -> Self {
-        Self {
+        let mut this = Self {
             pipes: [Pipe::default(), Pipe::default()],
             closed: [false; 2],
             capacity: rng.pick(&[1, 30, 1000, 10_000, 10_000, 200_000, 200_000]),
@@ -132,7 +152,50 @@ impl Link {
             segment: rng.pick(&[1, 10, 1500, 65_536, 1 << 20]),
             keeps: rng.percent(50),
             is_cut: false,
+        };
+        if rng.percent(30) {
+            this.be_narrow(rng);
         }
+        this.have_steps(rng);
+        this
+    }
+
+    /// A network that is slow and does nothing else: what it carries a second, and what its kernels hold of it.
+    pub(crate) fn steady(rng: &mut Rng) -> Self {
+        let mut this = Self::new(rng);
+        this.segment = rng.pick(&[1500, 65_536, 1 << 20]);
+        this.be_narrow(rng);
+        // Behind what a kernel hides nobody is heard in time.
+        let slowest = this.pipes.iter().filter_map(|pipe| pipe.rate).min().unwrap_or(u32::MAX) as usize;
+        this.capacity = rng.pick(&[3000, 20_000, 200_000]).min(4 * slowest);
+        this.have_steps(rng);
+        this
+    }
+
+    fn be_narrow(&mut self, rng: &mut Rng) {
+        let rates = rng.pick(&RATES);
+        for (pipe, rate) in self.pipes.iter_mut().zip(rates) {
+            pipe.rate = Some(rate);
+        }
+    }
+
+    /// How room and windows come: by the byte, or as Linux has it, a third of a buffer or all above a mark at once.
+    fn have_steps(&mut self, rng: &mut Rng) {
+        let full = self.capacity;
+        for pipe in &mut self.pipes {
+            pipe.window = rng.pick(&[0, 0, full / 2, full / 4]);
+            pipe.step = rng.pick(&[0, 0, full / 3, full.saturating_sub(16_384)]);
+        }
+    }
+
+    /// How many bytes a second a side can write, where the link says it.
+    pub(crate) fn rate(&self, side: Side) -> Option<u32> {
+        self.pipes[side].rate
+    }
+
+    /// How many bytes a side has written.
+    pub(crate) fn written(&self, side: Side) -> u64 {
+        self.pipes[side].written
     }
 
     /// The most that one message should have, so that it takes some dozen steps and not thousands.
@@ -143,7 +206,26 @@ impl Link {
     // --- what a socket does
 
     pub(crate) fn room(&self, side: Side) -> usize {
-        self.capacity.saturating_sub(self.pipes[side].len())
+        let pipe = &self.pipes[side];
+        let free = self.capacity.saturating_sub(pipe.len() + pipe.unopened);
+        if pipe.is_full && free < pipe.step { 0 } else { free }
+    }
+
+    /// Whether nothing is to be read any more but the end.
+    pub(crate) fn is_at_end(&self, side: Side, now: Instant) -> bool {
+        let pipe = &self.pipes[1 - side];
+        !self.is_cut && (pipe.is_due(pipe.reset, now) || pipe.len() == 0 && pipe.is_due(pipe.fin, now))
+    }
+
+    /// Whether all that a side wrote has arrived, or was read.
+    pub(crate) fn has_arrived(&self, side: Side, now: Instant) -> bool {
+        let pipe = &self.pipes[side];
+        pipe.arrived(now, usize::MAX) == pipe.len()
+    }
+
+    /// Whether the kernel keeps, behind a reset, what came before it.
+    pub(crate) fn keeps(&self) -> bool {
+        self.keeps
     }
 
     /// Whether the other side has reset the connection, as far as is known here.
@@ -164,6 +246,7 @@ impl Link {
             return Err(Error::from(ErrorKind::ConnectionReset));
         }
         let n = bytes.len().min(self.room(side));
+        self.pipes[side].is_full = n < bytes.len();
         if n == 0 {
             return Ok(0);
         }
@@ -253,6 +336,11 @@ impl Link {
     pub(crate) fn hold(&mut self, side: Side, until: Instant) {
         let held = &mut self.pipes[side].held_until;
         *held = Some(held.map_or(until, |held| held.max(until)));
+    }
+
+    /// Whether something is held.
+    pub(crate) fn is_held(&self) -> bool {
+        self.pipes.iter().any(|pipe| pipe.held_until.is_some())
     }
 
     /// Whatever was held goes on.

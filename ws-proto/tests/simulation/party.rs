@@ -4,13 +4,41 @@ use super::answers::Asked;
 use super::content::Said;
 use super::end::{End, Op};
 use super::flow::{Flow, Shared};
+use super::link::Link;
 use super::rng::Rng;
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ws_proto::{CloseCode, Event, Frame, Message, Opcode, Piece, SendError, Sent, State};
+
+/// What an application makes of the answer to a send.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Habit {
+    /// It stops when it is congested, mostly, and goes on when that has drained.
+    Waits,
+    /// It sends until nothing is taken, and again when that has drained.
+    Fills,
+    /// As that, and at once, in the handler that hears of it.
+    Refills,
+    /// It looks at no answer: what is not taken is lost.
+    Ignores,
+}
+
+/// A message each so often, whatever becomes of it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Feed {
+    pub(crate) every: Duration,
+    pub(crate) next: Instant,
+    pub(crate) left: usize,
+}
 
 pub(crate) struct Party {
     pub(crate) end: End,
+    pub(crate) habit: Habit,
+    pub(crate) feed: Option<Feed>,
+    /// What nobody takes is said again: each message that it hears, and others.
+    pub(crate) repeats: bool,
+    /// It says this many bytes for each message that it hears.
+    pub(crate) answers: Option<usize>,
     pub(crate) says: Shared<Flow>,
     pub(crate) hears: Shared<Flow>,
     /// The pieces of a message so far, and whether it is text.
@@ -32,6 +60,10 @@ impl Party {
     pub(crate) fn new(end: End, says: Shared<Flow>, hears: Shared<Flow>, most: usize) -> Self {
         Self {
             end,
+            habit: Habit::Waits,
+            feed: None,
+            repeats: false,
+            answers: None,
             says,
             hears,
             piece: None,
@@ -48,14 +80,26 @@ impl Party {
         self.end.connection.state() == State::Open
     }
 
-    pub(crate) fn can(&mut self, op: Op) -> bool {
-        op == Op::Push && !self.backlog.is_empty() && !self.waits_for_room && self.is_open()
+    pub(crate) fn can(&mut self, op: Op, now: Instant) -> bool {
+        let has_more = !self.backlog.is_empty() && !self.waits_for_room;
+        op == Op::Push && self.is_open() && (has_more || self.feed_due().is_some_and(|at| at <= now))
+    }
+
+    fn feed_due(&self) -> Option<Instant> {
+        self.feed.filter(|feed| feed.left > 0 && self.is_open()).map(|feed| feed.next)
+    }
+
+    /// When it can do something that it cannot do now.
+    pub(crate) fn next(&self, now: Instant, link: &Link) -> Option<Instant> {
+        let feed = self.feed_due().filter(|at| *at > now);
+        self.end.next(now, link).into_iter().chain(feed).min()
     }
 
     /// From now on it reads and writes what there is.
     pub(crate) fn be_brisk(&mut self, now: Instant) {
         self.end.reads_from = now;
         self.end.manner.be_brisk();
+        self.end.read_on(now);
     }
 
     /// Whether it has something to do, or waits for something.
@@ -88,7 +132,6 @@ impl Party {
         if result.is_ok() {
             self.says.borrow_mut().say(said);
         }
-        self.read_on();
         result
     }
 
@@ -111,13 +154,6 @@ impl Party {
             Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
         }
         self.end.judge_send(now, queued, len, ahead, result);
-    }
-
-    /// Whoever is not read while he waits for room may wait for ever.
-    pub(crate) fn read_on(&mut self) {
-        if self.end.manner.reads_on {
-            self.end.await_room();
-        }
     }
 
     /// Begins a message in fragments, or goes on with it.
@@ -156,8 +192,6 @@ impl Party {
             // It comes again, unless it has not begun.
             Err(_) => self.fragments = (!is_first).then_some((said, from)),
         }
-        drop(says);
-        self.read_on();
     }
 
     /// Goes on with a message that was begun, if there is one and there is room; says whether it did.
@@ -176,17 +210,55 @@ impl Party {
         }
     }
 
+    /// So many messages of one length at once.
+    pub(crate) fn say_bulk(&mut self, count: usize, len: usize, rng: &mut Rng) {
+        self.backlog.extend((0..count).map(|_| Said::of(rng, len.min(self.most))));
+    }
+
+    /// What its feed is due to say, or what waits for room: one message, or as many as are taken.
     pub(crate) fn push(&mut self, now: Instant, rng: &mut Rng) {
-        let Some(said) = self.backlog.pop_front() else { return };
+        if let Some(feed) = self.feed.as_mut().filter(|feed| feed.left > 0 && feed.next <= now) {
+            feed.left -= 1;
+            feed.next = now + feed.every;
+            let said = Said::of(rng, 100.min(self.most));
+            let _ = self.say(now, said, rng);
+            return;
+        }
+        while !self.waits_for_room && self.push_one(now, rng) && self.habit != Habit::Waits {}
+    }
+
+    /// Says the next of its backlog, if there is one; says whether it did.
+    fn push_one(&mut self, now: Instant, rng: &mut Rng) -> bool {
+        let Some(said) = self.backlog.pop_front() else { return false };
         match self.say(now, said.clone(), rng) {
             Ok(Sent::Queued) => {}
-            Ok(Sent::Congested) => self.waits_for_room = rng.percent(70),
+            Ok(Sent::Congested) => self.waits_for_room = self.habit == Habit::Waits && rng.percent(70),
+            Err(SendError::Full) if self.habit == Habit::Ignores => {}
             Err(SendError::Full) if self.end.connection.is_congested() => {
                 self.waits_for_room = true;
                 self.backlog.push_front(said);
             }
             // It waits behind a message of its own, or for ever.
             Err(_) => {}
+        }
+        true
+    }
+
+    /// What it says to a message that it has heard.
+    pub(crate) fn reply(&mut self, now: Instant, heard: Said, rng: &mut Rng) {
+        let said = match self.answers {
+            Some(len) => Said::of(rng, len.min(self.most)),
+            None => heard,
+        };
+        // It is not owed to a peer that is too slow for it, unless it is kept for later.
+        if self.repeats && !self.backlog.is_empty() {
+            self.backlog.push_back(said);
+        } else if self.say(now, said.clone(), rng) == Err(SendError::Full) && self.repeats {
+            let may_come_again = self.end.connection.is_congested();
+            if may_come_again {
+                self.backlog.push_back(said);
+                self.waits_for_room = true;
+            }
         }
     }
 
@@ -197,11 +269,11 @@ impl Party {
         self.awaits_pong |= sent.is_ok();
         self.end.exempt_control();
         self.end.touch(now);
-        self.read_on();
     }
 
     pub(crate) fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
+        self.end.pauses_until = None;
         self.end.is_terminated |= self.asked.is_some() && self.end.connection.state() == State::Connecting;
         let closed = self.end.connection.close(now, code, reason);
         if was_open {
@@ -212,10 +284,23 @@ impl Party {
         self.end.touch(now);
     }
 
+    /// Its server stops.
+    pub(crate) fn go_away(&mut self, now: Instant, code: CloseCode, reason: &str) {
+        let was_open = self.is_open();
+        self.end.pauses_until = None;
+        let gone = self.end.connection.go_away(now, code, reason);
+        if was_open {
+            assert_eq!(gone, Ok(()));
+            self.says.borrow_mut().close(code, reason);
+        }
+        self.fragments = None;
+        self.end.touch(now);
+    }
+
     // --- what it hears
 
     /// What every application does with an event. A whole message comes back.
-    pub(crate) fn hear(&mut self, now: Instant, event: &Event<'_>) -> Option<Said> {
+    pub(crate) fn hear(&mut self, now: Instant, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
         match event {
             Event::Message(message) => {
                 assert!(self.piece.is_none(), "a message amid the pieces of another");
@@ -227,13 +312,20 @@ impl Party {
                 assert!(pong.latency <= now - self.end.born());
                 self.awaits_pong = false;
             }
-            Event::Drained => self.waits_for_room = false,
+            Event::Drained => {
+                self.waits_for_room = false;
+                if self.habit == Habit::Refills && self.is_open() {
+                    while !self.waits_for_room && self.push_one(now, rng) {}
+                }
+            }
             Event::Closed(closed) => {
                 let hears = self.hears.borrow();
                 if hears.is_spoiled {
                     return None;
                 }
-                if closed.code != CloseCode::ABNORMAL {
+                // Where the engine gives up, its Close overtakes them.
+                let closes = |flow: &Flow| flow.closed.as_ref().is_some_and(|(code, _)| *code == closed.code);
+                if closed.clean && (closes(&hears) || closes(&self.says.borrow())) {
                     assert!(hears.is_heard(), "messages before the Close are missing");
                 }
                 if let (Some((code, reason)), true) = (&hears.closed, closed.clean) {

@@ -2,12 +2,13 @@
 
 use super::answers::{self, Asked, Later, What};
 use super::content::Said;
+use super::link::{Link, SERVER};
 use super::party::Party;
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 use ws_proto::topics::{Delivered, Newest, SlowPeer, Topics, release};
-use ws_proto::{CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
+use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
 
 const TOPICS: [&str; 3] = ["prices", "news", "weather"];
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -25,6 +26,8 @@ pub(crate) struct Conn {
     own_fault: bool,
     /// The application closed it, or would not have it.
     pub(crate) is_cut: bool,
+    /// Since when its client is gone that is answered without a length.
+    pub(crate) left_since: Option<Instant>,
 }
 
 #[derive(Default)]
@@ -43,7 +46,7 @@ impl Server {
 
     pub(crate) fn handle(&mut self, id: usize, now: Instant, event: Event<'_>, rng: &mut Rng) {
         let conn = &mut self.conns[id];
-        let heard = conn.party.hear(now, &event);
+        let heard = conn.party.hear(now, &event, rng);
         match event {
             Event::Request(request) => {
                 let Some(asked) = Asked::parse(request.path()) else { return drop(request) };
@@ -76,13 +79,17 @@ impl Server {
             }
             Event::Drained => {
                 for later in conn.later.iter_mut() {
-                    if let What::Body(_, _, waits) = &mut later.what {
-                        *waits = false;
+                    if let What::Body(_, rest, waits, kind) = &mut later.what {
+                        *waits = rest.is_empty() && *kind == answers::Kind::Events;
                     }
                 }
                 self.give_kept(id, now);
             }
-            Event::Closed(_) => {
+            Event::Closed(closed) => {
+                // Else the engine may have answered by itself.
+                let may_wait = conn.party.end.rules.config.answer_timeout >= Duration::from_secs(3600);
+                let is_whole = closed.was_open || !conn.later.iter().any(|later| later.is_due(may_wait));
+                assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
                 self.topics.forget(id);
                 self.newest.forget(id);
                 self.subscribed.retain(|(_, of)| *of != id);
@@ -94,8 +101,7 @@ impl Server {
         if let Some(said) = heard
             && rng.percent(self.conns[id].echoes)
         {
-            // It is not owed to a peer that is too slow for it.
-            let _ = self.conns[id].party.say(now, said, rng);
+            self.conns[id].party.reply(now, said, rng);
         }
         self.check();
     }
@@ -152,7 +158,8 @@ impl Server {
         }
         let Some(id) = self.any_open(rng) else { return };
         let party = &mut self.conns[id].party;
-        match rng.below(20) {
+        match rng.below(22) {
+            20..22 => party.end.pause(now, now + rng.time(Duration::from_secs(60))),
             0..6 => self.say(id, now, rng),
             6..9 => party.say_part(now, rng),
             9..11 => party.say_much(rng),
@@ -173,7 +180,7 @@ impl Server {
             18 => self.close(id, now, CloseCode::NORMAL, "enough"),
             _ => {
                 self.conns[id].is_cut = true;
-                self.conns[id].party.end.terminate(now);
+                self.conns[id].party.end.abort(now, Cause::Terminated);
             }
         }
         self.check();
@@ -195,14 +202,15 @@ impl Server {
     pub(crate) fn stop(&mut self, now: Instant, deadline: Instant) {
         self.stops = Some(deadline);
         for id in 0..self.conns.len() {
-            self.close(id, now, CloseCode::GOING_AWAY, "the server stops");
+            self.conns[id].party.go_away(now, CloseCode::GOING_AWAY, "the server stops");
         }
     }
 
     pub(crate) fn cut_all(&mut self, now: Instant) {
         for conn in &mut self.conns {
             if conn.party.end.connection.state() != State::Closed {
-                conn.party.end.terminate(now);
+                conn.is_cut = true;
+                conn.party.end.abort(now, Cause::Stopped);
             }
         }
     }
@@ -236,16 +244,17 @@ impl Server {
         let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
         let len = said.data.len();
         let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.outbox_cap;
+        let is_scarce = party.end.rules.config.memory.is_some();
         let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
         let may = match (delivered, policy) {
             (Delivered::NotOpen, _) => !was_open,
             (Delivered::Queued, SlowPeer::Latest(_)) => was_open && !has_kept && !was_congested,
             (Delivered::Queued, SlowPeer::Skip) => was_open && !was_congested,
             (Delivered::Queued, _) => was_open,
-            (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much,
-            (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much,
+            (Delivered::Skipped, SlowPeer::Skip) => was_congested || is_too_much || is_scarce,
+            (Delivered::Kept, SlowPeer::Latest(_)) => was_congested || has_kept || is_too_much || is_scarce,
             // What waits behind a message of ours is not for the peer to drain.
-            (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much,
+            (Delivered::Closed, SlowPeer::Close | SlowPeer::Latest(_)) => is_too_much || is_scarce,
             _ => false,
         };
         assert!(may, "{policy:?} {delivered:?} with {queued} queued, congested: {was_congested}");
@@ -261,7 +270,6 @@ impl Server {
             _ => {}
         }
         self.conns[id].party.end.touch(now);
-        self.conns[id].party.read_on();
     }
 
     fn is_too_slow(&mut self, id: usize) {
@@ -299,7 +307,6 @@ impl Server {
         }
         self.conns[id].party.end.exempt_control();
         self.conns[id].party.end.touch(now);
-        self.conns[id].party.read_on();
     }
 
     /// Whether a connection has all that it may expect.
@@ -314,7 +321,7 @@ impl Server {
 
 impl Conn {
     pub(crate) fn new(party: Party, echoes: usize) -> Self {
-        Self { party, echoes, asked: 0, later: Vec::new(), own_fault: false, is_cut: false }
+        Self { party, echoes, asked: 0, later: Vec::new(), own_fault: false, is_cut: false, left_since: None }
     }
 
     /// Whether the application itself made HTTP end so.
@@ -325,6 +332,52 @@ impl Conn {
 
 impl Later {
     fn waits(&self) -> bool {
-        matches!(self.what, What::Body(_, _, true))
+        matches!(self.what, What::Body(_, _, true, _))
+    }
+
+    /// It never comes to its end by itself.
+    pub(crate) fn is_endless(&self) -> bool {
+        matches!(self.what, What::Body(_, _, _, answers::Kind::Events))
+    }
+
+    /// It is an answer, or the rest of one, that somebody is to get.
+    fn is_due(&self, may_wait: bool) -> bool {
+        match &self.what {
+            What::Respond(..) => may_wait,
+            What::Body(body, _, _, kind) => !body.is_unwanted() && *kind != answers::Kind::Events,
+            What::Part(body, ..) => !body.is_unwanted(),
+            _ => false,
+        }
+    }
+}
+
+/// Within this the end of a client is noticed that is answered without a length.
+const NOTICES: Duration = Duration::from_secs(1);
+
+impl Conn {
+    /// Whoever is answered without a length and goes is found, as soon as nothing stands before that.
+    pub(crate) fn must_notice(&mut self, now: Instant, link: &Link) {
+        let end = &self.party.end;
+        let is_attentive = end.manner.late == Duration::ZERO
+            && end.manner.handling == Duration::ZERO
+            && !end.manner.one_at_a_time
+            && end.reads_from <= now;
+        let is_left = link.is_readable(SERVER, now) && link.is_at_end(SERVER, now);
+        let must = is_attentive && is_left && !end.rules.config.half_close && self.is_streaming();
+        if !must || end.connection.state() != State::Connecting {
+            self.left_since = None;
+            return;
+        }
+        let since = *self.left_since.get_or_insert(now);
+        assert!(now <= since + NOTICES, "nobody finds that the client of an endless answer is gone");
+    }
+
+    /// Whether an answer is being given whose length nobody knows.
+    pub(crate) fn is_streaming(&self) -> bool {
+        self.later.iter().any(|later| match &later.what {
+            What::Body(body, _, _, kind) => kind.is_streamed() && self.party.end.connection.is_its_turn(body),
+            What::Part(body, ..) => self.party.end.connection.is_its_turn(body),
+            _ => false,
+        })
     }
 }

@@ -4,7 +4,7 @@ use super::content::LONGEST;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
-use ws_proto::{Config, Heartbeat, HeartbeatKind, Pieces};
+use ws_proto::{Config, Heartbeat, HeartbeatKind, Memory, Pieces};
 
 /// What one end of a connection goes by.
 #[derive(Clone, Debug)]
@@ -16,12 +16,16 @@ pub(crate) struct Rules {
 
 #[derive(Clone, Debug)]
 pub(crate) struct Beat {
+    pub(crate) kind: HeartbeatKind,
     pub(crate) interval: Duration,
     /// Zero for a heartbeat that nobody answers.
     pub(crate) answer: Duration,
 }
 
 const HOUR: Duration = Duration::from_secs(3600);
+/// Longer than a network holds anything back, or an owner is away, in a run where nobody is hasty.
+const TEN_MINUTES: Duration = Duration::from_secs(600);
+const GREATEST: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1), Duration::MAX];
 
 impl Rules {
     /// Marks so low that they are reached, floods that are paced, messages in pieces. In a hasty run times are so
@@ -52,8 +56,12 @@ impl Rules {
         if rng.percent(30) {
             config = config.date(born, SystemTime::UNIX_EPOCH);
         }
-        let mut time = |else_: Duration| {
-            if is_hasty { Duration::from_millis(rng.pick(&[50, 200, 1000, 10_000])) } else { else_ }
+        config = config.half_close(rng.percent(50)).min_output_rate(rng.pick(&[0, 1, 1024, 1024]));
+        let is_extreme = is_hasty && rng.percent(30);
+        let mut time = |else_: Duration| match () {
+            () if is_extreme && rng.percent(50) => rng.pick(&GREATEST),
+            () if is_hasty => Duration::from_millis(rng.pick(&[50, 200, 1000, 10_000])),
+            () => else_,
         };
         config = config
             .handshake_timeout(time(HOUR))
@@ -61,19 +69,78 @@ impl Rules {
             .answer_timeout(time(HOUR))
             .close_timeout(time(HOUR))
             .output_timeout(time(HOUR));
-        let mut beat = Beat { interval: time(Duration::from_secs(60)), answer: time(HOUR) };
+        let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
+        // A heartbeat without a pause would be all that is ever done.
+        let interval = interval.max(Duration::from_millis(1));
+        let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
         let heartbeat = Heartbeat::live().interval(beat.interval).answer(beat.answer);
         config = extended(config, rng);
+        if is_extreme {
+            config = extreme(config, rng);
+        }
         match rng.below(4) {
             0 => Self { config: Arc::new(config.heartbeat(Heartbeat::off())), beat: None },
             1 => {
-                beat.answer = Duration::ZERO;
+                (beat.kind, beat.answer) = (HeartbeatKind::Pong, Duration::ZERO);
                 let config = config.heartbeat(heartbeat.kind(HeartbeatKind::Pong).payload("still here"));
                 Self { config: Arc::new(config), beat: Some(beat) }
             }
             _ => Self { config: Arc::new(config.heartbeat(heartbeat)), beat: Some(beat) },
         }
     }
+}
+
+impl Rules {
+    /// The defaults, deadlines and heartbeats included, with marks that little output reaches.
+    pub(crate) fn steady(base: Config, rng: &mut Rng) -> Self {
+        let mut config = match rng.below(8) {
+            0..3 => base.outbox(1000, 10_000, 100_000),
+            3..5 => base.outbox(4096, 65_536, 1 << 20),
+            5 => base.outbox(0, 100, 20_000),
+            6 => base.outbox(0, 0, 20_000),
+            _ => base,
+        };
+        config = extended(config, rng);
+        let (interval, answer) = (Duration::from_secs(25), Duration::from_secs(20));
+        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        if rng.percent(30) {
+            return Self { config: Arc::new(config.heartbeat(Heartbeat::off())), beat: None };
+        }
+        let beat = Some(Beat { kind: HeartbeatKind::Ping, interval, answer });
+        Self { config: Arc::new(config.heartbeat(heartbeat)), beat }
+    }
+
+    /// Those of a server that has only so much memory.
+    pub(crate) fn sharing(rng: &mut Rng, memory: &Memory) -> Self {
+        let config = Config::server().outbox(1000, 10_000, rng.pick(&[20_000, 200_000, 1 << 24]));
+        let config = config.heartbeat(Heartbeat::off()).memory(memory.clone());
+        Self { config: Arc::new(extended(config, rng)), beat: None }
+    }
+
+    /// What ends one thing or another.
+    pub(crate) fn times(&self) -> [Duration; 6] {
+        let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;
+        let Config { keep_alive, output_timeout, .. } = *self.config;
+        let answer = self.beat.as_ref().map_or(HOUR, |beat| beat.answer);
+        [handshake_timeout, answer_timeout, close_timeout, keep_alive, output_timeout, answer]
+    }
+}
+
+/// Limits of nothing, of one, and none.
+fn extreme(mut config: Config, rng: &mut Rng) -> Config {
+    let mut limit = |usual: usize| rng.pick(&[usual, usual, 0, 1, usize::MAX]);
+    config.message_limit = limit(config.message_limit as usize) as u64;
+    config.head_limit = limit(config.head_limit);
+    config.header_limit = limit(config.header_limit);
+    config.target_limit = limit(config.target_limit);
+    config.body_limit = limit(config.body_limit);
+    config.pipeline_limit = limit(config.pipeline_limit).min(1000);
+    config.request_limit = limit(config.request_limit as usize) as u32;
+    config.min_output_rate = limit(config.min_output_rate as usize) as u32;
+    config.drain_limit = limit(config.drain_limit as usize) as _;
+    config.message_rate = rng.pick(&[config.message_rate, Some(0), Some(1), Some(u16::MAX)]);
+    config.frame_rate = rng.pick(&[config.frame_rate, Some(0), Some(1), Some(u32::MAX)]);
+    config
 }
 
 /// In every second run an end would compress: where both would, and agree, they do.

@@ -1,20 +1,33 @@
 //! One run: whoever can do something does it, in any order; when nobody can, time passes.
 
 use super::browser::Browser;
-use super::end::{End, Manner, Op};
-use super::link::{CLIENT, Link, Read};
+use super::end::{End, Op};
+use super::link::{CLIENT, Link, Read, SERVER};
+use super::manner::Manner;
 use super::party::Party;
 use super::rng::Rng;
 use super::server::Server;
 use super::setting::Rules;
 use std::sync::LazyLock;
 use std::time::{Duration, Instant};
-use ws_proto::{Config, Connection, Event, Role};
+use ws_proto::{CloseCode, Config, Connection, Event, Memory, Role};
 
 /// When every run begins.
 pub(crate) static BIRTH: LazyLock<Instant> = LazyLock::new(Instant::now);
 /// More steps than any run takes.
 const MOST_STEPS: usize = 400_000;
+
+/// What a run is about.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Purpose {
+    /// Anything happens.
+    Any,
+    /// Everybody is honest, the network is slow and nothing worse, and the deadlines are those by default: whoever
+    /// has much to say gets it said, both ways at once.
+    Steady,
+    /// Many do not read, and the server has only so much memory for all of them.
+    Memory,
+}
 
 /// How a client behaves; whoever is not `Good` has broken its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,6 +42,10 @@ pub(crate) struct Client {
     /// What it will do by itself, and when next.
     pub(crate) acts: usize,
     pub(crate) next_act: Instant,
+    /// It resets the connection once its Close has arrived.
+    pub(crate) resets: bool,
+    /// It did so, and the server could have heard of this code.
+    pub(crate) resets_behind: Option<CloseCode>,
 }
 
 pub(crate) enum ClientKind {
@@ -48,12 +65,20 @@ enum Who {
     /// The server does what it put off.
     Later(usize),
     ClientActs(usize),
+    /// Its Close has arrived, and it does not wait for more.
+    ClientResets(usize),
     ServerActs,
     /// The time of a server that stops is over.
     CutAll,
 }
 
 pub(crate) struct World {
+    pub(crate) purpose: Purpose,
+    /// Handlers take their time.
+    pub(crate) is_slow: bool,
+    pub(crate) memory: Memory,
+    /// Since when more is held than it allows.
+    pub(crate) over_since: Option<Instant>,
     pub(crate) rng: Rng,
     pub(crate) now: Instant,
     pub(crate) is_hasty: bool,
@@ -75,25 +100,30 @@ impl Who {
     /// Whose connection changes, if it is that of one alone.
     fn id(self) -> Option<usize> {
         match self {
-            Self::Client(id, _) | Self::Server(id, _) | Self::Later(id) | Self::ClientActs(id) => Some(id),
+            Self::Client(id, _) | Self::Server(id, _) | Self::Later(id) => Some(id),
+            Self::ClientActs(id) | Self::ClientResets(id) => Some(id),
             Self::ServerActs | Self::CutAll => None,
         }
     }
 }
 
-const OPS: [Op; 5] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push];
+const OPS: [Op; 6] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push, Op::Resume];
 
 impl World {
-    pub(crate) fn new(seed: u64, is_told: bool) -> Self {
+    pub(crate) fn new(purpose: Purpose, seed: u64, is_told: bool) -> Self {
         let mut rng = Rng::new(seed);
         let now = *BIRTH;
         let mut this = Self {
+            purpose,
+            is_slow: purpose == Purpose::Any && rng.percent(10),
+            memory: Memory::new(rng.pick(&[0, 20_000, 100_000, 300_000])),
+            over_since: None,
             now,
-            is_hasty: rng.percent(25),
+            is_hasty: purpose == Purpose::Any && rng.percent(25),
             server: Server::default(),
             clients: Vec::new(),
             links: Vec::new(),
-            server_acts: rng.below(15),
+            server_acts: if purpose == Purpose::Steady { 0 } else { rng.below(15) },
             next_server_act: now,
             can: Vec::new(),
             changed: None,
@@ -102,7 +132,12 @@ impl World {
             is_told,
             rng,
         };
-        for _ in 0..this.rng.within(1, 4) {
+        let (least, most) = match purpose {
+            Purpose::Any => (1, 4),
+            Purpose::Steady => (1, 2),
+            Purpose::Memory => (3, 8),
+        };
+        for _ in 0..this.rng.within(least, most) {
             this.come();
         }
         this
@@ -135,6 +170,7 @@ impl World {
         if self.can.is_empty() {
             let Some(next) = self.next() else { return false };
             self.now = next;
+            self.check_time();
             return true;
         }
         let who = self.rng.pick(&self.can);
@@ -149,6 +185,7 @@ impl World {
                 self.server_settles(id);
             }
             Who::ClientActs(id) => self.client_acts(id),
+            Who::ClientResets(id) => self.client_resets(id),
             Who::ServerActs => {
                 self.server_acts -= 1;
                 self.next_server_act = now + self.rng.time(Duration::from_secs(10));
@@ -193,7 +230,7 @@ impl World {
         let (now, link, client) = (*now, &links[id], &mut clients[id]);
         match &mut client.kind {
             ClientKind::WebSocket(party) => {
-                let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+                let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op, now));
                 can.extend(ops.map(|op| Who::Client(id, op)));
             }
             ClientKind::Http(browser) => {
@@ -214,11 +251,19 @@ impl World {
             }
             ClientKind::Gone => {}
         }
+        if let ClientKind::WebSocket(party) = &client.kind
+            && client.resets
+            && party.end.has_written_close()
+            && link.has_arrived(CLIENT, now)
+        {
+            can.push(Who::ClientResets(id));
+        }
         if client.acts > 0 && client.next_act <= now {
             can.push(Who::ClientActs(id));
         }
+        server.conns[id].must_notice(now, link);
         let party = &mut server.conns[id].party;
-        let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op));
+        let ops = OPS.into_iter().filter(|op| party.end.can(*op, now, link) || party.can(*op, now));
         can.extend(ops.map(|op| Who::Server(id, op)));
         if server.has_later(id, now) {
             can.push(Who::Later(id));
@@ -236,14 +281,15 @@ impl World {
         };
         for (id, client) in self.clients.iter().enumerate() {
             let link = &self.links[id];
+            let arrived = link.next_arrival(SERVER, now).filter(|_| client.resets);
             at(match &client.kind {
-                ClientKind::WebSocket(party) => party.end.next(now, link),
+                ClientKind::WebSocket(party) => party.next(now, link).into_iter().chain(arrived).min(),
                 ClientKind::Http(browser) => browser.next(now, link),
                 ClientKind::Rude(_) => link.next_arrival(CLIENT, now),
                 ClientKind::Gone => None,
             });
             at(Some(client.next_act).filter(|_| client.acts > 0));
-            at(self.server.conns[id].party.end.next(now, link));
+            at(self.server.conns[id].party.next(now, link));
             at(self.server.next_later(id, now));
         }
         at(Some(self.next_server_act).filter(|_| self.server_acts > 0));
@@ -255,26 +301,33 @@ impl World {
 
     fn server_does(&mut self, id: usize, op: Op) {
         let Self { now, server, links, rng, .. } = self;
-        let (now, link) = (*now, &mut links[id]);
+        let (mut at, link) = (*now, &mut links[id]);
+        let (now, handling) = (*now, server.conns[id].party.end.manner.handling);
         let end = &mut server.conns[id].party.end;
         match op {
             Op::Read => {
                 let mut bytes = end.input(now, link, rng);
                 let mut input = &mut bytes[..];
-                while let Some(event) = server.conns[id].party.end.receive(now, &mut input) {
-                    server.handle(id, now, event, rng);
+                while let Some(event) = server.conns[id].party.end.receive(at, &mut input) {
+                    server.handle(id, at, event, rng);
+                    at += rng.time(handling);
                 }
-                server.conns[id].party.end.keep(now, input);
+                server.conns[id].party.end.keep(at, input);
             }
             Op::Write => end.write(now, link, rng),
             Op::Timer => end.time_out(now),
             Op::Poll => {}
             Op::Push => server.conns[id].party.push(now, rng),
+            Op::Resume => end.read_on(now),
         }
         if op == Op::Poll || !server.conns[id].party.end.manner.is_lazy || rng.percent(50) {
-            while let Some(event) = server.conns[id].party.end.poll(now) {
-                server.handle(id, now, event, rng);
+            while let Some(event) = server.conns[id].party.end.poll(at) {
+                server.handle(id, at, event, rng);
+                at += rng.time(handling);
             }
+        }
+        if at > now {
+            (self.now, self.changed) = (at, None);
         }
         self.server_settles(id);
     }
@@ -293,7 +346,7 @@ impl World {
                         let mut bytes = party.end.input(now, link, rng);
                         let mut input = &mut bytes[..];
                         while let Some(event) = party.end.receive(now, &mut input) {
-                            hear(party, now, &event);
+                            hear(party, now, &event, rng);
                         }
                         party.end.keep(now, input);
                     }
@@ -301,10 +354,11 @@ impl World {
                     Op::Timer => party.end.time_out(now),
                     Op::Poll => {}
                     Op::Push => party.push(now, rng),
+                    Op::Resume => party.end.read_on(now),
                 }
                 if op == Op::Poll || !party.end.manner.is_lazy || rng.percent(50) {
                     while let Some(event) = party.end.poll(now) {
-                        hear(party, now, &event);
+                        hear(party, now, &event, rng);
                     }
                 }
                 party.end.settle(now, link);
@@ -343,22 +397,27 @@ impl World {
 
     /// What was asked with bytes by hand is a WebSocket now.
     fn switch(&mut self, id: usize, rest: Vec<u8>) {
-        let Self { now, server, clients, rng, is_hasty, .. } = self;
+        let Self { now, server, clients, links, rng, is_hasty, .. } = self;
         let conn = &server.conns[id].party;
         let rules = Rules::any(Config::client(), rng, *is_hasty, *now);
         let connection = Connection::upgraded(*now, rules.config.clone(), Role::Client { seed: rng.seed() });
-        let manner = Manner::any(rng, !conn.end.manner.reads_on);
+        let manner = Manner::any(rng);
         let most = conn.most.min(manner.fair_length());
         let mut end = End::new(connection, rules, CLIENT, *now, manner);
         end.name = self.is_told.then(|| format!("client {id}"));
         end.give_first(rest);
+        end.goes_on_behind(links[id].written(CLIENT));
         let party = Party::new(end, conn.hears.clone(), conn.says.clone(), most);
+        server.conns[id].party.end.faces(&party.end);
         clients[id].kind = ClientKind::WebSocket(Box::new(party));
     }
 }
 
-/// A client has nothing more to do with an event than any application.
-fn hear(party: &mut Party, now: Instant, event: &Event<'_>) {
+/// A client has little more to do with an event than any application.
+fn hear(party: &mut Party, now: Instant, event: &Event<'_>, rng: &mut Rng) {
     assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client is asked");
-    party.hear(now, event);
+    let heard = party.hear(now, event, rng);
+    if let Some(said) = heard.filter(|_| party.repeats) {
+        party.reply(now, said, rng);
+    }
 }

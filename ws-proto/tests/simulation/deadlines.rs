@@ -1,0 +1,142 @@
+//! Who is waited for, and how long: what is due at each time, and whether an end came in its time.
+
+use super::end::End;
+use super::setting::Rules;
+use std::time::{Duration, Instant};
+use ws_proto::{Cause, CloseCode, Closed, Error, HeartbeatKind, State, Timeout};
+
+/// How long is read on where writing has failed.
+const READS_ON: Duration = Duration::from_secs(1);
+/// The engine's clock has nanoseconds, and rounds up.
+const SLACK: Duration = Duration::from_millis(1);
+/// Later than any run lasts.
+const FAR: Duration = Duration::from_secs(1 << 32);
+
+/// A time of the future; for the greatest durations, one that never comes.
+pub(super) fn later(since: Instant, time: Duration) -> Instant {
+    since + time.min(FAR)
+}
+
+impl End {
+    /// After how long without a byte of its peer it asks for one.
+    pub(super) fn interval(&self) -> Option<Duration> {
+        let beat = self.rules.beat.as_ref()?;
+        (beat.kind == HeartbeatKind::Ping).then_some(beat.interval)
+    }
+
+    /// Whatever is waited for has an end, where timers are in time.
+    pub(crate) fn check_time(&self, now: Instant) {
+        if self.manner.late > Duration::ZERO || self.manner.reads_first && self.reads_from > now {
+            return;
+        }
+        let Rules { config, beat, .. } = &self.rules;
+        let in_time = |since: Instant, time: Duration, what: &str| {
+            assert!(
+                now <= later(since, time) + SLACK,
+                "{what} is waited for longer than {time:?}, {}",
+                self.knows()
+            );
+        };
+        match self.connection.state() {
+            State::Open => {
+                if let Some(since) = self.blocked.filter(|_| self.is_open) {
+                    // It may have taken enough when its time began, and nothing since.
+                    in_time(since, config.output_timeout.saturating_mul(2), "a peer that takes nothing");
+                }
+                let Some(beat) = beat else { return };
+                if beat.kind == HeartbeatKind::Pong {
+                    if self.blocked.is_none() && !self.is_asked_anew {
+                        let since = self.wrote.max(self.hindered);
+                        in_time(since, beat.interval, "a heartbeat that nobody answers");
+                    }
+                    return;
+                }
+                // Until it went out, each write puts off when its answer is due.
+                let asked = later(self.heard, beat.interval).max(self.asked.unwrap_or(self.wrote));
+                let since = asked.max(self.hindered);
+                in_time(since, beat.answer, "a peer that is dead");
+            }
+            State::Closing if self.is_open && self.failed_at.is_none() => {
+                in_time(self.closing_since.unwrap_or(now), config.close_timeout, "an end");
+            }
+            _ => {}
+        }
+    }
+
+    pub(super) fn judge_end(&self, now: Instant, closed: &Closed) {
+        assert_eq!(closed.was_open, self.is_open, "{closed}");
+        assert_eq!(closed.bytes_received, self.used, "{closed}");
+        assert_eq!(closed.bytes_sent, self.sent, "{closed}");
+        assert!(closed.age <= now - self.born, "{closed}");
+        if closed.clean {
+            assert!(closed.error.is_none() && closed.was_open && closed.sent.is_some(), "{closed}");
+        }
+        self.judge_code(closed);
+        let at = self.born + closed.age;
+        let Rules { config, beat, .. } = &self.rules;
+        let waited = |since: Instant, time: Duration| {
+            assert!(at >= later(since, time), "too early: {closed}, {}", self.knows())
+        };
+        match &closed.error {
+            Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.handshake_timeout),
+            Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
+            Some(Error::Timeout(Timeout::Heartbeat)) => {
+                assert!(!self.is_judged_unread, "a peer that was not read is taken for dead");
+                waited(self.heard, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
+            }
+            Some(Error::Timeout(Timeout::Output)) => {
+                waited(self.waiting.unwrap_or(self.wrote), config.output_timeout);
+            }
+            Some(Error::Timeout(Timeout::Close)) if config.drain_limit > 1 => {
+                waited(self.closing_since.unwrap_or(now), config.close_timeout);
+            }
+            Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
+            Some(Error::Lost(Cause::Io(_))) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),
+            Some(Error::Lost(_)) => assert!(self.is_terminated, "{closed}"),
+            _ => {}
+        }
+        if let Some(since) = self.failed_at.filter(|_| self.is_open) {
+            let is_in_time = self.manner.late > Duration::ZERO || at <= since + READS_ON;
+            assert!(is_in_time, "it is read on for too long where writing failed: {closed}");
+        }
+    }
+
+    /// What is known of it, to tell.
+    fn knows(&self) -> String {
+        let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
+        let since = |at: Instant| at - *born;
+        format!(
+            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}",
+            since(*heard),
+            since(*wrote),
+            since(*hindered),
+            asked.map(since),
+            waiting.map(since),
+            blocked.map(since),
+            self.connection.poll_timeout().map(since),
+            self.rules.times(),
+        )
+    }
+
+    /// The code is that of the first Close that came (RFC 6455 §7.1.5), whatever broke afterwards.
+    fn judge_code(&self, closed: &Closed) {
+        if self.is_unmarked {
+            return;
+        }
+        let came = self.marks.borrow().close.filter(|(end, _)| *end <= self.understood);
+        match came {
+            // What comes behind a fault is read and forgotten.
+            _ if !closed.was_open => {
+                assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
+            }
+            Some((_, code)) => {
+                let is_heard = matches!(closed.error, None | Some(Error::Eof | Error::Lost(_)));
+                assert!(!is_heard || closed.code.get() == code, "the peer closed with {code}: {closed}");
+            }
+            None if closed.error.is_some() => {
+                assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
+            }
+            None => {}
+        }
+    }
+}
