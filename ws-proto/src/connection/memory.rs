@@ -57,13 +57,12 @@ impl Connection {
         }
     }
 
-    /// What is held after a write or a read is held for longer: it is looked at.
+    /// What is held after a write or a read, or when the turn is over, is held for longer: it is looked at.
     pub(super) fn look_soon(&mut self, moment: Moment) {
         let counted = self.busy.as_mut().and_then(|busy| busy.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
-            counted.look_at = moment.after(memory::LOOK);
-            let look_at = counted.look_at;
-            self.set_deadline(self.deadline.min(look_at));
+            counted.look_at = moment;
+            self.set_deadline(self.deadline.min(moment));
         }
     }
 

@@ -364,12 +364,16 @@ impl Connection {
         if matches!(self.stage, Stage::Open(_))
             && !self.output.drained
             && self.input.held.is_free()
+            && self.busy.is_none()
             && !self.decoder.has_fault()
         {
             self.note_heard(now);
             return None;
         }
         self.end_handling(now);
+        if self.is_counted() {
+            self.look_soon(self.moment(now));
+        }
         let event = self.poll_event_in_stage(now);
         if event.is_some() {
             self.tell(Told::Polled);
