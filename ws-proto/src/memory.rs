@@ -20,14 +20,16 @@ use std::time::Instant;
 
 /// How long the limit may be exceeded before somebody has to go; the pace of each is that of such a time.
 const PATIENCE: Duration = Duration::from_secs(1);
+/// So many places are kept when nobody is counted.
+const PLACES: usize = 64;
 /// How often each holder looks.
 pub(crate) const LOOK: Duration = Duration::from_millis(250);
 
 /// The memory that connections share: one limit for what they hold together in outboxes, in unfinished messages, and
 /// read ahead.
 ///
-/// A connection counts once it holds more than its [low mark](crate::Config::low_mark), and a payload that is shared
-/// by many counts once. Above the limit, peers with unfinished messages are not read, and sends over the high mark
+/// A connection counts once it holds more than its [low mark](crate::Config::low_mark) and a write has left that much,
+/// or more than its [high mark](crate::Config::high_mark); a payload that is shared by many counts once. Above the limit, peers with unfinished messages are not read, and sends over the high mark
 /// answer [`Full`](crate::SendError::Full). If that does not help within a second, those that take or send least for
 /// what they hold are closed, the largest first: with 1013 where their output weighs most, with 1009 where a message
 /// of theirs does.
@@ -226,9 +228,11 @@ impl Drop for Charge {
         table.vacant.push(self.place);
         if table.vacant.len() == table.holders.len() {
             // Nobody is counted: a busy time leaves no memory behind.
-            table.vacant = Vec::new();
-            table.holders = Vec::new();
-            table.shared.shrink_to_fit();
+            table.vacant.clear();
+            table.vacant.shrink_to(PLACES);
+            table.holders.clear();
+            table.holders.shrink_to(PLACES);
+            table.shared.shrink_to(PLACES);
             table.over_since = None;
         }
     }

@@ -264,7 +264,7 @@ impl Connection {
         if busy.pong.is_some() && self.outbox.pongs() == 0 {
             self.send_newest_pong();
         }
-        if self.is_counted() {
+        if self.is_counted() || self.outbox.len() > self.config.low_mark {
             self.count_held();
             self.look_soon(moment);
         }
@@ -350,11 +350,11 @@ impl Connection {
     /// pieces, does not count: it waits for us and not for the peer.
     #[inline]
     pub(super) fn note_queued(&mut self) -> Sent {
-        let little = self.config.low_mark.min(self.config.outbox_cap / 2);
+        let little = self.config.high_mark.min(self.config.outbox_cap / 2);
         if self.outbox.len() <= little { Sent::Queued } else { self.note_much() }
     }
 
-    /// Above the low mark, or half the cap, it counts how much there is.
+    /// Above the high mark, or half the cap, it counts how much there is. Less is counted once a write has left it.
     #[inline(never)]
     fn note_much(&mut self) -> Sent {
         self.check_swollen();
