@@ -122,7 +122,9 @@ impl fmt::Display for Timeout {
             Self::Body => "the request body came too slowly",
             Self::Heartbeat => "the peer did not answer the heartbeat",
             Self::Close => "the closing handshake took too long",
-            Self::Output => "the peer took too little of what was sent to it",
+            Self::Output => {
+                "the peer stopped reading what was sent to it, or took less than Config::min_output_rate asks for"
+            }
             Self::KeepAlive => "no further request came on a kept-alive connection",
         })
     }

@@ -91,7 +91,7 @@ fn what_the_clock_the_network_or_the_application_ended() {
         (Timeout::Body, "body"),
         (Timeout::Heartbeat, "heartbeat"),
         (Timeout::Close, "closing"),
-        (Timeout::Output, "took too little"),
+        (Timeout::Output, "stopped reading"),
         (Timeout::KeepAlive, "kept-alive"),
     ] {
         says(&Error::Timeout(timeout), names);
