@@ -59,13 +59,15 @@ pub(crate) struct End {
     /// Since when a peer that takes nothing is waited for.
     pub(super) blocked: Option<Instant>,
     pub(super) heard: Instant,
+    /// When its application heard that it is open: from there on a peer is silent.
+    pub(super) opened: Instant,
     pub(super) wrote: Instant,
     /// When it was last not read, or could not write, or was not yet known to be open.
     pub(super) hindered: Instant,
+    /// It was not to be read when that was last looked at.
+    pub(super) is_unread: bool,
     /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
     pub(super) asked: Option<Instant>,
-    /// It was asked once, since the machine slept: its own heartbeats wait for that.
-    pub(super) is_asked_anew: bool,
     /// Since when output waits.
     pub(super) waiting: Option<Instant>,
     /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
@@ -138,10 +140,11 @@ impl End {
             is_dropped: false,
             blocked: None,
             heard: now,
+            opened: now,
             wrote: now,
             hindered: now,
+            is_unread: false,
             asked: None,
-            is_asked_anew: false,
             waiting: None,
             is_deaf: false,
             closing_since: None,
@@ -462,7 +465,6 @@ impl End {
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
-            self.is_asked_anew = true;
             self.exempt_control();
         }
         self.touch(now);
