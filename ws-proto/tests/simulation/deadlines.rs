@@ -59,9 +59,10 @@ impl End {
                 if self.is_unread {
                     return; // its answer may be there
                 }
+                // Whoever was asked, and talked since, is asked anew when that answer would have been due at the latest.
+                let silent = later(self.silent_since(), beat.interval.max(beat.answer));
                 // Until it went out, each write puts off when its answer is due.
-                let asked = later(self.silent_since(), beat.interval).max(self.asked.unwrap_or(self.wrote));
-                let since = asked.max(self.hindered);
+                let since = silent.max(self.asked.unwrap_or(self.wrote)).max(self.hindered);
                 in_time(since, beat.answer, "a peer that is dead");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
@@ -114,7 +115,7 @@ impl End {
         let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
         let since = |at: Instant| at - *born;
         format!(
-            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}",
+            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}, {:?}",
             since(*heard),
             since(*wrote),
             since(*hindered),
@@ -123,6 +124,7 @@ impl End {
             blocked.map(since),
             self.connection.poll_timeout().map(since),
             self.rules.times(),
+            self.connection,
         )
     }
 
