@@ -5,9 +5,11 @@ mod pipes;
 
 use pipes::{App, World};
 use std::cell::Cell;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_proto::{Config, Connection, Error, Event, Message, SendError, Sent, Timeout};
+use ws_proto::{
+    Config, Connection, Error, Event, Heartbeat, Memory, Message, Role, SendError, Sent, State, Timeout,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const KIB: usize = 1024;
@@ -238,4 +240,42 @@ fn a_slow_upload_does_not_slow_the_download() {
     assert!(world.run_until(600 * SECOND, |_| up.came.get() == 30 * MIB));
     let least = SECOND * 32;
     assert!(world.age() < least + 2 * SECOND, "{:?}", world.age());
+}
+
+#[test]
+fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
+    let turns: [fn(&mut Connection, Instant); 3] = [
+        // Its socket was full before, and nobody asks it for anything.
+        |server, now| {
+            server.send_text("unread").unwrap();
+            server.wrote(now, 0);
+            server.send_binary(data()).unwrap();
+        },
+        // It becomes full.
+        |server, now| {
+            server.send_binary(data()).unwrap();
+            server.wrote(now, 0);
+        },
+        // It is only asked for events, as after any turn.
+        |server, now| {
+            server.send_binary(data()).unwrap();
+            assert!(server.poll_event(now).is_none());
+        },
+    ];
+    for (number, turn) in turns.iter().enumerate() {
+        let (memory, now) = (Memory::new(KIB), Instant::now());
+        let config = Config::server().memory(memory.clone()).outbox(KIB, 2 * KIB, MIB);
+        let config = config.heartbeat(Heartbeat::off()).output_timeout(3600 * SECOND);
+        let mut server = Connection::upgraded(now, Arc::new(config), Role::Server);
+        turn(&mut server, now);
+        assert!(server.timeout_moved() && memory.held() > PIECE, "turn {number}");
+        let mut looks = 0;
+        while server.state() == State::Open {
+            let due = server.poll_timeout().expect("nobody looks at it").max(now);
+            assert!(due <= now + 3 * SECOND && looks < 20, "turn {number}: {looks} looks by {:?}", due - now);
+            server.handle_timeout(due);
+            looks += 1;
+        }
+        assert!(memory.held() <= KIB, "turn {number}: what is left is its Close");
+    }
 }

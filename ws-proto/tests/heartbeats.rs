@@ -245,6 +245,40 @@ fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
 }
 
 #[test]
+fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
+    for answer in [Duration::ZERO, MILLISECOND, SECOND, Duration::MAX] {
+        for pause in [Connection::pause, flood] {
+            let heartbeat = Heartbeat::live().interval(MILLISECOND).answer(answer);
+            let (mut server, birth) =
+                open(Role::Server, Config::server().message_rate(Some(1)).heartbeat(heartbeat));
+            pause(&mut server);
+            let resumes = server.poll_timeout().unwrap().max(birth + SECOND);
+            server.handle_timeout(birth + 4 * MILLISECOND);
+            assert_eq!(count(&take_output(&mut server, birth + 4 * MILLISECOND), PING), 1);
+            let mut timeouts = 0;
+            while let Some(due) = server.poll_timeout().filter(|due| *due < resumes) {
+                server.handle_timeout(due.max(birth + 4 * MILLISECOND));
+                timeouts += 1;
+                assert!(timeouts < 10, "a deadline was handled and is still due");
+            }
+            assert!(server.is_paused() && server.state() == State::Open);
+            server.resume(resumes);
+            if server.is_paused() {
+                server.handle_timeout(resumes); // the next second begins
+            }
+            assert_eq!(server.poll_timeout(), resumes.checked_add(answer), "its time begins anew");
+        }
+    }
+}
+
+/// More than is read within a second.
+fn flood(server: &mut Connection) {
+    let now = server.poll_timeout().unwrap() - MILLISECOND;
+    feed(server, now, &frame(true, FIN | TEXT, b"the only one"));
+    assert!(server.is_paused());
+}
+
+#[test]
 fn while_reading_is_paused_the_output_deadline_judges() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();

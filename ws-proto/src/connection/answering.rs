@@ -30,9 +30,9 @@ impl Connection {
     /// goes out without its body.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended; [`SendError::WrongRequest`] when the request is not one of
-    /// this connection, or its time is over; [`SendError::ResponseHeader`] and [`SendError::ResponseStatus`] for what would break the framing: the
-    /// request is then answered 503.
+    /// [`SendError::NotOpen`] when the connection has ended, or ends with an earlier answer; [`SendError::WrongRequest`]
+    /// when the request is not one of this connection, or its time is over; [`SendError::ResponseHeader`] and
+    /// [`SendError::ResponseStatus`] for what would break the framing: the request is then answered 503.
     pub fn respond(
         &mut self,
         now: Instant,
@@ -48,8 +48,8 @@ impl Connection {
     /// Server: begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
     ///
     /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
-    /// HTTP/1.0 until the connection ends. It goes out in its turn behind the answers to earlier requests; until
-    /// then its pieces are held, and count as queued.
+    /// HTTP/1.0 until the connection ends: no later request is answered then. It goes out in its turn behind the answers
+    /// to earlier requests; until then its pieces are held, and count as queued.
     ///
     /// A peer that ends its stream amid an answer without a length is taken to have gone: the answer ends with the
     /// connection, unless [`half_close`](crate::Config::half_close) is allowed. One with a length goes on until it

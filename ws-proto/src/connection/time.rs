@@ -159,7 +159,9 @@ impl Connection {
 
     fn answer_due(&self) -> Option<Moment> {
         let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
-        Some(since.after(self.config.heartbeat.answer))
+        // It may be there, unread: then its time begins anew once reading goes on.
+        let is_hidden = self.heard <= since && self.input.held.has(Held::ANY);
+        (!is_hidden).then(|| since.after(self.config.heartbeat.answer))
     }
 
     /// When a peer that has sent too many messages is read again: the next second begins.

@@ -75,15 +75,16 @@ impl ServerHttp {
         if is_stopping {
             streamed.stop(out);
         }
-        let has_no_reader = is_abandoned && streamed.is_endless();
+        let (has_no_reader, closes) = (is_abandoned && streamed.is_endless(), streamed.closes());
         pending.answer = Answer::Streamed(Box::new(streamed));
-        if has_no_reader {
-            let is_this =
-                |pending: &Pending| matches!(&pending.answer, Answer::Streamed(s) if s.is(body.token()));
-            if let Some(at) = self.queue.iter().position(is_this) {
+        let is_this =
+            |pending: &Pending| matches!(&pending.answer, Answer::Streamed(s) if s.is(body.token()));
+        if let Some(at) = self.queue.iter().position(is_this).filter(|_| has_no_reader || closes) {
+            if has_no_reader {
                 self.abandon(at);
+                return Err(SendError::NotOpen);
             }
-            return Err(SendError::NotOpen);
+            self.end_behind(at);
         }
         if is_upgrade && matches!(self.reading, Reading::Upgrade) {
             self.read_on(now, keep_alive);
@@ -215,10 +216,6 @@ impl ServerHttp {
                 }
                 Answer::Ready(response) => response::encode(out, response, shape, close, date),
                 Answer::Streamed(mut streamed) => {
-                    if streamed.closes() {
-                        // Nothing can follow a body that only the end of the connection ends.
-                        self.stop();
-                    }
                     if !streamed.has_begun() {
                         self.in_front = out.len();
                         self.has_open_end = streamed.has_open_end();
@@ -265,6 +262,14 @@ impl ServerHttp {
     fn stop(&mut self) {
         self.has_cut |= !self.queue.is_empty();
         self.queue.clear();
+        self.stop_reading();
+    }
+
+    /// The answer at this place in the queue will be the last one, whose end is that of the connection: what is asked
+    /// behind it is not answered any more, and the application is to know that at once.
+    fn end_behind(&mut self, at: usize) {
+        self.has_cut |= self.queue.len() > at + 1;
+        self.queue.truncate(at + 1);
         self.stop_reading();
     }
 

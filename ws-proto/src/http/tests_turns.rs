@@ -124,3 +124,28 @@ proptest! {
         prop_assert_eq!(super::tests_stream::bodies(&taken), want);
     }
 }
+
+#[test]
+fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told() {
+    const OLD: &str = "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n";
+    for is_known_late in [true, false] {
+        let mut rig = Rig::new();
+        let (first, second) = (rig.request(GET), rig.request(OLD));
+        let third = is_known_late.then(|| rig.request(GET));
+        let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+        if let Some(third) = third {
+            let result = rig.conn.respond(rig.now, third, Response::new(Bytes::from("never")));
+            assert_eq!(result, Err(SendError::NotOpen), "its application knows");
+        }
+        rig.conn.send_body(&body, "last").unwrap();
+        rig.conn.finish_body(rig.now, body).unwrap();
+        assert!(rig.conn.receive(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none());
+        assert!(rig.conn.poll_event(rig.now).is_none() && rig.output().is_empty());
+        rig.conn.respond(rig.now, first, Response::new(Bytes::from("first"))).unwrap();
+        let output = rig.output();
+        assert!(
+            output.ends_with("\r\n\r\nfirstHTTP/1.1 200 OK\r\nConnection: close\r\n\r\nlast"),
+            "{output}"
+        );
+    }
+}

@@ -146,8 +146,13 @@ pub(crate) fn request(
                 head.headers_mut().insert(CONTENT_TYPE, value);
             }
             end.exempt_answer(0);
-            let body = end.connection.respond_streaming(now, request, head, length).unwrap();
+            let result = end.connection.respond_streaming(now, request, head, length);
             end.touch(now);
+            let body = match result {
+                // Its client has gone meanwhile.
+                Err(SendError::NotOpen) if length.is_none() && end.told_end => return None,
+                result => result.unwrap(),
+            };
             if asked.kind == Kind::CutOff {
                 return Some(What::Part(body, asked.body(), rng.within(1, asked.len.max(1))));
             }

@@ -70,7 +70,8 @@ impl End {
             assert!(connection.is_paused(), "it is paused, and reads");
         }
         let has_just_opened = state == State::Open && !self.is_open;
-        if connection.is_paused() || has_just_opened {
+        let was_unread = std::mem::replace(&mut self.is_unread, connection.is_paused());
+        if was_unread || self.is_unread || has_just_opened {
             self.hindered = now;
         }
         if queued > 0 {
@@ -78,7 +79,8 @@ impl End {
         } else if matches!(state, State::Connecting | State::Open) {
             self.waiting = None;
         }
-        if queued == 0 && self.interval().is_some_and(|interval| now >= later(self.heard, interval)) {
+        if queued == 0 && self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval))
+        {
             self.asked.get_or_insert(now);
         }
         if state == State::Closing && self.closing_since.is_none() {
@@ -179,7 +181,7 @@ impl End {
                 assert!(!self.is_open, "opened twice");
                 self.is_open = true;
                 self.blocked = self.blocked.map(|_| now);
-                self.hindered = now;
+                (self.opened, self.hindered) = (now, now);
             }
             Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),

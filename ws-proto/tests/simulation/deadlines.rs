@@ -24,6 +24,11 @@ impl End {
         (beat.kind == HeartbeatKind::Ping).then_some(beat.interval)
     }
 
+    /// Since when nothing was heard of a peer that could say something.
+    pub(super) fn silent_since(&self) -> Instant {
+        self.heard.max(self.opened)
+    }
+
     /// Whatever is waited for has an end, where timers are in time.
     pub(crate) fn check_time(&self, now: Instant) {
         if self.manner.late > Duration::ZERO || self.manner.reads_first && self.reads_from > now {
@@ -45,15 +50,19 @@ impl End {
                 }
                 let Some(beat) = beat else { return };
                 if beat.kind == HeartbeatKind::Pong {
-                    if self.blocked.is_none() && !self.is_asked_anew {
+                    if self.blocked.is_none() {
                         let since = self.wrote.max(self.hindered);
                         in_time(since, beat.interval, "a heartbeat that nobody answers");
                     }
                     return;
                 }
+                if self.is_unread {
+                    return; // its answer may be there
+                }
+                // Whoever was asked, and talked since, is asked anew when that answer would have been due at the latest.
+                let silent = later(self.silent_since(), beat.interval.max(beat.answer));
                 // Until it went out, each write puts off when its answer is due.
-                let asked = later(self.heard, beat.interval).max(self.asked.unwrap_or(self.wrote));
-                let since = asked.max(self.hindered);
+                let since = silent.max(self.asked.unwrap_or(self.wrote)).max(self.hindered);
                 in_time(since, beat.answer, "a peer that is dead");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
@@ -106,7 +115,7 @@ impl End {
         let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
         let since = |at: Instant| at - *born;
         format!(
-            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}",
+            "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}, {:?}",
             since(*heard),
             since(*wrote),
             since(*hindered),
@@ -115,6 +124,7 @@ impl End {
             blocked.map(since),
             self.connection.poll_timeout().map(since),
             self.rules.times(),
+            self.connection,
         )
     }
 
@@ -129,6 +139,8 @@ impl End {
             _ if !closed.was_open => {
                 assert_eq!((closed.code, &*closed.reason), (CloseCode::ABNORMAL, ""), "{closed}");
             }
+            // Where writing failed, that is the first cause, whatever fault comes behind.
+            Some(_) if self.failed_at.is_some() && self.rules.is_unfair() => {}
             Some((_, code)) => {
                 let is_heard = matches!(closed.error, None | Some(Error::Eof | Error::Lost(_)));
                 assert!(!is_heard || closed.code.get() == code, "the peer closed with {code}: {closed}");

@@ -1,5 +1,6 @@
 //! One end: a connection, the socket below it, and what must be true of it at each step.
 
+use super::deadlines::later;
 use super::flow::Shared;
 use super::link::{Link, Read, Side};
 use super::manner::Manner;
@@ -47,7 +48,7 @@ pub(crate) struct End {
     pub(crate) is_unpolled: bool,
     /// No more comes; whether the connection was told.
     pub(super) is_ended: bool,
-    pub(super) told_end: bool,
+    pub(crate) told_end: bool,
     /// It was paused when its timer fired last.
     pub(super) is_judged_unread: bool,
     /// Its application holds reading back until then.
@@ -59,13 +60,15 @@ pub(crate) struct End {
     /// Since when a peer that takes nothing is waited for.
     pub(super) blocked: Option<Instant>,
     pub(super) heard: Instant,
+    /// When its application heard that it is open: from there on a peer is silent.
+    pub(super) opened: Instant,
     pub(super) wrote: Instant,
     /// When it was last not read, or could not write, or was not yet known to be open.
     pub(super) hindered: Instant,
+    /// It was not to be read when that was last looked at.
+    pub(super) is_unread: bool,
     /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
     pub(super) asked: Option<Instant>,
-    /// It was asked once, since the machine slept: its own heartbeats wait for that.
-    pub(super) is_asked_anew: bool,
     /// Since when output waits.
     pub(super) waiting: Option<Instant>,
     /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
@@ -138,10 +141,11 @@ impl End {
             is_dropped: false,
             blocked: None,
             heard: now,
+            opened: now,
             wrote: now,
             hindered: now,
+            is_unread: false,
             asked: None,
-            is_asked_anew: false,
             waiting: None,
             is_deaf: false,
             closing_since: None,
@@ -314,7 +318,7 @@ impl End {
                 "input is left, and the connection is not paused"
             );
         }
-        if before.0 > 0 {
+        if before.0 > 0 && before.1 != State::Closed {
             (self.heard, self.asked) = (now, None);
         }
         self.used += used as u64;
@@ -354,6 +358,7 @@ impl End {
 
     pub(crate) fn write(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
         let mut most = rng.within(1, self.manner.write_most);
+        let pings = self.wire.pings;
         let outbox = self.connection.outbox();
         let mut slices = [IoSlice::new(outbox.chunk()); 4];
         let count = if rng.percent(50) { 1 } else { outbox.chunks_vectored(&mut slices) };
@@ -363,11 +368,7 @@ impl End {
             most -= part.len();
             match link.write(self.side, now, part, rng) {
                 Ok(n) => {
-                    let pings = self.wire.pings;
                     self.wire.written(&part[..n]);
-                    if self.wire.pings > pings {
-                        self.asked.get_or_insert(now);
-                    }
                     sum += n;
                     if n < part.len() || most == 0 {
                         break;
@@ -376,7 +377,18 @@ impl End {
                 Err(error) => return self.fail_to_write(now, error.kind()),
             }
         }
+        if self.wire.pings > pings {
+            self.note_asked(now);
+        }
         self.wrote(now, sum);
+    }
+
+    /// A Ping went out: a heartbeat, unless it is too early for that. While output waited, it was not the first perhaps.
+    fn note_asked(&mut self, now: Instant) {
+        let is_due = self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval));
+        if is_due && (self.asked.is_none() || self.blocked.is_some()) {
+            self.asked = Some(now);
+        }
     }
 
     /// What the peer said last may still be read.
@@ -462,7 +474,6 @@ impl End {
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
             self.blocked = self.blocked.map(|_| now);
-            self.is_asked_anew = true;
             self.exempt_control();
         }
         self.touch(now);

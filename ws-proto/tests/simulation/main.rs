@@ -76,6 +76,7 @@ fn what_was_found_stays_found() {
         ("an answer of HTTP/1.0 that is cut looks whole", 126),
         ("the code of the peer's Close is lost with the connection", 158),
         ("an answer timeout of zero is due for ever", 2349),
+        ("an answer to a heartbeat is due for ever while nothing is read", 5932),
     ];
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for (what, seed) in found {

@@ -117,6 +117,11 @@ impl Rules {
         Self { config: Arc::new(extended(config, rng)), beat: None }
     }
 
+    /// Whether limits of next to nothing make a fault of what any peer says.
+    pub(crate) fn is_unfair(&self) -> bool {
+        self.config.frame_rate.is_some_and(|limit| limit <= 1) || self.config.message_limit <= 1
+    }
+
     /// What ends one thing or another.
     pub(crate) fn times(&self) -> [Duration; 6] {
         let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;

@@ -14,8 +14,9 @@ use ws_proto::{CloseCode, Config, Connection, Event, Memory, Role};
 
 /// When every run begins.
 pub(crate) static BIRTH: LazyLock<Instant> = LazyLock::new(Instant::now);
-/// More steps than any run takes.
-const MOST_STEPS: usize = 400_000;
+/// More steps than any run takes, and than any takes at one time.
+const MOST_STEPS: usize = 4_000_000;
+const MOST_AT_ONCE: usize = 200_000;
 
 /// What a run is about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,8 @@ pub(crate) struct World {
     /// The server was told to stop.
     pub(crate) has_stopped: bool,
     steps: usize,
+    /// How many were taken when time last passed.
+    steps_before: usize,
     pub(crate) is_told: bool,
 }
 
@@ -129,6 +132,7 @@ impl World {
             changed: None,
             has_stopped: false,
             steps: 0,
+            steps_before: 0,
             is_told,
             rng,
         };
@@ -165,11 +169,12 @@ impl World {
     /// Somebody does something, now or when time has passed; `false` when nobody ever will.
     pub(crate) fn step(&mut self) -> bool {
         self.steps += 1;
-        assert!(self.steps < MOST_STEPS, "there is always something to be done, and nothing comes of it");
+        let is_endless = self.steps > MOST_STEPS || self.steps - self.steps_before > MOST_AT_ONCE;
+        assert!(!is_endless, "there is always something to be done, and nothing comes of it");
         self.find_who_can();
         if self.can.is_empty() {
             let Some(next) = self.next() else { return false };
-            self.now = next;
+            (self.now, self.steps_before) = (next, self.steps);
             self.check_time();
             return true;
         }
@@ -397,11 +402,14 @@ impl World {
 
     /// What was asked with bytes by hand is a WebSocket now.
     fn switch(&mut self, id: usize, rest: Vec<u8>) {
-        let Self { now, server, clients, links, rng, is_hasty, .. } = self;
+        let Self { now, server, clients, links, rng, is_hasty, is_slow, .. } = self;
         let conn = &server.conns[id].party;
         let rules = Rules::any(Config::client(), rng, *is_hasty, *now);
         let connection = Connection::upgraded(*now, rules.config.clone(), Role::Client { seed: rng.seed() });
-        let manner = Manner::any(rng);
+        let mut manner = Manner::any(rng);
+        if *is_slow {
+            manner.late = manner.late.max(Duration::from_millis(1));
+        }
         let most = conn.most.min(manner.fair_length());
         let mut end = End::new(connection, rules, CLIENT, *now, manner);
         end.name = self.is_told.then(|| format!("client {id}"));
