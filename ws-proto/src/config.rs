@@ -313,6 +313,9 @@ pub enum HeartbeatKind {
     Pong,
 }
 
+/// A thousand heartbeats a second are as many control frames as a peer with the defaults takes.
+const SHORTEST_INTERVAL: Duration = Duration::from_millis(1);
+
 /// What is sent on a connection that has been quiet, and how long an answer may take.
 ///
 /// A Ping is due an interval after the last byte *heard* from the peer, whatever is sent to it meanwhile, and at the
@@ -388,11 +391,12 @@ impl Heartbeat {
         self
     }
 
-    /// Sets the quiet time after which it is sent.
+    /// Sets the quiet time after which it is sent, a millisecond at the least.
     #[must_use]
     pub fn interval(mut self, interval: Duration) -> Self {
         self.is_default = false;
-        self.interval = Some(interval);
+        // Without a pause, one-way Pongs would be all that is ever done.
+        self.interval = Some(interval.max(SHORTEST_INTERVAL));
         self
     }
 

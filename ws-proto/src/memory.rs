@@ -29,7 +29,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// read ahead.
 ///
 /// A connection counts once it holds more than its [low mark](crate::Config::low_mark) and a write has left that much,
-/// or more than its [high mark](crate::Config::high_mark); a payload that is shared by many counts once. Above the limit, peers with unfinished messages are not read, and sends over the high mark
+/// or more than its [high mark](crate::Config::high_mark); a payload that is shared by many counts once. Above the
+/// limit, peers with unfinished messages or bodies of requests are not read, and sends over the high mark
 /// answer [`Full`](crate::SendError::Full). If that does not help within a second, those that take or send least for
 /// what they hold are closed, the largest first: with 1013 where their output weighs most, with 1009 where a message
 /// of theirs does.

@@ -410,3 +410,21 @@ fn an_answered_ping_leaves_no_memory_behind() {
     feed(&mut server, now + 26 * SECOND, &frame(true, FIN | PONG, b""));
     assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
 }
+
+#[test]
+fn an_interval_of_nothing_is_a_millisecond() {
+    for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
+        let config = Config::server().heartbeat(Heartbeat::live().kind(kind).interval(Duration::ZERO));
+        let (mut server, now) = open(Role::Server, config);
+        for sent in 1..100 {
+            let due = server.poll_timeout().unwrap();
+            assert_eq!(due, now + sent * MILLISECOND, "{kind:?}");
+            server.handle_timeout(due);
+            let pings = count(&take_output(&mut server, due), PING);
+            assert!(server.poll_timeout().unwrap() > due, "{kind:?}: it is handled and still due");
+            for _ in 0..pings {
+                feed(&mut server, due, &frame(true, FIN | PONG, b""));
+            }
+        }
+    }
+}

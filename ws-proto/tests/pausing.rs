@@ -171,6 +171,18 @@ fn an_end_while_paused_says_so() {
 }
 
 #[test]
+fn http_that_is_closed_while_paused_says_so() {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()));
+    server.pause();
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    assert_eq!(server.next_io(), Next::Shutdown, "it reads until the peer ends");
+    assert!(!server.is_paused());
+    server.receive_eof(now);
+    assert!(closed_of(poll(&mut server, now)).reading_paused);
+}
+
+#[test]
 fn an_end_after_a_pause_does_not_say_so() {
     let (mut server, now) = open(Role::Server, quiet());
     server.pause();

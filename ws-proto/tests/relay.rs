@@ -8,8 +8,8 @@ use rig::Pair;
 use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Event, Frame, Heartbeat, Message, Piece, Pieces, Role,
-    SendError, Sent,
+    Cause, CloseCode, Closed, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Piece, Pieces,
+    Role, SendError, Sent,
 };
 
 fn quiet() -> Config {
@@ -113,6 +113,29 @@ fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
     assert_eq!(payloads, [&b""[..], b"a", b"b", b"own", b"relayed"]);
     assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+}
+
+#[test]
+fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
+    // Its beginning was relayed from a leg that is gone, or sent by the application.
+    for relayed in [true, false] {
+        let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
+        match relayed {
+            true => to.relay_piece(piece("begun", true, false)).unwrap(),
+            false => to.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
+        };
+        take_output(&mut to, now);
+        let relay = |to: &mut Connection| to.relay_message(Message::Binary(vec![0; 1000].into()));
+        for _ in 0..4 {
+            assert_eq!(relay(&mut to), Ok(Sent::Queued));
+        }
+        let queued = to.queued();
+        assert_eq!(relay(&mut to), Err(SendError::FragmentOrder));
+        assert_eq!(to.queued(), queued);
+        to.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+        assert_eq!(relay(&mut to), Ok(Sent::Congested), "it is ended after all");
+        assert_eq!(parse(&take_output(&mut to, now)).len(), 6);
+    }
 }
 
 #[test]

@@ -251,6 +251,35 @@ fn unfinished_messages_are_not_read_while_all_hold_too_much() {
     assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"whole")).len(), 1);
 }
 
+#[test]
+fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
+    let memory = Memory::new(10_000);
+    let (mut hoarder, now) = server_of(&memory);
+    let mut server = Connection::server(now, Arc::new(config(&memory)));
+    let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n";
+    feed(&mut server, now, &[&head[..], &[b'x'; 100]].concat());
+    queue(&mut hoarder, 10_001);
+    let mut rest = [b'x'; 400];
+    let mut input = &mut rest[..];
+    // Longer than the body may take: its time does not run.
+    for round in 0..100 {
+        let at = now + round * 100 * MILLISECOND;
+        assert!(server.receive(at, &mut input).is_none());
+        assert!(server.is_paused() && input.len() == 400);
+        assert_eq!(server.poll_timeout().map(|due| due - at), Some(100 * MILLISECOND), "round {round}");
+        server.handle_timeout(at + 100 * MILLISECOND);
+        assert!(!server.is_paused());
+    }
+    take_output(&mut hoarder, now);
+    let at = now + 10 * SECOND;
+    assert!(matches!(server.receive(at, &mut input), Some(Event::Request(_))), "it is read on");
+    // Requests without a body are taken all the time.
+    let mut other = Connection::server(now, Arc::new(config(&memory)));
+    queue(&mut hoarder, 10_001);
+    let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    assert!(matches!(feed(&mut other, at, request)[..], [Event::Request(_)]));
+}
+
 /// One, what it takes in each 50 ms, and when and how it ended.
 type Member = (Connection, usize, Option<(Duration, Closed)>);
 

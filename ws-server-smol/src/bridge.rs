@@ -109,11 +109,11 @@ where
             Step::Went
         }
         Poll::Ready(None) => {
-            // It may have been over before this began.
-            if let Some(closed) = from.closed() {
-                close(to, closed);
+            // It may have been over before this began; then what the other says last is still to be written.
+            match from.closed() {
+                Some(closed) if close(to, closed) => Step::Went,
+                _ => Step::Over,
             }
-            Step::Over
         }
         Poll::Pending => Step::Waits,
     }
@@ -132,7 +132,10 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     let sent: Result<Sent, SendError> = match event {
         Event::Message(message) => to.connection().relay_message(message),
         Event::Piece(piece) => to.connection().relay_piece(piece),
-        Event::Closed(closed) => return close(to, &closed),
+        Event::Closed(closed) => {
+            close(to, &closed);
+            return;
+        }
         _ => return,
     };
     match sent {
@@ -143,9 +146,9 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     }
 }
 
-fn close(to: &Shared, closed: &Closed) {
+/// Says whether it was open until now.
+fn close(to: &Shared, closed: &Closed) -> bool {
     let mut connection = to.connection();
     let (code, reason) = closed.relayed(connection.is_client());
-    // It may be closing already.
-    let _ = connection.close(Instant::now(), code, reason);
+    connection.close(Instant::now(), code, reason).is_ok()
 }

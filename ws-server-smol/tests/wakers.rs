@@ -11,8 +11,8 @@ use futures_lite::StreamExt;
 use futures_util::SinkExt;
 use std::cell::Cell;
 use std::rc::Rc;
-use ws_server_smol::WebSocket;
 use ws_server_smol::ws_proto::{CloseCode, Config, Frame, State};
+use ws_server_smol::{WebSocket, bridge};
 
 /// So many orders of everything.
 const SEEDS: u64 = 300;
@@ -201,6 +201,70 @@ fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
                 let message = server.next().await.unwrap().unwrap();
                 server.send(message).await.unwrap();
             }
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn a_bridge_passes_everything_on_and_the_end() {
+    for seed in 0..SEEDS / 3 {
+        let ((mut client, mut a), (host, mut b)) = (tiny(seed), tiny(seed + 1));
+        let paused = if seed.is_multiple_of(2) { a.sender() } else { b.sender() };
+        let mut tasks = Strict::new(seed);
+        tasks.spawn("bridges", async move {
+            let (a, b) = bridge(&mut a, &mut b).await;
+            assert_eq!((a.unwrap().code.get(), b.unwrap().code.get()), (4000, 4000));
+        });
+        tasks.spawn("pauses", async move {
+            for _ in 0..10 {
+                paused.pause();
+                futures_lite::future::yield_now().await;
+                paused.resume();
+                futures_lite::future::yield_now().await;
+            }
+        });
+        let (mut sink, mut stream) = futures_util::StreamExt::split(host);
+        tasks.spawn("host sends", async move {
+            for k in 0..30 {
+                sink.feed(Frame::text(text(k))).await.unwrap();
+            }
+            sink.flush().await.unwrap();
+        });
+        tasks.spawn("host receives", async move {
+            for k in 0..30 {
+                assert_eq!(stream.next().await.unwrap().unwrap().as_text(), Some(&*text(k)), "seed {seed}");
+            }
+            assert_eq!(stream.next().await.unwrap().unwrap_err().code.get(), 4000);
+        });
+        tasks.spawn("client", async move {
+            for k in 0..30 {
+                client.send(Frame::text(text(k))).await.unwrap();
+                assert_eq!(client.next().await.unwrap().unwrap().as_text(), Some(&*text(k)), "seed {seed}");
+            }
+            assert!(client.close(CloseCode::from(4000), "").await.unwrap().clean);
+        });
+        tasks.run();
+    }
+}
+
+#[test]
+fn a_bridge_of_which_one_side_was_over_ends_the_other() {
+    for seed in 0..SEEDS {
+        let ((mut client, mut a), (mut host, mut b)) = (tiny(seed), tiny(seed + 1));
+        let mut tasks = Strict::new(seed);
+        tasks.spawn(
+            "leaves",
+            async move { assert!(host.close(CloseCode::from(4000), "").await.unwrap().clean) },
+        );
+        tasks.spawn("client", async move {
+            assert_eq!(client.next().await.unwrap().unwrap_err().code.get(), 4000, "seed {seed}");
+        });
+        tasks.spawn("bridges", async move {
+            while b.next_event().await.is_some() {}
+            // Its turn comes before or after that of the one that goes on.
+            let (first, second) = if seed.is_multiple_of(2) { (&mut a, &mut b) } else { (&mut b, &mut a) };
+            bridge(first, second).await;
         });
         tasks.run();
     }

@@ -337,6 +337,7 @@ impl Connection {
         ending.announced = http.announced() || self.config.tell_every_end;
         ending.was_open = false;
         ending.peer_ended = http.peer_ended();
+        ending.was_paused = self.input.held.has(Held::PAUSED);
         ending.half_close = HalfClose::Due;
         if matches!(ending.error, Some(Error::Eof | Error::Handshake(HandshakeError::Abandoned)))
             || (ending.peer_ended && ending.error.is_none())

@@ -25,7 +25,7 @@ impl Held {
     pub(super) const PACED: u8 = 1 << 1;
     /// Output that was caused by what came before waits.
     pub(super) const OUTPUT: u8 = 1 << 2;
-    /// All connections together hold too much, and this one has a message unfinished.
+    /// All connections together hold too much, and this one has a message or a body unfinished.
     pub(super) const MEMORY: u8 = 1 << 3;
     pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
 
@@ -61,7 +61,7 @@ pub(super) struct Flow {
     delay: Option<Delay>,
     /// How many delays in a row have passed in which the peer took nothing.
     in_vain: u8,
-    /// Until when a message that has begun waits for memory.
+    /// Until when a message or a body that has begun waits for memory.
     memory_until: Option<Moment>,
 }
 
@@ -173,7 +173,7 @@ impl Connection {
         self.forget_busy_if_idle();
     }
 
-    fn pass_memory_delay(&mut self, moment: Moment) {
+    pub(super) fn pass_memory_delay(&mut self, moment: Moment) {
         let Some(busy) = &mut self.busy else { return };
         if busy.flow.memory_until.is_some_and(|until| moment >= until) {
             busy.flow.memory_until = None;
@@ -183,7 +183,7 @@ impl Connection {
         }
     }
 
-    /// A message that has begun waits while all connections together hold too much.
+    /// A message, or a request's body, that has begun waits while all connections together hold too much.
     pub(super) fn wait_for_memory(&mut self, moment: Moment) {
         self.busy().flow.memory_until = Some(moment.after(DELAY));
         self.input.held.set(Held::MEMORY, true);

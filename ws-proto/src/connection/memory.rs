@@ -26,7 +26,7 @@ impl Connection {
     }
 
     /// Whole messages of ours that wait behind an unfinished one.
-    fn waiting_len(&self) -> usize {
+    pub(super) fn waiting_len(&self) -> usize {
         self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
     }
 

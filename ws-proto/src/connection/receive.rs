@@ -148,7 +148,8 @@ impl Connection {
                 }
                 Stage::Opened(_) => return self.poll_event(now),
                 Stage::Http(_) => {
-                    if self.input.held.has(Held::ANY) {
+                    if self.is_held_back(now) {
+                        self.note_http_held(now);
                         return None;
                     }
                     let event = self.receive_http(now, input);
@@ -178,9 +179,13 @@ impl Connection {
         }
     }
 
-    /// Whether no frame is received now.
+    /// Whether nothing is received now.
     fn is_held_back(&mut self, now: Instant) -> bool {
-        if self.decoder.is_inside_message() && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
+        let is_amid = match &self.stage {
+            Stage::Http(http) => http.is_amid_body(),
+            _ => self.decoder.is_inside_message(),
+        };
+        if is_amid && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
             self.wait_for_memory(self.moment(now));
         }
         self.input.held.has(Held::ANY)

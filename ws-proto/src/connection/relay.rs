@@ -16,11 +16,16 @@ impl Connection {
     /// [drained](crate::Event::Drained).
     ///
     /// # Errors
-    /// [`SendError::NotOpen`].
+    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] where a message of this connection stands unfinished, and more
+    /// than the [high mark](crate::Config::high_mark) waits behind it: nobody may ever end it.
     pub fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
         let is_unfinished = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
         let (opcode, len) = (opcode(&message), message.as_bytes().len());
+        // What waits is not for the peer to drain, so that `Congested` would be no way out.
+        if is_unfinished && self.waiting_len() > self.config.high_mark {
+            return Err(SendError::FragmentOrder);
+        }
         if is_unfinished || is_owned(&message) {
             return self.enqueue(&Frame::unencoded(opcode, true, payload(message)));
         }

@@ -43,6 +43,9 @@ impl Connection {
         if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
             return;
         }
+        if matches!(self.stage, Stage::Http(_)) {
+            self.pass_memory_delay(moment);
+        }
         self.note_http_held(now);
         match &mut self.stage {
             Stage::Http(http) => {
@@ -224,15 +227,18 @@ impl Connection {
 
     /// Sets the deadline to the earliest of what may become due in this stage.
     pub(super) fn arm(&mut self) {
+        let flow = self.busy.as_ref().and_then(|busy| busy.flow.due());
         let stage = match &self.stage {
-            Stage::Http(http) => http.deadline(&self.config, &self.outbox).map(|at| self.moment(at)),
+            Stage::Http(http) => {
+                let http = http.deadline(&self.config, &self.outbox).map(|at| self.moment(at));
+                http.into_iter().chain(flow).min()
+            }
             Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open(_) => {
                 let release = self.release_due();
                 if let Some(compression) = self.stage.compression_mut() {
                     *compression.release_is_due() = release.is_some();
                 }
-                let flow = self.busy.as_ref().and_then(|busy| busy.flow.due());
                 let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due());
                 due.chain(release).chain(flow).min()
             }

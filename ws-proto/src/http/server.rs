@@ -279,6 +279,11 @@ impl ServerHttp {
         matches!(self.reading, Reading::Upgrade)
     }
 
+    /// Whether the body of a request is arriving.
+    pub(crate) fn is_amid_body(&self) -> bool {
+        matches!(self.reading, Reading::Body(_))
+    }
+
     /// The next deadline of all.
     pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
         let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));

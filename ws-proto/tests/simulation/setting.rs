@@ -70,10 +70,10 @@ impl Rules {
             .close_timeout(time(HOUR))
             .output_timeout(time(HOUR));
         let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
-        // A heartbeat without a pause would be all that is ever done.
+        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        // No heartbeat has a shorter pause.
         let interval = interval.max(Duration::from_millis(1));
         let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
-        let heartbeat = Heartbeat::live().interval(beat.interval).answer(beat.answer);
         config = extended(config, rng);
         if is_extreme {
             config = extreme(config, rng);
