@@ -150,13 +150,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Pending;
             }
             // What is due comes first; amid what was read at once the engine tells it there.
-            let due = if self.unread.is_none() || connection.is_paused() {
-                before_the_end(&mut connection, now)
-            } else {
-                None
+            let event = match self.unread {
+                Some(_) => self.use_unread(&mut connection, now),
+                None => before_the_end(&mut connection, now),
             };
-            if let Some(event) = due.or_else(|| self.use_unread(&mut connection, now)) {
-                return Poll::Ready(Some(event));
+            if event.is_some() {
+                return Poll::Ready(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
@@ -307,10 +306,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.held.is_none() || connection.state() != State::Closing
     }
 
+    #[inline]
     fn use_unread(&mut self, connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
         let unread = self.unread.as_mut()?;
         if connection.is_paused() {
-            return None;
+            return before_the_end(connection, now);
         }
         let before = unread.to - unread.from;
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
