@@ -135,6 +135,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if let Some(event) = self.held.take() {
             return Poll::Ready(Some(*event));
         }
+        // Nothing more is there to be read, and the stream wakes once there is.
+        let mut is_dry = false;
         loop {
             // First of all: what was read at once may be thousands of messages, each with its handler.
             if self.slice_is_over(now) {
@@ -147,11 +149,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 cx.waker().wake_by_ref();
                 return Poll::Pending;
             }
-            if let Some(event) = before_the_end(&mut connection, now) {
-                return Poll::Ready(Some(event));
-            }
-            if let Some(event) = self.use_unread(&mut connection, now) {
-                return Poll::Ready(Some(event));
+            // What is due comes first; amid what was read at once the engine tells it there.
+            let event = match self.unread {
+                Some(_) => self.use_unread(&mut connection, now),
+                None => before_the_end(&mut connection, now),
+            };
+            if event.is_some() {
+                return Poll::Ready(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
@@ -164,13 +168,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 }
                 Next::Read | Next::Write | Next::Pause => {}
             }
-            let is_due = self.poll_deadline(&connection, now);
+            let is_due = self.poll_deadline(&mut connection, now);
             if is_due && (self.heard || !self.hear(&mut connection, now)) {
                 self.judge(&mut connection, now);
             } else if !is_due {
                 self.heard = false;
-                if self.unread.is_none() && !connection.is_paused() {
-                    went |= self.read(&mut connection, now);
+                if !is_dry && self.unread.is_none() && !connection.is_paused() {
+                    is_dry = !self.read(&mut connection, now);
+                    went |= !is_dry;
                 }
             }
             if went || is_due {
@@ -225,7 +230,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             if done(&mut connection, self.output) {
                 return Poll::Ready(Ok(()));
             }
-            if !self.poll_deadline(&connection, now) {
+            if !self.poll_deadline(&mut connection, now) {
                 self.heard = false;
                 self.asked = None;
                 return Poll::Pending;
@@ -301,10 +306,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.held.is_none() || connection.state() != State::Closing
     }
 
+    #[inline]
     fn use_unread(&mut self, connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
         let unread = self.unread.as_mut()?;
         if connection.is_paused() {
-            return None;
+            return before_the_end(connection, now);
         }
         let before = unread.to - unread.from;
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
@@ -322,7 +328,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     fn slice_is_over(&mut self, now: Instant) -> bool {
-        let (since, bytes) = *self.slice.get_or_insert((now, 0));
+        let Some((since, bytes)) = self.slice else {
+            self.slice = Some((now, 0));
+            return false;
+        };
         let over = bytes >= SLICE_BYTES || now.saturating_duration_since(since) >= SLICE_TIME;
         if over {
             self.slice = None;
@@ -346,7 +355,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Whether a deadline has passed; otherwise the timer wakes.
-    fn poll_deadline(&mut self, connection: &Connection, now: Instant) -> bool {
+    fn poll_deadline(&mut self, connection: &mut Connection, now: Instant) -> bool {
+        // One that moved away is looked up when the timer wakes.
+        if !connection.timeout_moved() && self.deadline.is_some_and(|deadline| now < deadline) {
+            return false;
+        }
         let deadline = connection.poll_timeout();
         if deadline != self.deadline {
             self.deadline = deadline;
@@ -385,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     fn tell_room(&self, connection: &Connection) {
         if !connection.is_congested() {
-            self.shared.wakers.room.notify(usize::MAX);
+            self.shared.wakers.room.notify();
         }
     }
 

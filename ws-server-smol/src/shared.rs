@@ -10,7 +10,8 @@ use http::Response;
 use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering::Relaxed};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
@@ -28,7 +29,7 @@ pub(crate) struct Wakers {
     /// Whoever waits until all is written.
     pub(crate) flusher: AtomicWaker,
     /// Whoever waits for room: there may be some, or the connection has ended.
-    pub(crate) room: Event,
+    pub(crate) room: Room,
 }
 
 impl Wake for Wakers {
@@ -39,7 +40,40 @@ impl Wake for Wakers {
     fn wake_by_ref(self: &Arc<Self>) {
         self.driver.wake();
         self.flusher.wake();
-        self.room.notify(usize::MAX);
+        self.room.notify();
+    }
+}
+
+/// Where senders wait for room.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    event: Event,
+    /// How many wait, or are about to.
+    waiting: AtomicUsize,
+}
+
+impl Room {
+    /// Has all of them look again. Mostly nobody waits, and that costs no lock: whoever comes says so before it looks
+    /// at the connection, whose lock lies between what is notified of and this.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if self.waiting.load(SeqCst) > 0 {
+            self.event.notify(usize::MAX);
+        }
+    }
+
+    fn enter(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, SeqCst);
+        Waiting(self)
+    }
+}
+
+/// That somebody may wait for room.
+struct Waiting<'a>(&'a Room);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, SeqCst);
     }
 }
 
@@ -201,7 +235,7 @@ impl Shared {
         if by_reset && let Some(socket) = socket {
             socket.reset_on_close();
         }
-        self.wakers.room.notify(usize::MAX);
+        self.wakers.room.notify();
         self.wakers.flusher.wake();
     }
 
@@ -215,8 +249,9 @@ impl Shared {
     ) -> Result<(), SendError> {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
+        let waiting = self.wakers.room.enter();
         loop {
-            listener!(self.wakers.room => room);
+            listener!(waiting.0.event => room);
             if self.has_room() {
                 match try_send() {
                     // It is larger than what is left: there will be more.
