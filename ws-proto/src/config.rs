@@ -66,7 +66,8 @@ pub struct Config {
     /// The whole closing phase: flush, the peer's Close, draining. 5 s.
     pub close_timeout: Duration,
     /// How long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks for;
-    /// then the connection ends. 30 s.
+    /// then the connection ends. It is judged at the end of each such time, and what the kernel took counts as taken: a
+    /// peer that stops reading is found within twice of it. 30 s.
     pub output_timeout: Duration,
     /// How many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), of output that waits for
     /// it. 0 asks for a byte in that time. 1 KiB.

@@ -126,7 +126,8 @@ pub enum Initiator {
 
 /// The end of a connection, and what explains it.
 ///
-/// `Display` makes a sentence of it, fit for a log.
+/// `Display` makes a sentence of it, fit for a log. The code in it is the peer's, also where this side closed: then it is
+/// the peer's answer, and [`sent`](Self::sent) has ours.
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Closed {
@@ -150,8 +151,9 @@ pub struct Closed {
     pub bytes_received: u64,
     /// Bytes written to the peer, HTTP included.
     pub bytes_sent: u64,
-    /// Whether this side was not reading when it ended: its application had [paused](crate::Connection::pause) the
-    /// connection, or did not drive it. What the peer said last may be unread then.
+    /// Whether this side was not reading when the end began: its application had [paused](crate::Connection::pause) the
+    /// connection, or did not drive it. What the peer said last may be unread then; where [`clean`](Self::clean) is true,
+    /// its Close was read all the same.
     pub reading_paused: bool,
     /// From the first byte of HTTP to the end.
     pub age: Duration,

@@ -168,7 +168,8 @@ impl core::error::Error for TopicError {}
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
     /// What it does not read waits for it, and at the cap of its outbox it is closed with 1013: it may come
-    /// again. For what must not have gaps.
+    /// again. For what must not have gaps. Where peers cause what is sent to many, as in a chat, one that floods makes
+    /// all the others slow: bound what each may cause, with [`Config::message_rate`](crate::Config::message_rate).
     #[default]
     Close,
     /// Over the high mark of its outbox it is passed over until it has drained. For what the next message makes

@@ -14,8 +14,8 @@ impl Connections {
     ///
     /// While reading is paused no heartbeat is judged, since the answer may stand unread; one that is due is still sent,
     /// and a peer that takes no output is still found. A reset is found at once, and the end of the peer's stream when
-    /// reading resumes. [`Connections::close`] ends the pause, and [`Closed::reading_paused`](crate::Closed::reading_paused)
-    /// says whether it lasted until the end. An id that is gone is no error.
+    /// reading resumes. [`Connections::close`] ends the pause; [`Closed::reading_paused`](crate::Closed::reading_paused)
+    /// says whether the connection was paused when the end began, also where `close` began it. An id that is gone is no error.
     pub fn pause(&mut self, id: ConnectionId) {
         self.hold(id, mark::PAUSED);
     }

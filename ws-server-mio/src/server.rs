@@ -73,9 +73,9 @@ impl Connections {
         self.stop_with(server, Stop::within(deadline));
     }
 
-    /// As [`Connections::stop`], with another code and a reason, and over a time: each client is told in its turn, and those
-    /// whose turn has not come are served as ever, so that a thousand of them do not come back in the same second. The
-    /// deadline counts from the end of that time.
+    /// As [`Connections::stop`], with another code and a reason, and over a time: each connection is told in its turn, plain
+    /// HTTP included, so that an event stream ends when its turn comes; those whose turn has not come are served as ever.
+    /// A thousand clients then do not come back in the same second. The deadline counts from the end of that time.
     ///
     /// ```
     /// # use ws_server_mio::{Connections, ServerId};

@@ -18,7 +18,7 @@ use ws_proto::{CloseCode, Closed, Event, SendError, Sent};
 const ROUNDS: u32 = 64;
 
 /// Passes on what either of two WebSockets receives to the other, until both are over; gives what explains the end of
-/// each.
+/// each. Both are over then, and neither is `None`.
 ///
 /// Messages and fragments go through in order. Each side is read only while the other takes what it gives: what a
 /// connection holds is bounded by its high mark and one read, be its peer ever so slow. A side that is not read for
@@ -47,7 +47,11 @@ const ROUNDS: u32 = 64;
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
-///         println!("{client:?}; {upstream:?}");
+///         for (who, closed) in [("client", client), ("upstream", upstream)] {
+///             if let Some(closed) = closed {
+///                 println!("{who}: {closed}");
+///             }
+///         }
 ///         break;
 ///     }
 ///     Ok(())
