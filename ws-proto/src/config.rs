@@ -67,7 +67,7 @@ pub struct Config {
     pub close_timeout: Duration,
     /// How long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks for;
     /// then the connection ends. It is judged at the end of each such time, and what the kernel took counts as taken: a
-    /// peer that stops reading is found within twice of it. 30 s.
+    /// peer that takes nothing is found in that time, one that takes too little within twice of it. 30 s.
     pub output_timeout: Duration,
     /// How many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), of output that waits for
     /// it. 0 asks for a byte in that time. 1 KiB.

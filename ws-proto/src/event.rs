@@ -174,7 +174,17 @@ impl fmt::Display for Closed {
         };
         match &self.error {
             Some(error) => write!(f, "ended by {}: {error}", if who == "we" { "us" } else { who })?,
-            None if self.was_open => write!(f, "{who} closed the connection: {}", self.code)?,
+            None if self.was_open => match self.sent {
+                Some(sent) if self.initiator == Initiator::Local && sent != self.code => {
+                    write!(
+                        f,
+                        "we closed the connection with {}; the peer answered {}",
+                        sent.get(),
+                        self.code
+                    )?;
+                }
+                _ => write!(f, "{who} closed the connection: {}", self.code)?,
+            },
             None => write!(f, "{who} ended the HTTP connection")?,
         }
         if !self.reason.is_empty() {

@@ -225,6 +225,8 @@ struct Busy {
 struct Stall {
     since: Moment,
     sent: u64,
+    /// When it last took something, or when it began.
+    last: Moment,
 }
 
 #[derive(Debug)]

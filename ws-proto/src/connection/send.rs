@@ -233,7 +233,7 @@ impl Connection {
     /// The socket took less than there is: from now on the peer has to take some in its time.
     fn begin_stall(&mut self, moment: Moment) {
         self.output.stalled = true;
-        self.busy().stall = Some(Stall { since: moment, sent: self.bytes_sent });
+        self.busy().stall = Some(Stall { since: moment, sent: self.bytes_sent, last: moment });
         self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
     }
 
@@ -253,6 +253,9 @@ impl Connection {
     fn wrote_while_busy(&mut self, moment: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
         let Some(busy) = &mut self.busy else { return };
+        if let Some(stall) = busy.stall.as_mut().filter(|_| n > 0) {
+            stall.last = moment;
+        }
         if let Some(ping) = &mut busy.ping
             && let Some(awaited) = &mut ping.awaited
             && n > 0

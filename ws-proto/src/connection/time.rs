@@ -99,7 +99,7 @@ impl Connection {
         let moment = self.moment(now);
         if let Some(busy) = &mut self.busy {
             if let Some(stall) = &mut busy.stall {
-                stall.since = moment;
+                (stall.since, stall.last) = (moment, moment);
             }
             if let Some(awaited) = busy.ping.as_mut().and_then(|ping| ping.awaited.as_mut()) {
                 *awaited = moment;
@@ -189,25 +189,25 @@ impl Connection {
             return None;
         }
         let stall = self.busy.as_ref()?.stall?;
-        Some(stall.since.after(self.config.output_timeout))
+        Some(stall.since.min(stall.last).after(self.config.output_timeout))
     }
 
-    /// The time for taking output has passed: a peer that took enough of it has that time again. Says whether it had
-    /// not.
+    /// The time for taking output has passed: a peer that took nothing for so long is gone, one that took enough has that
+    /// time again. Says whether it is over.
     fn judge_output(&mut self, now: Instant) -> bool {
         let (moment, sent) = (self.moment(now), self.bytes_sent);
         let rate = u128::from(self.config.min_output_rate);
-        let enough = (self.config.output_timeout.as_millis() * rate / 1000).max(1);
+        let enough = self.config.output_timeout.as_millis() * rate / 1000;
+        let timeout = self.config.output_timeout;
         let Some(stall) = self.busy.as_mut().and_then(|busy| busy.stall.as_mut()) else { return false };
-        let taken = sent - stall.sent;
-        if u128::from(taken) >= enough {
-            *stall = Stall { since: moment, sent };
-            return false;
-        }
         let error = Error::Timeout(Timeout::Output);
-        match taken {
-            0 => self.done(now, error),
-            _ => self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow"),
+        if moment >= stall.last.after(timeout) {
+            self.done(now, error);
+        } else if u128::from(sent - stall.sent) < enough {
+            self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
+        } else {
+            *stall = Stall { since: moment, sent, last: stall.last };
+            return false;
         }
         true
     }
