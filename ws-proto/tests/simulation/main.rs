@@ -77,6 +77,7 @@ fn what_was_found_stays_found() {
         ("the code of the peer's Close is lost with the connection", 158),
         ("an answer timeout of zero is due for ever", 2349),
         ("an answer to a heartbeat is due for ever while nothing is read", 5932),
+        ("an answer that was taken is dropped behind one of HTTP/1.0 without a length", 10_705),
     ];
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     for (what, seed) in found {
