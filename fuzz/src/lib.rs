@@ -7,7 +7,7 @@
 //!
 //!  bytes.rs   server_bytes, client_bytes: whatever a peer sends
 //!  split.rs   split: however that is cut
-//!  pair.rs    pair: two ends, whatever the pipe does
+//!  pair.rs, end.rs   pair: two ends, whatever the pipe does
 //!  head.rs    http_head: heads and bodies, beside httparse
 //!  compressed.rs   deflate, extensions: compressed messages, and what is agreed on them
 //!
@@ -20,6 +20,7 @@
 
 mod bytes;
 mod compressed;
+mod end;
 mod head;
 mod input;
 mod judge;

@@ -2,12 +2,13 @@
 
 use crate::deflate::Shared;
 use crate::error::{ProtocolError, SendError};
-use crate::outbox::COPY_UP_TO;
 use crate::utf8;
 use alloc::string::String;
 use alloc::vec::Vec;
 use bytes::Bytes;
 
+/// Payloads up to this are copied even where they could be shared: it costs less than one more slice.
+pub(crate) const COPY_UP_TO: usize = 1024;
 /// A control frame carries at most this (§5.5).
 pub(crate) const MAX_CONTROL_PAYLOAD: usize = 125;
 /// Says that a message is compressed; on its first frame (RFC 7692 §6).

@@ -31,7 +31,6 @@ use ws_proto::{Closed, Connection, Error, Event, Next, SendError, State};
 const SLICE_BYTES: usize = 64 << 10;
 /// … or so much time: a ready socket never makes it wait.
 const SLICE_TIME: Duration = Duration::from_micros(500);
-
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
 
@@ -443,10 +442,6 @@ fn before_the_end(connection: &mut Connection, now: Instant) -> Option<Event<'st
 
 /// Whether it was cut off rather than ended: then nothing is on its way that would be worth a wait.
 fn is_lost(event: Option<&Event<'_>>) -> bool {
-    match event {
-        Some(Event::Closed(closed)) => {
-            matches!(closed.error, Some(Error::Timeout(_) | Error::Lost(_) | Error::Eof))
-        }
-        _ => false,
-    }
+    let Some(Event::Closed(closed)) = event else { return false };
+    matches!(closed.error, Some(Error::Timeout(_) | Error::Lost(_) | Error::Eof))
 }

@@ -5,8 +5,8 @@ use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
 use crate::deflate::PerMessage;
 use crate::error::SendError;
+use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Compression, Frame, RSV1, first_byte};
-use crate::outbox::COPY_UP_TO;
 
 impl Stage {
     /// What inflates the peer's messages, and compresses ours.

@@ -4,7 +4,7 @@ use super::flow::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
-use crate::error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
+use crate::error::{Cause, Error, HandshakeError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
@@ -169,35 +169,8 @@ impl Connection {
         Ok(())
     }
 
-    /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
-    /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
-    pub fn write_failed(&mut self, now: Instant, cause: Cause) {
-        let error = Error::Lost(cause);
-        let moment = self.moment(now);
-        match &mut self.stage {
-            Stage::Opened(_) | Stage::Open(_) => {
-                let mut ending = self.begin_ending(now, Initiator::Remote);
-                ending.error = Some(error);
-                self.stage = Stage::Closing(ending);
-            }
-            Stage::Closing(ending) if !ending.is_broken => {
-                ending.error.get_or_insert(error);
-                ending.since = Some(moment);
-            }
-            Stage::Closing(_) => return,
-            _ => return self.done(now, error),
-        }
-        if let Stage::Closing(ending) = &mut self.stage {
-            ending.is_broken = true;
-        }
-        self.outbox.clear();
-        self.output.drained = false;
-        self.end_opened();
-        self.arm();
-    }
-
     /// Takes the connection out of its stage, which is open, to put what is made of it into the next.
-    fn begin_ending(&mut self, now: Instant, initiator: Initiator) -> Box<Ending> {
+    pub(super) fn begin_ending(&mut self, now: Instant, initiator: Initiator) -> Box<Ending> {
         let mut ending = Ending::new(initiator);
         match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Opened(opened) => {
@@ -213,7 +186,7 @@ impl Connection {
     }
 
     /// What only an open connection needs is over; what waits to be written is still counted and judged.
-    fn end_opened(&mut self) {
+    pub(super) fn end_opened(&mut self) {
         self.input.held = Held::default();
         if let Some(busy) = &mut self.busy {
             let (stall, counted) = (busy.stall.take(), busy.counted.take());
@@ -225,35 +198,6 @@ impl Connection {
             self.count_held();
         }
         self.forget_busy_if_idle();
-    }
-
-    /// Ends a connection that is over a limit of time or memory: a WebSocket is told why, in a Close that overtakes what
-    /// waits.
-    pub(super) fn give_up(&mut self, now: Instant, error: Error, code: CloseCode, reason: &str) {
-        if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
-            return self.done(now, error);
-        }
-        self.release_contexts();
-        let mut ending = self.begin_ending(now, Initiator::Local);
-        self.outbox.drop_unwritten();
-        let body = close_body::encode(code, reason).unwrap_or_default();
-        self.write_copied(Opcode::Close, true, &body);
-        ending.sent = Some(code);
-        ending.error = Some(error);
-        ending.half_close = HalfClose::Due;
-        self.drain(ending);
-    }
-
-    /// The socket takes no more for now: of a connection that failed, the Close goes out before what waits.
-    pub(super) fn close_overtakes(&mut self) {
-        if let Stage::Draining(ending) = &mut self.stage
-            && let Some(body) = ending.overtaking.take()
-            // Else it is the Close itself that is partly written.
-            && self.outbox.has_unbegun()
-        {
-            self.outbox.drop_unwritten();
-            self.write_copied(Opcode::Close, true, &body);
-        }
     }
 
     /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
@@ -284,32 +228,7 @@ impl Connection {
         }
     }
 
-    /// Fails the connection (§7.1.7): the peer broke the protocol.
-    pub(super) fn fail(&mut self, now: Instant, error: ProtocolError) {
-        self.release_contexts();
-        let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
-            Stage::Closing(ending) => ending,
-            stage => {
-                self.stage = stage;
-                let mut ending = self.begin_ending(now, Initiator::Local);
-                let code = error.close_code();
-                let body = close_body::encode(code, error.reason()).unwrap_or_default();
-                self.write_copied(Opcode::Close, true, &body);
-                ending.overtaking = Some(body);
-                ending.sent = Some(code);
-                ending
-            }
-        };
-        ending.error.get_or_insert(error.into());
-        ending.half_close = HalfClose::Due;
-        let is_broken = ending.is_broken;
-        self.drain(ending);
-        if is_broken {
-            self.finish(self.moment(now));
-        }
-    }
-
-    fn drain(&mut self, mut ending: Box<Ending>) {
+    pub(super) fn drain(&mut self, mut ending: Box<Ending>) {
         if !self.is_client() {
             ending.half_close = HalfClose::Due;
         }

@@ -8,13 +8,15 @@
 //! ```
 //!
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `ending` (how it ends), `close_body`
-//! (what a Close says), `time` (the one deadline).
+//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends),
+//! `close_body` (what a Close says), `busy` (what only something unfinished needs), `time` (the one deadline).
 
 mod answering;
+mod busy;
 mod close_body;
 mod compression;
 mod ending;
+mod failing;
 mod flow;
 mod memory;
 mod pause;
@@ -31,15 +33,13 @@ use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
 use crate::outbox::{Outbox, Storage};
-use crate::utf8::Utf8;
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::sync::Arc;
+use busy::{Busy, Outgoing, Ping, Stall};
 use bytes::BytesMut;
 use core::time::Duration;
 use ending::Ending;
-use flow::{Flow, Held};
-use memory::Counted;
+use flow::Held;
 pub use state::{Next, Role, Sent, State};
 use std::time::Instant;
 
@@ -197,54 +197,6 @@ struct Rates {
     messages: u16,
     control: u32,
     empty: u32,
-}
-
-#[derive(Debug, Default)]
-struct Busy {
-    /// The ping that awaits its pong.
-    ping: Option<Ping>,
-    /// A message of ours that is being sent in fragments.
-    outgoing: Option<Outgoing>,
-    /// Whole messages that wait behind it.
-    waiting: VecDeque<crate::frame::Frame>,
-    waiting_len: usize,
-    /// The newest ping's payload, where enough pongs are queued already.
-    pong: Option<bytes::Bytes>,
-    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
-    ahead: BytesMut,
-    /// Since when output waits, and how much was sent by then.
-    stall: Option<Stall>,
-    flow: Flow,
-    /// Bytes that were left with the caller.
-    kept: usize,
-    counted: Option<Counted>,
-}
-
-/// A time in which the peer must take so much of what waits for it.
-#[derive(Clone, Copy, Debug)]
-struct Stall {
-    since: Moment,
-    sent: u64,
-    /// When it last took something, or when it began.
-    last: Moment,
-}
-
-#[derive(Debug)]
-struct Ping {
-    at: Moment,
-    payload: bytes::Bytes,
-    /// Since when a sign of life is awaited, without which the connection ends; it outlasts a newer ping.
-    awaited: Option<Moment>,
-    /// How many bytes have been sent once the socket has taken the ping that is awaited.
-    sent_at: u64,
-}
-
-/// A message of ours in fragments.
-#[derive(Clone, Copy, Debug)]
-struct Outgoing {
-    /// What came of its last character, where it is text.
-    text: Option<Utf8>,
-    compressed: bool,
 }
 
 impl Connection {
@@ -426,26 +378,6 @@ impl Connection {
     /// Whether this is the client's end.
     pub fn is_client(&self) -> bool {
         matches!(self.side, Side::Client(_))
-    }
-
-    fn busy(&mut self) -> &mut Busy {
-        self.busy.get_or_insert_default()
-    }
-
-    fn forget_busy_if_idle(&mut self) {
-        if self.busy.as_ref().is_some_and(|busy| {
-            busy.ping.is_none()
-                && busy.outgoing.is_none()
-                && busy.waiting.is_empty()
-                && busy.pong.is_none()
-                && busy.ahead.is_empty()
-                && busy.stall.is_none()
-                && busy.kept == 0
-                && busy.counted.is_none()
-                && busy.flow.is_idle()
-        }) {
-            self.busy = None;
-        }
     }
 
     /// Keeps what came before the WebSocket was open.

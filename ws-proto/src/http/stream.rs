@@ -2,8 +2,9 @@
 
 use super::response::{self, Length, Shape};
 use crate::error::SendError;
+use crate::frame::COPY_UP_TO;
 use crate::handshake::Token;
-use crate::outbox::{COPY_UP_TO, Outbox};
+use crate::outbox::Outbox;
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
 use std::collections::VecDeque;

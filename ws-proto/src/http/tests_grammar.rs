@@ -4,6 +4,7 @@ use super::Incoming;
 use super::tests_server::{GET, Rig};
 use crate::config::Config;
 use crate::error::Error;
+use core::time::Duration;
 
 /// Feeds one head, then a good request; the answer must be this status, and nothing behind it is read.
 fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
@@ -360,4 +361,19 @@ fn requests_show_what_was_asked() {
     assert_eq!(request.headers().get_all("x").iter().count(), 2);
     assert_eq!(&request.body()[..], b"hi");
     assert_eq!(request.http().version(), ::http::Version::HTTP_11);
+}
+
+#[test]
+fn endless_times_are_no_deadlines() {
+    let mut rig = Rig::with(
+        Config::server()
+            .handshake_timeout(Duration::MAX)
+            .keep_alive(Duration::MAX)
+            .answer_timeout(Duration::MAX),
+    );
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
+    let request = rig.request(GET);
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
+    rig.ok(request, "");
+    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
 }

@@ -441,18 +441,3 @@ fn a_half_closed_peer_is_still_answered() {
         assert!(rig.out.is_empty());
     }
 }
-
-#[test]
-fn endless_times_are_no_deadlines() {
-    let mut rig = Rig::with(
-        Config::server()
-            .handshake_timeout(Duration::MAX)
-            .keep_alive(Duration::MAX)
-            .answer_timeout(Duration::MAX),
-    );
-    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
-    let request = rig.request(GET);
-    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
-    rig.ok(request, "");
-    assert!(rig.http.deadline(&rig.config, &rig.out).is_none());
-}

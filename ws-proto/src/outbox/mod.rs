@@ -10,24 +10,21 @@
 //! only referred to, at the place in the stream where it belongs. Control frames that may overtake (RFC 6455 §5.4)
 //! stand aside. A reader sees one sequence of slices.
 
-use crate::frame;
-use crate::memory::{Memory, SharedPayload};
+mod inner;
+
+use crate::memory::Memory;
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 use core::fmt;
+use inner::{Inner, Shared};
 use std::io::IoSlice;
 
-/// Payloads up to this are copied even where they could be shared: it costs less than one more slice.
-pub(crate) const COPY_UP_TO: usize = 1024;
 /// Capacity up to this is kept in a [`Storage`] that is handed back.
 const KEEP_CAPACITY: usize = 256 * 1024;
 /// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
 const KEEP_URGENT: usize = 1024;
-/// A large payload that was sent leaves its memory for the next large message, from this size up to that.
-const SPARE_FROM: usize = 32 * 1024;
-const SPARE_UP_TO: usize = 4 * 1024 * 1024;
 
 /// The memory of an outbox. An outbox that is given one before it is written to, and relieved of it when it
 /// is empty, allocates nothing.
@@ -55,43 +52,6 @@ impl fmt::Debug for Storage {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Storage({} bytes)", self.capacity())
     }
-}
-
-#[derive(Default)]
-struct Inner {
-    /// Copied frames; what stands before `start` was sent.
-    bytes: Vec<u8>,
-    start: usize,
-    shared: VecDeque<Shared>,
-    /// Bytes that stand beside `bytes`: shared payloads, and urgent frames.
-    beside: usize,
-    /// What is left of a frame that is partly written, or of the HTTP before the first frame: nothing may stand in
-    /// between.
-    begun: usize,
-    urgent: Urgent,
-    /// The memory of a large payload that was sent; empty.
-    spare: Vec<u8>,
-    /// Where shared payloads are counted, once there is much.
-    memory: Option<Memory>,
-}
-
-/// A payload that is not copied.
-struct Shared {
-    /// The position in `bytes` that it comes before.
-    at: usize,
-    payload: Bytes,
-    /// That it is counted.
-    _counted: Option<SharedPayload>,
-}
-
-/// Control frames that overtake what is queued.
-#[derive(Default)]
-struct Urgent {
-    bytes: Vec<u8>,
-    /// What stands before was sent.
-    start: usize,
-    /// How many of them are Pongs.
-    pongs: u8,
 }
 
 /// What waits to be written to the socket, as a [`Buf`].
@@ -283,150 +243,6 @@ impl Outbox {
     /// Forgets all that waits.
     pub(crate) fn clear(&mut self) {
         self.inner = None;
-    }
-}
-
-impl Inner {
-    #[cold]
-    fn boxed() -> Box<Self> {
-        Box::default()
-    }
-
-    #[cold]
-    fn compact(&mut self) {
-        self.bytes.drain(..self.start);
-        for shared in &mut self.shared {
-            shared.at -= self.start;
-        }
-        self.start = 0;
-    }
-
-    fn len(&self) -> usize {
-        self.bytes.len() - self.start + self.beside
-    }
-
-    fn advance(&mut self, mut n: usize, framed: bool) {
-        n = n.min(self.len());
-        while n > 0 {
-            let urgent = self.urgent.left();
-            let step;
-            if self.begun == 0 && urgent > 0 {
-                step = urgent.min(n);
-                self.urgent.advance(step);
-                self.beside -= step;
-            } else {
-                if self.begun == 0 && framed {
-                    self.begun = frame::encoded_len(self.copied());
-                }
-                let whole = if self.begun > 0 { self.begun } else { self.len() - urgent };
-                step = whole.min(n);
-                self.begun = self.begun.saturating_sub(step);
-                self.advance_data(step);
-            }
-            n -= step.max(1);
-        }
-        if self.len() == 0 {
-            self.bytes.clear();
-            self.start = 0;
-            self.begun = 0;
-            self.memory = None;
-        }
-    }
-
-    fn advance_data(&mut self, mut n: usize) {
-        loop {
-            let step = self.copied().len().min(n);
-            self.start += step;
-            n -= step;
-            if n == 0 {
-                break;
-            }
-            let Some(Shared { payload, .. }) = self.shared.front_mut() else { break };
-            let step = payload.len().min(n);
-            payload.advance(step);
-            self.beside -= step;
-            n -= step;
-            if payload.is_empty()
-                && let Some(shared) = self.shared.pop_front()
-            {
-                self.keep_spare(shared.payload);
-            }
-        }
-    }
-
-    /// Gives the slices of what waits, in the order in which it is to be written.
-    fn slices<'a>(&'a self, mut push: impl FnMut(&'a [u8])) {
-        let urgent = &self.urgent.bytes[self.urgent.start..];
-        let mut begun = self.begun;
-        let mut is_over = begun == 0;
-        if is_over {
-            push(urgent);
-        }
-        self.data_slices(|slice| {
-            let (front, rest) = slice.split_at(slice.len().min(begun));
-            push(front);
-            begun -= front.len();
-            if begun == 0 && !is_over {
-                is_over = true;
-                push(urgent);
-            }
-            push(rest);
-        });
-    }
-
-    fn data_slices<'a>(&'a self, mut push: impl FnMut(&'a [u8])) {
-        let mut from = self.start;
-        for shared in &self.shared {
-            push(&self.bytes[from..shared.at]);
-            push(&shared.payload);
-            from = shared.at;
-        }
-        push(&self.bytes[from..]);
-    }
-
-    /// Keeps the memory of a payload that nobody else refers to.
-    fn keep_spare(&mut self, payload: Bytes) {
-        let spare = Vec::from(payload);
-        if (SPARE_FROM..=SPARE_UP_TO).contains(&spare.capacity()) && spare.capacity() > self.spare.capacity()
-        {
-            self.spare = spare;
-        }
-    }
-
-    /// What is to be written first, where not everything is copied.
-    #[inline(never)]
-    fn first_slice(&self) -> &[u8] {
-        let copied = self.copied();
-        let data = match self.shared.front() {
-            Some(shared) if copied.is_empty() => &shared.payload,
-            _ => copied,
-        };
-        match (self.urgent.left(), self.begun) {
-            (0, _) => data,
-            (_, 0) => &self.urgent.bytes[self.urgent.start..],
-            (_, begun) => &data[..data.len().min(begun)],
-        }
-    }
-
-    /// The copied bytes up to the first shared payload.
-    fn copied(&self) -> &[u8] {
-        let end = self.shared.front().map_or(self.bytes.len(), |shared| shared.at);
-        &self.bytes[self.start..end]
-    }
-}
-
-impl Urgent {
-    fn left(&self) -> usize {
-        self.bytes.len() - self.start
-    }
-
-    fn advance(&mut self, n: usize) {
-        self.start += n;
-        if self.left() == 0 {
-            self.bytes.clear();
-            self.start = 0;
-            self.pongs = 0;
-        }
     }
 }
 

@@ -1,0 +1,79 @@
+//! What only a connection with something unfinished needs.
+
+use super::flow::Flow;
+use super::memory::Counted;
+use super::{Connection, Moment};
+use crate::frame::Frame;
+use crate::utf8::Utf8;
+use alloc::collections::VecDeque;
+use bytes::{Bytes, BytesMut};
+
+#[derive(Debug, Default)]
+pub(super) struct Busy {
+    /// The ping that awaits its pong.
+    pub(super) ping: Option<Ping>,
+    /// A message of ours that is being sent in fragments.
+    pub(super) outgoing: Option<Outgoing>,
+    /// Whole messages that wait behind it.
+    pub(super) waiting: VecDeque<Frame>,
+    pub(super) waiting_len: usize,
+    /// The newest ping's payload, where enough pongs are queued already.
+    pub(super) pong: Option<Bytes>,
+    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
+    pub(super) ahead: BytesMut,
+    /// Since when output waits, and how much was sent by then.
+    pub(super) stall: Option<Stall>,
+    pub(super) flow: Flow,
+    /// Bytes that were left with the caller.
+    pub(super) kept: usize,
+    pub(super) counted: Option<Counted>,
+}
+
+/// A time in which the peer must take so much of what waits for it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Stall {
+    pub(super) since: Moment,
+    pub(super) sent: u64,
+    /// When it last took something, or when it began.
+    pub(super) last: Moment,
+}
+
+#[derive(Debug)]
+pub(super) struct Ping {
+    pub(super) at: Moment,
+    pub(super) payload: Bytes,
+    /// Since when a sign of life is awaited, without which the connection ends; it outlasts a newer ping.
+    pub(super) awaited: Option<Moment>,
+    /// How many bytes have been sent once the socket has taken the ping that is awaited.
+    pub(super) sent_at: u64,
+}
+
+/// A message of ours in fragments.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Outgoing {
+    /// What came of its last character, where it is text.
+    pub(super) text: Option<Utf8>,
+    pub(super) compressed: bool,
+}
+
+impl Connection {
+    pub(super) fn busy(&mut self) -> &mut Busy {
+        self.busy.get_or_insert_default()
+    }
+
+    pub(super) fn forget_busy_if_idle(&mut self) {
+        if self.busy.as_ref().is_some_and(|busy| {
+            busy.ping.is_none()
+                && busy.outgoing.is_none()
+                && busy.waiting.is_empty()
+                && busy.pong.is_none()
+                && busy.ahead.is_empty()
+                && busy.stall.is_none()
+                && busy.kept == 0
+                && busy.counted.is_none()
+                && busy.flow.is_idle()
+        }) {
+            self.busy = None;
+        }
+    }
+}

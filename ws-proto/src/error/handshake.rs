@@ -1,0 +1,122 @@
+//! Faults of the peer in HTTP, and in its half of the opening handshake.
+
+use bytes::Bytes;
+use core::fmt;
+use http::StatusCode;
+
+/// What was wrong with the peer's HTTP or with its half of the opening handshake (RFC 6455 §4, RFC 9112).
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub enum HandshakeError {
+    // --- a server about a client's request
+    /// The request breaks the grammar of HTTP/1.1; says where.
+    Malformed(&'static str),
+    /// The request target is over the limit.
+    TargetTooLong,
+    /// The head of the request is over the limit, in bytes or in header fields.
+    HeadTooLarge,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// Not HTTP/1.0 or HTTP/1.1.
+    VersionNotSupported,
+    /// A transfer coding other than `chunked` alone.
+    TransferCoding,
+    /// A method that this server never serves: CONNECT, TRACE.
+    MethodNotImplemented,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// The `Host` is not one of ours: a rebound name, or one that must be allowed first.
+    HostNotAllowed(String),
+    /// The `Origin` may not talk to this server.
+    OriginNotAllowed(String),
+    /// A WebSocket handshake by another method than GET (§4.1).
+    UpgradeNotGet,
+    /// A WebSocket version other than 13 (§4.4).
+    WebSocketVersion,
+    /// A handshake header is missing, repeated or malformed; says which.
+    UpgradeMalformed(&'static str),
+    /// The application did not answer in time, or dropped the request.
+    Unanswered,
+    /// The application dropped an answer that it had begun to give in pieces, or gave less than it declared.
+    Unfinished,
+    /// The peer ended the connection while it was being answered.
+    Abandoned,
+    /// The request did not arrive in time.
+    TooSlow,
+
+    // --- a client about a server's response
+    /// The response breaks the grammar of HTTP/1.1; says where.
+    ResponseMalformed(&'static str),
+    /// The head of the response is over the limit.
+    ResponseTooLarge,
+    /// The server answered with another status than 101: its whole answer, with as much of the body as the
+    /// limit allows.
+    Refused(Box<http::Response<Bytes>>),
+    /// A 101 whose handshake headers are wrong (§4.1); says which.
+    AcceptInvalid(&'static str),
+}
+
+impl HandshakeError {
+    /// The status that answers the request, for faults of a client; `None` for those of a server, which
+    /// nobody can answer. One of the two tables from error to wire; the other is
+    /// [`ProtocolError::close_code`].
+    pub const fn status(&self) -> Option<StatusCode> {
+        Some(match self {
+            Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
+            Self::OriginNotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::HostNotAllowed(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferCoding | Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::Unanswered => StatusCode::SERVICE_UNAVAILABLE,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+            Self::Unfinished
+            | Self::Abandoned
+            | Self::ResponseMalformed(_)
+            | Self::ResponseTooLarge
+            | Self::Refused(_)
+            | Self::AcceptInvalid(_) => return None,
+        })
+    }
+}
+
+impl fmt::Display for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => write!(f, "malformed request: {what}"),
+            Self::TargetTooLong => f.write_str("the request target is too long"),
+            Self::HeadTooLarge => f.write_str("the request head is too large"),
+            Self::BodyTooLarge => f.write_str("the request body is too large"),
+            Self::VersionNotSupported => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
+            Self::TransferCoding => f.write_str("no transfer coding but chunked is understood"),
+            Self::MethodNotImplemented => f.write_str("this method is not implemented"),
+            Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
+            Self::HostNotAllowed(host) => write!(
+                f,
+                "the host {host:?} is not one of this server's; if it is, allow it with Config::allow_host"
+            ),
+            Self::OriginNotAllowed(origin) => write!(
+                f,
+                "the origin {origin:?} may not use this server; if it may, allow it with Config::allow_origin"
+            ),
+            Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
+            Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is spoken here"),
+            Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
+            Self::Unanswered => f.write_str("the application did not answer the request"),
+            Self::Unfinished => f.write_str("the application did not finish its answer"),
+            Self::Abandoned => f.write_str("the peer ended the connection while it was being answered"),
+            Self::TooSlow => f.write_str("the request did not arrive in time"),
+            Self::ResponseMalformed(what) => write!(f, "malformed response: {what}"),
+            Self::ResponseTooLarge => f.write_str("the head of the response is too large"),
+            Self::Refused(response) => write!(f, "the server answered {}", response.status()),
+            Self::AcceptInvalid(what) => write!(f, "the server's handshake is wrong: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for HandshakeError {}
