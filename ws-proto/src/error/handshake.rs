@@ -59,7 +59,7 @@ pub enum HandshakeError {
 impl HandshakeError {
     /// The status that answers the request, for faults of a client; `None` for those of a server, which
     /// nobody can answer. One of the two tables from error to wire; the other is
-    /// [`ProtocolError::close_code`].
+    /// [`ProtocolError::close_code`](super::ProtocolError::close_code).
     pub const fn status(&self) -> Option<StatusCode> {
         Some(match self {
             Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
