@@ -362,7 +362,7 @@ PATIENT = {
 
 def with_the_defaults():
     """Limits as they are by default."""
-    beside_an_honest_peer("garbage instead of HTTP", 8, garbage, False)
+    beside_an_honest_peer("garbage instead of HTTP", 12, garbage, False)
     beside_an_honest_peer("garbage instead of frames", 24, garbage, True)
     for name, data, code in VIOLATIONS:
         beside_an_honest_peer(f"{name}: {code}", 4, violation, data, code)
@@ -380,7 +380,7 @@ def with_the_defaults():
     beside_an_honest_peer("a flood of small messages is answered", 8, flood, frame(TEXT, b"x"), b"\x81\x01x")
     beside_an_honest_peer("100,000 empty pieces are ended", 8, empty_pieces, True)
     beside_an_honest_peer("a message in 300,000 pieces of a byte", 8, tiny_pieces)
-    beside_an_honest_peer("eight peers send messages and never read", 40, deaf, frame(BINARY, bytes(65_000)))
+    beside_an_honest_peer("eight peers send messages and never read", 80, deaf, frame(BINARY, bytes(65_000)))
     beside_an_honest_peer("eight peers send requests and never read", 40, deaf, http(b"GET", b"/large"), False)
     for how in ("before the upgrade", "inside a body", "with requests unanswered", "while idle", "inside a frame", "with an answer due"):
         beside_an_honest_peer(f"200 peers vanish {how}", 16, vanish, how)
