@@ -240,16 +240,3 @@ fn who_is_too_slow_is_told_1013_ahead_of_what_waits() {
         assert_eq!((closed.initiator, closed.sent), (Initiator::Local, Some(CloseCode::TRY_AGAIN_LATER)));
     }
 }
-
-fn take_some(connection: &mut Connection, now: Instant, n: usize) -> Vec<u8> {
-    use bytes::Buf;
-    let mut taken = Vec::new();
-    while taken.len() < n {
-        let outbox = connection.outbox();
-        let chunk = outbox.chunk();
-        let step = chunk.len().min(n - taken.len());
-        taken.extend_from_slice(&chunk[..step]);
-        connection.wrote(now, step);
-    }
-    taken
-}

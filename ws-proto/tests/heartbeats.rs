@@ -4,7 +4,7 @@
 mod rig;
 mod wire;
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::connect::ClientConfig;
 use ws_proto::{
@@ -197,19 +197,6 @@ impl Outbox for Connection {
     fn outbox_len(&mut self) -> usize {
         self.outbox().len()
     }
-}
-
-fn take_some(connection: &mut Connection, now: Instant, n: usize) -> Vec<u8> {
-    use bytes::Buf;
-    let mut taken = Vec::new();
-    while taken.len() < n {
-        let outbox = connection.outbox();
-        let chunk = outbox.chunk();
-        let step = chunk.len().min(n - taken.len());
-        taken.extend_from_slice(&chunk[..step]);
-        connection.wrote(now, step);
-    }
-    taken
 }
 
 #[test]

@@ -23,23 +23,16 @@ fn quiet() -> Config {
 
 /// Takes so much, over chunks or over a vectored write.
 fn take(connection: &mut Connection, now: Instant, n: usize, vectored: bool) -> Vec<u8> {
+    if !vectored {
+        return take_some(connection, now, n);
+    }
     let mut taken = Vec::new();
-    if vectored {
-        let mut slices = [IoSlice::new(&[]); 5];
-        let outbox = connection.outbox();
-        let filled = outbox.chunks_vectored(&mut slices);
-        slices[..filled].iter().for_each(|slice| taken.extend_from_slice(slice));
-        taken.truncate(n);
-        connection.wrote(now, taken.len());
-        return taken;
-    }
-    while taken.len() < n && connection.outbox().has_remaining() {
-        let outbox = connection.outbox();
-        let chunk = outbox.chunk();
-        let step = chunk.len().min(n - taken.len());
-        taken.extend_from_slice(&chunk[..step]);
-        connection.wrote(now, step);
-    }
+    let mut slices = [IoSlice::new(&[]); 5];
+    let outbox = connection.outbox();
+    let filled = outbox.chunks_vectored(&mut slices);
+    slices[..filled].iter().for_each(|slice| taken.extend_from_slice(slice));
+    taken.truncate(n);
+    connection.wrote(now, taken.len());
     taken
 }
 

@@ -198,6 +198,21 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
 }
 
 #[test]
+fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_took() {
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
+    server.send_binary(vec![0; 1 << 20]).unwrap();
+    server.wrote(now, 0);
+    server.wrote(now + SECOND, 200_000);
+    for (time, state) in [(30 * SECOND, State::Open), (31 * SECOND, State::Closed)] {
+        server.handle_timeout(now + time - Duration::from_millis(1));
+        assert_eq!(server.state(), State::Open);
+        server.handle_timeout(now + time);
+        assert_eq!(server.state(), state);
+    }
+    assert_eq!(timeout_of(&poll(&mut server, now)), Some(Timeout::Output));
+}
+
+#[test]
 fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
     let due = server.poll_timeout();

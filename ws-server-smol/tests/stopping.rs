@@ -149,6 +149,14 @@ async fn asks_for_file(stream: &mut Socket) {
     stream.write_all(b"GET /file.bin HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
 }
 
+/// A peer that has got the first thousand bytes of the answer.
+async fn begins_download(server: &Server) -> Socket {
+    let mut peer = tcp(server).await;
+    asks_for_file(&mut peer).await;
+    peer.read_exact(&mut [0; 1_000]).await.unwrap();
+    peer
+}
+
 /// Serves the folder, and notes how each answer ended.
 async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), SendError>>>) {
     server
@@ -167,10 +175,7 @@ fn a_download_that_has_begun_is_whole_after_a_stop() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let mut peer = tcp(&server).await;
-            asks_for_file(&mut peer).await;
-            let mut begin = vec![0; 1_000];
-            peer.read_exact(&mut begin).await.unwrap();
+            let peer = begins_download(&server).await;
             let reading = async { rest(peer).await.unwrap().len() };
             let (_, got) = future::zip(server.stop(LONG), reading).await;
             assert!(got > FILE - 1_000, "{got}");
@@ -186,10 +191,7 @@ fn a_download_that_the_deadline_cuts_is_an_error() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let mut peer = tcp(&server).await;
-            asks_for_file(&mut peer).await;
-            let mut begin = vec![0; 1_000];
-            peer.read_exact(&mut begin).await.unwrap();
+            let peer = begins_download(&server).await;
             server.stop(100 * MILLI).await;
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");
@@ -205,10 +207,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
     let (folder, results) = (Folder::new(&temp.0).unwrap(), RefCell::default());
     run(async {
         let script = async {
-            let mut peer = tcp(&server).await;
-            asks_for_file(&mut peer).await;
-            let mut begin = vec![0; 1_000];
-            peer.read_exact(&mut begin).await.unwrap();
+            let peer = begins_download(&server).await;
             fs::OpenOptions::new().write(true).open(temp.0.join("file.bin")).unwrap().set_len(5_000).unwrap();
             let got = rest(peer).await.map_or(0, |rest| rest.len());
             assert!(got < FILE - 1_000, "{got}");

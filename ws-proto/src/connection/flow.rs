@@ -104,10 +104,11 @@ impl Connection {
         }
     }
 
-    /// The outbox has become longer.
-    pub(super) fn check_swollen(&mut self) {
+    /// The outbox has become longer or shorter: notes, and says, whether it is over half its cap.
+    pub(super) fn check_swollen(&mut self) -> bool {
         let is_swollen = self.outbox.len() > self.half_cap();
         self.input.held.set(Held::SWOLLEN, is_swollen);
+        is_swollen
     }
 
     /// The handling of the event that was told last is over: what it added delays the next one.
@@ -137,8 +138,7 @@ impl Connection {
 
     /// The peer has taken so much.
     pub(super) fn flow_on(&mut self, moment: Moment, taken: usize) {
-        let is_swollen = self.outbox.len() > self.half_cap();
-        self.input.held.set(Held::SWOLLEN, is_swollen);
+        let is_swollen = self.check_swollen();
         let sent = self.bytes_sent;
         let Some(busy) = &mut self.busy else { return };
         if taken > 0 && busy.flow.delay.is_none() {

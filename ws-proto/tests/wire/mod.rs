@@ -119,6 +119,19 @@ pub fn take_output(connection: &mut Connection, now: Instant) -> Vec<u8> {
     all
 }
 
+/// Takes so much of the output, or all there is, slice by slice.
+pub fn take_some(connection: &mut Connection, now: Instant, n: usize) -> Vec<u8> {
+    let mut taken = Vec::new();
+    while taken.len() < n && connection.outbox().has_remaining() {
+        let outbox = connection.outbox();
+        let chunk = outbox.chunk();
+        let step = chunk.len().min(n - taken.len());
+        taken.extend_from_slice(&chunk[..step]);
+        connection.wrote(now, step);
+    }
+    taken
+}
+
 /// The code of a Close frame in the output, which must be the last frame; `None` without one.
 pub fn close_code(output: &[u8]) -> Option<u16> {
     let frames = parse(output);
