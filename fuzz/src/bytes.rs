@@ -26,7 +26,7 @@ pub fn server_bytes(data: &[u8]) -> Seen {
     run(data, Config::server(), |now, config, is_upgraded| {
         Watched::server(match is_upgraded {
             true => Connection::upgraded(now, config, Role::Server),
-            false => Connection::server(now, config),
+            false => Connection::server(now, config, Default::default()),
         })
     })
 }

@@ -30,7 +30,7 @@ pub fn http_head(data: &[u8]) -> Seen {
 /// Requests that follow each other, each answered at once.
 fn requests(now: Instant, bytes: &[u8]) -> Seen {
     let config = Arc::new(lenient(Config::server()));
-    let mut watched = Watched::server(Connection::server(now, config));
+    let mut watched = Watched::server(Connection::server(now, config, Default::default()));
     let mut left = bytes.to_vec();
     let mut input = &mut left[..];
     let mut at = 0;

@@ -86,7 +86,7 @@ pub(crate) fn of_client(output: &[u8], is_upgraded: bool) -> Vec<Sample> {
         return frames(Role::Server, output);
     }
     let now = Instant::now();
-    drive(Connection::server(now, Arc::new(lenient(Config::server()))), now, output)
+    drive(Connection::server(now, Arc::new(lenient(Config::server())), Default::default()), now, output)
 }
 
 /// The messages in the frames for this role.

@@ -3,7 +3,7 @@
 use crate::input::{Input, pick};
 use bytes::Bytes;
 use std::time::{Duration, Instant, SystemTime};
-use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Pieces, Role};
+use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Pieces, Role, WallClock};
 
 /// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
 pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
@@ -65,7 +65,7 @@ impl Setup {
             config.access = any_access();
         }
         if times & 0x40 != 0 {
-            config = config.date(now, SystemTime::UNIX_EPOCH);
+            config = config.wall_clock(WallClock::new(SystemTime::UNIX_EPOCH));
         }
         if rest & 0x10 != 0 {
             config.drain_limit = 100;

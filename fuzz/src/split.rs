@@ -37,7 +37,7 @@ pub fn split(data: &[u8]) -> Seen {
         let config = config.clone();
         match (is_server, setup.is_upgraded) {
             (true, true) => Watched::server(Connection::upgraded(now, config, Role::Server)),
-            (true, false) => Watched::server(Connection::server(now, config)),
+            (true, false) => Watched::server(Connection::server(now, config, Default::default())),
             (false, true) => Watched::client(Connection::upgraded(now, config, CLIENT)),
             (false, false) => Watched::client(Connection::client(now, config, request(), SEED)),
         }

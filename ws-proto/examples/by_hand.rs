@@ -8,7 +8,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::{ClientRequest, CloseCode, Config, Connection, Event, Message, Next};
+use ws_proto::{ClientRequest, CloseCode, Config, Connection, Event, Message, Next, Transport};
 
 /// Runs a connection to its end: writes what waits, then reads, with the deadline as the socket's time-out.
 fn drive(
@@ -59,7 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let server = std::thread::spawn(move || -> io::Result<()> {
         let (socket, peer) = listener.accept()?;
-        let connection = Connection::server(Instant::now(), Arc::new(Config::server()));
+        let connection = Connection::server(Instant::now(), Arc::new(Config::server()), Transport::default());
         drive(socket, connection, |connection, event| match event {
             Event::Upgrade(upgrade) => {
                 println!("server: {peer} asks for {}", upgrade.path());

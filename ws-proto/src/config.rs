@@ -1,10 +1,11 @@
 //! Limits, times and rules of a connection. Every limit is on by default.
 
 use crate::access::Access;
+use crate::cors::Cors;
 use crate::deflate::Deflate;
 use crate::memory::Memory;
+use crate::wall_clock::WallClock;
 use core::time::Duration;
-use std::time::{Instant, SystemTime};
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
@@ -93,8 +94,10 @@ pub struct Config {
     pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
-    /// One moment on both clocks, from which a server derives the `Date` of its responses; none without it.
-    pub date: Option<(Instant, SystemTime)>,
+    /// Whose pages may read what a server answers across origins. Nobody.
+    pub cors: Cors,
+    /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
+    pub wall_clock: Option<WallClock>,
 }
 
 impl Config {
@@ -127,7 +130,8 @@ impl Config {
             deflate: None,
             tell_every_end: false,
             access: Access::default(),
-            date: None,
+            cors: Cors::default(),
+            wall_clock: None,
         }
     }
 
@@ -284,10 +288,17 @@ impl Config {
         self
     }
 
-    /// Gives one moment on both clocks, so that responses can carry a `Date` (RFC 9110 §6.6.1).
+    /// Sets whose pages may read what a server answers across origins.
     #[must_use]
-    pub fn date(mut self, now: Instant, wall: SystemTime) -> Self {
-        self.date = Some((now, wall));
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// Gives the time of day, so that responses can carry a `Date` (RFC 9110 §6.6.1).
+    #[must_use]
+    pub fn wall_clock(mut self, clock: WallClock) -> Self {
+        self.wall_clock = Some(clock);
         self
     }
 }

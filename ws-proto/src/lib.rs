@@ -74,7 +74,7 @@
 //! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
 //! # }
 //! # let config = std::sync::Arc::new(ws_proto::Config::server());
-//! # let mut conn = Connection::server(Instant::now(), config);
+//! # let mut conn = Connection::server(Instant::now(), config, Default::default());
 //! # let mut rounds = 0;
 //! # while turn(&mut conn, &mut Empty, &mut [0; 64])? { rounds += 1; }
 //! # assert!(rounds <= 2);
@@ -127,6 +127,7 @@ mod close;
 mod config;
 pub mod connect;
 mod connection;
+mod cors;
 mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
@@ -144,14 +145,17 @@ mod http;
 pub mod limits;
 mod mask;
 mod memory;
+mod origin;
 mod outbox;
 mod partial;
 pub mod reconnect;
 pub mod sleep;
 pub mod token;
 pub mod topics;
+mod transport;
 pub mod url;
 mod utf8;
+mod wall_clock;
 pub mod web;
 
 pub use crate::http::ResponseBody;
@@ -159,6 +163,7 @@ pub use access::Access;
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};
 pub use connection::{Connection, Next, Role, Sent, State};
+pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
@@ -168,3 +173,5 @@ pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use memory::Memory;
 pub use outbox::{Outbox, Storage};
 pub use reconnect::Reconnect;
+pub use transport::Transport;
+pub use wall_clock::WallClock;

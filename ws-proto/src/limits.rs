@@ -2,6 +2,7 @@
 
 use crate::close::CloseCode;
 use crate::config::Config;
+use crate::cors::Cors;
 use crate::memory::Memory;
 use crate::token::{Token, TokenRule};
 use alloc::string::String;
@@ -72,6 +73,13 @@ impl ServerConfig {
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
+        self
+    }
+
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.connection.cors = cors;
         self
     }
 

@@ -350,7 +350,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
 fn a_connection_that_never_asked_anything_is_over_without_a_word() {
     let now = Instant::now();
     for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
-        let mut server = Connection::server(now, Arc::new(Config::server()));
+        let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
         assert!(feed(&mut server, now, bytes).is_empty());
         assert!(end(&mut server, now).is_empty());
     }
@@ -474,7 +474,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     for (k, how) in ends.into_iter().enumerate() {
         for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
             let now = Instant::now();
-            let mut server = Connection::server(now, Arc::new(config));
+            let mut server = Connection::server(now, Arc::new(config), Default::default());
             how(&mut server, now);
             take_output(&mut server, now);
             let events = end(&mut server, now + Duration::from_secs(10));

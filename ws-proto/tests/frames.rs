@@ -145,7 +145,7 @@ impl Before {
 
 fn after_the_handshake(role: Role, config: &Arc<Config>, now: Instant) -> (Connection, Vec<u8>) {
     let request = ws_proto::ClientRequest::new("ws://localhost").unwrap();
-    let (seed, mut server) = ([7; 32], Connection::server(now, config.clone()));
+    let (seed, mut server) = ([7; 32], Connection::server(now, config.clone(), Default::default()));
     let mut client = Connection::client(now, config.clone(), request, seed);
     let mut asked = take_output(&mut client, now);
     let Some(Event::Upgrade(upgrade)) = server.receive(now, &mut &mut asked[..]) else {

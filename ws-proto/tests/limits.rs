@@ -14,7 +14,7 @@ fn refused(set: impl FnOnce(&mut Config), bytes: &[u8]) -> String {
     let mut config = Config::server();
     set(&mut config);
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(config));
+    let mut server = Connection::server(now, Arc::new(config), Default::default());
     assert!(feed(&mut server, now, bytes).is_empty());
     String::from_utf8(take_output(&mut server, now)[9..12].to_vec()).unwrap()
 }
@@ -58,7 +58,8 @@ fn zero_is_the_smallest_limit_and_not_none() {
 fn a_time_of_zero_is_over_at_once() {
     let none = Duration::ZERO;
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(Config::server().handshake_timeout(none)));
+    let mut server =
+        Connection::server(now, Arc::new(Config::server().handshake_timeout(none)), Default::default());
     server.handle_timeout(now);
     assert_ne!(server.state(), State::Connecting);
 
@@ -80,7 +81,7 @@ fn where_none_would_be_no_server_one_is_allowed() {
     let now = Instant::now();
     let mut config = Config::server();
     (config.pipeline_limit, config.request_limit) = (0, 0);
-    let mut server = Connection::server(now, Arc::new(config));
+    let mut server = Connection::server(now, Arc::new(config), Default::default());
     let mut events = feed(&mut server, now, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let Some(Event::Request(request)) = events.pop() else { panic!("{events:?}") };
     assert!(server.is_paused());

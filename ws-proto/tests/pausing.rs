@@ -78,7 +78,7 @@ fn no_ping_is_answered_and_no_close_is_read_while_paused() {
 #[test]
 fn requests_wait_too() {
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut input = &mut bytes[..];
     server.pause();
@@ -173,7 +173,7 @@ fn an_end_while_paused_says_so() {
 #[test]
 fn http_that_is_closed_while_paused_says_so() {
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()));
+    let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.next_io(), Next::Shutdown, "it reads until the peer ends");

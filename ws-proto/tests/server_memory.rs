@@ -255,7 +255,7 @@ fn unfinished_messages_are_not_read_while_all_hold_too_much() {
 fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     let memory = Memory::new(10_000);
     let (mut hoarder, now) = server_of(&memory);
-    let mut server = Connection::server(now, Arc::new(config(&memory)));
+    let mut server = Connection::server(now, Arc::new(config(&memory)), Default::default());
     let head = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 500\r\n\r\n";
     feed(&mut server, now, &[&head[..], &[b'x'; 100]].concat());
     queue(&mut hoarder, 10_001);
@@ -274,7 +274,7 @@ fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     let at = now + 10 * SECOND;
     assert!(matches!(server.receive(at, &mut input), Some(Event::Request(_))), "it is read on");
     // Requests without a body are taken all the time.
-    let mut other = Connection::server(now, Arc::new(config(&memory)));
+    let mut other = Connection::server(now, Arc::new(config(&memory)), Default::default());
     queue(&mut hoarder, 10_001);
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     assert!(matches!(feed(&mut other, at, request)[..], [Event::Request(_)]));
@@ -463,7 +463,7 @@ fn with_a_limit_of_zero_who_holds_anything_for_long_goes() {
 fn answers_to_requests_count_too() {
     let memory = Memory::new(20_000);
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(config(&memory)));
+    let mut server = Connection::server(now, Arc::new(config(&memory)), Default::default());
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
     server.respond(now, request, http::Response::new(Bytes::from(vec![0; 30_000]))).unwrap();

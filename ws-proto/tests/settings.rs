@@ -9,13 +9,13 @@ use wire::*;
 use ws_proto::reconnect::Backoff;
 use ws_proto::{
     Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Pieces, Reconnect,
-    Role,
+    Role, WallClock,
 };
 
 #[test]
 fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
     let second = Duration::from_secs;
-    let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
+    let wall = SystemTime::UNIX_EPOCH;
     let pieces = Pieces::AsTheyCome { whole: 2 };
     let config = Config::server()
         .message_limit(1)
@@ -31,14 +31,15 @@ fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
         .output_timeout(second(13))
         .heartbeat(Heartbeat::off())
         .tell_every_end()
-        .date(now, wall);
+        .wall_clock(WallClock::new(wall));
     assert_eq!((config.message_limit, config.pieces, config.body_limit), (1, pieces, 3));
     assert_eq!((config.frame_rate, config.message_rate), (Some(4), Some(5)));
     assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (6, 7, 8));
     let times = [config.handshake_timeout, config.keep_alive, config.answer_timeout, config.close_timeout];
     assert_eq!(times, [second(9), second(10), second(11), second(12)]);
     assert_eq!((config.output_timeout, config.heartbeat), (second(13), Heartbeat::off()));
-    assert_eq!((config.tell_every_end, config.date), (true, Some((now, wall))));
+    assert!(config.tell_every_end);
+    assert_eq!(config.wall_clock.as_ref().and_then(WallClock::get), Some(wall));
 }
 
 #[test]
@@ -50,7 +51,7 @@ fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
 /// What a server with this configuration answers to a page of `origin` that reached it as `host`.
 fn status(config: Config, host: &str, origin: &str) -> String {
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(config));
+    let mut server = Connection::server(now, Arc::new(config), Default::default());
     let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
     // An application that takes no request: it is answered 503.
     drop(feed(&mut server, now, request.as_bytes()));
@@ -97,7 +98,7 @@ fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
 #[test]
 fn an_upgrade_is_under_way_until_it_is_decided() {
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     assert!(!server.is_upgrading());
     let mut client = Connection::client(
         now,

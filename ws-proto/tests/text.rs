@@ -117,14 +117,15 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     // What it asks, and what keeps it out. Beyond ASCII, an Origin is none.
     let now = Instant::now();
     for field in ["Host: evil.example", "Host: localhost\r\nOrigin: http://evil.example\u{9b}2J"] {
-        let mut server = Connection::server(now, Arc::new(Config::server().tell_every_end()));
+        let mut server =
+            Connection::server(now, Arc::new(Config::server().tell_every_end()), Default::default());
         let head = format!("POST / HTTP/1.1\r\n{field}\r\nX-Name: \u{9b}2J\u{202e}\r\n\r\n");
         feed(&mut server, now, head.as_bytes());
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
         assert_harmless(&closed.to_string());
         assert_harmless(&format!("{closed:?}"));
     }
-    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let head = "GET / HTTP/1.1\r\nHost: localhost\r\nX-Name: \u{9b}2J\u{202e}\r\n\r\n";
     let events = feed(&mut server, now, head.as_bytes());
     assert_harmless(&format!("{events:?}"));

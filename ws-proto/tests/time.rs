@@ -236,7 +236,7 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
 #[test]
 fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
     let now = Instant::now();
-    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     for (second, byte) in b"GET / HTT".iter().enumerate() {
         let at = now + second as u32 * SECOND;
         feed(&mut server, at, &[*byte]);
@@ -257,7 +257,7 @@ fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
 fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
     let now = Instant::now();
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let mut server = Connection::server(now, Arc::new(Config::server()));
+    let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
     assert_eq!(server.poll_timeout(), Some(now + 60 * SECOND), "the application's time");
     let at = now + 59 * SECOND;

@@ -1,7 +1,6 @@
 //! The machine slept: every peer is asked whether it is still there.
 
 use crate::connections::{Connections, arm, lend, touch};
-use std::sync::Arc;
 use std::time::SystemTime;
 
 impl Connections {
@@ -14,9 +13,8 @@ impl Connections {
             arm(slot, live, timers);
             touch(slot, live, touched);
         }
-        // The `Date` of answers is reckoned from the monotonic clock.
-        for server in servers.iter_mut() {
-            Arc::make_mut(&mut server.config).date = Some((*now, wall));
+        for clock in servers.iter_mut().filter_map(|server| server.config.wall_clock.as_ref()) {
+            clock.set(wall);
         }
         self.resume_clients();
     }

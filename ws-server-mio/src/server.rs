@@ -9,7 +9,7 @@ use std::net::SocketAddr;
 use std::time::{Duration, SystemTime};
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{ServerConfig, Stop};
-use ws_proto::{Cause, State};
+use ws_proto::{Cause, State, WallClock};
 
 /// Servers.
 impl Connections {
@@ -43,7 +43,7 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        config.connection.date.get_or_insert((self.now, SystemTime::now()));
+        config.connection.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());

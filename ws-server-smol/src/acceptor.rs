@@ -63,7 +63,7 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
-        Self::of(Driver::new(stream, Connection::server(Instant::now(), config)), None)
+        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, Default::default())), None)
     }
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {

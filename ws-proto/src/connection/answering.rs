@@ -58,9 +58,9 @@ impl Connection {
     ///
     /// ```
     /// # use std::{sync::Arc, time::Instant};
-    /// # use ws_proto::{Config, Connection, Event};
+    /// # use ws_proto::{Config, Connection, Event, Transport};
     /// # let now = Instant::now();
-    /// # let mut server = Connection::server(now, Arc::new(Config::server()));
+    /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
     /// let body = server.respond_streaming(now, request, http::Response::new(()), None)?;

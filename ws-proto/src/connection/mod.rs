@@ -33,6 +33,7 @@ use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
 use crate::outbox::{Outbox, Storage};
+use crate::transport::Transport;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use busy::{Busy, Outgoing, Ping, Stall};
@@ -200,9 +201,9 @@ struct Rates {
 }
 
 impl Connection {
-    /// The server's end of a connection on which nothing has been received yet.
-    pub fn server(now: Instant, config: Arc<Config>) -> Self {
-        Self::new(now, config, Side::Server, Stage::Http(Box::new(ServerHttp::new(now))))
+    /// The server's end of a connection on which nothing has been received yet, and what it stands on.
+    pub fn server(now: Instant, config: Arc<Config>, transport: Transport) -> Self {
+        Self::new(now, config, Side::Server, Stage::Http(Box::new(ServerHttp::new(now, transport))))
     }
 
     /// The client's end of a connection: the opening handshake stands in the outbox.

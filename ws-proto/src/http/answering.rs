@@ -8,6 +8,7 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
+use crate::wall_clock::WallClock;
 use ::http::Response;
 use bytes::Bytes;
 use core::mem;
@@ -200,7 +201,7 @@ impl ServerHttp {
 
     /// Writes the answers whose turn has come.
     pub(super) fn flush(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
-        let date = response::date(config, now);
+        let date = config.wall_clock.as_ref().and_then(WallClock::get);
         let mut answered = false;
         while let Some(mut pending) = self.queue.pop_front() {
             if pending.answer.is_dropped() {

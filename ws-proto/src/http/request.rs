@@ -7,6 +7,7 @@ use crate::config::Config;
 use crate::error::HandshakeError::{self, *};
 use crate::fields::{has_element, is_token, list, single};
 use crate::handshake::is_valid_key;
+use crate::transport::Transport;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
 
@@ -104,6 +105,7 @@ pub(super) fn check(
     line: RequestLine,
     mut headers: HeaderMap,
     config: &Config,
+    _transport: Transport,
 ) -> Result<Checked, HandshakeError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;

@@ -1,7 +1,6 @@
 //! Responses to bytes (RFC 9112 §4, §6).
 
 use super::request::parse_length;
-use crate::config::Config;
 use crate::error::{HandshakeError, SendError};
 use crate::fields::is_connection_header;
 use crate::frame::COPY_UP_TO;
@@ -10,7 +9,7 @@ use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use std::io::Write as _;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
 /// What an answer must know of its request.
 #[derive(Clone, Copy, Debug)]
@@ -215,13 +214,4 @@ fn plain(status: StatusCode, text: String) -> Response<Bytes> {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
     headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     response
-}
-
-/// The time of day, from the moment that the configuration knows on both clocks.
-pub(super) fn date(config: &Config, now: Instant) -> Option<SystemTime> {
-    /// The end of the year 9999, behind which there is no date to write.
-    const END: u64 = 253_402_300_800;
-    let (instant, wall) = config.date?;
-    let date = wall.checked_add(now.saturating_duration_since(instant))?;
-    (date.duration_since(UNIX_EPOCH).ok()?.as_secs() < END).then_some(date)
 }

@@ -21,6 +21,7 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
+use crate::transport::Transport;
 use ::http::{Method, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
@@ -50,6 +51,7 @@ pub(crate) struct Ending {
 
 #[derive(Debug)]
 pub(crate) struct ServerHttp {
+    transport: Transport,
     pub(super) reading: Reading,
     /// The requests that are not answered, and the answers that wait for their turn.
     pub(super) queue: VecDeque<Pending>,
@@ -107,8 +109,9 @@ pub(super) struct Reader {
 }
 
 impl ServerHttp {
-    pub(crate) fn new(now: Instant) -> Self {
+    pub(crate) fn new(now: Instant, transport: Transport) -> Self {
         Self {
+            transport,
             reading: Reading::Head { head: Head::default(), line: None },
             queue: VecDeque::new(),
             since: now,
@@ -339,7 +342,7 @@ impl ServerHttp {
                 let Some(headers) = headers else { return Ok(None) };
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
-                let mut checked = request::check(line, headers, config)?;
+                let mut checked = request::check(line, headers, config, self.transport)?;
                 checked.keep_alive &= self.served < config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
                     self.refuse_upgrade(now, config, out);

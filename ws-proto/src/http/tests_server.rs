@@ -5,6 +5,8 @@ use crate::config::Config;
 use crate::error::{Error, HandshakeError, SendError, Timeout};
 use crate::handshake::{Request, Upgrade};
 use crate::outbox::Outbox;
+use crate::transport::Transport;
+use crate::wall_clock::WallClock;
 use ::http::{Response, StatusCode};
 use bytes::{Buf, Bytes};
 use core::time::Duration;
@@ -34,7 +36,7 @@ impl Rig {
     pub(super) fn with(config: Config) -> Self {
         let now = Instant::now();
         Self {
-            http: ServerHttp::new(now),
+            http: ServerHttp::new(now, Transport::default()),
             config,
             out: Outbox::default(),
             now,
@@ -294,10 +296,10 @@ fn a_response_that_would_break_the_connection_is_refused() {
 
 #[test]
 fn responses_are_dated() {
-    let start = Instant::now();
     let wall = UNIX_EPOCH + Duration::from_secs(784_111_777);
-    let mut rig = Rig::with(Config::server().date(start, wall));
-    rig.now = start + Duration::from_secs(60);
+    let clock = WallClock::new(wall);
+    let mut rig = Rig::with(Config::server().wall_clock(clock.clone()));
+    clock.set(wall + Duration::from_secs(60));
     let request = rig.request(GET);
     rig.ok(request, "");
     assert!(rig.output().contains("\r\nDate: Sun, 06 Nov 1994 08:50:37 GMT\r\n"));
@@ -306,8 +308,7 @@ fn responses_are_dated() {
     assert_eq!(rig.output().to_ascii_lowercase().matches("\r\ndate: ").count(), 1);
     for wall in [UNIX_EPOCH - Duration::from_secs(100), SystemTime::UNIX_EPOCH + Duration::from_secs(1 << 40)]
     {
-        let mut rig = Rig::with(Config::server().date(start, wall));
-        rig.now = start;
+        let mut rig = Rig::with(Config::server().wall_clock(WallClock::new(wall)));
         let request = rig.request(GET);
         rig.ok(request, "");
         assert!(!rig.output().contains("Date"));

@@ -24,7 +24,7 @@ impl Rig {
 
     pub(super) fn with(config: Config) -> Self {
         let now = Instant::now();
-        Self { conn: Connection::server(now, Arc::new(config)), now }
+        Self { conn: Connection::server(now, Arc::new(config), Default::default()), now }
     }
 
     pub(super) fn request(&mut self, text: &str) -> Request {

@@ -43,7 +43,6 @@
 //! unescaped, and grants no other origin anything, unless [`Cors`] is asked to.
 
 mod assets;
-mod cors;
 mod encoding;
 mod etag;
 mod folder;
@@ -69,8 +68,8 @@ mod tests_query;
 #[cfg(test)]
 mod tests_routes;
 
+pub use crate::cors::Cors;
 pub use assets::Assets;
-pub use cors::Cors;
 pub use encoding::{CODINGS, accepts_coding};
 pub use etag::ETag;
 pub use folder::{Files, Folder, Kind, Opened};

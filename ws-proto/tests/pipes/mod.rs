@@ -139,7 +139,7 @@ impl<'a> World<'a> {
         let now = Instant::now();
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let client = Connection::client(now, Arc::new(client), request, [1; 32]);
-        let server = Connection::server(now, Arc::new(server));
+        let server = Connection::server(now, Arc::new(server), Default::default());
         Self::of(now, client, server, apps)
     }
 

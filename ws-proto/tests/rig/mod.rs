@@ -112,7 +112,7 @@ impl Pair {
         let now = Instant::now();
         let request = ClientRequest::new("ws://localhost/chat").unwrap();
         let client = Connection::client(now, Arc::new(client), request, [1; 32]);
-        let server = Connection::server(now, Arc::new(server));
+        let server = Connection::server(now, Arc::new(server), Default::default());
         Self::of(now, client, server)
     }
 

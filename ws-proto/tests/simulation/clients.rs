@@ -31,7 +31,7 @@ impl World {
         let (up, down) = (Shared::<Flow>::default(), Shared::<Flow>::default());
         let rules_for = |base, rng: &mut Rng| match purpose {
             Purpose::Steady => Rules::steady(base, rng),
-            _ => Rules::any(base, rng, is_hasty, now),
+            _ => Rules::any(base, rng, is_hasty),
         };
         let manner_of = |rng: &mut Rng| {
             let mut manner = if is_plain { Manner::steady(rng) } else { Manner::any(rng) };
@@ -48,7 +48,7 @@ impl World {
         let connection = if is_upgraded {
             Connection::upgraded(now, rules.config.clone(), Role::Server)
         } else {
-            Connection::server(now, rules.config.clone())
+            Connection::server(now, rules.config.clone(), Default::default())
         };
         let mut manner = manner_of(rng);
         if is_slow {

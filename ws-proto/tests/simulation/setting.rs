@@ -3,8 +3,8 @@
 use super::content::LONGEST;
 use super::rng::Rng;
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
-use ws_proto::{Config, Heartbeat, HeartbeatKind, Memory, Pieces};
+use std::time::{Duration, SystemTime};
+use ws_proto::{Config, Heartbeat, HeartbeatKind, Memory, Pieces, WallClock};
 
 /// What one end of a connection goes by.
 #[derive(Clone, Debug)]
@@ -30,7 +30,7 @@ const GREATEST: [Duration; 3] = [Duration::ZERO, Duration::from_millis(1), Durat
 impl Rules {
     /// Marks so low that they are reached, floods that are paced, messages in pieces. In a hasty run times are so
     /// short that whoever is slow is cut; else nobody is, unless he vanishes.
-    pub(crate) fn any(base: Config, rng: &mut Rng, is_hasty: bool, born: Instant) -> Self {
+    pub(crate) fn any(base: Config, rng: &mut Rng, is_hasty: bool) -> Self {
         let mut config = match rng.below(4) {
             0 => base.outbox(100, 500, 5000),
             1 => base.outbox(1000, 10_000, 200_000),
@@ -54,7 +54,7 @@ impl Rules {
             config.request_limit = rng.within(1, 4) as u32;
         }
         if rng.percent(30) {
-            config = config.date(born, SystemTime::UNIX_EPOCH);
+            config = config.wall_clock(WallClock::new(SystemTime::UNIX_EPOCH));
         }
         config = config.half_close(rng.percent(50)).min_output_rate(rng.pick(&[0, 1, 1024, 1024]));
         let is_extreme = is_hasty && rng.percent(30);

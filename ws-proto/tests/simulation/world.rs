@@ -404,7 +404,7 @@ impl World {
     fn switch(&mut self, id: usize, rest: Vec<u8>) {
         let Self { now, server, clients, links, rng, is_hasty, is_slow, .. } = self;
         let conn = &server.conns[id].party;
-        let rules = Rules::any(Config::client(), rng, *is_hasty, *now);
+        let rules = Rules::any(Config::client(), rng, *is_hasty);
         let connection = Connection::upgraded(*now, rules.config.clone(), Role::Client { seed: rng.seed() });
         let mut manner = Manner::any(rng);
         if *is_slow {

@@ -139,7 +139,7 @@ impl Driven {
         let connection = match role {
             Role::Server => {
                 let config = Config::server().heartbeat(heartbeat).keep_alive(Duration::from_secs(2));
-                Connection::server(now, Arc::new(config))
+                Connection::server(now, Arc::new(config), Default::default())
             }
             Role::Client(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol("chat"));

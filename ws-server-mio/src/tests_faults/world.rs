@@ -16,6 +16,7 @@ use crate::servers::{ServerId, Servers};
 use crate::{Budget, Config, Endpoint, Options, ServerConfig};
 use mio::Token;
 use std::time::{Duration, Instant};
+use ws_proto::WallClock;
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
@@ -76,7 +77,7 @@ impl<'s> World<'s> {
                 config.heartbeat(ping(beat)).half_close(half_close)
             }
         };
-        let config = config.date(time.now(), time.wall());
+        let config = config.wall_clock(WallClock::new(time.wall()));
         let mut config = ServerConfig::new(config);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));

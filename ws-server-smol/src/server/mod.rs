@@ -30,7 +30,7 @@ use ws_proto::limits::{Census, ServerConfig};
 use ws_proto::token::TokenRule;
 use ws_proto::topics::{Newest, Topics};
 use ws_proto::url::{Scheme, lan_address, url};
-use ws_proto::{Config, Frame};
+use ws_proto::{Config, Frame, WallClock};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
 ///
@@ -268,7 +268,7 @@ impl Server {
             Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
         }
         let mut config = state.config.shared_config();
-        config.date.get_or_insert((Instant::now(), SystemTime::now()));
+        config.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
         let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,

@@ -240,7 +240,7 @@ impl Server {
             }
             refusal = Some(response.body(body.into()).unwrap());
         }
-        let connection = Connection::server(now, Arc::new(config));
+        let connection = Connection::server(now, Arc::new(config), Default::default());
         Self { connection, upgrade: None, patience, refusal, heard: 0, news: 0, closed: None }
     }
 

@@ -1,8 +1,8 @@
 //! Pages of other origins that may read what is answered: CORS of the Fetch standard, only where it is asked for.
 
-use super::response::status;
-use crate::access::Origin;
 use crate::fields::single;
+use crate::origin::Origin;
+use crate::web::status;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -15,7 +15,7 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 ///
 /// ```
 /// use http::{Request, Response};
-/// use ws_proto::web::Cors;
+/// use ws_proto::Cors;
 ///
 /// let cors = Cors::new().origin("http://localhost:5173");
 /// let request = Request::get("/api/state").header("Origin", "http://localhost:5173").body(()).unwrap();

@@ -1,0 +1,52 @@
+//! The time of day, which only the owner of a clock knows.
+
+use alloc::sync::Arc;
+use core::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use core::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+/// The time of day as the owner of a clock last set it; clones are the same one.
+///
+/// A server writes its `Date` from it (RFC 9110 §6.6.1). Whoever owns the sockets keeps it set, at least once a second
+/// while answers go out; the engine reads no clock.
+///
+/// ```
+/// use std::time::{Duration, SystemTime};
+/// use ws_proto::{Config, WallClock};
+///
+/// let clock = WallClock::new(SystemTime::now());
+/// let config = Config::server().wall_clock(clock.clone());
+/// // later, as time goes by, or was set
+/// clock.set(SystemTime::now() - Duration::from_secs(3600));
+/// ```
+#[derive(Clone, Debug)]
+pub struct WallClock(Arc<AtomicU64>);
+
+impl WallClock {
+    /// A clock that shows this time.
+    pub fn new(now: SystemTime) -> Self {
+        Self(Arc::new(AtomicU64::new(seconds(now))))
+    }
+
+    /// Sets the time.
+    pub fn set(&self, now: SystemTime) {
+        self.0.store(seconds(now), Relaxed);
+    }
+
+    /// The time that was set last, in whole seconds; `None` where HTTP has no way to write it, before 1970 and after
+    /// 9999.
+    pub fn get(&self) -> Option<SystemTime> {
+        match self.0.load(Relaxed) {
+            UNKNOWN => None,
+            seconds => UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
+        }
+    }
+}
+
+const UNKNOWN: u64 = u64::MAX;
+/// The end of the year 9999.
+const END: u64 = 253_402_300_800;
+
+fn seconds(time: SystemTime) -> u64 {
+    time.duration_since(UNIX_EPOCH).ok().map(|since| since.as_secs()).filter(|s| *s < END).unwrap_or(UNKNOWN)
+}
