@@ -1,22 +1,33 @@
 //! The grammar of header fields (RFC 9110 §5.6).
 
 use http::HeaderMap;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 
 /// `token` (RFC 9110 §5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1).
+/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is no text is
+/// left out, and hides no other.
 pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|element| element.trim_matches([' ', '\t']))
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|element| str::from_utf8(element.trim_ascii()).ok())
         .filter(|element| !element.is_empty())
+}
+
+/// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is left out, and
+/// hides no other.
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines.flat_map(|line| line.as_bytes().split(|b| *b == b';')).filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let at = memchr::memchr(b'=', pair)?;
+        Some((&pair[..at], &pair[at + 1..]))
+    })
 }
 
 /// Whether a list has this element, whatever its case.
@@ -29,6 +40,16 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Op
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
+}
+
+/// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token.
+pub(crate) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
+    let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
+        .contains(name);
+    let is_url = [header::REFERER, header::LOCATION].contains(name);
+    if is_secret || is_url && value.as_bytes().contains(&b'?') {
+        value.set_sensitive(true);
+    }
 }
 
 /// Fields that speak about the connection or make the handshake, which the engine alone writes.

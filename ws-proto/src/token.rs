@@ -5,6 +5,7 @@
 //! page's own requests and sockets need no token in theirs.
 
 use crate::event::Event;
+use crate::fields::{cookies, hide_secret};
 use crate::handshake::Request;
 use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
@@ -40,8 +41,8 @@ impl Token {
     }
 
     /// Whether this is the token. The time that it takes tells at most whether the length is right.
-    pub fn matches(&self, candidate: &str) -> bool {
-        let (own, other) = (self.0.as_bytes(), candidate.as_bytes());
+    pub fn matches(&self, candidate: impl AsRef<[u8]>) -> bool {
+        let (own, other) = (self.0.as_bytes(), candidate.as_ref());
         let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
         own.len() == other.len() && differs == 0
     }
@@ -84,30 +85,31 @@ impl TokenRule {
         self
     }
 
-    /// Looks for the token in a request; `None` when it is not there.
+    /// Looks for the token in a request; `None` when it is not there. Cookies of other names and of other bytes hide
+    /// none: whoever can set one for this host, such as a page on another port of it, cannot lock the bearer out.
     pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut cookies = cookies.flat_map(|value| value.split(';')).filter_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            (name == self.cookie).then_some(value)
-        });
-        if cookies.any(|value| self.token.matches(value)) || self.is_bearer(headers) {
+        let own = self.cookie.as_bytes();
+        let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
+        if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
             return Some(Shown::InHeader);
         }
+        self.is_in_query(query).then_some(Shown::InQuery)
+    }
+
+    fn is_in_query(&self, query: Option<&str>) -> bool {
         let mut parameters = query.into_iter().flat_map(|query| query.split('&'));
-        let shown =
-            parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)));
-        shown.then_some(Shown::InQuery)
+        parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)))
     }
 
     fn is_bearer(&self, headers: &HeaderMap) -> bool {
-        let mut values =
-            headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| {
+        headers.get_all(header::AUTHORIZATION).iter().any(|value| {
             // The name of a scheme has no case (RFC 9110 §11.1).
-            value.split_once(' ').is_some_and(|(scheme, credentials)| {
-                scheme.eq_ignore_ascii_case("bearer") && self.token.matches(credentials.trim())
-            })
+            let Some((scheme, credentials)) = value.as_bytes().split_at_checked(b"bearer".len()) else {
+                return false;
+            };
+            scheme.eq_ignore_ascii_case(b"bearer")
+                && credentials.starts_with(b" ")
+                && self.token.matches(credentials.trim_ascii())
         })
     }
 
@@ -140,17 +142,22 @@ impl TokenRule {
         }
     }
 
-    /// Gives the cookie, with an answer, to who showed the token in the query; and sees to it that no page that is
-    /// linked from there, or that is loaded into it, is told that query as its referrer.
+    /// Gives the cookie, with an answer, to who showed the token in the query alone; and sees to it, wherever the query
+    /// has the token, that no page that is linked from there, or that is loaded into it, is told that query as its
+    /// referrer.
     pub fn sign<B>(&self, request: &Request, response: &mut Response<B>) {
-        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
-            && let Ok(cookie) = HeaderValue::try_from(self.set_cookie())
-        {
-            let headers = response.headers_mut();
-            headers.append(header::SET_COOKIE, cookie);
-            // Stricter, it would hide the origin of the page's own forms.
-            headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+        if !self.is_in_query(request.query()) {
+            return;
         }
+        let headers = response.headers_mut();
+        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
+            && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
+        {
+            hide_secret(&header::SET_COOKIE, &mut cookie);
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        // Stricter, it would hide the origin of the page's own forms.
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     }
 
     /// The answer to who did not show it: 401.

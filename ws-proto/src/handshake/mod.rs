@@ -5,6 +5,7 @@
 //! Keep one to answer later. One that is dropped is answered 503 by the connection.
 
 mod client;
+mod debug;
 
 pub use client::{ClientRequest, InvalidRequest};
 
@@ -88,7 +89,8 @@ pub(crate) type Token = Arc<()>;
 /// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
-#[derive(Debug)]
+///
+/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies.
 #[must_use = "a request that is dropped is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
@@ -139,8 +141,7 @@ impl From<Upgrade> for Request {
 /// A client's opening handshake, valid and of an allowed host and origin.
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
-/// [`Connection::respond`](crate::Connection::respond).
-#[derive(Debug)]
+/// [`Connection::respond`](crate::Connection::respond). Its `Debug` is fit for logs, as that of a [`Request`].
 #[must_use = "an upgrade that is dropped is answered 503"]
 pub struct Upgrade {
     offer: Box<Offer>,
@@ -148,7 +149,6 @@ pub struct Upgrade {
 }
 
 /// What the client asks, and what its 101 will say beside the required.
-#[derive(Debug)]
 struct Offer {
     request: ::http::Request<()>,
     subprotocol: Option<HeaderValue>,
@@ -237,7 +237,8 @@ impl Upgrade {
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
         }
-        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        fields::hide_secret(&header, &mut value);
         if header == header::SET_COOKIE {
             self.offer.response.append(header, value);
         } else {

@@ -3,6 +3,7 @@
 use super::response::{self, Shape};
 use super::stream::Streamed;
 use crate::config::Config;
+use crate::cors::Grant;
 use crate::deflate::Terms;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) shape: Shape,
+    /// Whose pages may read the answer.
+    pub(super) grant: Grant,
     pub(super) answer: Answer,
 }
 
