@@ -59,3 +59,40 @@ pub(crate) fn is_connection_header(name: &HeaderName) -> bool {
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
         || name.as_str().starts_with("sec-websocket-")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"a, \xff ,B"[..], b"\xfe", b"Zo\xc3\xab,, c d\t,"] {
+            headers.append(header::CONNECTION, HeaderValue::from_bytes(line).unwrap());
+        }
+        assert_eq!(list(&headers, &header::CONNECTION).collect::<Vec<_>>(), ["a", "B", "Zo\u{eb}", "c d"]);
+        assert!(has_element(&headers, &header::CONNECTION, "b"));
+        assert!(!has_element(&headers, &header::CONNECTION, "d"));
+    }
+
+    #[test]
+    fn credentials_and_the_queries_of_urls_are_hidden() {
+        for (name, value, is_hidden) in [
+            (header::AUTHORIZATION, "a", true),
+            (header::PROXY_AUTHORIZATION, "a", true),
+            (header::COOKIE, "a", true),
+            (header::SET_COOKIE, "a", true),
+            (header::REFERER, "http://localhost/?a", true),
+            (header::REFERER, "http://localhost/", false),
+            (header::LOCATION, "/?a", true),
+            (header::HOST, "localhost", false),
+            (header::ACCEPT, "a?b", false),
+        ] {
+            let mut shown = HeaderValue::from_static(value);
+            hide_secret(&name, &mut shown);
+            let headers = HeaderMap::from_iter([(name.clone(), shown)]);
+            assert_eq!(!format!("{:?}", headers[&name]).contains(value), is_hidden, "{name}: {value}");
+            assert_eq!(headers[&name], value, "it is all there");
+        }
+    }
+}

@@ -233,6 +233,61 @@ mod tests {
     }
 
     #[test]
+    fn no_other_cookie_hides_it() {
+        let own = format!("ws_token_8700={TOKEN}");
+        let check = |lines: &[Vec<u8>]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            rule().check(None, &headers)
+        };
+        let others = [
+            "name=Zo\u{eb}",
+            "\u{eb}",
+            "=",
+            "=x",
+            "x",
+            "",
+            "a=\"",
+            "a=\"x",
+            "\"",
+            "a b=c d",
+            " ",
+            "a==",
+            "ws_token_8700=",
+        ];
+        let mut others: Vec<Vec<u8>> = others.map(|other| other.as_bytes().to_vec()).to_vec();
+        others.extend((0x80..=0xff).flat_map(|b| [vec![b'n', b'=', b], vec![b, b'=', b'v'], vec![b]]));
+        others.push(b"ws_token_8700=\xff".to_vec());
+        for other in others {
+            for parts in [
+                vec![[&other[..], b"; ", own.as_bytes()].concat()],
+                vec![[own.as_bytes(), b"; ", &other[..]].concat()],
+                vec![[&other[..], b";", own.as_bytes(), b" ; ", &other[..]].concat()],
+                vec![other.clone(), own.clone().into_bytes()],
+                vec![own.clone().into_bytes(), other.clone()],
+            ] {
+                assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
+            }
+            assert_eq!(check(&[other]), None, "alone it is none");
+        }
+        let changed = [own.as_bytes(), b"\xff"].concat();
+        assert_eq!(check(&[changed]), None);
+    }
+
+    #[test]
+    fn no_other_credentials_hide_it() {
+        for other in [&b"Basic Zo\xeb"[..], b"\xff", b"", b"Bearer", b"Bearer \xff"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
+            assert_eq!(rule().check(None, &headers), None);
+            headers.append(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+            assert_eq!(rule().check(None, &headers), Some(Shown::InHeader), "{other:?}");
+        }
+    }
+
+    #[test]
     fn a_program_may_show_it_as_a_bearer() {
         for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
             assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
@@ -284,16 +339,25 @@ mod tests {
                     Event::Request(request) => {
                         let mut response = Response::new(());
                         rule().sign(&request, &mut response);
-                        assert_eq!(
-                            response.headers().get_all(header::REFERRER_POLICY).iter().count(),
-                            cookies
-                        );
+                        // Also where the cookie is there already: the page was opened by its link once more.
+                        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
                         response.into_parts().0.headers
                     }
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), cookies);
             }
+        }
+    }
+
+    #[test]
+    fn a_page_without_the_token_in_its_link_keeps_its_policy() {
+        let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
+            let [Event::Request(request), _] = asks(target, known.clone()) else { panic!() };
+            let mut response = Response::new(());
+            rule().sign(&request, &mut response);
+            assert!(response.headers().is_empty(), "{target}");
         }
     }
 
@@ -306,6 +370,20 @@ mod tests {
         response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         rule().sign(&request, &mut response);
         assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+    }
+
+    #[test]
+    fn the_cookie_that_is_given_does_not_show_in_logs() {
+        let [Event::Request(request), upgrade] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+            panic!()
+        };
+        let mut response = Response::new(());
+        rule().sign(&request, &mut response);
+        assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
+        let upgrade = rule().let_in(upgrade).unwrap();
+        for shown in [format!("{response:?}"), format!("{request:?}"), format!("{upgrade:?}")] {
+            assert!(!shown.contains(TOKEN), "{shown}");
+        }
     }
 
     #[test]

@@ -172,7 +172,7 @@ pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
     Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
