@@ -184,12 +184,12 @@ fn what_the_engine_answers_by_itself_is_readable_too() {
         peer.send(&with_fields(get(address, "/"), &origin(from)));
         rig.until("the request", |rig| !rig.app.requests.is_empty());
         rig.app.requests.clear();
+        rig.app.hold = false;
         // What was dropped is noticed when something is asked again.
         peer.send(&get(address, "/"));
         let head = rig.head(&mut peer);
         assert!(head.starts_with("HTTP/1.1 503 "), "{head}");
         assert_eq!(readable(&head), from == DEV, "{head}");
-        rig.app.hold = false;
     }
 }
 

@@ -54,7 +54,6 @@ async fn answer(mut http: Acceptor<Socket>, asked: &Asked) {
             }
         }
     }
-    assert!(http.closed().is_none() || !asked.borrow().is_empty(), "who asked nothing has no end to be told");
 }
 
 /// Runs a script beside such a server; what the application was asked.
@@ -92,6 +91,16 @@ async fn ask(address: SocketAddr, line: &str, fields: impl AsRef<[u8]>) -> Strin
     let request = [first.as_bytes(), fields.as_ref(), b"\r\n"].concat();
     stream.write_all(&request).await.unwrap();
     head(&mut stream).await
+}
+
+/// Waits while the connection is driven, on which the application is asked nothing.
+async fn beside<T>(http: &mut Acceptor<Socket>, waiting: impl Future<Output = T>) -> T {
+    let (mut next, mut waiting) = (pin!(http.next()), pin!(waiting));
+    future::poll_fn(|cx| {
+        assert!(next.as_mut().poll(cx).is_pending());
+        waiting.as_mut().poll(cx)
+    })
+    .await
 }
 
 fn origin(origin: &str) -> String {
@@ -184,15 +193,7 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
         let mut http = server.accept().await.unwrap();
         first.write_all(preflight.as_bytes()).await.unwrap();
         let mut accepting = pin!(server.accept());
-        let answered = {
-            let mut next = pin!(http.next());
-            let mut heading = pin!(head(&mut first));
-            future::poll_fn(|cx| {
-                assert!(next.as_mut().poll(cx).is_pending(), "the application hears of none");
-                heading.as_mut().poll(cx)
-            })
-            .await
-        };
+        let answered = beside(&mut http, head(&mut first)).await;
         assert!(answered.starts_with("HTTP/1.1 204 ") && readable(&answered), "{answered}");
         assert!(once(accepting.as_mut()).await.is_pending(), "the first has asked nothing yet");
         first.write_all(format!("{get}{preflight}{get}").as_bytes()).await.unwrap();
@@ -202,16 +203,26 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
         let responder = http.responder();
         responder.respond(two, http::Response::new("".into())).unwrap();
         responder.respond(one, http::Response::new("".into())).unwrap();
-        let mut next = pin!(http.next());
         for status in [200, 204, 200] {
-            let mut heading = pin!(head(&mut first));
-            let answer = future::poll_fn(|cx| {
-                assert!(next.as_mut().poll(cx).is_pending());
-                heading.as_mut().poll(cx)
-            })
-            .await;
+            let answer = beside(&mut http, head(&mut first)).await;
             assert!(answer.starts_with(&format!("HTTP/1.1 {status} ")), "{answer}");
         }
+    });
+}
+
+#[test]
+fn the_end_of_preflights_alone_is_told_to_nobody() {
+    let server = Server::bind(Bind::localhost(), named()).unwrap();
+    let at = server.local_addr().unwrap();
+    run(async {
+        let mut peer = tcp(at).await;
+        let mut http = server.accept().await.unwrap();
+        let preflight = format!("OPTIONS * HTTP/1.1\r\nHost: {at}\r\n{}{PREFLIGHT}\r\n", origin(DEV));
+        peer.write_all(preflight.as_bytes()).await.unwrap();
+        assert!(beside(&mut http, head(&mut peer)).await.starts_with("HTTP/1.1 204 "));
+        drop(peer);
+        assert!(http.next().await.is_none() && http.closed().is_none());
+        assert_eq!(server.http_count(), 0);
     });
 }
 
