@@ -222,6 +222,7 @@ fn the_end_of_preflights_alone_is_told_to_nobody() {
         assert!(beside(&mut http, head(&mut peer)).await.starts_with("HTTP/1.1 204 "));
         drop(peer);
         assert!(http.next().await.is_none() && http.closed().is_none());
+        drop(http);
         assert_eq!(server.http_count(), 0);
     });
 }
