@@ -26,7 +26,7 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 /// ```
 ///
 /// `Origin` is checked on opening handshakes and on every method but GET, HEAD and OPTIONS, which must not
-/// change anything (RFC 9110 §9.2.1).
+/// change anything (RFC 9110 §9.2.1). Origins that [`Cors`](crate::Cors) names pass it too.
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     hosts: Vec<String>,

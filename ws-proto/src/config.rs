@@ -94,7 +94,8 @@ pub struct Config {
     pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
-    /// Whose pages may read what a server answers across origins. Nobody.
+    /// Whose pages may read what a server answers across origins: see [`Cors`], which has the rules. Nobody, and OPTIONS
+    /// is the application's.
     pub cors: Cors,
     /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
     pub wall_clock: Option<WallClock>,
@@ -288,7 +289,8 @@ impl Config {
         self
     }
 
-    /// Sets whose pages may read what a server answers across origins.
+    /// Sets whose pages may read what a server answers across origins, also what it answers by itself. Origins that are
+    /// named one by one may also open WebSockets and use every method, as with [`allow_origin`](Self::allow_origin).
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = cors;

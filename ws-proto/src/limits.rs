@@ -76,7 +76,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection.
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection. Where a
+    /// token is required, preflights need none, and the 401 is readable too.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.connection.cors = cors;

@@ -3,6 +3,9 @@
 //! Whoever has the URL of a server on the local network may use it; a token in that URL keeps everybody else
 //! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
 //! page's own requests and sockets need no token in theirs.
+//!
+//! Where [`Cors`](crate::Cors) is set, a preflight is answered before a token is asked for, and the 401 can be read by
+//! pages of the origins that are allowed.
 
 use crate::event::Event;
 use crate::fields::{cookies, hide_secret};

@@ -197,7 +197,7 @@ impl ServerHttp {
     ) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = match error {
-            // Who may not come in, or asks for another server, learns nothing.
+            // A page that is refused, or that asks for another server, reads nothing.
             HandshakeError::OriginNotAllowed(_) | HandshakeError::HostNotAllowed(_) => Grant::Unset,
             _ => mem::take(&mut self.grant),
         };

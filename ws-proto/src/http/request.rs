@@ -133,7 +133,7 @@ pub(super) fn check(
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
         if let Some(origin) = origin {
             let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
-            // Whoever may read every answer with its cookies is let in.
+            // An origin that reads every answer with its cookies is trusted as far as the server's own pages are.
             if !config.cors.names(origin) {
                 config.access.check_origin(origin, host.as_ref())?;
             }

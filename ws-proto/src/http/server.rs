@@ -55,6 +55,7 @@ pub(crate) struct ServerHttp {
     pub(super) queue: VecDeque<Pending>,
     /// When the connection began, or became idle, or the head or body that is being read began.
     pub(super) since: Instant,
+    /// When the connection began.
     pub(super) birth: Instant,
     /// The heads that were read.
     served: u32,
@@ -159,7 +160,7 @@ impl ServerHttp {
                 return None;
             };
             match result {
-                // Preflights are answered without a word to the caller, who would have held them back.
+                // Preflights return nothing to the caller, which holds the next request back above this mark.
                 Ok(None) if out.len() > config.high_mark => break,
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
