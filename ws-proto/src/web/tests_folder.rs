@@ -64,7 +64,7 @@ const DISK: &[(&str, Entry)] = &[
     ("/site/.g\u{200d}it/config", File("hidden")),
     ("/site/to_ignore", Link("/site/.gitignore")),
     ("/site/.gitignore", File("ignored")),
-    ("/home/.git/site/index.html", File("below")),
+    ("/srv/.git/site/index.html", File("below")),
     ("/site/old.js", File("fresh")),
     ("/site/old.js.br", File("stale brotli")),
     ("/site/old.js.gz", File("newer gzip")),
@@ -234,7 +234,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
     ] {
         assert_eq!(get(&site, path), Err(404), "a hidden name in the path: {path}");
     }
-    let below = Folder::<Disk>::new("/home/.git/site").unwrap();
+    let below = Folder::<Disk>::new("/srv/.git/site").unwrap();
     assert_eq!(get(&below, "/"), Ok("below"), "what stands above the folder does not matter");
 }
 
