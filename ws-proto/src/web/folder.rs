@@ -224,7 +224,7 @@ impl<F: Files> Folder<F> {
         let page = self.single_page.as_ref().filter(|_| is_page);
         match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.look_at(request, &path)), page) {
             (Err(Refusal::NotFound), Some(page)) => {
-                self.open_file(request, &self.find(Path::new(page))?, Some(NAVIGATION))
+                self.open_file(request, &self.find(Path::new(page))?, page, Some(NAVIGATION))
             }
             (found, _) => found,
         }
@@ -235,22 +235,26 @@ impl<F: Files> Folder<F> {
             return Err(Refusal::Method);
         }
         let mut found = self.find(&path.names().collect::<PathBuf>())?;
+        let mut name = path.names().last().unwrap_or_default();
         if self.kind(&found) == Kind::Folder {
             if !path.is_directory() {
                 return Err(Refusal::SlashMissing);
             }
             found = self.find(&found.join(&self.index))?;
+            name = &self.index;
         } else if path.is_directory() {
             return Err(Refusal::NotFound);
         }
-        self.open_file(request, &found, None)
+        self.open_file(request, &found, name, None)
     }
 
-    /// Opens a file, or its compressed variant. What else the answer depends on goes into `Vary`.
+    /// Opens a file, or its compressed variant. The name that was asked for says of which type it is, since a link may
+    /// lead to a file of any name. What else the answer depends on goes into `Vary`.
     fn open_file(
         &self,
         request: &Request,
         found: &Path,
+        name: &str,
         varies_by: Option<&'static str>,
     ) -> Result<(F::File, Plan), Refusal> {
         // Opening a pipe would wait for its writer.
@@ -261,7 +265,6 @@ impl<F: Files> Folder<F> {
             Some((opened, coding)) => (opened, Some(coding)),
             None => (self.files.open(found)?, None),
         };
-        let name = found.file_name().and_then(OsStr::to_str).unwrap_or_default();
         let mut representation = Representation::file(name, opened.len, opened.modified);
         if let Some(coding) = coding {
             representation = representation.encoded(coding);

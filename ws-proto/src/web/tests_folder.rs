@@ -49,6 +49,8 @@ const DISK: &[(&str, Entry)] = &[
     ("/site/..2026/conf.json", File("configuration")),
     ("/site/..data", Link("/site/..2026")),
     ("/site/conf.json", Link("/site/..data/conf.json")),
+    ("/site/style.css", Link("/site/.store/4f3a.txt")),
+    ("/site/.store/4f3a.txt", File("stored")),
     ("/site/to_git", Link("/site/.git")),
     ("/site/to_upper_git", Link("/site/.GIT")),
     ("/site/.GIT/config", File("hidden")),
@@ -236,6 +238,12 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
     }
     let below = Folder::<Disk>::new("/srv/.git/site").unwrap();
     assert_eq!(get(&below, "/"), Ok("below"), "what stands above the folder does not matter");
+}
+
+#[test]
+fn the_name_in_the_url_decides_the_content_type_of_a_linked_file() {
+    let (file, plan) = ask(&folder(), "/style.css", &[]).unwrap();
+    assert_eq!((file, &plan.head.headers()["content-type"].as_bytes()[..8]), ("stored", &b"text/css"[..]));
 }
 
 #[test]
