@@ -57,6 +57,18 @@ impl Representation {
         self
     }
 
+    /// Sets the content coding; the entity tag is another one then.
+    pub(super) fn encoded(mut self, coding: &'static str) -> Self {
+        self.etag = self.etag.map(|etag| etag.encoded(coding));
+        self.header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))
+    }
+
+    /// Adds names to `Vary`, behind those that are there.
+    pub(super) fn vary(mut self, names: &'static str) -> Self {
+        super::response::vary(&mut self.headers, names);
+        self
+    }
+
     /// Decides what to answer: all, a part, or only that nothing has changed.
     ///
     /// ```
