@@ -90,7 +90,8 @@ pub(crate) type Token = Arc<()>;
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
 ///
-/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies.
+/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies. That of
+/// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
 #[must_use = "a request that is dropped is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,

@@ -33,7 +33,7 @@ pub(super) struct Head {
     fields: usize,
     stage: Stage,
     /// Why the first line was refused, while the fields are read all the same.
-    refused: Option<HandshakeError>,
+    refused: Option<Box<HandshakeError>>,
     #[cfg(test)]
     pub(super) scanned: usize,
 }
@@ -82,7 +82,7 @@ impl Head {
 
     /// Why the first line was refused, where that was put off.
     pub(super) fn take_refused(&mut self) -> Option<HandshakeError> {
-        self.refused.take()
+        self.refused.take().map(|error| *error)
     }
 
     /// Uses input up to the end of the head, and tells the first line as soon as it is whole. The errors are
@@ -109,7 +109,7 @@ impl Head {
         };
         let headers = match self.refused.take() {
             // The first fault is the one that is told.
-            Some(refused) if !matches!(headers, Ok(None)) => Err(refused),
+            Some(refused) if !matches!(headers, Ok(None)) => Err(*refused),
             refused => {
                 self.refused = refused;
                 headers
@@ -133,7 +133,7 @@ impl Head {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
         }
-        self.refused = Some(error);
+        self.refused = Some(Box::new(error));
         Ok(())
     }
 
