@@ -6,6 +6,8 @@
 
 mod client;
 mod debug;
+#[cfg(test)]
+mod tests_debug;
 
 pub use client::{ClientRequest, InvalidRequest};
 
