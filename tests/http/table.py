@@ -186,14 +186,14 @@ PROBES = [
     *[(f"Host {value!r}", host(value), "400")
       for value in (b"", b"evil@" + HOST, HOST + b"/x", HOST + b"?x", HOST + b"#x", HOST + b", evil.test", HOST + b" x",
                     b"http://" + HOST, b"127.0.0.1:http", b"127.0.0.1:-1", b"127.0.0.1:65536", b"127.0.0.1:80:80",
-                    b"[::1", b"::1", b"[::1]x", b"[localhost]", b"[fe80::1%eth0]", b":80", b"..", b"caf\xe9.test",
-                    b"local%68ost")],
+                    b"[::1", b"::1", b"[::1]x", b"[localhost]", b"[::1%eth0]", b"[fe80::1%]", b"[fe80::1%25]",
+                    b"[fe80::1%" + b"x" * 200 + b"]", b":80", b"..", b"caf\xe9.test", b"local%68ost")],
     *[(f"Host {value!r} is not ours", host(value), "421")
       for value in (b"evil.test", b"localhost.evil.test", b"127.0.0.1.evil.test", b"notlocalhost", b"127.1", b"2130706433",
                     b"0x7f.0.0.1", b"017700000001")],
     *[(f"Host {value!r} is this machine", host(value), "200 200")
       for value in (b"LOCALHOST:%d" % URL.port, b"localhost.", b"localhost", b"app.localhost", b"[::1]:%d" % URL.port,
-                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7")],
+                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7", b"[fe80::1%eth0]", b"[fe80::1%25eth0]:%d" % URL.port)],
     # Content-Length (§6.3)
     ("a body that nobody asked for", get(b"Content-Length: 5") + b"hello", "200 200"),
     ("a body of known length", post(b"Content-Length: 5", body=b"hello"), "200 200", b"hello"),
