@@ -193,7 +193,7 @@ PROBES = [
                     b"0x7f.0.0.1", b"017700000001")],
     *[(f"Host {value!r} is this machine", host(value), "200 200")
       for value in (b"LOCALHOST:%d" % URL.port, b"localhost.", b"localhost", b"app.localhost", b"[::1]:%d" % URL.port,
-                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7", b"[fe80::1%eth0]", b"[fe80::1%25eth0]:%d" % URL.port)],
+                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7", b"[fe80::1%eth0]", b"[fe80::1%25eth0]:9")],
     # Content-Length (§6.3)
     ("a body that nobody asked for", get(b"Content-Length: 5") + b"hello", "200 200"),
     ("a body of known length", post(b"Content-Length: 5", body=b"hello"), "200 200", b"hello"),
