@@ -288,6 +288,14 @@ mod unix {
                     let socket = if expected == REACHED { 101 } else { expected };
                     assert_eq!(ask(upgrade(host)).await, socket, "{host:?}");
                 }
+                for (request, expected) in [
+                    ("GET http://unix/ HTTP/1.1\r\nHost:\r\n\r\n", REACHED),
+                    ("GET http://evil.example/ HTTP/1.1\r\nHost: unix\r\n\r\n", 421),
+                    ("GET / HTTP/1.0\r\n\r\n", REACHED),
+                    ("GET / HTTP/1.0\r\nHost:\r\n\r\n", REACHED),
+                ] {
+                    assert_eq!(ask(request.to_owned()).await, expected, "{request:?}");
+                }
                 for origin in ["http://unix", "https://app.example", "null", "http://"] {
                     let fields = format!("Host:\r\nOrigin: {origin}\r\n");
                     assert_eq!(ask(upgrade(&fields)).await, 403, "{origin}");
