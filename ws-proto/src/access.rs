@@ -129,9 +129,9 @@ impl Access {
     /// too, as soon as the user opens it. Web views and programs with a browser inside (Qt WebEngine, Electron, Android's
     /// WebView) send it.
     ///
-    /// Most browsers send `null` for files, at least with some requests. Every page on the web can send that which wants
-    /// to, from a sandboxed frame, so that this does not let it in: that takes
-    /// [`allow_null_origin`](Self::allow_null_origin). Better than either, serve the page.
+    /// Most browsers send `null` for files. So does every page on the web that wants to, from a sandboxed frame, so that
+    /// this does not let it in: that takes [`allow_null_origin`](Self::allow_null_origin). Better than either, serve the
+    /// page.
     #[must_use]
     pub fn allow_file_origin(mut self) -> Self {
         self.file_origin = true;

@@ -75,7 +75,7 @@ fn parse_opaque_host(authority: &str) -> Option<(String, Option<u16>)> {
     let end = authority.find(':').unwrap_or(authority.len());
     let (host, port) = authority.split_at(end);
     let is_host = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~');
-    let is_one = host.len() <= 253 && host.bytes().all(is_host) && !(host.is_empty() && !port.is_empty());
+    let is_one = host.len() <= 253 && host.bytes().all(is_host) && (!host.is_empty() || port.is_empty());
     if is_one { Some((host.to_ascii_lowercase(), parse_port(port)?)) } else { None }
 }
 

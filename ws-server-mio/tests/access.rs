@@ -16,6 +16,7 @@ use ws_server_mio::{
 };
 
 type Listened = Result<ServerId, ListenError>;
+type Listen = Box<dyn FnOnce(&mut Connections) -> Listened>;
 
 fn rig(listen: impl FnOnce(&mut Connections) -> Listened) -> Rig {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
@@ -152,7 +153,7 @@ fn every_interface(only_v6: bool) -> TcpListener {
 #[test]
 fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
     let one = |ip: Ipv4Addr| Bind::from(SocketAddr::from((ip, 0)));
-    let listens: [(&str, bool, Box<dyn FnOnce(&mut Connections) -> Listened>); 7] = [
+    let listens: [(&str, bool, Listen); 7] = [
         ("localhost", true, Box::new(|at| at.listen(Bind::localhost(), Config::server()))),
         ("any", true, Box::new(|at| at.listen(Bind::any(), Config::server()))),
         ("own, both", true, Box::new(|at| at.listen_on(every_interface(false), Config::server()))),
