@@ -80,7 +80,7 @@ impl Bind {
     }
 
     /// A Unix socket at this path, for programs on this machine. It has no port, no address and no URL; a peer's
-    /// address is `None`.
+    /// address is `None`, and its `Host` may be empty or any name without a dot ([`Access`](crate::Access)).
     ///
     /// The file can be used by this user alone. To let others in, change its permissions once the server listens;
     /// on some systems only the directory's permissions count, so a
