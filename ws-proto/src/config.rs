@@ -268,21 +268,7 @@ impl Config {
         self
     }
 
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
-    #[must_use]
-    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access = self.access.allow_host(host);
-        self
-    }
-
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
-    #[must_use]
-    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.allow_origin(origin);
-        self
-    }
-
-    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than the two above.
+    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than those above.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;

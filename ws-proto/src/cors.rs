@@ -6,6 +6,7 @@
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
 
+use crate::access::InvalidAccess;
 use crate::fields::{has_element, is_token, single};
 use crate::origin::Origin;
 use crate::web::status;
@@ -59,6 +60,8 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 pub struct Cors {
     origins: Vec<Origin>,
     any: bool,
+    /// The first mistake.
+    pub(crate) invalid: Option<InvalidAccess>,
 }
 
 impl Cors {
@@ -68,10 +71,13 @@ impl Cors {
     }
 
     /// Pages of this origin too, with their cookies: scheme, host and, where it is not the scheme's own, port. What
-    /// is no origin matches nothing.
+    /// is no origin is [`InvalidAccess::CorsOrigin`] when the server starts.
     #[must_use]
     pub fn origin(mut self, origin: &str) -> Self {
-        self.origins.extend(Origin::parse(origin.strip_suffix('/').unwrap_or(origin)));
+        match Origin::listed(origin) {
+            Some(origin) => self.origins.push(origin),
+            None => _ = self.invalid.get_or_insert(InvalidAccess::CorsOrigin(origin.to_owned())),
+        }
         self
     }
 

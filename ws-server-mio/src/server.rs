@@ -28,13 +28,16 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried. Nothing is left behind, and trying again is fine.
+    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// and trying again is fine.
     pub fn listen(
         &mut self,
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        self.start(acceptor::open(&bind.into())?, config.into())
+        let config = config.into();
+        config.check_access()?;
+        self.start(acceptor::open(&bind.into())?, config)
     }
 
     /// Starts a server on these listeners.
@@ -43,6 +46,8 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
+        config.check_access()?;
+        let transport = acceptor::transport(&sockets);
         config.connection.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
@@ -53,7 +58,7 @@ impl Connections {
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
-        let server = Server::new(config, listeners, address);
+        let server = Server::new(config, listeners, address, transport);
         self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }

@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 use ws_proto::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -62,8 +62,16 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
+    ///
+    /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
+    /// configuration that can allow nobody; here [`Config::check_access`] tells.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
-        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, Default::default())), None)
+        Self::with_transport(stream, config, Transport::default())
+    }
+
+    /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
+    pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
+        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, transport)), None)
     }
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {

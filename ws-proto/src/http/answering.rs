@@ -10,7 +10,7 @@ use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
-use ::http::Response;
+use ::http::{Response, StatusCode};
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
@@ -196,9 +196,9 @@ impl ServerHttp {
         cause: Error,
     ) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        let grant = match error {
+        let grant = match error.status() {
             // A page that is refused, or that asks for another server, reads nothing.
-            HandshakeError::OriginNotAllowed(_) | HandshakeError::HostNotAllowed(_) => Grant::Unset,
+            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Grant::Unset,
             _ => mem::take(&mut self.grant),
         };
         self.queue.push_back(Pending { shape, grant, answer: Answer::Fault { error, cause } });

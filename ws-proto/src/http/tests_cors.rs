@@ -1,10 +1,11 @@
 //! CORS: whose pages may read which answer, and who is let in by it.
 
-use super::Incoming;
 use super::tests_server::{GET, Rig, UPGRADE};
+use super::{Incoming, ServerHttp};
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::handshake::Request;
+use crate::transport::Transport;
 use ::http::Response;
 use bytes::Bytes;
 
@@ -215,6 +216,17 @@ fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
             let answer = ask(config, origin).map(|(_, incoming)| incoming).unwrap_err();
             assert!(answer.starts_with("HTTP/1.1 403 ") && !has_cors(&answer), "{origin}: {answer}");
         }
+    }
+}
+
+#[test]
+fn a_page_that_names_no_host_is_refused_whatever_its_origin() {
+    for request in [of(DEV, UPGRADE, ""), of(DEV, GET, "").replace("GET", "POST")] {
+        let mut rig = Rig::with(named());
+        rig.http = ServerHttp::new(rig.now, Transport { unix: true, ..Transport::default() });
+        assert!(rig.feed(request.replace("Host: localhost", "Host:")).is_none());
+        let output = rig.output();
+        assert!(output.starts_with("HTTP/1.1 403 ") && !has_cors(&output), "{output}");
     }
 }
 
