@@ -6,7 +6,7 @@ use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{ServerConfig, Stop};
 use ws_proto::{Cause, State, WallClock};
@@ -43,7 +43,7 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        config.connection.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
+        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());

@@ -62,6 +62,8 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
+    ///
+    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::of(Driver::new(stream, Connection::server(Instant::now(), config, Default::default())), None)
     }
