@@ -505,8 +505,9 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
         let held = RefCell::new(None);
         let handle = async |mut http: Acceptor<Socket>| {
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
-            if case > 0 {
-                *held.borrow_mut() = Some(upgrade);
+            match case {
+                0 => drop(upgrade),
+                _ => *held.borrow_mut() = Some(upgrade),
             }
             assert!(http.next().await.is_none(), "{case}");
         };
@@ -515,7 +516,9 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
             let mut peer = sent(&server, ask);
             if case == 2 {
                 got(|| held.borrow().is_some().then_some(())).await;
-                return future::zip(server.stop(HOUR), peer.all()).await.1;
+                // It stops once the peer has gone.
+                let all = async move { peer.all().await };
+                return future::zip(server.stop(HOUR), all).await.1;
             }
             peer.all().await
         }));
