@@ -96,7 +96,8 @@ mod tests {
         detector.keep(&other);
         assert_eq!((one.get(), other.get()), (Some(day), Some(day)), "at once");
         for (after, wall) in [(1, day + 7200 * SECOND), (2, day - 7200 * SECOND), (3, day)] {
-            detector.slept(now + after * SECOND - Duration::from_nanos(1), || panic!("it was read a moment ago"));
+            detector
+                .slept(now + after * SECOND - Duration::from_nanos(1), || panic!("it was read a moment ago"));
             detector.slept(now + after * SECOND, || wall);
             assert_eq!((one.get(), other.get()), (Some(wall), Some(wall)));
         }

@@ -86,7 +86,7 @@ impl Connections {
         self.with(id, |connection, now| connection.accept(now, upgrade))
     }
 
-    /// Answers a request, now or later; or refuses an upgrade, which is a request too.
+    /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.

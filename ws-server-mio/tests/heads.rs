@@ -327,7 +327,8 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
                 let address = rig.address();
                 let mut peer = rig.peer();
                 peer.send(
-                    &[get(address, "/before"), handshake(address, "/ws"), behind.as_bytes().to_vec()].concat(),
+                    &[get(address, "/before"), handshake(address, "/ws"), behind.as_bytes().to_vec()]
+                        .concat(),
                 );
                 rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
                 let (id, upgrade) = rig.app.upgrades.pop().unwrap();
@@ -359,7 +360,11 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
     type Ask = Box<dyn Fn(std::net::SocketAddr) -> String>;
     let cases: [(ServerConfig, Ask, u16); 6] = [
         (server(), Box::new(asks(|ask| ask.replace("Version: 13", "Version: 8"))), 426),
-        (server(), Box::new(asks(|ask| ask.replace("\r\n\r\n", "\r\nOrigin: http://evil.example\r\n\r\n"))), 403),
+        (
+            server(),
+            Box::new(asks(|ask| ask.replace("\r\n\r\n", "\r\nOrigin: http://evil.example\r\n\r\n"))),
+            403,
+        ),
         (server(), Box::new(asks(|ask| ask.replace("Sec-WebSocket-Key", "X"))), 400),
         (server(), Box::new(asks(|ask| ask.replace("GET /ws", "POST /ws"))), 405),
         (server(), Box::new(asks(|ask| ask.replace("Host: 127.0.0.1", "Host: evil.example"))), 421),

@@ -21,7 +21,8 @@ pub enum Incoming {
     /// A request that asks for no upgrade. Answer it, now or later, with [`Acceptor::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses.
+    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses, and ends the
+    /// connection.
     Upgrade(Upgrade),
 }
 
@@ -108,7 +109,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         }
     }
 
-    /// Answers a request, or refuses an upgrade, and waits until the answer is written.
+    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of the
+    /// connection: [`next`](Self::next) then gives `None`.
     ///
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///

@@ -166,8 +166,7 @@ fn an_answer_that_comes_late_has_the_date_of_its_time() {
     let clocks = Clocks::new();
     let server = clocks.server(Config::server());
     run(async {
-        let mut peers: Vec<_> =
-            (0..3).map(|_| sent(&server, |address| get(address, "/"))).collect();
+        let mut peers: Vec<_> = (0..3).map(|_| sent(&server, |address| get(address, "/"))).collect();
         for (case, peer) in peers.iter_mut().enumerate() {
             let mut http = server.accept().await.unwrap();
             let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
@@ -223,7 +222,10 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
             config.wall_clock = clock.clone();
             let mut http = Acceptor::new(server, Arc::new(config));
             let before = seconds(SystemTime::now());
-            client.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
+            client
+                .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+                .await
+                .unwrap();
             let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
             http.respond(request, ok("hello")).await.unwrap();
             let driving = async {
@@ -483,9 +485,8 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
     for (config, change, status) in cases {
         let server = Server::bind(Bind::localhost(), config).unwrap();
         let nothing = async |mut http: Acceptor<Socket>| assert!(http.next().await.is_none());
-        let ask = |address| {
-            (change(String::from_utf8(handshake(address, "/ws")).unwrap()) + SMUGGLED).into_bytes()
-        };
+        let ask =
+            |address| (change(String::from_utf8(handshake(address, "/ws")).unwrap()) + SMUGGLED).into_bytes();
         let got = run(beside(&server, nothing, async { sent(&server, ask).all().await }));
         assert!(got.starts_with(&format!("HTTP/1.1 {status} ")), "{got}");
         assert_eq!(got.matches("HTTP/1.1").count(), 1, "{got}");

@@ -144,7 +144,8 @@ impl From<Upgrade> for Request {
 /// A client's opening handshake, valid and of an allowed host and origin.
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
-/// [`Connection::respond`](crate::Connection::respond).
+/// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
+/// frames, and is read by nobody as requests.
 #[derive(Debug)]
 #[must_use = "an upgrade that is dropped is answered 503"]
 pub struct Upgrade {
