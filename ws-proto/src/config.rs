@@ -97,7 +97,8 @@ pub struct Config {
     /// Whose pages may read what a server answers across origins: see [`Cors`], which has the rules. Nobody, and OPTIONS
     /// is the application's.
     pub cors: Cors,
-    /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
+    /// The time of day for the `Date` of a server's responses; none without it. None, but servers of the adapters add
+    /// one; they keep whichever there is set.
     pub wall_clock: Option<WallClock>,
 }
 

@@ -21,7 +21,8 @@ pub enum Incoming {
     /// A request that asks for no upgrade. Answer it, now or later, with [`Acceptor::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses.
+    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses, and ends the
+    /// connection.
     Upgrade(Upgrade),
 }
 
@@ -65,6 +66,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
     /// configuration that can allow nobody; here [`Config::check_access`] tells.
+    ///
+    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::with_transport(stream, config, Transport::default())
     }
@@ -114,7 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         }
     }
 
-    /// Answers a request, or refuses an upgrade, and waits until the answer is written.
+    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of the
+    /// connection: [`next`](Self::next) then gives `None`.
     ///
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///

@@ -49,6 +49,8 @@ mod tests_grammar;
 #[cfg(test)]
 mod tests_handshake;
 #[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
 mod tests_preflight;
 #[cfg(test)]
 mod tests_server;

@@ -22,7 +22,7 @@ pub(super) enum Reading {
         line: Option<RequestLine>,
     },
     Body(Box<Reader>),
-    /// An upgrade is undecided; what comes may be frames, or HTTP.
+    /// An upgrade is undecided; what comes are frames of its WebSocket, or is not read.
     Upgrade,
     /// The 101 is out.
     Opened,

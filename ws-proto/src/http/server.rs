@@ -6,6 +6,7 @@
 //!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
 //!       │                              ▲                │
 //!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
+//!       │        └─ refused ─▶ Stopped ─┤
 //!       └───▶ fault ─▶ Stopped ────────┘
 //! ```
 //!
