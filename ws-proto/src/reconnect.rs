@@ -29,7 +29,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// The first wait is [`min`](Self::min), and each further one twice as long, up to [`max`](Self::max); of each, a
 /// random part between half and the whole is waited, lest all clients of a server that restarts come back at
-/// once (RFC 6455 §7.2.3).
+/// once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
+/// [`retry_after`].
 ///
 /// ```
 /// use std::time::Duration;

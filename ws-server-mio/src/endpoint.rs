@@ -185,7 +185,7 @@ impl Endpoint {
     fn compare_clocks(&mut self) {
         let slept = self.connections.sleep.slept(self.connections.now, || self.wall_clock.now());
         if let Some(slept) = slept {
-            self.slept = Some(self.slept.unwrap_or_default() + slept);
+            self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
         }
     }
 
