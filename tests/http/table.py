@@ -358,7 +358,10 @@ PROBES = [
     ("a key in another case", upgrade(key=KEY.replace(b"Key", b"KEY")), "101"),
     *[(f"the key {key!r}", keyed(key), "400")
       for key in (b"", b"AQIDBAUGBwgJCgsMDQ4P", b"AQIDBAUGBwgJCgsMDQ4PEBE=", b"AQIDBAUGBwgJCgsMDQ4P??==",
-                  b"AQIDBAUGBwgJCgsMDQ4PEA", b"AQIDBAUGBwgJCgsMDQ4PEB==", b"AQIDBAUGBwgJCgsMDQ4PEA= =", b"A" * 30_000)],
+                  b"AQIDBAUGBwgJCgsMDQ4PEA", b"AQIDBAUGBwgJCgsMDQ4PEA=", b"AQIDBAUGBwgJCgsMDQ4PEAA=", b"AQIDBAUGBwgJCgsMDQ4PEAAA",
+                  b"AQIDBAUGBwgJCgsMDQ4P-_==", b"AQIDBAUGBwgJ CgsMDQ4PE==", b"AQIDBAUGBwgJCgsMDQ4PEA= =", b"A" * 30_000)],
+    *[(f"the key {key!r}", keyed(key), "101")
+      for key in (b"AQIDBAUGBwgJCgsMDQ4PEC==", b"AQIDBAUGBwgJCgsMDQ4PEB==", b"AQIDBAUGBwgJCgsMDQ4P//==", b"\t AQIDBAUGBwgJCgsMDQ4PEA== \t")],
     ("version 8", upgrade(asks=UPGRADE.replace(b"13", b"8")), "426"),
     ("version 13, 8", upgrade(asks=UPGRADE.replace(b"13", b"13, 8")), "426"),
     ("version 013", upgrade(asks=UPGRADE.replace(b"13", b"013")), "426"),
@@ -371,9 +374,12 @@ PROBES = [
     ("Upgrade without Connection", upgrade(asks=UPGRADE.replace(b"Connection: Upgrade\r\n", b"")), "426 200"),
     ("Connection without Upgrade", upgrade(asks=UPGRADE.replace(b"Upgrade: websocket\r\n", b"")), "426 200"),
     ("Connection that only begins so", upgrade(asks=UPGRADE.replace(b"Connection: Upgrade", b"Connection: Upgrades")), "426 200"),
-    ("an upgrade where there is no socket", upgrade(start=SOCKET.replace(b"/ws", b"/missing")), "404 200"),
-    ("an upgrade at a page", upgrade(start=SOCKET.replace(b"/ws", b"/")), "404 200"),
-    ("a request behind an upgrade that is refused", upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "404 200 200"),
+    ("an upgrade where there is no socket", upgrade(start=SOCKET.replace(b"/ws", b"/missing")), "404"),
+    ("an upgrade at a page", upgrade(start=SOCKET.replace(b"/ws", b"/")), "404"),
+    ("a request behind an upgrade that is refused", upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "404"),
+    ("an upgrade that is refused, behind a request", get() + upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "200 404"),
+    ("an upgrade that is refused, behind an answer that comes later",
+     line(b"GET /later HTTP/1.1") + upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "200 404", b"later\n"),
     ("an upgrade behind an answer that comes later", line(b"GET /later HTTP/1.1") + upgrade(), "200 101", b"later\n"),
     ("an upgrade for another host", upgrade(start=SOCKET.replace(HOST, b"evil.test")), "421"),
     *[(f"an upgrade from {value!r}", upgrade(b"Origin: " + value), "403")

@@ -96,7 +96,8 @@ pub struct Config {
     pub access: Access,
     /// Whose pages may read what a server answers across origins. Nobody.
     pub cors: Cors,
-    /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
+    /// The time of day for the `Date` of a server's responses; none without it. None, but servers of the adapters add
+    /// one; they keep whichever there is set.
     pub wall_clock: Option<WallClock>,
 }
 

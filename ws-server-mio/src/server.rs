@@ -6,7 +6,7 @@ use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{ServerConfig, Stop};
 use ws_proto::{Cause, State, WallClock};
@@ -48,7 +48,7 @@ impl Connections {
     ) -> Result<ServerId, ListenError> {
         config.check_access()?;
         let transport = acceptor::transport(&sockets);
-        config.connection.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
+        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
@@ -160,7 +160,7 @@ impl Connections {
     }
 
     /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
-    /// connection is plain HTTP again.
+    /// connection is plain HTTP until it ends.
     pub(crate) fn count_answer(&mut self, slot: u32) {
         let connection = self.slots.at(slot).map(|live| &live.connection);
         if !connection.is_some_and(|conn| conn.is_upgrading() || conn.state() == State::Open) {

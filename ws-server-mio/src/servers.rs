@@ -197,10 +197,6 @@ impl Servers {
         self.list.get_mut(usize::from(index))?.as_mut()
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Server> {
-        self.list.iter_mut().flatten()
-    }
-
     /// A place for one more.
     pub(crate) fn vacant(&self) -> Option<ServerIndex> {
         let place = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());

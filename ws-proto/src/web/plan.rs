@@ -29,6 +29,9 @@ impl Representation {
     }
 
     /// A file by this name: the type by the extension, the entity tag by length and time of change.
+    ///
+    /// Of a time of change that is yet to come, as archives and cameras leave them, the entity tag and the conditions of
+    /// requests take the real one; the server writes `Last-Modified` no later than its `Date` (RFC 9110 §8.8.2.1).
     pub fn file(name: &str, len: u64, modified: Option<SystemTime>) -> Self {
         let mut this = Self::new(super::content_type(name), len);
         this.etag = modified.map(|modified| ETag::of_file(len, modified));

@@ -23,7 +23,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use stopping::Stopping;
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{Census, ServerConfig};
@@ -181,7 +181,8 @@ impl Server {
         Self::with(config.into(), Sleep::new(None))
     }
 
-    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests.
+    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests; the
+    /// `Date` of answers follows them.
     #[doc(hidden)]
     pub fn with_sleep_clocks(
         config: impl Into<ServerConfig>,
@@ -274,7 +275,7 @@ impl Server {
             Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
         }
         let mut config = state.config.shared_config();
-        config.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
+        self.inner.sleep.keep(config.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,
