@@ -64,10 +64,10 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
+    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
+    ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
     /// configuration that can allow nobody; here [`Config::check_access`] tells.
-    ///
-    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::with_transport(stream, config, Transport::default())
     }
