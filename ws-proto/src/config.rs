@@ -39,8 +39,11 @@ pub struct Config {
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,
-    /// The most control frames a second, and the most empty data frames a second; over it the connection
-    /// fails with 1008. `None` is no limit. 1,000.
+    /// The most frames a second that carry nothing, for each kind of them. Control frames, and empty frames amid a
+    /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
+    /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
+    /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
+    /// limit, and neither is more than 65,535. 1,000.
     pub frame_rate: Option<u32>,
     /// The most messages a second from one peer; over it the peer is not read until the next second begins, and
     /// nothing is lost. `None` is no limit, and costs nothing. None.
@@ -170,8 +173,8 @@ impl Config {
         self
     }
 
-    /// Sets the most control frames, and the most empty data frames, that a peer may send in a second;
-    /// `None` takes the limit away.
+    /// Sets the most control frames, empty frames amid messages, and empty messages that a peer may send in a second;
+    /// `None` takes the limit away. Empty messages over it wait, the others end the connection.
     #[must_use]
     pub fn frame_rate(mut self, per_second: Option<u32>) -> Self {
         self.frame_rate = per_second;

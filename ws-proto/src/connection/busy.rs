@@ -19,7 +19,8 @@ pub(super) struct Busy {
     pub(super) waiting_len: usize,
     /// The newest ping's payload, where enough pongs are queued already.
     pub(super) pong: Option<Bytes>,
-    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
+    /// What was kept since it came before the WebSocket was open, or is an empty message that waits for the next second:
+    /// it goes before anything newer.
     pub(super) ahead: BytesMut,
     /// Since when output waits, and how much was sent by then.
     pub(super) stall: Option<Stall>,
