@@ -154,7 +154,10 @@ fn as_many_empty_messages_as_the_rate_hold_nothing_up() {
                 let (mut connection, birth) = open(role, config.clone());
                 for second in 0..5 {
                     let now = birth + SECOND * second;
-                    assert_eq!(feed(&mut connection, now, &message(role, TEXT, parts).repeat(RATE)).len(), RATE);
+                    assert_eq!(
+                        feed(&mut connection, now, &message(role, TEXT, parts).repeat(RATE)).len(),
+                        RATE
+                    );
                     assert!(!connection.is_paused());
                     assert_eq!(feed(&mut connection, now, &message(role, BINARY, &["x"])).len(), 1);
                 }
@@ -206,7 +209,8 @@ fn it_is_told_in_order_for_every_cut() {
                             now = connection.poll_timeout().unwrap();
                             connection.handle_timeout(now);
                             told.give(&mut connection, now, &mut input);
-                            std::iter::from_fn(|| connection.poll_event(now)).for_each(|event| told.hear(event));
+                            std::iter::from_fn(|| connection.poll_event(now))
+                                .for_each(|event| told.hear(event));
                         }
                         assert!(input.is_empty());
                     }
@@ -295,7 +299,8 @@ fn control_frames_and_empty_messages_do_not_count_together() {
 fn the_counts_of_a_second_are_not_those_of_another_however_late() {
     // A count of seconds in 16 bits would begin anew after so many.
     let around = SECOND * (1 << 16);
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()).message_rate(Some(3)));
+    let (mut server, now) =
+        open(Role::Server, Config::server().heartbeat(Heartbeat::off()).message_rate(Some(3)));
     assert_eq!(feed(&mut server, now, &message(Role::Server, TEXT, &["x"]).repeat(2)).len(), 2);
     let later = now + around;
     assert_eq!(feed(&mut server, later, &message(Role::Server, TEXT, &["x"]).repeat(2)).len(), 2);

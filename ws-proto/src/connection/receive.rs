@@ -227,7 +227,8 @@ impl Connection {
             let inflation = self.stage.compression_mut().zip(self.config.deflate.as_ref());
             match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
                 Ok(Some(Decoded::Message(message))) => {
-                    let is_late = message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
+                    let is_late =
+                        message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
                     return (!is_late).then_some(Event::Message(message));
                 }
                 Ok(None) => return None,
