@@ -14,6 +14,8 @@ use std::time::Instant;
 const READ_BROKEN: Duration = Duration::from_secs(1);
 /// A Ping is sent at the latest so many intervals after the last one, however lively the peer is.
 const PINGS_AT_LEAST: u32 = 4;
+/// So many things are done at one time at the most: something that falls due, what that causes, and its end.
+const ACTS: usize = 3;
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
@@ -36,9 +38,16 @@ impl Connection {
     /// Does what is due, and arms the deadline anew. Harmless when early.
     pub fn handle_timeout(&mut self, now: Instant) {
         let moment = self.moment(now);
-        if moment < self.deadline {
-            return;
+        // What is done may have a time of zero itself: the end of an idle connection, the answer to a Ping.
+        for _ in 0..ACTS {
+            if moment < self.deadline || self.deadline == Moment::NEVER {
+                break;
+            }
+            self.act(now, moment);
         }
+    }
+
+    fn act(&mut self, now: Instant, moment: Moment) {
         self.look_at_memory(now);
         if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
             return;
