@@ -273,6 +273,39 @@ fn a_close_of_ours_lets_in_what_waits_and_what_is_behind_it() {
 }
 
 #[test]
+fn the_end_of_the_stream_is_behind_what_waits() {
+    for parts in NOTHING {
+        for closes in [false, true] {
+            let (mut server, now) = open(Role::Server, Config::server());
+            let once = message(Role::Server, TEXT, parts);
+            assert_eq!(feed(&mut server, now, &once.repeat(RATE + 1)).len(), RATE);
+            server.receive_eof(now);
+            assert!(poll(&mut server, now).is_empty() && server.state() == State::Open);
+            let due = server.poll_timeout().unwrap();
+            if closes {
+                server.close(now, CloseCode::NORMAL, "").unwrap();
+            } else {
+                server.handle_timeout(due);
+            }
+            let events = poll(&mut server, due);
+            assert!(matches!(&events[..], [Event::Message(_), Event::Closed(_)]), "{events:?}");
+            assert_eq!((server.state(), server.next_io()), (State::Closed, Next::Drop));
+        }
+    }
+}
+
+#[test]
+fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
+    let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
+    feed(&mut server, now, &message(Role::Server, TEXT, &[""]).repeat(RATE + 1));
+    server.send_text("never taken").unwrap();
+    server.wrote(now, 1);
+    server.receive_eof(now);
+    server.handle_timeout(now + SECOND * 30);
+    assert_eq!(server.state(), State::Closed);
+}
+
+#[test]
 fn a_pause_of_the_application_outlasts_the_second() {
     let (mut server, now) = open(Role::Server, Config::server());
     let once = message(Role::Server, TEXT, &[""]);

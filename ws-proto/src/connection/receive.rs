@@ -313,6 +313,10 @@ impl Connection {
                 let error = http.receive_eof();
                 self.done(now, error.into());
             }
+            // What is kept came before it.
+            Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
+                self.busy().ends_behind = true;
+            }
             Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
             Stage::Draining(ending) => {
                 ending.peer_ended = true;
@@ -352,6 +356,9 @@ impl Connection {
         // What was kept is parsed as soon as it may be, since nothing more need come.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
+        }
+        if !self.has_ahead() && self.busy.as_ref().is_some_and(|busy| busy.ends_behind) {
+            self.done(now, Error::Eof);
         }
         // Whoever was given the piece before it may have nothing more to give to `receive`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
