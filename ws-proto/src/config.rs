@@ -415,11 +415,11 @@ impl Heartbeat {
         self
     }
 
-    /// Sets how long the answer to a Ping may take.
+    /// Sets how long the answer to a Ping may take, a millisecond at the least.
     #[must_use]
     pub fn answer(mut self, time: Duration) -> Self {
         self.is_default = false;
-        self.answer = time;
+        self.answer = time.max(SHORTEST_INTERVAL);
         self
     }
 

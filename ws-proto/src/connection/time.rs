@@ -14,8 +14,6 @@ use std::time::Instant;
 const READ_BROKEN: Duration = Duration::from_secs(1);
 /// A Ping is sent at the latest so many intervals after the last one, however lively the peer is.
 const PINGS_AT_LEAST: u32 = 4;
-/// So many things are done at one time at the most: something that falls due, what that causes, and its end.
-const ACTS: usize = 3;
 
 impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
@@ -38,11 +36,12 @@ impl Connection {
     /// Does what is due, and arms the deadline anew. Harmless when early.
     pub fn handle_timeout(&mut self, now: Instant) {
         let moment = self.moment(now);
-        // What is done may have a time of zero itself: the end of an idle connection, the answer to a Ping.
-        for _ in 0..ACTS {
-            if moment < self.deadline || self.deadline == Moment::NEVER {
-                break;
-            }
+        if moment < self.deadline || self.deadline == Moment::NEVER {
+            return;
+        }
+        self.act(now, moment);
+        // The end of it may have a time of zero. What is open is read before it is judged again.
+        if moment >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
             self.act(now, moment);
         }
     }
