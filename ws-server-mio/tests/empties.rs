@@ -128,6 +128,42 @@ fn empty_frames_amid_messages_end_the_connection_over_the_rate() {
     }
 }
 
+/// "good, and plain" in a stored block, and then what is no block.
+#[cfg(feature = "deflate")]
+const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+    let config = Config::server().deflate(ws_server_mio::Deflate::new());
+    let mut rig = Rig::new(config.pieces(Pieces::AsTheyCome { whole: 0 }));
+    let address = rig.address();
+    let bytes = [frame(TEXT | 0x40, BROKEN), frame(TEXT, b"behind it")].concat();
+    for cut in 0..bytes.len() {
+        rig.app.seen.clear();
+        let mut peer = rig.peer();
+        peer.send(&with_fields(handshake(address, "/"), "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
+        assert!(rig.head(&mut peer).contains("permessage-deflate"));
+        let (front, back) = bytes.split_at(cut);
+        peer.send(front);
+        for _ in 0..3 {
+            rig.turn();
+        }
+        peer.send(back);
+        let (first, payload) = rig.frame(&mut peer);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1007), "cut at {cut}");
+        drop(peer);
+        rig.until("its end", |rig| rig.app.closed().len() == 1);
+        let told: String = rig.app.seen.iter().filter_map(|seen| piece(seen)).collect();
+        assert_eq!(told, "good, and plain", "cut at {cut}");
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn piece(seen: &Seen) -> Option<&str> {
+    if let Seen::Piece(_, text, _, _) = seen { Some(text) } else { None }
+}
+
 #[test]
 fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
     let clock = Clock::default();

@@ -1,4 +1,4 @@
-//! Frames and messages that carry nothing, over real sockets.
+//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
@@ -81,20 +81,27 @@ fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
 
 #[test]
 fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
-    for role in ROLES {
-        for config in both_ways() {
-            for once in nothing(role) {
-                for end in [frame(role, FIN | 8, &1000_u16.to_be_bytes()), Vec::new()] {
-                    // Over two seconds, and the last of all is one that waits.
-                    let bytes = [once.repeat(3), frame(role, FIN | TEXT, b"x"), once.repeat(2), end.clone()];
-                    let config = config.clone().frame_rate(Some(2));
-                    let (texts, closed) = told(role, config, &bytes.concat());
-                    assert_eq!(texts, ["", "", "", "x", "", ""]);
-                    assert_eq!(closed.code, if end.is_empty() { 1006 } else { 1000 }.into());
+    // Each takes two seconds, so all of them at once.
+    std::thread::scope(|scope| {
+        for role in ROLES {
+            for config in both_ways() {
+                for once in nothing(role) {
+                    for end in [frame(role, FIN | 8, &1000_u16.to_be_bytes()), Vec::new()] {
+                        let config = config.clone().frame_rate(Some(2));
+                        let once = once.clone();
+                        scope.spawn(move || {
+                            let x = frame(role, FIN | TEXT, b"x");
+                            // The last of all is one that waits.
+                            let bytes = [once.repeat(3), x, once.repeat(2), end.clone()].concat();
+                            let (texts, closed) = told(role, config, &bytes);
+                            assert_eq!(texts, ["", "", "", "x", "", ""]);
+                            assert_eq!(closed.code, if end.is_empty() { 1006 } else { 1000 }.into());
+                        });
+                    }
                 }
             }
         }
-    }
+    });
 }
 
 #[test]
@@ -108,5 +115,53 @@ fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
         assert_eq!(closed.sent, Some(CloseCode::POLICY));
         let (texts, _) = told(role, Config::server().frame_rate(Some(1000)), &bytes);
         assert_eq!(texts, ["az"]);
+    }
+}
+
+/// "good, and plain" in a stored block, and then what is no block.
+#[cfg(feature = "deflate")]
+const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+    use ws_server_smol::{Acceptor, Deflate, Incoming};
+
+    const ASKED: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let config = Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = Arc::new(config);
+    let bytes = [frame(Role::Server, FIN | 0x40 | TEXT, BROKEN), frame(Role::Server, FIN | TEXT, b"behind")];
+    let bytes = bytes.concat();
+    for cut in 0..bytes.len() {
+        run(async {
+            let (mut peer, stream) = pair().await;
+            let mut http = Acceptor::new(stream, config.clone());
+            peer.write_all(ASKED).await.unwrap();
+            let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+            let mut ws = http.accept(upgrade).await.unwrap();
+            let (front, back) = bytes.split_at(cut);
+            let sending = async {
+                peer.write_all(front).await.unwrap();
+                future::yield_now().await;
+                let _ = peer.write_all(back).await;
+                read_to_the_end(&mut peer).await;
+                let _ = peer.close().await;
+            };
+            let receiving = async {
+                let mut told = String::new();
+                loop {
+                    match ws.next_event().await.unwrap() {
+                        Event::Piece(piece) => told += piece.data.as_text().unwrap(),
+                        Event::Closed(closed) => return (told, closed.sent),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            };
+            let (told, sent) = future::zip(sending, receiving).await.1;
+            assert_eq!((&*told, sent), ("good, and plain", Some(CloseCode::from(1007))), "cut at {cut}");
+        });
     }
 }
