@@ -3,6 +3,7 @@
 
 mod wire;
 
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
 use ws_proto::{
@@ -291,6 +292,40 @@ fn the_end_of_the_stream_is_behind_what_waits() {
             assert!(matches!(&events[..], [Event::Message(_), Event::Closed(_)]), "{events:?}");
             assert_eq!((server.state(), server.next_io()), (State::Closed, Next::Drop));
         }
+    }
+}
+
+/// Frames may come with the request, and stand there until the upgrade is accepted.
+#[test]
+fn what_came_before_the_socket_was_open_waits_in_order_too() {
+    for parts in NOTHING {
+        let now = Instant::now();
+        let mut server =
+            Connection::server(now, Arc::new(Config::server().frame_rate(Some(2))), Default::default());
+        let asked = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+                     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
+        let x = message(Role::Server, TEXT, &["x"]);
+        let frames = [message(Role::Server, TEXT, parts).repeat(5), x].concat();
+        let mut bytes = [asked.as_bytes(), &frames].concat();
+        let mut input = &mut bytes[..];
+        let Some(Event::Upgrade(upgrade)) = server.receive(now, &mut input) else { panic!("no upgrade") };
+        server.accept(now, upgrade).unwrap();
+        let (mut told, mut time) = (Told::default(), now);
+        for seconds in 0..3 {
+            assert_eq!(time, now + SECOND * seconds);
+            while let Some(event) = server.poll_event(time).or_else(|| server.receive(time, &mut input)) {
+                if !matches!(event, Event::Open(_)) {
+                    told.hear(event);
+                }
+            }
+            take_output(&mut server, time);
+            if seconds < 2 {
+                time = server.poll_timeout().unwrap();
+                server.handle_timeout(time);
+            }
+        }
+        assert_eq!(told.whole, ["", "", "", "", "", "x"]);
+        assert!(input.is_empty() && !server.is_paused());
     }
 }
 
