@@ -43,7 +43,7 @@ pub struct Config {
     /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
     /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
     /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
-    /// limit, and neither is more than 65,535. 1,000.
+    /// limit, and neither is 65,535 or more. 1,000.
     pub frame_rate: Option<u32>,
     /// The most messages a second from one peer; over it the peer is not read until the next second begins, and
     /// nothing is lost. `None` is no limit, and costs nothing. None.

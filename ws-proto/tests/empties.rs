@@ -239,6 +239,24 @@ fn no_rate_is_no_limit_and_a_rate_of_none_lets_one_pass() {
 }
 
 #[test]
+fn a_rate_that_no_count_reaches_is_no_limit() {
+    let most = usize::from(u16::MAX) - 1;
+    let once = message(Role::Server, TEXT, &[""]);
+    for limit in [most, most + 1, u32::MAX as usize] {
+        let is_limit = limit == most;
+        let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(limit as u32)));
+        assert_eq!(feed(&mut server, now, &once.repeat(most)).len(), most);
+        assert_eq!(feed(&mut server, now, &once.repeat(2)).len(), if is_limit { 0 } else { 2 });
+        assert_eq!(server.is_paused(), is_limit);
+        let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(limit as u32)));
+        feed(&mut server, now, &frame(true, FIN | PONG, b"").repeat(most));
+        assert_eq!(server.state(), State::Open);
+        feed(&mut server, now, &frame(true, FIN | PONG, b"").repeat(2));
+        assert_eq!(server.state() == State::Open, !is_limit);
+    }
+}
+
+#[test]
 fn a_peer_whose_messages_wait_is_not_taken_for_dead() {
     let heartbeat = Heartbeat::live().interval(SECOND / 10).answer(SECOND / 10);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));

@@ -36,7 +36,8 @@ impl Connection {
         let moment = self.moment(now);
         self.count_second(moment);
         let count = &mut self.rates.empty_messages;
-        if u32::from(*count) < limit.max(1) {
+        // A count that has stopped is no limit.
+        if u32::from(*count) < limit.max(1) || *count == u16::MAX {
             *count = count.saturating_add(1);
             return false;
         }
