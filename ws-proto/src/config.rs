@@ -9,6 +9,8 @@ use core::time::Duration;
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
+/// No value is refused: a time of zero is over at once, `Duration::MAX` never is, and the greatest number is no limit.
+///
 /// ```
 /// use std::time::Duration;
 /// use ws_proto::{Config, Heartbeat};
@@ -65,7 +67,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long an HTTP connection may idle between requests. 15 s.
     pub keep_alive: Duration,
-    /// How long the application may take to answer a request; then 503. 60 s.
+    /// How long the application may take to answer a request; then 503. So often, and once a second at the most, an
+    /// answer that is given in pieces is checked for whether its body was dropped. 60 s.
     pub answer_timeout: Duration,
     /// The whole closing phase: flush, the peer's Close, draining. 5 s.
     pub close_timeout: Duration,

@@ -59,6 +59,9 @@ use std::time::Instant;
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
 /// stays correct when nobody drains it; then it only waits.
 ///
+/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; 584 years after the
+/// connection began its time stands still.
+///
 /// ```
 /// use std::{sync::Arc, time::Instant};
 /// use ws_proto::{Config, Connection, Event, Message, Next, Role};
