@@ -40,8 +40,8 @@ pub(super) enum Answer {
     },
 }
 
-/// The time between two looks at whether a streamed answer was dropped, at the least.
-const LEAST_CHECK: Duration = Duration::from_millis(1);
+/// The time between two looks at whether a streamed answer was dropped, at the least: a server may have many of them.
+const LEAST_CHECK: Duration = Duration::from_secs(1);
 
 impl Answer {
     /// When it must be there; of a streamed one, when to see whether it was dropped.
