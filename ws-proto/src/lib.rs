@@ -145,6 +145,7 @@ mod http;
 pub mod limits;
 mod mask;
 mod memory;
+pub mod names;
 mod origin;
 mod outbox;
 mod partial;

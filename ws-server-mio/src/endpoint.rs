@@ -67,11 +67,11 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, resolve_names, clock, wall_clock } = options;
+        let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
+        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
         let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {

@@ -165,6 +165,7 @@ mod driver;
 mod extension;
 mod folder;
 mod listening;
+mod names;
 mod output;
 mod responder;
 mod sender;

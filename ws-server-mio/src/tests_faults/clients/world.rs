@@ -4,7 +4,7 @@ use super::app::App;
 use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
-use crate::resolver::{Question, Resolver};
+use crate::resolver::Resolver;
 use crate::tests_faults::dialling::MOODS;
 use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;
@@ -29,8 +29,8 @@ pub(super) struct World {
     pub(super) app: Arc<Mutex<App>>,
     pub(super) hosts: Vec<Host>,
     /// Names that are being looked up.
-    pub(super) questions: Receiver<Question>,
-    asked: Vec<Question>,
+    pub(super) questions: Receiver<String>,
+    asked: Vec<String>,
     /// Anything may go wrong.
     pub(super) storm: bool,
     /// Turns are run only when something asks for them.
@@ -255,9 +255,8 @@ impl World {
             return false;
         }
         let at = self.rng.below(self.asked.len());
-        let Question { client, attempt, ref host, port } = self.asked[at];
-        assert_eq!(port, 80);
-        let mut addresses = named(host);
+        let host = self.asked[at].clone();
+        let mut addresses = named(&host);
         self.rng.shuffle(&mut addresses);
         let answer = match self.storm {
             true if self.rng.percent(20) => Err(io::ErrorKind::NotFound),
@@ -267,13 +266,13 @@ impl World {
             }
             false => Ok(addresses),
         };
-        self.trace(|| format!("the name of {client:?} leads to {answer:?}"));
+        self.trace(|| format!("the name {host} leads to {answer:?}"));
         let answer = answer.map_err(io::Error::from);
         if self.rng.percent(50) {
-            let job = move |connections: &mut Connections| connections.resolved(client, attempt, answer);
+            let job = move |connections: &mut Connections| connections.resolved(&host, answer);
             self.endpoint.remote().run(job).unwrap();
         } else {
-            self.endpoint.connections().resolved(client, attempt, answer);
+            self.endpoint.connections().resolved(&host, answer);
         }
         if !self.storm || self.rng.percent(60) {
             self.asked.swap_remove(at);
