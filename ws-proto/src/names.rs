@@ -87,6 +87,11 @@ impl<W: PartialEq> Names<W> {
         self.waiting.retain(|question| !question.waiters.is_empty());
     }
 
+    /// How many names are being looked up.
+    pub fn begun(&self) -> usize {
+        self.begun.len()
+    }
+
     /// How many names wait for a thread.
     pub fn waiting(&self) -> usize {
         self.waiting.len()

@@ -38,7 +38,7 @@ impl Resolver {
         SYSTEM.clone()
     }
 
-    fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
+    pub(crate) fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { names: Mutex::new(Names::new(LOOKUPS)), lookup: Box::new(lookup) })
     }
 
@@ -75,6 +75,18 @@ impl Resolver {
             waiter.tell(answer.as_ref().cloned().map_err(|error| ConnectFailure::name(host, error)));
         }
         self.begin();
+    }
+
+    /// How many names are being looked up.
+    #[cfg(test)]
+    pub(crate) fn begun(&self) -> usize {
+        self.names().begun()
+    }
+
+    /// How many names wait for a thread.
+    #[cfg(test)]
+    pub(crate) fn waiting(&self) -> usize {
+        self.names().waiting()
     }
 
     fn names(&self) -> MutexGuard<'_, Names<Waiter>> {
