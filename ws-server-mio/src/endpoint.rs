@@ -96,6 +96,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    ///
+    /// # Panics
+    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
+    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
+    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
+    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
+    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
     pub fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -120,7 +127,8 @@ impl Endpoint {
         let mut ended = false;
         loop {
             let (_, stopped) = self.turn(None, &mut handler)?;
-            ended |= stopped | self.connections.clients.take_rested();
+            ended |= stopped | std::mem::take(&mut self.connections.stopped);
+            ended |= self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
             if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
                 return Ok(());
@@ -218,6 +226,13 @@ impl Endpoint {
             // Nobody is judged before what has come from it is known.
             self.waiting.wait(Some(Duration::ZERO))?;
         }
+        let abandoned = || {
+            if self.nested.get() {
+                // Where that fails, `next_timeout` still tells.
+                let _ = self.remote.wake();
+            }
+            self.waiting.abandon();
+        };
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -230,12 +245,16 @@ impl Endpoint {
             over: false,
             events: 0,
             stopped: false,
+            current: None,
+            finished: false,
+            abandoned: &abandoned,
         };
         if let Some(slept) = slept {
             work.resume(slept, self.wall_clock.now());
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
+        drop(work);
         let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;

@@ -127,6 +127,7 @@ mod limits;
 mod options;
 mod pause;
 mod pool;
+mod recovery;
 mod remote;
 mod resolver;
 mod resume;

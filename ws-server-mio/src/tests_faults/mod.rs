@@ -125,7 +125,7 @@ fn reading_that_is_held_back_loses_nobody() {
 }
 
 #[test]
-fn a_handler_that_panics_harms_no_other_connection() {
+fn a_handler_that_panics_and_is_caught_harms_no_connection() {
     users(60, |_| Behaviour { panics: true, bulk: true, ..Behaviour::default() });
 }
 
