@@ -41,7 +41,13 @@ pub struct Topics<Id> {
 
 impl<Id> Default for Topics<Id> {
     fn default() -> Self {
-        Self { subscribers: HashMap::new(), topics: HashMap::new(), left: HashMap::new(), per_id: 256, name_len: 256 }
+        Self {
+            subscribers: HashMap::new(),
+            topics: HashMap::new(),
+            left: HashMap::new(),
+            per_id: 256,
+            name_len: 256,
+        }
     }
 }
 

@@ -151,8 +151,7 @@ impl<'s> App<'s> {
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         self.react(connections, event);
         if self.behaviour.panics && self.rng.percent(5) {
-            // Without a word on the terminal.
-            std::panic::resume_unwind(Box::new("a handler panics"));
+            super::panic_in_handler();
         }
     }
 

@@ -2,6 +2,7 @@
 
 use super::app::{App, Shelf};
 use super::behaviour::{Behaviour, ping};
+use super::catching;
 use super::checks::{check, holds_no_more_than};
 use super::kernel::Kernel;
 use super::peer::{Health, Kind, Peer, SLOW};
@@ -164,10 +165,8 @@ impl<'s> World<'s> {
                 app.handle(connections, event);
             })
         };
-        if self.behaviour.panics {
-            // The application catches what its handlers throw, and runs another turn.
-            let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut turn));
-        } else if turn().unwrap().more {
+        // The application catches what its handlers throw, and runs another turn.
+        if catching(&mut turn).is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         check(self.endpoint.connections(), &self.kernel);

@@ -10,7 +10,7 @@ use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;
 use crate::tests_faults::setting::Time;
 use crate::tests_faults::socket::dial;
-use crate::tests_faults::{CHANCE, checks};
+use crate::tests_faults::{CHANCE, catching, checks, panic_in_handler};
 use crate::{Budget, ClientState, Connections, Endpoint, Options};
 use mio::Token;
 use std::io;
@@ -36,6 +36,8 @@ pub(super) struct World {
     /// Turns are run only when something asks for them.
     strict: bool,
     hasty: bool,
+    /// Handlers panic, and are caught.
+    panics: bool,
     spins: usize,
     trace: bool,
 }
@@ -65,6 +67,7 @@ impl World {
         let app = App::new(Rng::new(rng.next()), kernel.clone(), hasty, trace);
         Self {
             strict: rng.percent(70),
+            panics: rng.percent(30),
             rng,
             kernel,
             time,
@@ -125,15 +128,20 @@ impl World {
             let stale = crate::socket::Readiness { readable, writable, read_closed: flag(), error: flag() };
             connections.ready(slot, stale);
         }
-        let (app, trace) = (&self.app, self.trace);
+        let (app, trace, panics, rng) = (&self.app, self.trace, self.panics, &mut self.rng);
         let start = self.time.now();
-        let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if trace {
-                println!("    {event:?}");
-            }
-            lock(app).handle(connections, event);
+        let turn = catching(|| {
+            self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
+                if trace {
+                    println!("    {event:?}");
+                }
+                lock(app).handle(connections, event);
+                if panics && rng.percent(5) {
+                    panic_in_handler();
+                }
+            })
         });
-        if turn.unwrap().more {
+        if turn.is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         self.check();
