@@ -127,8 +127,7 @@ impl Endpoint {
         let mut ended = false;
         loop {
             let (_, stopped) = self.turn(None, &mut handler)?;
-            ended |= stopped | std::mem::take(&mut self.connections.stopped);
-            ended |= self.connections.clients.take_rested();
+            ended |= stopped | self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
             if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
                 return Ok(());
@@ -233,6 +232,7 @@ impl Endpoint {
             }
             self.waiting.abandon();
         };
+        let stopped = std::mem::take(&mut self.connections.stopped);
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -244,7 +244,7 @@ impl Endpoint {
             end: self.budget.time.and_then(|time| start.checked_add(time)),
             over: false,
             events: 0,
-            stopped: false,
+            stopped,
             current: None,
             finished: false,
             abandoned: &abandoned,

@@ -1,17 +1,18 @@
 //! What sees events before the application does.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, touch};
 use crate::event::Event;
 use crate::slots::ConnectionId;
+use crate::socket::write;
 use std::fmt;
 use std::mem;
-use ws_proto::CloseCode;
+use ws_proto::{Cause, CloseCode, State};
 
 /// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
 /// say), a log, a guard.
 ///
-/// One that panics, and is caught, stays in place. An event that it was filtering is lost, and its WebSocket is closed with
-/// 1011; what it was observing is told to the handler in the next turn. See [`Endpoint::poll`](crate::Endpoint::poll).
+/// One that panics, and is caught, stays in place. An event that it was filtering is lost, and its WebSocket ends at once,
+/// with 1011; what it was observing is told to the handler in the next turn. See [`Endpoint::poll`](crate::Endpoint::poll).
 ///
 /// An endpoint has one, set once with [`Connections::set_extension`]. It is called like the handler, with all
 /// connections at hand, and without one an event costs nothing more.
@@ -108,9 +109,26 @@ impl Connections {
     }
 }
 
-/// A call of the extension. Where it panics, the extension goes back to its place, the handler is told later what nobody
-/// may keep from it, and a connection that it keeps anything else of is closed: the application might take the rest of a
-/// message for the whole.
+impl Connections {
+    /// Ends a WebSocket at once, with 1011 as far as that goes without waiting. Plain HTTP goes on: a request that is
+    /// dropped is answered 503.
+    #[cold]
+    fn give_up(&mut self, id: ConnectionId) {
+        let Self { slots, touched, now, .. } = self;
+        let Some(live) = slots.get_mut(id) else { return };
+        if matches!(live.connection.state(), State::Open | State::Closing) {
+            // One that is closing already needs no word.
+            let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
+            write(live, *now, usize::MAX);
+            live.connection.abort(*now, Cause::Terminated);
+            touch(id.slot, live, touched);
+        }
+    }
+}
+
+/// A call of the extension. Where it panics, it goes back to its place, an event that it was observing is told to the
+/// handler later, and a WebSocket whose event it was filtering ends: the application might take the rest of a message for
+/// the whole.
 struct Call<'c, 'a> {
     connections: &'c mut Connections,
     /// Taken when this is dropped.
@@ -150,8 +168,7 @@ impl Drop for Call<'_, '_> {
             self.connections.untold.push_back(event.into_owned());
         }
         if let Some(id) = self.filtered {
-            // Plain HTTP goes on: what asked is answered, if by nobody else then with 503.
-            let _ = self.connections.close(id, CloseCode::INTERNAL_ERROR, "");
+            self.connections.give_up(id);
         }
     }
 }

@@ -433,6 +433,7 @@ impl Connections {
             || self.files.has_work()
             || !self.failures.is_empty()
             || !self.untold.is_empty()
+            || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
     }
