@@ -57,8 +57,8 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         Self::default()
     }
 
-    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. What is there
-    /// already stays.
+    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes; zero allows none, and only
+    /// the empty name. What is there already stays.
     pub fn set_limits(&mut self, topics_per_id: usize, name_len: usize) {
         self.per_id = topics_per_id;
         self.name_len = name_len;

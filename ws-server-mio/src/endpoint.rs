@@ -68,6 +68,7 @@ impl Endpoint {
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
         let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
+        let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
@@ -168,6 +169,7 @@ impl Endpoint {
 
     /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
     pub fn set_budget(&mut self, budget: Budget) {
+        let budget = budget.clamped();
         let size = rx_size(&budget);
         if self.rx.len() != size {
             self.rx = vec![0; size].into_boxed_slice();

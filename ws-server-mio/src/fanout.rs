@@ -178,7 +178,7 @@ impl Connections {
     }
 
     /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256).
+    /// bytes (256); zero topics allow none.
     pub fn set_topic_limits(&mut self, per_connection: usize, name_len: usize) {
         self.fanout.topics.set_limits(per_connection, name_len);
     }

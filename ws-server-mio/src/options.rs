@@ -84,17 +84,19 @@ impl Options {
     }
 }
 
+const MOST_PER_VISIT: usize = 4 << 20;
+
 /// How much one turn may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budget {
     /// No event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by what one
-    /// handler call takes.
+    /// handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
     pub time: Option<Duration>,
-    /// The most bytes that are read from one connection before the others have their turn. It is also the
-    /// size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    /// The most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
+    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
     pub bytes_per_visit: usize,
-    /// The most connections that are accepted in a turn.
+    /// The most connections that are accepted in a turn; zero is one.
     pub accepts: usize,
 }
 
@@ -107,6 +109,18 @@ impl Budget {
     /// 1 ms, 16 KiB a visit, 16 accepts.
     pub fn ui() -> Self {
         Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
+    }
+}
+
+impl Budget {
+    /// With values that can be lived with: a turn that accepts nobody would be due again at once, for ever, and a visit
+    /// without an end would never come back from a peer that floods.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            time: self.time,
+            bytes_per_visit: self.bytes_per_visit.clamp(1, MOST_PER_VISIT),
+            accepts: self.accepts.max(1),
+        }
     }
 }
 

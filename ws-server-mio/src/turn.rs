@@ -228,7 +228,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn visit_socket(&mut self, slot: u32) {
-        let mut left = self.budget.bytes_per_visit.max(1);
+        let mut left = self.budget.bytes_per_visit;
         let mut more = if self.end.is_none() { FINISH_MESSAGE } else { 0 };
         let rx = std::mem::take(&mut self.rx);
         while !self.over {

@@ -127,7 +127,8 @@ impl<'a> UiDriver<'a> {
     }
 
     /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step
-    /// starts after a clock reading past it; one is taken even of a budget of zero. It never waits, and one that has
+    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn lasts for
+    /// as long as anything is woken. It never waits, and one that has
     /// nothing to do reads the clock and is over.
     ///
     /// # Panics

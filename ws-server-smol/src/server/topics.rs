@@ -125,7 +125,7 @@ impl Server {
     }
 
     /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in bytes
-    /// (256).
+    /// (256); zero topics allow none.
     pub fn set_topic_limits(&self, per_connection: usize, name_len: usize) {
         self.inner.state().topics.set_limits(per_connection, name_len);
     }
