@@ -116,6 +116,16 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     assert!(rig.head(&mut waits).starts_with("HTTP/1.1 101"));
     rests(&mut rig, "max_handshakes 0");
 
+    // What is below the low mark counts for nothing.
+    let most = usize::MAX;
+    for config in [server().memory_limit(Some(0)), server().max_connections(most).max_handshakes(most)] {
+        let mut rig = Rig::new(config.max_per_address(Some(most)));
+        let (mut peer, _) = rig.open("/");
+        peer.send(&frame(BINARY, &[7; 300]));
+        assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 300]));
+        rests(&mut rig, "no memory, or no limit");
+    }
+
     // This machine has no such limit.
     let mut rig = Rig::new(server().max_per_address(Some(0)));
     rig.open("/");
