@@ -183,7 +183,9 @@ impl fmt::Debug for WallClock {
 
 /// Who looks names up; the ports of the answer mean nothing.
 #[derive(Clone, Default)]
-pub(crate) struct Lookup(Option<Arc<dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync>>);
+pub(crate) struct Lookup(Option<Arc<LookUp>>);
+
+type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
 
 impl Lookup {
     pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {

@@ -75,7 +75,7 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
         rig.until("its end", |_| !seen.lock().unwrap().is_empty());
         let topics = BTreeSet::from(["own".to_owned(), "room".to_owned()]);
         let expected = Left { topics, subscribers: [1, 0], reached: [1, 0] };
-        assert_eq!(*seen.lock().unwrap(), [expected.clone()], "{name}");
+        assert_eq!(*seen.lock().unwrap(), std::slice::from_ref(&expected), "{name}");
         if extended {
             assert_eq!(before.lock().unwrap()[0], expected, "{name}");
         }

@@ -14,6 +14,7 @@ use ws_proto::connect::ConnectFailure;
 use ws_proto::names::{LOOKUPS, Names};
 
 type Addresses = Vec<SocketAddr>;
+type Answer = Result<Addresses, ConnectFailure>;
 
 /// Looks names up; the ports of the answer mean nothing.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
@@ -110,7 +111,7 @@ impl Drop for Asking<'_> {
 
 /// A task that waits for a name.
 #[derive(Clone, Default)]
-struct Waiter(Arc<(AtomicWaker, Mutex<Option<Result<Addresses, ConnectFailure>>>)>);
+struct Waiter(Arc<(AtomicWaker, Mutex<Option<Answer>>)>);
 
 impl PartialEq for Waiter {
     fn eq(&self, other: &Self) -> bool {
@@ -119,16 +120,16 @@ impl PartialEq for Waiter {
 }
 
 impl Waiter {
-    fn answer(&self) -> MutexGuard<'_, Option<Result<Addresses, ConnectFailure>>> {
+    fn answer(&self) -> MutexGuard<'_, Option<Answer>> {
         self.0.1.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn tell(&self, answer: Result<Addresses, ConnectFailure>) {
+    fn tell(&self, answer: Answer) {
         *self.answer() = Some(answer);
         self.0.0.wake();
     }
 
-    fn poll(&self, cx: &mut Context<'_>) -> Poll<Result<Addresses, ConnectFailure>> {
+    fn poll(&self, cx: &mut Context<'_>) -> Poll<Answer> {
         self.0.0.register(cx.waker());
         self.answer().take().map_or(Poll::Pending, Poll::Ready)
     }
