@@ -57,8 +57,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         Self::default()
     }
 
-    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes; zero allows none, and only
-    /// the empty name. What is there already stays.
+    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. What is there already stays.
     pub fn set_limits(&mut self, topics_per_id: usize, name_len: usize) {
         self.per_id = topics_per_id;
         self.name_len = name_len;
@@ -103,12 +102,9 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
     /// Takes an id out of the subscribers of its topics, which [`topics_of`](Self::topics_of) still shows until
     /// [`forget`](Self::forget): its connection has ended, and its owner may want to tell the others.
     pub fn leave(&mut self, id: Id) {
-        if let Some(topics) = self.topics.remove(&id) {
-            for topic in &topics {
-                self.remove(id, topic);
-            }
-            self.left.insert(id, topics);
-        }
+        let Some(topics) = self.topics.remove(&id) else { return };
+        topics.iter().for_each(|topic| self.remove(id, topic));
+        self.left.insert(id, topics);
     }
 
     /// Ends all subscriptions of an id.
@@ -383,19 +379,15 @@ mod tests {
             topics.subscribe(id, topic).unwrap();
         }
         topics.leave(1);
-        assert_eq!(topics.subscribers("a").collect::<Vec<_>>(), [2]);
-        assert_eq!(topics.subscribers("b").len(), 0);
-        assert!(!topics.is_subscribed(1, "a"));
-        assert_eq!(topics.topics().collect::<Vec<_>>(), ["a"], "a topic without subscribers is none");
-        assert_eq!(topics.topics_of(1).collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b"]));
         topics.leave(1);
         topics.leave(3);
-        assert_eq!(topics.topics_of(1).count(), 2);
-        assert!(!topics.unsubscribe(1, "a"));
+        assert_eq!(topics.subscribers("a").collect::<Vec<_>>(), [2]);
+        assert_eq!(topics.topics().collect::<Vec<_>>(), ["a"], "a topic without subscribers is none");
+        assert!(!topics.is_subscribed(1, "a") && !topics.unsubscribe(1, "a"));
+        assert_eq!(topics.topics_of(1).collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b"]));
         assert_eq!(topics.subscribe(1, "c"), Ok(true), "coming back, it begins anew");
         assert_eq!(topics.topics_of(1).collect::<Vec<_>>(), ["c"]);
         topics.forget(1);
-        assert_eq!(topics.topics_of(1).count(), 0);
         topics.forget(2);
         assert!(topics.is_empty() && topics.subscribers.is_empty());
     }
