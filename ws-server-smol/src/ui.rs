@@ -33,7 +33,8 @@ use std::time::{Duration, Instant};
 ///
 /// ```
 /// use async_executor::LocalExecutor;
-/// /// use std::time::Duration;
+/// use std::rc::Rc;
+/// use std::time::Duration;
 /// use ws_server_smol::{Bind, Config, Server, UiDriver};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
