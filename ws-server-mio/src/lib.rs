@@ -146,6 +146,7 @@ mod unix;
 mod urls;
 mod waiting;
 mod watch;
+mod zones;
 
 pub use acceptor::Listening;
 pub use clients::ClientId;

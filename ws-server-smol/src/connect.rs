@@ -4,6 +4,7 @@ use crate::driver::{Belongings, Driver};
 use crate::names::Resolver;
 use crate::socket::Socket;
 use crate::websocket::WebSocket;
+use crate::zones;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
@@ -182,7 +183,7 @@ impl Attempt {
         if self.unix.is_some() {
             return Ok(VecDeque::new());
         }
-        if let Some(addresses) = self.request.addresses() {
+        if let Some(addresses) = self.request.addresses_with(zones::index)? {
             return Ok(addresses);
         }
         let host = self.request.host();
