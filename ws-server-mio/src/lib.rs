@@ -99,7 +99,8 @@
 //! # Threads
 //!
 //! Handlers, protocol and sockets are on the thread that calls [`Endpoint::poll`], and there is no other, but where
-//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one that looks names up.
+//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one for each name while it is
+//! looked up, 8 at most.
 //!
 //! # The deadlock everybody meets once
 //!
@@ -126,6 +127,7 @@ mod limits;
 mod options;
 mod pause;
 mod pool;
+mod recovery;
 mod remote;
 mod resolver;
 mod resume;
