@@ -287,6 +287,8 @@ pub(crate) mod tests {
             "sub.app.example",
             "app.example..",
             "localhost..",
+            ".localhost",
+            "a..localhost",
         ] {
             assert!(!host(&access, name), "{name}");
         }
