@@ -85,9 +85,10 @@ pub struct Opened<File> {
 /// ```
 ///
 /// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
-/// file in a volume of Kubernetes to `..data`. Where a link ends below `.git`, `.svn`, `.hg`, `.ssh` or a name that
+/// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
 /// begins with `.env`, in any case, it is answered 404: nobody means to publish these. What stands above the folder
-/// does not matter.
+/// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
+/// [`new`](Self::new) follows it once.
 ///
 /// Opening and reading is the owner's, as [`Files`] says; adapters have it ready.
 ///
@@ -172,9 +173,9 @@ impl<F: Files> Folder<F> {
     /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it. Where `app.js` is a
     /// link, it may stand beside the link or beside the file that the link leads to.
     ///
-    /// A compressed file that is older than the other is left over from an earlier build and is not sent; of equal age,
-    /// it is. The times are compared as the file system tells them, and where it tells one of them not at all, the other
-    /// file is sent. A copy that gives files new times has to make the compressed ones last.
+    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
+    /// age, it is. The times are compared as the file system tells them, and where it does not tell one of them, the
+    /// plain file is sent. A copy that gives files new times has to make the compressed ones last.
     #[must_use]
     pub fn precompressed(mut self) -> Self {
         self.precompressed = true;
