@@ -35,8 +35,9 @@ use crate::transport::Transport;
 /// # This machine
 ///
 /// Where a server listens on both `127.0.0.1` and `[::1]` at one port, as with
-/// [`Bind::localhost`](crate::bind::Bind::localhost), the names `localhost`, `127.0.0.1` and `[::1]` are one host for the
-/// rule of origins: a page of `http://localhost:8700` may open `ws://127.0.0.1:8700`. Those three only, at that port only.
+/// [`Bind::localhost`](crate::bind::Bind::localhost) and [`Bind::any`](crate::bind::Bind::any), the names `localhost`,
+/// `127.0.0.1` and `[::1]` are one host for the rule of origins: a page of `http://localhost:8700` may open
+/// `ws://127.0.0.1:8700`. Those three only, at that port only.
 /// Browsers keep cookies by name all the same: what the page's server has set for `localhost` is not sent to `127.0.0.1`,
 /// a [token](crate::token) included, so a page connects best to `location.host`.
 ///
@@ -63,8 +64,8 @@ pub struct Access {
 }
 
 impl Access {
-    /// Answers requests for this host too, on any port: one exact name, without wildcards. What is no host name, such as
-    /// a URL, is [`InvalidAccess::Host`] when the server starts.
+    /// Answers requests for this host too, on any port: one exact name, without wildcards, beyond ASCII in Punycode. What
+    /// is no host name, such as a URL, is [`InvalidAccess::Host`] when the server starts.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         let host = host.into();
@@ -83,8 +84,9 @@ impl Access {
         self
     }
 
-    /// Lets pages of this origin in too: scheme, host and, where it is not the scheme's own, port. An application's own
-    /// scheme may have an empty host. What is no origin is [`InvalidAccess::Origin`] when the server starts.
+    /// Lets pages of this origin in too: scheme, host (beyond ASCII in Punycode) and, where it is not the scheme's own,
+    /// port. An application's own scheme may have an empty host; extensions of browsers always have one. What is no
+    /// origin is [`InvalidAccess::Origin`] when the server starts.
     ///
     /// ```
     /// # use ws_proto::Access;
@@ -287,6 +289,8 @@ pub(crate) mod tests {
             "sub.app.example",
             "app.example..",
             "localhost..",
+            ".localhost",
+            "a..localhost",
         ] {
             assert!(!host(&access, name), "{name}");
         }

@@ -44,7 +44,8 @@ impl Authority {
             let (name, port) = text.split_at(end);
             let name = name.strip_suffix('.').unwrap_or(name);
             let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-            if name.is_empty() || name.len() > 253 || !name.bytes().all(is_name) || name.ends_with('.') {
+            let are_labels = name.split('.').all(|label| !label.is_empty());
+            if name.len() > 253 || !name.bytes().all(is_name) || !are_labels {
                 return None;
             }
             (name.to_ascii_lowercase(), None, port)
@@ -110,6 +111,11 @@ mod tests {
         for bad in [
             "",
             ".",
+            "..",
+            ".localhost",
+            ".example:80",
+            "a..localhost",
+            "localhost..",
             ":80",
             "user@localhost",
             "localhost/",

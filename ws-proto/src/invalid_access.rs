@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::limits::ServerConfig;
+use crate::origin::is_of_extensions;
 use core::fmt;
 
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
@@ -43,7 +44,7 @@ fn about_host(text: &str) -> &'static str {
         _ if text.contains('*') => "allow_host takes one exact name, without wildcards",
         _ if text.contains('/') => "give allow_host the name alone, without scheme and path",
         _ if !text.is_ascii() => "give allow_host names beyond ASCII in Punycode",
-        _ => "give allow_host a name such as app.example, or an address",
+        _ => "give allow_host a name such as app.example, or an address, IPv6 in brackets",
     }
 }
 
@@ -63,7 +64,12 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
             "origins are exact, without wildcards; allow_scheme lets in all origins of an application's own scheme"
         }
         _ if text.contains('*') => "origins are exact, without wildcards",
-        _ if !text.contains("://") => "begin with the scheme, as in https://app.example",
+        _ if is_of_extensions(scheme) && !cors => {
+            "an extension's origin has its identifier as host; allow_scheme lets in all extensions of that scheme"
+        }
+        _ if is_of_extensions(scheme) => "an extension's origin has its identifier as host",
+        _ if !text.contains("://") => "begin with the scheme and ://, as in https://app.example",
+        _ if !text.is_ascii() => "give hosts beyond ASCII in Punycode",
         _ => "give scheme, host and perhaps port, without path, user name or spaces",
     }
 }

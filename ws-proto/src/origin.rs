@@ -28,7 +28,7 @@ impl Origin {
     pub(crate) fn listed(text: &str) -> Option<Self> {
         // Of `qrc:///` the last slash is a path.
         let text = text.strip_suffix('/').filter(|text| !text.ends_with('/')).unwrap_or(text);
-        Self::parse(text)
+        Self::parse(text).filter(|origin| !origin.host.is_empty() || !is_of_extensions(&origin.scheme))
     }
 
     pub(crate) fn scheme(&self) -> &str {
@@ -68,6 +68,11 @@ pub(crate) fn parse_scheme(text: &str) -> Option<String> {
 /// standard, which are those of the web.
 pub(crate) fn is_special(scheme: &str) -> bool {
     matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp" | "file")
+}
+
+/// `chrome-extension`, `moz-extension`, `safari-web-extension`: the host says which extension, and is never empty.
+pub(crate) fn is_of_extensions(scheme: &str) -> bool {
+    scheme.to_ascii_lowercase().ends_with("-extension")
 }
 
 /// The host of an application's own scheme is whatever it likes, and may be empty: `qrc://`, `app://.`.

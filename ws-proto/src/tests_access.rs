@@ -113,6 +113,25 @@ fn a_whole_scheme_is_let_in_whatever_the_host() {
 }
 
 #[test]
+fn a_mistake_says_what_would_do() {
+    let origin = |text: &str| Access::default().allow_origin(text).check().unwrap_err().to_string();
+    let host = |text: &str| Access::default().allow_host(text).check().unwrap_err().to_string();
+    for (error, hint) in [
+        (origin("moz-extension://"), "allow_scheme"),
+        (origin("moz-extension:"), "allow_scheme"),
+        (origin("https://b\u{fc}cher.example"), "Punycode"),
+        (origin("qrc:"), "://"),
+        (origin("https://app.example/page"), "without path"),
+        (host("::1"), "brackets"),
+    ] {
+        assert!(error.contains(hint), "{error}");
+    }
+    let cors = crate::Cors::new().origin("moz-extension://").check().unwrap_err().to_string();
+    assert!(cors.contains("identifier") && !cors.contains("allow_scheme"), "{cors}");
+    assert_eq!(Access::default().allow_origin("moz-extension://a").check(), Ok(()));
+}
+
+#[test]
 fn what_can_allow_nobody_is_remembered() {
     for text in [
         "",
@@ -135,6 +154,10 @@ fn what_can_allow_nobody_is_remembered() {
         "https://app.example:99999",
         "https://app.example?a",
         "moz-extension://*",
+        "moz-extension://",
+        "Chrome-Extension:///",
+        "https://.example",
+        "https://a..example",
         "qrc:",
         "qrc:///",
         "qrc:///a",
@@ -149,9 +172,20 @@ fn what_can_allow_nobody_is_remembered() {
             !origin(&access, text, "localhost:1") && origin(&access, "https://fine.example", "localhost")
         );
     }
-    for text in
-        ["", "*", "*.example", "http://x", "x/", "a b", "user@x", "x:port", "b\u{fc}cher.example", "::1"]
-    {
+    for text in [
+        "",
+        "*",
+        "*.example",
+        ".example",
+        "a..b",
+        "http://x",
+        "x/",
+        "a b",
+        "user@x",
+        "x:port",
+        "b\u{fc}cher.example",
+        "::1",
+    ] {
         let error = InvalidAccess::Host(text.to_owned());
         assert_eq!(Access::default().allow_host(text).check(), Err(error), "{text}");
     }

@@ -72,6 +72,16 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
             origin("https://a.example/b"),
             "https://a.example/b",
         ),
+        (
+            config(Config::server().allow_origin("moz-extension://")),
+            origin("moz-extension://"),
+            "allow_scheme",
+        ),
+        (
+            config(Config::server().allow_host(".example")),
+            InvalidAccess::Host(".example".into()),
+            "app.example",
+        ),
         (config(Config::server().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
         (config(Config::server().allow_scheme("HTTP")), InvalidAccess::Scheme("HTTP".into()), "allow_origin"),
         (
@@ -290,7 +300,9 @@ mod unix {
 fn over_tcp_a_host_is_named_as_ever() {
     let mut rig = Rig::new(Config::server());
     let address = rig.address();
-    for (host, expected) in [("", 400), ("unix", 421), ("d", 421), ("localhost", 200)] {
+    for (host, expected) in
+        [("", 400), (".localhost", 400), ("a.localhost", 200), ("unix", 421), ("d", 421), ("localhost", 200)]
+    {
         assert_eq!(
             status(&mut rig, tcp(address), &ask("GET", &format!("Host: {host}\r\n"))),
             expected,

@@ -127,6 +127,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
         symlink(secret, root.join(format!("link{n}"))).unwrap();
     }
     symlink(".git", root.join("repository")).unwrap();
+    symlink("round", root.join("round")).unwrap();
     symlink(temp.0.join("secret.txt"), root.join("out")).unwrap();
     symlink("../site2", root.join("beside")).unwrap();
     fs::create_dir(root.join("../site2")).unwrap();
@@ -143,8 +144,16 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
     }
     assert_eq!(served.status("GET /node_modules/x"), 308);
     let links = (0..secrets.len()).map(|n| format!("/link{n}"));
-    let others =
-        ["/repository/config", "/out", "/beside/x", "/.pnpm/x/x.js", "/..data/conf.json", "/.gitignore"];
+    let others = [
+        "/repository/config",
+        "/round",
+        "/round/x",
+        "/out",
+        "/beside/x",
+        "/.pnpm/x/x.js",
+        "/..data/conf.json",
+        "/.gitignore",
+    ];
     for path in links.chain(others.map(str::to_owned)) {
         assert_eq!(served.status(&format!("GET {path}")), 404, "{path}");
     }

@@ -85,6 +85,16 @@ fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
             origin("https://a.example/b"),
             "https://a.example/b",
         ),
+        (
+            config(Config::server().allow_origin("moz-extension://")),
+            origin("moz-extension://"),
+            "allow_scheme",
+        ),
+        (
+            config(Config::server().allow_host(".example")),
+            InvalidAccess::Host(".example".into()),
+            "app.example",
+        ),
         (config(Config::server().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
         (config(Config::server().allow_scheme("HTTP")), InvalidAccess::Scheme("HTTP".into()), "allow_origin"),
         (
@@ -331,7 +341,14 @@ fn over_tcp_a_host_is_named_as_ever() {
     let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
-        for (host, expected) in [("", 400), ("unix", 421), ("d", 421), ("localhost", REACHED)] {
+        for (host, expected) in [
+            ("", 400),
+            (".localhost", 400),
+            ("a.localhost", REACHED),
+            ("unix", 421),
+            ("d", 421),
+            ("localhost", REACHED),
+        ] {
             let request = ask("GET", &format!("Host: {host}\r\n"));
             assert_eq!(status(tcp(address).await, &request).await, expected, "{host}");
         }

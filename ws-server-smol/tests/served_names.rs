@@ -172,6 +172,7 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
         symlink(secret, root.join(format!("link{n}"))).unwrap();
     }
     symlink(".git", root.join("repository")).unwrap();
+    symlink("round", root.join("round")).unwrap();
     fs::write(temp.0.join("secret"), "secret").unwrap();
     symlink(temp.0.join("secret"), root.join("out")).unwrap();
     let folder = Folder::new(&root).unwrap();
@@ -187,7 +188,16 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
         assert_eq!((status, body.as_str()), (200, *file), "{request}");
     }
     let mut refused: Vec<_> = (0..secrets.len()).map(|n| format!("GET /link{n}")).collect();
-    let others = ["/repository/config", "/out", "/.pnpm/x/x.js", "/..data/conf.json", "/.gitignore", "/.env"];
+    let others = [
+        "/repository/config",
+        "/round",
+        "/round/x",
+        "/out",
+        "/.pnpm/x/x.js",
+        "/..data/conf.json",
+        "/.gitignore",
+        "/.env",
+    ];
     refused.extend(others.map(|path| format!("GET {path}")));
     for (request, (status, _, _)) in refused.iter().zip(ask(&folder, &refused)) {
         assert_eq!(status, 404, "{request}");

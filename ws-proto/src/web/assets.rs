@@ -58,6 +58,9 @@ impl Assets {
 
     /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. Nothing is copied, and the
     /// content is hashed once.
+    ///
+    /// A path that [`clean`] refuses is never answered: where a folder comes in whole, `.git` and `.env` may be among
+    /// its files. What must have such a path, as `/.well-known/` has, is answered by a route of its own.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());

@@ -74,12 +74,21 @@ pub struct Opened<File> {
 
 /// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
 /// that mean something else on some system are refused ([`clean`] lists them), and so are links that lead out of the
-/// folder. Hidden files are not served: a path with a name that begins with a dot is answered 404.
+/// folder. Hidden files are not served: a path with a name that begins with a dot is answered 404. So is
+/// `/.well-known/`; a folder of its own serves that one place:
+///
+/// ```
+/// # use ws_proto::web::{Files, Folder};
+/// # fn f<F: Files + Default>() -> std::io::Result<Folder<F>> {
+/// let well_known = Folder::new("public/.well-known")?.at("/.well-known");
+/// # Ok(well_known) }
+/// ```
 ///
 /// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
-/// file in a volume of Kubernetes to `..data`. Where a link ends below `.git`, `.svn`, `.hg`, `.ssh` or a name that
+/// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
 /// begins with `.env`, in any case, it is answered 404: nobody means to publish these. What stands above the folder
-/// does not matter.
+/// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
+/// [`new`](Self::new) follows it once.
 ///
 /// Opening and reading is the owner's, as [`Files`] says; adapters have it ready.
 ///
@@ -161,11 +170,12 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it.
+    /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it. Where `app.js` is a
+    /// link, it may stand beside the link or beside the file that the link leads to.
     ///
-    /// A compressed file that is older than the other is left over from an earlier build and is not sent; of equal age,
-    /// it is. The times are compared as the file system tells them, and where it tells one of them not at all, the other
-    /// file is sent. A copy that gives files new times has to make the compressed ones last.
+    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
+    /// age, it is. The times are compared as the file system tells them, and where it does not tell one of them, the
+    /// plain file is sent. A copy that gives files new times has to make the compressed ones last.
     #[must_use]
     pub fn precompressed(mut self) -> Self {
         self.precompressed = true;
@@ -224,7 +234,8 @@ impl<F: Files> Folder<F> {
         let page = self.single_page.as_ref().filter(|_| is_page);
         match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.look_at(request, &path)), page) {
             (Err(Refusal::NotFound), Some(page)) => {
-                self.open_file(request, &self.find(Path::new(page))?, page, Some(NAVIGATION))
+                let page = Path::new(page);
+                self.open_file(request, page, &self.find(page)?, Some(NAVIGATION))
             }
             (found, _) => found,
         }
@@ -234,18 +245,18 @@ impl<F: Files> Folder<F> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refusal::Method);
         }
-        let mut found = self.find(&path.names().collect::<PathBuf>())?;
-        let mut name = path.names().last().unwrap_or_default();
+        let mut asked = path.names().collect::<PathBuf>();
+        let mut found = self.find(&asked)?;
         if self.kind(&found) == Kind::Folder {
             if !path.is_directory() {
                 return Err(Refusal::SlashMissing);
             }
-            found = self.find(&found.join(&self.index))?;
-            name = &self.index;
+            asked.push(&self.index);
+            found = self.find(&asked)?;
         } else if path.is_directory() {
             return Err(Refusal::NotFound);
         }
-        self.open_file(request, &found, name, None)
+        self.open_file(request, &asked, &found, None)
     }
 
     /// Opens a file, or its compressed variant. The name that was asked for says of which type it is, since a link may
@@ -253,19 +264,20 @@ impl<F: Files> Folder<F> {
     fn open_file(
         &self,
         request: &Request,
+        asked: &Path,
         found: &Path,
-        name: &str,
         varies_by: Option<&'static str>,
     ) -> Result<(F::File, Plan), Refusal> {
         // Opening a pipe would wait for its writer.
         if self.kind(found) != Kind::File {
             return Err(Refusal::NotFound);
         }
-        let (opened, coding) = match self.variant(request, found) {
+        let (opened, coding) = match self.variant(request, asked, found) {
             Some((opened, coding)) => (opened, Some(coding)),
             None => (self.files.open(found)?, None),
         };
-        let mut representation = Representation::file(name, opened.len, opened.modified);
+        let name = asked.file_name().unwrap_or_default().to_string_lossy();
+        let mut representation = Representation::file(&name, opened.len, opened.modified);
         if let Some(coding) = coding {
             representation = representation.encoded(coding);
         }
@@ -279,17 +291,23 @@ impl<F: Files> Folder<F> {
         Ok((opened.file, plan))
     }
 
-    /// The compressed variant of a file, unless it is older, and its coding.
-    fn variant(&self, request: &Request, found: &Path) -> Option<(Opened<F::File>, &'static str)> {
+    /// The compressed variant of a file, unless it is older, and its coding. Of a link, it stands beside the link, or
+    /// else beside the file that the link leads to.
+    fn variant(
+        &self,
+        request: &Request,
+        asked: &Path,
+        found: &Path,
+    ) -> Option<(Opened<F::File>, &'static str)> {
+        let places = [Some(asked), (self.root.join(asked) != found).then_some(found)];
         let codings = CODINGS.into_iter().filter(|_| self.precompressed);
         let mut taken = codings.filter(|(_, coding)| accepts_coding(request.headers(), coding));
         taken.find_map(|(extension, coding)| {
-            let mut path = found.as_os_str().to_owned();
-            path.push(extension);
-            let path = self.find(Path::new(&path)).ok()?;
-            if self.kind(&path) != Kind::File {
-                return None;
-            }
+            let path = places.into_iter().flatten().find_map(|place| {
+                let mut path = place.as_os_str().to_owned();
+                path.push(extension);
+                self.find(Path::new(&path)).ok().filter(|path| self.kind(path) == Kind::File)
+            })?;
             let opened = self.files.open(&path).ok()?;
             let is_current = opened.modified? >= self.files.modified(found)?;
             is_current.then_some((opened, coding))
@@ -367,7 +385,13 @@ impl From<io::Error> for Refusal {
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::InvalidFilename
             | io::ErrorKind::InvalidInput => Self::NotFound,
+            kind if is_loop(kind) => Self::NotFound,
             _ => Self::Unreadable,
         }
     }
+}
+
+/// Links that lead round in a circle lead nowhere. Stable Rust does not let this kind be named (`io_error_more`).
+fn is_loop(kind: io::ErrorKind) -> bool {
+    format!("{kind:?}") == "FilesystemLoop"
 }

@@ -78,6 +78,12 @@ const DISK: &[(&str, Entry)] = &[
     ("/site/of_no_time.js.gz", File("gzip")),
     ("/site/same.js", File("12345")),
     ("/site/same.js.gz", File("abcde")),
+    ("/site/linked.js", Link("/site/.store/a")),
+    ("/site/linked.js.gz", Link("/site/.store/b")),
+    ("/site/.store/a", File("linked")),
+    ("/site/.store/a.br", File("brotli beside the file")),
+    ("/site/.store/b", File("gzip beside the link")),
+    ("/site/.well-known/links.json", File("known")),
     ("/etc/passwd", File("outside")),
     ("/site2/file", File("outside")),
 ];
@@ -244,6 +250,24 @@ fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
 fn the_name_in_the_url_decides_the_content_type_of_a_linked_file() {
     let (file, plan) = ask(&folder(), "/style.css", &[]).unwrap();
     assert_eq!((file, &plan.head.headers()["content-type"].as_bytes()[..8]), ("stored", &b"text/css"[..]));
+}
+
+#[test]
+fn the_variant_of_a_link_stands_beside_the_link_or_the_file() {
+    let site = folder().precompressed();
+    for (accept, file) in
+        [("gzip", "gzip beside the link"), ("br", "brotli beside the file"), ("identity", "linked")]
+    {
+        assert_eq!(ask(&site, "/linked.js", &[("Accept-Encoding", accept)]).unwrap().0, file);
+    }
+}
+
+#[test]
+fn well_known_places_are_served_by_a_folder_of_their_own() {
+    assert_eq!(get(&folder(), "/.well-known/links.json"), Err(404));
+    let well_known = Folder::<Disk>::new("/site/.well-known").unwrap().at("/.well-known");
+    assert_eq!(get(&well_known, "/.well-known/links.json"), Ok("known"));
+    assert_eq!(get(&well_known, "/links.json"), Err(404));
 }
 
 #[test]
