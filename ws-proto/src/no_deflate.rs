@@ -69,6 +69,18 @@ impl PerMessage {
         match *self {}
     }
 
+    pub(crate) fn inflated_lately(&self) -> u32 {
+        match *self {}
+    }
+
+    pub(crate) fn begin_share(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn has_used_share(&self) -> bool {
+        match *self {}
+    }
+
     pub(crate) fn note_use(&mut self, _: u64) {
         match *self {}
     }

@@ -2,7 +2,7 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
+use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, share_on, touch};
 use crate::event::Event;
 use crate::folder::takes_chunk;
 use crate::judging::judge;
@@ -25,6 +25,7 @@ const WRITE_EARLY: usize = 8 << 10;
 /// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
 /// the message is warm, and free for the next one when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
+
 pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
@@ -162,18 +163,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// Visits each connection that may be read, once: who comes back waits for the next turn.
-    fn read(&mut self) {
-        for _ in 0..self.connections.unread.len() {
-            if self.over {
-                break;
-            }
-            let Some(slot) = self.connections.unread.pop_front() else { break };
-            self.visit(slot);
-        }
-    }
-
-    fn visit(&mut self, slot: u32) {
+    pub(crate) fn visit(&mut self, slot: u32) {
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::UNREAD);
@@ -260,6 +250,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             if rest > 0 {
                 let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
                 self.connections.keep_rest(slot, Rest { buffer, at: 0 });
+                self.worked();
                 break;
             }
             self.worked();
@@ -354,7 +345,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 return self.worked();
             }
             Next::Write if live.has(flag::WRITABLE) => touch(slot, live, touched),
-            Next::Write => {}
+            Next::Write => share_on(slot, live, unread),
+            Next::Pause => {
+                reclaim(live, pool);
+                // What came before it was open may wait for a share, with no edge to come.
+                share_on(slot, live, unread);
+            }
             _ => reclaim(live, pool),
         }
         arm(slot, live, timers);

@@ -171,6 +171,7 @@ mod sender;
 mod server;
 mod shared;
 mod sleep;
+mod slice;
 mod socket;
 mod ui;
 #[cfg(unix)]

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends),
-//! `close_body` (what a Close says), `busy` (what only something unfinished needs), `time` (the one deadline).
+//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `share` (when inflating waits for others),
+//! `ending` and `failing` (how it ends), `close_body` (what a Close says), `busy` (what only something unfinished needs),
+//! `time` (the one deadline).
 
 mod answering;
 mod busy;
@@ -23,6 +24,7 @@ mod pause;
 mod receive;
 mod relay;
 mod send;
+mod share;
 mod state;
 mod time;
 
@@ -177,6 +179,8 @@ struct Input {
     told: Told,
     /// What holds reading back, and what may do so.
     held: Held,
+    /// Others have their share of what is inflated, too.
+    shares: bool,
 }
 
 /// What the application was given last.
@@ -302,7 +306,7 @@ impl Connection {
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, or an upgrade is undecided. [`receive`](Self::receive) then leaves its input with
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
     /// the caller. Beside an answer without a length, requests are read ahead up to
     /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
@@ -310,7 +314,7 @@ impl Connection {
             Stage::Http(http) => {
                 self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
             }
-            Stage::Open(_) => self.input.held.has(Held::ANY),
+            Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
             _ => false,
         }
     }

@@ -133,6 +133,9 @@ impl Connection {
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
+                    if event.is_none() && !input.is_empty() {
+                        self.await_share();
+                    }
                     match event {
                         Some(Event::Message(_) | Event::Piece(_)) => {
                             self.pace(1);
@@ -217,6 +220,7 @@ impl Connection {
         self.outbox.begin_frames();
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
+        self.begin_share_if_shared();
         self.arm();
     }
 

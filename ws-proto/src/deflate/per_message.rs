@@ -17,6 +17,9 @@ const RATIO_FROM: u64 = 1 << 20;
 /// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
 const RATIO_MOST: u32 = 2_000;
 
+/// See [`Connection::share_inflating`](crate::Connection::share_inflating).
+const SHARE: u32 = 16 << 10;
+
 /// Who compresses knows no time.
 const TO_BE_NOTED: u64 = u64::MAX;
 
@@ -35,6 +38,10 @@ pub(crate) struct PerMessage {
     work_of_second: u32,
     /// Work that no second has counted yet.
     uncounted: u32,
+    /// The work of earlier seconds, halved with each.
+    earlier: u32,
+    /// The work left of this connection's share; `None` where it needs no share.
+    share: Option<u32>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
     /// Whether the deadline knows that contexts are to be let go.
@@ -52,6 +59,8 @@ impl PerMessage {
             second: 0,
             work_of_second: 0,
             uncounted: 0,
+            earlier: 0,
+            share: None,
             used: 0,
             release_is_due: false,
         }
@@ -138,7 +147,9 @@ impl PerMessage {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         message.work += work;
-        self.uncounted = self.uncounted.saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        self.uncounted = self.uncounted.saturating_add(work);
+        self.share = self.share.map(|left| left.saturating_sub(work));
         let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
@@ -168,11 +179,29 @@ impl PerMessage {
     /// Whether the peer's messages have cost all that they may in this second.
     pub(crate) fn is_over_rate(&mut self, settings: &Deflate, second: u16) -> bool {
         if self.second != second {
+            let passed = u32::from(second.wrapping_sub(self.second));
+            let all = self.earlier.saturating_add(self.work_of_second);
+            self.earlier = all.checked_shr(passed).unwrap_or(0);
             self.second = second;
             self.work_of_second = 0;
         }
         self.work_of_second = self.work_of_second.saturating_add(mem::take(&mut self.uncounted));
         settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
+    }
+
+    /// What the peer's messages have cost of late: in this second, and half as much of each earlier one.
+    pub(crate) fn inflated_lately(&self) -> u32 {
+        self.earlier.saturating_add(self.work_of_second).saturating_add(self.uncounted)
+    }
+
+    /// Gives this connection its next share.
+    pub(crate) fn begin_share(&mut self) {
+        self.share = Some(SHARE);
+    }
+
+    /// Whether nothing more may be inflated before the next share.
+    pub(crate) fn has_used_share(&self) -> bool {
+        self.share == Some(0)
     }
 
     /// Notes at this time what was done before.

@@ -1,0 +1,114 @@
+//! Who may be read, in which order.
+//!
+//! ```text
+//!   readable ──▶ ready ──visit──▶ all is read
+//!                          └──its share of what is inflated is used──▶ little, or much ──visit──▶ …
+//! ```
+//!
+//! Each that is ready is visited first. Then those go on whose share was not enough: those that inflated little of late
+//! before those that inflated much.
+
+use crate::connections::Connections;
+use crate::event::Event;
+use crate::turn::Work;
+use std::collections::VecDeque;
+use ws_proto::Connection;
+
+/// Below so much of late, a connection goes before those above.
+const LITTLE: u64 = 256 << 10;
+
+/// So many shares of 16 KiB are inflated in a turn for connections that want more than one.
+const SHARES: usize = 128;
+
+/// The slots of connections that may have something to read, each once.
+#[derive(Default)]
+pub(crate) struct Unread {
+    ready: VecDeque<u32>,
+    /// Their shares are used. The last one comes first: it goes on until it is done, or has inflated much.
+    little: Vec<u32>,
+    much: VecDeque<u32>,
+}
+
+impl Unread {
+    #[inline]
+    pub(crate) fn push(&mut self, slot: u32) {
+        self.ready.push_back(slot);
+    }
+
+    /// Adds a connection that has used its share.
+    pub(crate) fn push_sharing(&mut self, slot: u32, connection: &Connection) {
+        if connection.inflated_lately() < LITTLE {
+            self.little.push(slot);
+        } else {
+            self.much.push_back(slot);
+        }
+    }
+
+    /// How many are to be visited before any goes on.
+    pub(crate) fn ready(&self) -> usize {
+        self.ready.len()
+    }
+
+    pub(crate) fn next_ready(&mut self) -> Option<u32> {
+        self.ready.pop_front()
+    }
+
+    /// Who goes on.
+    pub(crate) fn next_sharing(&mut self) -> Option<u32> {
+        self.little.pop().or_else(|| self.much.pop_front())
+    }
+
+    /// Who goes on before all others, lest they keep it waiting for ever.
+    pub(crate) fn longest_sharing(&mut self) -> Option<u32> {
+        self.much.pop_front().or_else(|| self.little.pop())
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.ready.is_empty() && self.little.is_empty() && self.much.is_empty()
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.ready.shrink_to_fit();
+        self.little.shrink_to_fit();
+        self.much.shrink_to_fit();
+    }
+
+    #[cfg(test)]
+    pub(crate) fn contains(&self, slot: u32) -> bool {
+        self.ready.contains(&slot) || self.little.contains(&slot) || self.much.contains(&slot)
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+    /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
+    /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
+    pub(crate) fn read(&mut self) {
+        if let Some(slot) = self.connections.unread.longest_sharing() {
+            self.visit_sharing(slot);
+        }
+        for _ in 0..self.connections.unread.ready() {
+            if self.over {
+                break;
+            }
+            let Some(slot) = self.connections.unread.next_ready() else { break };
+            self.visit(slot);
+        }
+        for _ in 0..SHARES {
+            if self.over {
+                break;
+            }
+            let Some(slot) = self.connections.unread.next_sharing() else { break };
+            self.visit_sharing(slot);
+        }
+    }
+
+    /// Goes on with a connection that had used its share.
+    #[cold]
+    fn visit_sharing(&mut self, slot: u32) {
+        if let Some(live) = self.connections.slots.at_mut(slot) {
+            live.connection.next_share(self.connections.now);
+        }
+        self.visit(slot);
+        self.worked();
+    }
+}
