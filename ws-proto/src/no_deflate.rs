@@ -73,11 +73,19 @@ impl PerMessage {
         match *self {}
     }
 
-    pub(crate) fn begin_share(&mut self) {
+    pub(crate) fn share(&mut self) {
         match *self {}
     }
 
     pub(crate) fn has_used_share(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn next_share(&mut self, _: &Deflate) {
+        match *self {}
+    }
+
+    pub(crate) fn finish_share(&mut self) {
         match *self {}
     }
 

@@ -17,8 +17,10 @@ use ws_proto::Connection;
 /// Below so much of late, a connection goes before those above.
 const LITTLE: u64 = 256 << 10;
 
-/// So many shares of 16 KiB are inflated in a turn for connections that want more than one.
-const SHARES: usize = 128;
+/// So many shares are inflated in a turn for connections that want more than one: about a mebibyte.
+const SHARES: usize = 16;
+/// So many of one that has inflated much, before the next of them goes on.
+const AT_A_TIME: u32 = 16;
 
 /// The slots of connections that may have something to read, each once.
 #[derive(Default)]
@@ -27,6 +29,8 @@ pub(crate) struct Unread {
     /// Their shares are used. The last one comes first: it goes on until it is done, or has inflated much.
     little: Vec<u32>,
     much: VecDeque<u32>,
+    /// Which of these goes on, and for how many shares: while its memory is warm.
+    going_on: Option<(u32, u32)>,
 }
 
 impl Unread {
@@ -39,6 +43,8 @@ impl Unread {
     pub(crate) fn push_sharing(&mut self, slot: u32, connection: &Connection) {
         if connection.inflated_lately() < LITTLE {
             self.little.push(slot);
+        } else if self.going_on.is_some_and(|(other, left)| other == slot && left > 0) {
+            self.much.push_front(slot);
         } else {
             self.much.push_back(slot);
         }
@@ -55,12 +61,22 @@ impl Unread {
 
     /// Who goes on.
     pub(crate) fn next_sharing(&mut self) -> Option<u32> {
-        self.little.pop().or_else(|| self.much.pop_front())
+        self.little.pop().or_else(|| self.next_of_much())
     }
 
     /// Who goes on before all others, lest they keep it waiting for ever.
-    pub(crate) fn longest_sharing(&mut self) -> Option<u32> {
-        self.much.pop_front().or_else(|| self.little.pop())
+    pub(crate) fn first_sharing(&mut self) -> Option<u32> {
+        self.next_of_much().or_else(|| self.little.pop())
+    }
+
+    fn next_of_much(&mut self) -> Option<u32> {
+        let slot = self.much.pop_front()?;
+        let left = match self.going_on {
+            Some((other, left)) if other == slot && left > 0 => left,
+            _ => AT_A_TIME,
+        };
+        self.going_on = Some((slot, left - 1));
+        Some(slot)
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -83,7 +99,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
     /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
     pub(crate) fn read(&mut self) {
-        if let Some(slot) = self.connections.unread.longest_sharing() {
+        if let Some(slot) = self.connections.unread.first_sharing() {
             self.visit_sharing(slot);
         }
         for _ in 0..self.connections.unread.ready() {

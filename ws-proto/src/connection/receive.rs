@@ -133,8 +133,8 @@ impl Connection {
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
-                    if event.is_none() && !input.is_empty() {
-                        self.await_share();
+                    if event.is_none() {
+                        self.note_share(input.len());
                     }
                     match event {
                         Some(Event::Message(_) | Event::Piece(_)) => {
@@ -220,7 +220,7 @@ impl Connection {
         self.outbox.begin_frames();
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
-        self.begin_share_if_shared();
+        self.begin_shares();
         self.arm();
     }
 

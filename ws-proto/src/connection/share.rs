@@ -1,12 +1,13 @@
 //! What connections on one thread inflate, by turns: none has more of it while others wait for theirs.
 
+use super::Connection;
 use super::flow::Held;
-use super::{Connection, Stage};
-use crate::deflate::PerMessage;
 use std::time::Instant;
 
 impl Connection {
-    /// Inflates 16 KiB at a time from now on, so that an owner of many connections decides which of them goes on.
+    /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
+    /// first, and 64 KiB each time after, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All connections
+    /// of one [`Deflate`](crate::Deflate) and its clones count.)
     ///
     /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
     /// paused](Self::is_paused), also within a message, and [has used its share](Self::has_used_share):
@@ -42,7 +43,7 @@ impl Connection {
     /// ```
     pub fn share_inflating(&mut self) {
         self.input.shares = true;
-        self.begin_share_if_shared();
+        self.begin_shares();
     }
 
     /// Whether bytes of the peer wait for the [next share](Self::next_share). They may be with the caller, or kept here since
@@ -54,11 +55,14 @@ impl Connection {
 
     /// Gives the next share: reading goes on. Harmless where none is awaited.
     pub fn next_share(&mut self, now: Instant) {
-        self.begin_share_if_shared();
-        if self.input.held.has(Held::SHARE) {
-            self.input.held.set(Held::SHARE, false);
-            self.read_on(self.moment(now));
+        if !self.has_used_share() {
+            return;
         }
+        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
+            compression.next_share(settings);
+        }
+        self.input.held.set(Held::SHARE, false);
+        self.read_on(self.moment(now));
     }
 
     /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that
@@ -67,18 +71,21 @@ impl Connection {
         self.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
     }
 
-    pub(super) fn begin_share_if_shared(&mut self) {
+    /// What is compressed from now on is inflated by shares, where that was asked for.
+    pub(super) fn begin_shares(&mut self) {
         if self.input.shares
             && let Some(compression) = self.stage.compression_mut()
         {
-            compression.begin_share();
+            compression.share();
         }
     }
 
-    /// Input is left that is not held back by anything else.
-    pub(super) fn await_share(&mut self) {
-        let is_used = self.stage.compression().is_some_and(PerMessage::has_used_share);
-        if is_used && matches!(self.stage, Stage::Open(_) | Stage::Closing(_)) {
+    /// There is nothing to tell: input that is left waits for the next share, where nothing else holds it back.
+    pub(super) fn note_share(&mut self, left: usize) {
+        let Some(compression) = self.stage.compression_mut() else { return };
+        if left == 0 {
+            compression.finish_share();
+        } else if compression.has_used_share() {
             self.input.held.set(Held::SHARE, true);
         }
     }

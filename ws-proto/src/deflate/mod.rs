@@ -53,6 +53,7 @@ mod negotiation;
 mod per_message;
 mod pool;
 mod settings;
+mod share;
 
 pub(crate) use negotiation::{accept, agree, offer};
 pub(crate) use per_message::{PerMessage, Shared};

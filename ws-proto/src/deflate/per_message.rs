@@ -3,6 +3,7 @@
 use super::deflater::{Deflater, Effort};
 use super::inflater::{Broken, CHUNK, Incoming, Inflater};
 use super::settings::{Deflate, Terms};
+use super::share::Share;
 use crate::error::ProtocolError;
 use crate::frame::Compression;
 use alloc::boxed::Box;
@@ -16,9 +17,6 @@ const RATIO_FROM: u64 = 1 << 20;
 
 /// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
 const RATIO_MOST: u32 = 2_000;
-
-/// See [`Connection::share_inflating`](crate::Connection::share_inflating).
-const SHARE: u32 = 16 << 10;
 
 /// Who compresses knows no time.
 const TO_BE_NOTED: u64 = u64::MAX;
@@ -40,8 +38,8 @@ pub(crate) struct PerMessage {
     uncounted: u32,
     /// The work of earlier seconds, halved with each.
     earlier: u32,
-    /// The work left of this connection's share; `None` where it needs no share.
-    share: Option<u32>,
+    /// Where this connection has its share.
+    share: Option<Share>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
     /// Whether the deadline knows that contexts are to be let go.
@@ -149,7 +147,9 @@ impl PerMessage {
         message.work += work;
         let work = u32::try_from(work).unwrap_or(u32::MAX);
         self.uncounted = self.uncounted.saturating_add(work);
-        self.share = self.share.map(|left| left.saturating_sub(work));
+        if let Some(share) = &mut self.share {
+            share.spend(work);
+        }
         let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
@@ -194,14 +194,28 @@ impl PerMessage {
         self.earlier.saturating_add(self.work_of_second).saturating_add(self.uncounted)
     }
 
-    /// Gives this connection its next share.
-    pub(crate) fn begin_share(&mut self) {
-        self.share = Some(SHARE);
+    /// Inflates by shares from now on.
+    pub(crate) fn share(&mut self) {
+        self.share.get_or_insert_with(Share::first);
     }
 
     /// Whether nothing more may be inflated before the next share.
     pub(crate) fn has_used_share(&self) -> bool {
-        self.share == Some(0)
+        self.share.as_ref().is_some_and(Share::is_used)
+    }
+
+    /// Gives this connection its next share.
+    pub(crate) fn next_share(&mut self, settings: &Deflate) {
+        if let Some(share) = &mut self.share {
+            share.renew(&settings.pool);
+        }
+    }
+
+    /// All that has come is inflated.
+    pub(crate) fn finish_share(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.finish();
+        }
     }
 
     /// Notes at this time what was done before.
@@ -229,6 +243,7 @@ impl PerMessage {
             settings.pool.keep_deflater(deflater);
         }
         self.window = Box::default();
+        self.finish_share();
     }
 
     /// Lets go of what no unfinished message needs.
