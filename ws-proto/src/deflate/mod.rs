@@ -22,9 +22,14 @@
 //! # What a peer can cost
 //!
 //! [`message_limit`](crate::Config::message_limit) holds for what a message becomes, to the byte, and is found out
-//! while it is inflated. Over 1 MiB a message that grows [too many times](Deflate::ratio_limit) ends the connection.
+//! while it is inflated. How many times a message grows is not limited by default: a blank canvas grows 700 times, and
+//! deflate no more than 1,032 times. A [limit](Deflate::ratio_limit) can be set for messages over 1 MiB.
 //! Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not read until it is over; that is looked at
-//! behind each message and each read.
+//! behind each message, each read and each share.
+//!
+//! Connections of one loop [take turns](crate::Connection::share_inflating) in what is inflated; the adapters see to it. What
+//! exceeds a share of 16 KiB is inflated after the shares of all others that have something to read, and at once where
+//! nobody else has. It is an order and no limit.
 //!
 //! # Memory
 //!
