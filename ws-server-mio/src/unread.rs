@@ -17,8 +17,8 @@ use ws_proto::Connection;
 /// Below so much of late, a connection goes before those above.
 const LITTLE: u64 = 256 << 10;
 
-/// So many shares are inflated in a turn for connections that want more than one: about a mebibyte.
-const SHARES: usize = 16;
+/// So much is inflated in a turn for connections that want more than one share.
+const TURN: u64 = 1 << 20;
 /// So many of one that has inflated much, before the next of them goes on.
 const AT_A_TIME: u32 = 16;
 
@@ -109,22 +109,24 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             let Some(slot) = self.connections.unread.next_ready() else { break };
             self.visit(slot);
         }
-        for _ in 0..SHARES {
-            if self.over {
-                break;
-            }
-            let Some(slot) = self.connections.unread.next_sharing() else { break };
-            self.visit_sharing(slot);
+        let mut inflated = 0;
+        while inflated < TURN
+            && !self.over
+            && let Some(slot) = self.connections.unread.next_sharing()
+        {
+            inflated += self.visit_sharing(slot);
         }
     }
 
-    /// Goes on with a connection that had used its share.
+    /// Goes on with a connection that had used its share; says how much it inflated.
     #[cold]
-    fn visit_sharing(&mut self, slot: u32) {
-        if let Some(live) = self.connections.slots.at_mut(slot) {
-            live.connection.next_share(self.connections.now);
-        }
+    fn visit_sharing(&mut self, slot: u32) -> u64 {
+        let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
+        let before = live.connection.inflated_lately();
+        live.connection.next_share(self.connections.now);
         self.visit(slot);
         self.worked();
+        let after = self.connections.slots.at(slot).map_or(0, |live| live.connection.inflated_lately());
+        after.saturating_sub(before)
     }
 }
