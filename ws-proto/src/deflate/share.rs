@@ -14,33 +14,40 @@ const ROUND: u32 = 4 << 20;
 #[derive(Debug)]
 pub(super) struct Share {
     left: u32,
+    /// It is a new one, of which nothing is used: how large it is, is decided when it is.
+    is_new: bool,
     /// Its first share was not enough.
     wants_more: Option<Wanting>,
 }
 
 impl Share {
     pub(super) fn first() -> Self {
-        Self { left: LEAST, wants_more: None }
+        Self { left: LEAST, is_new: false, wants_more: None }
     }
 
     pub(super) fn spend(&mut self, work: u32) {
+        if let (true, Some(wanting)) = (self.is_new, &self.wants_more) {
+            self.left = (ROUND / wanting.count()).clamp(LEAST, MOST);
+        }
+        self.is_new = false;
         self.left = self.left.saturating_sub(work);
     }
 
     pub(super) fn is_used(&self) -> bool {
-        self.left == 0
+        self.left == 0 && !self.is_new
     }
 
-    /// The next one: smaller, the more connections want more than their first.
+    /// The next one: smaller, the more connections want more than their first when it is used.
     pub(super) fn renew(&mut self, pool: &Arc<Pool>) {
-        let wanting = self.wants_more.get_or_insert_with(|| Wanting::new(pool));
-        self.left = (ROUND / wanting.count()).clamp(LEAST, MOST);
+        self.wants_more.get_or_insert_with(|| Wanting::new(pool));
+        self.is_new = true;
     }
 
     /// All that has come is inflated.
     pub(super) fn finish(&mut self) {
         self.wants_more = None;
-        self.left = self.left.min(LEAST);
+        self.left = if self.is_new { LEAST } else { self.left.min(LEAST) };
+        self.is_new = false;
     }
 }
 
@@ -69,25 +76,47 @@ impl Drop for Wanting {
 mod tests {
     use super::*;
 
+    fn of(wanting: usize) -> u32 {
+        ((4 << 20) / wanting as u32).clamp(16 << 10, 64 << 10)
+    }
+
     #[test]
     fn a_share_is_smaller_the_more_want_one_and_within_its_bounds() {
-        let pool = Arc::<Pool>::default();
-        let mut shares: Vec<_> = (0..1000).map(|_| Share::first()).collect();
-        for (n, share) in shares.iter_mut().enumerate() {
-            assert_eq!(share.left, 16 << 10);
-            share.spend(20 << 10);
-            assert!(share.is_used());
-            share.renew(&pool);
-            assert_eq!(share.left, ((4 << 20) / (n as u32 + 1)).clamp(16 << 10, 64 << 10));
+        for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
+            let pool = Arc::<Pool>::default();
+            let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
+            for share in &mut shares {
+                assert_eq!(share.left, 16 << 10);
+                share.spend(20 << 10);
+                assert!(share.is_used());
+                share.renew(&pool);
+                assert!(!share.is_used());
+            }
+            for share in &mut shares {
+                share.renew(&pool);
+                share.spend(1);
+                assert_eq!((share.left, pool.wanting()), (of(wanting) - 1, wanting), "each counts once");
+            }
+            drop(shares);
+            assert_eq!(pool.wanting(), 0);
         }
-        shares[0].renew(&pool);
-        assert_eq!(pool.wanting(), 1000, "each counts once");
-        shares.truncate(64);
-        shares[0].renew(&pool);
-        assert_eq!((shares[0].left, pool.wanting()), (64 << 10, 64));
-        shares[0].finish();
-        assert_eq!((shares[0].left, pool.wanting()), (16 << 10, 63), "what was left over is no advantage");
-        drop(shares);
-        assert_eq!(pool.wanting(), 0);
+    }
+
+    #[test]
+    fn what_is_left_over_is_no_advantage() {
+        let pool = Arc::<Pool>::default();
+        let mut share = Share::first();
+        share.renew(&pool);
+        share.spend(1);
+        assert_eq!(share.left, (64 << 10) - 1);
+        share.finish();
+        assert_eq!((share.left, pool.wanting()), (16 << 10, 0));
+        share.spend(10);
+        share.finish();
+        assert_eq!(share.left, (16 << 10) - 10, "what was used stays used");
+        share.spend(20 << 10);
+        share.renew(&pool);
+        share.finish();
+        assert_eq!((share.left, share.is_used()), (16 << 10, false));
     }
 }
