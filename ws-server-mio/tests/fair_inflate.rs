@@ -9,7 +9,9 @@ use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
 use ws_server_mio::ws_proto::{Connection, Error};
 use ws_server_mio::ws_proto::{Event as Happened, Message, Pieces, ProtocolError, Role};
-use ws_server_mio::{Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, Turn};
+use ws_server_mio::{
+    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, Turn, http,
+};
 
 const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;
@@ -271,4 +273,44 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
             }
         }
     }
+}
+
+#[test]
+fn what_came_before_it_was_open_is_inflated_by_shares_too() {
+    let mut rig = Rig::with(Options::default(), in_pieces());
+    let (mut peer, address) = (rig.peer(), rig.address());
+    // A stream that is being given, and behind it an upgrade and what it says: that is read ahead.
+    let mut wire = get(address, "/stream");
+    wire.extend(with_fields(handshake(address, "/"), OFFER));
+    wire.extend(compressed(vec![0; 4 * MEBI]));
+    peer.send(&wire);
+    let (mut body, mut told, mut turns) = (None, 0, 0);
+    let mut most = 0;
+    while told < 4 * MEBI {
+        turns += 1;
+        assert!(turns < 1000, "it waits for ever at {told}");
+        let before = told;
+        let handler = |connections: &mut Connections, event: Event<'_>| {
+            let Event::Connection(id, event) = event else { return };
+            match event {
+                Happened::Request(request) => {
+                    let head = http::Response::new(());
+                    body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
+                }
+                Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
+                Happened::Piece(piece) => told += piece.data.as_bytes().len(),
+                _ => {}
+            }
+        };
+        let turn = rig.endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+        most = most.max(told - before);
+        assert!(told == before || told == 4 * MEBI || turn.more, "it does not wait");
+        if turns == 20
+            && let Some((id, body)) = body.take()
+        {
+            rig.endpoint.connections().finish_body(id, body).unwrap();
+        }
+        peer.read();
+    }
+    assert!(most <= 2 * MEBI, "{most} in a turn");
 }
