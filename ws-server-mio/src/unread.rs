@@ -19,8 +19,9 @@ const LITTLE: u64 = 256 << 10;
 
 /// So much is inflated in a turn for connections that want more than one share.
 const TURN: u64 = 1 << 20;
-/// So many of one that has inflated much, before the next of them goes on.
-const AT_A_TIME: u32 = 16;
+/// So many of one that has inflated much, before the next of them goes on: a message of 16 MiB is finished, so that not
+/// all of them stand unfinished in memory.
+const AT_A_TIME: u32 = 1024;
 
 /// The slots of connections that may have something to read, each once.
 #[derive(Default)]
@@ -29,7 +30,7 @@ pub(crate) struct Unread {
     /// Their shares are used. The last one comes first: it goes on until it is done, or has inflated much.
     little: Vec<u32>,
     much: VecDeque<u32>,
-    /// Which of these goes on, and for how many shares: while its memory is warm.
+    /// Which of these goes on with its message, and for how many shares at most.
     going_on: Option<(u32, u32)>,
 }
 
@@ -43,7 +44,9 @@ impl Unread {
     pub(crate) fn push_sharing(&mut self, slot: u32, connection: &Connection) {
         if connection.inflated_lately() < LITTLE {
             self.little.push(slot);
-        } else if self.going_on.is_some_and(|(other, left)| other == slot && left > 0) {
+        } else if connection.is_receiving_message()
+            && self.going_on.is_some_and(|(other, left)| other == slot && left > 0)
+        {
             self.much.push_front(slot);
         } else {
             self.much.push_back(slot);

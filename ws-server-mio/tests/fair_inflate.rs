@@ -10,7 +10,7 @@ use ws_server_mio::ws_proto::deflate::{Direction, Terms};
 use ws_server_mio::ws_proto::{Connection, Error};
 use ws_server_mio::ws_proto::{Event as Happened, Message, Pieces, ProtocolError, Role};
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, Turn, http,
+    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn, http,
 };
 
 const KIBI: usize = 1 << 10;
@@ -76,7 +76,11 @@ fn in_pieces() -> Config {
     Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 })
 }
 
-fn bombed(options: Options, config: Config, bomb: &[u8]) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
+fn bombed(
+    options: Options,
+    config: impl Into<ServerConfig>,
+    bomb: &[u8],
+) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
     let mut rig = Rig::with(options, config);
     rig.app.silent = true;
     let mut bombers: Vec<_> = (0..PEERS).map(|_| peer(&mut rig).0).collect();
@@ -139,6 +143,19 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
         assert!(told.iter().filter(|(of, _)| *of != id).all(|(_, len)| *len == MEBI));
         drop(bombers);
     }
+}
+
+#[test]
+fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
+    let bomb = compressed(vec![0; 8 * MEBI]);
+    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
+    let mut count = 0;
+    // All of them together would be 1.6 GiB. Nobody is closed for it.
+    while count <= 50 {
+        count += turn(&mut rig).1.len();
+    }
+    drop(bombers);
 }
 
 #[test]
