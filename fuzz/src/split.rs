@@ -21,7 +21,7 @@ pub fn split(data: &[u8]) -> Seen {
     let now = Instant::now();
     let base = if is_server { Config::server() } else { Config::client() };
     let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
-    let setup = Setup::new(base, now, &mut input);
+    let setup = Setup::new(base, &mut input);
     // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
     let mut config = setup.config.clone().outbox(low, high, cap);
     config.drain_limit = u64::MAX;

@@ -96,7 +96,8 @@ pub struct Config {
     pub access: Access,
     /// Whose pages may read what a server answers across origins. Nobody.
     pub cors: Cors,
-    /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
+    /// The time of day for the `Date` of a server's responses; none without it. None, but servers of the adapters add
+    /// one; they keep whichever there is set.
     pub wall_clock: Option<WallClock>,
 }
 
@@ -267,21 +268,7 @@ impl Config {
         self
     }
 
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
-    #[must_use]
-    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access = self.access.allow_host(host);
-        self
-    }
-
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
-    #[must_use]
-    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.allow_origin(origin);
-        self
-    }
-
-    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than the two above.
+    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than those above.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;

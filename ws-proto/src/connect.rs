@@ -169,6 +169,14 @@ pub enum ConnectFailure {
         /// What the system said.
         error: io::Error,
     },
+    /// The zone of a link-local address names no network interface of this machine, or the system has no names for
+    /// them that can be looked up; a number always works.
+    Zone {
+        /// The zone.
+        zone: String,
+        /// What the system said.
+        error: io::Error,
+    },
     /// No address took the connection.
     Unreachable {
         /// What was tried, in this order; nothing for a Unix socket.
@@ -226,6 +234,9 @@ impl fmt::Display for ConnectFailure {
         match self {
             Self::Untried(error) => error.fmt(f),
             Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
+            Self::Zone { zone, error } => {
+                write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
+            }
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
             Self::Handshake(error) => error.fmt(f),
@@ -238,7 +249,9 @@ impl fmt::Display for ConnectFailure {
 impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Name { error, .. } | Self::Unreachable { error, .. } => Some(error),
+            Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
+                Some(error)
+            }
             Self::Untried(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,

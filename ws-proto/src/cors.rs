@@ -1,5 +1,6 @@
 //! Pages of other origins that may read what is answered: CORS of the Fetch standard, only where it is asked for.
 
+use crate::access::InvalidAccess;
 use crate::fields::single;
 use crate::origin::Origin;
 use crate::web::status;
@@ -30,6 +31,8 @@ use http::{HeaderMap, Method, Request, Response, StatusCode};
 pub struct Cors {
     origins: Vec<Origin>,
     any: bool,
+    /// The first mistake.
+    pub(crate) invalid: Option<InvalidAccess>,
 }
 
 impl Cors {
@@ -39,10 +42,13 @@ impl Cors {
     }
 
     /// Pages of this origin too, with their cookies: scheme, host and, where it is not the scheme's own, port. What
-    /// is no origin matches nothing.
+    /// is no origin is [`InvalidAccess::CorsOrigin`] when the server starts.
     #[must_use]
     pub fn origin(mut self, origin: &str) -> Self {
-        self.origins.extend(Origin::parse(origin.strip_suffix('/').unwrap_or(origin)));
+        match Origin::listed(origin) {
+            Some(origin) => self.origins.push(origin),
+            None => _ = self.invalid.get_or_insert(InvalidAccess::CorsOrigin(origin.to_owned())),
+        }
         self
     }
 

@@ -218,5 +218,5 @@ fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     if config.unix.is_some() {
         return false;
     }
-    request.addresses().is_none()
+    request.needs_resolver()
 }

@@ -9,6 +9,7 @@ use crate::socket::Readiness;
 use crate::socket_options;
 use crate::stream::Stream;
 use crate::turn::Work;
+use crate::zones;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
@@ -63,8 +64,10 @@ impl Connections {
         if let Some(path) = client.config.unix.clone() {
             return self.connect_to_path(index, attempt, path);
         }
-        if let Some(addresses) = attempt.request.addresses() {
-            return self.race(index, attempt, addresses);
+        match attempt.request.addresses_with(zones::index) {
+            Ok(Some(addresses)) => return self.race(index, attempt, addresses),
+            Ok(None) => {}
+            Err(failure) => return self.fail(index, failure, None),
         }
         let (host, port, attempts) =
             (attempt.request.host().to_owned(), attempt.request.port(), client.attempts);

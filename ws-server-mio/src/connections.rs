@@ -23,6 +23,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use ws_proto::sleep::SleepDetector;
 use ws_proto::{
     Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -49,6 +50,8 @@ pub struct Connections {
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
     pub(crate) now: Instant,
+    /// Finds out whether the machine slept, and keeps the time of day of all servers set.
+    pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
     pub(crate) touched: VecDeque<u32>,
     pub(crate) unread: Unread,
@@ -83,7 +86,7 @@ impl Connections {
         self.with(id, |connection, now| connection.accept(now, upgrade))
     }
 
-    /// Answers a request, now or later; or refuses an upgrade, which is a request too.
+    /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
@@ -337,7 +340,12 @@ pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(registry: Registry, resolver: Option<Resolver>, now: Instant) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        resolver: Option<Resolver>,
+        now: Instant,
+        sleep: SleepDetector,
+    ) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
@@ -346,6 +354,7 @@ impl Connections {
             registry,
             timers: Timers::new(now),
             now,
+            sleep,
             touched: VecDeque::new(),
             unread: Unread::default(),
             rests: HashMap::new(),

@@ -45,7 +45,8 @@ pub struct Endpoint {
     budget: Budget,
     clock: Clock,
     wall_clock: WallClock,
-    sleep: SleepDetector,
+    /// The machine slept, and nobody was told yet.
+    slept: Option<Duration>,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
     /// The descriptor is readable, for what was queued between turns.
@@ -72,7 +73,7 @@ impl Endpoint {
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
         let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
-        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
+        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
             waiting: Waiting::new(poll),
@@ -84,7 +85,7 @@ impl Endpoint {
             budget,
             clock,
             wall_clock,
-            sleep,
+            slept: None,
             nested: Cell::new(false),
             nudged: false,
         })
@@ -132,6 +133,7 @@ impl Endpoint {
     /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         self.connections.now = self.clock.now();
+        self.compare_clocks();
         if self.nested.get() && !self.nudged {
             self.nudged = true;
             // Where that fails, `next_timeout` still tells.
@@ -178,6 +180,15 @@ impl Endpoint {
         (!self.connections.pool.is_empty()).then_some(QUIET)
     }
 
+    /// Looks whether the machine slept, and so sets the time of day, before anything is answered.
+    #[inline]
+    fn compare_clocks(&mut self) {
+        let slept = self.connections.sleep.slept(self.connections.now, || self.wall_clock.now());
+        if let Some(slept) = slept {
+            self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
+        }
+    }
+
     /// One turn, and whether a server has stopped in it.
     fn turn(
         &mut self,
@@ -203,7 +214,7 @@ impl Endpoint {
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
-        let slept = self.sleep.slept(start, || self.wall_clock.now());
+        self.compare_clocks();
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
                 WAKER => self.remote.take(&mut self.jobs),
@@ -231,8 +242,8 @@ impl Endpoint {
             events: 0,
             stopped: false,
         };
-        if let Some(slept) = slept {
-            work.resume(slept, self.wall_clock.now());
+        if let Some(slept) = self.slept.take() {
+            work.resume(slept);
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);

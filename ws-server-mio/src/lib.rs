@@ -145,6 +145,7 @@ mod unread;
 mod urls;
 mod waiting;
 mod watch;
+mod zones;
 
 pub use acceptor::Listening;
 pub use clients::ClientId;

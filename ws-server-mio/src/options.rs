@@ -56,7 +56,7 @@ impl Options {
         self
     }
 
-    /// Replaces `SystemTime::now`, for tests. Where it runs ahead of the other clock, the machine slept:
+    /// Replaces `SystemTime::now`, for tests: the `Date` of answers follows it. Where it runs ahead of the other clock, the machine slept:
     /// [`Event::Resumed`](crate::Event::Resumed).
     #[must_use]
     pub fn wall_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {

@@ -142,7 +142,7 @@ impl Connections {
         if peer.is_some() {
             socket_options::prepare(&stream);
         }
-        let mut connection = Connection::server(now, server.config.clone(), Default::default());
+        let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.share_inflating();
         let mut live = Live::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);

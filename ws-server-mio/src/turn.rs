@@ -16,7 +16,7 @@ use crate::stream::short_says_all;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use ws_proto::{Event as Happened, Next};
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
@@ -79,8 +79,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     /// The machine slept: peers are asked before anything else, and then the handler is told.
     #[cold]
-    pub(crate) fn resume(&mut self, slept: Duration, wall: SystemTime) {
-        self.connections.wake_up(wall);
+    pub(crate) fn resume(&mut self, slept: Duration) {
+        self.connections.wake_up();
         self.tell(Event::Resumed { slept });
     }
 

@@ -3,6 +3,7 @@
 use crate::driver::{Belongings, Driver};
 use crate::socket::Socket;
 use crate::websocket::WebSocket;
+use crate::zones;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
@@ -183,7 +184,7 @@ impl Attempt {
                 .map(Socket::from)
                 .map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error });
         }
-        let addresses = match self.request.addresses() {
+        let addresses = match self.request.addresses_with(zones::index)? {
             Some(addresses) => addresses,
             None => {
                 let (host, port) = (self.request.host().to_owned(), self.request.port());

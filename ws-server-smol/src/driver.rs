@@ -88,8 +88,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
         connection.share_inflating();
         let Belongings { token, socket, sleep } = belongings;
-        let shared = Arc::new(Shared::new(connection, token, socket));
-        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::new(None)));
+        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
+        let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),

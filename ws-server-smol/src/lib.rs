@@ -177,6 +177,7 @@ mod ui;
 #[cfg(unix)]
 mod unix;
 mod websocket;
+mod zones;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
 pub use bridge::bridge;

@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::time::Instant;
 
 impl ServerHttp {
-    /// Answers a request, or refuses an upgrade.
+    /// Answers a request, or refuses an upgrade: what stands behind that may be frames of a client that does not wait,
+    /// or a request smuggled in as such, so it is not read, and the connection ends.
     pub(crate) fn respond(
         &mut self,
         now: Instant,
@@ -28,10 +29,9 @@ impl ServerHttp {
         let missing = self.missing();
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate(&response, pending.shape)?;
-        let keep_alive = pending.shape.keep_alive;
         pending.answer = Answer::Ready(response);
-        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
-            self.read_on(now, keep_alive);
+        if is_upgrade {
+            self.stop_reading();
         }
         self.flush(now, config, out);
         Ok(())
@@ -71,7 +71,6 @@ impl ServerHttp {
             (self.missing(), self.is_abandoned(config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate_streamed(&head)?;
-        let keep_alive = pending.shape.keep_alive;
         let (mut streamed, body) = Streamed::new(now, head, length, pending.shape);
         if is_stopping {
             streamed.stop(out);
@@ -87,8 +86,8 @@ impl ServerHttp {
             }
             self.end_behind(at);
         }
-        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
-            self.read_on(now, keep_alive);
+        if is_upgrade {
+            self.stop_reading();
         }
         self.flush(now, config, out);
         Ok(body)

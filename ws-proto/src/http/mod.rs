@@ -43,6 +43,8 @@ mod tests_grammar;
 #[cfg(test)]
 mod tests_handshake;
 #[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
 mod tests_server;
 #[cfg(test)]
 mod tests_stream;

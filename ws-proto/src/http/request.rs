@@ -2,7 +2,7 @@
 //! whether it opens a WebSocket (RFC 6455 §4.2.1).
 
 use super::head::Limits;
-use crate::access::Authority;
+use crate::authority::Authority;
 use crate::config::Config;
 use crate::error::HandshakeError::{self, *};
 use crate::fields::{has_element, is_token, list, single};
@@ -105,17 +105,17 @@ pub(super) fn check(
     line: RequestLine,
     mut headers: HeaderMap,
     config: &Config,
-    _transport: Transport,
+    transport: Transport,
 ) -> Result<Checked, HandshakeError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
-    let host = check_host(&target, &mut headers, is_11)?;
+    let host = check_host(&target, &mut headers, is_11, transport)?;
     let framing = check_framing(&headers, is_11)?;
     if matches!(framing, Framing::Length(length) if length > config.body_limit as u64) {
         return Err(BodyTooLarge);
     }
     if let Some(host) = &host {
-        config.access.check_host(host)?;
+        config.access.check_host(host, transport)?;
     }
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
@@ -125,7 +125,7 @@ pub(super) fn check(
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
         if let Some(origin) = origin {
             let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
-            config.access.check_origin(origin, host.as_ref())?;
+            config.access.check_origin(origin, host.as_ref(), transport)?;
         }
     }
     if is_upgrade {
@@ -151,11 +151,12 @@ pub(super) fn check(
 }
 
 /// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
-/// us and for whoever reads the request (§3.2.2).
+/// us and for whoever reads the request (§3.2.2). A Unix socket has no name, and its `Host` may be empty.
 fn check_host(
     target: &Uri,
     headers: &mut HeaderMap,
     required: bool,
+    transport: Transport,
 ) -> Result<Option<Authority>, HandshakeError> {
     let host = single(headers, &header::HOST).map_err(|()| Malformed("several Host fields"))?;
     if host.is_none() && required {
@@ -166,6 +167,7 @@ fn check_host(
         Authority::parse(text)
     };
     let host = match host {
+        Some(b"") if transport.unix => Some(Authority::empty()),
         Some(host) => Some(parse(host).ok_or(Malformed("the Host field"))?),
         None => None,
     };

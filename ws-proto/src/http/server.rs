@@ -6,6 +6,7 @@
 //!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
 //!       │                              ▲                │
 //!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
+//!       │        └─ refused ─▶ Stopped ─┤
 //!       └───▶ fault ─▶ Stopped ────────┘
 //! ```
 //!
@@ -91,7 +92,7 @@ pub(super) enum Reading {
         line: Option<RequestLine>,
     },
     Body(Box<Reader>),
-    /// An upgrade is undecided; what comes may be frames, or HTTP.
+    /// An upgrade is undecided; what comes are frames of its WebSocket, or is not read.
     Upgrade,
     /// The 101 is out.
     Opened,
@@ -401,7 +402,7 @@ impl ServerHttp {
     }
 
     /// Waits for the next request, if there may be one.
-    pub(super) fn read_on(&mut self, now: Instant, keep_alive: bool) {
+    fn read_on(&mut self, now: Instant, keep_alive: bool) {
         self.since = now;
         self.is_head = false;
         self.reading =

@@ -64,9 +64,45 @@ fn only_a_page_that_is_gone_to_is_a_navigation() {
     };
     assert!(ask(Method::GET, "/settings", "application/xml, TEXT/HTML;q=0.9"));
     assert!(ask(Method::HEAD, "/", "text/html"));
-    assert!(!ask(Method::GET, "/app.js", "text/html"));
-    assert!(!ask(Method::GET, "/settings", "*/*"));
+    assert!(ask(Method::GET, "/users/john.doe", "text/html"), "a path with a dot is a page like any other");
+    for accept in [
+        "*/*",
+        "",
+        "text/*",
+        "application/xhtml+xml",
+        "text/htmlx",
+        "text/html;q=0, */*",
+        "image/avif,*/*;q=0.8",
+    ] {
+        assert!(!ask(Method::GET, "/settings", accept), "{accept}");
+    }
+    assert!(ask(Method::GET, "/", "text/html;level=1;q=0.1"));
     assert!(!ask(Method::POST, "/settings", "text/html"));
+}
+
+#[test]
+fn the_mode_of_fetch_decides_where_it_is_sent() {
+    let ask = |method: Method, accept: &str, modes: &[&str]| {
+        let mut request = Request::builder().method(method).uri("/users/john.doe").header("Accept", accept);
+        for mode in modes {
+            request = request.header("Sec-Fetch-Mode", *mode);
+        }
+        is_navigation(&request.body(()).unwrap())
+    };
+    assert!(ask(Method::GET, "text/html", &["navigate"]));
+    assert!(ask(Method::GET, "*/*", &["navigate"]), "whatever it accepts");
+    assert!(!ask(Method::POST, "text/html", &["navigate"]), "a form that is sent");
+    for modes in [
+        &["cors"][..],
+        &["no-cors"],
+        &["same-origin"],
+        &["websocket"],
+        &[""],
+        &["navigate", "cors"],
+        &["navigate2"],
+    ] {
+        assert!(!ask(Method::GET, "text/html", modes), "{modes:?}");
+    }
 }
 
 #[test]

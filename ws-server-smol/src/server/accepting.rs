@@ -149,7 +149,7 @@ impl Server {
             state.turned_away += 1;
             return Attempt::Nobody;
         }
-        let connection = Connection::server(now, run.config.clone(), Default::default());
+        let connection = Connection::server(now, run.config.clone(), run.transport);
         let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
         let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
         let driver = Driver::with(socket.clone(), connection, belongings);

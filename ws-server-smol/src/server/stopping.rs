@@ -130,6 +130,7 @@ impl Server {
     /// Tells those whose turn it is, and cuts the rest when the time is over. When to look again, if it still stops.
     fn stopping(&self) -> Option<Option<Instant>> {
         let now = Instant::now();
+        self.inner.sleep.look(now);
         let mut state = self.inner.state();
         let Phase::Stopping(stopping) = &mut state.phase else { return None };
         let (due, next) = stopping.due(now);
