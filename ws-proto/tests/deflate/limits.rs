@@ -169,8 +169,8 @@ fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
             let settings = if role == Role::Server { Config::server() } else { Config::client() };
             for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
                 let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).pieces(pieces);
-                let (mut end_of_it, now) = open_by(role.clone(), settings, FULL, FULL);
-                let wire = compressed(role.clone(), BINARY, &message);
+                let (mut end_of_it, now) = open_by(role, settings, FULL, FULL);
+                let wire = compressed(role, BINARY, &message);
                 let (mut told, mut is_whole) = (0, false);
                 for event in feed(&mut end_of_it, now, &wire) {
                     match event {

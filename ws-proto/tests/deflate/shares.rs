@@ -151,8 +151,8 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
         counts.push(count);
         server.next_share(now);
     }
-    assert_eq!(counts[0] as u64, FIRST.div_ceil(1000));
-    assert!(counts[1..].iter().all(|count| *count as u64 <= NEXT.div_ceil(1000)), "{counts:?}");
+    assert_eq!(counts[0], FIRST.div_ceil(1000));
+    assert!(counts[1..].iter().all(|count| *count <= NEXT.div_ceil(1000)), "{counts:?}");
     assert_eq!(counts.iter().sum::<u64>(), 1000);
 }
 
