@@ -30,7 +30,7 @@ use crate::transport::Transport;
 /// ```
 ///
 /// `Origin` is checked on opening handshakes and on every method but GET, HEAD and OPTIONS, which must not
-/// change anything (RFC 9110 §9.2.1).
+/// change anything (RFC 9110 §9.2.1). Origins that [`Cors`](crate::Cors) names pass it too.
 ///
 /// # This machine
 ///

@@ -147,6 +147,7 @@ mod invalid_access;
 pub mod limits;
 mod mask;
 mod memory;
+pub mod names;
 mod origin;
 mod outbox;
 mod partial;

@@ -45,7 +45,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub struct Reconnect {
     /// The first wait; a millisecond at least, lest who fails at once use up a processor. 0.5 s.
     pub min: Duration,
-    /// The longest wait. 30 s.
+    /// The longest wait; what no clock can show is for ever. 30 s.
     pub max: Duration,
     /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
     pub success_after: Duration,
@@ -183,7 +183,8 @@ impl Backoff {
         let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
         self.attempt = self.attempt.saturating_add(1);
         let half = wait / 2;
-        Some(half + half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+        // Not longer, where so large a number is rounded.
+        Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
     }
 
     /// How many attempts there were since the last success.
@@ -244,6 +245,20 @@ mod tests {
         assert_eq!(waits(0)[69], 15000);
         let never = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
         assert_eq!(Backoff::default().next(&never, u32::MAX), Some(Duration::from_millis(1)));
+        assert_eq!(Backoff::default().next(&never, 0), Some(Duration::from_micros(500)));
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_be_counted() {
+        for seconds in [1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX] {
+            let longest = Duration::new(seconds, 999_999_999);
+            let policy = Reconnect::default().wait(longest, longest);
+            let mut backoff = Backoff::default();
+            for random in [u32::MAX, u32::MAX - 1, 0] {
+                let wait = backoff.next(&policy, random).unwrap();
+                assert!(longest / 2 <= wait && wait <= longest, "{wait:?}");
+            }
+        }
     }
 
     #[test]

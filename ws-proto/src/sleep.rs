@@ -55,6 +55,8 @@ impl SleepDetector {
     pub fn keep(&mut self, clock: &WallClock) {
         clock.set(self.compared.1);
         if !self.kept.iter().any(|kept| kept.is(clock)) {
+            // Those of servers that have stopped since the clocks were compared.
+            self.kept.retain(WallClock::is_shared);
             self.kept.push(clock.clone());
         }
     }

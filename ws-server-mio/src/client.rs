@@ -105,6 +105,10 @@ impl Connections {
     /// Disconnects, and forgets the client: its id finds nobody from now on. Of a connection that was open,
     /// `Closed` still comes.
     pub fn remove(&mut self, client: ClientId) {
+        if self.clients.get(client).is_none() {
+            return;
+        }
+        self.leave_name(client.index);
         let Some(at) = self.clients.get_mut(client) else { return };
         at.then = Then::Rest;
         let slots = at.slots();

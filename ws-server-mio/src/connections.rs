@@ -3,6 +3,7 @@
 use crate::clients::Clients;
 use crate::couple::Couples;
 use crate::data::Data;
+use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::folder::Files;
@@ -56,6 +57,10 @@ pub struct Connections {
     pub(crate) touched: VecDeque<u32>,
     pub(crate) unread: Unread,
     pub(crate) rests: HashMap<u32, Rest>,
+    /// What an extension observed when it panicked: to be told to the handler.
+    pub(crate) untold: VecDeque<Event<'static>>,
+    /// A server has stopped in a turn that a panic ended.
+    pub(crate) stopped: bool,
     /// Accepting failed: to be told.
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
@@ -358,6 +363,8 @@ impl Connections {
             touched: VecDeque::new(),
             unread: Unread::default(),
             rests: HashMap::new(),
+            untold: VecDeque::new(),
+            stopped: false,
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
@@ -426,6 +433,10 @@ impl Connections {
     pub(crate) fn bury(&mut self, slot: u32) {
         if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
             self.lose_leg(live.id(slot));
+        }
+        if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
+            // Where the handler of its end has panicked.
+            self.forget_topics(id);
         }
         self.uncount(slot);
         self.settle(slot);

@@ -68,11 +68,12 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, resolve_names, clock, wall_clock } = options;
+        let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
+        let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
+        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
         let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
@@ -97,6 +98,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    ///
+    /// # Panics
+    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
+    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
+    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
+    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
+    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
     pub fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -163,6 +171,7 @@ impl Endpoint {
 
     /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
     pub fn set_budget(&mut self, budget: Budget) {
+        let budget = budget.clamped();
         let size = rx_size(&budget);
         if self.rx.len() != size {
             self.rx = vec![0; size].into_boxed_slice();
@@ -229,6 +238,14 @@ impl Endpoint {
             // Nobody is judged before what has come from it is known.
             self.waiting.wait(Some(Duration::ZERO))?;
         }
+        let abandoned = || {
+            if self.nested.get() {
+                // Where that fails, `next_timeout` still tells.
+                let _ = self.remote.wake();
+            }
+            self.waiting.abandon();
+        };
+        let stopped = std::mem::take(&mut self.connections.stopped);
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -240,13 +257,17 @@ impl Endpoint {
             end: self.budget.time.and_then(|time| start.checked_add(time)),
             over: false,
             events: 0,
-            stopped: false,
+            stopped,
+            current: None,
+            finished: false,
+            abandoned: &abandoned,
         };
         if let Some(slept) = self.slept.take() {
             work.resume(slept);
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
+        drop(work);
         let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;

@@ -7,6 +7,7 @@ use crate::event::Event;
 use crate::folder::takes_chunk;
 use crate::judging::judge;
 use crate::options::{Budget, Clock};
+use crate::recovery::Fed;
 use crate::remote::Job;
 use crate::servers::Step;
 use crate::slots::{ConnectionId, Live, flag, mark};
@@ -39,10 +40,17 @@ pub(crate) struct Work<'e, H> {
     pub(crate) over: bool,
     pub(crate) events: u32,
     pub(crate) stopped: bool,
+    /// The connection that was visited or finished last: where a handler panics, it is that one's.
+    pub(crate) current: Option<u32>,
+    /// The turn has come to its end.
+    pub(crate) finished: bool,
+    /// Has the host run another turn after one that has not.
+    pub(crate) abandoned: &'e dyn Fn(),
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
+        self.tell_untold();
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
         // Before jobs and reading: no flood of either keeps clients from coming back.
@@ -75,6 +83,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         servers.settle();
         slots.free_buried();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        self.finished = true;
     }
 
     /// The machine slept: peers are asked before anything else, and then the handler is told.
@@ -167,6 +176,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::UNREAD);
+        self.current = Some(slot);
         // What its messages cause is written into this.
         lend(live, pool);
         if !live.has(flag::REST) || self.visit_rest(slot) {
@@ -208,7 +218,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn visit_socket(&mut self, slot: u32) {
-        let mut left = self.budget.bytes_per_visit.max(1);
+        let mut left = self.budget.bytes_per_visit;
         let mut more = if self.end.is_none() { FINISH_MESSAGE } else { 0 };
         let rx = std::mem::take(&mut self.rx);
         while !self.over {
@@ -265,15 +275,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// connection is paused, or the time is over.
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
-        let mut input = bytes;
-        while !self.over {
-            let now = self.connections.now;
-            let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
-            let Some(event) = live.connection.receive(now, &mut input) else { break };
+        let mut fed = Fed { work: self, slot, input: bytes };
+        while !fed.work.over {
+            let now = fed.work.connections.now;
+            let Some(live) = fed.work.connections.slots.at_mut(slot) else { break };
+            let Some(event) = live.connection.receive(now, &mut fed.input) else { break };
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            self.happened(id, event, coupled);
+            fed.work.happened(id, event, coupled);
         }
-        input.len()
+        std::mem::take(&mut fed.input).len()
     }
 
     #[inline]
@@ -281,7 +291,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         if coupled {
             self.happened_coupled(id, event);
         } else if self.connections.note(id.slot, &event) {
-            self.tell(Event::Connection(id, event));
+            match event {
+                Happened::Closed(closed) => self.tell_end(id, closed),
+                event => self.tell(Event::Connection(id, event)),
+            }
         }
     }
 
@@ -313,6 +326,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let now = self.connections.now;
         let Some(live) = self.connections.slots.at_mut(slot) else { return };
         live.clear(flag::TOUCHED);
+        self.current = Some(slot);
         let wrote = live.connection.queued() > 0 && write(live, now, limit);
         // An answer that waited, an outbox that drained, an end. Mostly nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
@@ -371,7 +385,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
 impl Connections {
     /// Keeps bytes that a connection does not take now.
-    fn keep_rest(&mut self, slot: u32, rest: Rest) {
+    pub(crate) fn keep_rest(&mut self, slot: u32, rest: Rest) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.set(flag::REST);
             self.rests.insert(slot, rest);
@@ -393,7 +407,7 @@ impl Connections {
             Happened::Drained => self.release_kept(slot),
             Happened::Closed(_) => {
                 self.uncount(slot);
-                self.forget_subscriptions(slot);
+                self.leave_topics(slot);
                 return self.note_client(slot, event);
             }
             Happened::Open(_) => {
@@ -414,6 +428,8 @@ impl Connections {
             || !self.unread.is_empty()
             || self.files.has_work()
             || !self.failures.is_empty()
+            || !self.untold.is_empty()
+            || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
     }

@@ -10,6 +10,8 @@
 //! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
+mod parting;
+
 use crate::buffer::Buffer;
 use crate::output::{Output, write};
 use crate::shared::Shared;
@@ -26,7 +28,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_proto::token::TokenRule;
-use ws_proto::{Closed, Connection, Error, Event, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
@@ -387,35 +389,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !connection.is_congested() {
             self.shared.wakers.room.notify();
         }
-    }
-
-    /// Nothing more will come: the socket is closed, and nobody waits any longer.
-    pub(crate) fn end(&mut self, by_reset: bool) {
-        self.shared.end(by_reset);
-        self.stream = None;
-        self.unread = None;
-    }
-
-    /// Ends it in words, as far as that goes without waiting; what explains the end, if that was not told yet.
-    pub(crate) fn part(&mut self, code: ws_proto::CloseCode) -> Option<Box<Closed>> {
-        let shared = self.shared.clone();
-        let mut connection = shared.connection();
-        let now = Instant::now();
-        // Where it is ending already, what was said last is still to be written.
-        let _ = connection.close(now, code, "");
-        if let Some(stream) = &mut self.stream {
-            let mut nobody = Context::from_waker(Waker::noop());
-            write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
-        }
-        connection.abort(now, ws_proto::Cause::Terminated);
-        let parting = self.parting.take().and_then(|parting| parting.event);
-        let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
-        let closed = events.find_map(|event| match event {
-            Event::Closed(closed) => Some(closed),
-            _ => None,
-        });
-        self.end(connection.wants_reset());
-        closed
     }
 
     pub(crate) fn stream(&self) -> Option<&S> {

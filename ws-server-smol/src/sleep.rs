@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Instant, SystemTime};
 use ws_proto::sleep::SleepDetector;
 use ws_proto::{Config, WallClock};
@@ -61,7 +61,11 @@ impl Sleep {
     /// Compares the clocks, and so sets the time of day, before anything is answered. Whoever finds out wakes the others, and so must hold no lock of a connection.
     pub(crate) fn look(&self, now: Instant) {
         // Where it is locked, somebody else looks already.
-        let Ok(mut detector) = self.detector.try_lock() else { return };
+        let mut detector = match self.detector.try_lock() {
+            Ok(detector) => detector,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let slept = match &self.clocks {
             Some(clocks) => {
                 let (now, wall) = clocks();

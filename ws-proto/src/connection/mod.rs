@@ -8,9 +8,9 @@
 //! ```
 //!
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `share` (when inflating waits for others),
-//! `ending` and `failing` (how it ends), `close_body` (what a Close says), `busy` (what only something unfinished needs),
-//! `time` (the one deadline).
+//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
+//! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
+//! `busy` (what only something unfinished needs), `time` (the one deadline).
 
 mod answering;
 mod busy;
@@ -21,6 +21,7 @@ mod failing;
 mod flow;
 mod memory;
 mod pause;
+mod rates;
 mod receive;
 mod relay;
 mod send;
@@ -59,6 +60,9 @@ use std::time::Instant;
 ///
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
 /// stays correct when nobody drains it; then it only waits.
+///
+/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; 584 years after the
+/// connection began its time stands still.
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
@@ -118,6 +122,15 @@ impl Moment {
 
     fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    fn second(self) -> u64 {
+        self.0 / SECOND
+    }
+
+    /// When the next second of the connection begins.
+    fn next_second(self) -> Self {
+        Self((self.second() + 1).saturating_mul(SECOND))
     }
 }
 
@@ -194,14 +207,17 @@ enum Told {
     Received,
 }
 
-/// How many frames without content came in the current second, and how many messages where they are paced.
+/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
 #[derive(Debug, Default)]
 struct Rates {
-    /// Compared only with the seconds around it.
-    second: u16,
+    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
+    second: u32,
+    /// Messages and pieces, where they are paced.
     messages: u16,
-    control: u32,
-    empty: u32,
+    control: u16,
+    /// Frames without payload amid a message.
+    empty_frames: u16,
+    empty_messages: u16,
 }
 
 impl Connection {
@@ -385,15 +401,16 @@ impl Connection {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Keeps what came before the WebSocket was open.
+    /// Keeps what goes before anything newer, behind what is kept already.
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
-            self.busy().ahead = ahead;
+            // An empty message that was put back goes before the rest of what it came from.
+            self.busy().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }
     }
 
-    /// Whether bytes of the peer are kept that came before the WebSocket was open.
+    /// Whether bytes of the peer are kept that go before anything newer.
     fn has_ahead(&self) -> bool {
         self.input.held.has(Held::AHEAD)
     }

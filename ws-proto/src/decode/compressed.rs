@@ -120,7 +120,8 @@ impl Decoder {
         }
         let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
         if let (Err(fault), Some(_)) = (&end, &piece) {
-            self.partial.get_or_insert_default().fault = Some(*fault);
+            // The first fault stays: text may have broken before.
+            self.partial.get_or_insert_default().fault.get_or_insert(*fault);
         } else {
             end?;
         }

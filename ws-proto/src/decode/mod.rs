@@ -70,7 +70,7 @@ impl Rules {
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
     Piece(Piece<'a>),
-    /// A data frame without payload, whether it ends its message or not; told before what it completes.
+    /// A data frame without payload amid a message: neither its first nor its last.
     Empty,
     Ping(Cow<'a, [u8]>),
     Pong(Cow<'a, [u8]>),
@@ -220,7 +220,7 @@ impl Decoder {
                 Position::Header => {
                     let Some(header) = self.header(rules, input)? else { return Ok(None) };
                     self.begin(rules, header)?;
-                    if header.len == 0 && !header.opcode.is_control() {
+                    if header.len == 0 && header.opcode == Opcode::Continuation && !header.fin {
                         return Ok(Some(Decoded::Empty));
                     }
                 }

@@ -119,7 +119,8 @@ impl PerMessage {
         shared.compressed(settings, effort(settings, self.terms), payload)
     }
 
-    /// The next bytes of the peer's message, and whether the input holds more. No byte over the limit is given.
+    /// The next bytes of the peer's message, and whether the input holds more, good or broken. No byte over the limit is
+    /// given.
     pub(crate) fn inflate(
         &mut self,
         settings: &Deflate,
@@ -154,7 +155,8 @@ impl PerMessage {
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
-        Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))
+        let more = chunk_len == at_most || !input.is_empty() || inflater.is_broken();
+        Ok((inflater.chunk(chunk_len), more))
     }
 
     /// Ends the peer's message.

@@ -1,7 +1,7 @@
 //! The client's half of the opening handshake.
 
 use crate::authority::{Authority, Zone, without_zone};
-use crate::fields::{is_connection_header, is_token};
+use crate::fields::{hide_secret, is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
@@ -35,7 +35,8 @@ impl std::error::Error for InvalidRequest {}
 
 /// What a client asks for: an address, and what it offers.
 ///
-/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default.
+/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default. Its `Debug` leaves
+/// out the query, credentials and cookies.
 ///
 /// ```
 /// use ws_proto::ClientRequest;
@@ -46,7 +47,7 @@ impl std::error::Error for InvalidRequest {}
 /// assert_eq!((request.host(), request.port(), request.is_tls()), ("app.example", 443, true));
 /// # Ok::<(), ws_proto::handshake::InvalidRequest>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientRequest {
     tls: bool,
     authority: Authority,
@@ -104,7 +105,8 @@ impl ClientRequest {
             return Err(refused());
         }
         let stripped = if header == header::ORIGIN { without_zone(value) } else { None };
-        let value = HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| refused())?;
+        hide_secret(&header, &mut value);
         self.headers.append(header, value);
         Ok(self)
     }

@@ -5,6 +5,9 @@
 //! Keep one to answer later. One that is dropped is answered 503 by the connection.
 
 mod client;
+mod debug;
+#[cfg(test)]
+mod tests_debug;
 
 pub use client::{ClientRequest, InvalidRequest};
 
@@ -93,7 +96,9 @@ pub(crate) type Token = Arc<()>;
 /// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
-#[derive(Debug)]
+///
+/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies. That of
+/// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
 #[must_use = "a request that is dropped is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
@@ -145,8 +150,7 @@ impl From<Upgrade> for Request {
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
 /// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
-/// frames, and is read by nobody as requests.
-#[derive(Debug)]
+/// frames, and is read by nobody as requests. Its `Debug` is fit for logs, as that of a [`Request`].
 #[must_use = "an upgrade that is dropped is answered 503"]
 pub struct Upgrade {
     offer: Box<Offer>,
@@ -154,7 +158,6 @@ pub struct Upgrade {
 }
 
 /// What the client asks, and what its 101 will say beside the required.
-#[derive(Debug)]
 struct Offer {
     request: ::http::Request<()>,
     subprotocol: Option<HeaderValue>,
@@ -243,7 +246,8 @@ impl Upgrade {
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
         }
-        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        fields::hide_secret(&header, &mut value);
         if header == header::SET_COOKIE {
             self.offer.response.append(header, value);
         } else {

@@ -215,7 +215,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn any(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(&str) -> bool) -> bool {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(matches)
+    // A tag of other bytes, which is none of ours, hides no other (§8.8.3 allows them).
+    headers.get_all(name).iter().any(|value| matches(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 /// A time as a field can tell it.

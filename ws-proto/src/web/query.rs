@@ -1,7 +1,7 @@
 //! What a request says beside its path.
 
 use super::encoding::is_zero;
-use crate::fields::{list, single};
+use crate::fields::{cookies, list, single};
 use http::{HeaderMap, HeaderName, Method, Request, header};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
@@ -45,16 +45,16 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The cookie of this name, as it was set; the first, where there are several.
+/// The cookie of this name, as it was set; the first, where there are several. One that is no UTF-8 is passed over, and
+/// neither it nor a pair that is broken hides another: a page on another port of this host can set them.
 ///
 /// ```
 /// let request = http::Request::get("/").header("Cookie", "theme=dark; lang=de").body(()).unwrap();
 /// assert_eq!(ws_proto::web::cookie(request.headers(), "lang"), Some("de"));
 /// ```
 pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    let mut values = cookies(headers).filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value);
+    values.find_map(|value| str::from_utf8(value).ok())
 }
 
 /// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer with
@@ -65,9 +65,9 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// assert!(ws_proto::web::has_content_type(&request.unwrap(), "application/json"));
 /// ```
 pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(content_type))
+    let value = request.headers().get(header::CONTENT_TYPE);
+    let essence = value.and_then(|value| value.as_bytes().split(|b| *b == b';').next());
+    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(content_type.as_bytes()))
 }
 
 /// Whether a browser goes to a page, rather than asking for a part of one. An application in one page answers with

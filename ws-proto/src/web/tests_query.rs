@@ -58,6 +58,31 @@ fn a_cookie_is_found_in_whichever_field_it_stands() {
 }
 
 #[test]
+fn no_cookie_hides_another_whatever_its_bytes_are() {
+    let request = Request::get("/")
+        .header("Cookie", &b"name=Zo\xc3\xab; a=1"[..])
+        .header("Cookie", &b"bad=\xff; x; =y; b=\"; c=3; bad=good; \xff=z; d=\xc3"[..])
+        .header("Cookie", "e=5; Zo\u{eb}=6; f= 7 ")
+        .body(())
+        .unwrap();
+    for (name, value) in [
+        ("name", Some("Zo\u{eb}")),
+        ("a", Some("1")),
+        ("bad", Some("good")),
+        ("", Some("y")),
+        ("b", Some("\"")),
+        ("c", Some("3")),
+        ("d", None),
+        ("e", Some("5")),
+        ("Zo\u{eb}", Some("6")),
+        ("f", Some(" 7")),
+        ("x", None),
+    ] {
+        assert_eq!(cookie(request.headers(), name), value, "{name}");
+    }
+}
+
+#[test]
 fn only_a_page_that_is_gone_to_is_a_navigation() {
     let ask = |method: Method, path: &str, accept: &str| {
         is_navigation(&Request::builder().method(method).uri(path).header("Accept", accept).body(()).unwrap())

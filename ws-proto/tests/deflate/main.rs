@@ -13,6 +13,8 @@ mod wire;
 
 mod blocks;
 mod bodies;
+mod cuts;
+mod empties;
 mod limits;
 mod pieces;
 mod random;

@@ -402,11 +402,11 @@ impl State {
         }
     }
 
-    /// A connection is gone: what is counted and kept for it.
+    /// A connection is gone: what is counted and kept for it, but for the names of its topics.
     fn remove(&mut self, id: ConnectionId) -> Option<Member> {
         let member = self.members.remove(&id)?;
         self.upgrading.remove(&id);
-        self.topics.forget(id);
+        self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
             self.census.asked();
