@@ -15,7 +15,7 @@ use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag, mark};
 use crate::socket_options;
 use crate::timers::{self, Timers};
-use crate::unread::Unread;
+use crate::unread::{Unread, share_on};
 use bytes::Bytes;
 use mio::Registry;
 use std::borrow::Cow;
@@ -322,15 +322,6 @@ pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut Unread) {
             live.set(flag::UNREAD);
             unread.push(slot);
         }
-    }
-}
-
-/// Queues a connection that has used its share, where it has.
-#[cold]
-pub(crate) fn share_on(slot: u32, live: &mut Live, unread: &mut Unread) {
-    if live.connection.has_used_share() && !live.has(flag::UNREAD) {
-        live.set(flag::UNREAD);
-        unread.push_sharing(slot, &live.connection);
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, share_on, touch};
+use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
 use crate::event::Event;
 use crate::folder::takes_chunk;
 use crate::judging::judge;
@@ -14,6 +14,7 @@ use crate::slots::{ConnectionId, Live, flag, mark};
 use crate::socket::write;
 use crate::socket_options;
 use crate::stream::short_says_all;
+use crate::unread::share_on;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;

@@ -10,6 +10,7 @@
 
 use crate::connections::Connections;
 use crate::event::Event;
+use crate::slots::{Live, flag};
 use crate::turn::Work;
 use std::collections::VecDeque;
 use ws_proto::Connection;
@@ -95,6 +96,15 @@ impl Unread {
     #[cfg(test)]
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.ready.contains(&slot) || self.little.contains(&slot) || self.much.contains(&slot)
+    }
+}
+
+/// Queues a connection that has used its share, where it has.
+#[cold]
+pub(crate) fn share_on(slot: u32, live: &mut Live, unread: &mut Unread) {
+    if live.connection.has_used_share() && !live.has(flag::UNREAD) {
+        live.set(flag::UNREAD);
+        unread.push_sharing(slot, &live.connection);
     }
 }
 
