@@ -141,7 +141,8 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
         let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
         let Attempt { since, request, rules } = race.attempt.clone();
-        let connection = Connection::client(since, rules, request, seed);
+        let mut connection = Connection::client(since, rules, request, seed);
+        connection.share_inflating();
         race.slots.push(slot);
         let mut live = Live::new(connection, stream, NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);

@@ -15,6 +15,7 @@ use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag, mark};
 use crate::socket_options;
 use crate::timers::{self, Timers};
+use crate::unread::{Unread, share_on};
 use bytes::Bytes;
 use mio::Registry;
 use std::borrow::Cow;
@@ -54,8 +55,7 @@ pub struct Connections {
     pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
     pub(crate) touched: VecDeque<u32>,
-    /// Connections that may have something to read, each once.
-    pub(crate) unread: VecDeque<u32>,
+    pub(crate) unread: Unread,
     pub(crate) rests: HashMap<u32, Rest>,
     /// What an extension observed when it panicked: to be told to the handler.
     pub(crate) untold: VecDeque<Event<'static>>,
@@ -312,12 +312,16 @@ pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
 }
 
 /// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection.
+/// it touches the connection. One that has used its share waits for the next.
 #[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut VecDeque<u32>) {
-    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) && !live.connection.is_paused() {
-        live.set(flag::UNREAD);
-        unread.push_back(slot);
+pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut Unread) {
+    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) {
+        if live.connection.is_paused() {
+            share_on(slot, live, unread);
+        } else {
+            live.set(flag::UNREAD);
+            unread.push(slot);
+        }
     }
 }
 
@@ -348,7 +352,7 @@ impl Connections {
             now,
             sleep,
             touched: VecDeque::new(),
-            unread: VecDeque::new(),
+            unread: Unread::default(),
             rests: HashMap::new(),
             untold: VecDeque::new(),
             stopped: false,
@@ -408,7 +412,7 @@ impl Connections {
     /// large ones keeps an allocator from giving those back.
     pub(crate) fn free_memory(&mut self) {
         self.touched.shrink_to_fit();
-        self.unread.shrink_to_fit();
+        self.unread.shrink();
         self.rests.shrink_to_fit();
         self.files.shrink();
         self.couples.shrink();

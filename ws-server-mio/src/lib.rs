@@ -143,6 +143,7 @@ mod timers;
 mod turn;
 #[cfg(unix)]
 mod unix;
+mod unread;
 mod urls;
 mod waiting;
 mod watch;

@@ -142,7 +142,8 @@ impl Connections {
         if peer.is_some() {
             socket_options::prepare(&stream);
         }
-        let connection = Connection::server(now, server.config.clone(), server.transport);
+        let mut connection = Connection::server(now, server.config.clone(), server.transport);
+        connection.share_inflating();
         let mut live = Live::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);

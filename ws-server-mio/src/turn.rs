@@ -14,6 +14,7 @@ use crate::slots::{ConnectionId, Live, flag, mark};
 use crate::socket::write;
 use crate::socket_options;
 use crate::stream::short_says_all;
+use crate::unread::share_on;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
@@ -26,6 +27,7 @@ const WRITE_EARLY: usize = 8 << 10;
 /// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
 /// the message is warm, and free for the next one when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
+
 pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
@@ -171,18 +173,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// Visits each connection that may be read, once: who comes back waits for the next turn.
-    fn read(&mut self) {
-        for _ in 0..self.connections.unread.len() {
-            if self.over {
-                break;
-            }
-            let Some(slot) = self.connections.unread.pop_front() else { break };
-            self.visit(slot);
-        }
-    }
-
-    fn visit(&mut self, slot: u32) {
+    pub(crate) fn visit(&mut self, slot: u32) {
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::UNREAD);
@@ -270,6 +261,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             if rest > 0 {
                 let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
                 self.connections.keep_rest(slot, Rest { buffer, at: 0 });
+                self.worked();
                 break;
             }
             self.worked();
@@ -368,7 +360,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 return self.worked();
             }
             Next::Write if live.has(flag::WRITABLE) => touch(slot, live, touched),
-            Next::Write => {}
+            Next::Write => share_on(slot, live, unread),
+            Next::Pause => {
+                reclaim(live, pool);
+                // What came before it was open may wait for a share, with no edge to come.
+                share_on(slot, live, unread);
+            }
             _ => reclaim(live, pool),
         }
         arm(slot, live, timers);

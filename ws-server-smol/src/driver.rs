@@ -16,6 +16,7 @@ use crate::buffer::Buffer;
 use crate::output::{Output, write};
 use crate::shared::Shared;
 use crate::sleep::Sleep;
+use crate::slice::Slice;
 use crate::socket::Socket;
 use async_io::Timer;
 use bytes::Buf;
@@ -29,10 +30,6 @@ use std::time::{Duration, Instant};
 use ws_proto::token::TokenRule;
 use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
-/// A task that always has something to do lets others run after so many bytes …
-const SLICE_BYTES: usize = 64 << 10;
-/// … or so much time: a ready socket never makes it wait.
-const SLICE_TIME: Duration = Duration::from_micros(500);
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
 
@@ -64,8 +61,7 @@ pub(crate) struct Driver<S> {
     deadline: Option<Instant>,
     /// It is over, and is told once the stream has passed on what it holds.
     parting: Option<Box<Parting>>,
-    /// Since when, and for how many bytes, this task has not let others run.
-    slice: Option<(Instant, usize)>,
+    slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
     /// Until when whoever waits for events may judge before who waits for the output does.
@@ -91,7 +87,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Self::with(stream, connection, Belongings::default())
     }
 
-    pub(crate) fn with(stream: S, connection: Connection, belongings: Belongings) -> Self {
+    pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
+        connection.share_inflating();
         let Belongings { token, socket, sleep } = belongings;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
         let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
@@ -104,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer: Timer::never(),
             deadline: None,
             parting: None,
-            slice: None,
+            slice: Slice::default(),
             heard: false,
             asked: None,
             held: None,
@@ -125,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         shared.wakers.driver.register(cx.waker());
         shared.note_poll();
         let mut now = Instant::now();
-        if self.slice.is_none() {
+        if self.slice.is_fresh() {
             self.sleep.look(now);
         }
         let mut connection = shared.connection();
@@ -140,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut is_dry = false;
         loop {
             // First of all: what was read at once may be thousands of messages, each with its handler.
-            if self.slice_is_over(now) {
+            if self.slice.is_over(now) {
                 // Before others run, while it is warm.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);
@@ -184,7 +181,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 now = Instant::now();
                 continue;
             }
-            self.slice = None;
+            self.slice.end();
+            if connection.has_used_share() {
+                // The other tasks have theirs first.
+                connection.next_share(now);
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
     }
@@ -317,27 +319,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
         let event = connection.receive(now, &mut input).map(Event::into_owned);
         let left = input.len();
-        if let Some((_, bytes)) = &mut self.slice {
-            *bytes += before - left;
-        }
+        self.slice.add(before - left);
         match left {
             0 => self.unread = None,
             _ => unread.from = unread.to - left,
         }
         // What was received may have caused something else.
         event.or_else(|| before_the_end(connection, now))
-    }
-
-    fn slice_is_over(&mut self, now: Instant) -> bool {
-        let Some((since, bytes)) = self.slice else {
-            self.slice = Some((now, 0));
-            return false;
-        };
-        let over = bytes >= SLICE_BYTES || now.saturating_duration_since(since) >= SLICE_TIME;
-        if over {
-            self.slice = None;
-        }
-        over
     }
 
     /// Says whether anything came of it.
@@ -393,7 +381,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.waker.wake_by_ref();
         }
         self.parting = Some(parting);
-        self.slice = None;
+        self.slice.end();
         Poll::Pending
     }
 

@@ -172,6 +172,7 @@ mod sender;
 mod server;
 mod shared;
 mod sleep;
+mod slice;
 mod socket;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails

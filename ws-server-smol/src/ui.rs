@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// - The first turn is unasked, too.
 ///
 /// A turn ends when its budget is spent, and exceeds it by one step: of an executor a task that is polled once, which
-/// this crate's connections end after half a millisecond or 64 KiB, or after one call of a handler that computes for
+/// this crate's connections end after half a millisecond or 64 KiB, read or inflated, or after one call of a handler that computes for
 /// longer. Never give an executor's `run` to a loop instead: it polls up to two hundred tasks before it lets go.
 ///
 /// ```

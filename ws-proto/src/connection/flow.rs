@@ -27,7 +27,9 @@ impl Held {
     pub(super) const OUTPUT: u8 = 1 << 2;
     /// All connections together hold too much, and this one has a message or a body unfinished.
     pub(super) const MEMORY: u8 = 1 << 3;
-    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
+    /// Its share of what is inflated is used, and the others have theirs first.
+    pub(super) const SHARE: u8 = 1 << 4;
+    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 
     /// Bytes that are kept go before anything newer.
     pub(super) const AHEAD: u8 = 1 << 5;

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends),
-//! `close_body` (what a Close says), `busy` (what only something unfinished needs), `time` (the one deadline).
+//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
+//! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
+//! `busy` (what only something unfinished needs), `time` (the one deadline).
 
 mod answering;
 mod busy;
@@ -24,6 +25,7 @@ mod rates;
 mod receive;
 mod relay;
 mod send;
+mod share;
 mod state;
 mod time;
 
@@ -190,6 +192,8 @@ struct Input {
     told: Told,
     /// What holds reading back, and what may do so.
     held: Held,
+    /// Others have their share of what is inflated, too.
+    shares: bool,
 }
 
 /// What the application was given last.
@@ -318,7 +322,7 @@ impl Connection {
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, or an upgrade is undecided. [`receive`](Self::receive) then leaves its input with
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
     /// the caller. Beside an answer without a length, requests are read ahead up to
     /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
@@ -326,7 +330,7 @@ impl Connection {
             Stage::Http(http) => {
                 self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
             }
-            Stage::Open(_) => self.input.held.has(Held::ANY),
+            Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
             _ => false,
         }
     }

@@ -134,6 +134,9 @@ impl Connection {
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
+                    if event.is_none() {
+                        self.note_share(input.len());
+                    }
                     match event {
                         Some(Event::Message(_) | Event::Piece(_)) => {
                             self.pace(now, 1);
@@ -218,6 +221,7 @@ impl Connection {
         self.outbox.begin_frames();
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
+        self.begin_shares();
         self.arm();
     }
 

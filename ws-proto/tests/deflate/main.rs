@@ -22,4 +22,5 @@ mod reader;
 mod received;
 mod sent;
 mod shared;
+mod shares;
 mod text;
