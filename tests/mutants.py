@@ -118,9 +118,9 @@ def draw(found, seed, scale):
 
 
 class Stage:
-    def __init__(self, name, arguments, seconds):
-        """What `cargo test` runs, and how long it may take for one mutant."""
-        self.name, self.arguments, self.seconds = name, arguments, seconds
+    def __init__(self, name, targets, arguments, seconds):
+        """What `cargo test` builds and runs, and how long it may take for one mutant."""
+        self.name, self.targets, self.arguments, self.seconds = name, targets, arguments, seconds
         self.is_proven = False
 
 
@@ -128,11 +128,14 @@ def stages(tree):
     """The stages; each is for what survives the one before."""
     tests = tree / "ws-proto" / "tests"
     names = sorted([path.stem for path in tests.glob("*.rs")] + [path.parent.name for path in tests.glob("*/main.rs")])
-    quick = [part for name in names if name not in SLOW for part in ("--test", name)]
-    slow = [part for name in names if name in SLOW for part in ("--test", name)]
+    quick = [f"--test={name}" for name in names if name not in SLOW]
+    slow = [f"--test={name}" for name in names if name in SLOW]
     skip = [part for name in SLOW_UNITS for part in ("--skip", name)]
-    units = Stage("unit tests", ["--lib", "--", *skip], 120)
-    return [units, Stage("quick tests", quick, 240), Stage("slow tests", ["--lib", *slow], 900)]
+    return [
+        Stage("unit tests", ["--lib"], ["--", *skip], 120),
+        Stage("quick tests", quick, [], 240),
+        Stage("slow tests", ["--lib", *slow], [], 900),
+    ]
 
 
 class Runner:
@@ -143,7 +146,7 @@ class Runner:
     def prove(self, stage):
         """Tests that fail without a mutant would catch them all."""
         if not stage.is_proven:
-            command = ["cargo", "test", "--locked", "--quiet", "-p", "ws-proto", *stage.arguments]
+            command = ["cargo", "test", "--locked", "--quiet", "-p", "ws-proto", *stage.targets, *stage.arguments]
             done = subprocess.run(command, cwd=self.tree, env=self.env, capture_output=True, text=True)
             if done.returncode != 0:
                 sys.exit(f"{stage.name} fail without any mutant:\n{done.stdout}\n{done.stderr}")
@@ -163,7 +166,9 @@ class Runner:
         (past / "caught.txt").write_text("".join(name + "\n" for name in others))
         command = ["cargo", "mutants", *LISTED, "--iterate", "--in-place", "--output", str(self.work)]
         command += ["--baseline", "skip", "--timeout", str(stage.seconds), "--build-timeout", "600"]
-        command += ["--colors", "never", "--cargo-arg=--locked", "--", *stage.arguments]
+        # Given as arguments of cargo rather than of its tests, they hold for what is built, too.
+        command += [f"--cargo-arg={argument}" for argument in ["--locked", *stage.targets]]
+        command += ["--colors", "never", "--", *stage.arguments]
         print(f"-- {stage.name}: {len(entries)} mutants", flush=True)
         done = subprocess.run(command, cwd=self.tree, env=self.env)
         # 2 and 3 say that mutants were missed and that some ran out of time.
