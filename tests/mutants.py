@@ -132,7 +132,7 @@ def stages(tree):
     slow = [f"--test={name}" for name in names if name in SLOW]
     skip = [part for name in SLOW_UNITS for part in ("--skip", name)]
     return [
-        Stage("unit tests", ["--lib"], ["--", *skip], 60),
+        Stage("unit tests", ["--lib"], ["--", *skip], 45),
         Stage("quick tests", quick, [], 240),
         Stage("slow tests", ["--lib", *slow], [], 900),
     ]
