@@ -164,7 +164,17 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
     for (debug, no_limits) in [
         (
             format!("{:#?}", Config::server()),
-            &["pieces", "deflate", "tell_every_end", "access", "date", "half_close", "memory"][..],
+            &[
+                "pieces",
+                "deflate",
+                "tell_every_end",
+                "access",
+                "cors",
+                "wall_clock",
+                "date",
+                "half_close",
+                "memory",
+            ][..],
         ),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {
