@@ -22,7 +22,7 @@ AREAS = {"connection": 52, "decode": 38, "http": 48, "deflate": 38, "handshake":
 # The engine, without what its features leave out.
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/no_deflate.rs"]
 # Tests that take seconds each run only against what survives the others.
-SLOW = ["deflate", "deflate_memory", "duplex", "frames", "overtaking", "pair", "simulation"]
+SLOW = ["deflate_memory", "duplex", "frames", "pair", "simulation"]
 SLOW_UNITS = ["both_ends_agree_on_the_same_whatever_each_was_told", "the_keys_of_one_seed_say_nothing_of_those_of_another"]
 # Random tests are shorter than usual, and the same for each mutant. What fails is neither kept nor made smaller.
 FOR_TESTS = {
