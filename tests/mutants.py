@@ -21,9 +21,12 @@ SOURCE = "ws-proto/src/"
 AREAS = {"connection": 52, "decode": 38, "http": 48, "deflate": 38, "handshake": 34}
 # The engine, without what its features leave out.
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/no_deflate.rs"]
-# Tests that take seconds each run only against what survives the others.
-SLOW = ["deflate_memory", "duplex", "frames", "pair", "simulation"]
+# What takes seconds runs only against what survives the others: whole files, and single tests of other files.
+SLOW = ["deflate_memory", "duplex", "pair", "simulation"]
 SLOW_UNITS = ["both_ends_agree_on_the_same_whatever_each_was_told", "the_keys_of_one_seed_say_nothing_of_those_of_another"]
+SLOW_OF_FILE = {
+    "frames": ["every_first_two_bytes_to_a_server_in_every_state", "every_first_two_bytes_to_a_client_in_every_state"],
+}
 # Random tests are shorter than usual, and the same for each mutant. What fails is neither kept nor made smaller.
 FOR_TESTS = {
     "SEEDS": "200",
@@ -129,13 +132,16 @@ def stages(tree):
     tests = tree / "ws-proto" / "tests"
     names = sorted([path.stem for path in tests.glob("*.rs")] + [path.parent.name for path in tests.glob("*/main.rs")])
     quick = [f"--test={name}" for name in names if name not in SLOW]
-    slow = [f"--test={name}" for name in names if name in SLOW]
-    skip = [part for name in SLOW_UNITS for part in ("--skip", name)]
+    slow = [f"--test={name}" for name in names if name in SLOW or name in SLOW_OF_FILE]
     return [
-        Stage("unit tests", ["--lib"], ["--", *skip], 45),
-        Stage("quick tests", quick, [], 240),
+        Stage("unit tests", ["--lib"], skip(SLOW_UNITS), 45),
+        Stage("quick tests", quick, skip(sum(SLOW_OF_FILE.values(), [])), 240),
         Stage("slow tests", ["--lib", *slow], [], 900),
     ]
+
+
+def skip(tests):
+    return ["--"] + [part for test in tests for part in ("--skip", test)]
 
 
 class Runner:
