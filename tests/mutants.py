@@ -163,8 +163,8 @@ class Runner:
         self.prove(stage)
         started = time.monotonic()
         names = {self.found[entry][1]: entry for entry in entries}
-        # Filters by name do not hold for all kinds of mutants (sourcefrog/cargo-mutants, issue 632). What was caught
-        # by an earlier run is left out surely.
+        # Its filters by name do not hold for mutants that leave out a field (its issue 632); to have been caught by an
+        # earlier run holds for all.
         past = self.work / "mutants.out"
         shutil.rmtree(past, ignore_errors=True)
         past.mkdir(parents=True)
@@ -204,10 +204,11 @@ def report(areas, results):
         print(f"{area:14}" + "".join(f"{counts[column]:12}" for column in columns))
     caught = total["caught"] + total["timeout"]
     share = 100 * caught / max(total["viable"], 1)
-    for area, entries in areas.items():
-        for entry in entries:
-            if results[entry] == "missed":
-                print(f"missed in {area}: {entry}")
+    for outcome in "timeout", "missed":
+        for area, entries in areas.items():
+            for entry in entries:
+                if results[entry] == outcome:
+                    print(f"{outcome} in {area}: {entry}")
     print(f"{share:.1f} % of {total['viable']} viable mutants are caught, a timeout among them as caught")
     return share
 
