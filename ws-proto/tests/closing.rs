@@ -135,6 +135,20 @@ fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
     assert_eq!(server.state(), State::Closing);
 }
 
+#[test]
+fn what_waits_behind_an_unfinished_message_is_dropped_by_a_close() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+    for _ in 0..10 {
+        server.send_text("waits").unwrap();
+    }
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    let queued = server.queued();
+    let output = take_output(&mut server, now);
+    assert_eq!((queued, parse(&output).len()), (output.len(), 2), "the fragment and the Close");
+    assert_eq!(server.queued(), 0);
+}
+
 /// Control frames go between frames, also between those of which the socket has taken a part.
 #[test]
 fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {

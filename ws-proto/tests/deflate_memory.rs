@@ -118,6 +118,25 @@ fn pieces_hold_a_piece() {
     assert!(peak <= 24 * KIBI, "{peak} bytes");
 }
 
+fn a_window_holds_half_more_than_its_size_at_most() {
+    let config = config(deflate().ratio_limit(None).inflate_rate(None));
+    let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
+    let mut zip = Zip::new(FULL);
+    let mut receive = |len: usize| {
+        let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(len as u64, len)));
+        assert_eq!(give(&mut server, now, &mut wire, usize::MAX), len);
+        drop(wire);
+        HEAP.allocated()
+    };
+    let small = receive(1);
+    for round in 0..30 {
+        for len in [3001, 5000, 20_011] {
+            let more = receive(len).saturating_sub(small);
+            assert!(more <= 48 * KIBI, "round {round}: {more} bytes for a window of 32 KiB");
+        }
+    }
+}
+
 fn what_was_sent_leaves_little() {
     // A client masks what it sends, so that it keeps the memory to compress into.
     for ours in [FULL, ALONE] {
@@ -242,6 +261,7 @@ fn memory_is_bounded_and_let_go() {
     a_bomb_holds_no_more_than_the_limit();
     a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing();
     pieces_hold_a_piece();
+    a_window_holds_half_more_than_its_size_at_most();
     what_was_sent_leaves_little();
     what_waits_holds_about_as_much_as_it_is_long();
     each_preset_holds_what_it_says();

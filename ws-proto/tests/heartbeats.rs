@@ -349,6 +349,15 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
 }
 
 #[test]
+fn a_write_of_nothing_delays_no_one_way_pong() {
+    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let (mut client, now) = open(CLIENT, Config::client().heartbeat(heartbeat));
+    client.wrote(now + 9 * SECOND, 0);
+    client.handle_timeout(now + 10 * SECOND);
+    assert_eq!(count(&take_output(&mut client, now + 10 * SECOND), PONG), 1);
+}
+
+#[test]
 fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
     let (mut client, now) = open(CLIENT, Config::client());
     client.handle_resume(now);

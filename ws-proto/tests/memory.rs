@@ -8,7 +8,7 @@ use std::alloc::System;
 use std::hint::black_box;
 use std::time::Instant;
 use wire::*;
-use ws_proto::{Config, Connection, Event, Role, State, Storage};
+use ws_proto::{Config, Connection, Event, Frame, Opcode, Role, State, Storage};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -28,6 +28,43 @@ fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8]) {
     while let Some(event) = connection.receive(now, &mut input) {
         black_box(&event);
     }
+}
+
+/// What a connection may be busy with for a while, begun and brought to its end but for what waits to be written.
+fn busy_for_a_while() -> [(&'static str, fn(&mut Connection, Instant)); 6] {
+    [
+        ("a message in fragments", |server, _| {
+            server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
+            server.send(&Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
+        }),
+        ("a message that waits behind a fragment", |server, _| {
+            server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
+            server.send_text("waits").unwrap();
+            server.send(&Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
+        }),
+        ("a ping that is answered", |server, now| {
+            server.send_ping(now, b"there?").unwrap();
+            take_output(server, now);
+            give(server, now, &mut frame(true, FIN | PONG, b"there?"));
+        }),
+        ("a peer that stops to read", |server, now| {
+            server.send_text("some").unwrap();
+            server.wrote(now, 2);
+            server.wrote(now, 0);
+        }),
+        ("more pings than are answered at once", |server, now| {
+            for n in 0..40 {
+                give(server, now, &mut frame(true, FIN | PING, &[n]));
+            }
+        }),
+        ("an outbox over its mark", |server, now| {
+            server.send_binary(vec![0; 2 << 20]).unwrap();
+            server.send_text("more").unwrap();
+            give(server, now, &mut frame(true, FIN | TEXT, b"answered"));
+            server.send_text("answer").unwrap();
+            give(server, now, &mut frame(true, FIN | TEXT, b"delayed"));
+        }),
+    ]
 }
 
 // One test, since the count is of all threads.
@@ -81,6 +118,18 @@ fn memory_follows_what_has_arrived() {
         drop(server.reclaim());
     });
     assert_eq!(held, 0, "an idle connection holds no heap");
+
+    for (what, act) in busy_for_a_while() {
+        let (mut server, now) = open(Role::Server, Config::server());
+        let (blocks, held) = measure(|| {
+            act(&mut server, now);
+            take_output(&mut server, now);
+            drop(server.reclaim());
+        });
+        assert!(blocks > 0, "{what} needs something");
+        assert_eq!(held, 0, "{what} is over, and the connection is idle again");
+        assert_eq!(server.state(), State::Open, "{what}");
+    }
 
     let (mut server, now) = open(Role::Server, Config::server());
     let messages = [frame(true, FIN | TEXT, &[b'x'; 100]), frame(true, FIN | BINARY, &[1; 60_000])].concat();

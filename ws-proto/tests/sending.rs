@@ -140,11 +140,14 @@ fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
     let (mut server, now) = open(Role::Server, Config::server());
     assert!(!server.has_storage(), "an idle connection holds none");
     server.lend(ws_proto::Storage::default());
+    assert!(server.has_storage(), "what is lent counts");
     server.send_text("x".repeat(500).as_str()).unwrap();
     assert!(server.reclaim().is_none(), "something waits in it");
     take_output(&mut server, now);
     let storage = server.reclaim().unwrap();
     assert!(storage.capacity() >= 500 && !server.has_storage());
+    server.send_text("x").unwrap();
+    assert!(server.has_storage(), "as does its own");
 }
 
 #[test]

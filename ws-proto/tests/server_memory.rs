@@ -60,6 +60,27 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
 }
 
 #[test]
+fn what_may_be_written_at_once_is_not_counted_by_a_read() {
+    let memory = Memory::new(1 << 20);
+    let (mut server, now) = server_of(&memory);
+    queue(&mut server, 1500);
+    feed(&mut server, now, &frame(true, FIN | PONG, b"nobody asked"));
+    assert_eq!(memory.held(), 0);
+}
+
+#[test]
+fn the_low_mark_itself_is_not_counted_and_a_byte_more_is() {
+    for (len, held) in [(979, 0), (980, 1001)] {
+        let memory = Memory::new(1 << 20);
+        let (mut server, _) = server_of(&memory);
+        server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+        server.send(&Frame::binary(vec![0; len])).unwrap();
+        assert_eq!(server.queued(), 21 + len);
+        assert_eq!(memory.held(), held, "with {len} bytes that wait");
+    }
+}
+
+#[test]
 fn nothing_is_counted_of_who_has_drained_or_is_gone() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);

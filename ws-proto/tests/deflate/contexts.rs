@@ -76,6 +76,37 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
 }
 
 #[test]
+fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go() {
+    let config = config(deflate()).heartbeat(Heartbeat::live());
+    let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
+    let mut zip = Zip::new(FULL);
+    let mut due = None;
+    for second in 0..20 {
+        let at = now + second * SECOND;
+        server.send_text("compressed").unwrap();
+        take_output(&mut server, at);
+        let bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
+        assert_eq!(messages(&feed(&mut server, at, &bytes)), [b"compressed"]);
+        assert_eq!(server.poll_timeout(), *due.get_or_insert(server.poll_timeout()), "second {second}");
+    }
+    assert!(due.is_some_and(|due| due.is_some_and(|due| due <= now + QUIET)));
+}
+
+#[test]
+fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
+    let (mut server, now) = open_full(Role::Server);
+    let data = noise(1, 20_000);
+    server.send_binary(data.clone()).unwrap();
+    take_output(&mut server, now);
+    drop(server.reclaim());
+    let bytes = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
+    assert_eq!(messages(&feed(&mut server, now, &bytes)), [data]);
+    let shown = format!("{server:?}");
+    assert!(shown.contains("Deflater {") && shown.contains("Inflater {"), "{shown}");
+    assert!(shown.len() < 5000, "{shown}");
+}
+
+#[test]
 fn a_context_is_kept_from_its_last_use_on_whose_owner_reads_message_by_message() {
     let (mut server, birth) = quiet(FULL, FULL);
     let mut zip = Zip::new(FULL);

@@ -191,6 +191,29 @@ fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
     }
 }
 
+#[test]
+fn a_message_of_just_the_ratio_passes_and_a_byte_more_fails() {
+    let zeros = |len: usize| Zip::with_level(FULL, 9).message(&vec![0; len]);
+    // Zeros of a little more than a mebibyte that are a multiple of what they are compressed to.
+    let about = zeros(MEBI + 4000).len();
+    let (len, compressed_len) = (about - 4..about + 4)
+        .flat_map(|compressed_len| {
+            (1..8).map(move |k| ((MEBI / compressed_len + k) * compressed_len, compressed_len))
+        })
+        .find(|(len, compressed_len)| {
+            zeros(*len).len() == *compressed_len && zeros(*len + 1).len() == *compressed_len
+        })
+        .unwrap();
+    let ratio = (len / compressed_len) as u32;
+    let ask = |message: &[u8]| {
+        let wire = compressed(Role::Server, BINARY, message);
+        let (told, _, fault) = outcome(config(deflate().ratio_limit(Some(ratio))), &wire);
+        (told.len(), fault)
+    };
+    assert_eq!(ask(&zeros(len)), (len, None));
+    assert_eq!(ask(&zeros(len + 1)), (0, Some(ProtocolError::CompressionRatio { limit: ratio })));
+}
+
 /// A server that may inflate a mebibyte a second, and messages that come to it.
 struct Paced {
     server: Connection,

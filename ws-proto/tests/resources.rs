@@ -1,0 +1,70 @@
+//! What a connection counts, and the memory that it uses again.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod rig;
+mod wire;
+
+use rig::Pair;
+use std::time::Instant;
+use ws_proto::{CloseCode, Config, Connection, Event, Role};
+
+#[test]
+fn every_byte_is_counted_at_both_ends() {
+    let mut pair = Pair::open();
+    let count = |pair: &Pair| {
+        let (client, server) = (&pair.client.connection, &pair.server.connection);
+        assert_eq!(client.bytes_sent(), server.bytes_received());
+        assert_eq!(server.bytes_sent(), client.bytes_received());
+        (client.bytes_sent(), server.bytes_sent())
+    };
+    let (up, down) = count(&pair);
+    assert!(up > 100 && down > 100, "the handshake counts: {up} and {down} bytes");
+    pair.client.connection.send_text("hello").unwrap();
+    assert_eq!(count(&pair), (up, down), "what is queued is not sent yet");
+    pair.drive();
+    assert_eq!(count(&pair), (up + 11, down), "a header, a key and five bytes");
+    pair.server.connection.send_binary(&[0; 300][..]).unwrap();
+    pair.drive();
+    assert_eq!(count(&pair), (up + 11, down + 304));
+    pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
+    pair.drive();
+    let (client, server) = (pair.client.closed(), pair.server.closed());
+    assert_eq!((client.bytes_sent, client.bytes_received), (up + 19, down + 308));
+    assert_eq!((server.bytes_sent, server.bytes_received), (down + 308, up + 19));
+}
+
+/// Whether an empty outbox holds the memory of a large message that was sent.
+fn has_spare(server: &mut Connection) -> bool {
+    let Some(storage) = server.reclaim() else { return false };
+    let has_spare = storage.has_spare();
+    server.lend(storage);
+    has_spare
+}
+
+/// Sends back the binary message that these bytes hold, given in two parts, and flushes it. Says whether the memory of
+/// the message before was still unused when the second part came.
+fn echo_in_parts(server: &mut Connection, now: Instant, len: usize, first: usize) -> bool {
+    let mut bytes = wire::frame(true, wire::FIN | wire::BINARY, &vec![7; len]);
+    let header = bytes.len() - len;
+    let (one, other) = bytes.split_at_mut(header + first);
+    assert!(server.receive(now, &mut &mut *one).is_none());
+    let is_unused = has_spare(server);
+    let mut input = other;
+    let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
+    assert_eq!(message.as_bytes(), vec![7; len]);
+    server.send_message(message).unwrap();
+    wire::take_output(server, now);
+    is_unused
+}
+
+#[test]
+fn a_message_of_which_16_kib_are_to_come_is_collected_in_the_memory_of_the_one_before() {
+    const LARGE: usize = 16 * 1024;
+    let (mut server, now) = wire::open(Role::Server, Config::server());
+    assert!(!echo_in_parts(&mut server, now, 200_000, 10), "there was none before");
+    assert!(has_spare(&mut server));
+    assert!(echo_in_parts(&mut server, now, 10 + LARGE - 1, 10), "a smaller one is not worth it");
+    assert!(has_spare(&mut server));
+    assert!(!echo_in_parts(&mut server, now, 10 + LARGE, 10));
+    assert!(has_spare(&mut server), "it is left by each that was sent");
+}
