@@ -51,8 +51,10 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
     let scheme = text.split(':').next().unwrap_or_default();
     match text {
         "*" if cors => "Cors::any_origin lets pages of every origin read",
-        "*" => "allow_any_origin lets pages of every origin in",
-        _ if text.eq_ignore_ascii_case("null") && !cors => "allow_null_origin lets in pages that hide theirs",
+        "*" => "Access::allow_any_origin lets pages of every origin in",
+        _ if text.eq_ignore_ascii_case("null") && !cors => {
+            "Access::allow_null_origin lets in pages that hide theirs"
+        }
         _ if scheme.eq_ignore_ascii_case("file") && !cors => {
             "allow_file_origin lets in the HTML files of this machine"
         }
@@ -63,7 +65,11 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
             "origins are exact, without wildcards; allow_scheme lets in all origins of an application's own scheme"
         }
         _ if text.contains('*') => "origins are exact, without wildcards",
-        _ if !text.contains("://") => "begin with the scheme, as in https://app.example",
+        _ if !text.contains("://") && !cors => {
+            "begin with the scheme and ://, as in https://app.example; a scheme alone is for allow_scheme"
+        }
+        _ if !text.contains("://") => "begin with the scheme and ://, as in https://app.example",
+        _ if !text.is_ascii() => "give names beyond ASCII in Punycode",
         _ => "give scheme, host and perhaps port, without path, user name or spaces",
     }
 }
