@@ -84,7 +84,10 @@ impl Access {
     }
 
     /// Lets pages of this origin in too: scheme, host and, where it is not the scheme's own, port. An application's own
-    /// scheme may have an empty host. What is no origin is [`InvalidAccess::Origin`] when the server starts.
+    /// scheme may have an empty host, which is one origin as well: `qrc://` lets in the pages of Qt's resources, and
+    /// `moz-extension://` no extension, since each of them has a host; [`allow_scheme`](Self::allow_scheme) lets in these.
+    /// Origins of pages have no `ws://`: a page of `http://localhost:5173` is that also where it opens a WebSocket. What is
+    /// no origin is [`InvalidAccess::Origin`] when the server starts.
     ///
     /// ```
     /// # use ws_proto::Access;
@@ -205,7 +208,8 @@ impl Config {
         self
     }
 
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.access = self.access.allow_origin(origin);

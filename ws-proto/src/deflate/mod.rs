@@ -22,9 +22,9 @@
 //! # What a peer can cost
 //!
 //! [`message_limit`](crate::Config::message_limit) holds for what a message becomes, to the byte, and is found out
-//! while it is inflated. Over 1 MiB a message that grows [too many times](Deflate::ratio_limit) ends the connection.
-//! Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not read until it is over; that is looked at
-//! behind each message and each read.
+//! while it is inflated. Over 1 MiB a message that grows [too many times](Deflate::ratio_limit) ends the connection,
+//! an honest one of almost uniform data too. Whoever makes us inflate too much in [a second](Deflate::inflate_rate) is not
+//! read until it is over; that is looked at behind each message and each read.
 //!
 //! # Memory
 //!

@@ -89,6 +89,9 @@ impl Deflate {
 
     /// Few large documents: level 6, from 1 KiB on, and no memory between them, since each has its repetitions in
     /// itself.
+    ///
+    /// A document of more than 1 MiB that is almost uniform, such as an array of zeros, shrinks so much that its receiver
+    /// refuses it with 1009: [`ratio_limit`](Self::ratio_limit).
     pub fn large_json() -> Self {
         Self::new().level(6).threshold(1024).takeover(false).peer_takeover(false)
     }
@@ -162,6 +165,12 @@ impl Deflate {
     /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the
     /// connection fails with 1009. Deflate reaches 1,032; `None` allows that, and stops at 2,000 only what begins its stream
     /// anew again and again. 200.
+    ///
+    /// A sender neither knows nor heeds what its peer allows. Most documents shrink to between a third and a fiftieth; a
+    /// table whose rows are all alike, or an array of zeros, shrinks to less than a two-hundredth. Where honest peers send
+    /// such messages of more than 1 MiB, raise this, or have them sent
+    /// [without compression](crate::Frame::without_compression). [`Config::message_limit`](crate::Config::message_limit)
+    /// bounds what such a message takes in any case.
     #[must_use]
     pub fn ratio_limit(mut self, ratio: Option<u32>) -> Self {
         self.ratio_limit = ratio;
