@@ -43,7 +43,8 @@ use crate::transport::Transport;
 /// # Unix sockets
 ///
 /// No browser opens a Unix socket, and programs have no name for it. There an empty `Host` is answered, and every name
-/// without a dot, such as `unix` or `d`. An `Origin` beside an empty `Host` is refused, whatever is allowed.
+/// without a dot, such as `unix` or `d`. Where `Origin` is checked, one beside an empty `Host` is refused, whatever is
+/// allowed.
 ///
 /// # Mistakes
 ///
