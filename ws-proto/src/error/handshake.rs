@@ -130,9 +130,11 @@ fn rule_for(origin: &str) -> &'static str {
     let is_of =
         |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
     match origin {
-        "null" => "Access::allow_null_origin, as any page can hide its origin",
+        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
         "file://" => "Config::allow_file_origin",
-        _ if is_of("http") || is_of("https") || !origin.contains("://") => "Config::allow_origin",
+        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
+            "Config::allow_origin"
+        }
         _ => "Config::allow_origin, or all of its scheme with Config::allow_scheme",
     }
 }
