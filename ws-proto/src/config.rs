@@ -275,7 +275,8 @@ impl Config {
         self
     }
 
-    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than those above.
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: for servers that need other than
+    /// those above, such as [`Access::allow_null_origin`] for HTML files in most browsers.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;

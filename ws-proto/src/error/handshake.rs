@@ -104,7 +104,8 @@ impl fmt::Display for HandshakeError {
             ),
             Self::OriginNotAllowed(origin) => write!(
                 f,
-                "the origin {origin:?} may not use this server; if it may, allow it with Config::allow_origin"
+                "the origin {origin:?} may not use this server; if it may, allow it with {}",
+                rule_for(origin)
             ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
@@ -123,3 +124,17 @@ impl fmt::Display for HandshakeError {
 }
 
 impl std::error::Error for HandshakeError {}
+
+/// What lets pages of this origin in.
+fn rule_for(origin: &str) -> &'static str {
+    let is_of =
+        |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
+    match origin {
+        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
+        "file://" => "Config::allow_file_origin",
+        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
+            "Config::allow_origin"
+        }
+        _ => "Config::allow_origin, or all of its scheme with Config::allow_scheme",
+    }
+}
