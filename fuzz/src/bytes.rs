@@ -51,7 +51,7 @@ pub(crate) fn request() -> ClientRequest {
 fn run(data: &[u8], base: Config, make: impl FnOnce(Instant, Arc<Config>, bool) -> Watched) -> Seen {
     let mut input = Input::new(data);
     let now = Instant::now();
-    let setup = Setup::new(base, now, &mut input);
+    let setup = Setup::new(base, &mut input);
     let mut run = Run {
         now,
         watched: make(now, Arc::new(setup.config.clone()), setup.is_upgraded),

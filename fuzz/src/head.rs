@@ -45,7 +45,7 @@ fn requests(now: Instant, bytes: &[u8]) -> Seen {
             }
             Event::Upgrade(upgrade) => {
                 check_request(message, upgrade.http(), &[]);
-                // Refused, so that more can follow.
+                // Refused: the last message that is read.
                 watched.act(|c| drop(c.respond(now, upgrade, answer("refused"))));
             }
             other => watched.forget(other),

@@ -68,7 +68,10 @@ impl Pair {
         }
         let (of_client, of_server) = (Arc::new(of_client), Arc::new(of_server));
         let (client, server) = if how & 1 == 0 {
-            (Connection::client(now, of_client, request(), SEED), Connection::server(now, of_server, Default::default()))
+            (
+                Connection::client(now, of_client, request(), SEED),
+                Connection::server(now, of_server, Default::default()),
+            )
         } else {
             (Connection::upgraded(now, of_client, CLIENT), Connection::upgraded(now, of_server, Role::Server))
         };

@@ -66,6 +66,12 @@ pub fn all() -> Vec<Seed> {
             &to_client,
         );
     }
+    for (name, setup, message) in frames::compressed() {
+        for (whose, masked, to) in [(SERVER, true, "a_server"), (CLIENT, false, "a_client")] {
+            let head = [&[whose | COMPRESSED][..], &head(setup, b"\0\x03")].concat();
+            add("split", &format!("{name}_to_{to}"), &head, &frames::wire(masked, &message));
+        }
+    }
     for (name, bytes) in schedules::all() {
         add("pair", name, &[], &bytes);
     }
@@ -75,6 +81,7 @@ pub fn all() -> Vec<Seed> {
 /// The first byte of `split`.
 const SERVER: u8 = 0;
 const CLIENT: u8 = 1;
+const COMPRESSED: u8 = 2;
 
 /// Four bytes that a configuration is made of; see `setup.rs`.
 type Setup = [u8; 4];

@@ -2,7 +2,7 @@
 
 use crate::input::{Input, pick};
 use bytes::Bytes;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Pieces, Role, WallClock};
 
 /// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
@@ -35,7 +35,7 @@ pub(crate) enum End {
 
 impl Setup {
     /// Zeros give the defaults, with an application that echoes and a peer that ends.
-    pub(crate) fn new(base: Config, now: Instant, input: &mut Input<'_>) -> Self {
+    pub(crate) fn new(base: Config, input: &mut Input<'_>) -> Self {
         let [messages, http, times, rest] = [0; 4].map(|_| input.byte());
         let (kind, interval) = (HeartbeatKind::Ping, Duration::from_secs(2));
         let ping = Heartbeat::live().kind(kind).interval(interval).answer(interval).payload("there?");

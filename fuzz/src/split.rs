@@ -1,7 +1,7 @@
 //! `split`: the same bytes, however they are cut, cause the same events and the same output.
 //!
 //! ```text
-//!   whose (1) | configuration (4) | length of the script (1) | the sizes of the pieces | what the peer sends …
+//!   whose, and whether compressed (1) | configuration (4) | length of the script (1) | the sizes of the pieces | what the peer sends …
 //! ```
 
 use crate::bytes::request;
@@ -12,16 +12,18 @@ use crate::watch::{Sample, Watched, sample};
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::{Config, Connection, Event, Heartbeat, Role};
+use ws_proto::deflate::{Direction, Terms};
+use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Role};
 
 /// The same bytes, at once and cut.
 pub fn split(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
-    let is_server = input.byte() & 1 == 0;
+    let first = input.byte();
+    let (is_server, is_compressed) = (first & 1 == 0, first & 2 != 0);
     let now = Instant::now();
     let base = if is_server { Config::server() } else { Config::client() };
     let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
-    let setup = Setup::new(base, now, &mut input);
+    let setup = Setup::new(base, &mut input);
     // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
     let mut config = setup.config.clone().outbox(low, high, cap);
     config.drain_limit = u64::MAX;
@@ -30,15 +32,25 @@ pub fn split(data: &[u8]) -> Seen {
         config.frame_rate = None;
         config.heartbeat = Heartbeat::off();
     }
+    if is_compressed {
+        // What inflating may cost is measured piece by piece, and these depend on the cuts.
+        config = config.deflate(Deflate::new().inflate_rate(None).ratio_limit(None));
+    }
     let config = Arc::new(config);
     let script = input.script();
     let bytes = input.rest();
+    let upgraded = |config, role| {
+        let mut connection = Connection::upgraded(now, config, role);
+        let full = Direction { takeover: true, window_bits: 15 };
+        connection.compress_by(Terms { ours: full, theirs: full });
+        connection
+    };
     let make = || {
         let config = config.clone();
         match (is_server, setup.is_upgraded) {
-            (true, true) => Watched::server(Connection::upgraded(now, config, Role::Server)),
+            (true, true) => Watched::server(upgraded(config, Role::Server)),
             (true, false) => Watched::server(Connection::server(now, config, Default::default())),
-            (false, true) => Watched::client(Connection::upgraded(now, config, CLIENT)),
+            (false, true) => Watched::client(upgraded(config, CLIENT)),
             (false, false) => Watched::client(Connection::client(now, config, request(), SEED)),
         }
     };

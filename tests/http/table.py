@@ -186,14 +186,14 @@ PROBES = [
     *[(f"Host {value!r}", host(value), "400")
       for value in (b"", b"evil@" + HOST, HOST + b"/x", HOST + b"?x", HOST + b"#x", HOST + b", evil.test", HOST + b" x",
                     b"http://" + HOST, b"127.0.0.1:http", b"127.0.0.1:-1", b"127.0.0.1:65536", b"127.0.0.1:80:80",
-                    b"[::1", b"::1", b"[::1]x", b"[localhost]", b"[fe80::1%eth0]", b":80", b"..", b"caf\xe9.test",
-                    b"local%68ost")],
+                    b"[::1", b"::1", b"[::1]x", b"[localhost]", b"[::1%eth0]", b"[fe80::1%]", b"[fe80::1%25]",
+                    b"[fe80::1%" + b"x" * 200 + b"]", b":80", b"..", b"caf\xe9.test", b"local%68ost")],
     *[(f"Host {value!r} is not ours", host(value), "421")
       for value in (b"evil.test", b"localhost.evil.test", b"127.0.0.1.evil.test", b"notlocalhost", b"127.1", b"2130706433",
                     b"0x7f.0.0.1", b"017700000001")],
     *[(f"Host {value!r} is this machine", host(value), "200 200")
       for value in (b"LOCALHOST:%d" % URL.port, b"localhost.", b"localhost", b"app.localhost", b"[::1]:%d" % URL.port,
-                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7")],
+                    b"127.0.0.1:1", b"127.0.0.1:", b"192.168.1.7", b"[fe80::1%eth0]", b"[fe80::1%25eth0]:9")],
     # Content-Length (§6.3)
     ("a body that nobody asked for", get(b"Content-Length: 5") + b"hello", "200 200"),
     ("a body of known length", post(b"Content-Length: 5", body=b"hello"), "200 200", b"hello"),
@@ -327,10 +327,13 @@ PROBES = [
     ("GET from another origin", get(b"Origin: http://evil.test"), "200 200"),
     *[(f"POST from {value!r}", origin(value), "403")
       for value in (b"http://evil.test", b"null", b"http://127.0.0.1:1", b"http://" + HOST + b".evil.test",
-                    b"http://evil.test/" + HOST, b"http://" + HOST + b"@evil.test", b"file://", b"")],
+                    b"http://evil.test/" + HOST, b"http://" + HOST + b"@evil.test", b"file://", b"qrc://", b"",
+                    b"http://app.localhost:%d" % URL.port, b"http://127.0.0.2:%d" % URL.port)],
     ("POST from an origin that is none", origin(b"caf\xe9"), "400"),
     ("POST from its own page", origin(b"http://" + HOST), "200 200"),
     ("POST from its own page, behind TLS", origin(b"https://" + HOST), "200 200"),
+    *[(f"POST from its own page, at {value!r}", origin(b"http://%s:%d" % (value, URL.port)), "200 200")
+      for value in (b"localhost", b"[::1]")],
     ("POST from two origins", post(b"Origin: http://" + HOST, b"Origin: http://evil.test", b"Content-Length: 0"), "400"),
     *[(f"{method.decode()} from another origin", origin(b"http://evil.test", method), "403")
       for method in (b"PUT", b"DELETE", b"PATCH", b"post", b"BREW")],
@@ -355,7 +358,10 @@ PROBES = [
     ("a key in another case", upgrade(key=KEY.replace(b"Key", b"KEY")), "101"),
     *[(f"the key {key!r}", keyed(key), "400")
       for key in (b"", b"AQIDBAUGBwgJCgsMDQ4P", b"AQIDBAUGBwgJCgsMDQ4PEBE=", b"AQIDBAUGBwgJCgsMDQ4P??==",
-                  b"AQIDBAUGBwgJCgsMDQ4PEA", b"AQIDBAUGBwgJCgsMDQ4PEB==", b"AQIDBAUGBwgJCgsMDQ4PEA= =", b"A" * 30_000)],
+                  b"AQIDBAUGBwgJCgsMDQ4PEA", b"AQIDBAUGBwgJCgsMDQ4PEA=", b"AQIDBAUGBwgJCgsMDQ4PEAA=", b"AQIDBAUGBwgJCgsMDQ4PEAAA",
+                  b"AQIDBAUGBwgJCgsMDQ4P-_==", b"AQIDBAUGBwgJ CgsMDQ4PE==", b"AQIDBAUGBwgJCgsMDQ4PEA= =", b"A" * 30_000)],
+    *[(f"the key {key!r}", keyed(key), "101")
+      for key in (b"AQIDBAUGBwgJCgsMDQ4PEC==", b"AQIDBAUGBwgJCgsMDQ4PEB==", b"AQIDBAUGBwgJCgsMDQ4P//==", b"\t AQIDBAUGBwgJCgsMDQ4PEA== \t")],
     ("version 8", upgrade(asks=UPGRADE.replace(b"13", b"8")), "426"),
     ("version 13, 8", upgrade(asks=UPGRADE.replace(b"13", b"13, 8")), "426"),
     ("version 013", upgrade(asks=UPGRADE.replace(b"13", b"013")), "426"),
@@ -368,14 +374,20 @@ PROBES = [
     ("Upgrade without Connection", upgrade(asks=UPGRADE.replace(b"Connection: Upgrade\r\n", b"")), "426 200"),
     ("Connection without Upgrade", upgrade(asks=UPGRADE.replace(b"Upgrade: websocket\r\n", b"")), "426 200"),
     ("Connection that only begins so", upgrade(asks=UPGRADE.replace(b"Connection: Upgrade", b"Connection: Upgrades")), "426 200"),
-    ("an upgrade where there is no socket", upgrade(start=SOCKET.replace(b"/ws", b"/missing")), "404 200"),
-    ("an upgrade at a page", upgrade(start=SOCKET.replace(b"/ws", b"/")), "404 200"),
-    ("a request behind an upgrade that is refused", upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "404 200 200"),
+    ("an upgrade where there is no socket", upgrade(start=SOCKET.replace(b"/ws", b"/missing")), "404"),
+    ("an upgrade at a page", upgrade(start=SOCKET.replace(b"/ws", b"/")), "404"),
+    ("a request behind an upgrade that is refused", upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "404"),
+    ("an upgrade that is refused, behind a request", get() + upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "200 404"),
+    ("an upgrade that is refused, behind an answer that comes later",
+     line(b"GET /later HTTP/1.1") + upgrade(start=SOCKET.replace(b"/ws", b"/missing")) + get(), "200 404", b"later\n"),
     ("an upgrade behind an answer that comes later", line(b"GET /later HTTP/1.1") + upgrade(), "200 101", b"later\n"),
     ("an upgrade for another host", upgrade(start=SOCKET.replace(HOST, b"evil.test")), "421"),
     *[(f"an upgrade from {value!r}", upgrade(b"Origin: " + value), "403")
-      for value in (b"http://evil.test", b"null", b"http://localhost:1", b"http://" + HOST + b".evil.test", b"file://", b"")],
+      for value in (b"http://evil.test", b"null", b"http://localhost:1", b"http://" + HOST + b".evil.test", b"file://", b"qrc://", b"",
+                    b"http://app.localhost:%d" % URL.port, b"http://127.0.0.2:%d" % URL.port)],
     ("an upgrade from its own page", upgrade(b"Origin: http://" + HOST), "101"),
+    *[(f"an upgrade from its own page, at {value!r}", upgrade(b"Origin: http://%s:%d" % (value, URL.port)), "101")
+      for value in (b"localhost", b"[::1]")],
     ("an upgrade from two origins", upgrade(b"Origin: http://" + HOST, b"Origin: http://" + HOST), "400"),
     ("a subprotocol that is no token", upgrade(b"Sec-WebSocket-Protocol: a b"), "400"),
     ("a subprotocol that nobody speaks", upgrade(b"Sec-WebSocket-Protocol: a, b"), "101"),

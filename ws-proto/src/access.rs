@@ -8,9 +8,13 @@
 //! - `Origin` is the page that asks. A foreign page that opens a socket with this user's cookies (cross-site
 //!   WebSocket hijacking, RFC 6455 §10.2) gives itself away.
 
+pub use crate::invalid_access::InvalidAccess;
+
+use crate::authority::Authority;
+use crate::config::Config;
 use crate::error::HandshakeError;
-use crate::origin::Origin;
-use core::net::{Ipv4Addr, Ipv6Addr};
+use crate::origin::{Origin, is_special, parse_scheme};
+use crate::transport::Transport;
 
 /// Which `Host` and `Origin` a server answers.
 ///
@@ -26,24 +30,48 @@ use core::net::{Ipv4Addr, Ipv6Addr};
 /// ```
 ///
 /// `Origin` is checked on opening handshakes and on every method but GET, HEAD and OPTIONS, which must not
-/// change anything (RFC 9110 §9.2.1).
+/// change anything (RFC 9110 §9.2.1). Origins that [`Cors`](crate::Cors) names pass it too.
+///
+/// # This machine
+///
+/// Where a server listens on both `127.0.0.1` and `[::1]` at one port, as with
+/// [`Bind::localhost`](crate::bind::Bind::localhost) and [`Bind::any`](crate::bind::Bind::any), the names `localhost`,
+/// `127.0.0.1` and `[::1]` are one host for the rule of origins: a page of `http://localhost:8700` may open
+/// `ws://127.0.0.1:8700`. Those three only, at that port only.
+/// Browsers keep cookies by name all the same: what the page's server has set for `localhost` is not sent to `127.0.0.1`,
+/// a [token](crate::token) included, so a page connects best to `location.host`.
+///
+/// # Unix sockets
+///
+/// No browser opens a Unix socket, and programs have no name for it. There an empty `Host` is answered, and every name
+/// without a dot, such as `unix` or `d`. An `Origin` beside an empty `Host` is refused, whatever is allowed.
+///
+/// # Mistakes
+///
+/// What is no host, no origin or no scheme lets nobody in. It is remembered, and servers refuse to start with it:
+/// [`Access::check`].
 #[derive(Clone, Debug, Default)]
 pub struct Access {
     hosts: Vec<String>,
     any_host: bool,
     origins: Vec<Origin>,
+    schemes: Vec<String>,
     null_origin: bool,
+    file_origin: bool,
     any_origin: bool,
+    /// The first mistake.
+    pub(crate) invalid: Option<InvalidAccess>,
 }
 
 impl Access {
-    /// Answers requests for this host too, on any port. One exact name: there are no wildcards, and what is no
-    /// host name, such as a URL, matches nothing.
+    /// Answers requests for this host too, on any port: one exact name, without wildcards, beyond ASCII in Punycode. What
+    /// is no host name, such as a URL, is [`InvalidAccess::Host`] when the server starts.
     #[must_use]
     pub fn allow_host(mut self, host: impl Into<String>) -> Self {
         let host = host.into();
-        if let Some(authority) = Authority::parse(&host) {
-            self.hosts.push(authority.host);
+        match Authority::parse(&host) {
+            Some(authority) => self.hosts.push(authority.host),
+            None => self.mistake(InvalidAccess::Host(host)),
         }
         self
     }
@@ -56,21 +84,59 @@ impl Access {
         self
     }
 
-    /// Lets pages of this origin in too: scheme, host and, where it is not the scheme's own, port.
+    /// Lets pages of this origin in too: scheme, host (beyond ASCII in Punycode) and, where it is not the scheme's own,
+    /// port. An application's own scheme may have an empty host; extensions of browsers always have one. What is no
+    /// origin is [`InvalidAccess::Origin`] when the server starts.
     ///
     /// ```
     /// # use ws_proto::Access;
     /// let access = Access::default()
     ///     .allow_origin("https://app.example")
     ///     .allow_origin("http://localhost:5173")
-    ///     .allow_origin("tauri://localhost");
+    ///     .allow_origin("tauri://localhost")
+    ///     .allow_origin("qrc://");
     /// ```
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         let origin = origin.into();
-        if let Some(origin) = Origin::parse(origin.strip_suffix('/').unwrap_or(&origin)) {
-            self.origins.push(origin);
+        match Origin::listed(&origin) {
+            Some(origin) => self.origins.push(origin),
+            None => self.mistake(InvalidAccess::Origin(origin)),
         }
+        self
+    }
+
+    /// Lets pages of every origin of this scheme in, whatever their host: `moz-extension`, say, whose hosts are random.
+    /// Upper and lower case are the same.
+    ///
+    /// Anything that has that scheme is let in: every extension that the user has installed, for one. What is no scheme is
+    /// [`InvalidAccess::Scheme`] when the server starts, and so are those of the web (`http`, `https`, `ws`, `wss`, `ftp`)
+    /// and `file`.
+    ///
+    /// ```
+    /// # use ws_proto::Access;
+    /// let access = Access::default().allow_scheme("moz-extension").allow_scheme("chrome-extension");
+    /// ```
+    #[must_use]
+    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
+        let scheme = scheme.into();
+        match parse_scheme(&scheme).filter(|scheme| !is_special(scheme)) {
+            Some(scheme) => self.schemes.push(scheme),
+            None => self.mistake(InvalidAccess::Scheme(scheme)),
+        }
+        self
+    }
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: one that was downloaded or came by mail,
+    /// too, as soon as the user opens it. Web views and programs with a browser inside (Qt WebEngine, Electron, Android's
+    /// WebView) send it.
+    ///
+    /// Most browsers send `null` for files. So does every page on the web that wants to, from a sandboxed frame, so that
+    /// this does not let it in: that takes [`allow_null_origin`](Self::allow_null_origin). Better than either, serve the
+    /// page.
+    #[must_use]
+    pub fn allow_file_origin(mut self) -> Self {
+        self.file_origin = true;
         self
     }
 
@@ -90,85 +156,101 @@ impl Access {
     }
 
     /// Whether this server answers for `host`.
-    pub(crate) fn check_host(&self, host: &Authority) -> Result<(), HandshakeError> {
+    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), HandshakeError> {
         let name = host.host.as_str();
         let allowed = self.any_host
             || host.is_literal()
             || name == "localhost"
             || name.ends_with(".localhost")
+            // No name can be rebound to a Unix socket.
+            || (transport.unix && !name.contains('.'))
             || self.hosts.iter().any(|h| h == name);
         if allowed { Ok(()) } else { Err(HandshakeError::HostNotAllowed(name.to_owned())) }
     }
 
     /// Whether a page of `origin` may use this server, which it reached as `host`.
-    pub(crate) fn check_origin(&self, origin: &str, host: Option<&Authority>) -> Result<(), HandshakeError> {
-        if self.any_origin {
-            return Ok(());
+    pub(crate) fn check_origin(
+        &self,
+        origin: &str,
+        host: Option<&Authority>,
+        transport: Transport,
+    ) -> Result<(), HandshakeError> {
+        if host.is_some_and(|host| host.host.is_empty()) {
+            return Err(HandshakeError::OriginWithoutHost);
         }
-        let allowed = if origin == "null" {
-            self.null_origin
-        } else {
-            Origin::parse(origin).is_some_and(|origin| {
-                host.is_some_and(|host| origin.is_same(host)) || self.origins.contains(&origin)
-            })
-        };
+        let allowed = self.any_origin
+            || match origin {
+                "null" => self.null_origin,
+                _ if origin.eq_ignore_ascii_case("file://") => self.file_origin,
+                _ => Origin::parse(origin).is_some_and(|origin| {
+                    host.is_some_and(|host| origin.is_same(host, transport)) || self.allows(&origin)
+                }),
+            };
         if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed(origin.to_owned())) }
     }
-}
 
-/// `host [":" port]` (RFC 3986 §3.2), the host in lower case and without the root's dot.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Authority {
-    /// A name, an IPv4 address, or an IPv6 address in its brackets.
-    pub(crate) host: String,
-    pub(crate) port: Option<u16>,
-}
-
-impl Authority {
-    /// Refuses user information, lists, and all that no host name of DNS contains.
-    pub(crate) fn parse(text: &str) -> Option<Self> {
-        let (host, port) = if let Some(rest) = text.strip_prefix('[') {
-            let (address, port) = rest.split_once(']')?;
-            let address: Ipv6Addr = address.parse().ok()?;
-            (format!("[{address}]"), port)
-        } else {
-            let end = text.find(':').unwrap_or(text.len());
-            let (name, port) = text.split_at(end);
-            let name = name.strip_suffix('.').unwrap_or(name);
-            let is_name = |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_');
-            if name.is_empty() || name.len() > 253 || !name.bytes().all(is_name) || name.ends_with('.') {
-                return None;
-            }
-            (name.to_ascii_lowercase(), port)
-        };
-        // An empty port is the default one (RFC 3986 §3.2.3).
-        let port = match port.strip_prefix(':') {
-            None if port.is_empty() => None,
-            None => return None,
-            Some("") => None,
-            Some(digits) if digits.len() <= 5 && digits.bytes().all(|b| b.is_ascii_digit()) => {
-                Some(digits.parse().ok()?)
-            }
-            Some(_) => return None,
-        };
-        Some(Self { host, port })
+    fn allows(&self, origin: &Origin) -> bool {
+        self.origins.contains(origin) || self.schemes.iter().any(|scheme| scheme == origin.scheme())
     }
 
-    fn is_literal(&self) -> bool {
-        self.host.starts_with('[') || self.host.parse::<Ipv4Addr>().is_ok()
+    fn mistake(&mut self, mistake: InvalidAccess) {
+        self.invalid.get_or_insert(mistake);
+    }
+}
+
+/// What an [`Access`] allows, said in one go.
+impl Config {
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    #[must_use]
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.access = self.access.allow_host(host);
+        self
+    }
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.access = self.access.allow_origin(origin);
+        self
+    }
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    #[must_use]
+    pub fn allow_file_origin(mut self) -> Self {
+        self.access = self.access.allow_file_origin();
+        self
+    }
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    #[must_use]
+    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.access = self.access.allow_scheme(scheme);
+        self
     }
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
 
-    fn host(access: &Access, host: &str) -> bool {
-        Authority::parse(host).is_some_and(|host| access.check_host(&host).is_ok())
+    pub(crate) const TCP: Transport = Transport { secure: false, unix: false, loopback_port: None };
+    /// That of a server on both families of port 8700.
+    const BOTH: Transport = Transport { loopback_port: Some(8700), ..TCP };
+
+    pub(crate) fn host(access: &Access, host: &str) -> bool {
+        host_over(access, host, TCP)
     }
 
-    fn origin(access: &Access, origin: &str, host: &str) -> bool {
-        access.check_origin(origin, Authority::parse(host).as_ref()).is_ok()
+    pub(crate) fn host_over(access: &Access, host: &str, transport: Transport) -> bool {
+        Authority::parse(host).is_some_and(|host| access.check_host(&host, transport).is_ok())
+    }
+
+    pub(crate) fn origin(access: &Access, origin: &str, host: &str) -> bool {
+        origin_over(access, origin, host, BOTH)
+    }
+
+    pub(crate) fn origin_over(access: &Access, origin: &str, host: &str, transport: Transport) -> bool {
+        access.check_origin(origin, Authority::parse(host).as_ref(), transport).is_ok()
     }
 
     #[test]
@@ -207,6 +289,8 @@ mod tests {
             "sub.app.example",
             "app.example..",
             "localhost..",
+            ".localhost",
+            "a..localhost",
         ] {
             assert!(!host(&access, name), "{name}");
         }
@@ -215,33 +299,6 @@ mod tests {
         }
         assert!(host(&Access::default().allow_any_host(), "evil.example"));
         assert!(!host(&Access::default().allow_host("*"), "evil.example"));
-    }
-
-    #[test]
-    fn an_authority_is_one_host_and_perhaps_a_port() {
-        for bad in [
-            "",
-            ".",
-            ":80",
-            "user@localhost",
-            "localhost/",
-            "a,b",
-            "a b",
-            "localhost:x",
-            "localhost:65536",
-            "localhost:+80",
-            "localhost:80:80",
-            "[::1",
-            "::1",
-            "[::1]x",
-            "[localhost]",
-            "[fe80::1%eth0]",
-            "a%2eb",
-            "b\u{fc}cher.example",
-            "localhost:000080",
-        ] {
-            assert_eq!(Authority::parse(bad), None, "{bad}");
-        }
     }
 
     #[test]
@@ -265,38 +322,82 @@ mod tests {
     fn foreign_pages_are_refused() {
         let access = Access::default();
         for (o, h) in [
-            ("https://evil.example", "localhost:8080"),
-            ("http://localhost:3000", "localhost:8080"),
-            ("http://localhost", "localhost:8080"),
-            ("http://127.0.0.1:8080", "localhost:8080"),
+            ("https://evil.example", "localhost:8700"),
+            // Another server of this machine.
+            ("http://localhost:3000", "localhost:8700"),
+            ("http://localhost", "localhost:8700"),
+            ("http://127.0.0.1:3000", "localhost:8700"),
+            ("http://127.0.0.1", "localhost:8700"),
+            // The three names of this machine are one host only at the port where both families are this server's.
+            ("http://127.0.0.1:8701", "localhost:8701"),
+            ("http://localhost", "127.0.0.1"),
+            // And they are three.
+            ("http://app.localhost:8700", "localhost:8700"),
+            ("http://localhost:8700", "app.localhost:8700"),
+            ("http://127.0.0.2:8700", "127.0.0.1:8700"),
+            ("http://0.0.0.0:8700", "127.0.0.1:8700"),
+            ("http://[::ffff:127.0.0.1]:8700", "127.0.0.1:8700"),
+            ("http://[::2]:8700", "[::1]:8700"),
+            ("http://localhost.evil.example:8700", "127.0.0.1:8700"),
+            ("http://evil.example:8700", "127.0.0.1:8700"),
+            ("tauri://localhost:8700", "127.0.0.1:8700"),
+            ("ws://localhost:8700", "127.0.0.1:8700"),
             ("https://app.example", "app.example:80"),
-            ("http://localhost:8080.evil.example", "localhost:8080"),
-            ("http://localhost:8080@evil.example", "localhost:8080"),
+            ("http://localhost:8700.evil.example", "localhost:8700"),
+            ("http://localhost:8700@evil.example", "localhost:8700"),
+            ("http://[fe80::2%25eth0]:8700", "[fe80::1%25eth0]:8700"),
             ("null", "localhost"),
             ("", "localhost"),
             ("localhost", "localhost"),
             ("file://", "localhost"),
+            ("qrc://", "localhost"),
+            ("://localhost", "localhost"),
             ("chrome-extension://localhost", "localhost"),
             ("http://localhost http://localhost", "localhost"),
         ] {
             assert!(!origin(&access, o, h), "{o} at {h}");
         }
-        assert!(access.check_origin("http://localhost", None).is_err());
+        assert!(access.check_origin("http://localhost", None, BOTH).is_err());
     }
 
     #[test]
-    fn origins_are_allowed_one_by_one() {
-        let access = Access::default()
-            .allow_origin("https://App.example:443/")
-            .allow_origin("tauri://localhost")
-            .allow_origin("not an origin");
-        assert!(origin(&access, "https://app.example", "localhost:1"));
-        assert!(origin(&access, "tauri://localhost", "localhost:1"));
-        assert!(!origin(&access, "http://app.example", "localhost:1"));
-        assert!(!origin(&access, "https://app.example:444", "localhost:1"));
-        assert!(!origin(&access, "null", "localhost:1"));
-        assert!(!origin(&access, "not an origin", "localhost:1"));
-        assert!(origin(&access.allow_null_origin(), "null", "localhost:1"));
-        assert!(origin(&Access::default().allow_any_origin(), "null", "localhost:1"));
+    fn the_three_names_of_this_machine_are_one_host_where_both_families_are_this_servers() {
+        let access = Access::default();
+        let names = ["localhost", "127.0.0.1", "[::1]", "LOCALHOST.", "[0:0::1]"];
+        for (page, socket) in names.iter().flat_map(|page| names.map(|socket| (page, socket))) {
+            for scheme in ["http", "https"] {
+                let (page, socket) = (format!("{scheme}://{page}:8700"), format!("{socket}:8700"));
+                assert!(origin_over(&access, &page, &socket, BOTH), "{page} at {socket}");
+            }
+        }
+        for (o, h) in [("http://localhost:8700", "127.0.0.1:8700"), ("http://[::1]:8700", "localhost:8700")] {
+            assert!(!origin_over(&access, o, h, TCP), "one family alone: {o} at {h}");
+            assert!(!origin_over(&access, o, h, BOTH.loopback_port(Some(8701))), "another port: {o} at {h}");
+        }
+        let on_80 = TCP.loopback_port(Some(80));
+        assert!(origin_over(&access, "http://localhost", "127.0.0.1", on_80));
+        assert!(!origin_over(&access, "https://localhost", "127.0.0.1", on_80));
+    }
+
+    #[test]
+    fn a_server_that_speaks_tls_itself_takes_no_page_without_for_its_own() {
+        let access = Access::default();
+        let tls = BOTH.secure(true);
+        for (o, h) in [
+            ("https://localhost:8700", "localhost:8700"),
+            ("https://localhost:8700", "[::1]:8700"),
+            ("https://app.example", "app.example"),
+        ] {
+            assert!(origin_over(&access, o, h, tls), "{o} at {h}");
+        }
+        for (o, h) in [
+            ("http://localhost:8700", "localhost:8700"),
+            ("http://localhost:8700", "[::1]:8700"),
+            ("http://app.example:443", "app.example:443"),
+            ("wss://app.example", "app.example"),
+        ] {
+            assert!(!origin_over(&access, o, h, tls), "{o} at {h}");
+        }
+        assert!(origin_over(&access.allow_origin("http://a.example"), "http://a.example", "b.example", tls));
     }
 }

@@ -2,6 +2,7 @@
 //!
 //! Opening one is the owner's; nothing here touches the system.
 
+use crate::access::InvalidAccess;
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
@@ -79,7 +80,7 @@ impl Bind {
     }
 
     /// A Unix socket at this path, for programs on this machine. It has no port, no address and no URL; a peer's
-    /// address is `None`.
+    /// address is `None`, and its `Host` may be empty or any name without a dot ([`Access`](crate::Access)).
     ///
     /// The file can be used by this user alone. To let others in, change its permissions once the server listens;
     /// on some systems only the directory's permissions count, so a
@@ -220,6 +221,8 @@ pub enum ListenError {
     },
     /// The range of ports is empty.
     NoPort,
+    /// The configuration allows what is no host, no origin or no scheme. Nothing was opened.
+    Access(InvalidAccess),
     /// The Unix socket could not be opened: somebody listens on it, say ([`AddrInUse`](io::ErrorKind::AddrInUse)).
     #[cfg(unix)]
     Unix {
@@ -283,6 +286,7 @@ impl fmt::Display for ListenError {
             #[cfg(unix)]
             Self::Unix { path, error } => write!(f, "cannot listen on {}: {error}", path.display()),
             Self::NoPort => f.write_str("cannot listen: the range of ports is empty"),
+            Self::Access(error) => write!(f, "cannot listen: {error}"),
             Self::Io { tried, error } => write!(f, "cannot listen on {}: {error}", Tried(tried)),
         }
     }
@@ -294,8 +298,15 @@ impl core::error::Error for ListenError {
             Self::Io { error, .. } => Some(error),
             #[cfg(unix)]
             Self::Unix { error, .. } => Some(error),
+            Self::Access(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+impl From<InvalidAccess> for ListenError {
+    fn from(error: InvalidAccess) -> Self {
+        Self::Access(error)
     }
 }
 

@@ -9,6 +9,8 @@ use core::time::Duration;
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
 ///
+/// No value is refused: a time of zero is over at once, `Duration::MAX` never is, and the greatest number is no limit.
+///
 /// ```
 /// use std::time::Duration;
 /// use ws_proto::{Config, Heartbeat};
@@ -39,8 +41,11 @@ pub struct Config {
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,
-    /// The most control frames a second, and the most empty data frames a second; over it the connection
-    /// fails with 1008. `None` is no limit. 1,000.
+    /// The most frames a second that carry nothing, for each kind of them. Control frames, and empty frames amid a
+    /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
+    /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
+    /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
+    /// limit, and neither is 65,535 or more. 1,000.
     pub frame_rate: Option<u32>,
     /// The most messages a second from one peer; over it the peer is not read until the next second begins, and
     /// nothing is lost. `None` is no limit, and costs nothing. None.
@@ -62,7 +67,8 @@ pub struct Config {
     pub handshake_timeout: Duration,
     /// How long an HTTP connection may idle between requests. 15 s.
     pub keep_alive: Duration,
-    /// How long the application may take to answer a request; then 503. 60 s.
+    /// How long the application may take to answer a request; then 503. So often, and once a second at the most, an
+    /// answer that is given in pieces is checked for whether its body was dropped. 60 s.
     pub answer_timeout: Duration,
     /// The whole closing phase: flush, the peer's Close, draining. 5 s.
     pub close_timeout: Duration,
@@ -94,9 +100,11 @@ pub struct Config {
     pub tell_every_end: bool,
     /// Which `Host` and `Origin` a server answers.
     pub access: Access,
-    /// Whose pages may read what a server answers across origins. Nobody.
+    /// Whose pages may read what a server answers across origins: see [`Cors`], which has the rules. Nobody, and OPTIONS
+    /// is the application's.
     pub cors: Cors,
-    /// The time of day for the `Date` of a server's responses; none without it. The adapters keep one set. None.
+    /// The time of day for the `Date` of a server's responses; none without it. None, but servers of the adapters add
+    /// one; they keep whichever there is set.
     pub wall_clock: Option<WallClock>,
 }
 
@@ -170,8 +178,8 @@ impl Config {
         self
     }
 
-    /// Sets the most control frames, and the most empty data frames, that a peer may send in a second;
-    /// `None` takes the limit away.
+    /// Sets the most control frames, empty frames amid messages, and empty messages that a peer may send in a second;
+    /// `None` takes the limit away. Empty messages over it wait, the others end the connection.
     #[must_use]
     pub fn frame_rate(mut self, per_second: Option<u32>) -> Self {
         self.frame_rate = per_second;
@@ -267,28 +275,15 @@ impl Config {
         self
     }
 
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
-    #[must_use]
-    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access = self.access.allow_host(host);
-        self
-    }
-
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
-    #[must_use]
-    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.allow_origin(origin);
-        self
-    }
-
-    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than the two above.
+    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than those above.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;
         self
     }
 
-    /// Sets whose pages may read what a server answers across origins.
+    /// Sets whose pages may read what a server answers across origins, also what it answers by itself. Origins that are
+    /// named one by one may also open WebSockets and use every method, as with [`allow_origin`](Self::allow_origin).
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.cors = cors;
@@ -412,11 +407,11 @@ impl Heartbeat {
         self
     }
 
-    /// Sets how long the answer to a Ping may take.
+    /// Sets how long the answer to a Ping may take, a millisecond at the least.
     #[must_use]
     pub fn answer(mut self, time: Duration) -> Self {
         self.is_default = false;
-        self.answer = time;
+        self.answer = time.max(SHORTEST_INTERVAL);
         self
     }
 

@@ -5,7 +5,7 @@ use crate::error::{Cause, Error, HandshakeError};
 use crate::event::Closed;
 use crate::handshake::InvalidRequest;
 use crate::reconnect::Reconnect;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::convert::Infallible;
 use core::fmt;
@@ -127,7 +127,7 @@ impl fmt::Display for ConnectError {
             }
             Self::NoResolver { host } => write!(
                 f,
-                "cannot look up the name {host:?}: allow a thread for that with Options::resolve_names, \
+                "cannot look up the name {host:?}: allow threads for that with Options::resolve_names, \
                  or connect to an address"
             ),
             Self::NoClient => f.write_str("the client was removed"),
@@ -162,10 +162,19 @@ impl From<Infallible> for ConnectError {
 pub enum ConnectFailure {
     /// It cannot even be tried. Only of verbs that connect in one go.
     Untried(ConnectError),
-    /// The name could not be looked up.
+    /// The name could not be looked up: the system says so, or it did not answer within
+    /// [`Config::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
     Name {
         /// The name.
         host: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The zone of a link-local address names no network interface of this machine, or the system has no names for
+    /// them that can be looked up; a number always works.
+    Zone {
+        /// The zone.
+        zone: String,
         /// What the system said.
         error: io::Error,
     },
@@ -176,7 +185,8 @@ pub enum ConnectFailure {
         /// What the system said of the last one.
         error: io::Error,
     },
-    /// The name, the connection and the handshake took longer than [`Config::handshake_timeout`].
+    /// The connection and the handshake took longer than [`Config::handshake_timeout`] allows, together with the name
+    /// before them. Where the name alone took that long, this is [`Name`](Self::Name).
     TimedOut {
         /// What was tried.
         tried: Vec<SocketAddr>,
@@ -190,6 +200,21 @@ pub enum ConnectFailure {
 }
 
 impl ConnectFailure {
+    /// The name could not be looked up. The error is copied: several clients may have waited for the answer.
+    pub fn name(host: impl Into<String>, error: &io::Error) -> Self {
+        let error = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        Self::Name { host: host.into(), error }
+    }
+
+    /// The name was not looked up within [`Config::handshake_timeout`].
+    pub fn name_timed_out(host: impl Into<String>) -> Self {
+        let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the time for connecting");
+        Self::Name { host: host.into(), error }
+    }
+
     /// What the end of a connection means that was never open.
     pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
         match &closed.error {
@@ -226,6 +251,9 @@ impl fmt::Display for ConnectFailure {
         match self {
             Self::Untried(error) => error.fmt(f),
             Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
+            Self::Zone { zone, error } => {
+                write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
+            }
             Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
             Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
             Self::Handshake(error) => error.fmt(f),
@@ -238,7 +266,9 @@ impl fmt::Display for ConnectFailure {
 impl std::error::Error for ConnectFailure {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Name { error, .. } | Self::Unreachable { error, .. } => Some(error),
+            Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
+                Some(error)
+            }
             Self::Untried(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,

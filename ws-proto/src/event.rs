@@ -17,7 +17,8 @@ pub enum Event<'a> {
     /// [`Connection::respond_streaming`](crate::Connection::respond_streaming); dropped, it is answered 503.
     Request(Request),
     /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept),
-    /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503.
+    /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503. Refused or
+    /// dropped, the connection ends with that answer.
     Upgrade(Upgrade),
     /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
     Open(Box<http::Response<()>>),

@@ -1,22 +1,33 @@
 //! The grammar of header fields (RFC 9110 §5.6).
 
 use http::HeaderMap;
-use http::header::{self, HeaderName};
+use http::header::{self, HeaderName, HeaderValue};
 
 /// `token` (RFC 9110 §5.6.2).
 pub(crate) fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
-/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1).
+/// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is no text is
+/// left out, and hides no other.
 pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .map(|element| element.trim_matches([' ', '\t']))
+        .flat_map(|value| value.as_bytes().split(|b| *b == b','))
+        .filter_map(|element| str::from_utf8(element.trim_ascii()).ok())
         .filter(|element| !element.is_empty())
+}
+
+/// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is left out, and
+/// hides no other.
+pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+    let lines = headers.get_all(header::COOKIE).iter();
+    lines.flat_map(|line| line.as_bytes().split(|b| *b == b';')).filter_map(|pair| {
+        let pair = pair.trim_ascii();
+        let at = memchr::memchr(b'=', pair)?;
+        Some((&pair[..at], &pair[at + 1..]))
+    })
 }
 
 /// Whether a list has this element, whatever its case.
@@ -31,10 +42,57 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Op
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
 }
 
+/// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token.
+pub(crate) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
+    let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
+        .contains(name);
+    let is_url = [header::REFERER, header::LOCATION].contains(name);
+    if is_secret || is_url && value.as_bytes().contains(&b'?') {
+        value.set_sensitive(true);
+    }
+}
+
 /// Fields that speak about the connection or make the handshake, which the engine alone writes.
 pub(crate) fn is_connection_header(name: &HeaderName) -> bool {
     [header::CONNECTION, header::UPGRADE, header::TRANSFER_ENCODING, header::TE, header::TRAILER]
         .contains(name)
         || matches!(name.as_str(), "keep-alive" | "proxy-connection")
         || name.as_str().starts_with("sec-websocket-")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_element_that_is_no_text_hides_no_other() {
+        let mut headers = HeaderMap::new();
+        for line in [&b"a, \xff ,B"[..], b"\xfe", b"Zo\xc3\xab,, c d\t,"] {
+            headers.append(header::CONNECTION, HeaderValue::from_bytes(line).unwrap());
+        }
+        assert_eq!(list(&headers, &header::CONNECTION).collect::<Vec<_>>(), ["a", "B", "Zo\u{eb}", "c d"]);
+        assert!(has_element(&headers, &header::CONNECTION, "b"));
+        assert!(!has_element(&headers, &header::CONNECTION, "d"));
+    }
+
+    #[test]
+    fn credentials_and_the_queries_of_urls_are_hidden() {
+        for (name, value, is_hidden) in [
+            (header::AUTHORIZATION, "a", true),
+            (header::PROXY_AUTHORIZATION, "a", true),
+            (header::COOKIE, "a", true),
+            (header::SET_COOKIE, "a", true),
+            (header::REFERER, "http://localhost/?a", true),
+            (header::REFERER, "http://localhost/", false),
+            (header::LOCATION, "/?a", true),
+            (header::HOST, "localhost", false),
+            (header::ACCEPT, "a?b", false),
+        ] {
+            let mut shown = HeaderValue::from_static(value);
+            hide_secret(&name, &mut shown);
+            let headers = HeaderMap::from_iter([(name.clone(), shown)]);
+            assert_eq!(!format!("{:?}", headers[&name]).contains(value), is_hidden, "{name}: {value}");
+            assert_eq!(headers[&name], value, "it is all there");
+        }
+    }
 }

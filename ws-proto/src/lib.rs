@@ -122,6 +122,7 @@ extern crate alloc;
 
 pub mod access;
 pub mod addresses;
+mod authority;
 pub mod bind;
 mod close;
 mod config;
@@ -142,14 +143,18 @@ mod fields;
 mod frame;
 pub mod handshake;
 mod http;
+mod invalid_access;
 pub mod limits;
 mod mask;
 mod memory;
+pub mod names;
 mod origin;
 mod outbox;
 mod partial;
 pub mod reconnect;
 pub mod sleep;
+#[cfg(test)]
+mod tests_access;
 pub mod token;
 pub mod topics;
 mod transport;

@@ -18,13 +18,14 @@ use std::collections::HashMap;
 pub struct ServerConfig {
     /// The rules of each connection.
     pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come. 10,000.
+    /// The most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// closes all of them. 10,000.
     pub max_connections: usize,
     /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
+    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
     pub max_per_address: Option<usize>,
     /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. `None` is a quarter of
+    /// those has, or its [time](Config::handshake_timeout) is over. Zero is one; `None` is a quarter of
     /// `max_connections`, and 16 at least.
     pub max_handshakes: Option<usize>,
     /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
@@ -76,7 +77,8 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection.
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection. Where a
+    /// token is required, preflights need none, and the 401 is readable too.
     #[must_use]
     pub fn cors(mut self, cors: Cors) -> Self {
         self.connection.cors = cors;
@@ -149,14 +151,16 @@ impl From<Config> for ServerConfig {
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stop {
-    /// How long what is left may take, counted from the end of the spread; then it is cut.
+    /// How long what is left may take, counted from the end of the spread; then it is cut: at once with zero, and never
+    /// with what no clock can show.
     pub deadline: Duration,
     /// The close code. 1001.
     pub code: CloseCode,
     /// The reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
     pub reason: String,
     /// Over what time the connections are told, one after the other: who reconnects at once then does not meet
-    /// everybody else. Those that are not told yet are served as ever. Zero.
+    /// everybody else. Those that are not told yet are served as ever. The first is told at once,
+    /// however long that is. Zero.
     pub spread: Duration,
 }
 

@@ -69,6 +69,26 @@ impl PerMessage {
         match *self {}
     }
 
+    pub(crate) fn inflated_lately(&self) -> u32 {
+        match *self {}
+    }
+
+    pub(crate) fn share(&mut self) {
+        match *self {}
+    }
+
+    pub(crate) fn has_used_share(&self) -> bool {
+        match *self {}
+    }
+
+    pub(crate) fn next_share(&mut self, _: &Deflate) {
+        match *self {}
+    }
+
+    pub(crate) fn finish_share(&mut self) {
+        match *self {}
+    }
+
     pub(crate) fn note_use(&mut self, _: u64) {
         match *self {}
     }

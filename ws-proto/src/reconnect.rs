@@ -29,7 +29,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// The first wait is [`min`](Self::min), and each further one twice as long, up to [`max`](Self::max); of each, a
 /// random part between half and the whole is waited, lest all clients of a server that restarts come back at
-/// once (RFC 6455 §7.2.3).
+/// once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
+/// [`retry_after`].
 ///
 /// ```
 /// use std::time::Duration;
@@ -44,7 +45,7 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 pub struct Reconnect {
     /// The first wait; a millisecond at least, lest who fails at once use up a processor. 0.5 s.
     pub min: Duration,
-    /// The longest wait. 30 s.
+    /// The longest wait; what no clock can show is for ever. 30 s.
     pub max: Duration,
     /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
     pub success_after: Duration,
@@ -145,11 +146,24 @@ impl Reconnect {
     }
 }
 
-/// How long the peer asked to be left alone, with `Retry-After` in seconds (RFC 9110 §10.2.3); an hour at most.
+/// How long the peer asked to be left alone, with `Retry-After` in a refused handshake (RFC 9110 §10.2.3); an hour at
+/// most.
+///
+/// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
+/// date is not later than that, the peer has asked for nothing: `None`.
 pub fn retry_after(closed: &Closed) -> Option<Duration> {
     let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { return None };
-    let seconds = response.headers().get(header::RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
-    Some(Duration::from_secs(seconds).min(LONGEST_RETRY_AFTER))
+    let text = |name| response.headers().get(name)?.to_str().ok();
+    let value = text(header::RETRY_AFTER)?;
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More seconds than can be counted are still some.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = |text| httpdate::parse_http_date(text).ok();
+        let wait = date(value)?.duration_since(date(text(header::DATE)?)?).ok()?;
+        Some(wait).filter(|wait| !wait.is_zero())?
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
 }
 
 /// How far a client is in its attempts.
@@ -169,7 +183,8 @@ impl Backoff {
         let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
         self.attempt = self.attempt.saturating_add(1);
         let half = wait / 2;
-        Some(half + half.mul_f64(f64::from(random) / f64::from(u32::MAX)))
+        // Not longer, where so large a number is rounded.
+        Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
     }
 
     /// How many attempts there were since the last success.
@@ -230,6 +245,20 @@ mod tests {
         assert_eq!(waits(0)[69], 15000);
         let never = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
         assert_eq!(Backoff::default().next(&never, u32::MAX), Some(Duration::from_millis(1)));
+        assert_eq!(Backoff::default().next(&never, 0), Some(Duration::from_micros(500)));
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_be_counted() {
+        for seconds in [1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX] {
+            let longest = Duration::new(seconds, 999_999_999);
+            let policy = Reconnect::default().wait(longest, longest);
+            let mut backoff = Backoff::default();
+            for random in [u32::MAX, u32::MAX - 1, 0] {
+                let wait = backoff.next(&policy, random).unwrap();
+                assert!(longest / 2 <= wait && wait <= longest, "{wait:?}");
+            }
+        }
     }
 
     #[test]
@@ -276,8 +305,48 @@ mod tests {
     #[test]
     fn a_server_may_ask_for_patience_but_not_for_ever() {
         assert_eq!(retry_after(&refused(503, "120")), Some(Duration::from_secs(120)));
-        assert_eq!(retry_after(&refused(503, "99999999999")), Some(Duration::from_secs(3600)));
-        assert_eq!(retry_after(&refused(503, "Wed, 21 Oct 2015 07:28:00 GMT")), None);
+        assert_eq!(retry_after(&refused(429, "0")), Some(Duration::ZERO));
+        for many in ["3600", "3601", "99999999999", "99999999999999999999999"] {
+            assert_eq!(retry_after(&refused(503, many)), Some(Duration::from_secs(3600)), "{many}");
+        }
+        for nothing in ["", "-1", "+1", "1.5", "1 s", "soon"] {
+            assert_eq!(retry_after(&refused(503, nothing)), None, "{nothing}");
+        }
         assert_eq!(retry_after(&closed(1001, Initiator::Remote, None)), None);
+    }
+
+    #[test]
+    fn a_date_to_come_back_counts_from_the_date_of_the_same_answer() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let wait = |status, date: &str, retry_after: &str| {
+            let head = Response::builder().status(status).header("date", date);
+            let response = head.header("retry-after", retry_after).body(Bytes::new()).unwrap();
+            let error = HandshakeError::Refused(Box::new(response));
+            super::retry_after(&closed(1006, Initiator::Remote, Some(error.into())))
+        };
+        for (date, retry_after, seconds) in [
+            (DATE, "Sun, 06 Nov 1994 08:49:38 GMT", Some(1)),
+            (DATE, "Sunday, 06-Nov-94 08:51:37 GMT", Some(120)),
+            (DATE, "Sun Nov  6 08:51:37 1994", Some(120)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:40 1994", Some(3)),
+            ("Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
+            (DATE, "Sun, 06 Nov 1994 09:49:37 GMT", Some(3600)),
+            (DATE, "Mon, 07 Nov 1994 08:49:37 GMT", Some(3600)),
+            // Not later, not a date, and none to count from.
+            (DATE, DATE, None),
+            (DATE, "Sun, 06 Nov 1994 08:49:36 GMT", None),
+            (DATE, "Sun, 06 Nov 1994", None),
+            ("", "Sun, 06 Nov 1994 08:51:37 GMT", None),
+            ("now", "Sun, 06 Nov 1994 08:51:37 GMT", None),
+            // Seconds count from the answer's arrival, whatever its date.
+            (DATE, "5", Some(5)),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            for status in [429, 503] {
+                assert_eq!(wait(status, date, retry_after), expected, "{date:?} {retry_after:?}");
+            }
+        }
+        // Nor is there a clock of ours to count from.
+        assert_eq!(retry_after(&refused(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
     }
 }

@@ -3,8 +3,12 @@
 //! Whoever has the URL of a server on the local network may use it; a token in that URL keeps everybody else
 //! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
 //! page's own requests and sockets need no token in theirs.
+//!
+//! Where [`Cors`](crate::Cors) is set, a preflight is answered before a token is asked for, and the 401 can be read by
+//! pages of the origins that are allowed.
 
 use crate::event::Event;
+use crate::fields::{cookies, hide_secret};
 use crate::handshake::Request;
 use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
@@ -40,8 +44,8 @@ impl Token {
     }
 
     /// Whether this is the token. The time that it takes tells at most whether the length is right.
-    pub fn matches(&self, candidate: &str) -> bool {
-        let (own, other) = (self.0.as_bytes(), candidate.as_bytes());
+    pub fn matches(&self, candidate: impl AsRef<[u8]>) -> bool {
+        let (own, other) = (self.0.as_bytes(), candidate.as_ref());
         let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
         own.len() == other.len() && differs == 0
     }
@@ -84,30 +88,31 @@ impl TokenRule {
         self
     }
 
-    /// Looks for the token in a request; `None` when it is not there.
+    /// Looks for the token in a request; `None` when it is not there. Cookies of other names and of other bytes hide
+    /// none: whoever can set one for this host, such as a page on another port of it, cannot lock the bearer out.
     pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let mut cookies = cookies.flat_map(|value| value.split(';')).filter_map(|pair| {
-            let (name, value) = pair.trim().split_once('=')?;
-            (name == self.cookie).then_some(value)
-        });
-        if cookies.any(|value| self.token.matches(value)) || self.is_bearer(headers) {
+        let own = self.cookie.as_bytes();
+        let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
+        if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
             return Some(Shown::InHeader);
         }
+        self.is_in_query(query).then_some(Shown::InQuery)
+    }
+
+    fn is_in_query(&self, query: Option<&str>) -> bool {
         let mut parameters = query.into_iter().flat_map(|query| query.split('&'));
-        let shown =
-            parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)));
-        shown.then_some(Shown::InQuery)
+        parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)))
     }
 
     fn is_bearer(&self, headers: &HeaderMap) -> bool {
-        let mut values =
-            headers.get_all(header::AUTHORIZATION).iter().filter_map(|value| value.to_str().ok());
-        values.any(|value| {
+        headers.get_all(header::AUTHORIZATION).iter().any(|value| {
             // The name of a scheme has no case (RFC 9110 §11.1).
-            value.split_once(' ').is_some_and(|(scheme, credentials)| {
-                scheme.eq_ignore_ascii_case("bearer") && self.token.matches(credentials.trim())
-            })
+            let Some((scheme, credentials)) = value.as_bytes().split_at_checked(b"bearer".len()) else {
+                return false;
+            };
+            scheme.eq_ignore_ascii_case(b"bearer")
+                && credentials.starts_with(b" ")
+                && self.token.matches(credentials.trim_ascii())
         })
     }
 
@@ -140,17 +145,22 @@ impl TokenRule {
         }
     }
 
-    /// Gives the cookie, with an answer, to who showed the token in the query; and sees to it that no page that is
-    /// linked from there, or that is loaded into it, is told that query as its referrer.
+    /// Gives the cookie, with an answer, to who showed the token in the query alone; and sees to it, wherever the query
+    /// has the token, that no page that is linked from there, or that is loaded into it, is told that query as its
+    /// referrer.
     pub fn sign<B>(&self, request: &Request, response: &mut Response<B>) {
-        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
-            && let Ok(cookie) = HeaderValue::try_from(self.set_cookie())
-        {
-            let headers = response.headers_mut();
-            headers.append(header::SET_COOKIE, cookie);
-            // Stricter, it would hide the origin of the page's own forms.
-            headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+        if !self.is_in_query(request.query()) {
+            return;
         }
+        let headers = response.headers_mut();
+        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
+            && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
+        {
+            hide_secret(&header::SET_COOKIE, &mut cookie);
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        // Stricter, it would hide the origin of the page's own forms.
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     }
 
     /// The answer to who did not show it: 401.
@@ -226,6 +236,61 @@ mod tests {
     }
 
     #[test]
+    fn no_other_cookie_hides_it() {
+        let own = format!("ws_token_8700={TOKEN}");
+        let check = |lines: &[Vec<u8>]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            rule().check(None, &headers)
+        };
+        let others = [
+            "name=Zo\u{eb}",
+            "\u{eb}",
+            "=",
+            "=x",
+            "x",
+            "",
+            "a=\"",
+            "a=\"x",
+            "\"",
+            "a b=c d",
+            " ",
+            "a==",
+            "ws_token_8700=",
+        ];
+        let mut others: Vec<Vec<u8>> = others.map(|other| other.as_bytes().to_vec()).to_vec();
+        others.extend((0x80..=0xff).flat_map(|b| [vec![b'n', b'=', b], vec![b, b'=', b'v'], vec![b]]));
+        others.push(b"ws_token_8700=\xff".to_vec());
+        for other in others {
+            for parts in [
+                vec![[&other[..], b"; ", own.as_bytes()].concat()],
+                vec![[own.as_bytes(), b"; ", &other[..]].concat()],
+                vec![[&other[..], b";", own.as_bytes(), b" ; ", &other[..]].concat()],
+                vec![other.clone(), own.clone().into_bytes()],
+                vec![own.clone().into_bytes(), other.clone()],
+            ] {
+                assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
+            }
+            assert_eq!(check(&[other]), None, "alone it is none");
+        }
+        let changed = [own.as_bytes(), b"\xff"].concat();
+        assert_eq!(check(&[changed]), None);
+    }
+
+    #[test]
+    fn no_other_credentials_hide_it() {
+        for other in [&b"Basic Zo\xeb"[..], b"\xff", b"", b"Bearer", b"Bearer \xff"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
+            assert_eq!(rule().check(None, &headers), None);
+            headers.append(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+            assert_eq!(rule().check(None, &headers), Some(Shown::InHeader), "{other:?}");
+        }
+    }
+
+    #[test]
     fn a_program_may_show_it_as_a_bearer() {
         for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
             assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
@@ -277,16 +342,25 @@ mod tests {
                     Event::Request(request) => {
                         let mut response = Response::new(());
                         rule().sign(&request, &mut response);
-                        assert_eq!(
-                            response.headers().get_all(header::REFERRER_POLICY).iter().count(),
-                            cookies
-                        );
+                        // Also where the cookie is there already: the page was opened by its link once more.
+                        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
                         response.into_parts().0.headers
                     }
                     other => panic!("{other:?}"),
                 };
                 assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), cookies);
             }
+        }
+    }
+
+    #[test]
+    fn a_page_without_the_token_in_its_link_keeps_its_policy() {
+        let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
+            let [Event::Request(request), _] = asks(target, known.clone()) else { panic!() };
+            let mut response = Response::new(());
+            rule().sign(&request, &mut response);
+            assert!(response.headers().is_empty(), "{target}");
         }
     }
 
@@ -299,6 +373,20 @@ mod tests {
         response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
         rule().sign(&request, &mut response);
         assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+    }
+
+    #[test]
+    fn the_cookie_that_is_given_does_not_show_in_logs() {
+        let [Event::Request(request), upgrade] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+            panic!()
+        };
+        let mut response = Response::new(());
+        rule().sign(&request, &mut response);
+        assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
+        let upgrade = rule().let_in(upgrade).unwrap();
+        for shown in [format!("{response:?}"), format!("{request:?}"), format!("{upgrade:?}")] {
+            assert!(!shown.contains(TOKEN), "{shown}");
+        }
     }
 
     #[test]

@@ -33,13 +33,21 @@ pub struct Topics<Id> {
     /// Sorted, so that publishing goes through an owner's memory in its order.
     subscribers: HashMap<Arc<str>, BTreeSet<Id>>,
     topics: HashMap<Id, Vec<Arc<str>>>,
+    /// What ids were subscribed to that have left, and are yet to be forgotten.
+    left: HashMap<Id, Vec<Arc<str>>>,
     per_id: usize,
     name_len: usize,
 }
 
 impl<Id> Default for Topics<Id> {
     fn default() -> Self {
-        Self { subscribers: HashMap::new(), topics: HashMap::new(), per_id: 256, name_len: 256 }
+        Self {
+            subscribers: HashMap::new(),
+            topics: HashMap::new(),
+            left: HashMap::new(),
+            per_id: 256,
+            name_len: 256,
+        }
     }
 }
 
@@ -49,8 +57,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         Self::default()
     }
 
-    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. What is there
-    /// already stays.
+    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. What is there already stays.
     pub fn set_limits(&mut self, topics_per_id: usize, name_len: usize) {
         self.per_id = topics_per_id;
         self.name_len = name_len;
@@ -74,6 +81,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
             Some((name, _)) => name.clone(),
             None => Arc::from(topic),
         };
+        self.left.remove(&id);
         self.topics.entry(id).or_default().push(name.clone());
         self.subscribers.entry(name).or_default().insert(id);
         Ok(true)
@@ -91,11 +99,20 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         true
     }
 
+    /// Takes an id out of the subscribers of its topics, which [`topics_of`](Self::topics_of) still shows until
+    /// [`forget`](Self::forget): its connection has ended, and its owner may want to tell the others.
+    pub fn leave(&mut self, id: Id) {
+        let Some(topics) = self.topics.remove(&id) else { return };
+        topics.iter().for_each(|topic| self.remove(id, topic));
+        self.left.insert(id, topics);
+    }
+
     /// Ends all subscriptions of an id.
     pub fn forget(&mut self, id: Id) {
         for topic in self.topics.remove(&id).unwrap_or_default() {
             self.remove(id, &topic);
         }
+        self.left.remove(&id);
     }
 
     fn remove(&mut self, id: Id, topic: &str) {
@@ -112,14 +129,14 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         self.subscribers.get(topic).is_some_and(|subscribers| subscribers.contains(&id))
     }
 
-    /// Who is subscribed to a topic, in the order of their ids.
+    /// Who is subscribed to a topic, in the order of their ids; those that have [left](Self::leave) are not.
     pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = Id> + '_ {
         self.subscribers.get(topic).map(BTreeSet::iter).unwrap_or_default().copied()
     }
 
     /// What an id is subscribed to, in no order.
     pub fn topics_of(&self, id: Id) -> impl Iterator<Item = &str> {
-        self.topics.get(&id).into_iter().flatten().map(|name| &**name)
+        self.topics.get(&id).or_else(|| self.left.get(&id)).into_iter().flatten().map(|name| &**name)
     }
 
     /// Every topic that somebody is subscribed to, in no order.
@@ -127,9 +144,9 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         self.subscribers.keys().map(|name| &**name)
     }
 
-    /// Whether nobody is subscribed to anything.
+    /// Whether nothing is kept for any id.
     pub fn is_empty(&self) -> bool {
-        self.topics.is_empty()
+        self.topics.is_empty() && self.left.is_empty()
     }
 }
 
@@ -353,6 +370,26 @@ mod tests {
         assert!(!topics.unsubscribe(3, "a"));
         assert_eq!(topics.subscribers("a").collect::<Vec<_>>(), [2]);
         assert_eq!(topics.topics_of(1).collect::<Vec<_>>(), ["b"]);
+    }
+
+    #[test]
+    fn an_id_that_has_left_is_no_subscriber_and_its_topics_are_known_until_it_is_forgotten() {
+        let mut topics = Topics::new();
+        for (id, topic) in [(1, "a"), (1, "b"), (2, "a")] {
+            topics.subscribe(id, topic).unwrap();
+        }
+        topics.leave(1);
+        topics.leave(1);
+        topics.leave(3);
+        assert_eq!(topics.subscribers("a").collect::<Vec<_>>(), [2]);
+        assert_eq!(topics.topics().collect::<Vec<_>>(), ["a"], "a topic without subscribers is none");
+        assert!(!topics.is_subscribed(1, "a") && !topics.unsubscribe(1, "a"));
+        assert_eq!(topics.topics_of(1).collect::<BTreeSet<_>>(), BTreeSet::from(["a", "b"]));
+        assert_eq!(topics.subscribe(1, "c"), Ok(true), "coming back, it begins anew");
+        assert_eq!(topics.topics_of(1).collect::<Vec<_>>(), ["c"]);
+        topics.forget(1);
+        topics.forget(2);
+        assert!(topics.is_empty() && topics.subscribers.is_empty());
     }
 
     #[test]

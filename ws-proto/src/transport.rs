@@ -1,5 +1,7 @@
 //! What a server's connection stands on, as only the owner of its socket knows.
 
+use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
 /// What a connection to a server stands on: told to [`Connection::server`](crate::Connection::server) by the owner of
 /// the socket.
 ///
@@ -28,6 +30,22 @@ impl Transport {
         Self { unix: true, ..Self::default() }
     }
 
+    /// TCP, of a server that listens at these addresses: each with whether its socket takes IPv6 alone (`IPV6_V6ONLY`),
+    /// which says nothing of an IPv4 one.
+    ///
+    /// ```
+    /// use ws_proto::Transport;
+    ///
+    /// let both = Transport::tcp([(([127, 0, 0, 1], 8700).into(), false), ("[::1]:8700".parse()?, true)]);
+    /// assert_eq!(both.loopback_port, Some(8700));
+    /// let one = Transport::tcp([(([0, 0, 0, 0], 8700).into(), false)]);
+    /// assert_eq!(one.loopback_port, None);
+    /// # Ok::<(), std::net::AddrParseError>(())
+    /// ```
+    pub fn tcp(listeners: impl IntoIterator<Item = (SocketAddr, bool)>) -> Self {
+        Self::default().loopback_port(shared_port(listeners))
+    }
+
     /// Sets whether this server itself speaks TLS on the connection.
     #[must_use]
     pub fn secure(mut self, secure: bool) -> Self {
@@ -40,5 +58,58 @@ impl Transport {
     pub fn loopback_port(mut self, port: Option<u16>) -> Self {
         self.loopback_port = port;
         self
+    }
+}
+
+/// The port of `0.0.0.0` or `127.0.0.1` that is that of `[::]` or `[::1]` too.
+fn shared_port(listeners: impl IntoIterator<Item = (SocketAddr, bool)>) -> Option<u16> {
+    let (mut v4, mut v6) = (Vec::new(), Vec::new());
+    for (address, only_v6) in listeners {
+        match address.ip() {
+            IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() => v4.push(address.port()),
+            IpAddr::V6(Ipv6Addr::LOCALHOST) => v6.push(address.port()),
+            IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
+                v6.push(address.port());
+                v4.extend((!only_v6).then_some(address.port()));
+            }
+            _ => {}
+        }
+    }
+    v4.into_iter().find(|port| v6.contains(port))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_server_is_this_machine_where_it_listens_on_both_families_of_one_port() {
+        let port = |listeners: &[(&str, bool)]| {
+            let listeners = listeners.iter().map(|(address, only_v6)| (address.parse().unwrap(), *only_v6));
+            Transport::tcp(listeners).loopback_port
+        };
+        for listeners in [
+            &[("127.0.0.1:9", true), ("[::1]:9", true)][..],
+            &[("[::1]:9", false), ("127.0.0.1:9", true)],
+            &[("0.0.0.0:9", true), ("[::]:9", true)],
+            &[("127.0.0.1:9", true), ("[::]:9", true)],
+            &[("[::]:9", false)],
+        ] {
+            assert_eq!(port(listeners), Some(9), "{listeners:?}");
+        }
+        for listeners in [
+            &[][..],
+            &[("127.0.0.1:9", true)],
+            &[("0.0.0.0:9", true)],
+            &[("[::1]:9", false)],
+            &[("[::]:9", true)],
+            &[("127.0.0.1:9", true), ("[::1]:8", true)],
+            &[("127.0.0.2:9", true), ("[::1]:9", true)],
+            &[("192.0.2.1:9", true), ("[::1]:9", true)],
+            &[("127.0.0.1:9", true), ("[fe80::1]:9", true)],
+            &[("[::ffff:127.0.0.1]:9", false), ("127.0.0.1:9", true)],
+        ] {
+            assert_eq!(port(listeners), None, "{listeners:?}");
+        }
     }
 }

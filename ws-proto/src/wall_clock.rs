@@ -8,7 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The time of day as the owner of a clock last set it; clones are the same one.
 ///
 /// A server writes its `Date` from it (RFC 9110 §6.6.1). Whoever owns the sockets keeps it set, at least once a second
-/// while answers go out; the engine reads no clock.
+/// while answers go out, as [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) does; the engine reads no clock.
+/// The adapters keep the clock of every server set, given by the application or not: what the application sets holds
+/// for a second at most.
 ///
 /// ```
 /// use std::time::{Duration, SystemTime};
@@ -40,6 +42,16 @@ impl WallClock {
             UNKNOWN => None,
             seconds => UNIX_EPOCH.checked_add(Duration::from_secs(seconds)),
         }
+    }
+
+    /// Whether both are clones of one.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.0, &other.0)
+    }
+
+    /// Whether there are clones.
+    pub(crate) fn is_shared(&self) -> bool {
+        Arc::strong_count(&self.0) > 1
     }
 }
 

@@ -6,6 +6,7 @@ use core::net::SocketAddr;
 use http::{Response, StatusCode};
 use std::error::Error as _;
 use std::io;
+use ws_proto::access::InvalidAccess;
 use ws_proto::bind::ListenError;
 use ws_proto::connect::{ConnectError, ConnectFailure};
 use ws_proto::handshake::InvalidRequest;
@@ -66,6 +67,7 @@ fn what_a_request_or_an_answer_broke() {
         (HandshakeError::HostNotAllowed("a.example".into()), "Config::allow_host", Some(421)),
         (HandshakeError::OriginNotAllowed("http://b.example".into()), "http://b.example", Some(403)),
         (HandshakeError::OriginNotAllowed("null".into()), "Config::allow_origin", Some(403)),
+        (HandshakeError::OriginWithoutHost, "name its host", Some(403)),
         (HandshakeError::UpgradeNotGet, "GET", Some(405)),
         (HandshakeError::WebSocketVersion, "13", Some(426)),
         (HandshakeError::UpgradeMalformed("no key"), "no key", Some(400)),
@@ -148,6 +150,9 @@ fn why_a_server_cannot_listen_and_what_would_help() {
     says(&ListenError::Denied { tried: vec![at(80)] }, "choose a port from 1024 up");
     says(&ListenError::NotHere { tried: Vec::new() }, "the address: not an address of this machine");
     says(&ListenError::NoPort, "range");
+    let access = ListenError::Access(InvalidAccess::Host("*".into()));
+    says(&access, "cannot listen: \"*\" is no host");
+    assert!(access.source().is_some());
     let io = ListenError::Io { tried: vec![at(1)], error: denied() };
     says(&io, "permission denied");
     assert!(io.source().is_some() && ListenError::NoPort.source().is_none());
@@ -156,6 +161,38 @@ fn why_a_server_cannot_listen_and_what_would_help() {
         let unix = ListenError::Unix { path: "/run/x".into(), error: denied() };
         says(&unix, "/run/x");
         assert!(unix.source().is_some());
+    }
+}
+
+#[test]
+fn what_cannot_be_allowed_and_what_can_instead() {
+    let origin = |text: &str| InvalidAccess::Origin(text.into());
+    let cors = |text: &str| InvalidAccess::CorsOrigin(text.into());
+    let host = |text: &str| InvalidAccess::Host(text.into());
+    let scheme = |text: &str| InvalidAccess::Scheme(text.into());
+    for (error, names) in [
+        (origin("file://"), "allow_file_origin"),
+        (origin("FILE:///a.html"), "allow_file_origin"),
+        (origin("null"), "allow_null_origin"),
+        (origin("*"), "allow_any_origin"),
+        (origin("moz-extension://*"), "allow_scheme"),
+        (origin("app.example"), "https://app.example"),
+        (origin("https://app.example/a"), "\"https://app.example/a\""),
+        (origin("https://app.example/a"), "without path"),
+        (cors("file://"), "Cors::any_origin"),
+        (cors("null"), "Cors::any_origin"),
+        (cors("*"), "Cors::any_origin"),
+        (cors("https://*.example"), "without wildcards"),
+        (host("*"), "allow_any_host"),
+        (host("*.example"), "without wildcards"),
+        (host("http://x"), "without scheme"),
+        (host("b\u{fc}cher.example"), "Punycode"),
+        (host(""), "app.example"),
+        (scheme("file"), "allow_file_origin"),
+        (scheme("HTTPS"), "allow_origin"),
+        (scheme("moz-extension://"), "without colon"),
+    ] {
+        says(&error, names);
     }
 }
 
@@ -173,6 +210,8 @@ fn why_a_client_did_not_connect() {
     let reasons = [
         (ConnectFailure::from(invalid), "fragment", true),
         (ConnectFailure::Name { host: "a.example".into(), error: refused() }, "\"a.example\"", true),
+        (ConnectFailure::Zone { zone: "eth9".into(), error: refused() }, "\"eth9\"", true),
+        (ConnectFailure::Zone { zone: "eth9".into(), error: refused() }, "its number", true),
         (
             ConnectFailure::Unreachable { tried: vec![at(1), at(2)], error: refused() },
             "connect to 192.0.2.1:1, 192.0.2.1:2: connection refused",

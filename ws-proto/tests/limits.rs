@@ -33,8 +33,9 @@ fn zero_is_the_smallest_limit_and_not_none() {
     feed(&mut server, now, &header(true, FIN | TEXT, 1));
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
 
-    for first in [FIN | PING, FIN | TEXT] {
+    for first in [FIN | PING, CONTINUATION] {
         let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(0)));
+        feed(&mut server, now, &frame(true, TEXT, b"a"));
         feed(&mut server, now, &frame(true, first, b""));
         assert_eq!(close_code(&take_output(&mut server, now)), Some(1008));
     }

@@ -152,7 +152,8 @@ fn the_limits_of_compression_are_those_of_the_code() {
         value.split(')').next().unwrap().parse().unwrap()
     };
     let rows = rows("Compression");
-    assert_eq!(rows[0][..2], ["`ratio_limit`", &count(limit("ratio_limit"))]);
+    assert!(shown.contains("ratio_limit: None"), "{shown}");
+    assert_eq!(rows[0][..2], ["`ratio_limit`", "none"]);
     assert_eq!(rows[1][..2], ["`inflate_rate`", &format!("{} a second", bytes(limit("inflate_rate")))]);
     assert!(rows.iter().all(|row| row.len() == 4 || row.len() == 2));
 }
@@ -164,17 +165,8 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
     for (debug, no_limits) in [
         (
             format!("{:#?}", Config::server()),
-            &[
-                "pieces",
-                "deflate",
-                "tell_every_end",
-                "access",
-                "cors",
-                "wall_clock",
-                "date",
-                "half_close",
-                "memory",
-            ][..],
+            &["pieces", "deflate", "tell_every_end", "access", "cors", "wall_clock", "half_close", "memory"]
+                [..],
         ),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {

@@ -5,10 +5,11 @@ use crate::servers::ServerId;
 use crate::stream::Stream;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use ws_proto::Transport;
 use ws_proto::bind::{BACKLOG, Bind, ListenError};
 use ws_proto::limits::ServerConfig;
 
@@ -73,6 +74,25 @@ pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
         Ok((listener, bound))
     })?;
     Ok(listeners.into_iter().map(Listening::from).collect())
+}
+
+/// What the connections of a server with these listeners stand on.
+pub(crate) fn transport(listeners: &[Listening]) -> Transport {
+    #[cfg(unix)]
+    if let [Listening(Std::Unix(..))] = listeners {
+        return Transport::unix();
+    }
+    Transport::tcp(listeners.iter().filter_map(|listener| match &listener.0 {
+        Std::Tcp(listener) => {
+            // Where the system does not say, one family is the safer answer.
+            let only_v6 = SockRef::from(listener).only_v6().unwrap_or(true);
+            Some((listener.local_addr().ok()?, only_v6))
+        }
+        #[cfg(unix)]
+        Std::Unix(..) => None,
+        #[cfg(test)]
+        Std::Fake(_) => None,
+    }))
 }
 
 fn open_one(address: SocketAddr, only_v6: bool) -> io::Result<std::net::TcpListener> {
@@ -177,7 +197,8 @@ impl Connections {
     /// connects meanwhile waits in the kernel.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it.
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
+    /// what is no host, no origin or no scheme.
     pub fn listen_on(
         &mut self,
         listener: impl Into<Listening>,

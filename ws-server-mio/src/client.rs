@@ -105,6 +105,10 @@ impl Connections {
     /// Disconnects, and forgets the client: its id finds nobody from now on. Of a connection that was open,
     /// `Closed` still comes.
     pub fn remove(&mut self, client: ClientId) {
+        if self.clients.get(client).is_none() {
+            return;
+        }
+        self.leave_name(client.index);
         let Some(at) = self.clients.get_mut(client) else { return };
         at.then = Then::Rest;
         let slots = at.slots();
@@ -218,5 +222,5 @@ fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     if config.unix.is_some() {
         return false;
     }
-    request.addresses().is_none()
+    request.needs_resolver()
 }

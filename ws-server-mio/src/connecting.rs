@@ -1,6 +1,6 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
-use crate::clients::{Attempt, ClientId, Notice, Phase, Race, Then};
+use crate::clients::{Attempt, Notice, Phase, Race, Then};
 use crate::connections::{Connections, arm, read_on, touch};
 use crate::event::Event;
 use crate::servers::NO_SERVER;
@@ -9,6 +9,7 @@ use crate::socket::Readiness;
 use crate::socket_options;
 use crate::stream::Stream;
 use crate::turn::Work;
+use crate::zones;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
@@ -17,7 +18,7 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_proto::addresses::NEXT_ADDRESS_AFTER;
 use ws_proto::connect::ConnectFailure;
 use ws_proto::reconnect::retry_after;
 use ws_proto::{Closed, Connection, Event as Happened};
@@ -63,38 +64,18 @@ impl Connections {
         if let Some(path) = client.config.unix.clone() {
             return self.connect_to_path(index, attempt, path);
         }
-        if let Some(addresses) = attempt.request.addresses() {
-            return self.race(index, attempt, addresses);
+        match attempt.request.addresses_with(zones::index) {
+            Ok(Some(addresses)) => return self.race(index, attempt, addresses),
+            Ok(None) => {}
+            Err(failure) => return self.fail(index, failure, None),
         }
-        let (host, port, attempts) =
-            (attempt.request.host().to_owned(), attempt.request.port(), client.attempts);
+        let (host, attempts) = (attempt.request.host().to_owned(), client.attempts);
         client.phase = Phase::Resolving(attempt);
         self.clients.arm(index, None);
-        let asked = match &mut self.resolver {
-            Some(resolver) => resolver.ask(id, attempts, host.clone(), port),
-            None => Err(io::ErrorKind::Unsupported.into()),
-        };
-        if let Err(error) = asked {
-            self.fail(index, ConnectFailure::Name { host, error }, None);
-        }
+        self.ask_name(&host, id, attempts);
     }
 
-    /// A name was looked up.
-    pub(crate) fn resolved(&mut self, id: ClientId, attempts: u32, answer: io::Result<Vec<SocketAddr>>) {
-        let Some(client) = self.clients.get(id).filter(|client| client.attempts == attempts) else {
-            return;
-        };
-        let Phase::Resolving(attempt) = &client.phase else { return };
-        match answer {
-            Ok(addresses) => self.race(id.index, attempt.clone(), in_turn(addresses)),
-            Err(error) => {
-                let host = attempt.request.host().to_owned();
-                self.fail(id.index, ConnectFailure::Name { host, error }, None);
-            }
-        }
-    }
-
-    fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
+    pub(crate) fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
         let Some(client) = self.clients.at_mut(index) else { return };
         client.phase = Phase::Connecting(Race::new(attempt, untried));
         self.try_next(index);
@@ -160,7 +141,8 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
         let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
         let Attempt { since, request, rules } = race.attempt.clone();
-        let connection = Connection::client(since, rules, request, seed);
+        let mut connection = Connection::client(since, rules, request, seed);
+        connection.share_inflating();
         race.slots.push(slot);
         let mut live = Live::new(connection, stream, NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
@@ -240,7 +222,10 @@ impl Connections {
     pub(crate) fn client_due(&mut self, index: u32) {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
-            Phase::Resolving(_) => self.fail(index, ConnectFailure::TimedOut { tried: Vec::new() }, None),
+            Phase::Resolving(attempt) => {
+                let failure = ConnectFailure::name_timed_out(attempt.request.host());
+                self.fail(index, failure, None);
+            }
             Phase::Connecting(_) => self.try_next(index),
             Phase::Waiting { .. } => self.begin(index),
             Phase::Idle | Phase::Open { .. } => {}
@@ -285,6 +270,7 @@ impl Connections {
 
     /// An attempt came to nothing.
     pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+        self.leave_name(index);
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
         for slot in slots {

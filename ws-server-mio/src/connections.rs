@@ -3,6 +3,7 @@
 use crate::clients::Clients;
 use crate::couple::Couples;
 use crate::data::Data;
+use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::folder::Files;
@@ -14,6 +15,7 @@ use crate::servers::Servers;
 use crate::slots::{ConnectionId, Live, Slots, flag, mark};
 use crate::socket_options;
 use crate::timers::{self, Timers};
+use crate::unread::{Unread, share_on};
 use bytes::Bytes;
 use mio::Registry;
 use std::borrow::Cow;
@@ -22,6 +24,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
+use ws_proto::sleep::SleepDetector;
 use ws_proto::{
     Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -48,11 +51,16 @@ pub struct Connections {
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
     pub(crate) now: Instant,
+    /// Finds out whether the machine slept, and keeps the time of day of all servers set.
+    pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
     pub(crate) touched: VecDeque<u32>,
-    /// Connections that may have something to read, each once.
-    pub(crate) unread: VecDeque<u32>,
+    pub(crate) unread: Unread,
     pub(crate) rests: HashMap<u32, Rest>,
+    /// What an extension observed when it panicked: to be told to the handler.
+    pub(crate) untold: VecDeque<Event<'static>>,
+    /// A server has stopped in a turn that a panic ended.
+    pub(crate) stopped: bool,
     /// Accepting failed: to be told.
     pub(crate) failures: VecDeque<(ServerId, io::Error)>,
     pub(crate) pool: Pool,
@@ -83,7 +91,7 @@ impl Connections {
         self.with(id, |connection, now| connection.accept(now, upgrade))
     }
 
-    /// Answers a request, now or later; or refuses an upgrade, which is a request too.
+    /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
@@ -304,12 +312,16 @@ pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
 }
 
 /// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection.
+/// it touches the connection. One that has used its share waits for the next.
 #[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut VecDeque<u32>) {
-    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) && !live.connection.is_paused() {
-        live.set(flag::UNREAD);
-        unread.push_back(slot);
+pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut Unread) {
+    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) {
+        if live.connection.is_paused() {
+            share_on(slot, live, unread);
+        } else {
+            live.set(flag::UNREAD);
+            unread.push(slot);
+        }
     }
 }
 
@@ -324,7 +336,12 @@ pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(registry: Registry, resolver: Option<Resolver>, now: Instant) -> Self {
+    pub(crate) fn new(
+        registry: Registry,
+        resolver: Option<Resolver>,
+        now: Instant,
+        sleep: SleepDetector,
+    ) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
@@ -333,9 +350,12 @@ impl Connections {
             registry,
             timers: Timers::new(now),
             now,
+            sleep,
             touched: VecDeque::new(),
-            unread: VecDeque::new(),
+            unread: Unread::default(),
             rests: HashMap::new(),
+            untold: VecDeque::new(),
+            stopped: false,
             failures: VecDeque::new(),
             pool: Pool::default(),
             files: Files::default(),
@@ -392,7 +412,7 @@ impl Connections {
     /// large ones keeps an allocator from giving those back.
     pub(crate) fn free_memory(&mut self) {
         self.touched.shrink_to_fit();
-        self.unread.shrink_to_fit();
+        self.unread.shrink();
         self.rests.shrink_to_fit();
         self.files.shrink();
         self.couples.shrink();
@@ -404,6 +424,10 @@ impl Connections {
     pub(crate) fn bury(&mut self, slot: u32) {
         if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
             self.lose_leg(live.id(slot));
+        }
+        if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
+            // Where the handler of its end has panicked.
+            self.forget_topics(id);
         }
         self.uncount(slot);
         self.settle(slot);

@@ -39,6 +39,15 @@ impl From<ClientId> for Leg {
     }
 }
 
+impl Leg {
+    pub(crate) fn client(self) -> Option<ClientId> {
+        match self {
+            Self::Client(client) => Some(client),
+            Self::Connection(_) => None,
+        }
+    }
+}
+
 /// Why two legs cannot be coupled. Nothing has changed then.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
@@ -67,31 +76,39 @@ impl std::error::Error for CoupleError {}
 
 /// Which leg belongs to which, both ways. A client stands here until its connection opens.
 #[derive(Default)]
-pub(crate) struct Couples(HashMap<Leg, Leg>);
+pub(crate) struct Couples {
+    legs: HashMap<Leg, Leg>,
+    /// Legs whose partner is telling its end, and how they end then: towards a client, and towards a server.
+    ending: Vec<(Leg, [(CloseCode, String); 2])>,
+}
 
 impl Couples {
     fn of(&self, leg: Leg) -> Option<Leg> {
-        self.0.get(&leg).copied()
+        self.legs.get(&leg).copied()
     }
 
     fn put(&mut self, a: Leg, b: Leg) {
-        self.0.insert(a, b);
-        self.0.insert(b, a);
+        self.legs.insert(a, b);
+        self.legs.insert(b, a);
     }
 
     /// Ends a coupling; the other leg of it.
     fn take(&mut self, leg: Leg) -> Option<Leg> {
-        let other = self.0.remove(&leg)?;
-        self.0.remove(&other);
+        let other = self.legs.remove(&leg)?;
+        self.legs.remove(&other);
         Some(other)
     }
 
+    pub(crate) fn legs(&self) -> impl Iterator<Item = Leg> {
+        self.legs.keys().copied()
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
-        self.0.is_empty()
+        self.legs.is_empty()
     }
 
     pub(crate) fn shrink(&mut self) {
-        self.0.shrink_to_fit();
+        self.legs.shrink_to_fit();
     }
 }
 
@@ -267,6 +284,14 @@ impl Connections {
         }
     }
 
+    /// The partners of the legs whose end was told end, too.
+    pub(crate) fn end_legs(&mut self) {
+        while let Some((leg, ends)) = self.couples.ending.pop() {
+            let [to_client, to_server] = ends;
+            self.end_leg(leg, |is_server| if is_server { to_server } else { to_client });
+        }
+    }
+
     /// A client has come to rest, or is gone, without a connection: the other leg ends, unless it tries again.
     pub(crate) fn give_up_leg(&mut self, client: ClientId) {
         if self.couples.is_empty() || self.is_trying(client) {
@@ -310,17 +335,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 self.worked();
             }
             Happened::Closed(closed) => {
-                let other = self.connections.couples.take(Leg::Connection(id));
-                let Some(other) = other else {
-                    return self.tell(Event::Connection(id, Happened::Closed(closed)));
-                };
-                let ends = [true, false].map(|to_server| {
-                    let (code, reason) = closed.relayed(to_server);
-                    (code, reason.to_owned())
-                });
-                self.tell(Event::Connection(id, Happened::Closed(closed)));
-                let [to_server, to_client] = ends;
-                self.connections.end_leg(other, |is_server| if is_server { to_server } else { to_client });
+                if let Some(other) = self.connections.couples.take(Leg::Connection(id)) {
+                    let ends = [false, true].map(|to_server| {
+                        let (code, reason) = closed.relayed(to_server);
+                        (code, reason.to_owned())
+                    });
+                    self.connections.couples.ending.push((other, ends));
+                }
+                self.tell_end(id, closed);
+                self.connections.end_legs();
             }
             event => self.tell(Event::Connection(id, event)),
         }

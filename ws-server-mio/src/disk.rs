@@ -3,6 +3,7 @@
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
+use std::time::SystemTime;
 use ws_proto::web::{self, Kind, Opened};
 
 /// The system's files.
@@ -25,6 +26,10 @@ impl web::Files for Disk {
         } else {
             Kind::Other
         })
+    }
+
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        fs::metadata(path).ok()?.modified().ok()
     }
 
     fn open(&self, path: &Path) -> io::Result<Opened<File>> {

@@ -45,7 +45,8 @@ pub struct Endpoint {
     budget: Budget,
     clock: Clock,
     wall_clock: WallClock,
-    sleep: SleepDetector,
+    /// The machine slept, and nobody was told yet.
+    slept: Option<Duration>,
     /// Somebody waits for our descriptor rather than in `poll`.
     nested: Cell<bool>,
     /// The descriptor is readable, for what was queued between turns.
@@ -67,12 +68,13 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, resolve_names, clock, wall_clock } = options;
+        let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
+        let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone()));
-        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now());
+        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
+        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
             waiting: Waiting::new(poll),
@@ -84,7 +86,7 @@ impl Endpoint {
             budget,
             clock,
             wall_clock,
-            sleep,
+            slept: None,
             nested: Cell::new(false),
             nudged: false,
         })
@@ -96,6 +98,13 @@ impl Endpoint {
     ///
     /// # Errors
     /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    ///
+    /// # Panics
+    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
+    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
+    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
+    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
+    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
     pub fn poll(
         &mut self,
         timeout: Option<Duration>,
@@ -132,6 +141,7 @@ impl Endpoint {
     /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
         self.connections.now = self.clock.now();
+        self.compare_clocks();
         if self.nested.get() && !self.nudged {
             self.nudged = true;
             // Where that fails, `next_timeout` still tells.
@@ -161,6 +171,7 @@ impl Endpoint {
 
     /// Sets how much one turn may do from the next one on: a window that is hidden has more time than one that draws.
     pub fn set_budget(&mut self, budget: Budget) {
+        let budget = budget.clamped();
         let size = rx_size(&budget);
         if self.rx.len() != size {
             self.rx = vec![0; size].into_boxed_slice();
@@ -176,6 +187,15 @@ impl Endpoint {
     /// not woken for it.
     fn quiet(&self) -> Option<Duration> {
         (!self.connections.pool.is_empty()).then_some(QUIET)
+    }
+
+    /// Looks whether the machine slept, and so sets the time of day, before anything is answered.
+    #[inline]
+    fn compare_clocks(&mut self) {
+        let slept = self.connections.sleep.slept(self.connections.now, || self.wall_clock.now());
+        if let Some(slept) = slept {
+            self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
+        }
     }
 
     /// One turn, and whether a server has stopped in it.
@@ -203,7 +223,7 @@ impl Endpoint {
         let start = self.clock.now();
         self.connections.now = start;
         self.connections.timers.set_now(start);
-        let slept = self.sleep.slept(start, || self.wall_clock.now());
+        self.compare_clocks();
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
                 WAKER => self.remote.take(&mut self.jobs),
@@ -218,6 +238,14 @@ impl Endpoint {
             // Nobody is judged before what has come from it is known.
             self.waiting.wait(Some(Duration::ZERO))?;
         }
+        let abandoned = || {
+            if self.nested.get() {
+                // Where that fails, `next_timeout` still tells.
+                let _ = self.remote.wake();
+            }
+            self.waiting.abandon();
+        };
+        let stopped = std::mem::take(&mut self.connections.stopped);
         let mut work = Work {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -229,13 +257,17 @@ impl Endpoint {
             end: self.budget.time.and_then(|time| start.checked_add(time)),
             over: false,
             events: 0,
-            stopped: false,
+            stopped,
+            current: None,
+            finished: false,
+            abandoned: &abandoned,
         };
-        if let Some(slept) = slept {
-            work.resume(slept, self.wall_clock.now());
+        if let Some(slept) = self.slept.take() {
+            work.resume(slept);
         }
         work.run();
         let (events, stopped) = (work.events, work.stopped);
+        drop(work);
         let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;

@@ -59,6 +59,21 @@ pub enum Event<'a> {
     },
 }
 
+impl Event<'_> {
+    /// The same event, owning its data.
+    pub fn into_owned(self) -> Event<'static> {
+        match self {
+            Event::Connection(id, event) => Event::Connection(id, event.into_owned()),
+            Event::Stopping(server) => Event::Stopping(server),
+            Event::Stopped(server) => Event::Stopped(server),
+            Event::Resumed { slept } => Event::Resumed { slept },
+            Event::AcceptFailed { server, error } => Event::AcceptFailed { server, error },
+            Event::ConnectFailed { client, error } => Event::ConnectFailed { client, error },
+            Event::Reconnecting { client, attempt, delay } => Event::Reconnecting { client, attempt, delay },
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -1,12 +1,18 @@
 //! What sees events before the application does.
 
-use crate::connections::Connections;
+use crate::connections::{Connections, touch};
 use crate::event::Event;
+use crate::slots::ConnectionId;
+use crate::socket::write;
 use std::fmt;
 use std::mem;
+use ws_proto::{Cause, CloseCode, State};
 
 /// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
 /// say), a log, a guard.
+///
+/// One that panics, and is caught, stays in place. An event that it was filtering is lost, and its WebSocket ends at once,
+/// with 1011; what it was observing is told to the handler in the next turn. See [`Endpoint::poll`](crate::Endpoint::poll).
 ///
 /// An endpoint has one, set once with [`Connections::set_extension`]. It is called like the handler, with all
 /// connections at hand, and without one an event costs nothing more.
@@ -94,25 +100,75 @@ impl Connections {
             event => event,
         };
         match mem::replace(&mut self.extension, Place::Out) {
-            Place::Set(mut extension) => {
-                let rest = match event {
-                    Event::Connection(_, ws_proto::Event::Closed(_)) => {
-                        extension.observe(self, &event);
-                        Some(event)
-                    }
-                    event @ Event::Connection(..) => extension.filter(self, event),
-                    event => {
-                        extension.observe(self, &event);
-                        Some(event)
-                    }
-                };
-                self.extension = Place::Set(extension);
-                rest
-            }
+            Place::Set(extension) => Call::new(self, extension).call(event),
             place => {
                 self.extension = place;
                 Some(event)
             }
+        }
+    }
+}
+
+impl Connections {
+    /// Ends a WebSocket at once, with 1011 as far as that goes without waiting. Plain HTTP goes on: a request that is
+    /// dropped is answered 503.
+    #[cold]
+    fn give_up(&mut self, id: ConnectionId) {
+        let Self { slots, touched, now, .. } = self;
+        let Some(live) = slots.get_mut(id) else { return };
+        if matches!(live.connection.state(), State::Open | State::Closing) {
+            // One that is closing already needs no word.
+            let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
+            write(live, *now, usize::MAX);
+            live.connection.abort(*now, Cause::Terminated);
+            touch(id.slot, live, touched);
+        }
+    }
+}
+
+/// A call of the extension. Where it panics, it goes back to its place, an event that it was observing is told to the
+/// handler later, and a WebSocket whose event it was filtering ends: the application might take the rest of a message for
+/// the whole.
+struct Call<'c, 'a> {
+    connections: &'c mut Connections,
+    /// Taken when this is dropped.
+    extension: Option<Box<dyn Extension + Send>>,
+    observed: Option<Event<'a>>,
+    filtered: Option<ConnectionId>,
+}
+
+impl<'c, 'a> Call<'c, 'a> {
+    fn new(connections: &'c mut Connections, extension: Box<dyn Extension + Send>) -> Self {
+        Self { connections, extension: Some(extension), observed: None, filtered: None }
+    }
+
+    fn call(mut self, event: Event<'a>) -> Option<Event<'a>> {
+        let extension = self.extension.as_mut()?;
+        match event {
+            Event::Connection(id, ref happened) if !matches!(happened, ws_proto::Event::Closed(_)) => {
+                self.filtered = Some(id);
+                let rest = extension.filter(self.connections, event);
+                self.filtered = None;
+                rest
+            }
+            event => {
+                extension.observe(self.connections, self.observed.insert(event));
+                self.observed.take()
+            }
+        }
+    }
+}
+
+impl Drop for Call<'_, '_> {
+    fn drop(&mut self) {
+        if let Some(extension) = self.extension.take() {
+            self.connections.extension = Place::Set(extension);
+        }
+        if let Some(event) = self.observed.take() {
+            self.connections.untold.push_back(event.into_owned());
+        }
+        if let Some(id) = self.filtered {
+            self.connections.give_up(id);
         }
     }
 }

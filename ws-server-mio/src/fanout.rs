@@ -1,13 +1,15 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
 use crate::connections::{Connections, ends_message, lend, touch};
+use crate::event::Event;
 use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
+use crate::turn::Work;
 use std::collections::VecDeque;
 use std::time::Instant;
 use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
-use ws_proto::{Frame, SendError, State};
+use ws_proto::{Closed, Event as Happened, Frame, SendError, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -60,8 +62,32 @@ impl Connections {
 
 /// Topics.
 impl Connections {
-    /// Subscribes an open WebSocket to a topic; says whether that is new. It ends with the connection, before
-    /// its `Closed` is told.
+    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
+    ///
+    /// # Presence
+    ///
+    /// When [`Closed`](ws_proto::Event::Closed) is told, to the extension and then to the handler, the connection is no
+    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`topics_of`](Self::topics_of)
+    /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
+    /// was open gets there, whatever ended it, unless the endpoint is dropped first.
+    ///
+    /// ```
+    /// # use ws_server_mio::ws_proto::Event::Closed;
+    /// # use ws_server_mio::{Connections, Event, Frame};
+    /// # fn handler(connections: &mut Connections, event: Event<'_>) {
+    /// # match event {
+    /// Event::Connection(id, Closed(_)) => {
+    ///     let topics: Vec<_> = connections.topics_of(id).map(str::to_owned).collect();
+    ///     for topic in topics {
+    ///         connections.publish(&topic, &Frame::text(format!("{id} has left")));
+    ///     }
+    /// }
+    /// # _ => {}
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// # Example
     ///
     /// ```
     /// use ws_server_mio::ws_proto::Event::{Message, Open};
@@ -141,18 +167,18 @@ impl Connections {
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
 
-    /// Who is subscribed to a topic.
+    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
     pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
         self.fanout.topics.subscribers(topic)
     }
 
-    /// What a connection is subscribed to, in no order.
+    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
     pub fn topics_of(&self, id: ConnectionId) -> impl Iterator<Item = &str> {
         self.fanout.topics.topics_of(id)
     }
 
     /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256).
+    /// bytes (256); zero topics allow none.
     pub fn set_topic_limits(&mut self, per_connection: usize, name_len: usize) {
         self.fanout.topics.set_limits(per_connection, name_len);
     }
@@ -172,13 +198,29 @@ impl Connections {
         touch(slot, live, touched);
     }
 
-    /// A connection has ended.
-    pub(crate) fn forget_subscriptions(&mut self, slot: u32) {
+    /// A connection has ended: it is no subscriber any more, and its handler may ask what it was subscribed to.
+    pub(crate) fn leave_topics(&mut self, slot: u32) {
         let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
         self.fanout.newest.forget(id);
         if !self.fanout.topics.is_empty() {
+            self.fanout.topics.leave(id);
+        }
+    }
+
+    /// The end of a connection was told.
+    pub(crate) fn forget_topics(&mut self, id: ConnectionId) {
+        if !self.fanout.topics.is_empty() {
             self.fanout.topics.forget(id);
         }
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+    /// Tells that a connection has ended. What it was subscribed to is known until then.
+    #[cold]
+    pub(crate) fn tell_end(&mut self, id: ConnectionId, closed: Box<Closed>) {
+        self.tell(Event::Connection(id, Happened::Closed(closed)));
+        self.connections.forget_topics(id);
     }
 }
 

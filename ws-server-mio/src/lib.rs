@@ -99,7 +99,8 @@
 //! # Threads
 //!
 //! Handlers, protocol and sockets are on the thread that calls [`Endpoint::poll`], and there is no other, but where
-//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one that looks names up.
+//! one is asked for: [`Endpoint::watch`] has one that waits, and [`Options::resolve_names`] one for each name while it is
+//! looked up, 8 at most.
 //!
 //! # The deadlock everybody meets once
 //!
@@ -126,6 +127,7 @@ mod limits;
 mod options;
 mod pause;
 mod pool;
+mod recovery;
 mod remote;
 mod resolver;
 mod resume;
@@ -141,9 +143,11 @@ mod timers;
 mod turn;
 #[cfg(unix)]
 mod unix;
+mod unread;
 mod urls;
 mod waiting;
 mod watch;
+mod zones;
 
 pub use acceptor::Listening;
 pub use clients::ClientId;
@@ -172,7 +176,7 @@ pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
     Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 

@@ -1,6 +1,9 @@
 //! How a loop behaves, and what a turn of it did.
 
 use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 /// How an [`Endpoint`](crate::Endpoint) behaves.
@@ -18,6 +21,7 @@ pub struct Options {
     /// How much one turn may do.
     pub budget: Budget,
     pub(crate) resolve_names: bool,
+    pub(crate) lookup: Lookup,
     pub(crate) clock: Clock,
     pub(crate) wall_clock: WallClock,
 }
@@ -40,12 +44,27 @@ impl Options {
         self
     }
 
-    /// Lets clients connect to names. They are looked up by the system, which blocks, on a thread of their own; it is
-    /// started by the first name, and is the only one that an endpoint makes by itself. Address literals and
-    /// `localhost` need none.
+    /// Lets clients connect to names. The system looks them up, which blocks for seconds where no name server answers, so
+    /// each name gets a thread of its own, `ws-names`, that ends with its answer. These are the only threads that an
+    /// endpoint makes by itself: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
+    ///
+    /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
+    /// is dropped when its clients give up first. A client whose name is not looked up within its
+    /// [`handshake_timeout`](crate::Config::handshake_timeout) fails with [`ConnectFailure::Name`](crate::ConnectFailure).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
         self.resolve_names = true;
+        self
+    }
+
+    /// Replaces the system's resolver, for tests. It is called on the threads for names.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn look_up_with(
+        mut self,
+        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Lookup(Some(Arc::new(lookup)));
         self
     }
 
@@ -56,7 +75,7 @@ impl Options {
         self
     }
 
-    /// Replaces `SystemTime::now`, for tests. Where it runs ahead of the other clock, the machine slept:
+    /// Replaces `SystemTime::now`, for tests: the `Date` of answers follows it. Where it runs ahead of the other clock, the machine slept:
     /// [`Event::Resumed`](crate::Event::Resumed).
     #[must_use]
     pub fn wall_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
@@ -65,17 +84,19 @@ impl Options {
     }
 }
 
+const MOST_PER_VISIT: usize = 4 << 20;
+
 /// How much one turn may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Budget {
     /// No event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by what one
-    /// handler call takes.
+    /// handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
     pub time: Option<Duration>,
-    /// The most bytes that are read from one connection before the others have their turn. It is also the
-    /// size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    /// The most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
+    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
     pub bytes_per_visit: usize,
-    /// The most connections that are accepted in a turn.
+    /// The most connections that are accepted in a turn; zero is one.
     pub accepts: usize,
 }
 
@@ -88,6 +109,18 @@ impl Budget {
     /// 1 ms, 16 KiB a visit, 16 accepts.
     pub fn ui() -> Self {
         Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
+    }
+}
+
+impl Budget {
+    /// With values that can be lived with: a turn that accepts nobody would be due again at once, for ever, and a visit
+    /// without an end would never come back from a peer that floods.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            time: self.time,
+            bytes_per_visit: self.bytes_per_visit.clamp(1, MOST_PER_VISIT),
+            accepts: self.accepts.max(1),
+        }
     }
 }
 
@@ -145,5 +178,26 @@ impl WallClock {
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
+    }
+}
+
+/// Who looks names up; the ports of the answer mean nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Lookup(Option<Arc<LookUp>>);
+
+type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+impl Lookup {
+    pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        match &self.0 {
+            None => (host, 0).to_socket_addrs().map(Iterator::collect),
+            Some(lookup) => lookup(host),
+        }
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
     }
 }

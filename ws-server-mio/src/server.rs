@@ -6,7 +6,7 @@ use crate::servers::{Listener, Server, ServerId, Servers};
 use crate::slots::{ConnectionId, flag};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{ServerConfig, Stop};
 use ws_proto::{Cause, State, WallClock};
@@ -28,13 +28,16 @@ impl Connections {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried. Nothing is left behind, and trying again is fine.
+    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// and trying again is fine.
     pub fn listen(
         &mut self,
         bind: impl Into<Bind>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        self.start(acceptor::open(&bind.into())?, config.into())
+        let config = config.into();
+        config.check_access()?;
+        self.start(acceptor::open(&bind.into())?, config)
     }
 
     /// Starts a server on these listeners.
@@ -43,7 +46,9 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        config.connection.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
+        config.check_access()?;
+        let transport = acceptor::transport(&sockets);
+        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
@@ -53,7 +58,7 @@ impl Connections {
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
-        let server = Server::new(config, listeners, address);
+        let server = Server::new(config, listeners, address, transport);
         self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }
@@ -155,7 +160,7 @@ impl Connections {
     }
 
     /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
-    /// connection is plain HTTP again.
+    /// connection is plain HTTP until it ends.
     pub(crate) fn count_answer(&mut self, slot: u32) {
         let connection = self.slots.at(slot).map(|live| &live.connection);
         if !connection.is_some_and(|conn| conn.is_upgrading() || conn.state() == State::Open) {

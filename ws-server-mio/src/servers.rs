@@ -12,9 +12,9 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::Config;
 use ws_proto::limits::{Census, ServerConfig, Stop};
 use ws_proto::token::TokenRule;
+use ws_proto::{Config, Transport};
 
 /// Place of a server in the list; small, since each connection keeps one.
 pub(crate) type ServerIndex = u16;
@@ -108,6 +108,7 @@ pub(crate) struct Listener {
 pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
+    pub(crate) transport: Transport,
     pub(crate) census: Census,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
@@ -121,12 +122,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    pub(crate) fn new(config: ServerConfig, listeners: Vec<Listener>, address: Option<SocketAddr>) -> Self {
+    pub(crate) fn new(
+        config: ServerConfig,
+        listeners: Vec<Listener>,
+        address: Option<SocketAddr>,
+        transport: Transport,
+    ) -> Self {
         Self {
             generation: 0,
             census: Census::new(&config),
             token: config.token_rule(address),
             config: Arc::new(config.shared_config()),
+            transport,
             listeners,
             address,
             phase: Phase::Serving,
@@ -188,10 +195,6 @@ impl Servers {
     #[inline]
     pub(crate) fn at_mut(&mut self, index: ServerIndex) -> Option<&mut Server> {
         self.list.get_mut(usize::from(index))?.as_mut()
-    }
-
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = &mut Server> {
-        self.list.iter_mut().flatten()
     }
 
     /// A place for one more.

@@ -142,8 +142,9 @@ impl Connections {
         if peer.is_some() {
             socket_options::prepare(&stream);
         }
-        let mut live =
-            Live::new(Connection::server(now, server.config.clone(), Default::default()), stream, index);
+        let mut connection = Connection::server(now, server.config.clone(), server.transport);
+        connection.share_inflating();
+        let mut live = Live::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);

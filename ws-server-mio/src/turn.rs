@@ -7,16 +7,18 @@ use crate::event::Event;
 use crate::folder::takes_chunk;
 use crate::judging::judge;
 use crate::options::{Budget, Clock};
+use crate::recovery::Fed;
 use crate::remote::Job;
 use crate::servers::Step;
 use crate::slots::{ConnectionId, Live, flag, mark};
 use crate::socket::write;
 use crate::socket_options;
 use crate::stream::short_says_all;
+use crate::unread::share_on;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use ws_proto::{Event as Happened, Next};
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
@@ -25,6 +27,7 @@ const WRITE_EARLY: usize = 8 << 10;
 /// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
 /// the message is warm, and free for the next one when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
+
 pub(crate) struct Work<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
@@ -38,10 +41,17 @@ pub(crate) struct Work<'e, H> {
     pub(crate) over: bool,
     pub(crate) events: u32,
     pub(crate) stopped: bool,
+    /// The connection that was visited or finished last: where a handler panics, it is that one's.
+    pub(crate) current: Option<u32>,
+    /// The turn has come to its end.
+    pub(crate) finished: bool,
+    /// Has the host run another turn after one that has not.
+    pub(crate) abandoned: &'e dyn Fn(),
 }
 
 impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn run(&mut self) {
+        self.tell_untold();
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
         self.finish_touched();
         // Before jobs and reading: no flood of either keeps clients from coming back.
@@ -74,12 +84,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         servers.settle();
         slots.free_buried();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        self.finished = true;
     }
 
     /// The machine slept: peers are asked before anything else, and then the handler is told.
     #[cold]
-    pub(crate) fn resume(&mut self, slept: Duration, wall: SystemTime) {
-        self.connections.wake_up(wall);
+    pub(crate) fn resume(&mut self, slept: Duration) {
+        self.connections.wake_up();
         self.tell(Event::Resumed { slept });
     }
 
@@ -162,21 +173,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// Visits each connection that may be read, once: who comes back waits for the next turn.
-    fn read(&mut self) {
-        for _ in 0..self.connections.unread.len() {
-            if self.over {
-                break;
-            }
-            let Some(slot) = self.connections.unread.pop_front() else { break };
-            self.visit(slot);
-        }
-    }
-
-    fn visit(&mut self, slot: u32) {
+    pub(crate) fn visit(&mut self, slot: u32) {
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::UNREAD);
+        self.current = Some(slot);
         // What its messages cause is written into this.
         lend(live, pool);
         if !live.has(flag::REST) || self.visit_rest(slot) {
@@ -218,7 +219,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     }
 
     fn visit_socket(&mut self, slot: u32) {
-        let mut left = self.budget.bytes_per_visit.max(1);
+        let mut left = self.budget.bytes_per_visit;
         let mut more = if self.end.is_none() { FINISH_MESSAGE } else { 0 };
         let rx = std::mem::take(&mut self.rx);
         while !self.over {
@@ -260,6 +261,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             if rest > 0 {
                 let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
                 self.connections.keep_rest(slot, Rest { buffer, at: 0 });
+                self.worked();
                 break;
             }
             self.worked();
@@ -274,15 +276,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// connection is paused, or the time is over.
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
-        let mut input = bytes;
-        while !self.over {
-            let now = self.connections.now;
-            let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
-            let Some(event) = live.connection.receive(now, &mut input) else { break };
+        let mut fed = Fed { work: self, slot, input: bytes };
+        while !fed.work.over {
+            let now = fed.work.connections.now;
+            let Some(live) = fed.work.connections.slots.at_mut(slot) else { break };
+            let Some(event) = live.connection.receive(now, &mut fed.input) else { break };
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            self.happened(id, event, coupled);
+            fed.work.happened(id, event, coupled);
         }
-        input.len()
+        std::mem::take(&mut fed.input).len()
     }
 
     #[inline]
@@ -290,7 +292,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         if coupled {
             self.happened_coupled(id, event);
         } else if self.connections.note(id.slot, &event) {
-            self.tell(Event::Connection(id, event));
+            match event {
+                Happened::Closed(closed) => self.tell_end(id, closed),
+                event => self.tell(Event::Connection(id, event)),
+            }
         }
     }
 
@@ -322,6 +327,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let now = self.connections.now;
         let Some(live) = self.connections.slots.at_mut(slot) else { return };
         live.clear(flag::TOUCHED);
+        self.current = Some(slot);
         let wrote = live.connection.queued() > 0 && write(live, now, limit);
         // An answer that waited, an outbox that drained, an end. Mostly nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
@@ -354,7 +360,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 return self.worked();
             }
             Next::Write if live.has(flag::WRITABLE) => touch(slot, live, touched),
-            Next::Write => {}
+            Next::Write => share_on(slot, live, unread),
+            Next::Pause => {
+                reclaim(live, pool);
+                // What came before it was open may wait for a share, with no edge to come.
+                share_on(slot, live, unread);
+            }
             _ => reclaim(live, pool),
         }
         arm(slot, live, timers);
@@ -375,7 +386,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
 impl Connections {
     /// Keeps bytes that a connection does not take now.
-    fn keep_rest(&mut self, slot: u32, rest: Rest) {
+    pub(crate) fn keep_rest(&mut self, slot: u32, rest: Rest) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.set(flag::REST);
             self.rests.insert(slot, rest);
@@ -397,7 +408,7 @@ impl Connections {
             Happened::Drained => self.release_kept(slot),
             Happened::Closed(_) => {
                 self.uncount(slot);
-                self.forget_subscriptions(slot);
+                self.leave_topics(slot);
                 return self.note_client(slot, event);
             }
             Happened::Open(_) => {
@@ -418,6 +429,8 @@ impl Connections {
             || !self.unread.is_empty()
             || self.files.has_work()
             || !self.failures.is_empty()
+            || !self.untold.is_empty()
+            || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
     }

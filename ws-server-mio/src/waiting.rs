@@ -100,6 +100,14 @@ impl Waiting {
         }
     }
 
+    /// A panic has ended a turn: whoever caught it may not know that another is due, and is woken for it.
+    #[cold]
+    pub(crate) fn abandon(&self) {
+        if let Self::Watched(watched) = self {
+            watched.shared.abandon();
+        }
+    }
+
     /// Something was queued between turns: a host that rests is woken for it.
     #[inline]
     pub(crate) fn nudge(&self) {

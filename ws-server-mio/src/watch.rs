@@ -249,6 +249,11 @@ impl State {
         self.until.map(|until| until.saturating_duration_since(now))
     }
 
+    /// Whether the thread is to call `wake`.
+    fn calls_now(&self) -> bool {
+        self.phase == Phase::Waiting && self.owed && self.is_due()
+    }
+
     fn is_due(&self) -> bool {
         !self.batch.is_empty() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
     }
@@ -263,14 +268,19 @@ impl Shared {
             state = unpoisoned(self.changed.wait(state));
         }
         loop {
-            if state.phase == Phase::Waiting && state.owed && state.is_due() {
+            if state.calls_now() {
                 state = self.call(state, wake);
             }
             state = unpoisoned(self.changed.wait_while(state, |state| {
-                state.phase != Phase::Ended && (state.selector.is_none() || !state.batch.is_empty())
+                state.phase != Phase::Ended
+                    && !state.calls_now()
+                    && (state.selector.is_none() || !state.batch.is_empty())
             }));
             if state.phase == Phase::Ended {
                 return;
+            }
+            if state.calls_now() {
+                continue;
             }
             let Some(mut selector) = state.selector.take() else { continue };
             let timeout = state.set_until(Instant::now());
@@ -328,11 +338,20 @@ impl Shared {
         }
     }
 
+    /// Owes the host a wake-up at once.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.owed = true;
+        state.deadline = Some(Instant::now());
+        self.changed.notify_all();
+        self.tell_deadline(state);
+    }
+
     /// Has the thread wait no longer than to the deadline.
     fn tell_deadline(&self, state: MutexGuard<'_, State>) {
         // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
-            (Some(deadline), Some(until)) => deadline + TICK < until,
+            (Some(deadline), Some(until)) => deadline.checked_add(TICK).is_some_and(|late| late < until),
             (deadline, until) => deadline.is_some() && until.is_none(),
         };
         let tell = too_long && state.selector.is_none();

@@ -63,6 +63,68 @@ fn the_token_in_the_url_lets_in_and_its_cookie_does_from_then_on() {
 }
 
 #[test]
+fn no_cookie_of_another_page_locks_the_bearer_out() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let own = format!("ws_token_{}={token}", address.port());
+    for other in [&b"name=Zo\xc3\xab"[..], b"name=Zo\xeb", b"\xff", b"=", b"x", b"a=\"", b"", b"a b"] {
+        for before in [true, false] {
+            let pair = [other, own.as_bytes()];
+            let [first, last] = if before { pair } else { [pair[1], pair[0]] };
+            for between in [&b"; "[..], b"\r\nCookie: "] {
+                let line = [b"Cookie: ", first, between, last, b"\r\n"].concat();
+                for (request, status) in [(get(address, "/"), 200), (handshake(address, "/"), 101)] {
+                    let mut request = request;
+                    request.truncate(request.len() - 2);
+                    let mut peer = rig.peer();
+                    peer.send(&[&request[..], &line, b"\r\n"].concat());
+                    let head = rig.head(&mut peer);
+                    assert!(head.starts_with(&format!("HTTP/1.1 {status} ")), "{line:?}: {head}");
+                }
+            }
+        }
+    }
+    let head = ask(
+        &mut rig,
+        get(address, "/"),
+        &format!("Authorization: Basic Zo\u{eb}\r\nAuthorization: Bearer {token}\r\n"),
+    );
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}
+
+#[test]
+fn a_page_that_is_opened_by_its_link_again_still_keeps_the_link_to_itself() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let field = format!("Cookie: ws_token_{}={token}\r\n", address.port());
+    let head = ask(&mut rig, get(address, &format!("/?token={token}")), &field).to_lowercase();
+    assert!(head.contains("referrer-policy: same-origin\r\n"), "{head}");
+    assert!(!head.contains("set-cookie"), "the browser has it: {head}");
+    let head = ask(&mut rig, get(address, "/?token=old"), &field).to_lowercase();
+    assert!(head.starts_with("http/1.1 200 ") && !head.contains("referrer-policy"), "{head}");
+}
+
+#[test]
+fn no_event_shows_the_token_when_it_is_printed() {
+    let (mut rig, token) = rig();
+    let address = rig.address();
+    let (log, told) = std::sync::mpsc::channel();
+    rig.app.also = Some(Box::new(move |_, event| log.send(format!("{event:?}")).unwrap()));
+    let target = format!("/page?token={token}");
+    let fields = format!(
+        "Cookie: ws_token_{}={token}\r\nAuthorization: Bearer {token}\r\nReferer: http://{address}{target}\r\n",
+        address.port()
+    );
+    ask(&mut rig, get(address, &target), &fields);
+    ask(&mut rig, handshake(address, &target), &fields);
+    ask(&mut rig, handshake(address, &target), "");
+    rig.until("three upgrades", |rig| rig.app.open_ids().len() == 2);
+    let shown: Vec<String> = told.try_iter().collect();
+    assert!(shown.iter().filter(|event| event.contains("\"/page\"")).count() == 3, "{shown:?}");
+    assert!(shown.iter().all(|event| !event.contains(&token)), "{shown:?}");
+}
+
+#[test]
 fn a_socket_may_show_it_in_its_url_and_a_program_in_its_authorization() {
     let (mut rig, token) = rig();
     let address = rig.address();

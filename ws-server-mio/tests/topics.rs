@@ -3,10 +3,7 @@
 
 mod common;
 use common::*;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{
-    CloseCode, Config, ConnectionId, Connections, Event, Frame, SendError, SlowPeer, TopicError,
-};
+use ws_server_mio::{CloseCode, Config, ConnectionId, Frame, SendError, SlowPeer, TopicError};
 
 #[test]
 fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
@@ -40,32 +37,6 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
             _ => assert_eq!(got, [(BINARY, large.clone())]),
         }
     }
-}
-
-#[test]
-fn subscriptions_vanish_before_the_end_is_told() {
-    let mut rig = Rig::new(Config::server());
-    let (peer, id) = rig.open("/");
-    let connections = rig.endpoint.connections();
-    connections.subscribe(id, "a").unwrap();
-    connections.subscribe(id, "b").unwrap();
-    drop(peer);
-    let mut told = false;
-    while !told {
-        let handler = |connections: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(closed, Happened::Closed(_)) = event {
-                assert_eq!(closed, id);
-                assert_eq!(connections.subscribers("a").len(), 0);
-                assert_eq!(connections.topics_of(id).count(), 0);
-                assert_eq!(connections.publish("b", &Frame::text("anybody?")), 0);
-                assert_eq!(connections.subscribe(id, "a"), Err(TopicError::NotOpen));
-                told = true;
-            }
-        };
-        rig.endpoint.poll(None, handler).unwrap();
-    }
-    let (_later, other) = rig.open("/");
-    assert_eq!(rig.endpoint.connections().topics_of(other).count(), 0, "nobody inherits them");
 }
 
 #[test]

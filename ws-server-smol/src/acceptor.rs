@@ -13,7 +13,7 @@ use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
 use ws_proto::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -21,7 +21,8 @@ pub enum Incoming {
     /// A request that asks for no upgrade. Answer it, now or later, with [`Acceptor::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses.
+    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses, and ends the
+    /// connection.
     Upgrade(Upgrade),
 }
 
@@ -62,8 +63,18 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
+    ///
+    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
+    ///
+    /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
+    /// configuration that can allow nobody; here [`Config::check_access`] tells.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
-        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, Default::default())), None)
+        Self::with_transport(stream, config, Transport::default())
+    }
+
+    /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
+    pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
+        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, transport)), None)
     }
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
@@ -106,7 +117,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         }
     }
 
-    /// Answers a request, or refuses an upgrade, and waits until the answer is written.
+    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of the
+    /// connection: [`next`](Self::next) then gives `None`.
     ///
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///

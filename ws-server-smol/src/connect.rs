@@ -1,14 +1,16 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::driver::{Belongings, Driver};
+use crate::names::Resolver;
 use crate::socket::Socket;
 use crate::websocket::WebSocket;
+use crate::zones;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpStream, ToSocketAddrs};
+use std::net::{SocketAddr, TcpStream};
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
@@ -22,16 +24,18 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 /// Connects once.
 ///
 /// An address literal and `localhost` are connected to as they are. Any other name is looked up by the system's
-/// resolver, which blocks: that is done on a helper thread of the crate `blocking`, which starts with the first
-/// name and ends by itself when it has nothing to do. Nothing else is done there.
+/// resolver, which blocks for seconds where no name server answers: each name on a helper thread of the crate `blocking`,
+/// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the process
+/// together, and clients of the same name share one lookup. A ninth name waits until one of the eight is answered. A name
+/// that is not looked up in time is [`ConnectFailure::Name`].
 ///
 /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
 /// it (RFC 8305); the first that takes the connection is used. [`Config::handshake_timeout`] covers the name, the
 /// connection and the handshake together. A policy for connecting again is [`Client`](crate::Client)'s, and has no
 /// meaning here.
 ///
-/// Cancel-safe: dropped, the attempt is given up, and leaves no socket behind. A name that is being looked up is
-/// looked up to the end, for nobody.
+/// Cancel-safe: dropped, the attempt is given up, and leaves no socket behind. A name that waits for a thread is dropped
+/// with its last client; one that is being looked up keeps its thread to the end.
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -134,6 +138,7 @@ pub(crate) struct Attempt {
     rules: Arc<Config>,
     #[cfg(unix)]
     unix: Option<std::path::PathBuf>,
+    names: Arc<Resolver>,
     since: Instant,
 }
 
@@ -144,13 +149,22 @@ impl Attempt {
             rules: Arc::new(config.rules()),
             #[cfg(unix)]
             unix: config.unix.clone(),
+            names: Resolver::system(),
             since: Instant::now(),
         }
     }
 
+    /// Has names looked up by the test.
+    #[cfg(test)]
+    pub(crate) fn with_names(mut self, names: Arc<Resolver>) -> Self {
+        self.names = names;
+        self
+    }
+
     pub(crate) async fn run(self) -> Result<Opened, Failed> {
+        let addresses = self.addresses().await?;
         let mut tried = Vec::new();
-        let connected = within(self.deadline(), self.connected(&mut tried)).await;
+        let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
         let (stream, seed) = match connected {
             Some(connected) => connected?,
             None => return Err(ConnectFailure::TimedOut { tried }.into()),
@@ -163,19 +177,41 @@ impl Attempt {
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 
+    /// Where to connect to; nowhere in particular for a Unix socket.
+    async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectFailure> {
+        #[cfg(unix)]
+        if self.unix.is_some() {
+            return Ok(VecDeque::new());
+        }
+        if let Some(addresses) = self.request.addresses_with(zones::index)? {
+            return Ok(addresses);
+        }
+        let host = self.request.host();
+        let answer = within(self.deadline(), self.names.clone().look_up(host, self.request.port())).await;
+        answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host))).map(in_turn)
+    }
+
     fn deadline(&self) -> Timer {
         self.since.checked_add(self.rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
     }
 
-    async fn connected(&self, tried: &mut Vec<SocketAddr>) -> Result<(Socket, [u8; 32]), ConnectFailure> {
-        let socket = self.socket(tried).await?;
+    async fn connected(
+        &self,
+        addresses: VecDeque<SocketAddr>,
+        tried: &mut Vec<SocketAddr>,
+    ) -> Result<(Socket, [u8; 32]), ConnectFailure> {
+        let socket = self.socket(addresses, tried).await?;
         match seed() {
             Ok(seed) => Ok((socket, seed)),
             Err(error) => Err(ConnectFailure::Unreachable { tried: std::mem::take(tried), error }),
         }
     }
 
-    async fn socket(&self, tried: &mut Vec<SocketAddr>) -> Result<Socket, ConnectFailure> {
+    async fn socket(
+        &self,
+        addresses: VecDeque<SocketAddr>,
+        tried: &mut Vec<SocketAddr>,
+    ) -> Result<Socket, ConnectFailure> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = Async::<UnixStream>::connect(path).await;
@@ -183,15 +219,6 @@ impl Attempt {
                 .map(Socket::from)
                 .map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error });
         }
-        let addresses = match self.request.addresses() {
-            Some(addresses) => addresses,
-            None => {
-                let (host, port) = (self.request.host().to_owned(), self.request.port());
-                let name = host.clone();
-                let answer = blocking::unblock(move || (name.as_str(), port).to_socket_addrs().map(in_turn));
-                answer.await.map_err(|error| ConnectFailure::Name { host, error })?
-            }
-        };
         let mut race =
             Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
         poll_fn(|cx| race.poll(cx))

@@ -10,10 +10,13 @@
 //! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
+mod parting;
+
 use crate::buffer::Buffer;
 use crate::output::{Output, write};
 use crate::shared::Shared;
 use crate::sleep::Sleep;
+use crate::slice::Slice;
 use crate::socket::Socket;
 use async_io::Timer;
 use bytes::Buf;
@@ -25,12 +28,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_proto::token::TokenRule;
-use ws_proto::{Closed, Connection, Error, Event, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
-/// A task that always has something to do lets others run after so many bytes …
-const SLICE_BYTES: usize = 64 << 10;
-/// … or so much time: a ready socket never makes it wait.
-const SLICE_TIME: Duration = Duration::from_micros(500);
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
 
@@ -62,8 +61,7 @@ pub(crate) struct Driver<S> {
     deadline: Option<Instant>,
     /// It is over, and is told once the stream has passed on what it holds.
     parting: Option<Box<Parting>>,
-    /// Since when, and for how many bytes, this task has not let others run.
-    slice: Option<(Instant, usize)>,
+    slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
     /// Until when whoever waits for events may judge before who waits for the output does.
@@ -89,10 +87,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         Self::with(stream, connection, Belongings::default())
     }
 
-    pub(crate) fn with(stream: S, connection: Connection, belongings: Belongings) -> Self {
+    pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
+        connection.share_inflating();
         let Belongings { token, socket, sleep } = belongings;
-        let shared = Arc::new(Shared::new(connection, token, socket));
-        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::new(None)));
+        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
+        let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),
@@ -102,7 +101,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             timer: Timer::never(),
             deadline: None,
             parting: None,
-            slice: None,
+            slice: Slice::default(),
             heard: false,
             asked: None,
             held: None,
@@ -123,7 +122,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         shared.wakers.driver.register(cx.waker());
         shared.note_poll();
         let mut now = Instant::now();
-        if self.slice.is_none() {
+        if self.slice.is_fresh() {
             self.sleep.look(now);
         }
         let mut connection = shared.connection();
@@ -138,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut is_dry = false;
         loop {
             // First of all: what was read at once may be thousands of messages, each with its handler.
-            if self.slice_is_over(now) {
+            if self.slice.is_over(now) {
                 // Before others run, while it is warm.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);
@@ -182,7 +181,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 now = Instant::now();
                 continue;
             }
-            self.slice = None;
+            self.slice.end();
+            if connection.has_used_share() {
+                // The other tasks have theirs first.
+                connection.next_share(now);
+                cx.waker().wake_by_ref();
+            }
             return Poll::Pending;
         }
     }
@@ -315,27 +319,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
         let event = connection.receive(now, &mut input).map(Event::into_owned);
         let left = input.len();
-        if let Some((_, bytes)) = &mut self.slice {
-            *bytes += before - left;
-        }
+        self.slice.add(before - left);
         match left {
             0 => self.unread = None,
             _ => unread.from = unread.to - left,
         }
         // What was received may have caused something else.
         event.or_else(|| before_the_end(connection, now))
-    }
-
-    fn slice_is_over(&mut self, now: Instant) -> bool {
-        let Some((since, bytes)) = self.slice else {
-            self.slice = Some((now, 0));
-            return false;
-        };
-        let over = bytes >= SLICE_BYTES || now.saturating_duration_since(since) >= SLICE_TIME;
-        if over {
-            self.slice = None;
-        }
-        over
     }
 
     /// Says whether anything came of it.
@@ -391,7 +381,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.waker.wake_by_ref();
         }
         self.parting = Some(parting);
-        self.slice = None;
+        self.slice.end();
         Poll::Pending
     }
 
@@ -399,35 +389,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if !connection.is_congested() {
             self.shared.wakers.room.notify();
         }
-    }
-
-    /// Nothing more will come: the socket is closed, and nobody waits any longer.
-    pub(crate) fn end(&mut self, by_reset: bool) {
-        self.shared.end(by_reset);
-        self.stream = None;
-        self.unread = None;
-    }
-
-    /// Ends it in words, as far as that goes without waiting; what explains the end, if that was not told yet.
-    pub(crate) fn part(&mut self, code: ws_proto::CloseCode) -> Option<Box<Closed>> {
-        let shared = self.shared.clone();
-        let mut connection = shared.connection();
-        let now = Instant::now();
-        // Where it is ending already, what was said last is still to be written.
-        let _ = connection.close(now, code, "");
-        if let Some(stream) = &mut self.stream {
-            let mut nobody = Context::from_waker(Waker::noop());
-            write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
-        }
-        connection.abort(now, ws_proto::Cause::Terminated);
-        let parting = self.parting.take().and_then(|parting| parting.event);
-        let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
-        let closed = events.find_map(|event| match event {
-            Event::Closed(closed) => Some(closed),
-            _ => None,
-        });
-        self.end(connection.wants_reset());
-        closed
     }
 
     pub(crate) fn stream(&self) -> Option<&S> {

@@ -8,6 +8,8 @@ use ws_proto::{Closed, Event};
 /// Sees what happens on the open WebSockets of a [`Server`] before the application does, and may keep what it is
 /// for: a protocol above messages (remote calls, say), a log, a guard.
 ///
+/// Where it panics, and that is caught, it stays in place; a WebSocket whose event it was filtering ends with 1011.
+///
 /// A server has one, set once with [`Server::set_extension`]. It is called by whoever polls the connection, one
 /// call at a time; it must not set an extension, nor poll a connection of its server.
 ///
@@ -44,6 +46,7 @@ pub trait Extension: Send {
     }
 
     /// A WebSocket that was open has ended, whatever ended it: told once for each, and before the application is.
+    /// [`Server::topics_of`] still shows what it was subscribed to.
     fn closed(&mut self, server: &Server, id: ConnectionId, closed: &Closed) {
         let _ = (server, id, closed);
     }

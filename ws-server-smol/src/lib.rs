@@ -106,8 +106,8 @@
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
 //!   for the kernel where nobody is in `async_io::block_on`, and wakes tasks; it runs none.
 //! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
-//!   names there, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read there. They
-//!   start with the first name or file, and end by themselves when nothing is left to do.
+//!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read
+//!   there. They start with the first name or file, and end by themselves when nothing is left to do.
 //!
 //! There is no other. If that is one too many, `ws-server-mio` has none that was not asked for.
 //!
@@ -165,17 +165,23 @@ mod driver;
 mod extension;
 mod folder;
 mod listening;
+mod names;
 mod output;
 mod responder;
 mod sender;
 mod server;
 mod shared;
 mod sleep;
+mod slice;
 mod socket;
+#[cfg(test)]
+#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+mod tests_names;
 mod ui;
 #[cfg(unix)]
 mod unix;
 mod websocket;
+mod zones;
 
 pub use acceptor::{AcceptError, Acceptor, Incoming};
 pub use bridge::bridge;
@@ -203,7 +209,7 @@ pub use ws_proto::limits::{ServerConfig, Stop};
 pub use ws_proto::token::Token;
 pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
+    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
     Reconnect, Request, SendError, Sent, State, Upgrade,
 };
 

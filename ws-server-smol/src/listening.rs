@@ -2,13 +2,14 @@
 
 use crate::socket::Socket;
 use async_io::Async;
-use socket2::{Domain, Protocol, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use std::fmt;
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::task::{Context, Poll};
+use ws_proto::Transport;
 use ws_proto::bind::{BACKLOG, Bind, ListenError};
 
 #[cfg(unix)]
@@ -70,6 +71,25 @@ pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
         Ok((listener, bound))
     })?;
     Ok(listeners.into_iter().map(Listening::from).collect())
+}
+
+/// What the connections of a server with these listeners stand on.
+pub(crate) fn transport(listeners: &[Listening]) -> Transport {
+    #[cfg(unix)]
+    if let [Listening(Std::Unix(..))] = listeners {
+        return Transport::unix();
+    }
+    Transport::tcp(listeners.iter().filter_map(|listener| match &listener.0 {
+        Std::Tcp(listener) => {
+            // Where the system does not say, one family is the safer answer.
+            let only_v6 = SockRef::from(listener).only_v6().unwrap_or(true);
+            Some((listener.local_addr().ok()?, only_v6))
+        }
+        #[cfg(unix)]
+        Std::Unix(..) => None,
+        #[cfg(test)]
+        Std::Fake(_) => None,
+    }))
 }
 
 fn open_one(address: SocketAddr, only_v6: bool) -> io::Result<TcpListener> {

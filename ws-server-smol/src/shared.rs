@@ -1,6 +1,7 @@
 //! What the owner of a connection and its senders share: the engine, and who is to be woken.
 
 use crate::output::{Output, write};
+use crate::sleep::Sleep;
 use crate::socket::Socket;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
@@ -115,6 +116,7 @@ pub(crate) struct Shared {
     socket: Mutex<Option<Socket>>,
     /// What requests must show.
     pub(crate) token: Option<Arc<TokenRule>>,
+    sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
     /// How often the connection was driven by its owner.
     polls: AtomicU32,
@@ -125,12 +127,18 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    pub(crate) fn new(connection: Connection, token: Option<Arc<TokenRule>>, socket: Option<Socket>) -> Self {
+    pub(crate) fn new(
+        connection: Connection,
+        token: Option<Arc<TokenRule>>,
+        socket: Option<Socket>,
+        sleep: Arc<Sleep>,
+    ) -> Self {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
             socket: Mutex::new(socket),
             token,
+            sleep,
             wakers: Arc::default(),
             polls: AtomicU32::new(0),
             holders: AtomicU8::new(0),
@@ -195,7 +203,9 @@ impl Shared {
         if let Some(rule) = &self.token {
             rule.sign(&request, &mut response);
         }
-        self.connection().respond(Instant::now(), request, response)?;
+        let now = Instant::now();
+        self.sleep.look(now);
+        self.connection().respond(now, request, response)?;
         self.wakers.driver.wake();
         Ok(())
     }
@@ -209,7 +219,9 @@ impl Shared {
         if let Some(rule) = &self.token {
             rule.sign(&request, &mut head);
         }
-        let body = self.connection().respond_streaming(Instant::now(), request, head, length)?;
+        let now = Instant::now();
+        self.sleep.look(now);
+        let body = self.connection().respond_streaming(now, request, head, length)?;
         if length.is_none()
             && let Some(socket) = &*self.socket()
         {

@@ -2,9 +2,10 @@
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
-use std::sync::{Arc, Mutex, OnceLock};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Instant, SystemTime};
 use ws_proto::sleep::SleepDetector;
+use ws_proto::{Config, WallClock};
 
 /// Both clocks, for tests.
 pub(crate) type Clocks = Arc<dyn Fn() -> (Instant, SystemTime) + Send + Sync>;
@@ -33,6 +34,15 @@ impl Sleep {
         }
     }
 
+    /// For a connection without a server, whose time of day it keeps set, where there is one.
+    pub(crate) fn of(config: &Config) -> Self {
+        let sleep = Self::new(None);
+        if let Some(clock) = &config.wall_clock {
+            sleep.keep(clock);
+        }
+        sleep
+    }
+
     /// Sets what wakes the others; once.
     pub(crate) fn set_alarm(&self, alarm: impl Fn() + Send + Sync + 'static) {
         let _ = self.alarm.set(Box::new(alarm));
@@ -43,10 +53,19 @@ impl Sleep {
         self.times.load(Relaxed)
     }
 
-    /// Compares the clocks. Whoever finds out wakes the others, and so must hold no lock of a connection.
+    /// Keeps this time of day set.
+    pub(crate) fn keep(&self, clock: &WallClock) {
+        self.detector.lock().unwrap_or_else(PoisonError::into_inner).keep(clock);
+    }
+
+    /// Compares the clocks, and so sets the time of day, before anything is answered. Whoever finds out wakes the others, and so must hold no lock of a connection.
     pub(crate) fn look(&self, now: Instant) {
         // Where it is locked, somebody else looks already.
-        let Ok(mut detector) = self.detector.try_lock() else { return };
+        let mut detector = match self.detector.try_lock() {
+            Ok(detector) => detector,
+            Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+            Err(TryLockError::WouldBlock) => return,
+        };
         let slept = match &self.clocks {
             Some(clocks) => {
                 let (now, wall) = clocks();

@@ -1,6 +1,7 @@
 //! TCP and Unix sockets that close their half in order.
 
 use async_io::Async;
+use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
 use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
@@ -11,7 +12,8 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll, ready};
+use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
+use std::task::{Context, Poll, Wake, Waker, ready};
 use std::time::Duration;
 
 /// A TCP or a Unix socket of `async-io`.
@@ -23,6 +25,28 @@ pub struct Socket {
     kind: Kind,
     /// The last read was short: the kernel has no more until it says so, and need not be asked.
     drained: bool,
+    readable: Arc<Readable>,
+}
+
+/// That the kernel has said that there is more to read.
+///
+/// `Async::poll_readable` does not tell: it takes an event of the round in which it was asked for an old one, and asks
+/// for another. A task that is polled later than the next round begins, as on a busy thread, would wait for ever.
+#[derive(Debug, Default)]
+struct Readable {
+    is_told: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Readable {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.is_told.store(true, SeqCst);
+        self.task.wake();
+    }
 }
 
 /// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a Pong can
@@ -77,6 +101,16 @@ impl Socket {
         }
     }
 
+    /// Waits until the kernel has more to read.
+    fn poll_told(&self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.readable.task.register(cx.waker());
+        if self.readable.is_told.swap(false, SeqCst) {
+            return Poll::Ready(Ok(()));
+        }
+        let waker = Waker::from(self.readable.clone());
+        with!(self, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
+    }
+
     /// Closes both halves: whoever reads or writes finds out, polled or not.
     pub(crate) fn cut(&self) {
         // One that is closed already needs no more.
@@ -120,14 +154,14 @@ impl From<Async<TcpStream>> for Socket {
         let _ = stream.get_ref().set_nodelay(true);
         #[cfg(any(target_os = "android", target_os = "linux"))]
         let _ = SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(UNSENT);
-        Self { kind: Kind::Tcp(Arc::new(stream)), drained: false }
+        Self { kind: Kind::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
     }
 }
 
 #[cfg(unix)]
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
-        Self { kind: Kind::Unix(Arc::new(stream)), drained: false }
+        Self { kind: Kind::Unix(Arc::new(stream)), drained: false, readable: Arc::default() }
     }
 }
 
@@ -146,7 +180,7 @@ impl AsyncRead for Socket {
         buffer: &mut [u8],
     ) -> Poll<io::Result<usize>> {
         if self.drained {
-            ready!(with!(self, stream => stream.poll_readable(cx)))?;
+            ready!(self.poll_told(cx))?;
             self.drained = false;
         }
         let read = ready!(with!(self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));

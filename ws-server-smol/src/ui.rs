@@ -28,7 +28,7 @@ use std::time::{Duration, Instant};
 /// - The first turn is unasked, too.
 ///
 /// A turn ends when its budget is spent, and exceeds it by one step: of an executor a task that is polled once, which
-/// this crate's connections end after half a millisecond or 64 KiB, or after one call of a handler that computes for
+/// this crate's connections end after half a millisecond or 64 KiB, read or inflated, or after one call of a handler that computes for
 /// longer. Never give an executor's `run` to a loop instead: it polls up to two hundred tasks before it lets go.
 ///
 /// ```
@@ -64,6 +64,8 @@ use std::time::{Duration, Instant};
 pub struct UiDriver<'a> {
     /// `None` once it is finished.
     root: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
+    /// The root panicked, and cannot go on.
+    panicked: bool,
     bell: Arc<Bell>,
     waker: Waker,
     clock: Box<dyn FnMut() -> Instant + 'a>,
@@ -90,6 +92,7 @@ impl<'a> UiDriver<'a> {
         let bell = Arc::new(Bell { state: AtomicU8::new(WOKEN), notify: Mutex::new(Box::new(notify)) });
         Self {
             root: Some(Box::pin(future)),
+            panicked: false,
             waker: Waker::from(bell.clone()),
             bell,
             clock: Box::new(Instant::now),
@@ -125,19 +128,28 @@ impl<'a> UiDriver<'a> {
     }
 
     /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step
-    /// starts after a clock reading past it; one is taken even of a budget of zero. It never waits, and one that has
+    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn lasts for
+    /// as long as anything is woken. It never waits, and one that has
     /// nothing to do reads the clock and is over.
     ///
     /// # Panics
-    /// Where a handler does; what it ran in does not go on then.
+    /// Where a handler does. The future does not go on then: the host is notified, and the next turn drops it and is
+    /// [`finished`](Turn::finished). In tasks of `async_executor`, a panic goes to whoever awaits the task, and the others
+    /// go on.
     pub fn turn(&mut self, budget: Duration) -> Turn {
+        if std::mem::take(&mut self.panicked) {
+            self.root = None;
+        }
         let start = (self.clock)();
         let mut turn = Turn { finished: self.root.is_none(), ..Turn::default() };
         while let Some(root) = &mut self.root
             && self.bell.answer()
         {
             turn.steps += 1;
-            if root.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready() {
+            let step = Step { panicked: &mut self.panicked, bell: &self.bell };
+            let ready = root.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready();
+            std::mem::forget(step);
+            if ready {
                 self.root = None;
                 turn.finished = true;
             }
@@ -151,6 +163,20 @@ impl<'a> UiDriver<'a> {
             }
         }
         turn
+    }
+}
+
+/// A step. Where it panics, the host is notified: another turn is due.
+struct Step<'s> {
+    panicked: &'s mut bool,
+    bell: &'s Arc<Bell>,
+}
+
+impl Drop for Step<'_> {
+    fn drop(&mut self) {
+        *self.panicked = true;
+        self.bell.state.store(RESTING, Ordering::Release);
+        self.bell.wake_by_ref();
     }
 }
 

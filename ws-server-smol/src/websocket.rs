@@ -214,12 +214,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
             if let Event::Closed(closed) = &event {
                 self.closed = Some(closed.clone());
                 self.driver.end(false);
-                if let Some(membership) = self.membership.take() {
+                if let Some(membership) = &self.membership {
                     membership.closed(closed);
                 }
                 return Poll::Ready(Some(event));
             }
             let event = match &self.membership {
+                Some(membership) if membership.is_extended() => {
+                    let filtering = Filtering(&mut self.driver);
+                    let event = membership.filter(event);
+                    std::mem::forget(filtering);
+                    event
+                }
                 Some(membership) => membership.filter(event),
                 None => Some(event),
             };
@@ -322,8 +328,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for WebSocket<S> {
             return;
         }
         let closed = self.driver.part(CloseCode::GOING_AWAY);
-        if let (Some(membership), Some(closed)) = (self.membership.take(), closed) {
+        if let (Some(membership), Some(closed)) = (&self.membership, closed) {
             membership.closed(&closed);
         }
+    }
+}
+
+/// An extension that panics over an event costs its WebSocket, since the application might take the rest of a message for
+/// the whole: the next event is its end.
+struct Filtering<'d, S: AsyncRead + AsyncWrite + Unpin>(&'d mut Driver<S>);
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Filtering<'_, S> {
+    fn drop(&mut self) {
+        self.0.give_up(CloseCode::INTERNAL_ERROR);
     }
 }

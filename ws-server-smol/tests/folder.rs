@@ -21,6 +21,7 @@ impl Temp {
         fs::create_dir_all(path.join("public/sub")).unwrap();
         fs::write(path.join("secret.txt"), "secret").unwrap();
         fs::write(path.join("public/.hidden"), "secret").unwrap();
+        fs::write(path.join("public/.env"), "secret").unwrap();
         fs::write(path.join("public/hello.txt"), "hello").unwrap();
         Self(path)
     }
@@ -39,7 +40,7 @@ fn nothing_leads_out_of_the_folder_and_nothing_but_files_is_opened() {
     symlink(temp.0.join("secret.txt"), public.join("out.txt")).unwrap();
     symlink(&temp.0, public.join("up")).unwrap();
     symlink("../public/hello.txt", public.join("in.txt")).unwrap();
-    symlink(".hidden", public.join("shown.txt")).unwrap();
+    symlink(".env", public.join("shown.txt")).unwrap();
     symlink("round", public.join("round")).unwrap();
     assert!(Command::new("mkfifo").arg(public.join("pipe")).status().unwrap().success());
     symlink("/dev/zero", public.join("zero")).unwrap();

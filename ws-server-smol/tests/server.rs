@@ -490,7 +490,7 @@ fn a_token_keeps_everybody_else_out_and_foreign_pages_are_refused_as_ever() {
             answer.starts_with("HTTP/1.1 426 ") && answer.contains(&format!("ws_token_{}=", at.port())),
             "{answer}"
         );
-        assert!(answer.contains("referrer-policy: same-origin"), "{answer}");
+        assert!(answer.contains("Referrer-Policy: same-origin"), "{answer}");
 
         let refused = connect(server.url("/").unwrap(), Config::client()).await.unwrap_err();
         assert_eq!(refused.response().unwrap().status(), 401);

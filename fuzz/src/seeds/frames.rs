@@ -213,3 +213,36 @@ pub(super) fn all() -> Vec<(&'static str, Setup, &'static [u8], Vec<Part>)> {
         ),
     ]
 }
+
+/// Compressed messages, good ones and then one that breaks: name, set-up, and what is sent.
+pub(super) fn compressed() -> Vec<(String, Setup, Vec<Part>)> {
+    let pieces = [4, 0, 0x80, 0];
+    let small_pieces = [5, 0, 0x80, 0];
+    // "Hello" in a block with the fixed codes, which ends at this byte and leaves three bits of a header.
+    let hello = b"\xf2\x48\xcd\xc9\xc9\x07\x00";
+    let stored = |data: &[u8]| [&[0, data.len() as u8, 0, !(data.len() as u8), 0xff], data].concat();
+    let text = |parts: &[&[u8]]| vec![frame(0xc1, hello), frame(0xc1, parts.concat())];
+    let good = stored(b"good, and plain");
+    let mut all = Vec::new();
+    for (setup, how) in [(OPEN, "joined"), (pieces, "in_pieces"), (small_pieces, "in_small_pieces")] {
+        for (name, message) in [
+            ("compressed_and_good", text(&[&good, &[0]])),
+            (
+                "compressed_in_fragments",
+                vec![frame(0x41, &hello[..3]), frame(MORE, ""), frame(LAST, &hello[3..])],
+            ),
+            (
+                "compressed_nothing",
+                vec![frame(0xc1, [0]), frame(0x41, ""), frame(LAST, [0]), frame(0xc1, hello)],
+            ),
+            ("compressed_with_a_bad_block", text(&[&good, &[6, 1, 2, 3]])),
+            ("compressed_with_a_bad_length", text(&[&good, &[0, 4, 0, 4, 0, 1, 2, 3]])),
+            ("compressed_with_bad_text_and_a_bad_block", text(&[&stored(b"good \xff"), &[6]])),
+            ("compressed_without_an_end", text(&[&good])),
+            ("compressed_over_the_limit_and_bad", text(&[&good, &stored(b"and more"), &[6]])),
+        ] {
+            all.push((format!("{name}_{how}"), setup, message));
+        }
+    }
+    all
+}

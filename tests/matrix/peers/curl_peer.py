@@ -94,6 +94,10 @@ class Peer:
             return True
         if command == b"/ping":
             self.send(rest, pycurl.WS_PING)
+        elif command == b"/ticks":
+            for _ in range(int(rest)):
+                self.send(b"tick", pycurl.WS_TEXT | pycurl.WS_CONT)
+                self.send(b"", pycurl.WS_TEXT)
         elif command == b"/fragments":
             for piece, last in ((b"one ", False), (b"", False), (b"two", True)):
                 self.send(piece, pycurl.WS_TEXT | (0 if last else pycurl.WS_CONT))

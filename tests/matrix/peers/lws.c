@@ -9,7 +9,7 @@
 
 enum { ENOUGH = 1000 };
 
-enum todo { NOTHING, HELLO, ECHO, PING, PONG, FRAGMENTS, CLOSE };
+enum todo { NOTHING, HELLO, ECHO, PING, PONG, FRAGMENTS, TICKS, CLOSE };
 
 struct session {
     unsigned char *message; /* with LWS_PRE bytes before it */
@@ -17,6 +17,7 @@ struct session {
     int binary;
     enum todo todo;
     int fragment;
+    int times; /* how often what there is to do is still to be done */
 };
 
 static struct lws_context *context;
@@ -56,6 +57,8 @@ static enum todo asked(const struct session *session) {
         return CLOSE;
     if (!strncmp(text, "/ping ", 6))
         return PING;
+    if (!strncmp(text, "/ticks ", 7))
+        return TICKS;
     return strcmp(text, "/fragments") ? ECHO : FRAGMENTS;
 }
 
@@ -68,6 +71,10 @@ static int receive(struct lws *wsi, struct session *session, const void *data, s
         return -1;
     if (lws_is_final_fragment(wsi) && !lws_remaining_packet_payload(wsi)) {
         session->todo = asked(session);
+        if (session->todo == ECHO)
+            session->times = session->length == 0 ? session->times + 1 : 1;
+        if (session->todo == TICKS)
+            session->times = 2 * atoi((const char *)session->message + LWS_PRE + strlen("/ticks "));
         lws_callback_on_writable(wsi);
     }
     return 0;
@@ -90,6 +97,11 @@ static int send_next(struct lws *wsi, struct session *session) {
         return write_text(wsi, hello, LWS_WRITE_TEXT);
     }
     case ECHO: {
+        /* Empty messages come faster than they can be echoed; they are all the same. */
+        if (--session->times > 0) {
+            session->todo = ECHO;
+            lws_callback_on_writable(wsi);
+        }
         unsigned char *message = session->message + LWS_PRE;
         return lws_write(wsi, message, session->length, session->binary ? LWS_WRITE_BINARY : LWS_WRITE_TEXT) < 0 ? -1 : 0;
     }
@@ -104,6 +116,14 @@ static int send_next(struct lws *wsi, struct session *session) {
             lws_callback_on_writable(wsi);
         }
         return write_text(wsi, pieces[at], lws_write_ws_flags(LWS_WRITE_TEXT, at == 0, at == 2));
+    }
+    case TICKS: {
+        int first = session->times-- % 2 == 0;
+        if (session->times > 0) {
+            session->todo = TICKS;
+            lws_callback_on_writable(wsi);
+        }
+        return write_text(wsi, first ? "tick" : "", lws_write_ws_flags(LWS_WRITE_TEXT, first, !first));
     }
     case CLOSE: {
         char *reason;

@@ -37,6 +37,9 @@ def act(socket, message):
     elif command == "/ping":
         socket.ping(rest).wait()
         socket.send(f"/pong {rest}")
+    elif command == "/ticks":
+        for _ in range(int(rest)):
+            socket.send(["tick"])  # the last frame of an iterable is empty
     elif command == "/fragments":
         socket.send(["one ", "", "two"])
     else:

@@ -18,7 +18,12 @@ async function follow(socket) {
       socket.once('pong', (payload) => socket.send(`/pong ${payload}`));
       socket.ping(rest);
     }
-    else if (command === 'fragments') {
+    else if (command === 'ticks') {
+      for (let left = Number(rest); left > 0; left -= 1) {
+        socket.send('tick', { fin: false });
+        socket.send('', { fin: true });
+      }
+    } else if (command === 'fragments') {
       for (const [piece, fin] of [['one ', false], ['', false], ['two', true]]) socket.send(piece, { fin });
     } else socket.send(data, { binary });
   });

@@ -77,6 +77,10 @@ class Peer:
             self.send(events.CloseConnection(code=int(code), reason=reason))
         elif command == "/ping":
             self.send(events.Ping(payload=rest.encode()))
+        elif command == "/ticks":
+            for _ in range(int(rest)):
+                self.send(events.TextMessage("tick", message_finished=False))
+                self.send(events.TextMessage("", message_finished=True))
         elif command == "/fragments":
             for piece, last in (("one ", False), ("", False), ("two", True)):
                 self.send(events.TextMessage(piece, message_finished=last))

@@ -5,7 +5,8 @@ use std::error::Error;
 use std::time::Duration;
 use ws_proto::bind::Bind;
 use ws_proto::limits::ServerConfig;
-use ws_proto::{Config, Heartbeat};
+use ws_proto::token::Token;
+use ws_proto::{Config, Cors, Heartbeat};
 
 /// A server's: where it listens, and its rules.
 pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
@@ -15,6 +16,8 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
     for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
         match name {
             "bind" if value == "any" => bind = Bind::any(),
+            "cors" => config = config.cors(Cors::new().origin(value)),
+            "token" => config = config.require_token(Token::from_random([7; 16])),
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
             _ => config.connection = connection(config.connection, name, value)?,

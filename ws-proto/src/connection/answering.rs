@@ -24,10 +24,12 @@ impl Connection {
         result
     }
 
-    /// Server: answers a request, now or later, in any order; or refuses an upgrade.
+    /// Server: answers a request, now or later, in any order; or refuses an upgrade. A refusal is the last answer of its
+    /// connection: what stands behind the upgrade may be frames, and is not read.
     ///
-    /// `Content-Length`, `Date` and `Connection` are written by the connection itself. What is answered to HEAD
-    /// goes out without its body.
+    /// `Content-Length`, `Date` and `Connection` are written by the connection itself, and names of fields in their usual
+    /// spelling, `ETag` say. A `Last-Modified` that is later than the `Date` is written as that (RFC 9110 §8.8.2.1). What
+    /// is answered to HEAD goes out without its body.
     ///
     /// # Errors
     /// [`SendError::NotOpen`] when the connection has ended, or ends with an earlier answer; [`SendError::WrongRequest`]

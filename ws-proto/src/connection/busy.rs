@@ -19,8 +19,11 @@ pub(super) struct Busy {
     pub(super) waiting_len: usize,
     /// The newest ping's payload, where enough pongs are queued already.
     pub(super) pong: Option<Bytes>,
-    /// What came before the WebSocket was open, and was kept: it goes before anything newer.
+    /// What was kept since it came before the WebSocket was open, or is an empty message that waits for the next second:
+    /// it goes before anything newer.
     pub(super) ahead: BytesMut,
+    /// The peer ended its stream behind that.
+    pub(super) ends_behind: bool,
     /// Since when output waits, and how much was sent by then.
     pub(super) stall: Option<Stall>,
     pub(super) flow: Flow,
@@ -68,6 +71,7 @@ impl Connection {
                 && busy.waiting.is_empty()
                 && busy.pong.is_none()
                 && busy.ahead.is_empty()
+                && !busy.ends_behind
                 && busy.stall.is_none()
                 && busy.kept == 0
                 && busy.counted.is_none()

@@ -54,6 +54,7 @@ impl Connection {
             && let Stage::Open(compression) = &mut self.stage
         {
             *compression = Some(Box::new(PerMessage::new(terms)));
+            self.begin_shares();
         }
     }
 

@@ -190,8 +190,8 @@ impl Connection {
         self.input.held = Held::default();
         if let Some(busy) = &mut self.busy {
             let (stall, counted) = (busy.stall.take(), busy.counted.take());
-            let ahead = mem::take(&mut busy.ahead);
-            **busy = Busy { stall, counted, ..Busy::default() };
+            let (ahead, ends_behind) = (mem::take(&mut busy.ahead), busy.ends_behind);
+            **busy = Busy { stall, counted, ends_behind, ..Busy::default() };
             self.keep_ahead(ahead);
         }
         if self.is_counted() {
@@ -233,6 +233,7 @@ impl Connection {
             ending.half_close = HalfClose::Due;
         }
         self.decoder = Decoder::new();
+        ending.peer_ended |= self.busy.as_mut().is_some_and(|busy| mem::take(&mut busy.ends_behind));
         self.stage = Stage::Draining(ending);
         self.end_opened();
         self.arm();

@@ -27,9 +27,11 @@ impl Held {
     pub(super) const OUTPUT: u8 = 1 << 2;
     /// All connections together hold too much, and this one has a message or a body unfinished.
     pub(super) const MEMORY: u8 = 1 << 3;
-    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY;
+    /// Its share of what is inflated is used, and the others have theirs first.
+    pub(super) const SHARE: u8 = 1 << 4;
+    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 
-    /// Bytes that came before the WebSocket was open go before anything newer.
+    /// Bytes that are kept go before anything newer.
     pub(super) const AHEAD: u8 = 1 << 5;
     /// The outbox is over half its cap: an event may cause a delay.
     pub(super) const SWOLLEN: u8 = 1 << 6;
@@ -61,6 +63,8 @@ pub(super) struct Flow {
     delay: Option<Delay>,
     /// How many delays in a row have passed in which the peer took nothing.
     in_vain: u8,
+    /// Until when the peer has sent all that it may.
+    pub(super) paced_until: Option<Moment>,
     /// Until when a message or a body that has begun waits for memory.
     memory_until: Option<Moment>,
 }
@@ -77,11 +81,16 @@ struct Delay {
 
 impl Flow {
     pub(super) fn is_idle(&self) -> bool {
-        self.mark.is_none() && self.delay.is_none() && self.in_vain == 0 && self.memory_until.is_none()
+        self.mark.is_none()
+            && self.delay.is_none()
+            && self.in_vain == 0
+            && self.paced_until.is_none()
+            && self.memory_until.is_none()
     }
 
     pub(super) fn due(&self) -> Option<Moment> {
-        self.delay.map(|delay| delay.until).into_iter().chain(self.memory_until).min()
+        let delay = self.delay.map(|delay| delay.until);
+        delay.into_iter().chain(self.memory_until).chain(self.paced_until).min()
     }
 }
 

@@ -8,8 +8,9 @@
 //! ```
 //!
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends),
-//! `close_body` (what a Close says), `busy` (what only something unfinished needs), `time` (the one deadline).
+//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
+//! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
+//! `busy` (what only something unfinished needs), `time` (the one deadline).
 
 mod answering;
 mod busy;
@@ -20,9 +21,11 @@ mod failing;
 mod flow;
 mod memory;
 mod pause;
+mod rates;
 mod receive;
 mod relay;
 mod send;
+mod share;
 mod state;
 mod time;
 
@@ -57,6 +60,9 @@ use std::time::Instant;
 ///
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
 /// stays correct when nobody drains it; then it only waits.
+///
+/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; 584 years after the
+/// connection began its time stands still.
 ///
 /// ```
 /// use std::{sync::Arc, time::Instant};
@@ -116,6 +122,15 @@ impl Moment {
 
     fn since(self, earlier: Self) -> Duration {
         Duration::from_nanos(self.0.saturating_sub(earlier.0))
+    }
+
+    fn second(self) -> u64 {
+        self.0 / SECOND
+    }
+
+    /// When the next second of the connection begins.
+    fn next_second(self) -> Self {
+        Self((self.second() + 1).saturating_mul(SECOND))
     }
 }
 
@@ -177,6 +192,8 @@ struct Input {
     told: Told,
     /// What holds reading back, and what may do so.
     held: Held,
+    /// Others have their share of what is inflated, too.
+    shares: bool,
 }
 
 /// What the application was given last.
@@ -190,14 +207,17 @@ enum Told {
     Received,
 }
 
-/// How many frames without content came in the current second, and how many messages where they are paced.
+/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
 #[derive(Debug, Default)]
 struct Rates {
-    /// Compared only with the seconds around it.
-    second: u16,
+    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
+    second: u32,
+    /// Messages and pieces, where they are paced.
     messages: u16,
-    control: u32,
-    empty: u32,
+    control: u16,
+    /// Frames without payload amid a message.
+    empty_frames: u16,
+    empty_messages: u16,
 }
 
 impl Connection {
@@ -302,7 +322,7 @@ impl Connection {
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, or an upgrade is undecided. [`receive`](Self::receive) then leaves its input with
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
     /// the caller. Beside an answer without a length, requests are read ahead up to
     /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
@@ -310,7 +330,7 @@ impl Connection {
             Stage::Http(http) => {
                 self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
             }
-            Stage::Open(_) => self.input.held.has(Held::ANY),
+            Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
             _ => false,
         }
     }
@@ -381,15 +401,16 @@ impl Connection {
         matches!(self.side, Side::Client(_))
     }
 
-    /// Keeps what came before the WebSocket was open.
+    /// Keeps what goes before anything newer, behind what is kept already.
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
-            self.busy().ahead = ahead;
+            // An empty message that was put back goes before the rest of what it came from.
+            self.busy().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }
     }
 
-    /// Whether bytes of the peer are kept that came before the WebSocket was open.
+    /// Whether bytes of the peer are kept that go before anything newer.
     fn has_ahead(&self) -> bool {
         self.input.held.has(Held::AHEAD)
     }

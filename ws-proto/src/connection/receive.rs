@@ -5,7 +5,7 @@ use super::{Connection, Opened, Stage, Told, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;
 use crate::deflate::Terms;
-use crate::error::{Error, ProtocolError};
+use crate::error::Error;
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
@@ -71,8 +71,9 @@ impl Connection {
             self.heard = self.moment(now);
         }
         if !self.input.held.is_free() {
-            self.end_pace();
-            self.pass_delay(self.moment(now));
+            let moment = self.moment(now);
+            self.end_pace(moment);
+            self.pass_delay(moment);
         }
         let mut event = self.receive_ahead(now);
         if event.is_none() && !self.has_ahead() {
@@ -88,7 +89,7 @@ impl Connection {
         event
     }
 
-    /// Goes on with what was kept before the connection was a WebSocket.
+    /// Goes on with what was kept.
     fn receive_ahead(&mut self, now: Instant) -> Option<Event<'static>> {
         if !self.has_ahead() {
             return None;
@@ -133,14 +134,17 @@ impl Connection {
                 Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
                 Stage::Open(_) | Stage::Closing(_) => {
                     let event = self.receive_frames(now, input);
+                    if event.is_none() {
+                        self.note_share(input.len());
+                    }
                     match event {
                         Some(Event::Message(_) | Event::Piece(_)) => {
-                            self.pace(1);
+                            self.pace(now, 1);
                             self.note_contexts(self.heard);
                         }
                         // What came is no message yet, and may have cost much all the same.
                         None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
-                            self.pace(0)
+                            self.pace(now, 0)
                         }
                         _ => {}
                     }
@@ -217,6 +221,7 @@ impl Connection {
         self.outbox.begin_frames();
         let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
+        self.begin_shares();
         self.arm();
     }
 
@@ -225,9 +230,17 @@ impl Connection {
         loop {
             let inflation = self.stage.compression_mut().zip(self.config.deflate.as_ref());
             match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
-                Ok(Some(Decoded::Message(message))) => return Some(Event::Message(message)),
+                Ok(Some(Decoded::Message(message))) => {
+                    let is_late =
+                        message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
+                    return (!is_late).then_some(Event::Message(message));
+                }
                 Ok(None) => return None,
-                Ok(Some(Decoded::Piece(piece))) => return Some(Event::Piece(piece)),
+                Ok(Some(Decoded::Piece(piece))) => {
+                    let is_all = piece.first && piece.last && piece.data.as_bytes().is_empty();
+                    let is_late = is_all && self.put_back(now, piece.data.is_text(), true);
+                    return (!is_late).then_some(Event::Piece(piece));
+                }
                 Ok(Some(other)) => {
                     if let Some(event) = self.receive_control(now, other) {
                         return Some(event);
@@ -246,7 +259,7 @@ impl Connection {
 
     #[cold]
     fn receive_control(&mut self, now: Instant, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        if let Err(error) = self.note_rate(&decoded) {
+        if let Err(error) = self.note_rate(now, &decoded) {
             self.fail(now, error);
             return None;
         }
@@ -267,53 +280,6 @@ impl Connection {
                 None
             }
             Decoded::Empty | Decoded::Message(_) | Decoded::Piece(_) => None,
-        }
-    }
-
-    /// Counts a frame that carries nothing; such floods cost the peer next to nothing.
-    fn note_rate(&mut self, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
-        let Some(limit) = self.config.frame_rate else { return Ok(()) };
-        self.count_second();
-        let count = match decoded {
-            Decoded::Empty => &mut self.rates.empty,
-            _ => &mut self.rates.control,
-        };
-        *count += 1;
-        if *count > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
-    }
-
-    /// The counts are those of the present second.
-    fn count_second(&mut self) {
-        let second = (self.heard.0 / super::SECOND) as u16;
-        if self.rates.second != second {
-            self.rates = super::Rates { second, ..Default::default() };
-        }
-    }
-
-    /// The next second ends the pause, timer or not.
-    pub(super) fn end_pace(&mut self) {
-        if self.input.held.has(Held::PACED) && self.rates.second != (self.heard.0 / super::SECOND) as u16 {
-            self.input.held.set(Held::PACED, false);
-            self.read_on(self.heard);
-        }
-    }
-
-    /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
-    /// send in this second, reading pauses.
-    fn pace(&mut self, messages: u16) {
-        let mut is_over = false;
-        if let Some(limit) = self.config.message_rate {
-            self.count_second();
-            self.rates.messages = self.rates.messages.saturating_add(messages);
-            is_over = self.rates.messages >= limit;
-        }
-        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            is_over |= deflate.is_over_rate(settings, (self.heard.0 / super::SECOND) as u16);
-        }
-        if is_over && matches!(self.stage, Stage::Open(_)) {
-            self.count_second();
-            self.input.held.set(Held::PACED, true);
-            self.arm();
         }
     }
 
@@ -350,6 +316,10 @@ impl Connection {
             Stage::Handshake(http) => {
                 let error = http.receive_eof();
                 self.done(now, error.into());
+            }
+            // What is kept came before it.
+            Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
+                self.busy().ends_behind = true;
             }
             Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
             Stage::Draining(ending) => {
@@ -390,6 +360,9 @@ impl Connection {
         // What was kept is parsed as soon as it may be, since nothing more need come.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
+        }
+        if !self.has_ahead() && self.busy.as_ref().is_some_and(|busy| busy.ends_behind) {
+            self.done(now, Error::Eof);
         }
         // Whoever was given the piece before it may have nothing more to give to `receive`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage

@@ -2,7 +2,7 @@
 //! with what was heard meanwhile, and armed anew.
 
 use super::flow::Held;
-use super::{Connection, Moment, SECOND, Stage, Stall};
+use super::{Connection, Moment, Stage, Stall};
 use crate::close::CloseCode;
 use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
@@ -36,9 +36,17 @@ impl Connection {
     /// Does what is due, and arms the deadline anew. Harmless when early.
     pub fn handle_timeout(&mut self, now: Instant) {
         let moment = self.moment(now);
-        if moment < self.deadline {
+        if moment < self.deadline || self.deadline == Moment::NEVER {
             return;
         }
+        self.act(now, moment);
+        // The end of it may have a time of zero. What is open is read before it is judged again.
+        if moment >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
+            self.act(now, moment);
+        }
+    }
+
+    fn act(&mut self, now: Instant, moment: Moment) {
         self.look_at_memory(now);
         if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
             return;
@@ -62,10 +70,7 @@ impl Connection {
                 self.note_heard(now);
                 self.pass_delay(moment);
                 self.beat(now, moment);
-                if self.pace_due().is_some_and(|due| moment >= due) {
-                    self.input.held.set(Held::PACED, false);
-                    self.read_on(moment);
-                }
+                self.end_pace(moment);
                 if self.release_due().is_some_and(|due| moment >= due)
                     && let (Some(compression), Some(settings)) =
                         (self.stage.compression_mut(), &self.config.deflate)
@@ -167,11 +172,6 @@ impl Connection {
         (!is_hidden).then(|| since.after(self.config.heartbeat.answer))
     }
 
-    /// When a peer that has sent too many messages is read again: the next second begins.
-    fn pace_due(&self) -> Option<Moment> {
-        self.input.held.has(Held::PACED).then(|| Moment((self.heard.0 / SECOND + 1) * SECOND))
-    }
-
     /// When a client must be open.
     fn handshake_due(&self) -> Moment {
         Moment(0).after(self.config.handshake_timeout)
@@ -239,7 +239,7 @@ impl Connection {
                 if let Some(compression) = self.stage.compression_mut() {
                     *compression.release_is_due() = release.is_some();
                 }
-                let due = self.answer_due().into_iter().chain(self.heartbeat_due()).chain(self.pace_due());
+                let due = self.answer_due().into_iter().chain(self.heartbeat_due());
                 due.chain(release).chain(flow).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),

@@ -1,32 +1,61 @@
 //! Compressed messages (RFC 7692 §7.2.2), joined and in pieces.
 
-use super::{Decoded, Decoder, Inflation, Position, Rules, take};
+use super::{Decoded, Decoder, Form, Inflation, Position, Rules, take};
 use crate::error::ProtocolError;
 use crate::mask;
 use crate::partial::Kind;
 use bytes::Bytes;
 
 impl Decoder {
-    /// What these bytes of a compressed message become, joined to what came before.
+    /// Whether what comes next of a compressed message waits for the connection's next share.
+    pub(super) fn waits_for_share(&self, inflation: &Inflation<'_>) -> bool {
+        inflation.as_ref().is_some_and(|(per_message, _)| per_message.has_used_share())
+            && self.message.is_some_and(|message| {
+                matches!(message.form, Form::CompressedJoined | Form::CompressedPieces)
+            })
+    }
+
+    /// What has come of a compressed frame, inflated and joined to what came before. Bytes beyond the connection's share
+    /// stay in the input, as they came.
     pub(super) fn inflated<'a>(
         &mut self,
         rules: &Rules,
+        fin: bool,
         kind: Kind,
-        mut bytes: &[u8],
-        last: bool,
+        input: &mut &'a mut [u8],
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
         let Some((per_message, settings)) = inflation else { return Ok(None) };
+        let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
+        let mut key = self.key;
+        if rules.masked {
+            self.key = mask::apply(&mut input[..n], key);
+        }
+        let last = fin && self.remaining == n as u64;
+        let mut bytes = &input[..n];
         let partial = self.partial.get_or_insert_default();
         loop {
             let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
             let held = (partial.text.len() + partial.data.len() + chunk.len()) as u64;
             let expected = if last && !more { 0 } else { rules.message_limit.saturating_sub(held) };
             partial.join(kind, chunk, usize::try_from(expected).unwrap_or(usize::MAX))?;
-            if !more {
+            // Where no byte is left, little can be: what zlib holds.
+            if !more || (per_message.has_used_share() && !bytes.is_empty()) {
                 break;
             }
         }
+        let used = n - bytes.len();
+        if used < n && rules.masked {
+            key.rotate_left(used % 4);
+            mask::apply(&mut input[used..n], key);
+            self.key = key;
+        }
+        take(input, used);
+        self.remaining -= used as u64;
+        if self.remaining > 0 {
+            return Ok(None);
+        }
+        self.position = Position::Header;
         if !last {
             return Ok(None);
         }
@@ -91,7 +120,8 @@ impl Decoder {
         }
         let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
         if let (Err(fault), Some(_)) = (&end, &piece) {
-            self.partial.get_or_insert_default().fault = Some(*fault);
+            // The first fault stays: text may have broken before.
+            self.partial.get_or_insert_default().fault.get_or_insert(*fault);
         } else {
             end?;
         }

@@ -70,7 +70,7 @@ impl Rules {
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
     Piece(Piece<'a>),
-    /// A data frame without payload, whether it ends its message or not; told before what it completes.
+    /// A data frame without payload amid a message: neither its first nor its last.
     Empty,
     Ping(Cow<'a, [u8]>),
     Pong(Cow<'a, [u8]>),
@@ -220,7 +220,7 @@ impl Decoder {
                 Position::Header => {
                     let Some(header) = self.header(rules, input)? else { return Ok(None) };
                     self.begin(rules, header)?;
-                    if header.len == 0 && !header.opcode.is_control() {
+                    if header.len == 0 && header.opcode == Opcode::Continuation && !header.fin {
                         return Ok(Some(Decoded::Empty));
                     }
                 }
@@ -234,7 +234,7 @@ impl Decoder {
                     }));
                 }
                 Position::Payload { fin } => {
-                    if input.is_empty() && self.remaining > 0 {
+                    if self.remaining > 0 && (input.is_empty() || self.waits_for_share(&inflation)) {
                         return Ok(None);
                     }
                     if let Some(decoded) = self.payload(rules, fin, input, &mut spare, &mut inflation)? {
@@ -242,7 +242,7 @@ impl Decoder {
                     }
                 }
                 Position::Inflating { fin } => {
-                    if input.is_empty() {
+                    if input.is_empty() || self.waits_for_share(&inflation) {
                         return Ok(None);
                     }
                     let taken = self.partial.as_mut().map(|partial| mem::take(&mut partial.compressed));
@@ -366,8 +366,14 @@ impl Decoder {
         spare: &mut dyn FnMut() -> Vec<u8>,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        if self.message.is_some_and(|message| message.form == Form::CompressedPieces) {
-            return self.inflated_first(rules, fin, input, inflation);
+        match self.message {
+            Some(InProgress { form: Form::CompressedPieces, .. }) => {
+                return self.inflated_first(rules, fin, input, inflation);
+            }
+            Some(InProgress { form: Form::CompressedJoined, kind }) => {
+                return self.inflated(rules, fin, kind, input, inflation);
+            }
+            _ => {}
         }
         let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let bytes = take(input, n);
@@ -380,9 +386,6 @@ impl Decoder {
             self.position = Position::Header;
         }
         let Some(message) = self.message else { return Ok(None) };
-        if message.form == Form::CompressedJoined {
-            return self.inflated(rules, message.kind, bytes, last, inflation);
-        }
         if last {
             self.message = None;
         }

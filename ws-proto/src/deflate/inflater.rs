@@ -28,6 +28,8 @@ pub(crate) struct Inflater {
     /// A block said that it is the last: what follows is a stream of its own, which may refer to this one (RFC 7692
     /// §7.2.3.4).
     ended: bool,
+    /// What came is no deflate stream; what was good before that has been given.
+    is_broken: bool,
     /// The last bytes that were given out, at least as many as the window has. zlib has them too, and does not tell.
     window: Vec<u8>,
     window_len: usize,
@@ -51,6 +53,7 @@ impl Inflater {
         Self {
             inflate,
             ended: false,
+            is_broken: false,
             window: Vec::new(),
             window_len: 1 << 15,
             chunk,
@@ -84,6 +87,11 @@ impl Inflater {
         self.message.came > 0
     }
 
+    /// Whether what follows the bytes that were given last is known to be no deflate stream.
+    pub(crate) fn is_broken(&self) -> bool {
+        self.is_broken
+    }
+
     /// The bytes that were given last.
     pub(crate) fn chunk(&self, len: usize) -> &[u8] {
         &self.chunk[..len]
@@ -96,6 +104,7 @@ impl Inflater {
 
     /// Inflates at most so many bytes of what the input holds, and cuts off what it used. What is given may be less
     /// than the input holds, and nothing where a block was the last: what follows may cost the work of a whole window.
+    /// Where the stream breaks, what was good before is given first, and the next call tells.
     pub(crate) fn inflate(&mut self, input: &mut &[u8], at_most: usize) -> Result<&[u8], Broken> {
         if self.ended && !input.is_empty() {
             self.restart();
@@ -126,6 +135,7 @@ impl Inflater {
     fn restart(&mut self) {
         self.inflate.reset(false);
         self.ended = false;
+        self.is_broken = false;
         let from = self.window.len().saturating_sub(self.window_len);
         if from < self.window.len() {
             // A stream without a header takes any.
@@ -135,15 +145,19 @@ impl Inflater {
     }
 
     fn step(&mut self, input: &[u8], room: usize, flush: InflateFlush) -> Result<(usize, usize), Broken> {
+        if self.is_broken {
+            return Err(Broken);
+        }
         if self.ended {
             return Ok((0, 0));
         }
         let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, &mut self.chunk[..room], flush).map_err(|_| Broken)?;
-        self.ended = status == Status::StreamEnd;
+        let status = self.inflate.decompress(input, &mut self.chunk[..room], flush);
+        self.ended = status == Ok(Status::StreamEnd);
+        self.is_broken = status.is_err();
         let used = (self.inflate.total_in() - before_in) as usize;
         let len = (self.inflate.total_out() - before_out) as usize;
-        Ok((used, len))
+        if self.is_broken && len == 0 { Err(Broken) } else { Ok((used, len)) }
     }
 
     fn remember(&mut self, len: usize) {

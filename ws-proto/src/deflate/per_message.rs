@@ -3,6 +3,7 @@
 use super::deflater::{Deflater, Effort};
 use super::inflater::{Broken, CHUNK, Incoming, Inflater};
 use super::settings::{Deflate, Terms};
+use super::share::Share;
 use crate::error::ProtocolError;
 use crate::frame::Compression;
 use alloc::boxed::Box;
@@ -35,6 +36,10 @@ pub(crate) struct PerMessage {
     work_of_second: u32,
     /// Work that no second has counted yet.
     uncounted: u32,
+    /// The work of earlier seconds, halved with each.
+    earlier: u32,
+    /// Where this connection has its share.
+    share: Option<Share>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
     /// Whether the deadline knows that contexts are to be let go.
@@ -52,6 +57,8 @@ impl PerMessage {
             second: 0,
             work_of_second: 0,
             uncounted: 0,
+            earlier: 0,
+            share: None,
             used: 0,
             release_is_due: false,
         }
@@ -112,7 +119,8 @@ impl PerMessage {
         shared.compressed(settings, effort(settings, self.terms), payload)
     }
 
-    /// The next bytes of the peer's message, and whether the input holds more. No byte over the limit is given.
+    /// The next bytes of the peer's message, and whether the input holds more, good or broken. No byte over the limit is
+    /// given.
     pub(crate) fn inflate(
         &mut self,
         settings: &Deflate,
@@ -138,12 +146,17 @@ impl PerMessage {
             return Err(ProtocolError::MessageTooBig { limit });
         }
         message.work += work;
-        self.uncounted = self.uncounted.saturating_add(u32::try_from(work).unwrap_or(u32::MAX));
+        let work = u32::try_from(work).unwrap_or(u32::MAX);
+        self.uncounted = self.uncounted.saturating_add(work);
+        if let Some(share) = &mut self.share {
+            share.spend(work);
+        }
         let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
-        Ok((inflater.chunk(chunk_len), chunk_len == at_most || !input.is_empty()))
+        let more = chunk_len == at_most || !input.is_empty() || inflater.is_broken();
+        Ok((inflater.chunk(chunk_len), more))
     }
 
     /// Ends the peer's message.
@@ -168,11 +181,43 @@ impl PerMessage {
     /// Whether the peer's messages have cost all that they may in this second.
     pub(crate) fn is_over_rate(&mut self, settings: &Deflate, second: u16) -> bool {
         if self.second != second {
+            let passed = u32::from(second.wrapping_sub(self.second));
+            let all = self.earlier.saturating_add(self.work_of_second);
+            self.earlier = all.checked_shr(passed).unwrap_or(0);
             self.second = second;
             self.work_of_second = 0;
         }
         self.work_of_second = self.work_of_second.saturating_add(mem::take(&mut self.uncounted));
         settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
+    }
+
+    /// What the peer's messages have cost of late: in this second, and half as much of each earlier one.
+    pub(crate) fn inflated_lately(&self) -> u32 {
+        self.earlier.saturating_add(self.work_of_second).saturating_add(self.uncounted)
+    }
+
+    /// Inflates by shares from now on.
+    pub(crate) fn share(&mut self) {
+        self.share.get_or_insert_with(Share::first);
+    }
+
+    /// Whether nothing more may be inflated before the next share.
+    pub(crate) fn has_used_share(&self) -> bool {
+        self.share.as_ref().is_some_and(Share::is_used)
+    }
+
+    /// Gives this connection its next share.
+    pub(crate) fn next_share(&mut self, settings: &Deflate) {
+        if let Some(share) = &mut self.share {
+            share.renew(&settings.pool);
+        }
+    }
+
+    /// All that has come is inflated.
+    pub(crate) fn finish_share(&mut self) {
+        if let Some(share) = &mut self.share {
+            share.finish();
+        }
     }
 
     /// Notes at this time what was done before.
@@ -200,6 +245,7 @@ impl PerMessage {
             settings.pool.keep_deflater(deflater);
         }
         self.window = Box::default();
+        self.finish_share();
     }
 
     /// Lets go of what no unfinished message needs.

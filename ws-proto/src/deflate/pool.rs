@@ -5,6 +5,7 @@ use super::inflater::Inflater;
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 /// A loop uses one at a time; a few more serve messages in pieces, and loops on other threads.
@@ -13,6 +14,8 @@ const KEPT: usize = 4;
 #[derive(Default)]
 pub(crate) struct Pool {
     idle: Mutex<Idle>,
+    /// How many connections want more than their first share of what is inflated.
+    wanting: AtomicUsize,
 }
 
 #[derive(Default)]
@@ -56,6 +59,14 @@ impl Pool {
             idle.deflaters.swap_remove(0);
         }
         idle.deflaters.push(deflater);
+    }
+
+    pub(super) fn wanting(&self) -> usize {
+        self.wanting.load(Relaxed)
+    }
+
+    pub(super) fn change_wanting(&self, by: isize) {
+        self.wanting.fetch_add(by as usize, Relaxed);
     }
 
     fn idle(&self) -> MutexGuard<'_, Idle> {

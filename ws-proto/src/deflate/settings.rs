@@ -73,7 +73,7 @@ impl Deflate {
             threshold: 64,
             ours: full,
             theirs: full,
-            ratio_limit: Some(200),
+            ratio_limit: None,
             inflate_rate: Some(64 << 20),
             release_after: Duration::from_secs(30),
             pool: Arc::default(),
@@ -159,17 +159,19 @@ impl Deflate {
         self
     }
 
-    /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the
-    /// connection fails with 1009. Deflate reaches 1,032; `None` allows that, and stops at 2,000 only what begins its stream
-    /// anew again and again. 200.
+    /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the connection fails
+    /// with 1009. Deflate reaches 1,032, and honest peers do: a blank canvas becomes 700 times as large and more. `None`
+    /// allows that, and stops at 2,000 only what begins its stream anew again and again; what a peer costs is then bounded
+    /// by the message limit, the [inflate rate](Self::inflate_rate) and the server's memory limit. None.
     #[must_use]
     pub fn ratio_limit(mut self, ratio: Option<u32>) -> Self {
         self.ratio_limit = ratio;
         self
     }
 
-    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included; a peer over it is not read until the next
-    /// second begins, and nothing is lost. `None` is no limit. 64 MiB.
+    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included; a peer
+    /// over it is not read until the next second begins, and nothing is lost. Below it, peers take turns: see
+    /// [`Connection::share_inflating`](crate::Connection::share_inflating). `None` is no limit. 64 MiB.
     #[must_use]
     pub fn inflate_rate(mut self, bytes_per_second: Option<u64>) -> Self {
         self.inflate_rate = bytes_per_second;

@@ -29,6 +29,8 @@ pub enum HandshakeError {
     HostNotAllowed(String),
     /// The `Origin` may not talk to this server.
     OriginNotAllowed(String),
+    /// An `Origin` beside an empty `Host`, which a Unix socket takes from programs and no page sends.
+    OriginWithoutHost,
     /// A WebSocket handshake by another method than GET (§4.1).
     UpgradeNotGet,
     /// A WebSocket version other than 13 (§4.4).
@@ -63,7 +65,7 @@ impl HandshakeError {
     pub const fn status(&self) -> Option<StatusCode> {
         Some(match self {
             Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
-            Self::OriginNotAllowed(_) => StatusCode::FORBIDDEN,
+            Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
             Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
             Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
             Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
@@ -104,6 +106,7 @@ impl fmt::Display for HandshakeError {
                 f,
                 "the origin {origin:?} may not use this server; if it may, allow it with Config::allow_origin"
             ),
+            Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
             Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is spoken here"),
             Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),

@@ -1,10 +1,11 @@
 //! The client's half of the opening handshake.
 
-use crate::access::Authority;
-use crate::fields::{is_connection_header, is_token};
+use crate::authority::{Authority, Zone, without_zone};
+use crate::fields::{hide_secret, is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
+use alloc::borrow::Cow;
 use core::fmt;
 use core::str::FromStr;
 
@@ -34,7 +35,8 @@ impl std::error::Error for InvalidRequest {}
 
 /// What a client asks for: an address, and what it offers.
 ///
-/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default.
+/// Nothing is sent that was not asked for: no subprotocols, no `Origin`, no `User-Agent` by default. Its `Debug` leaves
+/// out the query, credentials and cookies.
 ///
 /// ```
 /// use ws_proto::ClientRequest;
@@ -45,7 +47,7 @@ impl std::error::Error for InvalidRequest {}
 /// assert_eq!((request.host(), request.port(), request.is_tls()), ("app.example", 443, true));
 /// # Ok::<(), ws_proto::handshake::InvalidRequest>(())
 /// ```
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct ClientRequest {
     tls: bool,
     authority: Authority,
@@ -57,6 +59,10 @@ pub struct ClientRequest {
 impl ClientRequest {
     /// A request for a `ws://` or `wss://` address (§3): host, perhaps port, path and query. It has no
     /// fragment, and no user name, which would be sent nowhere. Names beyond ASCII are given in Punycode.
+    ///
+    /// A link-local address (fe80::/10) takes the zone that leads to it, the number or the name of a network interface,
+    /// as RFC 6874 writes it: `ws://[fe80::1%25eth0]:9000/`, `ws://[fe80::1%252]/`. The bare form that terminals show is
+    /// taken too, `ws://[fe80::1%eth0]:9000/`; what begins with `%25` is always the former. The zone is never sent.
     pub fn new(url: &str) -> Result<Self, InvalidRequest> {
         use InvalidRequest::Url;
         let (scheme, rest) =
@@ -73,7 +79,11 @@ impl ClientRequest {
         if authority.contains('@') {
             return Err(Url("it has a user name; send an Authorization header instead"));
         }
-        let authority = Authority::parse(authority).ok_or(Url("its host or port is malformed"))?;
+        let malformed = match authority.contains('%') {
+            true => Url("its zone is malformed, or its host is no link-local address (fe80::/10)"),
+            false => Url("its host or port is malformed"),
+        };
+        let authority = Authority::parse(authority).ok_or(malformed)?;
         if authority.port == Some(0) {
             return Err(Url("its port is 0"));
         }
@@ -94,7 +104,9 @@ impl ClientRequest {
         if is_ours {
             return Err(refused());
         }
-        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let stripped = if header == header::ORIGIN { without_zone(value) } else { None };
+        let mut value = HeaderValue::from_str(stripped.as_deref().unwrap_or(value)).map_err(|_| refused())?;
+        hide_secret(&header, &mut value);
         self.headers.append(header, value);
         Ok(self)
     }
@@ -108,17 +120,23 @@ impl ClientRequest {
         Ok(self)
     }
 
-    /// Says which page asks, as a browser does.
+    /// Says which page asks, as a browser does. The zone of a link-local address is left out.
     pub fn origin(mut self, origin: &str) -> Result<Self, InvalidRequest> {
-        let value = HeaderValue::from_str(origin).map_err(|_| InvalidRequest::Header("Origin".to_owned()))?;
+        let origin = without_zone(origin).map_or(Cow::Borrowed(origin), Cow::Owned);
+        let value =
+            HeaderValue::from_str(&origin).map_err(|_| InvalidRequest::Header("Origin".to_owned()))?;
         self.headers.insert(header::ORIGIN, value);
         Ok(self)
     }
 
-    /// The host to connect to: a name, an IPv4 address, or an IPv6 address without its brackets.
+    /// The host to connect to: a name, an IPv4 address, or an IPv6 address without its brackets and its zone.
     pub fn host(&self) -> &str {
         let host = self.authority.host.as_str();
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
+    }
+
+    pub(crate) fn zone(&self) -> Option<&Zone> {
+        self.authority.zone.as_ref()
     }
 
     /// The port to connect to: 80, or 443 with TLS, where the address says none (§3).
@@ -204,6 +222,8 @@ mod tests {
             ("wss://app.example:443", "app.example", 443, true, "/", "app.example"),
             ("wss://app.example:80", "app.example", 80, true, "/", "app.example:80"),
             ("ws://[::1]:9000/x", "::1", 9000, false, "/x", "[::1]:9000"),
+            ("ws://[fe80::1%25eth0]:9000/", "fe80::1", 9000, false, "/", "[fe80::1]:9000"),
+            ("ws://[FE80::1%eth0]?x", "fe80::1", 80, false, "/?x", "[fe80::1]"),
         ] {
             let request = ClientRequest::new(url).unwrap();
             assert_eq!(request.host(), host, "{url}");
@@ -243,6 +263,18 @@ mod tests {
     }
 
     #[test]
+    fn the_zone_of_an_address_is_never_sent() {
+        let request = ClientRequest::new("ws://[fe80::1%25eth0]:9000/").unwrap();
+        for origin in ["http://[fe80::1%25eth0]:9000", "http://[fe80::1%eth0]:9000", "http://[fe80::1]:9000"]
+        {
+            for request in [request.clone().origin(origin), request.clone().header("origin", origin)] {
+                assert_eq!(request.unwrap().headers()[header::ORIGIN], "http://[fe80::1]:9000", "{origin}");
+            }
+        }
+        assert_eq!(request.host_header(), "[fe80::1]:9000");
+    }
+
+    #[test]
     fn other_addresses_are_refused() {
         for url in [
             "",
@@ -260,6 +292,13 @@ mod tests {
             "ws://localhost/a\r\nX: y",
             "ws://local host/",
             "ws://[::1/",
+            "ws://[::1%25eth0]/",
+            "ws://[2001:db8::1%251]/",
+            "ws://[fe80::1%25]/",
+            "ws://[fe80::1%]/",
+            "ws://[fe80::1%25a%2Fb]/",
+            "ws://fe80::1%25eth0/",
+            "ws://localhost%25eth0/",
             "ws://b\u{fc}cher.example/",
             "ws://localhost/\u{fc}",
         ] {

@@ -5,6 +5,9 @@
 //! Keep one to answer later. One that is dropped is answered 503 by the connection.
 
 mod client;
+mod debug;
+#[cfg(test)]
+mod tests_debug;
 
 pub use client::{ClientRequest, InvalidRequest};
 
@@ -58,13 +61,18 @@ pub fn verify(key: &str, accept: &str) -> bool {
 
 /// Whether this is the Base64 of 16 bytes, as a key must be (§4.1).
 ///
+/// The four bits that the last character has beyond the 16 bytes may be anything: they are set in the RFC's own example.
+/// The [answer](accept_key) to a key is made of its characters, and not of the bytes.
+///
 /// ```
 /// use ws_proto::handshake::is_valid_key;
 /// assert!(is_valid_key("dGhlIHNhbXBsZSBub25jZQ=="));
+/// assert!(is_valid_key("AQIDBAUGBwgJCgsMDQ4PEC==")); // of §4.1
 /// assert!(!is_valid_key("dGhlIHNhbXBsZQ=="));
 /// ```
 pub fn is_valid_key(key: &str) -> bool {
-    key.len() == 24 && STANDARD.decode(key).is_ok_and(|bytes| bytes.len() == 16)
+    let is_base64 = |text: &str| text.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'+' | b'/'));
+    key.len() == 24 && key.strip_suffix("==").is_some_and(is_base64)
 }
 
 /// An answer for a plain request where only a WebSocket is served: 426, saying how to ask (RFC 9110
@@ -88,7 +96,9 @@ pub(crate) type Token = Arc<()>;
 /// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
 ///
 /// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
-#[derive(Debug)]
+///
+/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies. That of
+/// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
 #[must_use = "a request that is dropped is answered 503"]
 pub struct Request {
     request: Box<::http::Request<Bytes>>,
@@ -139,8 +149,8 @@ impl From<Upgrade> for Request {
 /// A client's opening handshake, valid and of an allowed host and origin.
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
-/// [`Connection::respond`](crate::Connection::respond).
-#[derive(Debug)]
+/// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
+/// frames, and is read by nobody as requests. Its `Debug` is fit for logs, as that of a [`Request`].
 #[must_use = "an upgrade that is dropped is answered 503"]
 pub struct Upgrade {
     offer: Box<Offer>,
@@ -148,7 +158,6 @@ pub struct Upgrade {
 }
 
 /// What the client asks, and what its 101 will say beside the required.
-#[derive(Debug)]
 struct Offer {
     request: ::http::Request<()>,
     subprotocol: Option<HeaderValue>,
@@ -237,7 +246,8 @@ impl Upgrade {
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
         }
-        let value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        let mut value = HeaderValue::from_str(value).map_err(|_| refused())?;
+        fields::hide_secret(&header, &mut value);
         if header == header::SET_COOKIE {
             self.offer.response.append(header, value);
         } else {
@@ -255,9 +265,9 @@ impl Upgrade {
         let mut response = Response::new(());
         *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
         let headers = response.headers_mut();
-        *headers = self.offer.response;
-        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
+        // In the order of the example in §1.3, what the application set behind.
         headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+        headers.insert(header::CONNECTION, HeaderValue::from_static("Upgrade"));
         if let Ok(accept) = HeaderValue::from_str(&accept) {
             headers.insert(header::SEC_WEBSOCKET_ACCEPT, accept);
         }
@@ -268,6 +278,7 @@ impl Upgrade {
             headers.insert(header::SEC_WEBSOCKET_EXTENSIONS, answer);
             terms
         });
+        headers.extend(self.offer.response);
         (response, terms)
     }
 }
@@ -291,16 +302,34 @@ mod tests {
     fn only_a_key_of_16_bytes_is_valid() {
         for bad in [
             "",
+            "==",
             "dGhlIHNhbXBsZSBub25jZQ=",
             "dGhlIHNhbXBsZSBub25jZQ",
-            "dGhlIHNhbXBsZSBub25jZR==",
+            "dGhlIHNhbXBsZSBub25jZQ===",
             "dGhlIHNhbXBsZSBub25jZQ==dGhl",
             "dGhlIHNhbXBsZSBub25jZ!==",
             "dGhlIHNhbXBsZSBub25jZXgg",
+            "dGhlIHNhbXBsZSBub25jZXg=",
+            "dGhlIHNhbXBsZSBub25jZ===",
+            "dGhlIHNhbXBsZ=Bub25jZQ==",
+            "dGhlIHNhbXBsZSBub25jZQ= =",
+            "dGhlIHNhbXBs SBub25jZQ==",
+            " dGhlIHNhbXBsZSBub25jZ==",
+            "-_hlIHNhbXBsZSBub25jZQ==",
+            "\u{e9}hlIHNhbXBsZSBub25jZ==",
         ] {
             assert!(!is_valid_key(bad), "{bad}");
         }
-        assert!(is_valid_key(&key([0xff; 16])));
+        assert!(is_valid_key(&key([0xff; 16])) && is_valid_key("+/hlIHNhbXBsZSBub25jZQ=="));
+    }
+
+    #[test]
+    fn pad_bits_of_a_key_are_free_and_count_in_its_answer() {
+        for last in 'A'..='Z' {
+            assert!(is_valid_key(&format!("AQIDBAUGBwgJCgsMDQ4PE{last}==")), "{last}");
+        }
+        assert_eq!(accept_key("AQIDBAUGBwgJCgsMDQ4PEC=="), "OfS0wDaT5NoxF2gqm7Zj2YtetzM=");
+        assert!(!verify("AQIDBAUGBwgJCgsMDQ4PEC==", &accept_key("AQIDBAUGBwgJCgsMDQ4PEA==")));
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use super::response::{self, Shape};
 use super::stream::Streamed;
 use crate::config::Config;
+use crate::cors::Grant;
 use crate::deflate::Terms;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
@@ -15,6 +16,8 @@ use std::time::{Duration, Instant};
 #[derive(Debug)]
 pub(super) struct Pending {
     pub(super) shape: Shape,
+    /// Whose pages may read the answer.
+    pub(super) grant: Grant,
     pub(super) answer: Answer,
 }
 
@@ -37,8 +40,8 @@ pub(super) enum Answer {
     },
 }
 
-/// The time between two looks at whether a streamed answer was dropped, at the least.
-const LEAST_CHECK: Duration = Duration::from_millis(1);
+/// The time between two looks at whether a streamed answer was dropped, at the least: a server may have many of them.
+const LEAST_CHECK: Duration = Duration::from_secs(1);
 
 impl Answer {
     /// When it must be there; of a streamed one, when to see whether it was dropped.

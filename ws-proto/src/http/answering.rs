@@ -5,18 +5,20 @@ use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
 use crate::config::Config;
+use crate::cors::Grant;
 use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
-use ::http::Response;
+use ::http::{Response, StatusCode};
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
 use std::time::Instant;
 
 impl ServerHttp {
-    /// Answers a request, or refuses an upgrade.
+    /// Answers a request, or refuses an upgrade: what stands behind that may be frames of a client that does not wait,
+    /// or a request smuggled in as such, so it is not read, and the connection ends.
     pub(crate) fn respond(
         &mut self,
         now: Instant,
@@ -28,10 +30,9 @@ impl ServerHttp {
         let missing = self.missing();
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate(&response, pending.shape)?;
-        let keep_alive = pending.shape.keep_alive;
         pending.answer = Answer::Ready(response);
-        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
-            self.read_on(now, keep_alive);
+        if is_upgrade {
+            self.stop_reading();
         }
         self.flush(now, config, out);
         Ok(())
@@ -64,14 +65,14 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         request: Request,
-        head: Response<()>,
+        mut head: Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
         let (missing, is_abandoned, is_stopping) =
             (self.missing(), self.is_abandoned(config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate_streamed(&head)?;
-        let keep_alive = pending.shape.keep_alive;
+        pending.grant.apply(head.headers_mut());
         let (mut streamed, body) = Streamed::new(now, head, length, pending.shape);
         if is_stopping {
             streamed.stop(out);
@@ -87,8 +88,8 @@ impl ServerHttp {
             }
             self.end_behind(at);
         }
-        if is_upgrade && matches!(self.reading, Reading::Upgrade) {
-            self.read_on(now, keep_alive);
+        if is_upgrade {
+            self.stop_reading();
         }
         self.flush(now, config, out);
         Ok(body)
@@ -194,7 +195,12 @@ impl ServerHttp {
         cause: Error,
     ) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        self.queue.push_back(Pending { shape, answer: Answer::Fault { error, cause } });
+        let grant = match error.status() {
+            // A page that is refused, or that asks for another server, reads nothing.
+            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Grant::Unset,
+            _ => mem::take(&mut self.grant),
+        };
+        self.queue.push_back(Pending { shape, grant, answer: Answer::Fault { error, cause } });
         self.reading = Reading::Stopped;
         self.flush(now, config, out);
     }
@@ -215,7 +221,10 @@ impl ServerHttp {
                     self.queue.push_front(pending);
                     break;
                 }
-                Answer::Ready(response) => response::encode(out, response, shape, close, date),
+                Answer::Ready(mut response) => {
+                    pending.grant.apply(response.headers_mut());
+                    response::encode(out, response, shape, close, date);
+                }
                 Answer::Streamed(mut streamed) => {
                     if !streamed.has_begun() {
                         self.in_front = out.len();
@@ -227,7 +236,8 @@ impl ServerHttp {
                         self.stop();
                         self.cause = Some(HandshakeError::Unfinished.into());
                     } else if !streamed.is_finished() {
-                        self.queue.push_front(Pending { shape, answer: Answer::Streamed(streamed) });
+                        let (grant, answer) = (pending.grant, Answer::Streamed(streamed));
+                        self.queue.push_front(Pending { shape, grant, answer });
                         break;
                     }
                 }
@@ -237,7 +247,9 @@ impl ServerHttp {
                     self.reading = Reading::Opened;
                 }
                 Answer::Fault { error, cause } => {
-                    response::encode(out, response::error(&error), shape, true, date);
+                    let mut response = response::error(&error);
+                    pending.grant.apply(response.headers_mut());
+                    response::encode(out, response, shape, true, date);
                     self.reading = Reading::Stopped;
                     self.cause = Some(cause);
                 }

@@ -8,7 +8,7 @@ use core::mem;
 /// The most bytes of chunk extensions of a whole body, which nobody uses.
 const EXTENSION_LIMIT: usize = 4096;
 /// The most bytes and fields of trailers, which are read and dropped.
-const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0 };
+const TRAILERS: Limits = Limits { bytes: 8192, fields: 64, first_line: 0, reads_on: false };
 
 /// A body in the making. It grows with what arrives, never with what is only declared.
 #[derive(Debug)]

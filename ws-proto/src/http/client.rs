@@ -99,8 +99,12 @@ impl ClientHttp {
     }
 
     fn read(&mut self, config: &Config, input: &mut &mut [u8]) -> Result<Option<Opened>, HandshakeError> {
-        let limits =
-            Limits { bytes: config.head_limit, fields: config.header_limit, first_line: STATUS_LINE };
+        let limits = Limits {
+            bytes: config.head_limit,
+            fields: config.header_limit,
+            first_line: STATUS_LINE,
+            reads_on: false,
+        };
         while !input.is_empty() {
             match &mut self.reading {
                 Reading::Head { head, line } => {

@@ -4,7 +4,7 @@
 //! its end goes on where it stopped, so a head that drips in costs no more than one that comes at once.
 
 use crate::error::HandshakeError::{self, HeadTooLarge, Malformed, TargetTooLong};
-use crate::fields::is_token;
+use crate::fields::{hide_secret, is_token};
 use ::http::HeaderMap;
 use ::http::header::{HeaderName, HeaderValue};
 use core::mem;
@@ -16,6 +16,9 @@ pub(super) struct Limits {
     pub(super) fields: usize,
     /// The first line, with its end.
     pub(super) first_line: usize,
+    /// Behind a first line that is well formed and refused, the fields are read all the same: the answer depends on the
+    /// [`origin`](Head::origin) in them.
+    pub(super) reads_on: bool,
 }
 
 /// A head in the making.
@@ -29,6 +32,8 @@ pub(super) struct Head {
     line: usize,
     fields: usize,
     stage: Stage,
+    /// Why the first line was refused, while the fields are read all the same.
+    refused: Option<Box<HandshakeError>>,
     #[cfg(test)]
     pub(super) scanned: usize,
 }
@@ -65,6 +70,21 @@ impl Head {
         self.bytes.is_empty()
     }
 
+    /// The one `Origin` among the lines that came whole: what the answer to a head that fails must know.
+    pub(super) fn origin(&self) -> Option<&[u8]> {
+        let Stage::Fields(begin) = self.stage else { return None };
+        let mut origins = self.bytes.get(begin..self.line)?.split(|b| *b == b'\n').filter_map(|line| {
+            let (name, value) = line.split_at_checked(b"origin:".len())?;
+            name.eq_ignore_ascii_case(b"origin:").then_some(value.trim_ascii())
+        });
+        origins.next().filter(|_| origins.next().is_none())
+    }
+
+    /// Why the first line was refused, where that was put off.
+    pub(super) fn take_refused(&mut self) -> Option<HandshakeError> {
+        self.refused.take().map(|error| *error)
+    }
+
     /// Uses input up to the end of the head, and tells the first line as soon as it is whole. The errors are
     /// those of a request; a client translates them.
     pub(super) fn receive(
@@ -83,18 +103,38 @@ impl Head {
             gathered.extend_from_slice(&input[..fresh]);
             &gathered
         };
-        let headers = self.search(limits, view, &mut first)?;
+        let headers = match self.search(limits, view, &mut first) {
+            Ok(None) if view.len() >= limits.bytes => Err(HeadTooLarge),
+            result => result,
+        };
+        let headers = match self.refused.take() {
+            // The first fault is the one that is told.
+            Some(refused) if !matches!(headers, Ok(None)) => Err(*refused),
+            refused => {
+                self.refused = refused;
+                headers
+            }
+        };
         let used = match &headers {
-            Some(_) => self.searched - before,
-            None if view.len() >= limits.bytes => return Err(HeadTooLarge),
-            None => {
+            Ok(Some(_)) => self.searched - before,
+            _ => {
                 self.bytes = if before == 0 { view.to_vec() } else { gathered };
                 fresh
             }
         };
+        let headers = headers?;
         let (_, rest) = mem::take(input).split_at_mut(used);
         *input = rest;
         Ok(headers)
+    }
+
+    /// The first line is refused: at once, unless the fields are of interest. What is no HTTP has none.
+    fn refuse(&mut self, limits: Limits, error: HandshakeError) -> Result<(), HandshakeError> {
+        if !limits.reads_on || matches!(error, Malformed(_)) {
+            return Err(error);
+        }
+        self.refused = Some(Box::new(error));
+        Ok(())
     }
 
     fn search(
@@ -121,8 +161,9 @@ impl Head {
             let end = found.map_or(view.len(), |n| self.searched + n + 1);
             self.searched = end;
             let line = &view[self.line..end];
-            if !matches!(self.stage, Stage::Fields(_)) && line.len() > limits.first_line {
-                return Err(TargetTooLong);
+            let is_first = !matches!(self.stage, Stage::Fields(_)) && self.refused.is_none();
+            if is_first && line.len() > limits.first_line {
+                self.refuse(limits, TargetTooLong)?;
             }
             if found.is_none() {
                 return Ok(None);
@@ -134,7 +175,11 @@ impl Head {
             match self.stage {
                 Stage::First if line.is_empty() => self.stage = Stage::Skipped,
                 Stage::First | Stage::Skipped => {
-                    first(line)?;
+                    if self.refused.is_none()
+                        && let Err(error) = first(line)
+                    {
+                        self.refuse(limits, error)?;
+                    }
                     self.stage = Stage::Fields(end);
                 }
                 Stage::Fields(begin) if line.is_empty() => {
@@ -165,7 +210,8 @@ fn fields(block: &[u8], count: usize) -> Result<HeaderMap, HandshakeError> {
     let mut headers = HeaderMap::try_with_capacity(count).map_err(|_| HeadTooLarge)?;
     for field in parsed {
         let name = HeaderName::from_bytes(field.name.as_bytes()).map_err(|_| Malformed("a header name"))?;
-        let value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed("a header value"))?;
+        let mut value = HeaderValue::from_bytes(field.value).map_err(|_| Malformed("a header value"))?;
+        hide_secret(&name, &mut value);
         headers.try_append(name, value).map_err(|_| HeadTooLarge)?;
     }
     Ok(headers)
@@ -175,7 +221,7 @@ fn fields(block: &[u8], count: usize) -> Result<HeaderMap, HandshakeError> {
 mod tests {
     use super::*;
 
-    const LIMITS: Limits = Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10 };
+    const LIMITS: Limits = Limits { bytes: 32 << 10, fields: 100, first_line: 8 << 10, reads_on: false };
 
     #[test]
     fn a_head_that_drips_in_is_searched_once() {

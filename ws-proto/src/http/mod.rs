@@ -9,6 +9,8 @@
 //!  stream.rs    an answer that is given in pieces
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
+//!  reading.rs   what is being read, and until when
+//!  preflight.rs what a browser asks before a page may ask
 //!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
 //!  answering.rs what the application answers, and in which order it goes out
@@ -21,6 +23,8 @@ mod answering;
 mod body;
 mod client;
 mod head;
+mod preflight;
+mod reading;
 mod request;
 mod response;
 mod server;
@@ -29,6 +33,8 @@ mod stream;
 
 #[cfg(test)]
 mod tests_ahead;
+#[cfg(test)]
+mod tests_cors;
 #[cfg(test)]
 mod tests_cuts;
 #[cfg(test)]
@@ -42,6 +48,10 @@ mod tests_go_away;
 mod tests_grammar;
 #[cfg(test)]
 mod tests_handshake;
+#[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
+mod tests_preflight;
 #[cfg(test)]
 mod tests_server;
 #[cfg(test)]

@@ -2,7 +2,7 @@
 //! whether it opens a WebSocket (RFC 6455 §4.2.1).
 
 use super::head::Limits;
-use crate::access::Authority;
+use crate::authority::Authority;
 use crate::config::Config;
 use crate::error::HandshakeError::{self, *};
 use crate::fields::{has_element, is_token, list, single};
@@ -10,6 +10,7 @@ use crate::handshake::is_valid_key;
 use crate::transport::Transport;
 use ::http::header;
 use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use core::fmt;
 
 /// Longer methods are registered nowhere.
 const METHOD_LIMIT: usize = 32;
@@ -21,15 +22,22 @@ pub(super) fn limits(config: &Config) -> Limits {
         bytes: config.head_limit,
         fields: config.header_limit,
         first_line: config.target_limit.saturating_add(around),
+        reads_on: config.cors.is_set(),
     }
 }
 
 /// The first line of a request.
-#[derive(Debug)]
 pub(super) struct RequestLine {
     pub(super) method: Method,
     target: Uri,
     version: Version,
+}
+
+/// The target is left out: it may have a token.
+impl fmt::Debug for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} … {:?}", self.method, self.version)
+    }
 }
 
 impl RequestLine {
@@ -105,17 +113,17 @@ pub(super) fn check(
     line: RequestLine,
     mut headers: HeaderMap,
     config: &Config,
-    _transport: Transport,
+    transport: Transport,
 ) -> Result<Checked, HandshakeError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
-    let host = check_host(&target, &mut headers, is_11)?;
+    let host = check_host(&target, &mut headers, is_11, transport)?;
     let framing = check_framing(&headers, is_11)?;
     if matches!(framing, Framing::Length(length) if length > config.body_limit as u64) {
         return Err(BodyTooLarge);
     }
     if let Some(host) = &host {
-        config.access.check_host(host)?;
+        config.access.check_host(host, transport)?;
     }
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
@@ -125,7 +133,11 @@ pub(super) fn check(
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
         if let Some(origin) = origin {
             let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
-            config.access.check_origin(origin, host.as_ref())?;
+            match config.access.check_origin(origin, host.as_ref(), transport) {
+                // An origin that reads every answer with its cookies is trusted as far as the server's own pages are.
+                Err(OriginNotAllowed(_)) if config.cors.names(origin) => {}
+                checked => checked?,
+            }
         }
     }
     if is_upgrade {
@@ -151,11 +163,12 @@ pub(super) fn check(
 }
 
 /// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
-/// us and for whoever reads the request (§3.2.2).
+/// us and for whoever reads the request (§3.2.2). A Unix socket has no name, and its `Host` may be empty.
 fn check_host(
     target: &Uri,
     headers: &mut HeaderMap,
     required: bool,
+    transport: Transport,
 ) -> Result<Option<Authority>, HandshakeError> {
     let host = single(headers, &header::HOST).map_err(|()| Malformed("several Host fields"))?;
     if host.is_none() && required {
@@ -166,6 +179,7 @@ fn check_host(
         Authority::parse(text)
     };
     let host = match host {
+        Some(b"") if transport.unix => Some(Authority::empty()),
         Some(host) => Some(parse(host).ok_or(Malformed("the Host field"))?),
         None => None,
     };

@@ -5,7 +5,7 @@ use crate::error::{HandshakeError, SendError};
 use crate::fields::is_connection_header;
 use crate::frame::COPY_UP_TO;
 use crate::outbox::Outbox;
-use ::http::header::{self, HeaderValue};
+use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
 use std::io::Write as _;
@@ -109,7 +109,8 @@ pub(super) fn encode(
     }
 }
 
-/// Writes a head that was found valid.
+/// Writes a head that was found valid. `Last-Modified` is at the latest its `Date`, where it has one: a server does not
+/// tell of changes that are yet to come (RFC 9110 §8.8.2.1).
 pub(super) fn encode_head(
     out: &mut Outbox,
     status: StatusCode,
@@ -121,15 +122,23 @@ pub(super) fn encode_head(
 ) {
     let bytes = out.buffer();
     put_status(bytes, status);
+    let given = headers.get(header::DATE);
+    let date = match given {
+        Some(given) => given.to_str().ok().and_then(|given| httpdate::parse_http_date(given).ok()),
+        None => date,
+    };
     for (name, value) in headers {
         if length != Length::AsGiven && *name == header::CONTENT_LENGTH {
             continue;
         }
-        put(bytes, name.as_str(), value.as_bytes());
+        match date {
+            Some(date) if *name == header::LAST_MODIFIED && is_later(value, date) => {
+                put(bytes, "Last-Modified", httpdate::fmt_http_date(date).as_bytes());
+            }
+            _ => put_field(bytes, name, value),
+        }
     }
-    if let Some(date) = date
-        && !headers.contains_key(header::DATE)
-    {
+    if let Some(date) = date.filter(|_| given.is_none()) {
         put(bytes, "Date", httpdate::fmt_http_date(date).as_bytes());
     }
     match length {
@@ -151,6 +160,11 @@ pub(super) fn encode_head(
     bytes.extend_from_slice(b"\r\n");
 }
 
+fn is_later(value: &HeaderValue, date: SystemTime) -> bool {
+    let time = value.to_str().ok().and_then(|value| httpdate::parse_http_date(value).ok());
+    time.is_some_and(|time| time > date)
+}
+
 /// Writes the 101, which has neither a body nor a word about one (RFC 9110 §8.6).
 pub(super) fn encode_switch(out: &mut Outbox, response: &Response<()>) {
     let bytes = out.buffer();
@@ -167,15 +181,41 @@ fn put_status(bytes: &mut Vec<u8>, status: StatusCode) {
 
 pub(super) fn put_all(bytes: &mut Vec<u8>, headers: &HeaderMap) {
     for (name, value) in headers {
-        put(bytes, name.as_str(), value.as_bytes());
+        put_field(bytes, name, value);
     }
+}
+
+/// Names go without case (RFC 9110 §5.1), but some devices look for `Sec-WebSocket-Accept` spelled so.
+fn put_field(bytes: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
+    for (at, word) in name.as_str().split('-').enumerate() {
+        if at > 0 {
+            bytes.push(b'-');
+        }
+        match SPELLINGS.iter().find(|spelling| spelling.eq_ignore_ascii_case(word)) {
+            Some(spelling) => bytes.extend_from_slice(spelling.as_bytes()),
+            None => {
+                let (first, rest) = word.split_at(word.len().min(1));
+                bytes.extend(first.bytes().map(|b| b.to_ascii_uppercase()));
+                bytes.extend_from_slice(rest.as_bytes());
+            }
+        }
+    }
+    put_value(bytes, value.as_bytes());
+}
+
+/// The words in names that take more than a capital in front.
+const SPELLINGS: [&str; 11] =
+    ["WebSocket", "ETag", "WWW", "TE", "DNT", "ID", "MD5", "XSS", "DNS", "UA", "CH"];
+
+fn put_value(bytes: &mut Vec<u8>, value: &[u8]) {
+    bytes.extend_from_slice(b": ");
+    bytes.extend_from_slice(value);
+    bytes.extend_from_slice(b"\r\n");
 }
 
 pub(super) fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
     bytes.extend_from_slice(name.as_bytes());
-    bytes.extend_from_slice(b": ");
-    bytes.extend_from_slice(value);
-    bytes.extend_from_slice(b"\r\n");
+    put_value(bytes, value);
 }
 
 /// The engine's own answer to a fault. What the peer sent is not repeated to it.

@@ -6,6 +6,7 @@
 //!  ─▶ Head ──▶ Body ──▶ Request ───▶ queue ──▶ answers, in the order of the requests ──▶ Ending
 //!       │                              ▲                │
 //!       ├───▶ Upgrade (nothing is read) ┤                └─▶ 101: a WebSocket
+//!       │        └─ refused ─▶ Stopped ─┤
 //!       └───▶ fault ─▶ Stopped ────────┘
 //! ```
 //!
@@ -15,9 +16,12 @@ use super::Opened;
 use super::answer::{Answer, Pending};
 use super::body::Body;
 use super::head::Head;
+use super::reading::Reader;
+pub(super) use super::reading::Reading;
 use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
 use crate::config::Config;
+use crate::cors::Grant;
 use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
@@ -25,13 +29,8 @@ use crate::transport::Transport;
 use ::http::{Method, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
-use core::time::Duration;
 use std::collections::VecDeque;
 use std::time::Instant;
-
-/// A body may take this long, and a second more for each KiB that came.
-const BODY_GRACE: Duration = Duration::from_secs(5);
-const BODY_RATE: u64 = 1024;
 
 /// What the application is asked.
 #[derive(Debug)]
@@ -57,10 +56,14 @@ pub(crate) struct ServerHttp {
     pub(super) queue: VecDeque<Pending>,
     /// When the connection began, or became idle, or the head or body that is being read began.
     pub(super) since: Instant,
+    /// When the connection began.
+    pub(super) birth: Instant,
     /// The heads that were read.
     served: u32,
     /// The request that is being read is a HEAD.
     pub(super) is_head: bool,
+    /// Whose pages may read the answer to the request that is being read.
+    pub(super) grant: Grant,
     pub(super) opened: Option<Opened>,
     /// What the end will be put down to, once the last answer is out.
     pub(super) cause: Option<Error>,
@@ -73,7 +76,7 @@ pub(crate) struct ServerHttp {
     /// What came while nothing could be asked, and an answer without a length was being given.
     pub(super) ahead: BytesMut,
     /// Nothing was parsed when that was last noted: no deadline of reading runs.
-    is_held: bool,
+    pub(super) is_held: bool,
     /// The bytes of the outbox that stand before the answer in pieces whose turn has come.
     pub(super) in_front: usize,
     /// Its end is that of the connection.
@@ -84,30 +87,6 @@ pub(crate) struct ServerHttp {
     pub(super) is_stopping: bool,
 }
 
-#[derive(Debug)]
-pub(super) enum Reading {
-    Head {
-        head: Head,
-        line: Option<RequestLine>,
-    },
-    Body(Box<Reader>),
-    /// An upgrade is undecided; what comes may be frames, or HTTP.
-    Upgrade,
-    /// The 101 is out.
-    Opened,
-    /// The last request was read.
-    Stopped,
-}
-
-#[derive(Debug)]
-pub(super) struct Reader {
-    request: ::http::Request<()>,
-    pub(super) shape: Shape,
-    pub(super) body: Body,
-    /// A 100 must be sent once the earlier requests are answered.
-    pub(super) owes_continue: bool,
-}
-
 impl ServerHttp {
     pub(crate) fn new(now: Instant, transport: Transport) -> Self {
         Self {
@@ -115,8 +94,10 @@ impl ServerHttp {
             reading: Reading::Head { head: Head::default(), line: None },
             queue: VecDeque::new(),
             since: now,
+            birth: now,
             served: 0,
             is_head: false,
+            grant: Grant::default(),
             opened: None,
             cause: None,
             ending: None,
@@ -180,6 +161,8 @@ impl ServerHttp {
                 return None;
             };
             match result {
+                // Preflights return nothing to the caller, which holds the next request back above this mark.
+                Ok(None) if out.len() > config.high_mark => break,
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
                     self.announced = true;
@@ -203,7 +186,7 @@ impl ServerHttp {
         if self.reading_deadline(config, out).is_none_or(|deadline| deadline > now) {
             return;
         }
-        let timeout = match &self.reading {
+        let timeout = match &mut self.reading {
             Reading::Head { head, .. } if !head.has_begun() => {
                 // Nothing was asked, so there is nothing to say.
                 self.cause = (self.served == 0).then_some(Error::Timeout(Timeout::Handshake));
@@ -212,6 +195,13 @@ impl ServerHttp {
                     self.end();
                 }
                 return;
+            }
+            Reading::Head { head, .. } => {
+                self.grant = config.cors.grant_to(head.origin());
+                if let Some(error) = head.take_refused() {
+                    return self.fail(now, config, out, error.clone(), error.into());
+                }
+                Timeout::Handshake
             }
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
@@ -338,17 +328,19 @@ impl ServerHttp {
                     *is_head = parsed.method == Method::HEAD;
                     *line = Some(parsed);
                     Ok(())
-                })?;
+                });
+                let headers = headers.inspect_err(|_| self.grant = config.cors.grant_to(head.origin()))?;
                 let Some(headers) = headers else { return Ok(None) };
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
+                self.grant = config.cors.grant(&headers);
                 let mut checked = request::check(line, headers, config, self.transport)?;
                 checked.keep_alive &= self.served < config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
                     self.refuse_upgrade(now, config, out);
                     return Ok(None);
                 }
-                Ok(self.begin(now, checked, out))
+                Ok(self.begin(now, config, checked, out))
             }
             Reading::Body(reader) => {
                 if !reader.body.receive(config.body_limit, input)? {
@@ -357,14 +349,20 @@ impl ServerHttp {
                 let body = reader.body.take();
                 let request = mem::take(&mut reader.request).map(|()| body);
                 let shape = reader.shape;
-                Ok(Some(self.announce(now, request, shape)))
+                Ok(self.announce(now, config, request, shape, out))
             }
             Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
         }
     }
 
     /// Goes on behind a head.
-    fn begin(&mut self, now: Instant, checked: Checked, out: &mut Outbox) -> Option<Incoming> {
+    fn begin(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        checked: Checked,
+        out: &mut Outbox,
+    ) -> Option<Incoming> {
         let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
         if is_upgrade {
@@ -373,7 +371,9 @@ impl ServerHttp {
             return Some(Incoming::Upgrade(Upgrade::new(request, token)));
         }
         let body = match framing {
-            Framing::Length(0) => return Some(self.announce(now, request.map(|()| Bytes::new()), shape)),
+            Framing::Length(0) => {
+                return self.announce(now, config, request.map(|()| Bytes::new()), shape, out);
+            }
             Framing::Length(length) => Body::length(length),
             Framing::Chunked => Body::chunked(),
         };
@@ -387,16 +387,29 @@ impl ServerHttp {
         None
     }
 
-    fn announce(&mut self, now: Instant, request: ::http::Request<Bytes>, shape: Shape) -> Incoming {
+    /// A request is whole: the application is asked, unless it is a preflight.
+    fn announce(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        request: ::http::Request<Bytes>,
+        shape: Shape,
+        out: &mut Outbox,
+    ) -> Option<Incoming> {
+        if let Some(response) = self.preflight(config, &request) {
+            self.answer_preflight(now, config, response, shape, out);
+            return None;
+        }
         let token = self.enqueue(now, shape, false);
         self.read_on(now, shape.keep_alive);
-        Incoming::Request(Request::new(request, token))
+        Some(Incoming::Request(Request::new(request, token)))
     }
 
     fn enqueue(&mut self, now: Instant, shape: Shape, is_upgrade: bool) -> Token {
         let token = Token::default();
         let answer = Answer::Awaited { token: token.clone(), since: now, is_upgrade };
-        self.queue.push_back(Pending { shape, answer });
+        let grant = mem::take(&mut self.grant);
+        self.queue.push_back(Pending { shape, grant, answer });
         token
     }
 
@@ -409,27 +422,8 @@ impl ServerHttp {
     }
 
     /// Whether a request was read, and nothing came of the next.
-    fn is_between_requests(&self) -> bool {
+    pub(super) fn is_between_requests(&self) -> bool {
         matches!(&self.reading, Reading::Head { head, .. } if head.is_empty() && self.served > 0)
-    }
-
-    fn reading_deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
-        if self.is_held {
-            return None;
-        }
-        let time = match &self.reading {
-            Reading::Head { .. } if self.is_between_requests() => {
-                if !self.queue.is_empty() || !out.is_empty() {
-                    return None;
-                }
-                config.keep_alive
-            }
-            Reading::Head { .. } => config.handshake_timeout,
-            Reading::Body(reader) if reader.owes_continue => return None,
-            Reading::Body(reader) => BODY_GRACE + Duration::from_secs(reader.body.len() as u64 / BODY_RATE),
-            Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
-        };
-        self.since.checked_add(time)
     }
 }
 

@@ -5,6 +5,7 @@ use super::response::{self, Shape};
 use super::server::{Reading, ServerHttp};
 use crate::config::Config;
 use crate::outbox::Outbox;
+use core::mem;
 use std::time::Instant;
 
 impl ServerHttp {
@@ -41,7 +42,8 @@ impl ServerHttp {
     /// Refuses an upgrade whose head was arriving when the server began to stop.
     pub(super) fn refuse_upgrade(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
-        self.queue.push_back(Pending { shape, answer: Answer::Ready(response::stopping()) });
+        let grant = mem::take(&mut self.grant);
+        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response::stopping()) });
         self.stop_reading();
         self.flush(now, config, out);
     }

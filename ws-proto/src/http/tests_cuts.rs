@@ -3,6 +3,7 @@
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming};
 use crate::config::Config;
+use crate::cors::Cors;
 use crate::handshake::ClientRequest;
 use crate::outbox::Outbox;
 use ::http::Response;
@@ -74,6 +75,13 @@ fn conversation() -> impl Strategy<Value = Vec<u8>> {
         1 => Just("GET / HTTP/1.0\r\n\r\n".to_owned()),
         1 => Just(UPGRADE.to_owned()),
         2 => Just(UPGRADE.replace("/ws", "/ws?refuse")),
+        2 => (0..40_u8, 0..9_usize).prop_map(|(port, n)| format!(
+            "OPTIONS * HTTP/1.1\r\nHost: localhost\r\nOrigin: http://localhost:{port}\r\n\
+             Access-Control-Request-Method: PUT\r\nContent-Length: {n}\r\n\r\n{}", "b".repeat(n)
+        )),
+        1 => (0..40_000_usize).prop_map(|n| format!(
+            "POST /{} HTTP/1.1\r\nOrigin: http://localhost:7\r\nHost: a\r\n\r\n", "t".repeat(n)
+        )),
         1 => (0..40_000_usize).prop_map(|n| format!("GET /{} HTTP/1.1\r\nHost: a\r\n\r\n", "t".repeat(n))),
         1 => (0..40_000_usize).prop_map(|n| format!(
             "GET / HTTP/1.1\r\nHost: localhost\r\nX: {}\r\n\r\n", "v".repeat(n)
@@ -118,6 +126,16 @@ proptest! {
         prop_assert_eq!(&whole.0, &cut.0);
         prop_assert_eq!(String::from_utf8_lossy(&whole.1), String::from_utf8_lossy(&cut.1));
         prop_assert_eq!(whole.2, cut.2);
+    }
+
+    #[test]
+    fn whose_pages_may_read_does_not_depend_on_the_cuts(
+        bytes in conversation(), sizes in sizes(), port in 0..40_u8, any in any::<bool>(), head in 100..9000_usize,
+    ) {
+        let cors = Cors::new().origin(&format!("http://localhost:{port}")).origin("http://localhost:7");
+        let mut config = Config::server().cors(if any { Cors::new().any_origin() } else { cors });
+        (config.body_limit, config.head_limit, config.target_limit) = (2000, head, 5000);
+        prop_assert_eq!(run(&bytes, &[], &config), run(&bytes, &sizes, &config));
     }
 
     #[test]

@@ -47,7 +47,7 @@ fn a_server_that_compresses_says_so_once_in_its_101() {
     let field = "permessage-deflate; server_max_window_bits=12";
     assert_eq!(response.headers()["sec-websocket-extensions"], field);
     assert_eq!(output.to_ascii_lowercase().matches("sec-websocket-extensions").count(), 1);
-    assert!(output.contains(&format!("\r\nsec-websocket-extensions: {field}\r\n")), "{output}");
+    assert!(output.contains(&format!("\r\nSec-WebSocket-Extensions: {field}\r\n")), "{output}");
 }
 
 #[test]

@@ -22,22 +22,20 @@ fn an_upgrade_is_accepted_with_a_101_and_nothing_behind_it_is_http() {
     assert_eq!(rig.rest, GET.as_bytes());
     assert!(rig.http.take_opened().is_none());
     upgrade.select_subprotocol("chat").unwrap();
-    upgrade.set_header("Set-Cookie", "a=b").unwrap();
+    for (name, value) in [("Set-Cookie", "a=b"), ("set-cookie", "c=d"), ("x-request-id", "7")] {
+        upgrade.set_header(name, value).unwrap();
+    }
     rig.accept(upgrade).unwrap();
     let (response, terms) = rig.http.take_opened().unwrap();
     assert!(terms.is_none());
     assert_eq!(response.status(), 101);
     assert_eq!(response.headers()["sec-websocket-protocol"], "chat");
-    let output = rig.output().to_ascii_lowercase();
-    assert!(output.starts_with("http/1.1 101 switching protocols\r\n"));
-    assert!(output.ends_with("\r\n\r\n"));
-    for field in
-        ["connection: upgrade", "upgrade: websocket", "set-cookie: a=b", "sec-websocket-protocol: chat"]
-    {
-        assert!(output.contains(&format!("\r\n{field}\r\n")), "{field}");
-    }
-    assert!(output.contains(&"sec-websocket-accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=".to_ascii_lowercase()));
-    assert!(!output.contains("content-length") && !output.contains("transfer-encoding"));
+    assert_eq!(
+        rig.output(),
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\nSec-WebSocket-Protocol: chat\r\n\
+         Set-Cookie: a=b\r\nSet-Cookie: c=d\r\nX-Request-ID: 7\r\n\r\n"
+    );
     assert!(rig.feed("").is_none());
     assert_eq!(rig.rest, GET.as_bytes());
     assert!(rig.http.deadline(&rig.config, &rig.out).is_none() && !rig.is_ending());
@@ -56,15 +54,68 @@ fn an_accepted_upgrade_waits_for_the_answers_before_it() {
 }
 
 #[test]
-fn behind_a_refused_upgrade_comes_http_again() {
+fn behind_a_refused_upgrade_nothing_is_read_and_the_connection_ends() {
+    for status in [400, 401, 404, 426, 503, 200, 304] {
+        for (behind, later) in [(GET, ""), ("", GET), ("\u{81}\u{85}", ""), (UPGRADE, UPGRADE), ("", "")] {
+            let mut rig = Rig::new();
+            let upgrade = rig.upgrade(format!("{UPGRADE}{behind}"));
+            let response = Response::builder().status(status).body(Bytes::new()).unwrap();
+            rig.respond(upgrade, response).unwrap();
+            assert!(rig.feed("").is_none() && rig.feed(later).is_none());
+            let output = rig.output();
+            assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{output}");
+            assert!(output.ends_with("Connection: close\r\n\r\n"), "{output}");
+            assert_eq!(output.matches("HTTP/1.1").count(), 1, "{output}");
+            assert!(rig.is_ending() && rig.cause().is_none(), "it is no fault");
+        }
+    }
+    // To come again as a WebSocket is for the next connection.
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(format!("{UPGRADE}{GET}"));
-    let response = Response::builder().status(404).body(Bytes::new()).unwrap();
-    rig.respond(upgrade, response).unwrap();
-    let request = rig.request("");
-    rig.ok(request, "");
-    assert_eq!(rig.statuses(), [404, 200]);
-    assert!(!rig.is_ending());
+    rig.respond(upgrade, handshake::upgrade_required()).unwrap();
+    let output = rig.output();
+    assert!(output.contains("\r\nUpgrade: websocket\r\n"), "{output}");
+    assert!(output.contains("\r\nConnection: Upgrade, close\r\n") && rig.is_ending(), "{output}");
+}
+
+#[test]
+fn an_upgrade_refused_in_pieces_ends_the_connection_with_the_last_of_them() {
+    for length in [Some(2), None] {
+        let mut rig = Rig::new();
+        let first = rig.request(format!("{GET}{UPGRADE}{GET}"));
+        let upgrade = rig.upgrade("");
+        let Rig { http, now, config, out, .. } = &mut rig;
+        let head = Response::builder().status(403).body(()).unwrap();
+        let body = http.respond_streaming(*now, config, out, upgrade.into(), head, length).unwrap();
+        http.send_body(out, &body, Bytes::from_static(b"no")).unwrap();
+        assert!(out.is_empty(), "its turn has not come");
+        rig.ok(first, "");
+        assert!(rig.feed(GET).is_none() && !rig.is_ending());
+        let Rig { http, now, config, out, .. } = &mut rig;
+        http.finish_body(*now, config, out, body).unwrap();
+        let output = rig.output();
+        let (one, other) = output.split_at(output.rfind("HTTP/1.1").unwrap());
+        assert!(one.starts_with("HTTP/1.1 200 ") && !one.contains("Connection"), "{one}");
+        assert!(other.starts_with("HTTP/1.1 403 ") && other.contains("\r\nConnection: close\r\n"), "{other}");
+        assert!(rig.is_ending());
+    }
+}
+
+#[test]
+fn requests_before_a_refused_upgrade_are_answered_in_their_turn() {
+    let mut rig = Rig::new();
+    let first = rig.request(format!("{GET}{GET}{UPGRADE}{GET}"));
+    let second = rig.request("");
+    let upgrade = rig.upgrade("");
+    rig.respond(upgrade, Response::builder().status(404).body(Bytes::new()).unwrap()).unwrap();
+    rig.ok(second, "");
+    assert!(rig.out.is_empty() && !rig.is_ending());
+    rig.ok(first, "");
+    assert!(rig.feed("").is_none());
+    let output = rig.output();
+    assert_eq!(output.matches("HTTP/1.1 200").count(), 2);
+    assert_eq!((output.matches("HTTP/1.1").count(), output.matches("Connection: close").count()), (3, 1));
+    assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
 #[test]
@@ -83,9 +134,10 @@ fn what_asks_for_something_else_is_a_plain_request() {
         rig.respond(request, handshake::upgrade_required()).unwrap();
         let output = rig.output();
         assert!(output.starts_with("HTTP/1.1 426 Upgrade Required\r\n"));
-        assert!(output.contains("\r\nupgrade: websocket\r\n"));
-        assert!(output.contains("\r\nsec-websocket-version: 13\r\n"));
-        assert!(output.contains("\r\nConnection: Upgrade"));
+        assert!(output.contains("\r\nUpgrade: websocket\r\n"));
+        assert!(output.contains("\r\nSec-WebSocket-Version: 13\r\n"));
+        // It goes on, but in HTTP/1.0.
+        assert_eq!(output.contains("\r\nConnection: Upgrade\r\n"), !rig.is_ending(), "{output}");
     }
 }
 
@@ -110,16 +162,18 @@ fn a_bad_handshake_is_answered_with_what_would_do() {
     let version = "Sec-WebSocket-Version: 13";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
     for (request, status, says) in [
-        (UPGRADE.replace("GET", "POST"), 405, "allow: GET"),
-        (UPGRADE.replace("GET", "OPTIONS"), 405, "allow: GET"),
-        (UPGRADE.replace(version, "Sec-WebSocket-Version: 8"), 426, "sec-websocket-version: 13"),
-        (UPGRADE.replace(version, "Sec-WebSocket-Version: 13, 8"), 426, "sec-websocket-version: 13"),
+        (UPGRADE.replace("GET", "POST"), 405, "Allow: GET"),
+        (UPGRADE.replace("GET", "OPTIONS"), 405, "Allow: GET"),
+        (UPGRADE.replace(version, "Sec-WebSocket-Version: 8"), 426, "Sec-WebSocket-Version: 13"),
+        (UPGRADE.replace(version, "Sec-WebSocket-Version: 13, 8"), 426, "Sec-WebSocket-Version: 13"),
         (UPGRADE.replace(version, "X: y"), 400, ""),
         (with(version), 400, ""),
         (UPGRADE.replace(key, "X: y"), 400, ""),
         (UPGRADE.replace(key, "Sec-WebSocket-Key:"), 400, ""),
         (UPGRADE.replace(key, "Sec-WebSocket-Key: short"), 400, ""),
         (UPGRADE.replace(key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZXgg"), 400, ""),
+        (UPGRADE.replace(key, "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ= ="), 400, ""),
+        (UPGRADE.replace(key, "Sec-WebSocket-Key: \"dGhlIHNhbXBsZSBub25jZQ==\""), 400, ""),
         (with(key), 400, ""),
         (with("Content-Length: 1"), 400, ""),
         (with("Transfer-Encoding: chunked"), 400, ""),
@@ -135,6 +189,22 @@ fn a_bad_handshake_is_answered_with_what_would_do() {
         assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
         assert!(output.contains(says) && output.contains("close\r\n"), "{output}");
         assert!(matches!(rig.cause(), Some(Error::Handshake(_))));
+    }
+}
+
+#[test]
+fn a_key_is_answered_as_it_came_but_for_the_space_around_it() {
+    let key = "dGhlIHNhbXBsZSBub25jZQ==";
+    for (sent, key) in [
+        ("\t dGhlIHNhbXBsZSBub25jZQ==\t ", key),
+        // Other pad bits are another text.
+        ("AQIDBAUGBwgJCgsMDQ4PEC==", "AQIDBAUGBwgJCgsMDQ4PEC=="),
+    ] {
+        let mut rig = Rig::new();
+        let upgrade = rig.upgrade(UPGRADE.replace("dGhlIHNhbXBsZSBub25jZQ==", sent));
+        rig.accept(upgrade).unwrap();
+        let (response, _) = rig.http.take_opened().unwrap();
+        assert_eq!(response.headers()["sec-websocket-accept"], handshake::accept_key(key));
     }
 }
 
@@ -211,7 +281,7 @@ fn a_client_asks_for_what_it_was_told_to() {
         client().1,
         "GET /x?y HTTP/1.1\r\nHost: localhost:8080\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
          Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
-         Sec-WebSocket-Protocol: chat, mqtt\r\ncookie: a=b\r\n\r\n"
+         Sec-WebSocket-Protocol: chat, mqtt\r\nCookie: a=b\r\n\r\n"
     );
     assert!(matches!(Rig::new().feed(client().1), Some(Incoming::Upgrade(_))));
 }

@@ -85,7 +85,7 @@ impl Rig {
     }
 
     /// Goes to the next deadline, and says how far it was.
-    fn time_out(&mut self) -> Duration {
+    pub(super) fn time_out(&mut self) -> Duration {
         self.taken = self.output_bytes();
         let deadline = self.http.deadline(&self.config, &self.out).expect("a deadline");
         let waited = deadline - self.now;

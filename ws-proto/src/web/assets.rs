@@ -1,8 +1,9 @@
 //! Files that are part of the program.
 
 use super::encoding::{CODINGS, accepts_coding};
+use super::query::NAVIGATION;
 use super::response::method_not_allowed;
-use super::{CleanPath, ETag, Representation, add_slash, clean, content_type, is_navigation};
+use super::{CleanPath, ETag, PathError, Representation, add_slash, clean, content_type, is_navigation};
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
 use http::{Method, Request, Response};
@@ -57,6 +58,9 @@ impl Assets {
 
     /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. Nothing is copied, and the
     /// content is hashed once.
+    ///
+    /// A path that [`clean`] refuses is never answered: where a folder comes in whole, `.git` and `.env` may be among
+    /// its files. What must have such a path, as `/.well-known/` has, is answered by a route of its own.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());
@@ -65,8 +69,10 @@ impl Assets {
         self
     }
 
-    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not
-    /// there is this one.
+    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not there is
+    /// this one, also where its path looks like that of a file (`/users/john.doe`). Not so where a name in the path
+    /// begins with a dot. [`is_navigation`] says what navigates; the answer says by `Vary` that it depends on that, and
+    /// so should a 404 in place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
     #[must_use]
     pub fn single_page(mut self, path: &str) -> Self {
         self.page = Some(path.trim_matches('/').to_owned());
@@ -93,12 +99,13 @@ impl Assets {
     /// As [`respond`](Self::respond), with the path of the file given beside, such as
     /// [`Params::rest`](super::Params::rest).
     pub fn respond_to_path<B>(&self, request: &Request<B>, path: &str) -> Option<Response<Bytes>> {
-        let clean = clean(path).ok();
-        let name = clean.as_ref().and_then(|path| self.name(path));
-        if name.is_none() && clean.is_some_and(|path| self.is_folder(&path)) {
+        let clean = clean(path);
+        let found = clean.as_ref().ok().and_then(|path| self.name(path));
+        if found.is_none() && clean.as_ref().is_ok_and(|path| self.is_folder(path)) {
             return Some(add_slash(request));
         }
-        let name = name.or_else(|| self.page.clone().filter(|_| is_navigation(request)))?;
+        let is_page = found.is_none() && clean != Err(PathError::Hidden) && is_navigation(request);
+        let name = found.or_else(|| self.page.clone().filter(|_| is_page))?;
         let plain = self.files.get(&name)?;
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Some(method_not_allowed(&[Method::GET, Method::HEAD]));
@@ -110,8 +117,10 @@ impl Assets {
             representation = representation.immutable();
         }
         if varies {
-            let value = HeaderValue::from_static("accept-encoding");
-            representation = representation.header(header::VARY, value);
+            representation = representation.vary("accept-encoding");
+        }
+        if is_page {
+            representation = representation.vary(NAVIGATION);
         }
         if let Some(coding) = coding {
             let value = HeaderValue::from_static(coding);

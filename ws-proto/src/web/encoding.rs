@@ -29,7 +29,7 @@ pub fn accepts_coding(headers: &HeaderMap, coding: &str) -> bool {
 }
 
 /// `q=0`, `q=0.000`.
-fn is_zero(parameter: &str) -> bool {
+pub(super) fn is_zero(parameter: &str) -> bool {
     let Some((name, value)) = parameter.split_once('=') else { return false };
     name.eq_ignore_ascii_case("q")
         && value.starts_with('0')

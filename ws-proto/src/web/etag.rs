@@ -35,6 +35,11 @@ impl ETag {
         Self(format!("\"{sign}{:x}-{len:x}\"", since.as_nanos()))
     }
 
+    /// Of the same, encoded so: other bytes, although length and time may be the same.
+    pub(super) fn encoded(self, coding: &str) -> Self {
+        Self(format!("{}-{coding}\"", self.0.trim_end_matches('"')))
+    }
+
     /// As it is written in a field, with its quotes.
     pub fn as_str(&self) -> &str {
         &self.0

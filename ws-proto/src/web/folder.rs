@@ -1,5 +1,8 @@
 //! Which file of a folder a request is answered with, or why with none.
 
+use super::path::visible;
+use super::query::NAVIGATION;
+use super::response::vary;
 use super::{
     CODINGS, CleanPath, PathError, Plan, Representation, accepts_coding, add_slash, clean, clean_with_hidden,
     error_page, is_navigation, method_not_allowed, not_found,
@@ -39,6 +42,12 @@ pub trait Files {
     /// # Errors
     /// When that is not possible.
     fn open(&self, path: &Path) -> io::Result<Opened<Self::File>>;
+
+    /// When the file was last modified, links followed; `None` where the system does not tell. By default it opens
+    /// the file to learn it.
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        self.open(path).ok()?.modified
+    }
 }
 
 /// What is at a path.
@@ -64,8 +73,22 @@ pub struct Opened<File> {
 }
 
 /// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
-/// that mean something else on some system are refused, and so are links that lead out of the folder. Hidden
-/// files are not served.
+/// that mean something else on some system are refused ([`clean`] lists them), and so are links that lead out of the
+/// folder. Hidden files are not served: a path with a name that begins with a dot is answered 404. So is
+/// `/.well-known/`; a folder of its own serves that one place:
+///
+/// ```
+/// # use ws_proto::web::{Files, Folder};
+/// # fn f<F: Files + Default>() -> std::io::Result<Folder<F>> {
+/// let well_known = Folder::new("public/.well-known")?.at("/.well-known");
+/// # Ok(well_known) }
+/// ```
+///
+/// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
+/// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
+/// begins with `.env`, in any case, it is answered 404: nobody means to publish these. What stands above the folder
+/// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
+/// [`new`](Self::new) follows it once.
 ///
 /// Opening and reading is the owner's, as [`Files`] says; adapters have it ready.
 ///
@@ -130,22 +153,29 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not
-    /// there is this file of the folder.
+    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not there is
+    /// this file of the folder, also where its path looks like that of a file (`/users/john.doe`). Not so where a name
+    /// in the path begins with a dot. [`is_navigation`] says what navigates; the page and each 404 say by `Vary` that
+    /// they depend on that.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
         self.single_page = Some(name.trim_matches('/').to_owned());
         self
     }
 
-    /// Serves hidden files too, whose names begin with a dot.
+    /// Serves hidden files too, whose names begin with a dot: also `.git` and `.env`, and links to them.
     #[must_use]
     pub fn hidden_files(mut self) -> Self {
         self.hidden = true;
         self
     }
 
-    /// Sends `app.js.br` or `app.js.gz`, where there is one, for `app.js` to who takes it.
+    /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it. Where `app.js` is a
+    /// link, it may stand beside the link or beside the file that the link leads to.
+    ///
+    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
+    /// age, it is. The times are compared as the file system tells them, and where it does not tell one of them, the
+    /// plain file is sent. A copy that gives files new times has to make the compressed ones last.
     #[must_use]
     pub fn precompressed(mut self) -> Self {
         self.precompressed = true;
@@ -193,67 +223,95 @@ impl<F: Files> Folder<F> {
         self.answer(error.into(), request)
     }
 
+    /// The file, or the page of an application in one page in its place.
     fn look(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
         if !self.prefix.is_empty() && request.path() == self.prefix {
             return Err(Refusal::SlashMissing);
         }
         let path = request.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'));
-        let path = path.and_then(|path| self.clean(path).ok()).ok_or(Refusal::NotFound)?;
+        let path = self.clean(path.ok_or(Refusal::NotFound)?);
+        let is_page = path != Err(PathError::Hidden) && is_navigation(request);
+        let page = self.single_page.as_ref().filter(|_| is_page);
+        match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.look_at(request, &path)), page) {
+            (Err(Refusal::NotFound), Some(page)) => {
+                let page = Path::new(page);
+                self.open_file(request, page, &self.find(page)?, Some(NAVIGATION))
+            }
+            (found, _) => found,
+        }
+    }
+
+    fn look_at(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Refusal> {
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
             return Err(Refusal::Method);
         }
-        let mut found = match self.find(&path.names().collect::<PathBuf>()) {
-            Err(Refusal::NotFound) if is_navigation(request) => {
-                let page = self.single_page.as_ref().ok_or(Refusal::NotFound)?;
-                return self.open_file(request, &self.find(Path::new(page))?);
-            }
-            found => found?,
-        };
+        let mut asked = path.names().collect::<PathBuf>();
+        let mut found = self.find(&asked)?;
         if self.kind(&found) == Kind::Folder {
             if !path.is_directory() {
                 return Err(Refusal::SlashMissing);
             }
-            found = self.find(&found.join(&self.index))?;
+            asked.push(&self.index);
+            found = self.find(&asked)?;
         } else if path.is_directory() {
             return Err(Refusal::NotFound);
         }
-        self.open_file(request, &found)
+        self.open_file(request, &asked, &found, None)
     }
 
-    fn open_file(&self, request: &Request, found: &Path) -> Result<(F::File, Plan), Refusal> {
-        // Opening a pipe would wait for who writes to it.
+    /// Opens a file, or its compressed variant. The name that was asked for says of which type it is, since a link may
+    /// lead to a file of any name. What else the answer depends on goes into `Vary`.
+    fn open_file(
+        &self,
+        request: &Request,
+        asked: &Path,
+        found: &Path,
+        varies_by: Option<&'static str>,
+    ) -> Result<(F::File, Plan), Refusal> {
+        // Opening a pipe would wait for its writer.
         if self.kind(found) != Kind::File {
             return Err(Refusal::NotFound);
         }
-        let variant = self.variant(request, found);
-        let opened = self.files.open(variant.as_ref().map_or(found, |(path, _)| path))?;
-        let name = found.file_name().and_then(OsStr::to_str).unwrap_or_default();
-        let mut representation = Representation::file(name, opened.len, opened.modified);
-        if self.precompressed {
-            let value = HeaderValue::from_static("accept-encoding");
-            representation = representation.header(header::VARY, value);
-        }
-        if let Some((_, coding)) = variant {
-            let value = HeaderValue::from_static(coding);
-            representation = representation.header(header::CONTENT_ENCODING, value);
+        let (opened, coding) = match self.variant(request, asked, found) {
+            Some((opened, coding)) => (opened, Some(coding)),
+            None => (self.files.open(found)?, None),
+        };
+        let name = asked.file_name().unwrap_or_default().to_string_lossy();
+        let mut representation = Representation::file(&name, opened.len, opened.modified);
+        if let Some(coding) = coding {
+            representation = representation.encoded(coding);
         }
         for (name, value) in &self.headers {
             representation = representation.header(name.clone(), value.clone());
+        }
+        for names in self.precompressed.then_some("accept-encoding").into_iter().chain(varies_by) {
+            representation = representation.vary(names);
         }
         let plan = representation.plan(request);
         Ok((opened.file, plan))
     }
 
-    /// The compressed variant of a file, and its coding.
-    fn variant(&self, request: &Request, found: &Path) -> Option<(PathBuf, &'static str)> {
+    /// The compressed variant of a file, unless it is older, and its coding. Of a link, it stands beside the link, or
+    /// else beside the file that the link leads to.
+    fn variant(
+        &self,
+        request: &Request,
+        asked: &Path,
+        found: &Path,
+    ) -> Option<(Opened<F::File>, &'static str)> {
+        let places = [Some(asked), (self.root.join(asked) != found).then_some(found)];
         let codings = CODINGS.into_iter().filter(|_| self.precompressed);
-        let taken = codings.filter(|(_, coding)| accepts_coding(request.headers(), coding));
-        let mut variants = taken.filter_map(|(extension, coding)| {
-            let mut path = found.as_os_str().to_owned();
-            path.push(extension);
-            Some((self.find(Path::new(&path)).ok()?, coding))
-        });
-        variants.find(|(path, _)| self.kind(path) == Kind::File)
+        let mut taken = codings.filter(|(_, coding)| accepts_coding(request.headers(), coding));
+        taken.find_map(|(extension, coding)| {
+            let path = places.into_iter().flatten().find_map(|place| {
+                let mut path = place.as_os_str().to_owned();
+                path.push(extension);
+                self.find(Path::new(&path)).ok().filter(|path| self.kind(path) == Kind::File)
+            })?;
+            let opened = self.files.open(&path).ok()?;
+            let is_current = opened.modified? >= self.files.modified(found)?;
+            is_current.then_some((opened, coding))
+        })
     }
 
     fn answer(&self, refusal: Refusal, request: &Request) -> Response<Bytes> {
@@ -268,14 +326,23 @@ impl<F: Files> Folder<F> {
                 (error_page(status, "The file could not be read."), status)
             }
         };
-        let Some(page) = self.error_page else { return answer };
-        let mut page = page(status);
-        *page.status_mut() = status;
-        if let Some(allow) = answer.headers().get(header::ALLOW) {
-            page.headers_mut().insert(header::ALLOW, allow.clone());
+        let mut answer = match self.error_page {
+            None => answer,
+            Some(page) => {
+                let mut page = page(status);
+                *page.status_mut() = status;
+                if let Some(allow) = answer.headers().get(header::ALLOW) {
+                    page.headers_mut().insert(header::ALLOW, allow.clone());
+                }
+                page
+            }
+        };
+        if status == StatusCode::NOT_FOUND && self.single_page.is_some() {
+            vary(answer.headers_mut(), NAVIGATION);
         }
-        page
+        answer
     }
+
     fn kind(&self, path: &Path) -> Kind {
         self.files.kind(path).unwrap_or(Kind::Other)
     }
@@ -288,10 +355,16 @@ impl<F: Files> Folder<F> {
     fn find(&self, path: &Path) -> Result<PathBuf, Refusal> {
         let found = self.files.canonicalize(&self.root.join(path))?;
         let inside = found.strip_prefix(&self.root).map_err(|_| Refusal::NotFound)?;
-        // A link inside the folder may lead to what is hidden in it.
-        let hidden = |name: &OsStr| name.as_encoded_bytes().starts_with(b".");
-        if !self.hidden && inside.iter().any(hidden) { Err(Refusal::NotFound) } else { Ok(found) }
+        if !self.hidden && inside.iter().any(is_private) { Err(Refusal::NotFound) } else { Ok(found) }
     }
+}
+
+/// Whether nobody means to publish what has this name, or stands below it, although a link leads there.
+fn is_private(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    // As a file system may compare names.
+    let name = visible(&name).trim_end_matches(['.', ' ']).to_ascii_lowercase();
+    matches!(name.as_str(), ".git" | ".svn" | ".hg" | ".ssh") || name.starts_with(".env")
 }
 
 /// Why no file is sent.
@@ -312,7 +385,13 @@ impl From<io::Error> for Refusal {
             | io::ErrorKind::PermissionDenied
             | io::ErrorKind::InvalidFilename
             | io::ErrorKind::InvalidInput => Self::NotFound,
+            kind if is_loop(kind) => Self::NotFound,
             _ => Self::Unreadable,
         }
     }
+}
+
+/// Links that lead round in a circle lead nowhere. Stable Rust does not let this kind be named (`io_error_more`).
+fn is_loop(kind: io::ErrorKind) -> bool {
+    format!("{kind:?}") == "FilesystemLoop"
 }

@@ -1,5 +1,6 @@
 //! Paths of requests as paths of files, with no way out of the folder.
 
+use alloc::borrow::Cow;
 use core::fmt;
 use percent_encoding::percent_decode_str;
 
@@ -63,19 +64,42 @@ impl std::error::Error for PathError {}
 /// assert!(clean("/docs/").unwrap().is_directory());
 /// ```
 ///
-/// Links are the file system's: whoever opens the file sees to it that they do not lead out.
+/// # What is refused, and why
+///
+/// The rules are the same on every system: a folder may lie on a stick or a share that was formatted elsewhere, and
+/// Linux honours the rules of FAT and of Windows there.
+///
+/// | name | danger | what passes beside it |
+/// |---|---|---|
+/// | `.`, `..`, one that holds `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
+/// | one that holds `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
+/// | one that holds a control (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
+/// | one that ends with a dot or a space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
+/// | a device: `CON`, `NUL`, `COM1` and the like, also before an extension | on Windows, opening it waits for a terminal or a port, in every folder | `console.js`, `com10`, `x.con` |
+/// | a short name of Windows: at most 8 characters that end with `~` and digits, then at most one dot and 3 characters | Windows and FAT give each longer name one: `GIT~1` opens `.git` | `IMG_20200101~2.jpg`, `report~1.jpeg`, `a~1.b.c`, `notes~.txt` |
+/// | one that begins with a dot; [`clean_with_hidden`] lets it pass | programs keep secrets in such files | – |
+/// | nothing but ignorable characters | to HFS+ it is an empty name | – |
+///
+/// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)
+/// belong to honest names in Persian or with emoji, and pass. Since HFS+ ignores some of them, so that `.g\u{200c}it`
+/// opens `.git`, each rule looks at a name without them. The [`CleanPath`] has the name as it came.
+///
+/// Every other name passes as it is. In particular it need not be in a normalization form (NFC, NFD); the file system
+/// decides whether two forms are one name.
+///
+/// Links are the file system's: the code that opens the file has to check that they do not lead out.
 ///
 /// # Errors
 /// Says why the path is refused.
 pub fn clean(path: &str) -> Result<CleanPath, PathError> {
     let path = clean_with_hidden(path)?;
-    if path.names().any(|name| name.starts_with('.')) {
+    if path.names().any(|name| visible(name).starts_with('.')) {
         return Err(PathError::Hidden);
     }
     Ok(path)
 }
 
-/// As [`clean`], and hidden files are served too.
+/// As [`clean`], but names that begin with a dot pass, `.git` and `.env` among them.
 ///
 /// # Errors
 /// Says why the path is refused.
@@ -99,7 +123,7 @@ pub fn clean_with_hidden(path: &str) -> Result<CleanPath, PathError> {
 }
 
 /// Percent-decoding (RFC 3986 §2.1) that refuses what is not encoded properly.
-pub(super) fn decode(text: &str) -> Option<std::borrow::Cow<'_, str>> {
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
     let mut escapes = text.split('%');
     escapes.next();
     let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
@@ -109,23 +133,46 @@ pub(super) fn decode(text: &str) -> Option<std::borrow::Cow<'_, str>> {
     percent_decode_str(text).decode_utf8().ok()
 }
 
-/// Whether a name is the name of a file, and of no other file, on every system.
+/// Whether a name is the name of a file, and of no other file, on every system. [`clean`] says what each rule prevents.
 fn is_safe(name: &str) -> bool {
-    let is_forbidden = |c: char| {
-        // `:` begins a stream of a file or ends a drive (Windows); `\` separates there.
-        matches!(c, '/' | '\\' | ':') || c.is_control() || is_ignorable(c)
-    };
-    !(matches!(name, "." | "..")
+    let is_forbidden = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    let name = visible(name);
+    !(name.is_empty()
         || name.contains(is_forbidden)
-        // Windows drops these, so that `secret.` is `secret`.
+        // Among them `.` and `..`.
         || name.ends_with(['.', ' '])
-        || is_device(name)
-        || is_short_name(name))
+        || is_device(&name)
+        || is_short_name(&name))
 }
 
-/// Characters that a file system may ignore when it compares names (HFS+).
+/// A name without the characters that some file system ignores when it compares names.
+pub(super) fn visible(name: &str) -> Cow<'_, str> {
+    if name.contains(is_ignorable) { Cow::Owned(name.replace(is_ignorable, "")) } else { Cow::Borrowed(name) }
+}
+
+/// `Default_Ignorable_Code_Point` (Unicode 14.0, `DerivedCoreProperties.txt`). HFS+ ignores some of these; which
+/// ones other file systems ignore, now or later, need not be known here.
 fn is_ignorable(c: char) -> bool {
-    matches!(c, '\u{200c}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{206a}'..='\u{206f}' | '\u{feff}')
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
 }
 
 /// The devices of Windows, which are there in every folder and with every extension.
@@ -141,8 +188,11 @@ fn is_device(name: &str) -> bool {
     }
 }
 
-/// The second name that Windows gives a file, by which `.git` is `GIT~1` too.
+/// The second name (8.3) that Windows gives a file whose own name is longer, by which `.git` is `GIT~1` too.
 fn is_short_name(name: &str) -> bool {
-    let stem = name.split('.').next().unwrap_or(name);
-    stem.rsplit_once('~').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+    let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
+    stem.chars().count() <= 8
+        && extension.chars().count() <= 3
+        && !extension.contains('.')
+        && stem.rsplit_once('~').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
 }

@@ -29,6 +29,9 @@ impl Representation {
     }
 
     /// A file by this name: the type by the extension, the entity tag by length and time of change.
+    ///
+    /// Of a time of change that is yet to come, as archives and cameras leave them, the entity tag and the conditions of
+    /// requests take the real one; the server writes `Last-Modified` no later than its `Date` (RFC 9110 §8.8.2.1).
     pub fn file(name: &str, len: u64, modified: Option<SystemTime>) -> Self {
         let mut this = Self::new(super::content_type(name), len);
         this.etag = modified.map(|modified| ETag::of_file(len, modified));
@@ -54,6 +57,18 @@ impl Representation {
     #[must_use]
     pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
         self.headers.insert(name, value);
+        self
+    }
+
+    /// Sets the content coding; the entity tag is another one then.
+    pub(super) fn encoded(mut self, coding: &'static str) -> Self {
+        self.etag = self.etag.map(|etag| etag.encoded(coding));
+        self.header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))
+    }
+
+    /// Adds names to `Vary`, behind those that are there.
+    pub(super) fn vary(mut self, names: &'static str) -> Self {
+        super::response::vary(&mut self.headers, names);
         self
     }
 
@@ -200,7 +215,8 @@ fn text<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Option<&'a str> {
 }
 
 fn any(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(&str) -> bool) -> bool {
-    headers.get_all(name).iter().filter_map(|value| value.to_str().ok()).any(matches)
+    // A tag of other bytes, which is none of ours, hides no other (§8.8.3 allows them).
+    headers.get_all(name).iter().any(|value| matches(&String::from_utf8_lossy(value.as_bytes())))
 }
 
 /// A time as a field can tell it.

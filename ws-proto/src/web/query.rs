@@ -1,7 +1,8 @@
 //! What a request says beside its path.
 
-use crate::fields::list;
-use http::{HeaderMap, Method, Request, header};
+use super::encoding::is_zero;
+use crate::fields::{cookies, list, single};
+use http::{HeaderMap, HeaderName, Method, Request, header};
 use percent_encoding::percent_decode;
 use std::borrow::Cow;
 
@@ -44,16 +45,16 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The cookie of this name, as it was set; the first, where there are several.
+/// The cookie of this name, as it was set; the first, where there are several. One that is no UTF-8 is passed over, and
+/// neither it nor a pair that is broken hides another: a page on another port of this host can set them.
 ///
 /// ```
 /// let request = http::Request::get("/").header("Cookie", "theme=dark; lang=de").body(()).unwrap();
 /// assert_eq!(ws_proto::web::cookie(request.headers(), "lang"), Some("de"));
 /// ```
 pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
-    let values = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-    let mut pairs = values.flat_map(|value| value.split(';')).filter_map(|pair| pair.trim().split_once('='));
-    pairs.find(|(key, _)| *key == name).map(|(_, value)| value)
+    let mut values = cookies(headers).filter(|(key, _)| *key == name.as_bytes()).map(|(_, value)| value);
+    values.find_map(|value| str::from_utf8(value).ok())
 }
 
 /// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer with
@@ -64,24 +65,42 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
 /// assert!(ws_proto::web::has_content_type(&request.unwrap(), "application/json"));
 /// ```
 pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
-    let value = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok());
-    let essence = value.and_then(|value| value.split(';').next());
-    essence.is_some_and(|essence| essence.trim().eq_ignore_ascii_case(content_type))
+    let value = request.headers().get(header::CONTENT_TYPE);
+    let essence = value.and_then(|value| value.as_bytes().split(|b| *b == b';').next());
+    essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(content_type.as_bytes()))
 }
 
-/// Whether a browser goes to a page, rather than asking for a part of one: it takes HTML, and the path names no
-/// file. An application in one page answers with that page.
+/// Whether a browser goes to a page, rather than asking for a part of one. An application in one page answers with
+/// that page, whatever the path: `/users/john.doe` is a page too.
+///
+/// Only GET and HEAD navigate. Browsers say `Sec-Fetch-Mode: navigate`, and something else for scripts, images and
+/// `fetch()`. They leave the field out where a page came by `http://` from another machine, as older browsers always
+/// do; there, a request that accepts `text/html` is a navigation. An answer that depends on this has to say
+/// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) do.
 ///
 /// ```
 /// let request = http::Request::get("/settings").header("Accept", "text/html,*/*;q=0.8").body(()).unwrap();
 /// assert!(ws_proto::web::is_navigation(&request));
+/// let request = http::Request::get("/part.html").header("Accept", "text/html").header("Sec-Fetch-Mode", "cors");
+/// assert!(!ws_proto::web::is_navigation(&request.body(()).unwrap()));
 /// ```
 pub fn is_navigation<B>(request: &Request<B>) -> bool {
-    let takes_pages = list(request.headers(), &header::ACCEPT)
-        .filter_map(|element| element.split(';').next())
-        .any(|kind| kind.trim().eq_ignore_ascii_case("text/html"));
-    let name = request.uri().path().rsplit('/').next().unwrap_or_default();
-    matches!(*request.method(), Method::GET | Method::HEAD) && takes_pages && !name.contains('.')
+    let headers = request.headers();
+    let navigates = match single(headers, &HeaderName::from_static("sec-fetch-mode")) {
+        Ok(None) => list(headers, &header::ACCEPT).any(is_html),
+        Ok(Some(mode)) => mode == b"navigate",
+        Err(()) => false,
+    };
+    navigates && matches!(*request.method(), Method::GET | Method::HEAD)
+}
+
+/// The fields that [`is_navigation`] reads, for `Vary`.
+pub(super) const NAVIGATION: &str = "sec-fetch-mode, accept";
+
+/// Whether an element of `Accept` takes HTML: `text/html`, not with a weight of 0.
+fn is_html(element: &str) -> bool {
+    let mut parts = element.split(';').map(|part| part.trim_matches([' ', '\t']));
+    parts.next().is_some_and(|kind| kind.eq_ignore_ascii_case("text/html")) && !parts.any(is_zero)
 }
 
 /// As forms encode: a plus is a space.

@@ -5,8 +5,8 @@ use core::ops::Range;
 /// What a `Range` field asks of something that has a length.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranged {
-    /// All of it: no range, several ranges, or a range that is not understood, all of which a server may
-    /// ignore (§14.2).
+    /// All of it: no range, several ranges, a range that is not understood, or one that begins with the first byte
+    /// of nothing; a server may ignore each of these (§14.2).
     Whole,
     /// These bytes, at least one: 206.
     Part(Range<u64>),
@@ -24,6 +24,11 @@ pub enum Ranged {
 /// assert_eq!(range("bytes=1000-", 1000), Ranged::Unsatisfiable);
 /// assert_eq!(range("bytes=0-1,5-6", 1000), Ranged::Whole);
 /// ```
+///
+/// Where `len` is 0, a range from the first byte (`bytes=0-`, `bytes=0-99`) and a suffix (`bytes=-5`) are ignored. A
+/// suffix that is longer than the content means all of it (§14.1.2), yet a 206 cannot say so: its `Content-Range` names
+/// a first and a last byte. Clients send such ranges before they know the length. Unsatisfiable remain `bytes=-0`, and
+/// a range from a later byte: its client holds bytes that are not there any more, and learns it from the 416 (§15.5.17).
 pub fn range(value: &str, len: u64) -> Ranged {
     parse(value, len).unwrap_or(Ranged::Whole)
 }
@@ -36,6 +41,7 @@ fn parse(value: &str, len: u64) -> Option<Ranged> {
     let (first, last) = range.trim_matches([' ', '\t']).split_once('-')?;
     let (first, last) = match (number(first)?, number(last)?) {
         (None, None) => return None,
+        (Some(0), _) | (None, Some(1..)) if len == 0 => return Some(Ranged::Whole),
         (None, Some(suffix)) => (len.saturating_sub(suffix), len),
         (Some(first), None) => (first, len),
         (Some(first), Some(last)) if first > last => return None,

@@ -1,8 +1,9 @@
 //! Ordinary answers.
 
+use crate::fields::list;
 use bytes::Bytes;
 use http::header::{self, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 /// A page.
@@ -143,6 +144,15 @@ pub fn escape(text: &str) -> String {
 
 pub(super) fn no_sniff<T>(response: &mut Response<T>) {
     response.headers_mut().insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+}
+
+/// Adds names to `Vary` (§12.5.5), behind those that are there.
+pub(super) fn vary(headers: &mut HeaderMap, names: &'static str) {
+    let mut all: Vec<_> = list(headers, &header::VARY).collect();
+    all.push(names);
+    if let Ok(value) = HeaderValue::from_str(&all.join(", ")) {
+        headers.insert(header::VARY, value);
+    }
 }
 
 /// Sets `Allow` (§10.2.1).

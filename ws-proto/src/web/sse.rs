@@ -27,11 +27,14 @@ use core::time::Duration;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The head of the answer.
+/// The head of the answer. `X-Accel-Buffering: no` has nginx, and what follows its example, pass each event on at once
+/// instead of collecting 4 or 8 KiB first.
 pub fn head() -> Response<()> {
     let mut response = super::no_cache(Response::new(()));
     no_sniff(&mut response);
-    response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
     response
 }
 
@@ -137,10 +140,11 @@ mod tests {
     }
 
     #[test]
-    fn the_head_makes_a_stream_of_events_that_nobody_keeps() {
+    fn the_head_makes_a_stream_of_events_that_nobody_keeps_or_collects() {
         let head = head();
         assert_eq!(head.headers()["content-type"], "text/event-stream");
         assert!(head.headers()["cache-control"].to_str().unwrap().contains("no-"));
+        assert_eq!(head.headers()["x-accel-buffering"], "no");
         assert_eq!(keep_alive(), ":\n\n", "a comment, and no event");
     }
 

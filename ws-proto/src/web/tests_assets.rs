@@ -113,10 +113,46 @@ fn only_reading_is_allowed() {
 fn an_application_in_one_page_answers_for_its_paths() {
     let assets = assets().single_page("/index.html");
     let html = [("accept", "text/html,application/xhtml+xml;q=0.9")];
-    for path in ["/settings", "/users/7", "/docs2/"] {
-        assert_eq!(ask(&assets, "GET", path, &html).unwrap().body(), "<h1>page</h1>", "{path}");
+    for path in ["/settings", "/users/7", "/docs2/", "/users/john.doe", "/wiki/Talk:Main", "/r.e.m."] {
+        let answer = ask(&assets, "GET", path, &html).unwrap();
+        assert_eq!(answer.body(), "<h1>page</h1>", "{path}");
+        assert_eq!(answer.headers()["vary"], "sec-fetch-mode, accept", "{path}");
     }
-    assert!(ask(&assets, "GET", "/missing.js", &html).is_none(), "a file that is missing is missing");
-    assert!(ask(&assets, "GET", "/api/x", &[("accept", "*/*")]).is_none(), "nobody goes there");
+    let navigate = [("sec-fetch-mode", "navigate"), ("accept", "*/*")];
+    assert_eq!(ask(&assets, "HEAD", "/users/john.doe", &navigate).unwrap().status(), 200);
+    let fetch = [("sec-fetch-mode", "cors"), ("accept", "text/html")];
+    assert!(ask(&assets, "GET", "/users/john.doe", &fetch).is_none(), "a part of a page is no page");
+    assert!(ask(&assets, "GET", "/missing.js", &[("accept", "*/*")]).is_none(), "a script is no page");
+    assert!(ask(&assets, "GET", "/.env", &html).is_none(), "hidden names are refused all the same");
     assert!(ask(&assets, "POST", "/settings", &html).is_none());
+    assert!(
+        !ask(&assets, "GET", "/", &html).unwrap().headers().contains_key("vary"),
+        "a file is there for all"
+    );
+    let both = assets.add("/index.html.br", "brotli");
+    let answer = ask(&both, "GET", "/x", &[("accept", "text/html"), ("accept-encoding", "br")]).unwrap();
+    assert_eq!(
+        (&answer.body()[..], &answer.headers()["vary"]),
+        (&b"brotli"[..], &"accept-encoding, sec-fetch-mode, accept".parse().unwrap())
+    );
+}
+
+#[test]
+fn of_nothing_a_range_from_its_start_is_the_whole() {
+    let assets = Assets::new().add("/empty.txt", "");
+    for (value, status) in [("bytes=-5", 200), ("bytes=0-", 200), ("bytes=-0", 416), ("bytes=5-", 416)] {
+        let answer = ask(&assets, "GET", "/empty.txt", &[("range", value)]).unwrap();
+        assert_eq!((answer.status().as_u16(), answer.body().len()), (status, 0), "{value}");
+        assert_eq!(ask(&assets, "HEAD", "/empty.txt", &[("range", value)]).unwrap().status(), 200);
+    }
+}
+
+#[test]
+fn honest_names_are_served() {
+    for name in ["IMG_20200101_120000~2.jpg", "👨\u{200d}👩\u{200d}👧.png", "می\u{200c}خواهم.txt"]
+    {
+        let path: String = name.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        let answer = ask(&Assets::new().add(name, "it"), "GET", &format!("/{path}"), &[]).unwrap();
+        assert_eq!(answer.body(), "it", "{name}");
+    }
 }

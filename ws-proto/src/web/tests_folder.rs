@@ -7,7 +7,7 @@ use ::http::{Method, Response, StatusCode};
 use bytes::Bytes;
 use std::io;
 use std::path::{Component, Path, PathBuf};
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 /// What is where: a file with its content, `Err` with what the system says, a folder where others begin so; and the
 /// links.
@@ -41,9 +41,67 @@ const DISK: &[(&str, Entry)] = &[
     ("/site/to_outside", Link("/etc/passwd")),
     ("/site/app.css", File("style")),
     ("/site/app.css.gz", Link("/etc/passwd")),
+    ("/site/.pnpm/x/index.html", File("package")),
+    ("/site/.pnpm/x/x.js", File("module")),
+    ("/site/.pnpm/.cache/y.js", File("cached")),
+    ("/site/node_modules/x", Link("/site/.pnpm/x")),
+    ("/site/node_modules/cache", Link("/site/.pnpm/.cache")),
+    ("/site/..2026/conf.json", File("configuration")),
+    ("/site/..data", Link("/site/..2026")),
+    ("/site/conf.json", Link("/site/..data/conf.json")),
+    ("/site/style.css", Link("/site/.store/4f3a.txt")),
+    ("/site/.store/4f3a.txt", File("stored")),
+    ("/site/to_git", Link("/site/.git")),
+    ("/site/to_upper_git", Link("/site/.GIT")),
+    ("/site/.GIT/config", File("hidden")),
+    ("/site/to_hg", Link("/site/sub/.hg/store")),
+    ("/site/sub/.hg/store", File("hidden")),
+    ("/site/to_svn", Link("/site/.Svn/entries")),
+    ("/site/.Svn/entries", File("hidden")),
+    ("/site/to_ssh", Link("/site/.ssh/id")),
+    ("/site/.ssh/id", File("hidden")),
+    ("/site/to_env", Link("/site/.Env.local")),
+    ("/site/.Env.local", File("hidden")),
+    ("/site/to_joined", Link("/site/.g\u{200d}it/config")),
+    ("/site/.g\u{200d}it/config", File("hidden")),
+    ("/site/to_ignore", Link("/site/.gitignore")),
+    ("/site/.gitignore", File("ignored")),
+    ("/srv/.git/site/index.html", File("below")),
+    ("/site/old.js", File("fresh")),
+    ("/site/old.js.br", File("stale brotli")),
+    ("/site/old.js.gz", File("newer gzip")),
+    ("/site/older.js", File("fresh")),
+    ("/site/older.js.gz", File("stale gzip")),
+    ("/site/untold.js", File("plain")),
+    ("/site/untold.js.gz", File("of no time")),
+    ("/site/of_no_time.js", File("plain")),
+    ("/site/of_no_time.js.gz", File("gzip")),
+    ("/site/same.js", File("12345")),
+    ("/site/same.js.gz", File("abcde")),
+    ("/site/linked.js", Link("/site/.store/a")),
+    ("/site/linked.js.gz", Link("/site/.store/b")),
+    ("/site/.store/a", File("linked")),
+    ("/site/.store/a.br", File("brotli beside the file")),
+    ("/site/.store/b", File("gzip beside the link")),
+    ("/site/.well-known/links.json", File("known")),
     ("/etc/passwd", File("outside")),
     ("/site2/file", File("outside")),
 ];
+
+/// When files were modified, in nanoseconds, where it is not in second 1.
+const TIMES: &[(&str, Option<u64>)] = &[
+    ("/site/old.js.br", Some(999_999_999)),
+    ("/site/old.js.gz", Some(1_000_000_001)),
+    ("/site/older.js.gz", Some(999_999_999)),
+    ("/site/untold.js.gz", None),
+    ("/site/of_no_time.js", None),
+];
+
+fn time(path: &Path) -> Option<SystemTime> {
+    let found = TIMES.iter().find(|(name, _)| Path::new(name) == path);
+    let nanoseconds = found.map_or(Some(1_000_000_000), |(_, time)| *time)?;
+    Some(UNIX_EPOCH + Duration::from_nanos(nanoseconds))
+}
 
 fn entry(path: &Path) -> io::Result<&'static Entry> {
     let entry = DISK.iter().find(|(name, _)| Path::new(name) == path);
@@ -62,7 +120,7 @@ impl Files for Disk {
                 part => found.push(part),
             }
             if let Ok(Link(to)) = entry(&found) {
-                found = PathBuf::from(to);
+                found = self.canonicalize(Path::new(to))?;
             }
         }
         self.kind(&found).map(|_| found)
@@ -79,10 +137,7 @@ impl Files for Disk {
 
     fn open(&self, path: &Path) -> io::Result<Opened<&'static str>> {
         match entry(path)? {
-            File(content) => {
-                let modified = Some(UNIX_EPOCH + Duration::from_secs(1));
-                Ok(Opened { file: content, len: content.len() as u64, modified })
-            }
+            File(content) => Ok(Opened { file: content, len: content.len() as u64, modified: time(path) }),
             Fails(kind) => Err((*kind).into()),
             Link(_) | Pipe => panic!("{} is opened", path.display()),
         }
@@ -164,6 +219,78 @@ fn nothing_leads_out_of_the_folder_or_to_what_is_hidden() {
 }
 
 #[test]
+fn links_inside_lead_to_hidden_places_and_never_to_secrets() {
+    let site = folder();
+    assert_eq!(get(&site, "/node_modules/x/"), Ok("package"));
+    assert_eq!(get(&site, "/node_modules/x/x.js"), Ok("module"));
+    assert_eq!(get(&site, "/node_modules/x"), Err(308));
+    assert_eq!(get(&site, "/node_modules/cache/y.js"), Ok("cached"), "however deep");
+    assert_eq!(get(&site, "/conf.json"), Ok("configuration"));
+    assert_eq!(get(&site, "/to_ignore"), Ok("ignored"), "`.gitignore` is not `.git`");
+    let secrets =
+        ["/to_git/config", "/to_upper_git/config", "/to_hg", "/to_svn", "/to_ssh", "/to_env", "/to_joined"];
+    for path in secrets {
+        assert_eq!(get(&site, path), Err(404), "{path}");
+        assert_eq!(get(&folder().hidden_files(), path), Ok("hidden"), "{path}");
+    }
+    for path in [
+        "/.pnpm/x/x.js",
+        "/..data/conf.json",
+        "/..2026/conf.json",
+        "/.gitignore",
+        "/node_modules/x/../../.pnpm/x/x.js",
+    ] {
+        assert_eq!(get(&site, path), Err(404), "a hidden name in the path: {path}");
+    }
+    let below = Folder::<Disk>::new("/srv/.git/site").unwrap();
+    assert_eq!(get(&below, "/"), Ok("below"), "what stands above the folder does not matter");
+}
+
+#[test]
+fn the_name_in_the_url_decides_the_content_type_of_a_linked_file() {
+    let (file, plan) = ask(&folder(), "/style.css", &[]).unwrap();
+    assert_eq!((file, &plan.head.headers()["content-type"].as_bytes()[..8]), ("stored", &b"text/css"[..]));
+}
+
+#[test]
+fn the_variant_of_a_link_stands_beside_the_link_or_the_file() {
+    let site = folder().precompressed();
+    for (accept, file) in
+        [("gzip", "gzip beside the link"), ("br", "brotli beside the file"), ("identity", "linked")]
+    {
+        assert_eq!(ask(&site, "/linked.js", &[("Accept-Encoding", accept)]).unwrap().0, file);
+    }
+}
+
+#[test]
+fn well_known_places_are_served_by_a_folder_of_their_own() {
+    assert_eq!(get(&folder(), "/.well-known/links.json"), Err(404));
+    let well_known = Folder::<Disk>::new("/site/.well-known").unwrap().at("/.well-known");
+    assert_eq!(get(&well_known, "/.well-known/links.json"), Ok("known"));
+    assert_eq!(get(&well_known, "/links.json"), Err(404));
+}
+
+#[test]
+fn a_compressed_file_that_is_older_is_not_sent() {
+    let site = folder().precompressed();
+    let ask = |path: &str, accept| {
+        let (file, plan) = ask(&site, path, &[("Accept-Encoding", accept)]).unwrap();
+        assert_eq!(plan.head.headers()["vary"], "accept-encoding", "{path}");
+        let coding =
+            plan.head.headers().get("content-encoding").map(|coding| coding.to_str().unwrap().to_owned());
+        (file, coding.unwrap_or_default(), plan.head.headers().get("etag").cloned())
+    };
+    let sent = |path: &str, accept| (ask(path, accept).0, ask(path, accept).1);
+    assert_eq!(sent("/old.js", "gzip, br"), ("newer gzip", "gzip".to_owned()), "the other one is");
+    assert_eq!(sent("/old.js", "br"), ("fresh", String::new()), "by a nanosecond");
+    assert_eq!(sent("/older.js", "gzip, br"), ("fresh", String::new()));
+    assert_eq!(sent("/same.js", "gzip"), ("abcde", "gzip".to_owned()), "of equal age, it is");
+    assert_ne!(ask("/same.js", "gzip").2, ask("/same.js", "br").2, "other bytes, another tag");
+    assert_eq!(sent("/untold.js", "gzip"), ("plain", String::new()), "nobody knows");
+    assert_eq!(sent("/of_no_time.js", "gzip"), ("plain", String::new()), "nobody knows");
+}
+
+#[test]
 fn what_cannot_be_read_is_not_there_or_an_error_of_ours() {
     let site = folder();
     assert_eq!(get(&site, "/secret"), Err(404), "who may not read it is not told that it is there");
@@ -203,7 +330,68 @@ fn an_application_in_one_page_answers_for_the_pages_that_it_makes() {
     let site = folder().single_page("/index.html");
     let page = [("Accept", "text/html")];
     assert_eq!(ask(&site, "/settings/theme", &page).unwrap().0, "page");
-    assert_eq!(ask(&site, "/missing.js", &page).unwrap_err().status(), 404, "no page for a script");
+    for path in [
+        "/users/john.doe",
+        "/users/john.doe/",
+        "/wiki/Talk:Main",
+        "/r.e.m.",
+        "/con",
+        "/empty/",
+        "/app.js/x",
+        "/pipe",
+        "/secret",
+    ] {
+        let (file, plan) = ask(&site, path, &page).unwrap();
+        assert_eq!(
+            (file, &plan.head.headers()["vary"]),
+            ("page", &"sec-fetch-mode, accept".parse().unwrap()),
+            "{path}"
+        );
+    }
+    let navigate = [("Sec-Fetch-Mode", "navigate"), ("Accept", "*/*")];
+    assert_eq!(ask(&site, "/users/john.doe", &navigate).unwrap().0, "page");
+    let fetch = [("Sec-Fetch-Mode", "cors"), ("Accept", "text/html")];
+    for (path, fields) in [
+        ("/missing.js", &[("Accept", "*/*")][..]),
+        ("/users/john.doe", &fetch),
+        ("/.env", &page),
+        ("/.git/config", &page),
+        ("/users/.john", &page),
+    ] {
+        let answer = ask(&site, path, fields).unwrap_err();
+        assert_eq!(
+            (answer.status().as_u16(), &answer.headers()["vary"]),
+            (404, &"sec-fetch-mode, accept".parse().unwrap()),
+            "{path}"
+        );
+    }
+    let mine = folder()
+        .single_page("index.html")
+        .error_page(|_| no_cache(Response::builder().header("vary", "cookie").body(Bytes::new()).unwrap()));
+    assert_eq!(
+        ask(&mine, "/missing.js", &[]).unwrap_err().headers()["vary"],
+        "cookie, sec-fetch-mode, accept"
+    );
+    let (_, plan) = ask(&site, "/app.js", &page).unwrap();
+    assert!(!plan.head.headers().contains_key("vary"), "a file is there for all");
+    assert!(!ask(&folder(), "/missing.js", &[]).unwrap_err().headers().contains_key("vary"));
+    let packed = folder()
+        .single_page("app.js")
+        .precompressed()
+        .header(header::VARY, HeaderValue::from_static("cookie"));
+    let (file, plan) = ask(&packed, "/x.y", &[("Accept", "text/html"), ("Accept-Encoding", "gzip")]).unwrap();
+    assert_eq!(
+        (file, &plan.head.headers()["vary"]),
+        ("gzipped", &"cookie, accept-encoding, sec-fetch-mode, accept".parse().unwrap())
+    );
+    let head = request(Method::HEAD, "/users/john.doe", &page);
+    assert_eq!(site.open(&head).unwrap().0, "page");
+    for (method, status) in [(Method::POST, 405), (Method::PUT, 405)] {
+        assert_eq!(site.open(&request(method, "/users/john.doe", &page)).unwrap_err().status(), status);
+    }
+    let placed = folder().at("/app").single_page("index.html");
+    assert_eq!(ask(&placed, "/app/users/john.doe", &page).unwrap().0, "page");
+    assert_eq!(ask(&placed, "/users/john.doe", &page).unwrap_err().status(), 404, "it stands elsewhere");
     assert_eq!(get(&site, "/settings"), Err(404), "only for who goes to a page");
     assert_eq!(ask(&folder(), "/settings", &page).unwrap_err().status(), 404, "only where it is asked for");
     let gone = folder().single_page("gone.html");

@@ -48,7 +48,13 @@ fn a_file_tells_its_validators() {
 #[test]
 fn what_has_not_changed_is_not_sent_again() {
     let tag = tag();
-    for list in [tag.clone(), format!("W/{tag}"), format!("\"a,b\", W/\"c\" ,{tag}"), "*".to_owned()] {
+    for list in [
+        tag.clone(),
+        format!("W/{tag}"),
+        format!("\"a,b\", W/\"c\" ,{tag}"),
+        format!("\"caf\u{e9}\", {tag}"),
+        "*".to_owned(),
+    ] {
         assert_eq!(get(&[("if-none-match", &list)]), (304, 0..0), "{list}");
         assert_eq!(ask("HEAD", &[("if-none-match", &list)]).head.status(), 304);
         assert_eq!(ask("POST", &[("if-none-match", &list)]).head.status(), 412);
@@ -97,8 +103,49 @@ fn a_range_behind_the_end_is_416() {
         assert_eq!(plan.head.headers()["content-range"], "bytes */1000");
         assert!(plan.is_empty());
     }
-    assert_eq!(range("bytes=0-", 0), Ranged::Unsatisfiable);
-    assert_eq!(range("bytes=-5", 0), Ranged::Unsatisfiable);
+}
+
+#[test]
+fn nothing_is_sent_whole_unless_a_later_part_of_it_is_asked_for() {
+    let empty = |method: &str, fields: &[(&str, &str)]| {
+        let mut request = Request::builder().method(method).uri("/empty.txt");
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        Representation::file("empty.txt", 0, Some(UNIX_EPOCH)).plan(&request.body(()).unwrap())
+    };
+    for value in [
+        "bytes=-5",
+        "bytes=-1",
+        "bytes=0-",
+        "bytes=0-0",
+        "bytes=0-99",
+        "bytes=00-",
+        "bytes=-99999999999999999999",
+    ] {
+        assert_eq!(range(value, 0), Ranged::Whole, "{value}");
+        let plan = empty("GET", &[("range", value)]);
+        assert_eq!((plan.head.status().as_u16(), plan.part), (200, 0..0), "{value}");
+        assert!(!plan.head.headers().contains_key("content-range"), "{value}");
+        assert!(plan.head.headers().contains_key("etag"), "{value}");
+    }
+    for value in ["bytes=-0", "bytes=-00", "bytes=1-", "bytes=5-", "bytes=5-9"] {
+        assert_eq!(range(value, 0), Ranged::Unsatisfiable, "{value}");
+        let plan = empty("GET", &[("range", value)]);
+        assert_eq!((plan.head.status().as_u16(), plan.part), (416, 0..0), "{value}");
+        assert_eq!(plan.head.headers()["content-range"], "bytes */0", "{value}");
+        assert_eq!(empty("HEAD", &[("range", value)]).head.status(), 200, "{value}: ranges are for GET");
+        assert_eq!(
+            empty("GET", &[("range", value), ("if-range", "\"other\"")]).head.status(),
+            200,
+            "{value}"
+        );
+    }
+    let tag = empty("GET", &[]).head.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(empty("GET", &[("range", "bytes=-5"), ("if-range", &tag)]).head.status(), 200);
+    assert_eq!(empty("GET", &[("range", "bytes=-0"), ("if-range", &tag)]).head.status(), 416);
+    assert_eq!(range("bytes=-1", 1), Ranged::Part(0..1));
+    assert_eq!(range("bytes=-2", 1), Ranged::Part(0..1));
 }
 
 #[test]

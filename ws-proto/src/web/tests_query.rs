@@ -58,15 +58,76 @@ fn a_cookie_is_found_in_whichever_field_it_stands() {
 }
 
 #[test]
+fn no_cookie_hides_another_whatever_its_bytes_are() {
+    let request = Request::get("/")
+        .header("Cookie", &b"name=Zo\xc3\xab; a=1"[..])
+        .header("Cookie", &b"bad=\xff; x; =y; b=\"; c=3; bad=good; \xff=z; d=\xc3"[..])
+        .header("Cookie", "e=5; Zo\u{eb}=6; f= 7 ")
+        .body(())
+        .unwrap();
+    for (name, value) in [
+        ("name", Some("Zo\u{eb}")),
+        ("a", Some("1")),
+        ("bad", Some("good")),
+        ("", Some("y")),
+        ("b", Some("\"")),
+        ("c", Some("3")),
+        ("d", None),
+        ("e", Some("5")),
+        ("Zo\u{eb}", Some("6")),
+        ("f", Some(" 7")),
+        ("x", None),
+    ] {
+        assert_eq!(cookie(request.headers(), name), value, "{name}");
+    }
+}
+
+#[test]
 fn only_a_page_that_is_gone_to_is_a_navigation() {
     let ask = |method: Method, path: &str, accept: &str| {
         is_navigation(&Request::builder().method(method).uri(path).header("Accept", accept).body(()).unwrap())
     };
     assert!(ask(Method::GET, "/settings", "application/xml, TEXT/HTML;q=0.9"));
     assert!(ask(Method::HEAD, "/", "text/html"));
-    assert!(!ask(Method::GET, "/app.js", "text/html"));
-    assert!(!ask(Method::GET, "/settings", "*/*"));
+    assert!(ask(Method::GET, "/users/john.doe", "text/html"), "a path with a dot is a page like any other");
+    for accept in [
+        "*/*",
+        "",
+        "text/*",
+        "application/xhtml+xml",
+        "text/htmlx",
+        "text/html;q=0, */*",
+        "image/avif,*/*;q=0.8",
+    ] {
+        assert!(!ask(Method::GET, "/settings", accept), "{accept}");
+    }
+    assert!(ask(Method::GET, "/", "text/html;level=1;q=0.1"));
     assert!(!ask(Method::POST, "/settings", "text/html"));
+}
+
+#[test]
+fn the_mode_of_fetch_decides_where_it_is_sent() {
+    let ask = |method: Method, accept: &str, modes: &[&str]| {
+        let mut request = Request::builder().method(method).uri("/users/john.doe").header("Accept", accept);
+        for mode in modes {
+            request = request.header("Sec-Fetch-Mode", *mode);
+        }
+        is_navigation(&request.body(()).unwrap())
+    };
+    assert!(ask(Method::GET, "text/html", &["navigate"]));
+    assert!(ask(Method::GET, "*/*", &["navigate"]), "whatever it accepts");
+    assert!(!ask(Method::POST, "text/html", &["navigate"]), "a form that is sent");
+    for modes in [
+        &["cors"][..],
+        &["no-cors"],
+        &["same-origin"],
+        &["websocket"],
+        &[""],
+        &["navigate", "cors"],
+        &["navigate2"],
+    ] {
+        assert!(!ask(Method::GET, "text/html", modes), "{modes:?}");
+    }
 }
 
 #[test]

@@ -36,7 +36,7 @@ impl Stream {
     }
 
     /// A code, whose bits come the other way round (§3.1.1).
-    fn code(self, value: u32, n: u32) -> Self {
+    pub(crate) fn code(self, value: u32, n: u32) -> Self {
         self.bits(value.reverse_bits() >> (32 - n), n)
     }
 
@@ -82,7 +82,7 @@ impl Stream {
         self.fixed(last, &tokens)
     }
 
-    fn symbol(self, symbol: u32) -> Self {
+    pub(crate) fn symbol(self, symbol: u32) -> Self {
         match symbol {
             0..144 => self.code(0x30 + symbol, 8),
             144..256 => self.code(0x190 + symbol - 144, 9),

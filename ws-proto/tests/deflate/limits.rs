@@ -135,8 +135,9 @@ fn a_message_over_a_mebibyte_may_become_so_many_times_larger_and_no_more() {
     let over = |limit| (None, Some(ProtocolError::CompressionRatio { limit }));
     let mebi = Zip::with_level(FULL, 9).message(&vec![0; MEBI]);
     let more = Zip::with_level(FULL, 9).message(&vec![0; MEBI + 1]);
-    assert_eq!(ask(deflate(), &mebi), (Some(MEBI), None));
-    assert_eq!(ask(deflate(), &more), over(200));
+    let limited = || deflate().ratio_limit(Some(200));
+    assert_eq!(ask(limited(), &mebi), (Some(MEBI), None));
+    assert_eq!(ask(limited(), &more), over(200));
     let zeros_of_8 = zeros(8);
     // Some parts of it are a little above.
     let ratio = (8 * MEBI / zeros_of_8.len()) as u32;
@@ -149,8 +150,45 @@ fn a_message_over_a_mebibyte_may_become_so_many_times_larger_and_no_more() {
     assert_eq!(ask(deflate().ratio_limit(Some(3)), &Zip::new(FULL).message(&half)), (Some(16 * MEBI), None));
     // In fragments, too, all of the message counts.
     let wire = in_frames(Role::Server, RSV1 | BINARY, &more.chunks(100).collect::<Vec<_>>());
-    let (told, _, fault) = outcome(config(deflate()), &wire);
+    let (told, _, fault) = outcome(config(limited()), &wire);
     assert_eq!((told.len(), fault), (0, over(200).1));
+}
+
+#[test]
+fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
+    let limit = 16 * MEBI;
+    for (len, want) in
+        [(limit, None), (limit + 1, Some(ProtocolError::MessageTooBig { limit: limit as u64 }))]
+    {
+        let mut zip = Zip::with_level(FULL, 9);
+        let zeros = vec![0; len];
+        let message = zip.message(&zeros);
+        assert!(message.len() * 1_000 < len, "{}", message.len());
+        for role in ROLES {
+            // By the defaults of both.
+            let settings = if role == Role::Server { Config::server() } else { Config::client() };
+            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+                let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).pieces(pieces);
+                let (mut end_of_it, now) = open_by(role, settings, FULL, FULL);
+                let wire = compressed(role, BINARY, &message);
+                let (mut told, mut is_whole) = (0, false);
+                for event in feed(&mut end_of_it, now, &wire) {
+                    match event {
+                        Event::Message(message) => (told, is_whole) = (message.as_bytes().len(), true),
+                        Event::Piece(piece) => {
+                            (told, is_whole) = (told + piece.data.as_bytes().len(), piece.last)
+                        }
+                        other => panic!("{other:?}"),
+                    }
+                }
+                assert_eq!(is_whole, want.is_none());
+                match want {
+                    None => assert_eq!(told, limit),
+                    Some(_) => assert_eq!(fault(&end(&mut end_of_it, now)), want),
+                }
+            }
+        }
+    }
 }
 
 #[test]

@@ -13,6 +13,8 @@ mod wire;
 
 mod blocks;
 mod bodies;
+mod cuts;
+mod empties;
 mod limits;
 mod pieces;
 mod random;
@@ -20,4 +22,5 @@ mod reader;
 mod received;
 mod sent;
 mod shared;
+mod shares;
 mod text;

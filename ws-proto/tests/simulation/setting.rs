@@ -71,8 +71,8 @@ impl Rules {
             .output_timeout(time(HOUR));
         let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
         let heartbeat = Heartbeat::live().interval(interval).answer(answer);
-        // No heartbeat has a shorter pause.
-        let interval = interval.max(Duration::from_millis(1));
+        // No heartbeat has a shorter pause, and no answer less time.
+        let (interval, answer) = (interval.max(GREATEST[1]), answer.max(GREATEST[1]));
         let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
         config = extended(config, rng);
         if is_extreme {

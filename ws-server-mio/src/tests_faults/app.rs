@@ -73,8 +73,6 @@ pub(super) struct Record {
     pub(super) stopped: bool,
     /// The application holds reading back.
     pub(super) paused: bool,
-    /// A handler of its events panicked, and the application wants to know nothing more of it.
-    pub(super) panicked: bool,
     /// How many requests of its were told.
     pub(super) asked: usize,
     pub(super) stream: Option<(ConnectionId, ResponseBody)>,
@@ -149,22 +147,16 @@ impl<'s> App<'s> {
         }
     }
 
+    /// Handles an event, and may panic right after that.
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
-        self.events += 1;
-        if let Event::Connection(id, event) = &event
-            && let Some(peer) = self.ids.get(id)
-            && self.behaviour.panics
-            && !matches!(event, Happened::Closed(_))
-        {
-            if self.records[*peer].panicked {
-                return;
-            }
-            if self.rng.percent(2) {
-                (self.records[*peer].panicked, self.records[*peer].cut) = (true, true);
-                // Without a word on the terminal.
-                std::panic::resume_unwind(Box::new("a handler panics"));
-            }
+        self.react(connections, event);
+        if self.behaviour.panics && self.rng.percent(5) {
+            super::panic_in_handler();
         }
+    }
+
+    fn react(&mut self, connections: &mut Connections, event: Event<'_>) {
+        self.events += 1;
         if self.is_slow && self.rng.percent(10) {
             self.time.advance(Duration::from_millis(self.rng.pick(&[1, 20, 300])));
         }

@@ -27,13 +27,14 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
         live_count += 1;
         rest_count += usize::from(live.has(flag::REST));
         assert_eq!(live.has(flag::REST), rests.contains_key(&slot));
-        assert!(!live.has(flag::UNREAD) || unread.contains(&slot));
+        assert!(!live.has(flag::UNREAD) || unread.contains(slot));
         if live.has(flag::TOUCHED) {
             assert!(touched.contains(&slot));
             continue;
         }
         let may_read = live.has(flag::READABLE | flag::REST) && !live.connection.is_paused();
-        assert!(!may_read || live.has(flag::UNREAD), "slot {slot} may be read, and waits on no list");
+        let waits = may_read || live.connection.has_used_share();
+        assert!(!waits || live.has(flag::UNREAD), "slot {slot} may be read, and waits on no list");
         let is_written = live.connection.outbox().is_empty();
         assert!(
             is_written || !live.has(flag::WRITABLE),

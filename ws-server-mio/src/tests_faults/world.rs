@@ -2,6 +2,7 @@
 
 use super::app::{App, Shelf};
 use super::behaviour::{Behaviour, ping};
+use super::catching;
 use super::checks::{check, holds_no_more_than};
 use super::kernel::Kernel;
 use super::peer::{Health, Kind, Peer, SLOW};
@@ -164,12 +165,8 @@ impl<'s> World<'s> {
                 app.handle(connections, event);
             })
         };
-        if self.behaviour.panics {
-            // The application catches what its handlers throw.
-            if std::panic::catch_unwind(std::panic::AssertUnwindSafe(&mut turn)).is_err() {
-                self.give_up_the_panicked();
-            }
-        } else if turn().unwrap().more {
+        // The application catches what its handlers throw, and runs another turn.
+        if catching(&mut turn).is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         check(self.endpoint.connections(), &self.kernel);
@@ -179,24 +176,6 @@ impl<'s> World<'s> {
         let did = before != (self.kernel.lock().calls, self.app.events) || !events.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
-    }
-
-    /// A peer whose handler panicked has lost what it said then; the application cuts it off.
-    fn give_up_the_panicked(&mut self) {
-        for peer in &mut self.peers {
-            let record = &self.app.records[peer.number];
-            if !record.panicked || record.closed.is_some() {
-                continue;
-            }
-            if peer.health == Health::Good {
-                peer.health = Health::Broken;
-            }
-            if let Kind::Http(replies) = &mut peer.kind {
-                replies.given_up = true;
-            }
-            // What was read with it is lost: nothing good can come of it.
-            record.id.into_iter().for_each(|id| self.endpoint.connections().terminate(id));
-        }
     }
 
     pub(super) fn advance(&mut self, by: Duration) {

@@ -86,6 +86,11 @@ impl Server {
     ///     .await;
     /// # }
     /// ```
+    ///
+    /// # Panics
+    /// Where a handler does: its future ends, and every connection that runs in it goes with it, told 1001. The server
+    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does one
+    /// that runs in a task of its own, with [`accept`](Self::accept).
     pub async fn serve(&self, handler: impl AsyncFn(Acceptor<Socket>)) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
@@ -149,7 +154,7 @@ impl Server {
             state.turned_away += 1;
             return Attempt::Nobody;
         }
-        let connection = Connection::server(now, run.config.clone(), Default::default());
+        let connection = Connection::server(now, run.config.clone(), run.transport);
         let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
         let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
         let driver = Driver::with(socket.clone(), connection, belongings);

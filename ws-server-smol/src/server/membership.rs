@@ -6,7 +6,8 @@ use std::time::Instant;
 use ws_proto::topics::release;
 use ws_proto::{Closed, Event};
 
-/// Held by the connection: dropped, the server has one less.
+/// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
+/// what it was subscribed to is known until this is dropped.
 pub(crate) struct Membership {
     server: Server,
     id: ConnectionId,
@@ -53,7 +54,7 @@ impl Membership {
         if matches!(event, Event::Drained) {
             self.drained();
         }
-        if self.server.inner.extension.get().is_none() {
+        if !self.is_extended() {
             return Some(event);
         }
         let mut event = Some(event);
@@ -79,21 +80,25 @@ impl Membership {
         shared.wake();
     }
 
-    /// The WebSocket has ended.
-    pub(crate) fn closed(self, closed: &Closed) {
-        let (server, id) = (self.server.clone(), self.id);
-        drop(self);
-        server.extend(|extension| extension.closed(&server, id, closed));
+    /// Whether an extension sees its events.
+    #[inline]
+    pub(crate) fn is_extended(&self) -> bool {
+        self.server.inner.extension.get().is_some()
     }
-}
 
-impl Drop for Membership {
-    fn drop(&mut self) {
+    /// The WebSocket has ended.
+    pub(crate) fn closed(&self, closed: &Closed) {
+        self.leave();
+        self.server.extend(|extension| extension.closed(&self.server, self.id, closed));
+    }
+
+    /// The server has one less, unless it knows already, or has cut it as it stopped.
+    fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
         let crowded = state.census.is_crowded();
         if state.remove(self.id).is_none() {
-            return; // it was cut when the server stopped
+            return;
         }
         let stopping = matches!(state.phase, Phase::Stopping(_));
         drop(state);
@@ -104,5 +109,12 @@ impl Drop for Membership {
         if stopping {
             inner.gone.notify(usize::MAX);
         }
+    }
+}
+
+impl Drop for Membership {
+    fn drop(&mut self) {
+        self.leave();
+        self.server.inner.state().topics.forget(self.id);
     }
 }

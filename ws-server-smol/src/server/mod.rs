@@ -23,14 +23,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, SystemTime};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use stopping::Stopping;
 use ws_proto::bind::{Bind, ListenError};
 use ws_proto::limits::{Census, ServerConfig};
 use ws_proto::token::TokenRule;
 use ws_proto::topics::{Newest, Topics};
 use ws_proto::url::{Scheme, lan_address, url};
-use ws_proto::{Config, Frame, WallClock};
+use ws_proto::{Config, Frame, Transport, WallClock};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
 ///
@@ -142,6 +142,7 @@ struct Run {
     burst: u32,
     address: Option<SocketAddr>,
     config: Arc<Config>,
+    transport: Transport,
     token: Option<Arc<TokenRule>>,
     /// Accepting failed, and that was told.
     failing: bool,
@@ -180,7 +181,8 @@ impl Server {
         Self::with(config.into(), Sleep::new(None))
     }
 
-    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests.
+    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests; the
+    /// `Date` of answers follows them.
     #[doc(hidden)]
     pub fn with_sleep_clocks(
         config: impl Into<ServerConfig>,
@@ -228,7 +230,8 @@ impl Server {
     /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried. Nothing is left behind, and trying again is fine.
+    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// and trying again is fine.
     pub fn bind(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Result<Self, ListenError> {
         let server = Self::new(config);
         server.listen(bind)?;
@@ -239,9 +242,10 @@ impl Server {
     /// did; its clients stay.
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried; nothing has changed, and trying again is fine. While the server is about
-    /// to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
+    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody; nothing has changed, and
+    /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
+        self.inner.state().config.check_access()?;
         self.start(listening::open(&bind.into())?)
     }
 
@@ -249,17 +253,20 @@ impl Server {
     /// parent process. As [`listen`](Self::listen) otherwise; the file of such a Unix socket is left to who made it.
     ///
     /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it.
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
+    /// what is no host, no origin or no scheme.
     pub fn listen_on(&self, listener: impl Into<Listening>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
     }
 
     pub(crate) fn start(&self, listening: Vec<Listening>) -> Result<(), ListenError> {
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
+        let transport = listening::transport(&listening);
         let listeners =
             listening.into_iter().map(Listener::new).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let address = listeners.first().and_then(Listener::local_addr);
         let mut state = self.inner.state();
+        state.config.check_access()?;
         match &state.phase {
             Phase::Stopping(_) if !state.members.is_empty() => {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
@@ -268,7 +275,7 @@ impl Server {
             Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
         }
         let mut config = state.config.shared_config();
-        config.wall_clock.get_or_insert_with(|| WallClock::new(SystemTime::now()));
+        self.inner.sleep.keep(config.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,
@@ -277,6 +284,7 @@ impl Server {
             burst: 0,
             address,
             config: Arc::new(config),
+            transport,
             token,
             failing: false,
         });
@@ -287,7 +295,7 @@ impl Server {
     }
 
     /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
-    /// limits change once the server has stopped.
+    /// limits change once the server has stopped. What can allow nobody is the error of that `listen`.
     pub fn set_config(&self, config: impl Into<ServerConfig>) {
         self.inner.state().config = config.into();
     }
@@ -394,11 +402,11 @@ impl State {
         }
     }
 
-    /// A connection is gone: what is counted and kept for it.
+    /// A connection is gone: what is counted and kept for it, but for the names of its topics.
     fn remove(&mut self, id: ConnectionId) -> Option<Member> {
         let member = self.members.remove(&id)?;
         self.upgrading.remove(&id);
-        self.topics.forget(id);
+        self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
             self.census.asked();

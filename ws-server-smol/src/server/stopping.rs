@@ -6,7 +6,7 @@
 //!                                Idle ◀── until all are gone; the deadline cuts the rest
 //! ```
 
-use super::{Phase, Server};
+use super::{BeforeStop, Phase, Server};
 use crate::shared::{ConnectionId, until};
 use event_listener::listener;
 use std::collections::VecDeque;
@@ -54,6 +54,22 @@ impl Stopping {
     }
 }
 
+/// Those who are told before the clients. Also where one of them panics, the stop goes on once it is called again.
+struct Hooks<'s> {
+    server: &'s Server,
+    before_stop: Option<BeforeStop>,
+}
+
+impl Drop for Hooks<'_> {
+    fn drop(&mut self) {
+        if let Some(hook) = self.before_stop.take() {
+            // It may have set another.
+            self.server.inner.state().before_stop.get_or_insert(hook);
+        }
+        self.server.go_on_stopping();
+    }
+}
+
 impl Server {
     /// Stops, telling everybody 1001 at once. As [`stop_with`](Self::stop_with) with [`Stop::within`].
     pub async fn stop(&self, deadline: Duration) {
@@ -77,14 +93,12 @@ impl Server {
     /// it again.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
+            let mut hooks = Hooks { server: self, before_stop: None };
             self.extend(|extension| extension.stopping(self));
-            let hook = self.inner.state().before_stop.take();
-            if let Some(mut hook) = hook {
+            hooks.before_stop = self.inner.state().before_stop.take();
+            if let Some(hook) = &mut hooks.before_stop {
                 hook(self);
-                // It may have set another.
-                self.inner.state().before_stop.get_or_insert(hook);
             }
-            self.go_on_stopping();
         }
         loop {
             listener!(self.inner.gone => gone);
@@ -130,6 +144,7 @@ impl Server {
     /// Tells those whose turn it is, and cuts the rest when the time is over. When to look again, if it still stops.
     fn stopping(&self) -> Option<Option<Instant>> {
         let now = Instant::now();
+        self.inner.sleep.look(now);
         let mut state = self.inner.state();
         let Phase::Stopping(stopping) = &mut state.phase else { return None };
         let (due, next) = stopping.due(now);

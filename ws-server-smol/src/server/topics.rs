@@ -55,7 +55,29 @@ impl Server {
         self.deliver(frame, slow, &some)
     }
 
-    /// Subscribes an open WebSocket to a topic; says whether that is new. It ends with the connection.
+    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
+    ///
+    /// # Presence
+    ///
+    /// Once a WebSocket has ended ([`next`](crate::WebSocket::next) gives `None` or an error, and
+    /// [`Extension::closed`](crate::Extension::closed) is called), it is no subscriber any more: it is not counted, and
+    /// nothing that is published reaches it. [`topics_of`](Self::topics_of) shows what it was subscribed to until the
+    /// [`WebSocket`](crate::WebSocket) is dropped: the place to tell the others. The extension is told also of a WebSocket
+    /// that is dropped while it is open.
+    ///
+    /// ```
+    /// # use ws_server_smol::{Frame, Server, Socket, WebSocket};
+    /// async fn room(server: &Server, mut ws: WebSocket<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+    ///     server.subscribe(ws.id(), "room")?;
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         server.publish("room", &Frame::text(message.as_text().unwrap_or("?")));
+    ///     }
+    ///     for topic in server.topics_of(ws.id()) {
+    ///         server.publish(&topic, &Frame::text(format!("{} has left", ws.id())));
+    ///     }
+    ///     Ok(())
+    /// }
+    /// ```
     ///
     /// # Errors
     /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
@@ -92,18 +114,18 @@ impl Server {
         self.deliver(frame, slow, &subscribers)
     }
 
-    /// Who is subscribed to a topic.
+    /// Who is subscribed to a topic: WebSockets that are open, or closing and not yet closed.
     pub fn subscribers(&self, topic: &str) -> Vec<ConnectionId> {
         self.inner.state().topics.subscribers(topic).collect()
     }
 
-    /// What a connection is subscribed to, in no order.
+    /// What a WebSocket is subscribed to, in no order; of one that has ended what it was subscribed to, until it is dropped.
     pub fn topics_of(&self, id: ConnectionId) -> Vec<String> {
         self.inner.state().topics.topics_of(id).map(str::to_owned).collect()
     }
 
     /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in bytes
-    /// (256).
+    /// (256); zero topics allow none.
     pub fn set_topic_limits(&self, per_connection: usize, name_len: usize) {
         self.inner.state().topics.set_limits(per_connection, name_len);
     }

@@ -8,6 +8,10 @@ use ws_server_mio::{CloseCode, Closed, Frame, Message, Opcode, http};
 /// How many beats an idle connection is kept: several times the patience of a proxy.
 const BEATS: u32 = 12;
 const PIECES: [&str; 3] = ["one ", "", "two"];
+/// More than the frames without content that a peer may send in a second.
+const FLOOD: usize = 1_500;
+/// A picture of one colour: compressed, it shrinks about a thousand times.
+const CANVAS: usize = 4 << 20;
 const BY_PEER: (u16, &str) = (4001, "adi\u{f3}s, enough");
 const BY_US: (u16, &str) = (4002, "\u{e8} finita");
 
@@ -219,6 +223,9 @@ pub(crate) fn whole(ours: &mut dyn Ours, deflate: bool) -> Result<(), String> {
     tell("1 MiB", sizes(&mut talk, &[1 << 20]))?;
     tell("fragments", fragments(&mut talk, compressed))?;
     tell("ping", ping(&mut talk))?;
+    tell("1,500 empty", empties(&mut talk))?;
+    tell("1,500 in two frames", ticks(&mut talk))?;
+    tell("blank canvas", canvas(&mut talk))?;
 
     let by_peer = close_by_peer(&mut talk);
     let (sent, received) = (talk.sent, talk.received);
@@ -327,6 +334,37 @@ fn pieces(
     }
     talk.expect(&Message::Text(whole.as_str().into()))?;
     Ok(whole)
+}
+
+/// Empty messages as fast as they go: the peer echoes each of them.
+fn empties(talk: &mut Talk<'_>) -> Step {
+    let empty = Frame::text("");
+    for _ in 0..FLOOD {
+        talk.send(&empty)?;
+    }
+    for _ in 0..FLOOD {
+        talk.expect(&Message::Text("".into()))?;
+    }
+    Ok(Outcome::Ok)
+}
+
+/// Short texts of the peer as fast as they go, each as a frame with all of it and an empty last one.
+fn ticks(talk: &mut Talk<'_>) -> Step {
+    talk.send(&Frame::text(format!("/ticks {FLOOD}")))?;
+    for at in 0..FLOOD {
+        match talk.message()? {
+            Message::Text(text) if text == "tick" => {}
+            Message::Text(text) if at == 0 && text == "/cannot" => return Ok(Outcome::OneWay),
+            other => return Err(format!("{:?} came for tick {at}", short(&String::from_utf8_lossy(other.as_bytes())))),
+        }
+    }
+    Ok(Outcome::Ok)
+}
+
+/// A message that shrinks about a thousand times, where the peer compresses.
+fn canvas(talk: &mut Talk<'_>) -> Step {
+    talk.echo(Message::Binary(vec![0xff; CANVAS].into()))?;
+    Ok(Outcome::Ok)
 }
 
 /// A ping between fragments of ours.

@@ -4,13 +4,13 @@ use super::app::App;
 use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
-use crate::resolver::{Question, Resolver};
+use crate::resolver::Resolver;
 use crate::tests_faults::dialling::MOODS;
 use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;
 use crate::tests_faults::setting::Time;
 use crate::tests_faults::socket::dial;
-use crate::tests_faults::{CHANCE, checks};
+use crate::tests_faults::{CHANCE, catching, checks, panic_in_handler};
 use crate::{Budget, ClientState, Connections, Endpoint, Options};
 use mio::Token;
 use std::io;
@@ -29,13 +29,15 @@ pub(super) struct World {
     pub(super) app: Arc<Mutex<App>>,
     pub(super) hosts: Vec<Host>,
     /// Names that are being looked up.
-    pub(super) questions: Receiver<Question>,
-    asked: Vec<Question>,
+    pub(super) questions: Receiver<String>,
+    asked: Vec<String>,
     /// Anything may go wrong.
     pub(super) storm: bool,
     /// Turns are run only when something asks for them.
     strict: bool,
     hasty: bool,
+    /// Handlers panic, and are caught.
+    panics: bool,
     spins: usize,
     trace: bool,
 }
@@ -65,6 +67,7 @@ impl World {
         let app = App::new(Rng::new(rng.next()), kernel.clone(), hasty, trace);
         Self {
             strict: rng.percent(70),
+            panics: rng.percent(30),
             rng,
             kernel,
             time,
@@ -125,15 +128,20 @@ impl World {
             let stale = crate::socket::Readiness { readable, writable, read_closed: flag(), error: flag() };
             connections.ready(slot, stale);
         }
-        let (app, trace) = (&self.app, self.trace);
+        let (app, trace, panics, rng) = (&self.app, self.trace, self.panics, &mut self.rng);
         let start = self.time.now();
-        let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if trace {
-                println!("    {event:?}");
-            }
-            lock(app).handle(connections, event);
+        let turn = catching(|| {
+            self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
+                if trace {
+                    println!("    {event:?}");
+                }
+                lock(app).handle(connections, event);
+                if panics && rng.percent(5) {
+                    panic_in_handler();
+                }
+            })
         });
-        if turn.unwrap().more {
+        if turn.is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
         self.check();
@@ -255,9 +263,8 @@ impl World {
             return false;
         }
         let at = self.rng.below(self.asked.len());
-        let Question { client, attempt, ref host, port } = self.asked[at];
-        assert_eq!(port, 80);
-        let mut addresses = named(host);
+        let host = self.asked[at].clone();
+        let mut addresses = named(&host);
         self.rng.shuffle(&mut addresses);
         let answer = match self.storm {
             true if self.rng.percent(20) => Err(io::ErrorKind::NotFound),
@@ -267,13 +274,13 @@ impl World {
             }
             false => Ok(addresses),
         };
-        self.trace(|| format!("the name of {client:?} leads to {answer:?}"));
+        self.trace(|| format!("the name {host} leads to {answer:?}"));
         let answer = answer.map_err(io::Error::from);
         if self.rng.percent(50) {
-            let job = move |connections: &mut Connections| connections.resolved(client, attempt, answer);
+            let job = move |connections: &mut Connections| connections.resolved(&host, answer);
             self.endpoint.remote().run(job).unwrap();
         } else {
-            self.endpoint.connections().resolved(client, attempt, answer);
+            self.endpoint.connections().resolved(&host, answer);
         }
         if !self.storm || self.rng.percent(60) {
             self.asked.swap_remove(at);

@@ -144,6 +144,13 @@ async fn act(
             }
             Ok(())
         }
+        Act::Ticks(count) => {
+            for _ in 0..count {
+                socket.write_frame(Frame::new(false, OpCode::Text, None, payload(*b"tick"))).await?;
+                socket.write_frame(Frame::new(true, OpCode::Continuation, None, payload(*b""))).await?;
+            }
+            Ok(())
+        }
         Act::Echo => socket.write_frame(frame).await,
     }
 }

@@ -20,6 +20,7 @@ enum Act {
     Close(u16, String),
     Ping(String),
     Fragments,
+    Ticks(u32),
     Echo,
 }
 
@@ -32,6 +33,7 @@ impl Act {
             }
             ("/ping", _) => Self::Ping(rest.to_owned()),
             ("/fragments", _) => Self::Fragments,
+            ("/ticks", _) => Self::Ticks(rest.parse().unwrap_or_default()),
             _ => Self::Echo,
         }
     }

@@ -93,6 +93,10 @@ fn act<S: Read + Write>(socket: &mut WebSocket<S>, message: Message) -> tungsten
             let frame = Frame::message(*piece, OpCode::Data(data), at + 1 == PIECES.len());
             socket.send(Message::Frame(frame))
         }),
+        Act::Ticks(count) => (0..count).try_for_each(|_| {
+            socket.write(Message::Frame(Frame::message("tick", OpCode::Data(Data::Text), false)))?;
+            socket.send(Message::Frame(Frame::message("", OpCode::Data(Data::Continue), true)))
+        }),
         Act::Echo => socket.send(message),
     }
 }

@@ -1,0 +1,110 @@
+//! What a peer may send in a second: floods that carry nothing end the connection, all others wait for the next second
+//! by not being read.
+//!
+//! In a message with content, its first and its last frame may be empty; every other empty frame counts, and over the
+//! limit the connection fails, as with control frames. A message that is empty as a whole is told to the application;
+//! one that is over the limit is put back, in front of what came behind it, until the next second.
+
+use super::flow::Held;
+use super::{Connection, Moment, Rates, Side, Stage};
+use crate::decode::Decoded;
+use crate::error::ProtocolError;
+use crate::frame::{self, Opcode, first_byte};
+use alloc::vec::Vec;
+use bytes::BytesMut;
+use std::time::Instant;
+
+impl Connection {
+    /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to
+    /// nothing.
+    pub(super) fn note_rate(&mut self, now: Instant, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
+        let Some(limit) = self.config.frame_rate else { return Ok(()) };
+        self.count_second(self.moment(now));
+        let count = match decoded {
+            Decoded::Empty => &mut self.rates.empty_frames,
+            _ => &mut self.rates.control,
+        };
+        *count = count.saturating_add(1);
+        if u32::from(*count) > limit { Err(ProtocolError::Flood { limit }) } else { Ok(()) }
+    }
+
+    /// Whether an empty message is over the limit. It then waits for the next second, as bytes that become it again, and
+    /// so does all that is behind it.
+    #[cold]
+    pub(super) fn put_back(&mut self, now: Instant, is_text: bool, in_pieces: bool) -> bool {
+        let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
+        let moment = self.moment(now);
+        self.count_second(moment);
+        let count = &mut self.rates.empty_messages;
+        // A count that has stopped is no limit.
+        if u32::from(*count) < limit.max(1) || *count == u16::MAX {
+            *count = count.saturating_add(1);
+            return false;
+        }
+        if !self.wait_for_next_second(moment) {
+            return false;
+        }
+        let key = matches!(self.side, Side::Server).then_some([0; 4]);
+        let opcode = if is_text { Opcode::Text } else { Opcode::Binary };
+        let mut bytes = Vec::new();
+        frame::write_header(&mut bytes, first_byte(!in_pieces, opcode), 0, key);
+        if in_pieces {
+            frame::write_header(&mut bytes, first_byte(true, Opcode::Continuation), 0, key);
+        }
+        self.keep_ahead(BytesMut::from(&bytes[..]));
+        true
+    }
+
+    /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
+    /// send in this second, reading pauses.
+    pub(super) fn pace(&mut self, now: Instant, messages: u16) {
+        if self.config.message_rate.is_none() && self.stage.compression().is_none() {
+            return;
+        }
+        let moment = self.moment(now);
+        let mut is_over = false;
+        if let Some(limit) = self.config.message_rate {
+            self.count_second(moment);
+            self.rates.messages = self.rates.messages.saturating_add(messages);
+            is_over = self.rates.messages >= limit;
+        }
+        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
+            is_over |= deflate.is_over_rate(settings, moment.second() as u16);
+        }
+        if is_over && matches!(self.stage, Stage::Open(_)) {
+            self.wait_for_next_second(moment);
+        }
+    }
+
+    /// The counts are those of the present second.
+    fn count_second(&mut self, moment: Moment) {
+        let second = moment.second() as u32;
+        if self.rates.second != second {
+            self.rates = Rates { second, ..Default::default() };
+        }
+    }
+
+    /// Reads nothing until the next second, and says whether there is one: a clock that has reached its end stands
+    /// still.
+    fn wait_for_next_second(&mut self, moment: Moment) -> bool {
+        let until = moment.next_second();
+        if until == Moment::NEVER {
+            return false;
+        }
+        self.busy().flow.paced_until = Some(until);
+        self.input.held.set(Held::PACED, true);
+        self.arm();
+        true
+    }
+
+    /// The next second ends the pause, timer or not.
+    pub(super) fn end_pace(&mut self, moment: Moment) {
+        let Some(busy) = &mut self.busy else { return };
+        if busy.flow.paced_until.is_some_and(|until| moment >= until) {
+            busy.flow.paced_until = None;
+            self.input.held.set(Held::PACED, false);
+            self.read_on(moment);
+            self.forget_busy_if_idle();
+        }
+    }
+}

@@ -1,0 +1,92 @@
+//! What connections on one thread inflate, by turns: none has more of it while others wait for theirs.
+
+use super::Connection;
+use super::flow::Held;
+use std::time::Instant;
+
+impl Connection {
+    /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
+    /// first, and 64 KiB each time after, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All connections
+    /// of one [`Deflate`](crate::Deflate) and its clones count.)
+    ///
+    /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
+    /// paused](Self::is_paused), also within a message, and [has used its share](Self::has_used_share):
+    /// [`receive`](Self::receive) leaves the rest of the input with the caller until the [next share](Self::next_share).
+    /// The owner gives that at once where nobody else waits, and else in the order of its choice; what each has [inflated
+    /// lately](Self::inflated_lately) may tell. What is not compressed is not held back by it, but for what stands behind.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deflate")] {
+    /// use std::{sync::Arc, time::Instant};
+    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Role};
+    /// # use bytes::Buf;
+    /// # let (now, config) = (Instant::now(), Arc::new(Config::server().deflate(Deflate::new())));
+    /// # let terms = Deflate::new().accept(&[(http::header::SEC_WEBSOCKET_EXTENSIONS, Deflate::new().offer())].into_iter().collect()).unwrap().0;
+    /// # let mut client = Connection::upgraded(now, config.clone(), Role::Client { seed: [0; 32] });
+    /// # client.compress_by(terms);
+    /// # client.send(&Frame::binary(vec![0; 1 << 20])).unwrap();
+    /// # let mut received = client.outbox().chunk().to_vec(); // a mebibyte of zeros, in about a kibibyte
+    ///
+    /// let mut server = Connection::upgraded(now, config, Role::Server);
+    /// # server.compress_by(terms);
+    /// server.share_inflating();
+    /// let mut input = &mut received[..];
+    /// let message = loop {
+    ///     match server.receive(now, &mut input) {
+    ///         Some(Event::Message(message)) => break message,
+    ///         None if server.has_used_share() => { /* the others first, and then: */ server.next_share(now) }
+    ///         other => panic!("{other:?}"),
+    ///     }
+    /// };
+    /// assert_eq!(message.as_bytes().len(), 1 << 20);
+    /// # }
+    /// ```
+    pub fn share_inflating(&mut self) {
+        self.input.shares = true;
+        self.begin_shares();
+    }
+
+    /// Whether bytes of the peer wait for the [next share](Self::next_share). They may be with the caller, or kept here since
+    /// they came before the connection was open.
+    #[inline]
+    pub fn has_used_share(&self) -> bool {
+        self.input.held.has(Held::SHARE)
+    }
+
+    /// Gives the next share: reading goes on. Harmless where none is awaited.
+    pub fn next_share(&mut self, now: Instant) {
+        if !self.has_used_share() {
+            return;
+        }
+        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
+            compression.next_share(settings);
+        }
+        self.input.held.set(Held::SHARE, false);
+        self.read_on(self.moment(now));
+    }
+
+    /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that
+    /// begin anew cost work, which counts too. 0 where nothing is compressed.
+    pub fn inflated_lately(&self) -> u64 {
+        self.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
+    }
+
+    /// What is compressed from now on is inflated by shares, where that was asked for.
+    pub(super) fn begin_shares(&mut self) {
+        if self.input.shares
+            && let Some(compression) = self.stage.compression_mut()
+        {
+            compression.share();
+        }
+    }
+
+    /// There is nothing to tell: input that is left waits for the next share, where nothing else holds it back.
+    pub(super) fn note_share(&mut self, left: usize) {
+        let Some(compression) = self.stage.compression_mut() else { return };
+        if left == 0 {
+            compression.finish_share();
+        } else if compression.has_used_share() {
+            self.input.held.set(Held::SHARE, true);
+        }
+    }
+}

@@ -1,0 +1,122 @@
+//! How much one connection inflates before the others have their turn.
+
+use super::pool::Pool;
+use alloc::sync::Arc;
+
+/// The first share of each connection, and the least.
+const LEAST: u32 = 16 << 10;
+/// The largest share: the more of it is inflated at a time, the warmer is the memory for it.
+const MOST: u32 = 64 << 10;
+/// So much is inflated for all of them together before each has its next share.
+const ROUND: u32 = 4 << 20;
+
+/// What is left of a connection's share, in bytes of work.
+#[derive(Debug)]
+pub(super) struct Share {
+    left: u32,
+    /// It is a new one, of which nothing is used: how large it is, is decided when it is.
+    is_new: bool,
+    /// Its first share was not enough.
+    wants_more: Option<Wanting>,
+}
+
+impl Share {
+    pub(super) fn first() -> Self {
+        Self { left: LEAST, is_new: false, wants_more: None }
+    }
+
+    pub(super) fn spend(&mut self, work: u32) {
+        if let (true, Some(wanting)) = (self.is_new, &self.wants_more) {
+            self.left = (ROUND / wanting.count()).clamp(LEAST, MOST);
+        }
+        self.is_new = false;
+        self.left = self.left.saturating_sub(work);
+    }
+
+    pub(super) fn is_used(&self) -> bool {
+        self.left == 0 && !self.is_new
+    }
+
+    /// The next one: smaller, the more connections want more than their first when it is used.
+    pub(super) fn renew(&mut self, pool: &Arc<Pool>) {
+        self.wants_more.get_or_insert_with(|| Wanting::new(pool));
+        self.is_new = true;
+    }
+
+    /// All that has come is inflated.
+    pub(super) fn finish(&mut self) {
+        self.wants_more = None;
+        self.left = if self.is_new { LEAST } else { self.left.min(LEAST) };
+        self.is_new = false;
+    }
+}
+
+/// That a connection wants more than its first share.
+#[derive(Debug)]
+struct Wanting(Arc<Pool>);
+
+impl Wanting {
+    fn new(pool: &Arc<Pool>) -> Self {
+        pool.change_wanting(1);
+        Self(pool.clone())
+    }
+
+    fn count(&self) -> u32 {
+        u32::try_from(self.0.wanting()).unwrap_or(u32::MAX).max(1)
+    }
+}
+
+impl Drop for Wanting {
+    fn drop(&mut self) {
+        self.0.change_wanting(-1);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(wanting: usize) -> u32 {
+        ((4 << 20) / wanting as u32).clamp(16 << 10, 64 << 10)
+    }
+
+    #[test]
+    fn a_share_is_smaller_the_more_want_one_and_within_its_bounds() {
+        for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
+            let pool = Arc::<Pool>::default();
+            let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
+            for share in &mut shares {
+                assert_eq!(share.left, 16 << 10);
+                share.spend(20 << 10);
+                assert!(share.is_used());
+                share.renew(&pool);
+                assert!(!share.is_used());
+            }
+            for share in &mut shares {
+                share.renew(&pool);
+                share.spend(1);
+                assert_eq!((share.left, pool.wanting()), (of(wanting) - 1, wanting), "each counts once");
+            }
+            drop(shares);
+            assert_eq!(pool.wanting(), 0);
+        }
+    }
+
+    #[test]
+    fn what_is_left_over_is_no_advantage() {
+        let pool = Arc::<Pool>::default();
+        let mut share = Share::first();
+        share.renew(&pool);
+        share.spend(1);
+        assert_eq!(share.left, (64 << 10) - 1);
+        share.finish();
+        assert_eq!((share.left, pool.wanting()), (16 << 10, 0));
+        share.spend(10);
+        share.finish();
+        assert_eq!(share.left, (16 << 10) - 10, "what was used stays used");
+        share.spend(20 << 10);
+        share.renew(&pool);
+        share.finish();
+        assert_eq!((share.left, share.is_used()), (16 << 10, false));
+    }
+}

@@ -1,0 +1,69 @@
+//! What `{:?}` shows of requests: not what lets somebody in, since logs are read by more people than may come in. The
+//! query of a target is left out, as it may have a token; the fields that have credentials hide their own values, from
+//! the moment when they are read.
+
+use super::{ClientRequest, Request, Upgrade};
+use ::http::Uri;
+use core::fmt;
+
+/// A target without what stands in its query.
+struct Target<'a> {
+    path: &'a str,
+    has_query: bool,
+}
+
+impl<'a> From<&'a Uri> for Target<'a> {
+    fn from(uri: &'a Uri) -> Self {
+        Self { path: uri.path(), has_query: uri.query().is_some() }
+    }
+}
+
+impl fmt::Debug for Target<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}", self.path)?;
+        f.write_str(if self.has_query { "?…" } else { "" })
+    }
+}
+
+/// Without the query, credentials, cookies and the body's content.
+impl fmt::Debug for Request {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Request")
+            .field("method", self.method())
+            .field("target", &Target::from(self.uri()))
+            .field("version", &self.version())
+            .field("headers", self.headers())
+            .field("body", &format_args!("{} bytes", self.body().len()))
+            .finish()
+    }
+}
+
+/// Without the query, credentials and cookies.
+impl fmt::Debug for Upgrade {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Upgrade")
+            .field("target", &Target::from(self.uri()))
+            .field("headers", self.headers())
+            .field("subprotocol", &self.offer.subprotocol)
+            .field("response", &self.offer.response)
+            .finish_non_exhaustive()
+    }
+}
+
+/// Without the query, credentials and cookies.
+impl fmt::Debug for ClientRequest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, has_query) = match self.target().split_once('?') {
+            Some((path, _)) => (path, true),
+            None => (self.target(), false),
+        };
+        f.debug_struct("ClientRequest")
+            .field("tls", &self.is_tls())
+            .field("host", &self.host())
+            .field("port", &self.port())
+            .field("target", &Target { path, has_query })
+            .field("subprotocols", &self.subprotocols().collect::<Vec<_>>())
+            .field("headers", self.headers())
+            .finish()
+    }
+}

@@ -1,0 +1,98 @@
+//! Nothing that is printed shows a token.
+
+use super::ClientRequest;
+use crate::{Config, Connection, Event, Transport};
+use std::sync::Arc;
+use std::time::Instant;
+
+const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+/// What a server is given of these bytes.
+fn received(bytes: &str) -> Event<'static> {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
+    let mut bytes = bytes.as_bytes().to_vec();
+    server.receive(now, &mut &mut bytes[..]).unwrap().into_owned()
+}
+
+fn fields() -> String {
+    format!(
+        "Host: localhost\r\nCookie: a=b; ws_token={SECRET}\r\nCookie: c={SECRET}\r\nAuthorization: Bearer {SECRET}\r\n\
+         Proxy-Authorization: Basic {SECRET}\r\nReferer: http://localhost/?token={SECRET}\r\nX-Kind: plain\r\n"
+    )
+}
+
+#[test]
+fn a_request_shows_its_path_and_fields_and_no_token() {
+    let request = received(&format!(
+        "POST /a/page?token={SECRET} HTTP/1.1\r\n{}Content-Length: 22\r\n\r\n{SECRET}",
+        fields()
+    ));
+    let Event::Request(ref inner) = request else { panic!() };
+    for shown in [format!("{request:?}"), format!("{inner:#?}"), format!("{:?}", inner.headers())] {
+        assert!(!shown.contains(SECRET), "{shown}");
+        assert!(shown.contains("x-kind") && shown.contains("plain"), "{shown}");
+    }
+    let shown = format!("{request:?}");
+    assert!(
+        shown.contains("POST") && shown.contains("\"/a/page\"?…") && shown.contains("22 bytes"),
+        "{shown}"
+    );
+    assert_eq!(inner.query().unwrap(), format!("token={SECRET}"), "the application has all of it");
+    assert!(inner.headers()["cookie"].to_str().unwrap().contains(SECRET));
+}
+
+#[test]
+fn an_upgrade_shows_no_token_nor_does_the_cookie_that_answers_it() {
+    let upgrade = received(&format!(
+        "GET /ws?token={SECRET} HTTP/1.1\r\n{}Connection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n",
+        fields()
+    ));
+    assert!(!format!("{upgrade:?}").contains(SECRET), "{upgrade:?}");
+    assert!(format!("{upgrade:?}").contains("\"/ws\"?…"), "{upgrade:?}");
+    let Event::Upgrade(mut upgrade) = upgrade else { panic!() };
+    upgrade.set_header("Set-Cookie", &format!("ws_token={SECRET}; Path=/")).unwrap();
+    upgrade.set_header("X-Kind", "answer").unwrap();
+    assert!(!format!("{upgrade:?}").contains(SECRET), "{upgrade:?}");
+    let (response, _) = upgrade.into_response(&Config::server());
+    let open = Event::Open(Box::new(response));
+    assert!(!format!("{open:?}").contains(SECRET) && format!("{open:?}").contains("answer"), "{open:?}");
+}
+
+#[test]
+fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
+    let url = format!("wss://app.example:8443/live?token={SECRET}");
+    let mut request = ClientRequest::new(&url).unwrap().subprotocol("chat").unwrap();
+    for (name, value) in [("Authorization", "Bearer "), ("Cookie", "a="), ("proxy-authorization", "Basic ")] {
+        request = request.header(name, &format!("{value}{SECRET}")).unwrap();
+    }
+    let request = request.header("X-Kind", "plain").unwrap();
+    let shown = format!("{request:?}");
+    assert!(!shown.contains(SECRET), "{shown}");
+    for part in ["app.example", "8443", "\"/live\"?…", "chat", "plain"] {
+        assert!(shown.contains(part), "{shown}");
+    }
+    let config = Arc::new(Config::client());
+    let mut client = Connection::client(Instant::now(), config, request, [7; 32]);
+    let mut answer = format!(
+        "HTTP/1.1 302 Found\r\nLocation: /login?token={SECRET}\r\nSet-Cookie: a={SECRET}\r\nContent-Length: 0\r\n\r\n"
+    )
+    .into_bytes();
+    let closed = client.receive(Instant::now(), &mut &mut answer[..]);
+    let closed = closed.or_else(|| client.poll_event(Instant::now())).unwrap();
+    assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
+    assert!(format!("{closed:?}").contains("302"), "{closed:?}");
+}
+
+#[test]
+fn a_connection_shows_nothing_of_what_it_reads() {
+    let now = Instant::now();
+    let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
+    let mut bytes =
+        format!("POST /?token={SECRET} HTTP/1.1\r\n{}Content-Length: 9\r\n\r\n", fields()).into_bytes();
+    for byte in bytes.chunks_mut(1) {
+        assert!(server.receive(now, &mut &mut byte[..]).is_none());
+        assert!(!format!("{server:?}").contains(SECRET));
+    }
+}

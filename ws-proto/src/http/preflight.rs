@@ -1,0 +1,41 @@
+//! Preflights, by which a browser asks whether a page may ask: answered here, in their turn, by the rule of
+//! [`Cors`](crate::Cors) alone. The application never hears of them.
+
+use super::answer::{Answer, Pending};
+use super::response::Shape;
+use super::server::ServerHttp;
+use crate::config::Config;
+use crate::outbox::Outbox;
+use ::http::{Request, Response};
+use bytes::Bytes;
+use core::mem;
+use std::time::Instant;
+
+impl ServerHttp {
+    /// The answer to a preflight, where a rule is set; `None` for any other request.
+    pub(super) fn preflight(&self, config: &Config, request: &Request<Bytes>) -> Option<Response<Bytes>> {
+        if config.cors.is_set() { config.cors.preflight(request) } else { None }
+    }
+
+    pub(super) fn answer_preflight(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        response: Response<Bytes>,
+        shape: Shape,
+        out: &mut Outbox,
+    ) {
+        let is_late = self.preflights_end(config).is_some_and(|end| end <= now);
+        let shape = Shape { keep_alive: shape.keep_alive && !is_late, ..shape };
+        let grant = mem::take(&mut self.grant);
+        self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response) });
+        self.read_on(now, shape.keep_alive);
+        self.flush(now, config, out);
+    }
+
+    /// Until when a connection may idle that has sent nothing but preflights. They need no token, and its owner counts
+    /// it as a handshake in progress: kept alive by more of them, a few such connections would hold all places.
+    pub(super) fn preflights_end(&self, config: &Config) -> Option<Instant> {
+        if self.announced() { None } else { self.birth.checked_add(config.handshake_timeout) }
+    }
+}

@@ -1,0 +1,135 @@
+//! Why a rule for `Host`, `Origin` or CORS cannot be kept.
+
+use crate::access::Access;
+use crate::config::Config;
+use crate::cors::Cors;
+use crate::limits::ServerConfig;
+use crate::origin::is_of_extensions;
+use core::fmt;
+
+/// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
+///
+/// Servers refuse to start with it: [`ListenError::Access`](crate::bind::ListenError::Access).
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum InvalidAccess {
+    /// [`Access::allow_host`] was given this, which is no host.
+    Host(String),
+    /// [`Access::allow_origin`] was given this, which is no origin.
+    Origin(String),
+    /// [`Access::allow_scheme`] was given this, which is no scheme or one of the web.
+    Scheme(String),
+    /// [`Cors::origin`] was given this, which is no origin.
+    CorsOrigin(String),
+}
+
+impl fmt::Display for InvalidAccess {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Host(text) => write!(f, "{text:?} is no host: {}", about_host(text)),
+            Self::Origin(text) => write!(f, "{text:?} is no origin: {}", about_origin(text, false)),
+            Self::Scheme(text) => write!(f, "{text:?} is no scheme to allow: {}", about_scheme(text)),
+            Self::CorsOrigin(text) => {
+                write!(f, "{text:?} is no origin for CORS: {}", about_origin(text, true))
+            }
+        }
+    }
+}
+
+impl core::error::Error for InvalidAccess {}
+
+fn about_host(text: &str) -> &'static str {
+    match text {
+        "*" => "allow_host takes one exact name, and allow_any_host all of them",
+        _ if text.contains('*') => "allow_host takes one exact name, without wildcards",
+        _ if text.contains('/') => "give allow_host the name alone, without scheme and path",
+        _ if !text.is_ascii() => "give allow_host names beyond ASCII in Punycode",
+        _ => "give allow_host a name such as app.example, or an address, IPv6 in brackets",
+    }
+}
+
+fn about_origin(text: &str, cors: bool) -> &'static str {
+    let scheme = text.split(':').next().unwrap_or_default();
+    match text {
+        "*" if cors => "Cors::any_origin lets pages of every origin read",
+        "*" => "allow_any_origin lets pages of every origin in",
+        _ if text.eq_ignore_ascii_case("null") && !cors => "allow_null_origin lets in pages that hide theirs",
+        _ if scheme.eq_ignore_ascii_case("file") && !cors => {
+            "allow_file_origin lets in the HTML files of this machine"
+        }
+        _ if text.eq_ignore_ascii_case("null") || scheme.eq_ignore_ascii_case("file") => {
+            "files and pages that hide theirs have none; Cors::any_origin lets all of them read what is public"
+        }
+        _ if text.contains('*') && !cors => {
+            "origins are exact, without wildcards; allow_scheme lets in all origins of an application's own scheme"
+        }
+        _ if text.contains('*') => "origins are exact, without wildcards",
+        _ if is_of_extensions(scheme) && !cors => {
+            "an extension's origin has its identifier as host; allow_scheme lets in all extensions of that scheme"
+        }
+        _ if is_of_extensions(scheme) => "an extension's origin has its identifier as host",
+        _ if !text.contains("://") => "begin with the scheme and ://, as in https://app.example",
+        _ if !text.is_ascii() => "give hosts beyond ASCII in Punycode",
+        _ => "give scheme, host and perhaps port, without path, user name or spaces",
+    }
+}
+
+fn about_scheme(text: &str) -> &'static str {
+    let is = |scheme| text.eq_ignore_ascii_case(scheme);
+    match text {
+        _ if is("file") => "allow_file_origin lets in the HTML files of this machine",
+        _ if ["http", "https", "ws", "wss", "ftp"].into_iter().any(is) => {
+            "it would let in strangers; name each origin with allow_origin"
+        }
+        _ => "give allow_scheme a name such as moz-extension, without colon and slashes",
+    }
+}
+
+/// These are checked when a server starts; an owner of sockets of another kind asks before its first connection.
+impl Access {
+    /// Whether all that it was told to allow can be allowed.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    ///
+    /// ```
+    /// use ws_proto::Access;
+    ///
+    /// assert!(Access::default().allow_origin("https://app.example").check().is_ok());
+    /// let error = Access::default().allow_origin("file://").check().unwrap_err();
+    /// assert!(error.to_string().contains("allow_file_origin"));
+    /// ```
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Cors {
+    /// Whether all that it was told to allow can be allowed.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+}
+
+impl Config {
+    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check_access(&self) -> Result<(), InvalidAccess> {
+        self.access.check().and_then(|()| self.cors.check())
+    }
+}
+
+impl ServerConfig {
+    /// As [`Config::check_access`]: what each start of a server asks first.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot be allowed.
+    pub fn check_access(&self) -> Result<(), InvalidAccess> {
+        self.connection.check_access()
+    }
+}

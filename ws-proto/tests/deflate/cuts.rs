@@ -1,0 +1,206 @@
+//! What is good before a fault is told first, whatever reads the bytes come in: the same events for every cut.
+
+use super::bits::{Stream, Token};
+use super::kit::*;
+use super::wire::*;
+use std::time::Instant;
+use ws_proto::{Config, Connection, Event, Pieces, ProtocolError, Role};
+
+/// Told of one connection, so that it can be compared: adjacent pieces are joined.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Told {
+    whole: Vec<Vec<u8>>,
+    pieces: Vec<u8>,
+    fault: Option<ProtocolError>,
+    output: Vec<u8>,
+}
+
+/// Gives the reads as an adapter does, which asks again only while bytes are left, and then ends the stream.
+fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
+    let (mut connection, now) = open_by(role, config.clone(), FULL, FULL);
+    let mut told = Told::default();
+    for read in reads {
+        let mut read = read.to_vec();
+        let mut input = &mut read[..];
+        while !input.is_empty() {
+            let Some(event) = next(&mut connection, now, &mut input) else { continue };
+            match event {
+                Event::Message(message) => told.whole.push(message.as_bytes().to_vec()),
+                Event::Piece(piece) => {
+                    assert_eq!(piece.first, told.pieces.is_empty());
+                    told.pieces.extend(piece.data.as_bytes());
+                    if piece.last {
+                        told.whole.push(std::mem::take(&mut told.pieces));
+                    }
+                }
+                other => panic!("{other:?}"),
+            }
+        }
+        assert!(connection.poll_event(now).is_none());
+    }
+    told.output = take_output(&mut connection, now);
+    told.fault = fault(&end(&mut connection, now));
+    told
+}
+
+fn next<'a>(connection: &mut Connection, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    connection.receive(now, input).or_else(|| connection.poll_event(now))
+}
+
+/// All that the bytes of a message become, or the beginning of one, is the same for every cut; it is as it should be in
+/// pieces, and joined but for what is unfinished.
+fn assert_same_for_every_cut(
+    why: &str,
+    limit: u64,
+    opcode: u8,
+    message: &[u8],
+    good: &[u8],
+    want: ProtocolError,
+) {
+    let third = message.len() / 3;
+    let parts = [
+        vec![message],
+        vec![&message[..third], &message[third..]],
+        vec![b"", &message[..third], b"", &message[third..2 * third], &message[2 * third..], b""],
+    ];
+    for role in ROLES {
+        for parts in &parts {
+            let mut wire = compressed(role, BINARY, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
+            wire.extend(in_frames(role, RSV1 | opcode, parts));
+            wire.extend(frame_to(role, FIN | PING, b"behind"));
+            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit).pieces(pieces);
+                let whole = told(role, &config, &[&wire]);
+                assert_eq!(whole.fault, Some(want), "{why}");
+                assert_eq!(whole.whole, [b"Hello"], "{why}");
+                let good = if pieces == Pieces::Joined { b"" } else { good };
+                assert_eq!(whole.pieces.escape_ascii().to_string(), good.escape_ascii().to_string(), "{why}");
+                for cut in 1..wire.len() {
+                    let halves = told(role, &config, &[&wire[..cut], &wire[cut..]]);
+                    assert_eq!(halves, whole, "{why}: cut at {cut} of {}", wire.len());
+                }
+                for size in [1, 2, 3] {
+                    let small: Vec<_> = wire.chunks(size).collect();
+                    assert_eq!(told(role, &config, &small), whole, "{why}: {size} at a time");
+                }
+            }
+        }
+    }
+}
+
+const GOOD: &str = "good, and plain";
+const LIMIT: u64 = 1 << 20;
+
+fn good() -> Stream {
+    Stream::new().text(false, GOOD)
+}
+
+/// Inside a block of good text, which is not ended.
+fn amid_good() -> Stream {
+    GOOD.bytes().fold(Stream::new().bits(0b010, 3), |stream, byte| stream.symbol(byte.into()))
+}
+
+/// What is no deflate stream, behind a beginning that is one.
+fn broken() -> Vec<(&'static str, Vec<u8>)> {
+    let end = [1, 2, 3, 4];
+    let stored = |len: u16, not_len: u16| {
+        let lens = [len.to_le_bytes(), not_len.to_le_bytes()].concat();
+        [good().bits(0, 3).cut_here(), lens, end.to_vec()].concat()
+    };
+    let behind = |stream: Stream| [stream.cut_here(), end.to_vec()].concat();
+    vec![
+        ("a block of type 3", behind(good().bits(0b110, 3))),
+        ("a last block of type 3", behind(good().bits(0b111, 3))),
+        ("a block of type 3 and nothing behind it", good().bits(0b110, 3).cut_here()),
+        ("a block of type 3 behind a last one", behind(Stream::new().text(true, GOOD).bits(0b110, 3))),
+        (
+            "a block of type 3 behind a stored one",
+            behind(Stream::new().stored(false, GOOD.as_bytes()).bits(0b110, 3)),
+        ),
+        ("a distance further than there is anything", behind(good().fixed(false, &[Token::Match(5, 21)]))),
+        ("a distance that is none", behind(amid_good().symbol(257).code(30, 5))),
+        ("a length that is none", behind(amid_good().symbol(286))),
+        ("a stored length that is not repeated", stored(4, 4)),
+        ("a stored length that is repeated badly", stored(4, !5)),
+        ("too many codes", behind(good().bits(0b100, 3).bits(31, 5).bits(31, 5).bits(0, 4))),
+        ("codes that are none", behind(good().bits(0b100, 3).bits(0, 5).bits(0, 5).bits(0, 4).bits(0, 12))),
+        ("no end", Stream::new().stored(false, GOOD.as_bytes()).cut_here()),
+        ("an end amid a block", amid_good().cut_here()),
+        ("an end amid a stored block", stored(400, !400)),
+    ]
+}
+
+#[test]
+fn what_is_good_before_a_broken_stream_is_told_first() {
+    for (why, message) in broken() {
+        for opcode in [TEXT, BINARY] {
+            let good = match why {
+                "an end amid a stored block" => [GOOD.as_bytes(), &[1, 2, 3, 4]].concat(),
+                _ => GOOD.into(),
+            };
+            assert_same_for_every_cut(why, LIMIT, opcode, &message, &good, ProtocolError::DeflateInvalid);
+        }
+    }
+}
+
+#[test]
+fn much_that_is_good_before_a_broken_stream_is_told_first() {
+    for times in [500, 2000] {
+        let good = GOOD.repeat(times);
+        let mut message = Zip::new(FULL).part(good.as_bytes(), zlib_rs::DeflateFlush::SyncFlush);
+        message.extend([0b110, 1, 2, 3]);
+        let want = ProtocolError::DeflateInvalid;
+        assert_same_for_every_cut("much", LIMIT, TEXT, &message, good.as_bytes(), want);
+    }
+}
+
+#[test]
+fn text_fails_where_it_is_none_whatever_breaks_behind_it() {
+    for bad in ["good \u{e9}t".as_bytes()[..6].to_vec(), b"good \xff".to_vec(), b"good \xed\xa0\x80".to_vec()]
+    {
+        let tokens: Vec<_> = bad.iter().map(|byte| Token::Byte(*byte)).collect();
+        let begun = Stream::new().fixed(false, &tokens);
+        let is_half = bad.ends_with(b"\xc3");
+        let not_utf8 = ProtocolError::TextNotUtf8;
+        for (why, message, want) in [
+            ("good behind it", begun.clone().text(false, " more").message(), not_utf8),
+            ("the end", begun.clone().message(), not_utf8),
+            (
+                "a broken stream",
+                begun.clone().bits(0b110, 3).cut_here(),
+                if is_half { ProtocolError::DeflateInvalid } else { not_utf8 },
+            ),
+            (
+                "no end",
+                begun.clone().stored(false, b"").cut_here(),
+                if is_half { ProtocolError::DeflateInvalid } else { not_utf8 },
+            ),
+        ] {
+            assert_same_for_every_cut(why, LIMIT, TEXT, &message, b"good ", want);
+        }
+    }
+}
+
+#[test]
+fn a_message_is_over_the_limit_where_it_is_whatever_breaks_behind_it() {
+    let limit = GOOD.len() as u64;
+    let too_big = ProtocolError::MessageTooBig { limit };
+    let invalid = ProtocolError::DeflateInvalid;
+    let byte = |byte| good().fixed(false, &[Token::Byte(byte)]);
+    for (why, message, want) in [
+        ("a byte over it", byte(b'.').message(), too_big),
+        ("a byte over it, and broken", byte(b'.').bits(0b110, 3).cut_here(), too_big),
+        ("a byte over it that is no text", byte(0xff).message(), too_big),
+        ("a match over it", good().fixed(false, &[Token::Match(9, 3)]).message(), too_big),
+        (
+            "a match over it, and broken",
+            good().fixed(false, &[Token::Match(9, 3)]).bits(0b110, 3).cut_here(),
+            too_big,
+        ),
+        ("just it, and broken", good().bits(0b110, 3).cut_here(), invalid),
+        ("just it, and a distance that is none", amid_good().symbol(257).code(30, 5).cut_here(), invalid),
+        ("just it, and no end", good().stored(false, b"").cut_here(), invalid),
+    ] {
+        assert_same_for_every_cut(why, limit, TEXT, &message, GOOD.as_bytes(), want);
+    }
+}

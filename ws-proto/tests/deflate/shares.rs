@@ -1,0 +1,295 @@
+//! What connections of one loop inflate, share by share: no more at a time, all of it in the end, and in the same order.
+
+use super::kit::*;
+use super::wire::*;
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::deflate::Terms;
+use ws_proto::{CloseCode, Config, Connection, Deflate, Event, Next, Pieces, Role, State};
+
+const MEBI: usize = 1 << 20;
+const FIRST: u64 = 16 << 10;
+const NEXT: u64 = 64 << 10;
+/// What is inflated at a time, and what zlib may hold of it.
+const MORE: u64 = 24 << 10;
+/// No rate: what is measured is what a share holds back.
+const WAYS: [Pieces; 2] = [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }];
+
+fn sharing(role: Role, config: Config) -> (Connection, Instant) {
+    let (mut connection, now) = open_by(role, config, FULL, FULL);
+    connection.share_inflating();
+    (connection, now)
+}
+
+fn unlimited(pieces: Pieces) -> Config {
+    config(deflate().inflate_rate(None)).pieces(pieces)
+}
+
+/// What is told of these bytes, read so many at a time, and how much was inflated for each share.
+fn told(
+    connection: &mut Connection,
+    now: Instant,
+    bytes: &[u8],
+    read: usize,
+) -> (Vec<Event<'static>>, Vec<u64>) {
+    let (mut events, mut shares) = (Vec::new(), Vec::new());
+    let mut bytes = bytes.to_vec();
+    let mut before = connection.inflated_lately();
+    for mut input in bytes.chunks_mut(read) {
+        loop {
+            while let Some(event) = connection.receive(now, &mut input) {
+                events.push(event.into_owned());
+            }
+            if !connection.has_used_share() {
+                break;
+            }
+            assert!(!input.is_empty(), "what waits stays with the caller");
+            assert!(connection.is_paused());
+            shares.push(connection.inflated_lately() - before);
+            before = connection.inflated_lately();
+            connection.next_share(now);
+            assert!(!connection.has_used_share() && !connection.is_paused());
+        }
+        assert!(input.is_empty());
+    }
+    (events, shares)
+}
+
+fn data_of(events: &[Event<'_>]) -> Vec<u8> {
+    let of = |event: &Event<'_>| match event {
+        Event::Message(message) => message.as_bytes().to_vec(),
+        Event::Piece(piece) => piece.data.as_bytes().to_vec(),
+        other => panic!("{other:?}"),
+    };
+    events.iter().flat_map(of).collect()
+}
+
+#[test]
+fn a_message_is_inflated_by_shares_and_told_whole() {
+    let data = [vec![0; 2 * MEBI], noise(1, 200_000), b"text ".repeat(50_000)].concat();
+    let message = Zip::with_level(FULL, 9).message(&data);
+    for role in ROLES {
+        for pieces in WAYS {
+            let frames = [
+                compressed(role, BINARY, &message),
+                in_frames(role, RSV1 | BINARY, &message.chunks(100).collect::<Vec<_>>()),
+            ];
+            for wire in frames {
+                for read in [1, 7, 1000, usize::MAX] {
+                    let (mut end, now) = sharing(role, unlimited(pieces));
+                    let (events, shares) = told(&mut end, now, &wire, read);
+                    assert!(data_of(&events) == data, "{role:?}, {pieces:?}, reads of {read}");
+                    assert!(shares[0] <= FIRST + MORE, "{shares:?}");
+                    assert!(shares.iter().all(|share| *share <= NEXT + MORE), "{shares:?}");
+                    if read == usize::MAX {
+                        assert!(shares.len() as u64 >= data.len() as u64 / (NEXT + MORE), "{}", shares.len());
+                    }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn whatever_comes_means_the_same_by_shares() {
+    let mut zip = Zip::new(FULL);
+    let text = "水 and text, ".repeat(3000);
+    let mut wire = compressed(Role::Server, TEXT, &zip.message(text.as_bytes()));
+    wire.extend(frame(true, FIN | PING, b"?"));
+    wire.extend(frame(true, FIN | TEXT, b"plain"));
+    let parts = zip.fragments(&[&[1; 100_000], &noise(1, 5000), &[2; 30_000]]);
+    wire.extend(in_frames(Role::Server, RSV1 | BINARY, &parts));
+    wire.extend(compressed(Role::Server, BINARY, &zip.message(b"")));
+    wire.extend(compressed(Role::Server, TEXT, &zip.message(&[b"good ".repeat(9000), vec![0xff]].concat())));
+    wire.extend(frame(true, FIN | TEXT, b"never told"));
+    for pieces in WAYS {
+        let mut plain = open_by(Role::Server, unlimited(pieces), FULL, FULL);
+        let want = data_of(&feed(&mut plain.0, plain.1, &wire));
+        let want_code = close_code(&take_output(&mut plain.0, plain.1));
+        for read in [1, 13, 4096, usize::MAX] {
+            let (mut server, now) = sharing(Role::Server, unlimited(pieces));
+            let (events, _) = told(&mut server, now, &wire, read);
+            assert!(data_of(&events) == want, "{pieces:?}, reads of {read}");
+            let output = take_output(&mut server, now);
+            assert_eq!(close_code(&output), want_code);
+            assert_eq!(server.state(), State::Closing);
+        }
+    }
+}
+
+#[test]
+fn a_used_share_holds_nothing_else_back() {
+    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    let mut zip = Zip::new(FULL);
+    // All of it comes in the first share and what zlib holds beside it: the share is used, and nothing waits.
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&[0; FIRST as usize]));
+    let mut input = &mut wire[..];
+    assert!(matches!(server.receive(now, &mut input), Some(Event::Message(_))));
+    assert!(server.receive(now, &mut input).is_none() && !server.has_used_share() && !server.is_paused());
+    assert_eq!(server.next_io(), Next::Read);
+    // Neither plain messages nor control frames cost anything.
+    let mut plain = frame(true, FIN | TEXT, b"plain");
+    plain.extend(frame(true, FIN | PING, b"?"));
+    assert_eq!(messages(&feed(&mut server, now, &plain)), [b"plain"]);
+    assert!(!take_output(&mut server, now).is_empty(), "the pong");
+}
+
+#[test]
+fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
+    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    let mut zip = Zip::new(FULL);
+    let mut wire: Vec<u8> =
+        (0..1000).flat_map(|_| compressed(Role::Server, BINARY, &zip.message(&[7; 1000]))).collect();
+    let mut input = &mut wire[..];
+    let mut counts = Vec::new();
+    while !input.is_empty() {
+        let mut count = 0;
+        while server.receive(now, &mut input).is_some() {
+            count += 1;
+        }
+        counts.push(count);
+        server.next_share(now);
+    }
+    assert_eq!(counts[0], FIRST.div_ceil(1000));
+    assert!(counts[1..].iter().all(|count| *count <= NEXT.div_ceil(1000)), "{counts:?}");
+    assert_eq!(counts.iter().sum::<u64>(), 1000);
+}
+
+#[test]
+fn shares_are_smaller_where_many_want_one() {
+    let wire = compressed(Role::Server, BINARY, &zeros(8));
+    let config = Arc::new(unlimited(Pieces::Joined));
+    let now = Instant::now();
+    let mut peers: Vec<_> = (0..200)
+        .map(|_| {
+            let mut server = Connection::upgraded(now, config.clone(), Role::Server);
+            server.compress_by(Terms { ours: FULL, theirs: FULL });
+            server.share_inflating();
+            (server, wire.clone(), 0)
+        })
+        .collect();
+    let mut round = || {
+        let mut all = 0;
+        for (server, wire, used) in &mut peers {
+            let before = server.inflated_lately();
+            server.next_share(now);
+            let mut input = &mut wire[*used..];
+            let left = input.len();
+            assert!(server.receive(now, &mut input).is_none());
+            *used += left - input.len();
+            all += server.inflated_lately() - before;
+        }
+        all
+    };
+    assert!(round() <= 200 * (FIRST + MORE));
+    for _ in 0..3 {
+        round();
+    }
+    // A part of 4 MiB for each, and what is inflated at a time.
+    assert!(round() <= (4 << 20) + 200 * (8 << 10));
+    let (one, ..) = &mut peers[0];
+    assert!(one.has_used_share());
+    // The others are gone: it has more.
+    peers.truncate(1);
+    let (one, wire, used) = &mut peers[0];
+    let before = one.inflated_lately();
+    one.next_share(now);
+    assert!(one.receive(now, &mut &mut wire[*used..]).is_none());
+    assert!(one.inflated_lately() - before >= NEXT);
+}
+
+#[test]
+fn what_was_inflated_lately_halves_with_each_second() {
+    let (mut server, birth) = sharing(Role::Server, config(deflate()));
+    let mut zip = Zip::new(FULL);
+    let mut message = |server: &mut Connection, at: u64, len: usize| {
+        let wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; len]));
+        assert_eq!(feed(server, birth + Duration::from_secs(at), &wire).len(), 1);
+        server.inflated_lately()
+    };
+    assert_eq!(message(&mut server, 0, 8000), 8000);
+    assert_eq!(message(&mut server, 1, 1000), 5000);
+    assert_eq!(message(&mut server, 3, 10), 1260);
+    assert_eq!(message(&mut server, 60, 10), 10);
+    let (plain, _) = open(Role::Server, Config::server());
+    assert_eq!(plain.inflated_lately(), 0);
+}
+
+#[test]
+fn the_closing_phase_is_shared_too_and_ends_as_ever() {
+    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    server.close(now, CloseCode::NORMAL, "").unwrap();
+    take_output(&mut server, now);
+    let mut zip = Zip::with_level(FULL, 9);
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));
+    wire.extend(frame(true, FIN | CLOSE, &1000_u16.to_be_bytes()));
+    let mut input = &mut wire[..];
+    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.has_used_share() && server.is_paused() && server.inflated_lately() <= FIRST + MORE);
+    // Closed while a share is awaited: what is left is thrown away, and nothing is held back.
+    let mut shares = 0;
+    let mut told = 0;
+    while !input.is_empty() {
+        server.next_share(now);
+        shares += 1;
+        while let Some(Event::Message(message)) = server.receive(now, &mut input) {
+            told += message.as_bytes().len();
+        }
+    }
+    assert!(told == MEBI && shares > 10, "{told}, {shares}");
+    assert!(!server.has_used_share() && !server.is_paused());
+}
+
+#[test]
+fn who_ends_while_it_waits_for_a_share_is_over() {
+    for by_close in [true, false] {
+        let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+        let mut wire = compressed(Role::Server, BINARY, &zeros(1));
+        let mut input = &mut wire[..];
+        assert!(server.receive(now, &mut input).is_none() && server.has_used_share());
+        if by_close {
+            server.close(now, CloseCode::NORMAL, "").unwrap();
+            // Reading is what ends it.
+            assert!(!server.is_paused());
+            server.handle_timeout(now + Duration::from_secs(60));
+        } else {
+            server.receive_eof(now);
+        }
+        let events = poll(&mut server, now + Duration::from_secs(60));
+        assert!(matches!(&events[..], [Event::Closed(_)]), "{events:?}");
+        assert!(server.receive(now, &mut input).is_none() && input.is_empty());
+    }
+}
+
+#[test]
+fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
+    let heartbeat = ws_proto::Heartbeat::live();
+    let config = unlimited(Pieces::Joined).heartbeat(heartbeat.clone());
+    let (mut server, birth) = sharing(Role::Server, config);
+    let mut zip = Zip::with_level(FULL, 9);
+    let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));
+    let mut input = &mut wire[..];
+    assert!(server.receive(birth, &mut input).is_none() && server.has_used_share());
+    let mut now = birth;
+    for _ in 0..100 {
+        now += Duration::from_secs(5);
+        server.handle_timeout(now);
+        take_output(&mut server, now);
+    }
+    assert_eq!(server.state(), State::Open);
+    while server.has_used_share() {
+        server.next_share(now);
+        while server.receive(now, &mut input).is_some() {}
+    }
+    assert!(input.is_empty() && server.state() == State::Open);
+}
+
+#[test]
+fn without_shares_everything_is_inflated_at_once() {
+    let (mut server, now) = open_by(Role::Server, Config::server().deflate(Deflate::new()), FULL, FULL);
+    let events = feed(&mut server, now, &compressed(Role::Server, BINARY, &zeros(8)));
+    assert_eq!(events.len(), 1);
+    server.next_share(now);
+    assert!(!server.has_used_share());
+}

@@ -1,0 +1,102 @@
+//! Application code that panics, amid a turn, and is caught: nothing of what was read is lost, and the next turn goes on.
+//!
+//! ```text
+//!  read ─▶ feed ─▶ event ─▶ handler panics
+//!                              │ Fed: the bytes behind the event are kept for the connection
+//!                              │ Work: the connection is put back on the lists that it was taken from
+//!                              ▼
+//!                           the caller of Endpoint::poll catches the panic, and a turn is due
+//! ```
+
+use crate::clients::ClientId;
+use crate::connections::{Connections, Rest, read_on, touch};
+use crate::couple::Leg;
+use crate::event::Event;
+use crate::judging::judge;
+use crate::slots::{flag, mark};
+use crate::turn::Work;
+
+/// Bytes that are being fed to a connection. What is left of them when the handler panics stays with the connection.
+pub(crate) struct Fed<'f, 'e, H> {
+    pub(crate) work: &'f mut Work<'e, H>,
+    pub(crate) slot: u32,
+    pub(crate) input: &'f mut [u8],
+}
+
+impl<H> Drop for Fed<'_, '_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.input.is_empty() {
+            self.keep();
+        }
+    }
+}
+
+impl<H> Fed<'_, '_, H> {
+    #[cold]
+    fn keep(&mut self) {
+        let connections = &mut *self.work.connections;
+        let buffer = connections.pool.buffer_with(self.input);
+        connections.keep_rest(self.slot, Rest { buffer, at: 0 });
+    }
+}
+
+impl<H> Drop for Work<'_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.finished {
+            self.recover();
+        }
+    }
+}
+
+impl<H> Work<'_, H> {
+    /// A turn that does not come to its end: what it was at is for the next one.
+    #[cold]
+    fn recover(&mut self) {
+        self.connections.stopped |= self.stopped;
+        if let Some(slot) = self.current {
+            self.connections.list_again(slot);
+        }
+        self.connections.end_legs();
+        self.connections.give_up_legs();
+        (self.abandoned)();
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+    /// Tells the handler what an extension that panicked has kept from it.
+    #[inline]
+    pub(crate) fn tell_untold(&mut self) {
+        while !self.over
+            && let Some(event) = self.connections.untold.pop_front()
+        {
+            self.events += 1;
+            (self.handler)(self.connections, event);
+            self.worked();
+        }
+    }
+}
+
+impl Connections {
+    /// Puts a connection on every list that it may belong on.
+    fn list_again(&mut self, slot: u32) {
+        let Self { slots, touched, unread, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        read_on(slot, live, unread);
+        // It would be judged after the visit that did not come to its end.
+        if live.is_marked(mark::OVERDUE) && !live.has(flag::UNREAD) {
+            live.unmark(mark::OVERDUE);
+            judge(live, timers);
+        }
+        touch(slot, live, touched);
+    }
+
+    /// Ends the partners of all clients that have come to rest.
+    fn give_up_legs(&mut self) {
+        let clients: Vec<ClientId> = self.couples.legs().filter_map(Leg::client).collect();
+        for client in clients {
+            self.give_up_leg(client);
+        }
+    }
+}

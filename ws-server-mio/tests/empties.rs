@@ -1,0 +1,189 @@
+//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::*;
+use std::time::Duration;
+use ws_server_mio::{Config, ConnectionId, Options, Pieces};
+
+const SECOND: Duration = Duration::from_secs(1);
+const CONTINUATION: u8 = 0;
+const FIN: u8 = 0x80;
+
+fn options(clock: &Clock) -> Options {
+    let clock = clock.clone();
+    Options::default().clock(move || clock.now())
+}
+
+fn both_ways() -> [Config; 2] {
+    [Config::server(), Config::server().pieces(Pieces::AsTheyCome { whole: 0 })]
+}
+
+/// An empty message, in one frame and in two.
+fn nothing() -> [Vec<u8>; 2] {
+    [frame(TEXT, b""), [frame(TEXT & !FIN, b""), frame(CONTINUATION | FIN, b"")].concat()]
+}
+
+/// The texts that the application was told of, pieces joined.
+fn texts(rig: &Rig) -> Vec<String> {
+    let (mut all, mut begun) = (Vec::new(), String::new());
+    for seen in &rig.app.seen {
+        match seen {
+            Seen::Text(_, text) => all.push(text.clone()),
+            Seen::Piece(_, text, _, last) => {
+                begun += text;
+                if *last {
+                    all.push(std::mem::take(&mut begun));
+                }
+            }
+            _ => {}
+        }
+    }
+    all
+}
+
+/// A clock that stands still: all that comes, comes in one second.
+fn open_in_one_second(clock: &Clock, config: Config) -> (Rig, Peer, ConnectionId) {
+    let mut rig = Rig::with(options(clock), config);
+    rig.app.silent = true;
+    let (peer, id) = rig.open("/");
+    (rig, peer, id)
+}
+
+#[test]
+fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
+    for config in both_ways() {
+        let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), config);
+        let tick = [frame(TEXT & !FIN, b"tick"), frame(CONTINUATION | FIN, b"")].concat();
+        let tock = [frame(TEXT & !FIN, b""), frame(CONTINUATION | FIN, b"tock")].concat();
+        peer.send(&[tick, tock].concat().repeat(1500));
+        rig.until("all of them", |rig| {
+            peer.flush();
+            texts(rig).len() == 3000
+        });
+        assert_eq!(texts(&rig), ["tick", "tock"].repeat(1500));
+        assert!(rig.app.closed().is_empty());
+    }
+}
+
+#[test]
+fn empty_messages_over_the_rate_wait_for_the_next_second_and_others_do_not() {
+    for config in both_ways() {
+        for once in nothing() {
+            let clock = Clock::default();
+            let (mut rig, mut peer, _) = open_in_one_second(&clock, config.clone().frame_rate(Some(4)));
+            let (mut calm, _) = rig.open("/");
+            peer.send(&[once.repeat(5), frame(TEXT, b"x"), once.repeat(5)].concat());
+            for expected in [4, 9, 11] {
+                rig.until("the messages of this second", |rig| texts(rig).len() == expected);
+                for _ in 0..5 {
+                    rig.turn();
+                }
+                assert_eq!(texts(&rig).len(), expected);
+                calm.send(&frame(PING, b"?"));
+                assert_eq!(rig.frame(&mut calm), (PONG, b"?".to_vec()));
+                clock.pass(SECOND);
+            }
+            assert_eq!(texts(&rig), ["", "", "", "", "", "x", "", "", "", "", ""]);
+            peer.send(&frame(TEXT, b"y"));
+            rig.until("what is sent next", |rig| texts(rig).len() == 12);
+            assert!(rig.app.closed().is_empty());
+        }
+    }
+}
+
+#[test]
+fn the_last_one_is_told_before_the_end_of_its_connection() {
+    for once in nothing() {
+        for end in [frame(CLOSE, &[0x03, 0xe8]), Vec::new()] {
+            let clock = Clock::default();
+            let (mut rig, mut peer, _) = open_in_one_second(&clock, Config::server().frame_rate(Some(2)));
+            peer.send(&[once.repeat(3), end.clone()].concat());
+            let is_closed = !end.is_empty();
+            drop(peer);
+            rig.until("those of this second", |rig| texts(rig).len() == 2);
+            for _ in 0..5 {
+                rig.turn();
+            }
+            assert!(texts(&rig).len() == 2 && rig.app.closed().is_empty());
+            clock.pass(SECOND);
+            rig.until("its end", |rig| rig.app.closed().len() == 1);
+            assert_eq!(texts(&rig), ["", "", ""]);
+            assert_eq!(rig.app.closed()[0].code, if is_closed { 1000 } else { 1006 }.into());
+        }
+    }
+}
+
+#[test]
+fn empty_frames_amid_messages_end_the_connection_over_the_rate() {
+    for config in both_ways() {
+        let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), config);
+        peer.send(&[frame(TEXT & !FIN, b"a"), frame(CONTINUATION, b"").repeat(1000)].concat());
+        peer.send(&[frame(CONTINUATION | FIN, b"z"), frame(PING, b"?")].concat());
+        assert_eq!(rig.frame(&mut peer), (PONG, b"?".to_vec()));
+        assert_eq!(texts(&rig), ["az"]);
+        peer.send(&[frame(TEXT & !FIN, b"b"), frame(CONTINUATION, b"")].concat());
+        let (first, payload) = rig.frame(&mut peer);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1008));
+    }
+}
+
+/// "good, and plain" in a stored block, and then what is no block.
+#[cfg(feature = "deflate")]
+const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+    let config = Config::server().deflate(ws_server_mio::Deflate::new());
+    let mut rig = Rig::new(config.pieces(Pieces::AsTheyCome { whole: 0 }));
+    let address = rig.address();
+    let bytes = [frame(TEXT | 0x40, BROKEN), frame(TEXT, b"behind it")].concat();
+    for cut in 0..bytes.len() {
+        rig.app.seen.clear();
+        let mut peer = rig.peer();
+        peer.send(&with_fields(handshake(address, "/"), "Sec-WebSocket-Extensions: permessage-deflate\r\n"));
+        assert!(rig.head(&mut peer).contains("permessage-deflate"));
+        let (front, back) = bytes.split_at(cut);
+        peer.send(front);
+        for _ in 0..3 {
+            rig.turn();
+        }
+        peer.send(back);
+        let (first, payload) = rig.frame(&mut peer);
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1007), "cut at {cut}");
+        drop(peer);
+        rig.until("its end", |rig| rig.app.closed().len() == 1);
+        let told: String = rig.app.seen.iter().filter_map(|seen| piece(seen)).collect();
+        assert_eq!(told, "good, and plain", "cut at {cut}");
+    }
+}
+
+#[cfg(feature = "deflate")]
+fn piece(seen: &Seen) -> Option<&str> {
+    if let Seen::Piece(_, text, _, _) = seen { Some(text) } else { None }
+}
+
+#[test]
+fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
+    let clock = Clock::default();
+    let mut rig = Rig::with(options(&clock), Config::server());
+    let config = Config::client().frame_rate(Some(2));
+    let url = format!("ws://{}/", rig.address());
+    rig.endpoint.connections().connect(url, config).unwrap();
+    rig.until("both ends", |rig| rig.app.open_ids().len() == 2);
+    let ids = rig.app.open_ids();
+    let connections = rig.endpoint.connections();
+    let server = *ids.iter().find(|id| connections.server_of(**id).is_some()).unwrap();
+    for text in ["", "", "", "x"] {
+        connections.send_text(server, text).unwrap();
+    }
+    rig.until("those of this second", |rig| texts(rig).len() == 2);
+    for _ in 0..5 {
+        rig.turn();
+    }
+    assert_eq!(texts(&rig).len(), 2);
+    clock.pass(SECOND);
+    rig.until("the others", |rig| texts(rig).len() == 4);
+    assert_eq!(texts(&rig), ["", "", "", "x"]);
+}

@@ -1,0 +1,333 @@
+//! What peers make a server inflate: an order and no limit. Counted in bytes, never in time.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::*;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::deflate::{Direction, Terms};
+use ws_server_mio::ws_proto::{Connection, Error};
+use ws_server_mio::ws_proto::{Event as Happened, Message, Pieces, ProtocolError, Role};
+use ws_server_mio::{
+    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn, http,
+};
+
+const KIBI: usize = 1 << 10;
+const MEBI: usize = 1 << 20;
+const PEERS: usize = 200;
+const ALONE: Direction = Direction { takeover: false, window_bits: 15 };
+const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
+
+/// A message as a client sends it, compressed by itself.
+fn compressed(data: Vec<u8>) -> Vec<u8> {
+    let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 64 * MEBI);
+    let role = Role::Client { seed: [3; 32] };
+    let mut client = Connection::upgraded(Instant::now(), Arc::new(config), role);
+    client.compress_by(Terms { ours: ALONE, theirs: ALONE });
+    client.send_binary(data).unwrap();
+    bytes::Buf::chunk(client.outbox()).to_vec()
+}
+
+/// Text that shrinks to about a fifth.
+fn document(len: usize) -> Vec<u8> {
+    let mut state = 7_u32;
+    let mut line = || {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        format!("{{\"id\": {}, \"name\": \"somebody\", \"of\": {}}}\n", state >> 8, state % 1000)
+    };
+    let mut out = String::new();
+    while out.len() < len {
+        out += &line();
+    }
+    out.truncate(len);
+    out.into_bytes()
+}
+
+fn peer(rig: &mut Rig) -> (Peer, ConnectionId) {
+    let before = rig.app.open_ids().len();
+    let (mut peer, address) = (rig.peer(), rig.address());
+    peer.send(&with_fields(handshake(address, "/"), OFFER));
+    rig.until("an open connection", |rig| peer.take_head().is_some() && rig.app.open_ids().len() > before);
+    (peer, rig.app.open_ids()[before])
+}
+
+/// What a turn told, in order: whose, and how many bytes.
+fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
+    let mut told = Vec::new();
+    let handler = |_: &mut Connections, event: Event<'_>| match event {
+        Event::Connection(id, Happened::Message(message)) => told.push((id, message.as_bytes().len())),
+        Event::Connection(id, Happened::Piece(piece)) => told.push((id, piece.data.as_bytes().len())),
+        Event::Connection(_, Happened::Closed(closed)) => panic!("{closed}"),
+        _ => {}
+    };
+    let turn = rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
+    (turn, told)
+}
+
+/// How many bytes of others stand before what this one said.
+fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize> {
+    let at = told.iter().position(|(id, _)| *id == honest)?;
+    Some(told[..at].iter().map(|(_, len)| len).sum())
+}
+
+/// All that is inflated is told at once: so it can be counted.
+fn in_pieces() -> Config {
+    Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 })
+}
+
+fn bombed(
+    options: Options,
+    config: impl Into<ServerConfig>,
+    bomb: &[u8],
+) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
+    let mut rig = Rig::with(options, config);
+    rig.app.silent = true;
+    let mut bombers: Vec<_> = (0..PEERS).map(|_| peer(&mut rig).0).collect();
+    // It comes last everywhere.
+    let (mut honest, id) = peer(&mut rig);
+    bombers.iter_mut().for_each(|bomber| bomber.send(bomb));
+    honest.send(&frame(TEXT, b"hello"));
+    (rig, bombers, honest, id)
+}
+
+#[test]
+fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
+    let bomb = compressed(vec![0; 2 * MEBI]);
+    let (mut rig, bombers, mut honest, id) = bombed(Options::default(), in_pieces(), &bomb);
+    let document = compressed(document(100 * KIBI));
+    let (mut inflated, mut asked) = (0, true);
+    let mut turns = 0;
+    while inflated < PEERS * 2 * MEBI {
+        let (turn, told) = turn(&mut rig);
+        let all: usize = told.iter().map(|(_, len)| len).sum();
+        let of_honest: usize = told.iter().filter(|(of, _)| *of == id).map(|(_, len)| len).sum();
+        inflated += all - of_honest;
+        turns += 1;
+        // Shares of all, and then what goes on before the kernel is asked again.
+        let most = if turns == 1 { PEERS * 16 * KIBI + 2 * MEBI } else { 2 * MEBI };
+        assert!(all <= most, "{all} bytes in turn {turns}");
+        if asked {
+            // A message that is more than a share goes on before those that have inflated much.
+            let want = if turns == 31 || turns == 61 { 100 * KIBI } else { 5 };
+            assert_eq!(of_honest, want, "in turn {turns}");
+            // Who is ready with it has a share each, and of those that go on one has.
+            let most = if turns == 1 { PEERS * 16 * KIBI } else { 80 * KIBI };
+            let before = before(&told, id).expect("it is told in the turn that finds it");
+            assert!(before <= most, "{before} bytes before it, in turn {turns}");
+        }
+        asked = turns % 3 == 0;
+        if asked {
+            let long = turns == 30 || turns == 60;
+            let message = if long { document.clone() } else { frame(TEXT, b"again") };
+            honest.send(&message);
+        }
+        // At once, when nobody else has anything to say.
+        assert!(inflated == PEERS * 2 * MEBI || turn.more && all > 0, "idle in turn {turns}");
+    }
+    assert_eq!(inflated, PEERS * 2 * MEBI, "none is forgotten");
+    drop(bombers);
+}
+
+#[test]
+fn of_joined_bombs_none_is_whole_before_an_honest_message() {
+    for options in [Options::default(), Options::ui()] {
+        let bomb = compressed(vec![0; MEBI]);
+        let config = Config::server().deflate(Deflate::new());
+        let (mut rig, bombers, _honest, id) = bombed(options, config, &bomb);
+        let mut told = Vec::new();
+        while told.len() <= PEERS {
+            told.extend(turn(&mut rig).1);
+        }
+        assert_eq!(before(&told, id), Some(0));
+        assert!(told.iter().filter(|(of, _)| *of != id).all(|(_, len)| *len == MEBI));
+        drop(bombers);
+    }
+}
+
+#[test]
+fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
+    let bomb = compressed(vec![0; 8 * MEBI]);
+    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
+    let mut count = 0;
+    // All of them together would be 1.6 GiB. Nobody is closed for it.
+    while count <= 50 {
+        count += turn(&mut rig).1.len();
+    }
+    drop(bombers);
+}
+
+#[test]
+fn a_turn_of_a_window_ends_in_time_amid_bombs_and_each_has_its_share() {
+    let clock = Clock::default();
+    let given = clock.clone();
+    // As if 16 KiB took 100 µs: each reading costs that.
+    let options = Options::ui().clock(move || {
+        given.pass(Duration::from_micros(100));
+        given.now()
+    });
+    let bomb = compressed(vec![0; 256 * KIBI]);
+    let (mut rig, bombers, _honest, id) = bombed(options, Config::server().deflate(Deflate::new()), &bomb);
+    let (mut told, mut turns) = (Vec::new(), 0);
+    while told.len() <= PEERS {
+        let (turn, more) = turn(&mut rig);
+        // What is due after the reading takes a few more looks at the clock.
+        assert!(turn.elapsed <= Duration::from_millis(3), "{turn:?}");
+        told.extend(more);
+        turns += 1;
+        assert!(before(&told, id).is_some() || turns < PEERS, "in turns");
+        assert!(turns < 20 * PEERS, "all are read to their end");
+    }
+    assert!(before(&told, id).unwrap() <= 4 * MEBI);
+    drop(bombers);
+}
+
+#[test]
+fn a_bomb_alone_is_inflated_at_full_speed() {
+    let mut rig = Rig::with(Options::default(), in_pieces());
+    let (mut bomber, _) = peer(&mut rig);
+    bomber.send(&compressed(vec![0; 16 * MEBI]));
+    let (mut inflated, mut turns) = (0, 0);
+    while inflated < 16 * MEBI {
+        let (turn, told) = turn(&mut rig);
+        inflated += told.iter().map(|(_, len)| len).sum::<usize>();
+        turns += 1;
+        if inflated < 16 * MEBI {
+            assert!(turn.more && rig.endpoint.next_timeout() == Some(Duration::ZERO), "it does not wait");
+        }
+    }
+    assert!(turns <= 18, "about a mebibyte a turn: {turns}");
+}
+
+#[test]
+fn a_flood_of_others_keeps_no_bomb_away() {
+    let clock = Clock::default();
+    let given = clock.clone();
+    let mut rig = Rig::with(Options::ui().clock(move || given.now()), in_pieces());
+    let (mut bomber, bombing) = peer(&mut rig);
+    let mut floods: Vec<_> = (0..5).map(|_| peer(&mut rig).0).collect();
+    bomber.send(&compressed(vec![0; MEBI]));
+    let many: Vec<u8> = (0..3000).flat_map(|_| frame(TEXT, b"x")).collect();
+    floods.iter_mut().for_each(|flood| flood.send(&many));
+    let (mut inflated, mut turns) = (0, 0);
+    while inflated < MEBI {
+        turns += 1;
+        assert!(turns < 400, "it starves at {inflated}");
+        let handler = |_: &mut Connections, event: Event<'_>| {
+            if let Event::Connection(id, Happened::Piece(piece)) = event {
+                clock.pass(Duration::from_micros(300));
+                inflated += if id == bombing { piece.data.as_bytes().len() } else { 0 };
+            }
+        };
+        rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
+        floods.iter_mut().for_each(|flood| flood.send(&many));
+    }
+}
+
+#[test]
+fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
+    let mut rig = Rig::with(Options::default(), Config::server().deflate(Deflate::new()));
+    let (mut uploader, uploading) = peer(&mut rig);
+    let upload = compressed(document(10 * MEBI));
+    let small = compressed(document(4 * KIBI));
+    let mut chats: Vec<_> = (0..20).map(|_| peer(&mut rig)).collect();
+    uploader.send(&upload);
+    let (mut is_uploaded, mut turns, mut chatted) = (false, 0, 0);
+    while !is_uploaded {
+        turns += 1;
+        assert!(turns < 200, "it starves");
+        chats.iter_mut().for_each(|(chat, _)| chat.send(&small));
+        uploader.flush();
+        let (_, told) = turn(&mut rig);
+        for (id, len) in told {
+            is_uploaded |= id == uploading;
+            assert_eq!(len, if id == uploading { 10 * MEBI } else { 4 * KIBI });
+            chatted += usize::from(id != uploading);
+        }
+        // Each is told in the turn in which it came, whether or not it met the end of a share.
+        assert_eq!(chatted, turns * chats.len(), "in turn {turns}");
+    }
+}
+
+#[test]
+fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
+    let limit = 16 * MEBI;
+    let of_deflate = |config: Config| config.deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
+    for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
+        let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+        let connections = endpoint.connections();
+        let server = connections.listen(Bind::localhost(), of_deflate(Config::server())).unwrap();
+        let url = format!("ws://{}/", connections.local_addr(server).unwrap());
+        connections.connect(url.as_str(), of_deflate(Config::client())).unwrap();
+        let (mut arrived, mut ends) = (None, Vec::new());
+        let start = Instant::now();
+        while arrived.is_none() && ends.len() < 2 {
+            assert!(start.elapsed() < Duration::from_secs(60), "it hangs");
+            let handler = |connections: &mut Connections, event: Event<'_>| {
+                let Event::Connection(id, event) = event else { return };
+                let is_server = connections.server_of(id).is_some();
+                match event {
+                    Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
+                    Happened::Open(_) if is_server == by_server => {
+                        connections.send_binary(id, vec![0; len]).unwrap();
+                        assert!(connections.queued(id) < len / 1000);
+                    }
+                    Happened::Message(Message::Binary(data)) => arrived = Some(data.len()),
+                    Happened::Closed(closed) => ends.push((is_server, closed)),
+                    _ => {}
+                }
+            };
+            endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+        }
+        assert_eq!(arrived, (len == limit).then_some(limit), "by the server: {by_server}");
+        for (is_server, closed) in ends {
+            let too_big = ProtocolError::MessageTooBig { limit: limit as u64 };
+            if is_server == by_server {
+                assert_eq!(closed.code, CloseCode::TOO_BIG);
+            } else {
+                assert!(matches!(closed.error, Some(Error::Protocol(error)) if error == too_big), "{closed}");
+            }
+        }
+    }
+}
+
+#[test]
+fn what_came_before_it_was_open_is_inflated_by_shares_too() {
+    let mut rig = Rig::with(Options::default(), in_pieces());
+    let (mut peer, address) = (rig.peer(), rig.address());
+    // A stream that is being given, and behind it an upgrade and what it says: that is read ahead.
+    let mut wire = get(address, "/stream");
+    wire.extend(with_fields(handshake(address, "/"), OFFER));
+    wire.extend(compressed(vec![0; 4 * MEBI]));
+    peer.send(&wire);
+    let (mut body, mut told, mut turns) = (None, 0, 0);
+    let mut most = 0;
+    while told < 4 * MEBI {
+        turns += 1;
+        assert!(turns < 1000, "it waits for ever at {told}");
+        let before = told;
+        let handler = |connections: &mut Connections, event: Event<'_>| {
+            let Event::Connection(id, event) = event else { return };
+            match event {
+                Happened::Request(request) => {
+                    let head = http::Response::new(());
+                    body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
+                }
+                Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
+                Happened::Piece(piece) => told += piece.data.as_bytes().len(),
+                _ => {}
+            }
+        };
+        let turn = rig.endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
+        most = most.max(told - before);
+        assert!(told == before || told == 4 * MEBI || turn.more, "it does not wait");
+        if turns == 20
+            && let Some((id, body)) = body.take()
+        {
+            rig.endpoint.connections().finish_body(id, body).unwrap();
+        }
+        peer.read();
+    }
+    assert!(most <= 2 * MEBI, "{most} in a turn");
+}

@@ -1,0 +1,233 @@
+//! Names that clients connect to: one that is never answered holds up no other.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::clients::Both;
+use std::collections::BTreeMap;
+use std::io;
+use std::net::{Ipv4Addr, SocketAddr};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+use ws_server_mio::{Bind, ClientConfig, ClientId, ClientState, Config, ConnectFailure, Options, Reconnect};
+
+/// A resolver: names that begin with "stuck" have no answer until the test releases them, those that begin with "none" do
+/// not exist, and all others are this machine.
+#[derive(Clone, Default)]
+struct Names(Arc<(Mutex<State>, Condvar)>);
+
+#[derive(Default)]
+struct State {
+    /// Every lookup, in the order in which they began.
+    begun: Vec<String>,
+    released: BTreeMap<String, bool>,
+    now: usize,
+    most: usize,
+}
+
+impl Names {
+    fn look_up(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
+        let (state, changed) = &*self.0;
+        let mut state = state.lock().unwrap();
+        state.begun.push(name.to_owned());
+        state.now += 1;
+        state.most = state.most.max(state.now);
+        changed.notify_all();
+        while name.starts_with("stuck") && !state.released.contains_key(name) {
+            state = changed.wait(state).unwrap();
+        }
+        state.now -= 1;
+        let exists = !name.starts_with("none") && state.released.get(name) != Some(&false);
+        match exists {
+            true => Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]),
+            false => Err(io::Error::other("no such name")),
+        }
+    }
+
+    /// Answers a name that is stuck: it exists, or it does not.
+    fn release(&self, name: &str, exists: bool) {
+        self.0.0.lock().unwrap().released.insert(name.to_owned(), exists);
+        self.0.1.notify_all();
+    }
+
+    /// Waits until so many lookups have begun; all of them.
+    fn begun(&self, count: usize) -> Vec<String> {
+        let mut state = self.0.0.lock().unwrap();
+        while state.begun.len() < count {
+            state = self.0.1.wait(state).unwrap();
+        }
+        state.begun.clone()
+    }
+
+    fn most(&self) -> usize {
+        self.0.0.lock().unwrap().most
+    }
+}
+
+impl Drop for Names {
+    /// No thread outlives the test that has failed.
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            for k in 0..100 {
+                self.release(&format!("stuck{k}.test"), false);
+            }
+        }
+    }
+}
+
+fn rig() -> (Both, Names) {
+    let names = Names::default();
+    let lookup = names.clone();
+    let options = Options::default().resolve_names().look_up_with(move |name| lookup.look_up(name));
+    let mut config = Config::server();
+    config.access = config.access.allow_any_host();
+    (Both::with(Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options, config), names)
+}
+
+fn connect(rig: &mut Both, host: &str, config: impl Into<ClientConfig>) -> ClientId {
+    let port = rig.server_address().port();
+    rig.connections().connect(format!("ws://{host}:{port}/"), config).unwrap()
+}
+
+fn persistent() -> ClientConfig {
+    ClientConfig::new(Config::client()).reconnect(Reconnect::default())
+}
+
+/// So many names without an answer, each with a client, all being looked up.
+fn stuck(rig: &mut Both, names: &Names, count: usize) -> Vec<ClientId> {
+    let clients = (0..count).map(|k| connect(rig, &format!("stuck{k}.test"), persistent())).collect();
+    names.begun(count);
+    clients
+}
+
+#[test]
+fn four_names_without_an_answer_hold_up_no_fifth() {
+    let (mut rig, names) = rig();
+    let others = stuck(&mut rig, &names, 4);
+    let good = connect(&mut rig, "good.test", persistent());
+    rig.opened(good);
+    for (k, client) in others.into_iter().enumerate() {
+        assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+        names.release(&format!("stuck{k}.test"), false);
+        rig.failed(client);
+    }
+}
+
+#[test]
+fn a_ninth_name_waits_until_one_of_eight_is_answered() {
+    let (mut rig, names) = rig();
+    let others = stuck(&mut rig, &names, 8);
+    let ninth = connect(&mut rig, "good.test", Config::client());
+    rig.turns(5);
+    assert_eq!(names.begun(8).len(), 8);
+    assert_eq!(rig.connections().client_state(ninth), ClientState::Connecting);
+    names.release("stuck5.test", true);
+    rig.opened(ninth);
+    rig.opened(others[5]);
+    assert_eq!(names.begun(9)[8], "good.test");
+    assert_eq!(names.most(), 8);
+    (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
+}
+
+#[test]
+fn clients_of_one_name_share_one_lookup() {
+    let (mut rig, names) = rig();
+    let mut clients: Vec<_> = (0..20).map(|_| connect(&mut rig, "stuck1.test", Config::client())).collect();
+    names.begun(1);
+    // Also one that comes later, asks for another port, or writes it in capitals.
+    clients.push(connect(&mut rig, "STUCK1.test", Config::client()));
+    let elsewhere = rig.connections().connect("ws://stuck1.test:1/", Config::client()).unwrap();
+    names.release("stuck1.test", true);
+    for client in clients {
+        rig.opened(client);
+    }
+    match rig.failed(elsewhere) {
+        ConnectFailure::Unreachable { tried, .. } => {
+            assert_eq!(tried, [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))]);
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(names.begun(1), ["stuck1.test"]);
+    // An answer is not kept: the next connection asks again.
+    let client = connect(&mut rig, "stuck1.test", Config::client());
+    rig.opened(client);
+    assert_eq!(names.begun(2).len(), 2);
+}
+
+#[test]
+fn a_name_that_no_client_waits_for_is_never_looked_up() {
+    let (mut rig, names) = rig();
+    stuck(&mut rig, &names, 8);
+    let disconnected = connect(&mut rig, "one.test", persistent());
+    let removed = connect(&mut rig, "two.test", persistent());
+    let kept = connect(&mut rig, "three.test", Config::client());
+    let shared = connect(&mut rig, "three.test", Config::client());
+    rig.connections().disconnect(disconnected);
+    rig.connections().remove(removed);
+    rig.connections().disconnect(shared);
+    names.release("stuck0.test", false);
+    rig.opened(kept);
+    assert_eq!(names.begun(9)[8..], ["three.test"], "they would have come before it");
+    assert!(matches!(rig.failed(disconnected), ConnectFailure::Cancelled));
+    (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
+}
+
+#[test]
+fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
+    let (mut rig, names) = rig();
+    let client = connect(&mut rig, "stuck0.test", persistent());
+    names.begun(1);
+    rig.connections().disconnect(client);
+    assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
+    rig.connections().reconnect(client);
+    // An attempt whose time is over leaves it, and the next one waits for the same answer.
+    let timeout = Config::client().handshake_timeout;
+    rig.clock.pass(timeout);
+    rig.failed(client);
+    let (_, delay) = rig.reconnecting(client);
+    rig.clock.pass(delay);
+    rig.until("the next attempt", |rig| rig.connections().client_state(client) == ClientState::Connecting);
+    names.release("stuck0.test", true);
+    rig.opened(client);
+    assert_eq!(names.begun(1), ["stuck0.test"]);
+}
+
+#[test]
+fn an_error_says_that_it_was_the_name() {
+    let (mut rig, names) = rig();
+    let unknown = connect(&mut rig, "none.test", Config::client());
+    let failure = rig.failed(unknown);
+    assert_eq!(failure.to_string(), r#"cannot look up "none.test": no such name"#);
+
+    stuck(&mut rig, &names, 8);
+    let config = Config::client().handshake_timeout(Duration::from_secs(7));
+    let waiting = connect(&mut rig, "good.test", config.clone());
+    rig.clock.pass(Duration::from_millis(6_999));
+    rig.turns(3);
+    assert_eq!(rig.connections().client_state(waiting), ClientState::Connecting);
+    rig.clock.pass(Duration::from_millis(1));
+    let failure = rig.failed(waiting);
+    assert!(failure.to_string().contains(r#"cannot look up "good.test""#), "{failure}");
+    match failure {
+        ConnectFailure::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        other => panic!("{other:?}"),
+    }
+    // The same of one that is being looked up.
+    let begun = connect(&mut rig, "stuck3.test", config);
+    rig.clock.pass(Duration::from_secs(7));
+    assert!(rig.failed(begun).to_string().contains(r#"cannot look up "stuck3.test""#));
+    (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
+}
+
+#[test]
+fn an_endpoint_that_goes_waits_for_no_name_and_asks_no_further_ones() {
+    let (mut rig, names) = rig();
+    stuck(&mut rig, &names, 8);
+    connect(&mut rig, "never.test", persistent());
+    drop(rig);
+    (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), true));
+    // Each thread lets the resolver go as it ends.
+    while Arc::strong_count(&names.0) > 1 {
+        std::thread::yield_now();
+    }
+    assert_eq!(names.begun(8).len(), 8);
+}

@@ -1,0 +1,360 @@
+//! Application code that panics amid a turn, and is caught: everything else goes on.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::watched::Watched;
+use common::*;
+use std::net::TcpListener;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::{
+    Budget, ClientConfig, Config, Connections, Event, Extension, Frame, Options, Pieces, State,
+};
+
+const CAUGHT: &str = "on purpose";
+
+/// Panics without a word on the terminal.
+fn fail() {
+    resume_unwind(Box::new(CAUGHT));
+}
+
+/// What it gives, unless it panics on purpose.
+fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(done) => Some(done),
+        Err(cause) if cause.downcast_ref() == Some(&CAUGHT) => None,
+        Err(cause) => resume_unwind(cause),
+    }
+}
+
+/// Turns until something is so, and catches what the application throws; how often that was.
+fn until(rig: &mut Rig, what: &str, mut so: impl FnMut(&mut Rig) -> bool) -> usize {
+    let (start, mut panics) = (Instant::now(), 0);
+    while !so(rig) {
+        assert!(start.elapsed() < Duration::from_secs(20), "waited in vain for {what}: {:?}", rig.app.seen);
+        panics += usize::from(catching(|| rig.turn()).is_none());
+    }
+    panics
+}
+
+/// The application panics at the events that this wants.
+fn panics_at(mut wanted: impl FnMut(&Event<'_>) -> bool + Send + 'static) -> Option<Hook> {
+    Some(Box::new(move |_: &mut Connections, event: &Event<'_>| {
+        if wanted(event) {
+            fail();
+        }
+    }))
+}
+
+fn is_text(event: &Event<'_>, text: &str) -> bool {
+    matches!(event, Event::Connection(_, Ws::Message(message)) if message.as_text() == Some(text))
+}
+
+fn texts(rig: &Rig) -> Vec<&str> {
+    let seen = rig.app.seen.iter();
+    seen.filter_map(|seen| if let Seen::Text(_, text) = seen { Some(&**text) } else { None }).collect()
+}
+
+#[test]
+fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices() {
+    for visit in [1, 7, 256 << 10] {
+        let mut budget = Budget::unbounded();
+        budget.bytes_per_visit = visit;
+        let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+        let (mut peer, _) = rig.open("/");
+        let (mut other, _) = rig.open("/other");
+        rig.app.also = panics_at(|event| is_text(event, "2") || is_text(event, "4"));
+        let all: Vec<u8> = (1..=5).flat_map(|k: i32| frame(TEXT, k.to_string().as_bytes())).collect();
+        // The last frame comes in two halves.
+        let half = all.len() - 3;
+        peer.send(&all[..half]);
+        other.send(&frame(TEXT, b"hello"));
+        let panics = until(&mut rig, "all but the last", |rig| texts(rig).len() == 3);
+        peer.send(&all[half..]);
+        let more = until(&mut rig, "the last", |rig| texts(rig).len() == 4);
+        assert_eq!(panics + more, 2);
+        for text in ["1", "3", "5"] {
+            assert_eq!(rig.frame(&mut peer), (TEXT, text.as_bytes().to_vec()));
+        }
+        assert_eq!(rig.frame(&mut other), (TEXT, b"hello".to_vec()));
+        peer.send(&frame(CLOSE, &1000_u16.to_be_bytes()));
+        assert_eq!(rig.frame(&mut peer), (CLOSE, 1000_u16.to_be_bytes().to_vec()));
+    }
+}
+
+#[test]
+fn a_turn_is_due_after_a_panic() {
+    let mut rig = Rig::new(Config::server());
+    let (mut peer, _) = rig.open("/");
+    rig.until("rest", |rig| rig.endpoint.next_timeout() != Some(Duration::ZERO));
+    rig.app.also = panics_at(|event| is_text(event, "1"));
+    peer.send(&[frame(TEXT, b"1"), frame(TEXT, b"2")].concat());
+    while catching(|| rig.turn()).is_some() {}
+    assert_eq!(rig.endpoint.next_timeout(), Some(Duration::ZERO));
+    rig.turn();
+    assert_eq!(texts(&rig), ["2"]);
+}
+
+#[test]
+fn a_watch_wakes_its_host_after_a_panic() {
+    let mut watched = Watched::new(Rig::new(Config::server()));
+    let mut peer = Peer::connect(watched.rig.address());
+    let address = watched.rig.address();
+    peer.send(&handshake(address, "/"));
+    watched.until("an open connection", |_| peer.take_head().is_some());
+    watched.settle();
+    watched.rig.app.also = panics_at(|event| is_text(event, "1"));
+    peer.send(&[frame(TEXT, b"1"), frame(TEXT, b"2")].concat());
+    watched.next_wake();
+    while catching(|| watched.drain()).is_some() {
+        watched.next_wake();
+    }
+    // Nobody has told the host that more is to be done.
+    watched.next_wake();
+    watched.drain();
+    assert_eq!(watched.frame(&mut peer), (TEXT, b"2".to_vec()));
+}
+
+#[test]
+fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
+    let mut rig = Rig::new(Config::server());
+    let (peer, id) = rig.open("/");
+    let (mut other, _) = rig.open("/");
+    let connections = rig.endpoint.connections();
+    connections.subscribe(id, "topic").unwrap();
+    let witness = Arc::new(());
+    connections.set_data(id, witness.clone());
+    let told = Arc::new(Mutex::new(0));
+    let count = told.clone();
+    rig.app.also = panics_at(move |event| {
+        let is_end = matches!(event, Event::Connection(_, Ws::Closed(_)));
+        *count.lock().unwrap() += usize::from(is_end);
+        is_end
+    });
+    drop(peer);
+    until(&mut rig, "its end", |rig| rig.endpoint.connections().stats().open == 1);
+    assert_eq!(*told.lock().unwrap(), 1);
+    let connections = rig.endpoint.connections();
+    assert_eq!((connections.topics_of(id).count(), connections.state(id)), (0, State::Closed));
+    assert_eq!(Arc::strong_count(&witness), 1);
+    other.send(&frame(TEXT, b"hello"));
+    assert_eq!(rig.frame(&mut other), (TEXT, b"hello".to_vec()));
+}
+
+#[test]
+fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
+    let mut rig = Rig::new(Config::server());
+    let address = rig.address();
+    rig.app.also = panics_at(|event| match event {
+        Event::Connection(_, Ws::Request(request)) => request.uri().path() == "/panics",
+        _ => false,
+    });
+    let mut peer = rig.peer();
+    peer.send(&[get(address, "/panics"), get(address, "/")].concat());
+    until(&mut rig, "the second request", |rig| !rig.app.seen.is_empty());
+    assert_eq!(rig.response(&mut peer).0, 503);
+    assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
+}
+
+#[test]
+fn a_job_that_panics_keeps_none_of_the_others_from_running() {
+    let mut rig = Rig::new(Config::server());
+    let done = Arc::new(Mutex::new(Vec::new()));
+    for k in 0..4 {
+        let done = done.clone();
+        let job = move |_: &mut Connections| {
+            done.lock().unwrap().push(k);
+            if k % 2 == 1 {
+                fail();
+            }
+        };
+        rig.endpoint.remote().run(job).unwrap();
+    }
+    let panics = until(&mut rig, "the last job", |_| done.lock().unwrap().len() == 4);
+    assert_eq!((panics, done.lock().unwrap().clone()), (2, vec![0, 1, 2, 3]));
+}
+
+#[test]
+fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
+    let mut rig = Rig::new(Config::server());
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, Duration::ZERO);
+    let run = catching(|| {
+        rig.endpoint.run(|_, event| {
+            if matches!(event, Event::Stopped(_)) {
+                fail();
+            }
+        })
+    });
+    assert!(run.is_none());
+    rig.endpoint.run(|_, event| panic!("{event:?}")).unwrap();
+}
+
+/// Panics over messages and pieces that contain "filter", and at every end.
+struct Fragile;
+
+impl Extension for Fragile {
+    fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
+        let data = match &event {
+            Event::Connection(_, Ws::Message(message)) => message.as_bytes(),
+            Event::Connection(_, Ws::Piece(piece)) => piece.data.as_bytes(),
+            _ => b"",
+        };
+        if data == b"filter" {
+            fail();
+        }
+        Some(event)
+    }
+
+    fn observe(&mut self, _: &mut Connections, event: &Event<'_>) {
+        if matches!(event, Event::Connection(_, Ws::Closed(_)) | Event::Stopped(_)) {
+            fail();
+        }
+    }
+}
+
+#[test]
+fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
+    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    for (rules, bytes) in [
+        (Config::server(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
+        // What is left of a message is not taken for the whole.
+        (config, [frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat()),
+    ] {
+        let mut rig = Rig::new(rules);
+        rig.endpoint.connections().set_extension(Fragile).unwrap();
+        let (mut peer, _) = rig.open("/");
+        let (mut other, id) = rig.open("/");
+        peer.send(&bytes);
+        let mut end = None;
+        until(&mut rig, "its end", |_| {
+            end = end.take().or_else(|| peer.take_frame());
+            end.as_ref().is_some_and(|(first, _)| *first == CLOSE)
+        });
+        assert_eq!(close_code(&end.unwrap().1), 1011);
+        // The handler hears of no message that ends behind the one that is lost; and of the end, though the extension
+        // panics over that, too.
+        let lasts = |seen: &Seen| matches!(seen, Seen::Piece(_, _, _, true));
+        assert_eq!(rig.app.count(lasts), 0);
+        drop(peer);
+        until(&mut rig, "word of the end", |rig| rig.app.closed().len() == 1);
+        // The extension is still there, and the other connection, too.
+        assert!(rig.endpoint.connections().set_extension(Fragile).is_err());
+        other.send(&frame(TEXT, b"filter"));
+        until(&mut rig, "the other's end", |rig| rig.endpoint.connections().state(id) != State::Open);
+    }
+}
+
+#[test]
+fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_belongs_to_it() {
+    let mut rig = Rig::new(Config::server());
+    rig.endpoint.connections().set_extension(Fragile).unwrap();
+    let (peer, id) = rig.open("/");
+    rig.endpoint.connections().subscribe(id, "topic").unwrap();
+    rig.endpoint.connections().set_data(id, "data");
+    let found = Arc::new(Mutex::new(Vec::new()));
+    let kept = found.clone();
+    rig.app.also = Some(Box::new(move |connections, event| {
+        if let Event::Connection(id, Ws::Closed(_)) = event {
+            let topics = connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>();
+            kept.lock().unwrap().push((topics, connections.data::<&str>(*id).copied()));
+        }
+    }));
+    drop(peer);
+    assert_eq!(until(&mut rig, "its end", |rig| rig.app.closed().len() == 1), 1);
+    assert_eq!(*found.lock().unwrap(), [(vec!["topic".to_owned()], Some("data"))]);
+    assert_eq!(rig.endpoint.connections().topics_of(id).count(), 0);
+
+    // What is told of servers is not lost either.
+    let server = rig.server;
+    rig.endpoint.connections().stop(server, Duration::ZERO);
+    until(&mut rig, "the server's end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
+    assert_eq!(rig.app.closed().len(), 1);
+}
+
+#[test]
+fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
+    // One whose partner closes, and one whose client cannot connect.
+    for open in [true, false] {
+        let host = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = host.local_addr().unwrap();
+        if !open {
+            drop(host);
+        }
+        let mut rig = Rig::new(Config::server());
+        let (mut front, id) = rig.open("/");
+        let request = format!("ws://{}/", if open { rig.address() } else { address });
+        let connections = rig.endpoint.connections();
+        let client = connections.connect(request, ClientConfig::default()).unwrap();
+        connections.couple(id, client).unwrap();
+        rig.app.also = Some(Box::new(move |connections, event| match event {
+            Event::ConnectFailed { .. } => fail(),
+            Event::Connection(id, Ws::Closed(_)) if connections.client_of(*id).is_some() => fail(),
+            _ => {}
+        }));
+        if open {
+            rig.until("a second connection", |rig| rig.app.open_ids().len() == 3);
+            let ids = rig.app.open_ids();
+            let back = *ids.iter().find(|at| rig.endpoint.connections().client_of(**at).is_some()).unwrap();
+            rig.endpoint.connections().terminate(back);
+        }
+        let mut end = None;
+        until(&mut rig, "the end of the other leg", |_| {
+            end = end.take().or_else(|| front.take_frame());
+            end.is_some()
+        });
+        let (first, payload) = end.unwrap();
+        assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
+    }
+}
+
+#[test]
+fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
+    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let mut rig = Rig::new(config);
+    rig.app.silent = true;
+    rig.endpoint.connections().set_extension(Fragile).unwrap();
+    let (mut one, a) = rig.open("/");
+    let (mut two, b) = rig.open("/");
+    rig.endpoint.connections().couple(a, b).unwrap();
+    one.send(&[frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat());
+    let mut got = Vec::new();
+    until(&mut rig, "the end of the other", |_| {
+        // It answers no Close: its own end is what the test waits for.
+        while let Some((first, payload)) = one.take_frame() {
+            assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
+            one.send(&frame(CLOSE, &1011_u16.to_be_bytes()));
+        }
+        got.extend(two.take_frame());
+        got.last().is_some_and(|(first, _)| *first == CLOSE)
+    });
+    assert_eq!(got.len(), 2, "{got:?}");
+    assert_eq!(got[0], (0x01, b"one".to_vec()), "and no end of a message that has a hole");
+}
+
+#[test]
+fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
+    let mut rig = Rig::new(Config::server());
+    let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
+    let connections = rig.endpoint.connections();
+    let mut asked = 0;
+    let sent = catching(|| {
+        connections.broadcast(&Frame::text("first"), |_| {
+            asked += 1;
+            if asked == 2 {
+                fail();
+            }
+            true
+        })
+    });
+    assert_eq!(sent, None);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second"), |_| true), 3);
+    for (k, (peer, _)) in open.iter_mut().enumerate() {
+        if k == 0 {
+            assert_eq!(rig.frame(peer), (TEXT, b"first".to_vec()));
+        }
+        assert_eq!(rig.frame(peer), (TEXT, b"second".to_vec()));
+    }
+}

@@ -1,0 +1,218 @@
+//! Settings at their ends: whatever an application sets, the endpoint makes progress, and rests when it has nothing to do.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::clients::Both;
+use common::*;
+use std::net::TcpListener;
+use std::time::Duration;
+use ws_server_mio::{
+    Bind, Budget, ClientConfig, ClientState, Config, Frame, Heartbeat, Options, Reconnect, ServerConfig,
+    Stop, TopicError,
+};
+
+/// More turns than anything here needs; a loop that spins takes all of them.
+const TURNS: usize = 5_000;
+
+fn budget(time: Option<Duration>, bytes_per_visit: usize, accepts: usize) -> Budget {
+    let mut budget = Budget::unbounded();
+    (budget.time, budget.bytes_per_visit, budget.accepts) = (time, bytes_per_visit, accepts);
+    budget
+}
+
+/// Runs turns until the endpoint has nothing to do; how many.
+fn rests(rig: &mut Rig, what: &str) -> usize {
+    for turns in 0..TURNS {
+        if rig.endpoint.next_timeout() != Some(Duration::ZERO) {
+            return turns;
+        }
+        let Rig { endpoint, app, .. } = &mut *rig;
+        endpoint.poll(Some(Duration::ZERO), |connections, event| app.handle(connections, event)).unwrap();
+    }
+    panic!("{what}: a turn is due after {TURNS}");
+}
+
+fn server() -> ServerConfig {
+    ServerConfig::new(Config::server().heartbeat(Heartbeat::off()))
+}
+
+#[test]
+fn every_budget_makes_progress_and_rests() {
+    const MAX: usize = usize::MAX;
+    for (time, bytes, accepts) in [
+        (None, 0, 0),
+        (None, 1, 1),
+        (None, MAX, MAX),
+        (Some(Duration::ZERO), 0, 0),
+        (Some(Duration::ZERO), MAX, MAX),
+        (Some(Duration::from_nanos(1)), 1, 0),
+        (Some(Duration::MAX), 0, 0),
+        (Some(Duration::MAX), MAX, MAX),
+    ] {
+        for later in [false, true] {
+            let what = format!("{time:?} {bytes} {accepts}");
+            let budget = budget(time, bytes, accepts);
+            let options = if later { Options::default() } else { Options::default().budget(budget.clone()) };
+            let mut rig = Rig::with(options, server());
+            rig.endpoint.set_budget(budget);
+            let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
+            rests(&mut rig, &what);
+            for (peer, _) in &mut open {
+                peer.send(&[frame(TEXT, b"hello"), frame(BINARY, &[7; 300])].concat());
+            }
+            for (peer, _) in &mut open {
+                assert_eq!(rig.frame(peer), (TEXT, b"hello".to_vec()), "{what}");
+                assert_eq!(rig.frame(peer), (BINARY, vec![7; 300]), "{what}");
+            }
+            rests(&mut rig, &what);
+        }
+    }
+}
+
+#[test]
+fn a_visit_without_an_end_comes_back_from_a_flood() {
+    // What the kernel holds of one peer is less than this; what a peer sends meanwhile is not bounded by anything else.
+    let mut budget = Budget::unbounded();
+    budget.bytes_per_visit = usize::MAX;
+    let mut endpoint = ws_server_mio::Endpoint::new(Options::default().budget(budget)).unwrap();
+    assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 4 << 20)));
+    endpoint.set_budget(Budget::ui());
+    assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 16 << 10)));
+}
+
+#[test]
+fn those_who_wait_are_accepted_one_in_a_turn_where_none_is_set() {
+    let mut rig = Rig::with(Options::default().budget(budget(None, 1 << 16, 0)), server());
+    let peers: Vec<_> = (0..5).map(|_| rig.peer()).collect();
+    let server = rig.server;
+    rig.until("the first", |rig| rig.endpoint.connections().http_count(server) > 0);
+    for expected in 1..=5 {
+        assert_eq!(rig.endpoint.connections().http_count(server), expected);
+        rig.endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap();
+    }
+    rests(&mut rig, "nobody waits");
+    drop(peers);
+}
+
+#[test]
+fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
+    let mut rig = Rig::new(server().max_connections(0));
+    let mut peers: Vec<_> = (0..3).map(|_| rig.peer()).collect();
+    peers.iter_mut().for_each(|peer| rig.end(peer));
+    let server_id = rig.server;
+    assert_eq!(rig.endpoint.connections().turned_away(server_id), 3);
+    rests(&mut rig, "max_connections 0");
+
+    let mut rig = Rig::new(server().max_handshakes(0));
+    let silent = rig.peer();
+    let server_id = rig.server;
+    rig.until("the silent one", |rig| rig.endpoint.connections().http_count(server_id) == 1);
+    let mut waits = rig.peer();
+    let address = rig.address();
+    waits.send(&handshake(address, "/"));
+    rests(&mut rig, "max_handshakes 0, while one has asked nothing");
+    assert_eq!(rig.endpoint.connections().http_count(server_id), 1);
+    drop(silent);
+    assert!(rig.head(&mut waits).starts_with("HTTP/1.1 101"));
+    rests(&mut rig, "max_handshakes 0");
+
+    // What is below the low mark counts for nothing.
+    let most = usize::MAX;
+    for config in [server().memory_limit(Some(0)), server().max_connections(most).max_handshakes(most)] {
+        let mut rig = Rig::new(config.max_per_address(Some(most)));
+        let (mut peer, _) = rig.open("/");
+        peer.send(&frame(BINARY, &[7; 300]));
+        assert_eq!(rig.frame(&mut peer), (BINARY, vec![7; 300]));
+        rests(&mut rig, "no memory, or no limit");
+    }
+
+    // This machine has no such limit.
+    let mut rig = Rig::new(server().max_per_address(Some(0)));
+    rig.open("/");
+    rests(&mut rig, "max_per_address 0");
+}
+
+#[test]
+fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
+    const MAX: Duration = Duration::MAX;
+    let far = Duration::from_secs(u64::MAX / 2);
+    for (deadline, spread) in
+        [(MAX, MAX), (MAX, Duration::ZERO), (Duration::ZERO, MAX), (far, far), (far, MAX)]
+    {
+        let mut rig = Rig::new(server());
+        let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
+        let server_id = rig.server;
+        let stop = Stop::within(deadline).spread(spread);
+        rig.endpoint.connections().stop_with(server_id, stop.clone());
+        rig.endpoint.connections().stop_with(server_id, stop);
+        let what = format!("{deadline:?} over {spread:?}");
+        let mut told = Vec::new();
+        rig.until(&what, |_| {
+            told.extend(open[0].0.take_frame());
+            !told.is_empty()
+        });
+        assert_eq!((told[0].0, close_code(&told[0].1)), (CLOSE, 1001));
+        rests(&mut rig, &what);
+        // A second call that has an end brings one.
+        rig.endpoint.connections().stop(server_id, Duration::ZERO);
+        rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
+        open.clear();
+    }
+}
+
+#[test]
+fn a_client_that_fails_at_once_waits_whatever_its_policy() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", free.local_addr().unwrap());
+    drop(free);
+    const MAX: Duration = Duration::MAX;
+    for (min, max) in
+        [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
+    {
+        let mut rig = Both::new();
+        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
+        (policy.min, policy.max) = (min, max);
+        let config = ClientConfig::new(Config::client()).reconnect(policy);
+        let client = rig.connections().connect(url.as_str(), config).unwrap();
+        rig.failed(client);
+        let (_, delay) = rig.reconnecting(client);
+        assert!(delay >= Duration::from_micros(500), "{delay:?}");
+        // The clock stands still: nothing is due.
+        for _ in 0..10 {
+            rig.turn();
+            assert_ne!(rig.endpoint.next_timeout(), Some(Duration::ZERO), "{min:?} to {max:?}");
+        }
+        assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+        if delay < Duration::from_secs(1) {
+            rig.clock.pass(delay);
+            rig.failed(client);
+        }
+    }
+}
+
+#[test]
+fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
+    let mut rig = Both::on(Bind::localhost(), Options::default());
+    let url = rig.url("/");
+    let none = Config::client().handshake_timeout(Duration::ZERO);
+    let client = rig.connections().connect(url.as_str(), none).unwrap();
+    rig.failed(client);
+    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    let ever = Config::client().handshake_timeout(Duration::MAX);
+    let client = rig.connections().connect(url.as_str(), ever).unwrap();
+    rig.opened(client);
+}
+
+#[test]
+fn topic_limits_of_zero_allow_no_topic_and_no_name() {
+    let mut rig = Rig::new(server());
+    let (_peer, id) = rig.open("/");
+    let connections = rig.endpoint.connections();
+    connections.subscribe(id, "kept").unwrap();
+    connections.set_topic_limits(0, usize::MAX);
+    assert_eq!(connections.subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
+    assert_eq!(connections.publish("kept", &Frame::text("what is there stays")), 1);
+    connections.set_topic_limits(usize::MAX, 0);
+    assert_eq!(connections.subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
+    assert_eq!(connections.subscribe(id, ""), Ok(true));
+}

@@ -1,0 +1,167 @@
+//! Frames and messages that carry nothing, and compressed messages that break, over real sockets.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+
+use common::{pair, run};
+use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{Event, Role};
+use ws_server_smol::{CloseCode, Closed, Config, Pieces, Socket, WebSocket};
+
+const FIN: u8 = 0x80;
+const TEXT: u8 = 1;
+const CONTINUATION: u8 = 0;
+const ROLES: [Role; 2] = [Role::Server, Role::Client { seed: [7; 32] }];
+
+/// A frame as the peer of such a role sends it, masked with zeros where it is a client.
+fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
+    let (mask, key) = if to == Role::Server { (0x80, &[0; 4][..]) } else { (0, &[][..]) };
+    [&[first, mask | payload.len() as u8], key, payload].concat()
+}
+
+/// An empty message, in one frame and in two.
+fn nothing(to: Role) -> [Vec<u8>; 2] {
+    [frame(to, FIN | TEXT, b""), [frame(to, TEXT, b""), frame(to, FIN | CONTINUATION, b"")].concat()]
+}
+
+fn both_ways() -> [Config; 2] {
+    [Config::server(), Config::server().pieces(Pieces::AsTheyCome { whole: 0 })]
+}
+
+/// All that a connection tells of these bytes, which are all that comes: the texts, pieces joined, and the end.
+fn told(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
+    run(async {
+        let (mut peer, stream) = pair().await;
+        let mut ws = WebSocket::upgraded(stream, Arc::new(config), role);
+        let sending = async {
+            // It may be closed before it has read all.
+            let _ = peer.write_all(bytes).await;
+            let _ = peer.close().await;
+            read_to_the_end(&mut peer).await;
+        };
+        let receiving = async {
+            let (mut all, mut begun) = (Vec::new(), String::new());
+            loop {
+                match ws.next_event().await.unwrap() {
+                    Event::Message(message) => all.push(message.as_text().unwrap().to_owned()),
+                    Event::Piece(piece) => {
+                        begun += piece.data.as_text().unwrap();
+                        if piece.last {
+                            all.push(std::mem::take(&mut begun));
+                        }
+                    }
+                    Event::Closed(closed) => return (all, *closed),
+                    other => panic!("{other:?}"),
+                }
+            }
+        };
+        future::zip(sending, receiving).await.1
+    })
+}
+
+async fn read_to_the_end(peer: &mut Socket) {
+    let mut buffer = [0; 1024];
+    while peer.read(&mut buffer).await.is_ok_and(|n| n > 0) {}
+}
+
+#[test]
+fn messages_whose_first_or_last_frame_is_empty_come_as_fast_as_they_are_sent() {
+    for role in ROLES {
+        for config in both_ways() {
+            let tick = [frame(role, TEXT, b"tick"), frame(role, FIN | CONTINUATION, b"")].concat();
+            let tock = [frame(role, TEXT, b""), frame(role, FIN | CONTINUATION, b"tock")].concat();
+            let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
+            let (texts, closed) = told(role, config, &[[tick, tock].concat().repeat(1500), close].concat());
+            assert_eq!(texts, ["tick", "tock"].repeat(1500));
+            assert_eq!(closed.code, CloseCode::NORMAL);
+        }
+    }
+}
+
+#[test]
+fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
+    // Each takes two seconds, so all of them at once.
+    std::thread::scope(|scope| {
+        for role in ROLES {
+            for config in both_ways() {
+                for once in nothing(role) {
+                    for end in [frame(role, FIN | 8, &1000_u16.to_be_bytes()), Vec::new()] {
+                        let config = config.clone().frame_rate(Some(2));
+                        let once = once.clone();
+                        scope.spawn(move || {
+                            let x = frame(role, FIN | TEXT, b"x");
+                            // The last of all is one that waits.
+                            let bytes = [once.repeat(3), x, once.repeat(2), end.clone()].concat();
+                            let (texts, closed) = told(role, config, &bytes);
+                            assert_eq!(texts, ["", "", "", "x", "", ""]);
+                            assert_eq!(closed.code, if end.is_empty() { 1006 } else { 1000 }.into());
+                        });
+                    }
+                }
+            }
+        }
+    });
+}
+
+#[test]
+fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
+    for role in ROLES {
+        let flood = frame(role, CONTINUATION, b"").repeat(1000);
+        let bytes = [frame(role, TEXT, b"a"), flood, frame(role, FIN | CONTINUATION, b"z")].concat();
+        // However slowly they come, they do not take a thousand seconds.
+        let (texts, closed) = told(role, Config::server().frame_rate(Some(1)), &bytes);
+        assert!(texts.is_empty());
+        assert_eq!(closed.sent, Some(CloseCode::POLICY));
+        let (texts, _) = told(role, Config::server().frame_rate(Some(1000)), &bytes);
+        assert_eq!(texts, ["az"]);
+    }
+}
+
+/// "good, and plain" in a stored block, and then what is no block.
+#[cfg(feature = "deflate")]
+const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
+
+#[cfg(feature = "deflate")]
+#[test]
+fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
+    use ws_server_smol::{Acceptor, Deflate, Incoming};
+
+    const ASKED: &[u8] =
+        b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+        Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+        Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
+    let config = Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = Arc::new(config);
+    let bytes = [frame(Role::Server, FIN | 0x40 | TEXT, BROKEN), frame(Role::Server, FIN | TEXT, b"behind")];
+    let bytes = bytes.concat();
+    for cut in 0..bytes.len() {
+        run(async {
+            let (mut peer, stream) = pair().await;
+            let mut http = Acceptor::new(stream, config.clone());
+            peer.write_all(ASKED).await.unwrap();
+            let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+            let mut ws = http.accept(upgrade).await.unwrap();
+            let (front, back) = bytes.split_at(cut);
+            let sending = async {
+                peer.write_all(front).await.unwrap();
+                future::yield_now().await;
+                let _ = peer.write_all(back).await;
+                read_to_the_end(&mut peer).await;
+                let _ = peer.close().await;
+            };
+            let receiving = async {
+                let mut told = String::new();
+                loop {
+                    match ws.next_event().await.unwrap() {
+                        Event::Piece(piece) => told += piece.data.as_text().unwrap(),
+                        Event::Closed(closed) => return (told, closed.sent),
+                        other => panic!("{other:?}"),
+                    }
+                }
+            };
+            let (told, sent) = future::zip(sending, receiving).await.1;
+            assert_eq!((&*told, sent), ("good, and plain", Some(CloseCode::from(1007))), "cut at {cut}");
+        });
+    }
+}

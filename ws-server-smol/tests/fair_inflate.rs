@@ -1,0 +1,251 @@
+//! What peers make a server inflate: an order and no limit. Counted in bytes, never in time.
+#![cfg(feature = "deflate")]
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use async_executor::LocalExecutor;
+use common::pipe::{End, pipe};
+use common::run;
+use futures_lite::future;
+use std::cell::{Cell, RefCell};
+use std::rc::Rc;
+use std::sync::Arc;
+use ws_server_smol::ws_proto::{Error, Event, Pieces, ProtocolError};
+use ws_server_smol::{
+    Acceptor, Bind, CloseCode, Config, Deflate, Frame, Incoming, Message, Server, WebSocket, connect,
+    handshake,
+};
+
+const KIBI: usize = 1 << 10;
+const MEBI: usize = 1 << 20;
+const PEERS: usize = 200;
+/// What is inflated at a time: so much more than its share one may have.
+const MORE: usize = 8 * KIBI;
+
+fn compressing(config: Config) -> Config {
+    config.deflate(Deflate::new()).outbox(64 * KIBI, MEBI, 64 * MEBI)
+}
+
+/// All that is inflated is told at once: so it can be counted.
+fn in_pieces() -> Config {
+    compressing(Config::server()).pieces(Pieces::AsTheyCome { whole: 0 })
+}
+
+/// Both ends of a connection over streams in memory, by an opening handshake.
+async fn open(config: &Arc<Config>) -> (WebSocket<End>, WebSocket<End>) {
+    let (client, server) = pipe(16 * MEBI, 1);
+    let accept = async {
+        let mut http = Acceptor::new(server.straight(), config.clone());
+        let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+        http.accept(upgrade).await.unwrap()
+    };
+    let client = handshake(client.straight(), "ws://localhost/", Arc::new(compressing(Config::client())));
+    let (client, server) = future::zip(client, accept).await;
+    (client.unwrap(), server)
+}
+
+async fn say(client: &mut WebSocket<End>, message: impl Into<Frame>) {
+    client.try_send(message.into()).unwrap();
+    client.flush().await.unwrap();
+}
+
+/// Whose bytes were told, and how many, in order.
+type Told = Rc<RefCell<Vec<(usize, usize)>>>;
+
+async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
+    while let Some(event) = ws.next_event().await {
+        let len = match event {
+            Event::Message(message) => message.as_bytes().len(),
+            Event::Piece(piece) => piece.data.as_bytes().len(),
+            Event::Drained => continue,
+            Event::Closed(_) => return,
+            other => panic!("{other:?}"),
+        };
+        told.borrow_mut().push((who, len));
+    }
+}
+
+/// How many bytes of others were told from there on before this one was, and where that is.
+fn before(told: &Told, from: usize, who: usize) -> Option<(usize, usize)> {
+    let told = told.borrow();
+    let at = from + told[from..].iter().position(|(other, _)| *other == who)?;
+    Some((told[from..at].iter().map(|(_, len)| len).sum(), at))
+}
+
+#[test]
+fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
+    let executor = LocalExecutor::new();
+    let (told, config) = (Told::default(), Arc::new(in_pieces()));
+    let mut bombers = Vec::new();
+    let mut honest = run(async {
+        for who in 0..PEERS {
+            let (mut client, server) = open(&config).await;
+            say(&mut client, Frame::binary(vec![0; MEBI])).await;
+            bombers.push(client);
+            executor.spawn(read(server, who, told.clone())).detach();
+        }
+        // It comes last everywhere.
+        let (mut client, server) = open(&config).await;
+        say(&mut client, Frame::text("hello")).await;
+        executor.spawn(read(server, PEERS, told.clone())).detach();
+        client
+    });
+    let (mut from, mut rounds) = (0, 0);
+    while told.borrow().iter().filter(|(who, _)| *who < PEERS).map(|(_, len)| len).sum::<usize>()
+        < PEERS * MEBI
+    {
+        assert!(executor.try_tick(), "it does not wait");
+        if let Some((others, at)) = before(&told, from, PEERS) {
+            // One share of each at most, the first or a later one.
+            let most = if rounds == 0 { PEERS * 16 * KIBI } else { 4 * MEBI + PEERS * MORE };
+            assert!(others <= most, "{others} bytes before it, in round {rounds}");
+            (from, rounds) = (at + 1, rounds + 1);
+            run(say(&mut honest, Frame::text("again")));
+        }
+    }
+    assert!(rounds > 30, "{rounds}");
+    let told = told.borrow();
+    let of = |who| told.iter().filter(|(other, _)| *other == who).map(|(_, len)| len).sum::<usize>();
+    assert!((0..PEERS).all(|who| of(who) == MEBI), "none is forgotten");
+}
+
+#[test]
+fn of_joined_bombs_none_is_whole_before_an_honest_message() {
+    let executor = LocalExecutor::new();
+    let (told, config) = (Told::default(), Arc::new(compressing(Config::server())));
+    let clients = run(async {
+        let mut clients = Vec::new();
+        for who in 0..=PEERS {
+            let (mut client, server) = open(&config).await;
+            let message = if who == PEERS { Frame::text("hello") } else { Frame::binary(vec![0; MEBI]) };
+            say(&mut client, message).await;
+            clients.push(client);
+            executor.spawn(read(server, who, told.clone())).detach();
+        }
+        clients
+    });
+    while told.borrow().len() <= PEERS {
+        assert!(executor.try_tick(), "it does not wait");
+    }
+    assert_eq!(told.borrow()[0], (PEERS, 5));
+    assert!(told.borrow()[1..].iter().all(|(_, len)| *len == MEBI));
+    drop(clients);
+}
+
+#[test]
+fn a_bomb_alone_is_inflated_in_few_polls() {
+    let executor = LocalExecutor::new();
+    let (told, config) = (Told::default(), Arc::new(in_pieces()));
+    let client = run(async {
+        let (mut client, server) = open(&config).await;
+        say(&mut client, Frame::binary(vec![0; 16 * MEBI])).await;
+        executor.spawn(read(server, 0, told.clone())).detach();
+        client
+    });
+    let sum = || told.borrow().iter().map(|(_, len)| len).sum::<usize>();
+    let mut most = 0;
+    while sum() < 16 * MEBI {
+        let before = sum();
+        assert!(executor.try_tick(), "it does not wait");
+        most = most.max(sum() - before);
+    }
+    // Where time cuts no poll short, each has a share.
+    assert!((16 * KIBI..=64 * KIBI + MORE).contains(&most), "{most}");
+    drop(client);
+}
+
+#[test]
+fn honest_peers_and_a_large_upload_share_by_turns() {
+    let executor = LocalExecutor::new();
+    let config = Arc::new(compressing(Config::server()));
+    let (uploaded, chatted) = (Rc::new(Cell::new(0)), Rc::new(Cell::new(0)));
+    let document = "{\"some\": \"json\", \"of\": \"many lines\"}\n".repeat(10 * MEBI / 37);
+    let (mut chats, uploader) = run(async {
+        let (mut uploader, server) = open(&config).await;
+        say(&mut uploader, Frame::text(document.as_str())).await;
+        let (to, mut ws) = (uploaded.clone(), server);
+        executor
+            .spawn(async move {
+                while let Some(Ok(message)) = ws.next().await {
+                    to.set(to.get() + message.as_bytes().len());
+                }
+            })
+            .detach();
+        let mut chats = Vec::new();
+        for _ in 0..20 {
+            let (client, mut ws) = open(&config).await;
+            chats.push(client);
+            let to = chatted.clone();
+            executor
+                .spawn(async move {
+                    while let Some(Ok(message)) = ws.next().await {
+                        assert_eq!(message.as_bytes().len(), 3700);
+                        to.set(to.get() + 1);
+                    }
+                })
+                .detach();
+        }
+        (chats, uploader)
+    });
+    let mut rounds = 0;
+    while uploaded.get() == 0 {
+        run(async {
+            for chat in &mut chats {
+                say(chat, Frame::text(&document[..3700])).await;
+            }
+        });
+        rounds += 1;
+        // All of them, and twice those that met the end of a share; and the upload between them.
+        for _ in 0..50 {
+            executor.try_tick();
+        }
+        assert!(chatted.get() >= rounds * chats.len(), "in round {rounds}");
+        assert!(rounds < 400, "it starves");
+    }
+    assert_eq!(uploaded.get(), document.len());
+    drop(uploader);
+}
+
+#[test]
+fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
+    let limit = 16 * MEBI;
+    for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
+        let server = Server::bind(Bind::localhost(), compressing(Config::server())).unwrap();
+        run(async {
+            let accept = async {
+                let mut http = server.accept().await.unwrap();
+                let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+                http.accept(upgrade).await.unwrap()
+            };
+            let client = connect(server.url("/").unwrap(), compressing(Config::client()));
+            let (client, accepted) = future::zip(client, accept).await;
+            let (mut sender, mut receiver) = (client.unwrap(), accepted);
+            if by_server {
+                std::mem::swap(&mut sender, &mut receiver);
+            }
+            sender.try_send(Frame::binary(vec![0; len])).unwrap();
+            assert!(sender.queued() < len / 1000);
+            let told = async {
+                match receiver.next().await.unwrap() {
+                    Ok(message) => {
+                        let Message::Binary(data) = &message else { panic!("{message:?}") };
+                        assert_eq!((data.len(), len), (limit, limit));
+                        receiver.close(CloseCode::NORMAL, "").await.unwrap();
+                    }
+                    Err(closed) => {
+                        assert_eq!(len, limit + 1);
+                        let too_big = ProtocolError::MessageTooBig { limit: limit as u64 };
+                        assert!(matches!(closed.error, Some(Error::Protocol(error)) if error == too_big));
+                    }
+                }
+            };
+            let (closed, ()) = future::zip(sender.next(), told).await;
+            let code = if len > limit { CloseCode::TOO_BIG } else { CloseCode::NORMAL };
+            match closed {
+                Some(Err(closed)) => assert_eq!(closed.code, code),
+                None => assert_eq!(sender.closed().unwrap().code, code),
+                Some(Ok(message)) => panic!("{message:?}"),
+            }
+        });
+    }
+}

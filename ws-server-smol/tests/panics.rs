@@ -1,0 +1,331 @@
+//! Application code that panics, and is caught: everything else goes on.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use async_executor::LocalExecutor;
+use common::{ask, connected, run, text};
+use futures_lite::future;
+use futures_util::FutureExt;
+use std::cell::{Cell, RefCell};
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::rc::Rc;
+use std::sync::mpsc;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use ws_server_smol::ws_proto::Event;
+use ws_server_smol::{
+    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Opcode, Pieces,
+    Server, Socket, State, UiDriver, connect,
+};
+
+const CAUGHT: &str = "on purpose";
+
+/// Panics without a word on the terminal.
+fn fail() {
+    resume_unwind(Box::new(CAUGHT));
+}
+
+/// What it gives, unless it panics on purpose.
+fn catching<T>(act: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(act)) {
+        Ok(done) => Some(done),
+        Err(cause) if cause.downcast_ref() == Some(&CAUGHT) => None,
+        Err(cause) => resume_unwind(cause),
+    }
+}
+
+/// The same of a future.
+async fn catching_in<T>(future: impl Future<Output = T>) -> Option<T> {
+    match AssertUnwindSafe(future).catch_unwind().await {
+        Ok(done) => Some(done),
+        Err(cause) if cause.downcast_ref() == Some(&CAUGHT) => None,
+        Err(cause) => resume_unwind(cause),
+    }
+}
+
+fn server(config: Config) -> Server {
+    Server::bind(Bind::localhost(), config).unwrap()
+}
+
+/// An echo that panics at "panic".
+async fn echo(mut http: Acceptor<Socket>) {
+    while let Some(incoming) = http.next().await {
+        let Incoming::Upgrade(upgrade) = incoming else { continue };
+        let Ok(mut ws) = http.accept(upgrade).await else { return };
+        while let Some(Ok(message)) = ws.next().await {
+            if message.as_text() == Some("panic") {
+                fail();
+            }
+            let _ = ws.try_send(message);
+        }
+        return;
+    }
+}
+
+#[test]
+fn a_handler_that_panics_and_is_caught_costs_its_own_connection_alone() {
+    let server = server(Config::server());
+    run(async {
+        let serving = server.serve(async |http| _ = catching_in(echo(http)).await);
+        let clients = async {
+            let mut one = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
+            let mut two = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
+            assert_eq!(ask(&mut two, "hello").await, "hello");
+            for message in ["before", "panic", "behind"] {
+                one.try_send(message).unwrap();
+            }
+            assert_eq!(text(&mut one).await, "before");
+            while one.next().await.is_some() {}
+            assert_eq!(one.closed().unwrap().code, CloseCode::GOING_AWAY);
+            assert_eq!(ask(&mut two, "still there").await, "still there");
+            assert_eq!((server.count(), server.stats().open), (1, 1));
+            two.close(CloseCode::NORMAL, "").await.unwrap();
+            server.stop(Duration::from_secs(60)).await;
+        };
+        future::zip(serving, clients).await;
+    });
+}
+
+#[test]
+fn a_server_whose_serve_has_panicked_serves_again() {
+    let server = server(Config::server());
+    run(async {
+        let url = server.url("/").unwrap();
+        let first = async {
+            assert!(catching_in(server.serve(echo)).await.is_none());
+        };
+        let client = async {
+            let mut ws = connect(url.as_str(), Config::client()).await.unwrap();
+            ws.send("panic").await.unwrap();
+            while ws.next().await.is_some() {}
+        };
+        future::zip(first, client).await;
+        assert_eq!((server.count(), server.stats().open), (0, 0));
+        let client = async {
+            let mut ws = connect(url.as_str(), Config::client()).await.unwrap();
+            assert_eq!(ask(&mut ws, "hello").await, "hello");
+            ws.close(CloseCode::NORMAL, "").await.unwrap();
+            server.stop(Duration::from_secs(60)).await;
+        };
+        future::zip(server.serve(echo), client).await;
+    });
+}
+
+/// Panics over messages and pieces that contain "filter", at the ends that its owner wants, and at a stop.
+#[derive(Clone, Default)]
+struct Fragile {
+    closed: Arc<Mutex<usize>>,
+    at_end: bool,
+    at_stop: bool,
+}
+
+impl Extension for Fragile {
+    fn filter(&mut self, _: &Server, _: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
+        let data = match &event {
+            Event::Message(message) => message.as_bytes(),
+            Event::Piece(piece) => piece.data.as_bytes(),
+            _ => b"",
+        };
+        if data == b"filter" {
+            fail();
+        }
+        Some(event)
+    }
+
+    fn closed(&mut self, _: &Server, _: ConnectionId, _: &Closed) {
+        *self.closed.lock().unwrap() += 1;
+        if self.at_end {
+            fail();
+        }
+    }
+
+    fn stopping(&mut self, _: &Server) {
+        if self.at_stop {
+            fail();
+        }
+    }
+}
+
+#[test]
+fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_others() {
+    for pieces in [false, true] {
+        let mut config = Config::server();
+        if pieces {
+            config = config.pieces(Pieces::AsTheyCome { whole: 0 });
+        }
+        let server = server(config);
+        let extension = Fragile::default();
+        server.set_extension(extension.clone()).unwrap();
+        run(async {
+            let (mut client, mut ws) = connected(&server, Config::client()).await;
+            let (mut other_client, mut other) = connected(&server, Config::client()).await;
+            if pieces {
+                let parts = [
+                    (Opcode::Text, "one"),
+                    (Opcode::Continuation, "filter"),
+                    (Opcode::Continuation, "three"),
+                ];
+                for (k, (opcode, part)) in parts.into_iter().enumerate() {
+                    client.try_send(Frame::raw(opcode, k == 2, part).unwrap()).unwrap();
+                }
+            } else {
+                client.try_send("filter").unwrap();
+                client.try_send("behind").unwrap();
+            }
+            client.flush().await.unwrap();
+            assert!(catching_in(ws.next()).await.is_none());
+            // Not a message with a hole, and nothing behind it: the end.
+            let end = ws.next().await.unwrap().unwrap_err();
+            assert!(!end.clean);
+            assert!(ws.next().await.is_none());
+            let closed = client.next().await.unwrap().unwrap_err();
+            assert_eq!(closed.code, CloseCode::INTERNAL_ERROR);
+            assert_eq!(*extension.closed.lock().unwrap(), 1);
+            // The other one has the extension, and goes on.
+            other_client.send("hello").await.unwrap();
+            assert_eq!(text(&mut other).await, "hello");
+            drop(other);
+            assert_eq!(*extension.closed.lock().unwrap(), 2);
+        });
+    }
+}
+
+#[test]
+fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
+    let server = server(Config::server());
+    let extension = Fragile { at_end: true, ..Fragile::default() };
+    server.set_extension(extension.clone()).unwrap();
+    run(async {
+        let (client, mut ws) = connected(&server, Config::client()).await;
+        server.subscribe(ws.id(), "topic").unwrap();
+        client.sender().terminate();
+        drop(client);
+        assert!(catching_in(ws.next()).await.is_none());
+        assert!(ws.closed().is_some() && ws.next().await.is_none());
+        assert_eq!((server.count(), server.stats().open, server.subscribers("topic").len()), (0, 0, 0));
+        let id = ws.id();
+        drop(ws);
+        assert_eq!(server.topics_of(id), [""; 0]);
+        // A WebSocket that is dropped tells the extension, too.
+        let (_client, ws) = connected(&server, Config::client()).await;
+        assert!(catching(|| drop(ws)).is_none());
+        assert_eq!((server.count(), server.stats().open), (0, 0));
+        assert_eq!(*extension.closed.lock().unwrap(), 2);
+    });
+}
+
+#[test]
+fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
+    // The extension's hook, or the application's.
+    for at_stop in [true, false] {
+        let server = server(Config::server());
+        server.set_extension(Fragile { at_stop, ..Fragile::default() }).unwrap();
+        let called = Arc::new(Mutex::new(0));
+        let calls = called.clone();
+        server.before_stop(move |_| {
+            *calls.lock().unwrap() += 1;
+            fail();
+        });
+        run(async {
+            let (mut client, mut ws) = connected(&server, Config::client()).await;
+            assert!(catching_in(server.stop(Duration::from_secs(60))).await.is_none());
+            assert_eq!(*called.lock().unwrap(), i32::from(!at_stop));
+            assert!(!server.is_running());
+            // Another call tells the clients, at once.
+            let both = async {
+                let one = async { while client.next().await.is_some() {} };
+                future::zip(one, async { while ws.next().await.is_some() {} }).await;
+                drop((client, ws));
+            };
+            future::zip(server.stop(Duration::from_secs(60)), both).await;
+            assert_eq!(server.stats().open, 0);
+            // It starts again, and the hook is called at the next stop.
+            server.listen(Bind::localhost()).unwrap();
+            let before = *called.lock().unwrap();
+            let stop = catching_in(server.stop(Duration::ZERO)).await;
+            assert!(stop.is_none());
+            assert_eq!(*called.lock().unwrap(), before + i32::from(!at_stop));
+        });
+    }
+}
+
+#[test]
+fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
+    let server = server(Config::server());
+    run(async {
+        let (mut client, ws) = connected(&server, Config::client()).await;
+        let sent = catching(|| {
+            server.broadcast(&Frame::text("never"), |_| {
+                fail();
+                true
+            })
+        });
+        assert_eq!(sent, None);
+        assert_eq!(server.broadcast(&Frame::text("hello"), |_| true), 1);
+        let mut ws = ws;
+        let (told, _) = future::zip(text(&mut client), ws.flush()).await;
+        assert_eq!(told, "hello");
+        assert_eq!(ws.state(), State::Open);
+    });
+}
+
+#[test]
+fn the_tasks_of_a_window_go_on_beside_one_that_panics() {
+    let executor = Rc::new(LocalExecutor::new());
+    let (wake, woken) = mpsc::channel();
+    let ticking = executor.clone();
+    let mut ui = UiDriver::ticking(
+        async move || ticking.tick().await,
+        move || {
+            let _ = wake.send(());
+        },
+    );
+    let count = Rc::new(Cell::new(0));
+    let counts = count.clone();
+    executor
+        .spawn(async move {
+            loop {
+                counts.set(counts.get() + 1);
+                future::yield_now().await;
+            }
+        })
+        .detach();
+    let turn = |ui: &mut UiDriver<'_>| catching(|| ui.turn(Duration::ZERO));
+    while turn(&mut ui).is_some() && count.get() < 3 {}
+    executor.spawn(async { fail() }).detach();
+    for _ in 0..10 {
+        assert!(turn(&mut ui).unwrap().more);
+    }
+    let before = count.get();
+    for _ in 0..10 {
+        assert!(turn(&mut ui).unwrap().more);
+    }
+    assert!(count.get() > before);
+    assert_eq!(woken.try_iter().count(), 0, "it knows that more is to be done");
+}
+
+#[test]
+fn a_future_of_a_window_that_panics_is_over() {
+    let (wake, woken) = mpsc::channel();
+    let dropped = Rc::new(RefCell::new(false));
+    struct Witness(Rc<RefCell<bool>>);
+    impl Drop for Witness {
+        fn drop(&mut self) {
+            *self.0.borrow_mut() = true;
+        }
+    }
+    let witness = Witness(dropped.clone());
+    let future = async move {
+        let _witness = witness;
+        future::yield_now().await;
+        fail();
+    };
+    let mut ui = UiDriver::new(future, move || {
+        let _ = wake.send(());
+    });
+    while catching(|| ui.turn(Duration::ZERO)).is_some() {}
+    assert_eq!(woken.try_iter().count(), 1);
+    let turn = ui.turn(Duration::ZERO);
+    assert!(turn.finished && !turn.more && turn.steps == 0);
+    assert!(*dropped.borrow());
+}

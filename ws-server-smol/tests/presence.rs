@@ -1,0 +1,174 @@
+//! Presence: whoever hears that a connection has ended can tell the others of its topics.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::{connected, once, run, text};
+use futures_lite::future;
+use socket2::SockRef;
+use std::pin::pin;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+use ws_server_smol::{
+    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Server, Socket,
+    TopicError, WebSocket, connect, http,
+};
+
+/// What can be seen of a connection that has ended.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Left {
+    topics: Vec<String>,
+    /// Subscribers of "room", and of "own", where it was alone.
+    subscribers: [usize; 2],
+    /// How many got what was published to each.
+    reached: [usize; 2],
+}
+
+/// Looks, and tells the others.
+fn leave(server: &Server, id: ConnectionId) -> Left {
+    let mut topics = server.topics_of(id);
+    topics.sort();
+    assert_eq!(server.subscribe(id, "late"), Err(TopicError::NotOpen));
+    let subscribers = ["room", "own"].map(|topic| {
+        let all = server.subscribers(topic);
+        assert!(!all.contains(&id));
+        all.len()
+    });
+    let left = Frame::text(format!("{id} left"));
+    Left { topics, subscribers, reached: ["room", "own"].map(|topic| server.publish(topic, &left)) }
+}
+
+fn expected() -> Left {
+    let topics = ["own", "room"].map(str::to_owned).to_vec();
+    Left { topics, subscribers: [1, 0], reached: [1, 0] }
+}
+
+#[derive(Clone, Default)]
+struct Before(Arc<Mutex<Vec<(ConnectionId, Left)>>>);
+
+impl Extension for Before {
+    fn closed(&mut self, server: &Server, id: ConnectionId, _: &Closed) {
+        self.0.lock().unwrap().push((id, leave(server, id)));
+    }
+}
+
+/// Ends one of two connections, and looks at what the extension, and then its owner, see.
+fn end(name: &str, end: impl AsyncFn(&Server, WebSocket<Socket>, ConnectionId)) {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let before = Before::default();
+    server.set_extension(before.clone()).unwrap();
+    run(async {
+        let (client, mut ws) = connected(&server, Config::client()).await;
+        let (mut other_client, mut other) = connected(&server, Config::client()).await;
+        let (id, other_id) = (ws.id(), other.id());
+        for (id, topic) in [(id, "room"), (id, "own"), (other_id, "room")] {
+            server.subscribe(id, topic).unwrap();
+        }
+        let owner = async {
+            while ws.next_event().await.is_some() {}
+            assert_eq!(leave(&server, id), expected(), "{name}");
+            assert_eq!(server.topics_of(id).len(), 2, "{name}: until it is dropped");
+            drop(ws);
+            assert_eq!(server.topics_of(id), [""; 0], "{name}");
+            assert_eq!(server.subscribers("room"), [other_id]);
+        };
+        future::zip(owner, end(&server, client, id)).await;
+        assert_eq!(*before.0.lock().unwrap(), [(id, expected())], "{name}");
+        other.flush().await.unwrap();
+        for _ in 0..2 {
+            assert_eq!(text(&mut other_client).await, format!("{id} left"), "{name}");
+        }
+    });
+}
+
+#[test]
+fn the_topics_of_a_websocket_are_known_when_its_end_is_however_it_ends() {
+    end("the peer's close", async |_, mut client, _| {
+        client.close(CloseCode::NORMAL, "").await.unwrap();
+    });
+    end("our close, answered", async |server, mut client, id| {
+        server.close(id, CloseCode::NORMAL, "").unwrap();
+        while client.next().await.is_some() {}
+    });
+    end("a reset", async |_, client, _| {
+        SockRef::from(client.get_ref().unwrap()).set_linger(Some(Duration::ZERO)).unwrap();
+        client.sender().terminate();
+        drop(client);
+    });
+    end("terminate", async |server, client, id| {
+        server.terminate(id);
+        drop(client);
+    });
+    end("the end of the stream", async |_, client, _| {
+        client.sender().terminate();
+        drop(client);
+    });
+}
+
+#[test]
+fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let (_client, mut ws) = connected(&server, Config::client()).await;
+        let id = ws.id();
+        server.subscribe(id, "room").unwrap();
+        server.stop(Duration::ZERO).await;
+        assert_eq!(server.topics_of(id), ["room"]);
+        assert_eq!(server.subscribers("room"), []);
+        while ws.next().await.is_some() {}
+        assert_eq!(server.topics_of(id), ["room"]);
+        drop(ws);
+        assert_eq!(server.topics_of(id), [""; 0]);
+    });
+}
+
+#[test]
+fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let before = Before::default();
+    server.set_extension(before.clone()).unwrap();
+    run(async {
+        let (_client, ws) = connected(&server, Config::client()).await;
+        let (_other_client, other) = connected(&server, Config::client()).await;
+        let id = ws.id();
+        for (id, topic) in [(id, "room"), (id, "own"), (other.id(), "room")] {
+            server.subscribe(id, topic).unwrap();
+        }
+        drop(ws);
+        assert_eq!(*before.0.lock().unwrap(), [(id, expected())]);
+        assert_eq!(server.topics_of(id), [""; 0]);
+    });
+}
+
+#[test]
+fn an_upgrade_that_is_refused_has_no_topics() {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let refuse = async {
+            let mut http: Acceptor<Socket> = server.accept().await.unwrap();
+            let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
+            let id = http.id().unwrap();
+            assert_eq!(server.subscribe(id, "room"), Err(TopicError::NotOpen));
+            let mut answer = http::Response::new("not you".into());
+            *answer.status_mut() = http::StatusCode::FORBIDDEN;
+            http.respond(upgrade, answer).await.unwrap();
+            assert!(http.next().await.is_none());
+            assert_eq!(server.topics_of(id), [""; 0]);
+        };
+        let client = connect(server.url("/").unwrap(), Config::client());
+        let (_, refused) = future::zip(refuse, client).await;
+        assert_eq!(refused.unwrap_err().response().unwrap().status(), http::StatusCode::FORBIDDEN);
+    });
+}
+
+#[test]
+fn a_websocket_that_is_closing_is_a_subscriber_that_nothing_reaches() {
+    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    run(async {
+        let (_client, mut ws) = connected(&server, Config::client()).await;
+        server.subscribe(ws.id(), "room").unwrap();
+        ws.start_close(CloseCode::NORMAL, "").unwrap();
+        assert!(once(pin!(ws.next())).await.is_pending());
+        assert_eq!(server.subscribers("room"), [ws.id()]);
+        assert_eq!(server.publish("room", &Frame::text("late")), 0);
+    });
+}

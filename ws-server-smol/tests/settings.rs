@@ -1,0 +1,213 @@
+//! Settings at their ends: whatever an application sets, there is progress, and rest where there is nothing to do.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+mod common;
+use common::{connected, once, run, text};
+use futures_lite::future;
+use std::cell::Cell;
+use std::net::TcpListener;
+use std::pin::pin;
+use std::sync::mpsc;
+use std::time::Duration;
+use ws_server_smol::{
+    Acceptor, Bind, Client, ClientConfig, ClientEvent, CloseCode, Config, Frame, Heartbeat, Incoming,
+    Reconnect, Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
+};
+
+const MAX: Duration = Duration::MAX;
+
+/// More steps than anything here needs; a task that spins takes all of them.
+const STEPS: usize = 5_000;
+
+fn config() -> ServerConfig {
+    ServerConfig::new(Config::server().heartbeat(Heartbeat::off()))
+}
+
+fn server(config: ServerConfig) -> Server {
+    Server::bind(Bind::localhost(), config).unwrap()
+}
+
+/// Runs turns of one step until nothing is woken; how many steps.
+fn rests(ui: &mut UiDriver<'_>, what: &str) -> usize {
+    let mut steps = 0;
+    while steps < STEPS {
+        let turn = ui.turn(Duration::ZERO);
+        assert!(turn.steps <= 1);
+        steps += turn.steps as usize;
+        if !turn.more {
+            return steps;
+        }
+    }
+    panic!("{what}: a turn is due after {STEPS}");
+}
+
+async fn echo(mut http: Acceptor<Socket>) {
+    while let Some(incoming) = http.next().await {
+        let Incoming::Upgrade(upgrade) = incoming else { continue };
+        let Ok(mut ws) = http.accept(upgrade).await else { return };
+        while let Some(Ok(message)) = ws.next().await {
+            let _ = ws.try_send(message);
+        }
+        return;
+    }
+}
+
+/// Serves in turns of one step beside what a client does, and rests after that.
+fn serve(server: &Server, what: &str, client: impl Future<Output = ()>) {
+    let (wake, woken) = mpsc::channel();
+    let mut ui = UiDriver::new(server.serve(echo), move || _ = wake.send(()));
+    let mut client = pin!(client);
+    run(async {
+        while once(client.as_mut()).await.is_pending() {
+            rests(&mut ui, what);
+            // The reactor runs in between.
+            async_io::Timer::after(Duration::from_micros(100)).await;
+        }
+    });
+    rests(&mut ui, what);
+    drop(woken);
+}
+
+#[test]
+fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
+    let none = server(config().max_connections(0));
+    serve(&none, "max_connections 0", async {
+        for _ in 0..3 {
+            connect(none.url("/").unwrap(), Config::client()).await.unwrap_err();
+        }
+    });
+    assert_eq!((none.turned_away(), none.stats().open), (3, 0));
+
+    let one = server(config().max_handshakes(0));
+    serve(&one, "max_handshakes 0", async {
+        let silent = std::net::TcpStream::connect(one.local_addr().unwrap()).unwrap();
+        while one.http_count() == 0 {
+            future::yield_now().await;
+        }
+        let mut waits = pin!(connect(one.url("/").unwrap(), Config::client()));
+        for _ in 0..20 {
+            assert!(once(waits.as_mut()).await.is_pending());
+        }
+        assert_eq!(one.http_count(), 1);
+        drop(silent);
+        waits.await.unwrap();
+    });
+
+    let most = usize::MAX;
+    for config in [config().memory_limit(Some(0)), config().max_connections(most).max_handshakes(most)] {
+        let server = server(config.max_per_address(Some(0)));
+        serve(&server, "no memory, or no limit", async {
+            let mut ws = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
+            ws.send(vec![7; 300]).await.unwrap();
+            assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), [7; 300]);
+        });
+    }
+}
+
+#[test]
+fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
+    let far = Duration::from_secs(u64::MAX / 2);
+    for (deadline, spread) in
+        [(MAX, MAX), (MAX, Duration::ZERO), (Duration::ZERO, MAX), (far, far), (far, MAX)]
+    {
+        let server = server(config());
+        run(async {
+            let (mut client, ws) = connected(&server, Config::client()).await;
+            let (other_client, other) = connected(&server, Config::client()).await;
+            let mut ws = ws;
+            let stop = Stop::within(deadline).spread(spread);
+            let mut stopping = pin!(server.stop_with(stop.clone()));
+            assert!(once(stopping.as_mut()).await.is_pending(), "{deadline:?} over {spread:?}");
+            let mut again = pin!(server.stop_with(stop));
+            assert!(once(again.as_mut()).await.is_pending());
+            let (closed, _) = future::zip(client.next(), async { while ws.next().await.is_some() {} }).await;
+            assert!(closed.is_none());
+            assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);
+            // A second call that has an end brings one.
+            server.stop(Duration::ZERO).await;
+            stopping.await;
+            again.await;
+            assert_eq!(server.stats().open, 0);
+            drop((other_client, other));
+        });
+    }
+}
+
+#[test]
+fn a_client_that_fails_at_once_waits_whatever_its_policy() {
+    let free = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!("ws://{}/", free.local_addr().unwrap());
+    drop(free);
+    for (min, max) in
+        [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
+    {
+        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
+        (policy.min, policy.max) = (min, max);
+        let config = ClientConfig::new(Config::client()).reconnect(policy);
+        let mut client = Client::new(url.as_str(), config).unwrap();
+        run(async {
+            let waits = Cell::new(0);
+            while waits.get() < 3 {
+                match client.next_event().await.unwrap() {
+                    ClientEvent::Waiting { delay, .. } => {
+                        assert!(delay >= Duration::from_micros(500), "{delay:?}");
+                        waits.set(waits.get() + 1);
+                        if delay > Duration::from_secs(3600) {
+                            // It waits for ever, and nothing panics for it.
+                            assert!(once(pin!(client.next_event())).await.is_pending());
+                            return;
+                        }
+                    }
+                    ClientEvent::Connecting | ClientEvent::Failed(_) => {}
+                    other => panic!("{other:?}"),
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
+    let server = server(config());
+    serve(&server, "a client", async {
+        let url = server.url("/").unwrap();
+        connect(url.as_str(), Config::client().handshake_timeout(Duration::ZERO)).await.unwrap_err();
+        let mut ws = connect(url.as_str(), Config::client().handshake_timeout(MAX)).await.unwrap();
+        ws.send("hello").await.unwrap();
+        assert_eq!(text(&mut ws).await, "hello");
+    });
+}
+
+#[test]
+fn topic_limits_of_zero_allow_no_topic_and_no_name() {
+    let server = server(config());
+    run(async {
+        let (_client, ws) = connected(&server, Config::client()).await;
+        let id = ws.id();
+        server.subscribe(id, "kept").unwrap();
+        server.set_topic_limits(0, usize::MAX);
+        assert_eq!(server.subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
+        assert_eq!(server.publish("kept", &Frame::text("what is there stays")), 1);
+        server.set_topic_limits(usize::MAX, 0);
+        assert_eq!(server.subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
+        assert_eq!(server.subscribe(id, ""), Ok(true));
+    });
+}
+
+#[test]
+fn a_turn_takes_one_step_of_a_budget_of_zero_and_all_there_are_of_one_without_an_end() {
+    let count = Cell::new(0);
+    let future = async {
+        while count.get() < 10 {
+            count.set(count.get() + 1);
+            future::yield_now().await;
+        }
+        future::pending().await
+    };
+    let mut ui = UiDriver::new(future, || {});
+    let turn = ui.turn(Duration::ZERO);
+    assert_eq!((turn.steps, turn.more, count.get()), (1, true, 1));
+    let turn = ui.turn(MAX);
+    assert_eq!((turn.steps, turn.more, count.get()), (10, false, 10));
+    assert_eq!(ui.turn(MAX).steps, 0);
+}
