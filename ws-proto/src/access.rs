@@ -13,7 +13,7 @@ pub use crate::invalid_access::InvalidAccess;
 use crate::authority::Authority;
 use crate::config::Config;
 use crate::error::HandshakeError;
-use crate::origin::{Origin, is_special, parse_scheme};
+use crate::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::transport::Transport;
 
 /// Which `Host` and `Origin` a server answers.
@@ -44,7 +44,8 @@ use crate::transport::Transport;
 /// # Unix sockets
 ///
 /// No browser opens a Unix socket, and programs have no name for it. There an empty `Host` is answered, and every name
-/// without a dot, such as `unix` or `d`. An `Origin` beside an empty `Host` is refused, whatever is allowed.
+/// without a dot, such as `unix` or `d`. Where `Origin` is checked, one beside an empty `Host` is refused, whatever is
+/// allowed.
 ///
 /// # Mistakes
 ///
@@ -85,8 +86,10 @@ impl Access {
     }
 
     /// Lets pages of this origin in too: scheme, host (beyond ASCII in Punycode) and, where it is not the scheme's own,
-    /// port. An application's own scheme may have an empty host; extensions of browsers always have one. What is no
-    /// origin is [`InvalidAccess::Origin`] when the server starts.
+    /// port. An application's own scheme may have an empty host, which is one origin as well: `qrc://` lets in the pages of
+    /// Qt's resources. Extensions of browsers always have a host; [`allow_scheme`](Self::allow_scheme) lets in all of one
+    /// scheme. Origins of pages have no `ws://`: a page of `http://localhost:5173` is that also where it opens a WebSocket.
+    /// What is no origin is [`InvalidAccess::Origin`] when the server starts.
     ///
     /// ```
     /// # use ws_proto::Access;
@@ -120,7 +123,7 @@ impl Access {
     #[must_use]
     pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
         let scheme = scheme.into();
-        match parse_scheme(&scheme).filter(|scheme| !is_special(scheme)) {
+        match parse_scheme(&scheme).filter(|scheme| !is_special(scheme) && !is_opaque(scheme)) {
             Some(scheme) => self.schemes.push(scheme),
             None => self.mistake(InvalidAccess::Scheme(scheme)),
         }
@@ -207,7 +210,8 @@ impl Config {
         self
     }
 
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own.
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
     #[must_use]
     pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
         self.access = self.access.allow_origin(origin);
@@ -218,6 +222,13 @@ impl Config {
     #[must_use]
     pub fn allow_file_origin(mut self) -> Self {
         self.access = self.access.allow_file_origin();
+        self
+    }
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    #[must_use]
+    pub fn allow_null_origin(mut self) -> Self {
+        self.access = self.access.allow_null_origin();
         self
     }
 

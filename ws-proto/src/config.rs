@@ -41,7 +41,7 @@ pub struct Config {
     pub pipeline_limit: usize,
     /// The most requests on one HTTP connection; the last answer closes it. 1,000.
     pub request_limit: u32,
-    /// The most frames a second that carry nothing, for each kind of them. Control frames, and empty frames amid a
+    /// The most frames a second that carry nothing, for each kind of them. Pings and Pongs, and empty frames amid a
     /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
     /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
     /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
@@ -275,7 +275,8 @@ impl Config {
         self
     }
 
-    /// Sets the rules for `Host` and `Origin` whole, for servers that need other than those above.
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: for servers that need other than
+    /// those above, such as [`Access::allow_null_origin`] for HTML files in most browsers.
     #[must_use]
     pub fn access(mut self, access: Access) -> Self {
         self.access = access;

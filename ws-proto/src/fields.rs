@@ -42,12 +42,16 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Op
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
 }
 
-/// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token.
+/// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token,
+/// whatever field has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
 pub(crate) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
         .contains(name);
-    let is_url = [header::REFERER, header::LOCATION].contains(name);
-    if is_secret || is_url && value.as_bytes().contains(&b'?') {
+    let has_query = |value: &[u8]| {
+        let query = memchr::memchr(b'?', value);
+        query.is_some_and(|query| value[..query].contains(&b'/'))
+    };
+    if is_secret || has_query(value.as_bytes()) {
         value.set_sensitive(true);
     }
 }
@@ -85,6 +89,14 @@ mod tests {
             (header::REFERER, "http://localhost/?a", true),
             (header::REFERER, "http://localhost/", false),
             (header::LOCATION, "/?a", true),
+            (header::CONTENT_LOCATION, "page/?a", true),
+            (header::LINK, "</next?a>; rel=next", true),
+            (header::REFRESH, "0; url=/?a", true),
+            (HeaderName::from_static("x-forwarded-uri"), "/?a", true),
+            (HeaderName::from_static("x-original-url"), "http://localhost/?a", true),
+            (header::USER_AGENT, "a/1 (b)", false),
+            (HeaderName::from_static("sec-ch-ua-mobile"), "?0", false),
+            (HeaderName::from_static("x-fraction"), "?1/2", false),
             (header::HOST, "localhost", false),
             (header::ACCEPT, "a?b", false),
         ] {

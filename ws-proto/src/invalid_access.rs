@@ -4,7 +4,7 @@ use crate::access::Access;
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::limits::ServerConfig;
-use crate::origin::is_of_extensions;
+use crate::origin::{is_of_extensions, is_opaque};
 use core::fmt;
 
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
@@ -52,8 +52,10 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
     let scheme = text.split(':').next().unwrap_or_default();
     match text {
         "*" if cors => "Cors::any_origin lets pages of every origin read",
-        "*" => "allow_any_origin lets pages of every origin in",
-        _ if text.eq_ignore_ascii_case("null") && !cors => "allow_null_origin lets in pages that hide theirs",
+        "*" => "Access::allow_any_origin lets pages of every origin in",
+        _ if text.eq_ignore_ascii_case("null") && !cors => {
+            "Access::allow_null_origin lets in pages that hide theirs"
+        }
         _ if scheme.eq_ignore_ascii_case("file") && !cors => {
             "allow_file_origin lets in the HTML files of this machine"
         }
@@ -64,10 +66,16 @@ fn about_origin(text: &str, cors: bool) -> &'static str {
             "origins are exact, without wildcards; allow_scheme lets in all origins of an application's own scheme"
         }
         _ if text.contains('*') => "origins are exact, without wildcards",
+        _ if ["ws", "wss"].iter().any(|ws| scheme.eq_ignore_ascii_case(ws)) => {
+            "the origin of a page has http or https, also where the page opens a WebSocket"
+        }
         _ if is_of_extensions(scheme) && !cors => {
             "an extension's origin has its identifier as host; allow_scheme lets in all extensions of that scheme"
         }
         _ if is_of_extensions(scheme) => "an extension's origin has its identifier as host",
+        _ if !text.contains("://") && !cors => {
+            "begin with the scheme and ://, as in https://app.example; a scheme alone is for allow_scheme"
+        }
         _ if !text.contains("://") => "begin with the scheme and ://, as in https://app.example",
         _ if !text.is_ascii() => "give hosts beyond ASCII in Punycode",
         _ => "give scheme, host and perhaps port, without path, user name or spaces",
@@ -80,6 +88,9 @@ fn about_scheme(text: &str) -> &'static str {
         _ if is("file") => "allow_file_origin lets in the HTML files of this machine",
         _ if ["http", "https", "ws", "wss", "ftp"].into_iter().any(is) => {
             "it would let in strangers; name each origin with allow_origin"
+        }
+        _ if is_opaque(&text.to_ascii_lowercase()) => {
+            "its pages have the origin null, which Access::allow_null_origin lets in"
         }
         _ => "give allow_scheme a name such as moz-extension, without colon and slashes",
     }

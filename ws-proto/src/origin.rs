@@ -28,7 +28,11 @@ impl Origin {
     pub(crate) fn listed(text: &str) -> Option<Self> {
         // Of `qrc:///` the last slash is a path.
         let text = text.strip_suffix('/').filter(|text| !text.ends_with('/')).unwrap_or(text);
-        Self::parse(text).filter(|origin| !origin.host.is_empty() || !is_of_extensions(&origin.scheme))
+        let is_of_pages = |origin: &Self| match &*origin.scheme {
+            "ws" | "wss" | "ftp" => false,
+            scheme => !origin.host.is_empty() || !is_of_extensions(scheme),
+        };
+        Self::parse(text).filter(is_of_pages)
     }
 
     pub(crate) fn scheme(&self) -> &str {
@@ -68,6 +72,11 @@ pub(crate) fn parse_scheme(text: &str) -> Option<String> {
 /// standard, which are those of the web.
 pub(crate) fn is_special(scheme: &str) -> bool {
     matches!(scheme, "http" | "https" | "ws" | "wss" | "ftp" | "file")
+}
+
+/// Schemes whose pages have the origin `null`, or that of the page that made them.
+pub(crate) fn is_opaque(scheme: &str) -> bool {
+    matches!(scheme, "null" | "about" | "blob" | "data" | "javascript")
 }
 
 /// `chrome-extension`, `moz-extension`, `safari-web-extension`: the host says which extension, and is never empty.

@@ -121,6 +121,7 @@ fn a_mistake_says_what_would_do() {
         (origin("moz-extension:"), "allow_scheme"),
         (origin("https://b\u{fc}cher.example"), "Punycode"),
         (origin("qrc:"), "://"),
+        (origin("ws://localhost:5173"), "http or https"),
         (origin("https://app.example/page"), "without path"),
         (host("::1"), "brackets"),
     ] {
@@ -164,6 +165,9 @@ fn what_can_allow_nobody_is_remembered() {
         "qrc://:80",
         "://app.example",
         "1a://b",
+        "ws://localhost:5173",
+        "WSS://app.example",
+        "ftp://app.example",
         "https://b\u{fc}cher.example",
     ] {
         let access = Access::default().allow_origin(text).allow_origin("https://fine.example");
@@ -198,6 +202,9 @@ fn what_can_allow_nobody_is_remembered() {
         "file",
         "File",
         "ftp",
+        "null",
+        "blob",
+        "Data",
         "*",
         "a:",
         "moz-extension://",

@@ -397,6 +397,21 @@ fn floods_that_carry_nothing_end_the_connection() {
 }
 
 #[test]
+fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+    for rate in [0, 10] {
+        for role in [Role::Server, CLIENT] {
+            let (mut connection, now) = open(role, Config::server().frame_rate(Some(rate)));
+            for _ in 0..rate {
+                feed(&mut connection, now, &frame_to(role, FIN | PING, b""));
+            }
+            feed(&mut connection, now, &frame_to(role, FIN | CLOSE, &1000_u16.to_be_bytes()));
+            assert_eq!(close_code(&take_output(&mut connection, now)), Some(1000), "{rate}");
+            assert_eq!(fault(&mut connection, now), None);
+        }
+    }
+}
+
+#[test]
 fn a_message_with_content_is_no_flood() {
     let (mut server, now) = open(Role::Server, Config::server().frame_rate(Some(10)));
     for _ in 0..1000 {

@@ -30,8 +30,11 @@ fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8]) {
     }
 }
 
+/// What a connection is busy with, and how it comes to be.
+type Business = (&'static str, fn(&mut Connection, Instant));
+
 /// What a connection may be busy with for a while, begun and brought to its end but for what waits to be written.
-fn busy_for_a_while() -> [(&'static str, fn(&mut Connection, Instant)); 6] {
+fn busy_for_a_while() -> [Business; 6] {
     [
         ("a message in fragments", |server, _| {
             server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();

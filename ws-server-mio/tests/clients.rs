@@ -75,6 +75,7 @@ fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection()
     let failure = rig.failed(client);
     let response = failure.response().unwrap();
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
+    assert!(!format!("{failure:?}").contains("not you"), "{failure:?}");
     assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
     // Asking again would not change it.
     assert_eq!(rig.connections().client_state(client), ClientState::Idle);

@@ -115,6 +115,14 @@ fn the_last_one_is_told_before_the_end_of_its_connection() {
 }
 
 #[test]
+fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+    let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), Config::server());
+    peer.send(&[frame(PING, b"").repeat(1000), frame(CLOSE, &1000_u16.to_be_bytes())].concat());
+    let answer = std::iter::repeat_with(|| rig.frame(&mut peer)).find(|(first, _)| *first != PONG);
+    assert_eq!(answer, Some((CLOSE, 1000_u16.to_be_bytes().to_vec())));
+}
+
+#[test]
 fn empty_frames_amid_messages_end_the_connection_over_the_rate() {
     for config in both_ways() {
         let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), config);

@@ -112,7 +112,8 @@ fn no_event_shows_the_token_when_it_is_printed() {
     rig.app.also = Some(Box::new(move |_, event| log.send(format!("{event:?}")).unwrap()));
     let target = format!("/page?token={token}");
     let fields = format!(
-        "Cookie: ws_token_{}={token}\r\nAuthorization: Bearer {token}\r\nReferer: http://{address}{target}\r\n",
+        "Cookie: ws_token_{}={token}\r\nAuthorization: Bearer {token}\r\nReferer: http://{address}{target}\r\n\
+         X-Forwarded-Uri: {target}\r\n",
         address.port()
     );
     ask(&mut rig, get(address, &target), &fields);

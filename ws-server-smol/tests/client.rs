@@ -79,6 +79,7 @@ fn what_a_server_says_that_refuses_is_seen_whole() {
         .await;
         let response = failure.response().unwrap();
         assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
+        assert!(!format!("{failure:?}").contains("not you"), "{failure:?}");
         assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
     });
 }

@@ -303,7 +303,8 @@ fn nothing_that_comes_shows_the_token_when_it_is_printed() {
     serving(with_token(ServerConfig::default()), async |at, asked| {
         let line = format!("GET /page?token={TOKEN}");
         let fields = format!(
-            "Cookie: ws_token_{}={TOKEN}\r\nAuthorization: Bearer {TOKEN}\r\nReferer: http://{at}/?token={TOKEN}\r\n",
+            "Cookie: ws_token_{}={TOKEN}\r\nAuthorization: Bearer {TOKEN}\r\nReferer: http://{at}/?token={TOKEN}\r\n\
+             X-Forwarded-Uri: /?token={TOKEN}\r\n",
             at.port()
         );
         for fields in [fields.clone(), fields + UPGRADE, UPGRADE.to_owned()] {

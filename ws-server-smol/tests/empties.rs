@@ -105,6 +105,18 @@ fn empty_messages_over_the_rate_all_come_in_order_and_then_the_end() {
 }
 
 #[test]
+fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
+    for role in ROLES {
+        for rate in [0, 10] {
+            let close = frame(role, FIN | 8, &1000_u16.to_be_bytes());
+            let bytes = [frame(role, FIN | 9, b"").repeat(rate as usize), close].concat();
+            let (_, closed) = told(role, Config::server().frame_rate(Some(rate)), &bytes);
+            assert!(closed.clean && closed.code == CloseCode::NORMAL, "{closed}");
+        }
+    }
+}
+
+#[test]
 fn empty_frames_amid_a_message_end_the_connection_over_the_rate() {
     for role in ROLES {
         let flood = frame(role, CONTINUATION, b"").repeat(1000);

@@ -259,7 +259,10 @@ impl Connection {
 
     #[cold]
     fn receive_control(&mut self, now: Instant, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        if let Err(error) = self.note_rate(now, &decoded) {
+        // Nothing is read behind a Close, so that it is part of no flood.
+        if !matches!(decoded, Decoded::Close(_))
+            && let Err(error) = self.note_rate(now, &decoded)
+        {
             self.fail(now, error);
             return None;
         }

@@ -19,6 +19,14 @@
 //! What cannot shrink grows: at level 1 by up to a ninth, else by a few thousandths, or a twenty-fifth at the lowest
 //! memory level. The outbox's [cap](crate::Config::outbox) is for messages as they are given.
 //!
+//! A build without optimization compresses some twenty times more slowly, and a thread that compresses does nothing else.
+//! In the `Cargo.toml` of your program this mends it, while you develop:
+//!
+//! ```toml
+//! [profile.dev.package.zlib-rs]
+//! opt-level = 2
+//! ```
+//!
 //! # What a peer can cost
 //!
 //! [`message_limit`](crate::Config::message_limit) holds for what a message becomes, to the byte, and is found out

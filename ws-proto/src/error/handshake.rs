@@ -5,7 +5,10 @@ use core::fmt;
 use http::StatusCode;
 
 /// What was wrong with the peer's HTTP or with its half of the opening handshake (RFC 6455 §4, RFC 9112).
-#[derive(Clone, Debug)]
+///
+/// Its `Debug` is fit for logs: of an answer that refuses, it shows how long the body is and not the body, in which
+/// servers that redirect repeat the URL with its query.
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum HandshakeError {
     // --- a server about a client's request
@@ -87,6 +90,43 @@ impl HandshakeError {
     }
 }
 
+impl fmt::Debug for HandshakeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (name, detail): (_, &dyn fmt::Debug) = match self {
+            Self::Malformed(what) => ("Malformed", what),
+            Self::HostNotAllowed(host) => ("HostNotAllowed", host),
+            Self::OriginNotAllowed(origin) => ("OriginNotAllowed", origin),
+            Self::UpgradeMalformed(what) => ("UpgradeMalformed", what),
+            Self::ResponseMalformed(what) => ("ResponseMalformed", what),
+            Self::AcceptInvalid(what) => ("AcceptInvalid", what),
+            Self::Refused(response) => {
+                return f
+                    .debug_struct("Refused")
+                    .field("status", &response.status())
+                    .field("headers", response.headers())
+                    .field("body", &format_args!("{} bytes", response.body().len()))
+                    .finish();
+            }
+            Self::TargetTooLong => return f.write_str("TargetTooLong"),
+            Self::HeadTooLarge => return f.write_str("HeadTooLarge"),
+            Self::BodyTooLarge => return f.write_str("BodyTooLarge"),
+            Self::VersionNotSupported => return f.write_str("VersionNotSupported"),
+            Self::TransferCoding => return f.write_str("TransferCoding"),
+            Self::MethodNotImplemented => return f.write_str("MethodNotImplemented"),
+            Self::Expectation => return f.write_str("Expectation"),
+            Self::OriginWithoutHost => return f.write_str("OriginWithoutHost"),
+            Self::UpgradeNotGet => return f.write_str("UpgradeNotGet"),
+            Self::WebSocketVersion => return f.write_str("WebSocketVersion"),
+            Self::Unanswered => return f.write_str("Unanswered"),
+            Self::Unfinished => return f.write_str("Unfinished"),
+            Self::Abandoned => return f.write_str("Abandoned"),
+            Self::TooSlow => return f.write_str("TooSlow"),
+            Self::ResponseTooLarge => return f.write_str("ResponseTooLarge"),
+        };
+        f.debug_tuple(name).field(detail).finish()
+    }
+}
+
 impl fmt::Display for HandshakeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -104,7 +144,8 @@ impl fmt::Display for HandshakeError {
             ),
             Self::OriginNotAllowed(origin) => write!(
                 f,
-                "the origin {origin:?} may not use this server; if it may, allow it with Config::allow_origin"
+                "the origin {origin:?} may not use this server; if it may, allow it with {}",
+                rule_for(origin)
             ),
             Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
             Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
@@ -123,3 +164,17 @@ impl fmt::Display for HandshakeError {
 }
 
 impl std::error::Error for HandshakeError {}
+
+/// What lets pages of this origin in.
+fn rule_for(origin: &str) -> &'static str {
+    let is_of =
+        |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
+    match origin {
+        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
+        "file://" => "Config::allow_file_origin",
+        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
+            "Config::allow_origin"
+        }
+        _ => "Config::allow_origin, or all of its scheme with Config::allow_scheme",
+    }
+}

@@ -76,13 +76,15 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
     let config = Arc::new(Config::client());
     let mut client = Connection::client(Instant::now(), config, request, [7; 32]);
     let mut answer = format!(
-        "HTTP/1.1 302 Found\r\nLocation: /login?token={SECRET}\r\nSet-Cookie: a={SECRET}\r\nContent-Length: 0\r\n\r\n"
+        "HTTP/1.1 302 Found\r\nLocation: /login?token={SECRET}\r\nSet-Cookie: a={SECRET}\r\nContent-Length: 50\r\n\r\n\
+         <a href=\"/?token={SECRET}\">Found</a>"
     )
     .into_bytes();
     let closed = client.receive(Instant::now(), &mut &mut answer[..]);
     let closed = closed.or_else(|| client.poll_event(Instant::now())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
-    assert!(format!("{closed:?}").contains("302"), "{closed:?}");
+    let shown = format!("{closed:?}");
+    assert!(shown.contains("Refused") && shown.contains("302") && shown.contains("50 bytes"), "{shown}");
 }
 
 #[test]
