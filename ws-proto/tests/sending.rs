@@ -120,6 +120,28 @@ fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
 }
 
 #[test]
+fn what_just_fits_below_the_cap_is_sent() {
+    // With the longest header that a frame may have.
+    for (len, is_sent) in [(486, true), (487, false)] {
+        let (mut server, _) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
+        server.send_binary(vec![0; 1496]).unwrap();
+        assert_eq!(server.queued(), 1500);
+        assert_eq!(server.send_binary(vec![0; len]).is_ok(), is_sent, "{len} bytes");
+    }
+}
+
+#[test]
+fn a_ping_has_125_bytes_at_most() {
+    let (mut server, now) = open(Role::Server, Config::server());
+    for len in [126, 127, 200] {
+        assert_eq!(server.send_ping(now, &vec![0; len]), Err(SendError::ControlTooLong(len)));
+    }
+    assert_eq!(server.queued(), 0);
+    server.send_ping(now, &[0; 125]).unwrap();
+    assert_eq!(parse(&take_output(&mut server, now))[0].payload, [0; 125]);
+}
+
+#[test]
 fn owned_and_shared_payloads_are_not_copied() {
     let (mut server, now) = open(Role::Server, Config::server());
     let data = vec![1u8; 100_000];

@@ -97,4 +97,5 @@ fn a_connection_shows_nothing_of_what_it_reads() {
         assert!(server.receive(now, &mut &mut byte[..]).is_none());
         assert!(!format!("{server:?}").contains(SECRET));
     }
+    assert!(format!("{server:?}").contains("Reader {"), "that a body is read is shown");
 }
