@@ -342,7 +342,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                     });
                     self.connections.couples.ending.push((other, ends));
                 }
-                self.tell_end(id, closed);
+                self.tell(Event::Connection(id, Happened::Closed(closed)));
+                self.connections.forget_topics(id);
                 self.connections.end_legs();
             }
             event => self.tell(Event::Connection(id, event)),

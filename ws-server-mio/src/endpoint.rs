@@ -260,6 +260,7 @@ impl Endpoint {
             stopped,
             current: None,
             finished: false,
+            was_intercepted: false,
             abandoned: &abandoned,
         };
         if let Some(slept) = self.slept.take() {

@@ -1,15 +1,13 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
 use crate::connections::{Connections, ends_message, lend, touch};
-use crate::event::Event;
 use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
-use crate::turn::Work;
 use std::collections::VecDeque;
 use std::time::Instant;
 use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
-use ws_proto::{Closed, Event as Happened, Frame, SendError, State};
+use ws_proto::{Frame, SendError, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -212,15 +210,6 @@ impl Connections {
         if !self.fanout.topics.is_empty() {
             self.fanout.topics.forget(id);
         }
-    }
-}
-
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
-    /// Tells that a connection has ended. What it was subscribed to is known until then.
-    #[cold]
-    pub(crate) fn tell_end(&mut self, id: ConnectionId, closed: Box<Closed>) {
-        self.tell(Event::Connection(id, Happened::Closed(closed)));
-        self.connections.forget_topics(id);
     }
 }
 

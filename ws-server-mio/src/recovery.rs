@@ -66,15 +66,14 @@ impl<H> Work<'_, H> {
 
 impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// Tells the handler what an extension that panicked has kept from it.
-    #[inline]
     pub(crate) fn tell_untold(&mut self) {
+        self.was_intercepted = true;
         while !self.over
             && let Some(event) = self.connections.untold.pop_front()
         {
-            self.events += 1;
-            (self.handler)(self.connections, event);
-            self.worked();
+            self.tell(event);
         }
+        self.was_intercepted = false;
     }
 }
 

@@ -45,6 +45,8 @@ pub(crate) struct Work<'e, H> {
     pub(crate) current: Option<u32>,
     /// The turn has come to its end.
     pub(crate) finished: bool,
+    /// The extension has seen what is told now.
+    pub(crate) was_intercepted: bool,
     /// Has the host run another turn after one that has not.
     pub(crate) abandoned: &'e dyn Fn(),
 }
@@ -105,7 +107,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
     #[inline]
     pub(crate) fn tell(&mut self, event: Event<'_>) {
-        let event = match self.connections.intercepted {
+        let event = match self.connections.intercepted && !self.was_intercepted {
             false => event,
             true => match self.connections.intercept(event) {
                 Some(event) => event,
@@ -292,9 +294,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         if coupled {
             self.happened_coupled(id, event);
         } else if self.connections.note(id.slot, &event) {
-            match event {
-                Happened::Closed(closed) => self.tell_end(id, closed),
-                event => self.tell(Event::Connection(id, event)),
+            let has_ended = matches!(event, Happened::Closed(_));
+            self.tell(Event::Connection(id, event));
+            if has_ended {
+                // What it was subscribed to is known while that is told.
+                self.connections.forget_topics(id);
             }
         }
     }

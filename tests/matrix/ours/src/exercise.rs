@@ -355,7 +355,12 @@ fn ticks(talk: &mut Talk<'_>) -> Step {
         match talk.message()? {
             Message::Text(text) if text == "tick" => {}
             Message::Text(text) if at == 0 && text == "/cannot" => return Ok(Outcome::OneWay),
-            other => return Err(format!("{:?} came for tick {at}", short(&String::from_utf8_lossy(other.as_bytes())))),
+            other => {
+                return Err(format!(
+                    "{:?} came for tick {at}",
+                    short(&String::from_utf8_lossy(other.as_bytes()))
+                ));
+            }
         }
     }
     Ok(Outcome::Ok)
