@@ -44,8 +44,8 @@ use crate::transport::Transport;
 /// # Unix sockets
 ///
 /// No browser opens a Unix socket, and programs have no name for it. There an empty `Host` is answered, and every name
-/// without a dot, such as `unix` or `d`. Where `Origin` is checked, one beside an empty `Host` is refused, whatever is
-/// allowed.
+/// without a dot, such as `unix` or `d`. A request with an `Origin` beside an empty `Host` is refused, whatever its method
+/// and whatever is allowed.
 ///
 /// # Mistakes
 ///
@@ -178,7 +178,7 @@ impl Access {
         host: Option<&Authority>,
         transport: Transport,
     ) -> Result<(), HandshakeError> {
-        if host.is_some_and(|host| host.host.is_empty()) {
+        if host.is_some_and(Authority::is_empty) {
             return Err(HandshakeError::OriginWithoutHost);
         }
         let allowed = self.any_origin

@@ -58,6 +58,10 @@ impl Authority {
         Self { host: String::new(), port: None, zone: None }
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.host.is_empty()
+    }
+
     pub(crate) fn is_literal(&self) -> bool {
         self.host.starts_with('[') || self.host.parse::<Ipv4Addr>().is_ok()
     }

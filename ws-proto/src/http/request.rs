@@ -125,6 +125,10 @@ pub(super) fn check(
     if let Some(host) = &host {
         config.access.check_host(host, transport)?;
     }
+    // Only programs reach a Unix socket without a name, and no page speaks through them.
+    if host.as_ref().is_some_and(Authority::is_empty) && headers.contains_key(&header::ORIGIN) {
+        return Err(OriginWithoutHost);
+    }
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
         && has_element(&headers, &header::UPGRADE, "websocket");
