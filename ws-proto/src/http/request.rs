@@ -125,15 +125,13 @@ pub(super) fn check(
     if let Some(host) = &host {
         config.access.check_host(host, transport)?;
     }
-    // Only programs reach a Unix socket without a name, and no page speaks through them.
-    if host.as_ref().is_some_and(Authority::is_empty) && headers.contains_key(&header::ORIGIN) {
-        return Err(OriginWithoutHost);
-    }
     let is_upgrade = is_11
         && has_element(&headers, &header::CONNECTION, "upgrade")
         && has_element(&headers, &header::UPGRADE, "websocket");
     let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
-    if is_upgrade || !is_safe {
+    // Only programs reach a Unix socket without a name, and no page speaks through them: there, no method is safe.
+    let is_nameless = host.as_ref().is_some_and(Authority::is_empty);
+    if is_upgrade || !is_safe || is_nameless {
         let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
         if let Some(origin) = origin {
             let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
