@@ -204,6 +204,8 @@ impl Connections {
         listener: impl Into<Listening>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
-        self.start(vec![listener.into()], config.into())
+        let config = config.into();
+        config.check_access()?;
+        self.start(vec![listener.into()], config)
     }
 }

@@ -46,7 +46,6 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        config.check_access()?;
         let transport = acceptor::transport(&sockets);
         self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
