@@ -58,7 +58,8 @@ impl Sleep {
         self.detector.lock().unwrap_or_else(PoisonError::into_inner).keep(clock);
     }
 
-    /// Compares the clocks, and so sets the time of day, before anything is answered. Whoever finds out wakes the others, and so must hold no lock of a connection.
+    /// Compares the clocks, and so sets the time of day, before anything is answered. Whoever finds out wakes the others,
+    /// and so must hold no lock of a connection.
     pub(crate) fn look(&self, now: Instant) {
         // Where it is locked, somebody else looks already.
         let mut detector = match self.detector.try_lock() {

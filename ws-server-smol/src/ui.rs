@@ -28,8 +28,9 @@ use std::time::{Duration, Instant};
 /// - The first turn is unasked, too.
 ///
 /// A turn ends when its budget is spent, and exceeds it by one step: of an executor a task that is polled once, which
-/// this crate's connections end after half a millisecond or 64 KiB, read or inflated, or after one call of a handler that computes for
-/// longer. Never give an executor's `run` to a loop instead: it polls up to two hundred tasks before it lets go.
+/// this crate's connections end after half a millisecond or 64 KiB, read or inflated, or after one call of a handler that
+/// computes for longer. Never give an executor's `run` to a loop instead: it polls up to two hundred tasks before it lets
+/// go.
 ///
 /// ```
 /// use async_executor::LocalExecutor;
@@ -128,9 +129,8 @@ impl<'a> UiDriver<'a> {
     }
 
     /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step
-    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn lasts for
-    /// as long as anything is woken. It never waits, and one that has
-    /// nothing to do reads the clock and is over.
+    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn lasts
+    /// for as long as anything is woken. It never waits, and one that has nothing to do reads the clock and is over.
     ///
     /// # Panics
     /// Where a handler does. The future does not go on then: the host is notified, and the next turn drops it and is
