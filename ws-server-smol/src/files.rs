@@ -1,8 +1,8 @@
 //! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
 
-use crate::acceptor::Acceptor;
+use crate::connection::http::Acceptor;
+use crate::connection::responder::Responder;
 use crate::disk::Disk;
-use crate::responder::Responder;
 use blocking::unblock;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
