@@ -1,6 +1,6 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
-use crate::client::resolver::Resolver;
+use crate::client::names::Resolver;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;

@@ -1,7 +1,7 @@
 //! A client that connects, parts and connects again.
 
 pub(crate) mod connect;
-pub(crate) mod resolver;
+pub(crate) mod names;
 
 use crate::client::connect::{Attempt, Failed, Opened, checked};
 use crate::connection::websocket::WebSocket;

@@ -1,6 +1,6 @@
 //! One connection: its HTTP phase, its WebSocket, and the handles of both.
 
-mod bridge;
+mod couple;
 pub(crate) mod http;
 pub(crate) mod pool;
 pub(crate) mod responder;
@@ -8,4 +8,4 @@ pub(crate) mod sender;
 pub(crate) mod shared;
 pub(crate) mod websocket;
 
-pub use bridge::bridge;
+pub use couple::bridge;

@@ -3,6 +3,7 @@
 mod accept;
 mod connections;
 mod fanout;
+pub(crate) mod listener;
 mod membership;
 mod stop;
 #[cfg(test)]
@@ -14,9 +15,9 @@ pub(crate) use membership::Membership;
 use crate::connection::shared::{ConnectionId, Shared};
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
-use crate::sys::listener::{self, Listener, Listening};
 use crate::sys::socket::Socket;
 use event_listener::Event;
+use listener::{Listener, Listening};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;

@@ -2,7 +2,7 @@
 
 use super::Server;
 use super::accept::{Attempt, BURST};
-use crate::sys::listener::{Accept, Listening};
+use crate::server::listener::{Accept, Listening};
 use crate::sys::socket::Socket;
 use async_io::Async;
 use std::io;

@@ -1,4 +1,3 @@
-//! What the system has: sockets and listeners.
+//! What the system has: sockets.
 
-pub(crate) mod listener;
 pub(crate) mod socket;
