@@ -9,14 +9,14 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
+use ws_host::listen::{BACKLOG, Bind, ListenError};
+use ws_host::server::ServerConfig;
 use ws_proto::Transport;
-use ws_proto::bind::{BACKLOG, Bind, ListenError};
-use ws_proto::limits::ServerConfig;
 
 #[cfg(unix)]
-use crate::unix::SocketFile;
-#[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use ws_host::listen::SocketFile;
 
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
 /// [`Connections::listen_on`].
@@ -64,8 +64,8 @@ impl From<std::os::unix::net::UnixListener> for Listening {
 pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {
-        let (listener, file) =
-            crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
+        let (listener, file) = ws_host::listen::open_unix(path)
+            .map_err(|error| ListenError::Unix { path: path.into(), error })?;
         return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
     }
     let listeners = bind.open_with(|address, only_v6| {

@@ -4,7 +4,7 @@ use crate::clients::{Client, ClientId, Phase, Then};
 use crate::connections::Connections;
 use crate::slots::ConnectionId;
 use std::sync::Arc;
-use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -24,7 +24,8 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws, Reconnect};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_host::client::Reconnect;
     /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
@@ -126,7 +127,7 @@ impl Connections {
     /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
     /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
     /// refusal with 401 it comes only where
-    /// [`Reconnect::passing_status`](ws_proto::Reconnect::passing_status) says that this may change.
+    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
     ///
     /// # Errors
     /// As [`Connections::connect`], and [`ConnectError::NoClient`].
@@ -222,5 +223,5 @@ fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     if config.unix.is_some() {
         return false;
     }
-    request.needs_resolver()
+    ws_host::client::needs_resolver(request)
 }

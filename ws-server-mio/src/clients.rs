@@ -12,8 +12,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::connect::{ClientConfig, ConnectFailure};
-use ws_proto::reconnect::Backoff;
+use ws_host::client::Backoff;
+use ws_host::client::{ClientConfig, ConnectFailure};
 use ws_proto::{ClientRequest, Config};
 
 /// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used

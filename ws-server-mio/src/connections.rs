@@ -24,7 +24,7 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use ws_proto::sleep::SleepDetector;
+use ws_host::sleep::SleepDetector;
 use ws_proto::{
     Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };

@@ -15,7 +15,7 @@ use crate::slots::{ConnectionId, flag, mark};
 use crate::turn::Work;
 use std::collections::HashMap;
 use std::fmt;
-use ws_proto::connect::ClientState;
+use ws_host::client::ClientState;
 use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
 
 /// One side of a coupling: a connection, or a client that has none yet.

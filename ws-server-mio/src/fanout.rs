@@ -6,7 +6,7 @@ use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use std::collections::VecDeque;
 use std::time::Instant;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
+use ws_host::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
 use ws_proto::{Frame, SendError, State};
 
 #[derive(Default)]

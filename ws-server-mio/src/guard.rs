@@ -2,7 +2,7 @@
 
 use crate::connections::Connections;
 use crate::slots::{ConnectionId, flag};
-use ws_proto::token::TokenRule;
+use ws_host::token::TokenRule;
 use ws_proto::{Event, Request};
 
 impl Connections {

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
-//! use ws_server_mio::ws_proto::web;
+//! use ws_server_mio::web;
 //! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,7 +67,7 @@
 //! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
 //! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
-//! [`ws_proto::web`]. The example `http` has one of each.
+//! [`ws_host::web`]. The example `http` has one of each.
 //!
 //! # Compression
 //!
@@ -115,7 +115,6 @@ mod connecting;
 mod connections;
 mod couple;
 mod data;
-mod disk;
 mod endpoint;
 mod event;
 mod extension;
@@ -141,19 +140,15 @@ mod stream;
 mod tests_faults;
 mod timers;
 mod turn;
-#[cfg(unix)]
-mod unix;
 mod unread;
 mod urls;
 mod waiting;
 mod watch;
-mod zones;
 
 pub use acceptor::Listening;
 pub use clients::ClientId;
 pub use connections::Connections;
 pub use couple::{CoupleError, Leg};
-pub use disk::Disk;
 pub use endpoint::Endpoint;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
@@ -167,17 +162,20 @@ pub use watch::Watch;
 
 pub use bytes::Bytes;
 pub use http;
+pub use ws_host;
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::server::{ServerConfig, Stop};
+pub use ws_host::token::Token;
+pub use ws_host::topics::{SlowPeer, TopicError};
+pub use ws_host::web;
+pub use ws_host::web::Disk;
 pub use ws_proto;
-pub use ws_proto::bind::{Bind, ListenError};
-pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::{ServerConfig, Stop};
-pub use ws_proto::token::Token;
-pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]

@@ -13,9 +13,9 @@ use crate::remote::Remote;
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use ws_proto::addresses::in_turn;
-use ws_proto::connect::ConnectFailure;
-use ws_proto::names::{LOOKUPS, Names};
+use ws_host::client::ConnectFailure;
+use ws_host::client::in_turn;
+use ws_host::client::{LOOKUPS, Names};
 
 #[cfg(test)]
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

@@ -9,8 +9,8 @@ use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
 use std::time::Instant;
+use ws_host::listen::{self, ACCEPT_AGAIN};
 use ws_proto::Connection;
-use ws_proto::bind::{self, ACCEPT_AGAIN};
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
@@ -119,7 +119,7 @@ impl Connections {
                 listener.ready = false;
                 return false;
             }
-            Err(error) if bind::is_passing(&error) => return true,
+            Err(error) if listen::is_passing(&error) => return true,
             Err(error) => {
                 self.accept_failed(index, place, error);
                 return false;

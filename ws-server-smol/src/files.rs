@@ -2,7 +2,6 @@
 
 use crate::connection::http::Acceptor;
 use crate::connection::responder::Responder;
-use crate::disk::Disk;
 use blocking::unblock;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
@@ -10,7 +9,8 @@ use std::future::poll_fn;
 use std::io::{Read, Seek, SeekFrom};
 use std::pin::pin;
 use std::task::Poll;
-use ws_proto::web;
+use ws_host::web;
+use ws_host::web::Disk;
 use ws_proto::{Request, SendError};
 
 /// What is read from a file at once.
@@ -29,7 +29,7 @@ const CHUNK: u64 = 64 << 10;
 ///
 /// No system reads files without blocking, so that files are opened and read on the threads of the crate `blocking`.
 /// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
-/// the program needs at all times is better [embedded](ws_proto::web::Assets).
+/// the program needs at all times is better [embedded](ws_host::web::Assets).
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {

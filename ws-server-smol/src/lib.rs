@@ -1,7 +1,7 @@
 //! WebSocket servers and clients for async apps, with plain HTTP on the same port.
 //!
 //! ```no_run
-//! use ws_server_smol::ws_proto::web;
+//! use ws_server_smol::web;
 //! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -157,7 +157,6 @@
 
 mod client;
 mod connection;
-mod disk;
 mod driver;
 mod extension;
 mod files;
@@ -167,9 +166,6 @@ mod sys;
 #[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 mod tests_names;
 mod ui;
-#[cfg(unix)]
-mod unix;
-mod zones;
 
 pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
@@ -180,7 +176,6 @@ pub use connection::responder::{Body, Responder};
 pub use connection::sender::{Outgoing, Sender};
 pub use connection::shared::ConnectionId;
 pub use connection::websocket::WebSocket;
-pub use disk::Disk;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use http;
@@ -188,17 +183,20 @@ pub use server::listener::Listening;
 pub use server::{Server, Stats};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
+pub use ws_host;
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::server::{ServerConfig, Stop};
+pub use ws_host::token::Token;
+pub use ws_host::topics::{SlowPeer, TopicError};
+pub use ws_host::web;
+pub use ws_host::web::Disk;
 pub use ws_proto;
-pub use ws_proto::bind::{Bind, ListenError};
-pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::{ServerConfig, Stop};
-pub use ws_proto::token::Token;
-pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Reconnect, Request, SendError, Sent, State, Upgrade,
+    Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

@@ -4,7 +4,6 @@ use crate::client::names::Resolver;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
-use crate::zones;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
@@ -17,8 +16,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
-use ws_proto::addresses::{NEXT_ADDRESS_AFTER, in_turn};
-use ws_proto::connect::{ClientConfig, ConnectError, ConnectFailure};
+use ws_host::client::addresses;
+use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
+use ws_host::client::{NEXT_ADDRESS_AFTER, in_turn};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
 /// Connects once.
@@ -183,7 +183,7 @@ impl Attempt {
         if self.unix.is_some() {
             return Ok(VecDeque::new());
         }
-        if let Some(addresses) = self.request.addresses_with(zones::index)? {
+        if let Some(addresses) = addresses(&self.request)? {
             return Ok(addresses);
         }
         let host = self.request.host();

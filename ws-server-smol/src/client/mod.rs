@@ -11,17 +11,18 @@ use std::fmt;
 use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
-use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
-use ws_proto::reconnect::{Backoff, retry_after};
+use ws_host::client::{Backoff, retry_after};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
-/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_proto::Reconnect) policy
+/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
 /// says.
 ///
 /// One connection at a time is lent to the application, which drives it until it is over, and asks for the next:
 ///
 /// ```no_run
-/// use ws_server_smol::ws_proto::{Config, Reconnect};
+/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ws_host::client::Reconnect;
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
@@ -42,7 +43,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// # }
 /// ```
 ///
-/// How a connection ended decides what comes next: see [`Reconnect::is_final`](ws_proto::Reconnect::is_final). A
+/// How a connection ended decides what comes next: see [`Reconnect::is_final`](ws_host::client::Reconnect::is_final). A
 /// connection that is still open when the next is asked for is closed first, with 1000, and the policy is asked as
 /// if it had been lost. Without a policy there is one connection.
 ///

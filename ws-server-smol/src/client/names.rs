@@ -10,8 +10,8 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use ws_proto::connect::ConnectFailure;
-use ws_proto::names::{LOOKUPS, Names};
+use ws_host::client::ConnectFailure;
+use ws_host::client::{LOOKUPS, Names};
 
 type Addresses = Vec<SocketAddr>;
 type Answer = Result<Addresses, ConnectFailure>;

@@ -12,7 +12,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::token::TokenRule;
+use ws_host::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
 /// What a client asks for.

@@ -16,7 +16,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
-use ws_proto::token::TokenRule;
+use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, ResponseBody, SendError, Sent, State};
 
 /// The tasks that a connection may have to wake.

@@ -30,7 +30,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
-use ws_proto::token::TokenRule;
+use ws_host::token::TokenRule;
 use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.

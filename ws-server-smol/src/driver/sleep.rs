@@ -4,7 +4,7 @@ use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, TryLockError};
 use std::time::{Instant, SystemTime};
-use ws_proto::sleep::SleepDetector;
+use ws_host::sleep::SleepDetector;
 use ws_proto::{Config, WallClock};
 
 /// Both clocks, for tests.

@@ -13,8 +13,8 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
+use ws_host::listen::{ACCEPT_AGAIN, is_passing};
 use ws_proto::Connection;
-use ws_proto::bind::{ACCEPT_AGAIN, is_passing};
 
 /// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
 pub(super) const BURST: u32 = 16;

@@ -4,7 +4,7 @@ use super::Server;
 use crate::connection::shared::{ConnectionId, Shared};
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::topics::{Delivered, SlowPeer, TopicError};
+use ws_host::topics::{Delivered, SlowPeer, TopicError};
 use ws_proto::{Frame, State};
 
 /// Many clients.

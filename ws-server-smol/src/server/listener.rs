@@ -9,11 +9,11 @@ use std::net::{SocketAddr, TcpListener};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 use std::task::{Context, Poll};
+use ws_host::listen::{BACKLOG, Bind, ListenError};
 use ws_proto::Transport;
-use ws_proto::bind::{BACKLOG, Bind, ListenError};
 
 #[cfg(unix)]
-use crate::unix::SocketFile;
+use ws_host::listen::SocketFile;
 
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
 /// [`Server::listen_on`](crate::Server::listen_on).
@@ -61,8 +61,8 @@ impl From<UnixListener> for Listening {
 pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {
-        let (listener, file) =
-            crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
+        let (listener, file) = ws_host::listen::open_unix(path)
+            .map_err(|error| ListenError::Unix { path: path.into(), error })?;
         return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
     }
     let listeners = bind.open_with(|address, only_v6| {

@@ -3,7 +3,7 @@
 use super::{Phase, Server};
 use crate::connection::shared::ConnectionId;
 use std::time::Instant;
-use ws_proto::topics::release;
+use ws_host::topics::release;
 use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;

@@ -26,11 +26,11 @@ use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use stop::Stopping;
-use ws_proto::bind::{Bind, ListenError};
-use ws_proto::limits::{Census, ServerConfig};
-use ws_proto::token::TokenRule;
-use ws_proto::topics::{Newest, Topics};
-use ws_proto::url::{Scheme, lan_address, url};
+use ws_host::listen::{Bind, ListenError};
+use ws_host::listen::{Scheme, lan_address, url};
+use ws_host::server::{Census, ServerConfig};
+use ws_host::token::TokenRule;
+use ws_host::topics::{Newest, Topics};
 use ws_proto::{Config, Frame, Transport, WallClock};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.

@@ -11,8 +11,8 @@ use crate::connection::shared::{ConnectionId, until};
 use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use ws_host::server::Stop;
 use ws_proto::Cause;
-use ws_proto::limits::Stop;
 
 /// A stop that is under way.
 pub(super) struct Stopping {

@@ -9,7 +9,7 @@ use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use ws_proto::limits::ServerConfig;
+use ws_host::server::ServerConfig;
 
 /// A listener that answers always the same, and counts.
 fn fake(answer: impl Fn() -> io::Result<Socket> + Send + 'static) -> (Listening, Arc<AtomicUsize>) {
