@@ -24,8 +24,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Config, ConnectionId, Deflate, Frame, Heartbeat, Incoming, Message, Server,
-    Socket, WebSocket,
+    Bind, CloseCode, Config, ConnectionId, Deflate, Frame, Heartbeat, HttpConnection, Incoming, Message,
+    Server, Socket, WebSocket,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -74,7 +74,7 @@ struct Chat {
 
 impl Chat {
     /// Pages, until one of them asks for the socket.
-    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+    async fn connection(&self, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {
         while let Some(incoming) = http.next().await {
             match incoming {
                 Incoming::Request(request) => {

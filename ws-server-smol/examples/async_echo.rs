@@ -9,7 +9,7 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_smol::Message::{Binary, Text};
 use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, Config, Deflate, Frame, Incoming, Server, ServerConfig, Socket};
+use ws_server_smol::{Config, Deflate, Frame, HttpConnection, Incoming, Server, ServerConfig, Socket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {
     while let Some(incoming) = http.next().await {
         let upgrade = match incoming {
             Incoming::Request(request) => {

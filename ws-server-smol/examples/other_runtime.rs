@@ -1,4 +1,4 @@
-//! The same `Acceptor` and `WebSocket` where smol is not: the executor is ten lines, and the streams are blocking
+//! The same `HttpConnection` and `WebSocket` where smol is not: the executor is ten lines, and the streams are blocking
 //! sockets of the standard library, each with two threads that wait for it.
 //!
 //! `cargo run -p ws-server-smol --example other_runtime`
@@ -18,7 +18,7 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, CloseCode, Config, Incoming, handshake};
+use ws_server_smol::{CloseCode, Config, HttpConnection, Incoming, handshake};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -35,7 +35,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 pub(crate) async fn echo(socket: TcpStream) -> Result<(), Box<dyn Error>> {
-    let mut http = Acceptor::new(Threaded::new(socket)?, Arc::new(Config::server()));
+    let mut http = HttpConnection::new(Threaded::new(socket)?, Arc::new(Config::server()));
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,

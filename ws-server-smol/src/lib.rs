@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use ws_server_smol::web;
-//! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+//! use ws_server_smol::{HttpConnection, Bind, Config, Incoming, Server, Socket};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
@@ -15,7 +15,7 @@
 //!     Ok(())
 //! }
 //!
-//! async fn connection(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+//! async fn connection(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 //!     while let Some(incoming) = http.next().await {
 //!         match incoming {
 //!             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
@@ -37,13 +37,13 @@
 //! # What drives what
 //!
 //! ```text
-//!   Server ──accept──▶ Acceptor ──accept──▶ WebSocket ◀── connect, Client
+//!   Server ──accept──▶ HttpConnection ──accept──▶ WebSocket ◀── connect, Client
 //!   (a listener)       (HTTP requests)      (messages, frames)
 //!      │                   ▲ Responder          ▲ Sender
 //!      └── by id: send, close, broadcast, topics, stop ──┘   from any task and thread
 //! ```
 //!
-//! Whoever polls a connection drives it: [`Acceptor::next`] and [`WebSocket::next`] read, answer pings, keep
+//! Whoever polls a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
 //! deadlines and the heartbeat, and write what was queued, by whomever. Nothing is spawned, and nothing goes on while
 //! nobody polls: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
 //! of its own with a [`Sender`]. What [`Sender`], [`Responder`] and the verbs of [`Server`] queue wakes the task that
@@ -76,8 +76,8 @@
 //!
 //! Every method is cancel-safe. Between two polls each byte is in the kernel, in the engine or in the connection, so
 //! that a future may be dropped at any await (by a timeout, by the loser's side of a race), and a later call goes on
-//! from there. Two remarks: what [`WebSocket::send`] and [`Acceptor::respond`] have queued when they are dropped
-//! stays queued; and [`Acceptor::accept`] has the connection, which goes with it.
+//! from there. Two remarks: what [`WebSocket::send`] and [`HttpConnection::respond`] have queued when they are dropped
+//! stays queued; and [`HttpConnection::accept`] has the connection, which goes with it.
 //!
 //! # Fairness
 //!
@@ -119,7 +119,7 @@
 //!
 //! # Other streams, other runtimes
 //!
-//! [`Acceptor::new`], [`handshake`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
+//! [`HttpConnection::new`], [`handshake`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
 //! runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
 //! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
 //!
@@ -171,7 +171,7 @@ pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
 pub use connection::bridge;
-pub use connection::http::{AcceptError, Acceptor, Incoming};
+pub use connection::http::{AcceptError, HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::{Outgoing, Sender};
 pub use connection::shared::ConnectionId;

@@ -2,7 +2,7 @@
 
 use crate::client::connect::{Attempt, Failed, Opened};
 use crate::client::names::Resolver;
-use crate::{Acceptor, ClientConfig, ClientRequest, Config, ConnectFailure, Incoming, Socket};
+use crate::{ClientConfig, ClientRequest, Config, ConnectFailure, HttpConnection, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
@@ -132,7 +132,7 @@ async fn serve(listener: Async<TcpListener>) {
     let mut open = Vec::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut http = Acceptor::new(Socket::from(stream), config.clone());
+        let mut http = HttpConnection::new(Socket::from(stream), config.clone());
         if let Some(Incoming::Upgrade(upgrade)) = http.next().await {
             open.push(http.accept(upgrade).await);
         }

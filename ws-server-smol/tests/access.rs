@@ -14,12 +14,12 @@ use ws_server_smol::ws_proto::access::InvalidAccess;
 use ws_server_smol::ws_proto::handshake::upgrade_required;
 use ws_server_smol::ws_proto::{Access, Cors};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientRequest, Config, ConnectFailure, Incoming, ListenError, Server,
+    Bind, Client, ClientRequest, Config, ConnectFailure, HttpConnection, Incoming, ListenError, Server,
     ServerConfig, Socket, connect, http,
 };
 
 /// Opens what asks for it; other requests are answered 426.
-async fn serve(mut http: Acceptor<Socket>) {
+async fn serve(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Upgrade(upgrade) => {
@@ -327,7 +327,8 @@ mod unix {
         for (transport, expected) in [(Transport::unix(), REACHED), (Transport::default(), 421)] {
             run(async {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
-                let http = Acceptor::with_transport(server.into(), Arc::new(Config::server()), transport);
+                let http =
+                    HttpConnection::with_transport(server.into(), Arc::new(Config::server()), transport);
                 let asked = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
                 let (_, status) = future::zip(serve(http), asked).await;
                 assert_eq!(status, expected);

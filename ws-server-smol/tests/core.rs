@@ -1,4 +1,4 @@
-//! One connection: the acceptor, the WebSocket, its senders.
+//! One connection: the HTTP connection, the WebSocket, its senders.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -12,7 +12,7 @@ use std::time::Duration;
 use ws_server_smol::ws_proto::{
     ClientRequest, CloseCode, Config, Frame, Message, Role, State, handshake::upgrade_required,
 };
-use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
+use ws_server_smol::{HttpConnection, Incoming, Socket, WebSocket};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -129,7 +129,7 @@ fn pages_and_the_socket_on_one_connection() {
     run(async {
         let (client, server) = pair().await;
         let serve = async move {
-            let mut http = Acceptor::new(server, Arc::new(Config::server()));
+            let mut http = HttpConnection::new(server, Arc::new(Config::server()));
             loop {
                 match http.next().await.unwrap() {
                     Incoming::Request(request) => http.respond(request, upgrade_required()).await.unwrap(),

@@ -6,7 +6,9 @@ mod common;
 use common::{ask, run, text};
 use futures_lite::future;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Config, Deflate, Frame, Incoming, Server, Socket, WebSocket, connect};
+use ws_server_smol::{
+    Bind, Config, Deflate, Frame, HttpConnection, Incoming, Server, Socket, WebSocket, connect,
+};
 
 /// It shrinks to a hundredth.
 fn document() -> String {
@@ -14,7 +16,7 @@ fn document() -> String {
 }
 
 /// Echoes until the end. What is compressed is short where it waits for the wire.
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
     let mut ws = http.accept(upgrade).await.unwrap();
     while let Some(Ok(message)) = ws.next().await {

@@ -137,7 +137,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 #[cfg(feature = "deflate")]
 #[test]
 fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
-    use ws_server_smol::{Acceptor, Deflate, Incoming};
+    use ws_server_smol::{Deflate, HttpConnection, Incoming};
 
     const ASKED: &[u8] =
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -150,7 +150,7 @@ fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads
     for cut in 0..bytes.len() {
         run(async {
             let (mut peer, stream) = pair().await;
-            let mut http = Acceptor::new(stream, config.clone());
+            let mut http = HttpConnection::new(stream, config.clone());
             peer.write_all(ASKED).await.unwrap();
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             let mut ws = http.accept(upgrade).await.unwrap();

@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use ws_server_smol::ws_proto::{Error, Event, Pieces, ProtocolError};
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Config, Deflate, Frame, Incoming, Message, Server, WebSocket, connect,
+    Bind, CloseCode, Config, Deflate, Frame, HttpConnection, Incoming, Message, Server, WebSocket, connect,
     handshake,
 };
 
@@ -35,7 +35,7 @@ fn in_pieces() -> Config {
 async fn open(config: &Arc<Config>) -> (WebSocket<End>, WebSocket<End>) {
     let (client, server) = pipe(16 * MEBI, 1);
     let accept = async {
-        let mut http = Acceptor::new(server.straight(), config.clone());
+        let mut http = HttpConnection::new(server.straight(), config.clone());
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
         http.accept(upgrade).await.unwrap()
     };

@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Config, Frame, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{CloseCode, Config, Frame, Heartbeat, HttpConnection, Incoming, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -140,7 +140,7 @@ fn a_request_that_came_in_time_is_answered_however_late_it_is_read() {
     run(async {
         let (mut peer, stream) = pair().await;
         let config = Config::server().handshake_timeout(50 * MILLI);
-        let mut http = Acceptor::new(stream, Arc::new(config));
+        let mut http = HttpConnection::new(stream, Arc::new(config));
         assert!(once(pin!(http.next())).await.is_pending());
         peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         thread::sleep(100 * MILLI);

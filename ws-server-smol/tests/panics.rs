@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Opcode, Pieces,
-    Server, Socket, State, UiDriver, connect,
+    Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, HttpConnection, Incoming, Opcode,
+    Pieces, Server, Socket, State, UiDriver, connect,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -48,7 +48,7 @@ fn server(config: Config) -> Server {
 }
 
 /// An echo that panics at "panic".
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         let Incoming::Upgrade(upgrade) = incoming else { continue };
         let Ok(mut ws) = http.accept(upgrade).await else { return };

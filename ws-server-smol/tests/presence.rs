@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Server, Socket,
-    TopicError, WebSocket, connect, http,
+    Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, HttpConnection, Incoming, Server,
+    Socket, TopicError, WebSocket, connect, http,
 };
 
 /// What can be seen of a connection that has ended.
@@ -144,7 +144,7 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
     run(async {
         let refuse = async {
-            let mut http: Acceptor<Socket> = server.accept().await.unwrap();
+            let mut http: HttpConnection<Socket> = server.accept().await.unwrap();
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             let id = http.id().unwrap();
             assert_eq!(server.subscribe(id, "room"), Err(TopicError::NotOpen));

@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Event, State, handshake::upgrade_required};
 use ws_server_smol::{
-    Acceptor, AlreadyExtended, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Folder, Frame,
+    AlreadyExtended, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Folder, Frame, HttpConnection,
     Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket, connect,
 };
 
@@ -28,7 +28,7 @@ fn localhost() -> Bind {
 }
 
 /// Opens the WebSocket that is asked for; other requests are answered 426.
-async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
+async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
             Incoming::Upgrade(upgrade) => return http.accept(upgrade).await.ok(),
@@ -38,7 +38,7 @@ async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
 }
 
 /// Echoes until the end.
-async fn echo(http: Acceptor<Socket>) {
+async fn echo(http: HttpConnection<Socket>) {
     let Some(mut ws) = opened(http).await else { return };
     while let Some(Ok(message)) = ws.next().await {
         ws.try_send(message).unwrap();

@@ -10,7 +10,7 @@ use std::pin::pin;
 use std::sync::mpsc;
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, CloseCode, Config, Frame, Heartbeat, Incoming,
+    Bind, Client, ClientConfig, ClientEvent, CloseCode, Config, Frame, Heartbeat, HttpConnection, Incoming,
     Reconnect, Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
 };
 
@@ -41,7 +41,7 @@ fn rests(ui: &mut UiDriver<'_>, what: &str) -> usize {
     panic!("{what}: a turn is due after {STEPS}");
 }
 
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         let Incoming::Upgrade(upgrade) = incoming else { continue };
         let Ok(mut ws) = http.accept(upgrade).await else { return };

@@ -37,7 +37,7 @@ macro_rules! names {
 
 type S<'s> = &'s Server;
 type Ws<'w> = &'w mut WebSocket<Socket>;
-type Http<'h> = &'h mut Acceptor<Socket>;
+type Http<'h> = &'h mut HttpConnection<Socket>;
 type C<'c> = &'c mut Client;
 type Id = ConnectionId;
 
@@ -58,14 +58,14 @@ fn names() -> BTreeSet<String> {
         "UiDriver::turn": |ui: &mut UiDriver<'_>| ui.turn(NOW);
         "Turn": |turn: Turn| turn.more;
         "Incoming::Request": |incoming: Incoming| matches!(incoming, Incoming::Request(_));
-        "Acceptor::respond": |a: Http<'_>, r: Request| drop(a.respond(r, http::Response::default()));
-        "Acceptor::respond_streaming": |a: Http<'_>, r: Request| a.respond_streaming(r, http::Response::new(()), None);
-        "Acceptor::respond_file": |a: Http<'_>, r: Request, f: &Folder| drop(a.respond_file(r, f));
-        "Acceptor::responder": |a: Http<'_>| a.responder();
+        "HttpConnection::respond": |a: Http<'_>, r: Request| drop(a.respond(r, http::Response::default()));
+        "HttpConnection::respond_streaming": |a: Http<'_>, r: Request| a.respond_streaming(r, http::Response::new(()), None);
+        "HttpConnection::respond_file": |a: Http<'_>, r: Request, f: &Folder| drop(a.respond_file(r, f));
+        "HttpConnection::responder": |a: Http<'_>| a.responder();
         "Responder": |responder: Responder, r: Request| responder.respond(r, http::Response::default());
         "Body": |body: Body| body.finish();
         "Incoming::Upgrade": |incoming: Incoming| matches!(incoming, Incoming::Upgrade(_));
-        "Acceptor::accept": |a: Acceptor<Socket>, upgrade: Upgrade| drop(a.accept(upgrade));
+        "HttpConnection::accept": |a: HttpConnection<Socket>, upgrade: Upgrade| drop(a.accept(upgrade));
         "WebSocket": |ws: Ws<'_>| ws.response().status();
         "WebSocket::next": |ws: Ws<'_>| drop(ws.next());
         "WebSocket::pause": |ws: Ws<'_>| ws.pause();
@@ -78,7 +78,7 @@ fn names() -> BTreeSet<String> {
         "Server::set_extension": |s: S<'_>, e: Nothing| s.set_extension(e);
         "WebSocket::closed": |ws: Ws<'_>| ws.closed().is_some();
         "Extension::closed": |e: &mut dyn Extension, s: S<'_>, id: Id, closed: &Closed| e.closed(s, id, closed);
-        "Acceptor::closed": |a: Http<'_>| a.closed().is_some();
+        "HttpConnection::closed": |a: Http<'_>| a.closed().is_some();
         "WebSocket::send": |ws: Ws<'_>| drop(ws.send("text"));
         "WebSocket::try_send": |ws: Ws<'_>| ws.try_send(vec![0]);
         "Sender::send": |sender: &Sender| drop(sender.send("text"));

@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use ws_server_smol::ws_host::{client::Reconnect, web};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, ConnectionId, Heartbeat, Incoming, Server,
-    Socket,
+    Bind, Client, ClientConfig, ClientEvent, Config, ConnectionId, Heartbeat, HttpConnection, Incoming,
+    Server, Socket,
 };
 
 fn main() -> ExitCode {
@@ -67,7 +67,7 @@ impl Bridge {
         server.serve(async |http| drop(self.connection(http).await)).await;
     }
 
-    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+    async fn connection(&self, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {
         while let Some(incoming) = http.next().await {
             match incoming {
                 Incoming::Request(request) if request.path() == "/" => {

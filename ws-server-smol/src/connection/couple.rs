@@ -39,9 +39,9 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
+/// use ws_server_smol::{HttpConnection, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
 ///
-/// async fn proxy(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+/// async fn proxy(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;

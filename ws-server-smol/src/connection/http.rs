@@ -18,10 +18,10 @@ use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError,
 /// What a client asks for.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A request that asks for no upgrade. Answer it, now or later, with [`Acceptor::respond`]; dropped, it is
+    /// A request that asks for no upgrade. Answer it, now or later, with [`HttpConnection::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses, and ends the
+    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] refuses, and ends the
     /// connection.
     Upgrade(Upgrade),
 }
@@ -33,11 +33,11 @@ pub enum Incoming {
 /// [`Socket`](crate::Socket), which closes its half in order.
 ///
 /// ```
-/// # use ws_server_smol::{Acceptor, Incoming, ws_proto::{Config, handshake::upgrade_required}};
+/// # use ws_server_smol::{HttpConnection, Incoming, ws_proto::{Config, handshake::upgrade_required}};
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # use std::sync::Arc;
 /// async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
-///     let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+///     let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
 ///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
@@ -54,14 +54,14 @@ pub enum Incoming {
 ///     Ok(())
 /// }
 /// ```
-pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
+pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin> {
     /// `None` once it has become a WebSocket.
     pub(crate) driver: Option<Driver<S>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
     /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
@@ -204,14 +204,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for HttpConnection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("HttpConnection").field("closed", &self.closed).finish_non_exhaustive()
     }
 }
 
 /// What was being answered is flushed as far as that goes without waiting.
-impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for HttpConnection<S> {
     fn drop(&mut self) {
         if let Some(driver) = &mut self.driver {
             driver.part(CloseCode::GOING_AWAY);

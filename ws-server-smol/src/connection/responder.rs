@@ -8,7 +8,7 @@ use std::time::Instant;
 use ws_proto::{Request, ResponseBody, SendError, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
-/// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
+/// [`HttpConnection::next`](crate::HttpConnection::next) is polled, which it wakes for that.
 #[derive(Clone)]
 pub struct Responder {
     /// `None` once the connection has ended.

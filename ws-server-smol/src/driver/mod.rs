@@ -46,7 +46,7 @@ struct Unread {
 
 /// What explains the end, where that was not told, and when it is told at the latest.
 #[derive(Debug)]
-struct Parting {
+struct PendingClose {
     event: Option<Event<'static>>,
     deadline: Option<Instant>,
 }
@@ -63,7 +63,7 @@ pub(crate) struct Driver<S> {
     timer: Timer,
     deadline: Option<Instant>,
     /// It is over, and is told once the stream has passed on what it holds.
-    parting: Option<Box<Parting>>,
+    pending_close: Option<Box<PendingClose>>,
     slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
@@ -103,7 +103,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             output: Output::Flushed,
             timer: Timer::never(),
             deadline: None,
-            parting: None,
+            pending_close: None,
             slice: Slice::default(),
             heard: false,
             asked: None,
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.next_io() {
-                Next::Drop => return self.poll_parting(&mut connection, now),
+                Next::Drop => return self.poll_pending_close(&mut connection, now),
                 Next::Shutdown => {
                     self.output = Output::Closing;
                     continue;
@@ -367,23 +367,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
     /// first passes on what was said last.
-    fn poll_parting(&mut self, connection: &mut Connection, now: Instant) -> Poll<Option<Event<'static>>> {
-        let parting = self.parting.take().unwrap_or_else(|| {
+    fn poll_pending_close(
+        &mut self,
+        connection: &mut Connection,
+        now: Instant,
+    ) -> Poll<Option<Event<'static>>> {
+        let pending = self.pending_close.take().unwrap_or_else(|| {
             let deadline = now.checked_add(connection.config().close_timeout);
             // Writing may have been what ended it.
-            Box::new(Parting { event: connection.poll_event(now), deadline })
+            Box::new(PendingClose { event: connection.poll_event(now), deadline })
         });
-        let is_late = parting.deadline.is_some_and(|deadline| deadline <= now);
-        if self.output == Output::Flushed || is_late || is_lost(parting.event.as_ref()) {
+        let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
+        if self.output == Output::Flushed || is_late || is_lost(pending.event.as_ref()) {
             self.end(connection.wants_reset());
-            return Poll::Ready(parting.event);
+            return Poll::Ready(pending.event);
         }
-        self.timer = parting.deadline.map_or_else(Timer::never, Timer::at);
+        self.timer = pending.deadline.map_or_else(Timer::never, Timer::at);
         let mut io = Context::from_waker(&self.waker);
         if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
             self.waker.wake_by_ref();
         }
-        self.parting = Some(parting);
+        self.pending_close = Some(pending);
         self.slice.end();
         Poll::Pending
     }

@@ -1,7 +1,7 @@
 //! Who comes is accepted, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
-use crate::connection::http::Acceptor;
+use crate::connection::http::HttpConnection;
 use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -22,12 +22,12 @@ pub(super) const BURST: u32 = 16;
 /// What an attempt came to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Attempt {
-    Accepted(Acceptor<Socket>),
+    Accepted(HttpConnection<Socket>),
     /// Somebody came and is gone again, or was turned away.
     Nobody,
     /// Others have not run for a while.
     Yield,
-    /// Until the bell rings, or until then.
+    /// Until `AcceptNotify` notifies, or until then.
     Wait(Option<Instant>),
     Failed(io::Error),
     NotListening,
@@ -35,28 +35,28 @@ pub(super) enum Attempt {
 
 impl Server {
     /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
-    /// while the [`Acceptor`] is polled.
+    /// while the [`HttpConnection`] is polled.
     ///
     /// Several tasks may accept. Cancel-safe: who is not accepted waits in the kernel.
     ///
     /// ```
-    /// # use ws_server_smol::{Acceptor, Server, Socket};
-    /// # async fn handle(http: Acceptor<Socket>) {}
+    /// # use ws_server_smol::{HttpConnection, Server, Socket};
+    /// # async fn handle(http: HttpConnection<Socket>) {}
     /// async fn serve(server: Server, executor: &async_executor::LocalExecutor<'_>) {
     ///     while let Some(http) = server.accept().await {
     ///         executor.spawn(handle(http)).detach();
     ///     }
     /// }
     /// ```
-    pub async fn accept(&self) -> Option<Acceptor<Socket>> {
+    pub async fn accept(&self) -> Option<HttpConnection<Socket>> {
         loop {
-            listener!(self.inner.bell.0 => bell);
+            listener!(self.inner.accept_notify.0 => notified);
             match self.attempt() {
-                Attempt::Accepted(acceptor) => return Some(acceptor),
+                Attempt::Accepted(http) => return Some(http),
                 Attempt::NotListening => return None,
                 Attempt::Nobody => {}
                 Attempt::Yield => yield_now().await,
-                Attempt::Wait(deadline) => until(bell, deadline).await,
+                Attempt::Wait(deadline) => until(notified, deadline).await,
                 Attempt::Failed(error) => {
                     let hook = self.inner.state().accept_failed.clone();
                     if let Some(hook) = hook {
@@ -91,7 +91,7 @@ impl Server {
     /// Where a handler does: its future ends, and every connection that runs in it goes with it, told 1001. The server
     /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does one
     /// that runs in a task of its own, with [`accept`](Self::accept).
-    pub async fn serve(&self, handler: impl AsyncFn(Acceptor<Socket>)) {
+    pub async fn serve(&self, handler: impl AsyncFn(HttpConnection<Socket>)) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
         let mut listening = true;
@@ -99,8 +99,8 @@ impl Server {
             loop {
                 while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
                     match accepted {
-                        Some(acceptor) => {
-                            handlers.push(handler(acceptor));
+                        Some(http) => {
+                            handlers.push(handler(http));
                             accepting.set(self.accept());
                         }
                         None => listening = false,
@@ -132,8 +132,8 @@ impl Server {
             run.burst = 0;
             return Attempt::Yield;
         }
-        let bell = Waker::from(self.inner.bell.clone());
-        let Poll::Ready(accepted) = run.poll_accept(&mut Context::from_waker(&bell)) else {
+        let waker = Waker::from(self.inner.accept_notify.clone());
+        let Poll::Ready(accepted) = run.poll_accept(&mut Context::from_waker(&waker)) else {
             run.burst = 0;
             return Attempt::Wait(None);
         };
@@ -163,7 +163,7 @@ impl Server {
         state.accepted += 1;
         state.members.insert(id, Member { shared, socket, peer, new: true, websocket: false });
         drop(state);
-        Attempt::Accepted(Acceptor::of(driver, Some(Membership::new(self.clone(), id))))
+        Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id))))
     }
 }
 

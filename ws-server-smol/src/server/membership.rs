@@ -31,7 +31,7 @@ impl Membership {
             state.census.asked();
             if crowded {
                 drop(state);
-                self.server.inner.bell.0.notify(usize::MAX);
+                self.server.inner.accept_notify.0.notify(usize::MAX);
             }
         }
     }
@@ -104,7 +104,7 @@ impl Membership {
         drop(state);
         inner.newest().forget(self.id);
         if crowded {
-            inner.bell.0.notify(usize::MAX);
+            inner.accept_notify.0.notify(usize::MAX);
         }
         if stopping {
             inner.gone.notify(usize::MAX);

@@ -41,7 +41,7 @@ use ws_proto::{Config, Frame, Transport, WallClock};
 ///
 /// ```no_run
 /// use ws_server_smol::ws_proto::handshake::upgrade_required;
-/// use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+/// use ws_server_smol::{HttpConnection, Bind, Config, Incoming, Server, Socket};
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
@@ -50,7 +50,7 @@ use ws_proto::{Config, Frame, Transport, WallClock};
 ///     Ok(())
 /// }
 ///
-/// async fn echo(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+/// async fn echo(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
 ///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
@@ -79,7 +79,7 @@ struct Inner {
     state: Mutex<State>,
     /// What is kept for peers that are slow.
     newest: Mutex<Newest<ConnectionId, Frame>>,
-    bell: Arc<Bell>,
+    accept_notify: Arc<AcceptNotify>,
     /// A connection is gone, while the server stops.
     gone: Event,
     sleep: Arc<Sleep>,
@@ -91,9 +91,9 @@ struct Inner {
 /// Listeners are polled with this as their waker, so that several tasks may accept, and none that gave up takes a
 /// wake-up with it.
 #[derive(Default)]
-struct Bell(Event);
+struct AcceptNotify(Event);
 
-impl Wake for Bell {
+impl Wake for AcceptNotify {
     fn wake(self: Arc<Self>) {
         self.0.notify(usize::MAX);
     }
@@ -211,7 +211,7 @@ impl Server {
         let inner = Arc::new(Inner {
             state: Mutex::new(state),
             newest: Mutex::default(),
-            bell: Arc::default(),
+            accept_notify: Arc::default(),
             gone: Event::new(),
             sleep: Arc::new(sleep),
             extension: OnceLock::new(),
@@ -290,7 +290,7 @@ impl Server {
             failing: false,
         });
         drop(state);
-        self.inner.bell.0.notify(usize::MAX);
+        self.inner.accept_notify.0.notify(usize::MAX);
         self.inner.gone.notify(usize::MAX);
         Ok(())
     }

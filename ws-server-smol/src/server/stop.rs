@@ -118,7 +118,7 @@ impl Server {
                 // Nobody is told before the hooks have been.
                 state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
-                self.inner.bell.0.notify(usize::MAX);
+                self.inner.accept_notify.0.notify(usize::MAX);
                 true
             }
             Phase::Stopping(stopping) => {

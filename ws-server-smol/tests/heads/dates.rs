@@ -141,7 +141,7 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
             let (mut client, server) = pair().await;
             let mut config = Config::server();
             config.wall_clock = clock.clone();
-            let mut http = Acceptor::new(server, Arc::new(config));
+            let mut http = HttpConnection::new(server, Arc::new(config));
             let before = seconds(SystemTime::now());
             client
                 .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -181,7 +181,7 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
     let folder = Folder::new(&root).unwrap();
     let clocks = Clocks::new();
     let server = clocks.server(Config::server());
-    let serve = async |mut http: Acceptor<Socket>| {
+    let serve = async |mut http: HttpConnection<Socket>| {
         while let Some(Incoming::Request(request)) = http.next().await {
             http.respond_file(request, &folder).await.unwrap();
         }

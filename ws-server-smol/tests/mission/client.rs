@@ -23,7 +23,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let url = server.url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
     let keys = RefCell::new(Vec::new());
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { return };
         assert_eq!((upgrade.path(), upgrade.query()), ("/chat", Some("room=7")));
         keys.borrow_mut().push(upgrade.headers()["sec-websocket-key"].clone());

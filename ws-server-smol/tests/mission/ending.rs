@@ -142,7 +142,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     for (config, expected) in [(Config::server(), 1), (Config::server().tell_every_end(), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
-        let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+        let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
             while let Some(Incoming::Request(request)) = http.next().await {
                 http.respond(request, ok("hello")).await.unwrap();
             }

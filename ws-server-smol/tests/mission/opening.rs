@@ -14,7 +14,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     let address = server.local_addr().unwrap();
     let (hold, held, app) = (Cell::new(false), RefCell::new(Vec::new()), App::default());
     // Where an answer is to be given later, the request and who answers are put aside, and the next one is read.
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         if !hold.get() {
             return app.handle(http).await;
         }

@@ -83,7 +83,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
     let server = local(Config::server());
     let undecided = RefCell::new(Vec::new());
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| loop {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| loop {
         match http.next().await {
             Some(Incoming::Upgrade(upgrade)) if upgrade.path() == "/undecided" => {
                 undecided.borrow_mut().push(upgrade);

@@ -10,7 +10,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::{Config, Endpoint, Event, Frame, Options};
-use ws_server_smol::{Acceptor, Incoming, Server, Socket};
+use ws_server_smol::{HttpConnection, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
 const ROOM: &str = "/room";
@@ -78,7 +78,7 @@ fn smol(address: SocketAddr, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), Failure> {
+async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result<(), Failure> {
     while let Some(incoming) = http.next().await {
         let upgrade = match incoming {
             Incoming::Request(request) => {
