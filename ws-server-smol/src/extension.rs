@@ -1,6 +1,6 @@
 //! What sees events before the application does.
 
-use crate::connection::shared::ConnectionId;
+use crate::ids::ConnectionId;
 use crate::server::Server;
 use std::fmt;
 use ws_proto::{Closed, Event};

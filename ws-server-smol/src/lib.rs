@@ -158,8 +158,10 @@
 mod client;
 mod connection;
 mod driver;
+mod error;
 mod extension;
 mod files;
+mod ids;
 mod server;
 mod sys;
 #[cfg(test)]
@@ -174,11 +176,13 @@ pub use connection::bridge;
 pub use connection::http::{AcceptError, HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::{Outgoing, Sender};
-pub use connection::shared::ConnectionId;
+
 pub use connection::websocket::WebSocket;
+pub use error::WebSocketError;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use http;
+pub use ids::ConnectionId;
 pub use server::listener::Listening;
 pub use server::{Server, Stats};
 pub use sys::socket::Socket;

@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::thread;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{CloseCode, Config, Frame, Heartbeat, HttpConnection, Incoming, Socket, WebSocket};
+use ws_server_smol::{CloseCode, Config, Heartbeat, HttpConnection, Incoming, Message, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -232,13 +232,14 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
             }
             let (mut sink, mut stream) = futures_util::StreamExt::split(ws);
             let flushing = async {
-                sink.feed(Frame::binary(vec![7; 10_000])).await.unwrap();
+                sink.feed(Message::Binary(vec![7; 10_000].into())).await.unwrap();
                 sink.flush().await
             };
             // Whoever is woken first.
             let (flushed, end) = future::zip(flushing, stream.next()).await;
             assert!(flushed.is_err());
-            let closed = end.unwrap().unwrap_err();
+            let end = end.unwrap().unwrap_err();
+            let closed = end.closed().unwrap();
             assert!(matches!(closed.error, Some(Error::Timeout(found)) if found == finds), "{closed}");
             assert!(!closed.reading_paused, "{closed}");
         }

@@ -1,9 +1,9 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
 use crate::connection::responder::{Body, Responder};
-use crate::connection::shared::ConnectionId;
 use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
+use crate::ids::ConnectionId;
 use crate::server::Membership;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};

@@ -1,7 +1,8 @@
 //! A handle for other tasks and threads.
 
 use crate::connection::pool;
-use crate::connection::shared::{ConnectionId, Holder, Shared};
+use crate::connection::shared::{Holder, Shared};
+use crate::ids::ConnectionId;
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

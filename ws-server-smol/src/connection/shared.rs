@@ -2,13 +2,13 @@
 
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
+use crate::ids::ConnectionId;
 use crate::sys::socket::Socket;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use event_listener::{Event, listener};
 use http::Response;
-use std::fmt;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
@@ -75,26 +75,6 @@ struct Waiting<'a>(&'a Room);
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
         self.0.waiting.fetch_sub(1, SeqCst);
-    }
-}
-
-/// Which connection, for as long as the process lives. Never used twice: once its connection is gone it finds nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u64);
-
-impl ConnectionId {
-    fn next() -> Self {
-        // No 64-bit atomics on every system; and connections begin seldom.
-        static LAST: Mutex<u64> = Mutex::new(0);
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        *last += 1;
-        Self(*last)
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
     }
 }
 

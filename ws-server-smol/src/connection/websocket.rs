@@ -1,10 +1,13 @@
-//! An open WebSocket: a stream of messages and a sink of frames.
+//! An open WebSocket: a stream and a sink of messages.
 
 use crate::connection::sender::{Outgoing, Sender};
-use crate::connection::shared::{ConnectionId, Holder};
+use crate::connection::shared::Holder;
 use crate::driver::Driver;
 use crate::driver::sleep::Sleep;
+use crate::error::WebSocketError;
+use crate::ids::ConnectionId;
 use crate::server::Membership;
+use crate::sys::socket::Socket;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
@@ -15,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Role, SendError, Sent, State,
+    CloseCode, Closed, Config, Connection, Event, Initiator, Message, Role, SendError, Sent, State,
 };
 
 /// An open WebSocket, of a server or of a client.
@@ -30,16 +33,29 @@ use ws_proto::{
 /// [`close`](Self::close).
 ///
 /// ```
-/// # use ws_server_smol::{WebSocket, ws_proto::SendError};
-/// # use futures_io::{AsyncRead, AsyncWrite};
-/// async fn echo(mut ws: WebSocket<impl AsyncRead + AsyncWrite + Unpin>) -> Result<(), Box<dyn std::error::Error>> {
+/// use ws_server_smol::{WebSocket, WebSocketError};
+///
+/// async fn echo(mut ws: WebSocket) -> Result<(), WebSocketError> {
 ///     while let Some(message) = ws.next().await {
 ///         ws.send(message?).await?;
 ///     }
 ///     Ok(())
 /// }
 /// ```
-pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
+///
+/// Its methods give the error that fits: [`Closed`], or [`SendError`]. As a [`Stream`] and a [`Sink`] it has one type of
+/// message and one of error, which is either, so that one WebSocket can be forwarded into another, or into itself:
+///
+/// ```
+/// # use ws_server_smol::{WebSocket, WebSocketError};
+/// use futures_util::StreamExt;
+///
+/// async fn echo(ws: WebSocket) -> Result<(), WebSocketError> {
+///     let (sink, stream) = ws.split();
+///     stream.forward(sink).await
+/// }
+/// ```
+pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
     /// Pieces of a message that are joined for [`next`](Self::next).
@@ -281,33 +297,34 @@ fn join(begun: Message<'static>, next: Message<'static>) -> Message<'static> {
     }
 }
 
-/// As [`WebSocket::next`].
+/// As [`WebSocket::next`], with the error that it shares with the sink.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
-    type Item = Result<Message<'static>, Box<Closed>>;
+    type Item = Result<Message<'static>, WebSocketError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_message(cx)
+        self.get_mut().poll_message(cx).map_err(Into::into)
     }
 }
 
 /// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
 /// written. Whoever reads gets what still comes, and the end: closing takes nothing from another half.
-impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocket<S> {
-    type Error = SendError;
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
+    type Error = WebSocketError;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().driver.poll_room(cx)
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        self.get_mut().driver.poll_room(cx).map_err(Into::into)
     }
 
-    fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), SendError> {
-        self.get_mut().try_send(frame).map(drop)
+    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), WebSocketError> {
+        self.get_mut().try_send(message)?;
+        Ok(())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().driver.poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        self.get_mut().driver.poll_flush(cx).map_err(Into::into)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         let this = self.get_mut();
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");

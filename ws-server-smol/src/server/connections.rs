@@ -2,7 +2,8 @@
 
 use super::{Server, Stats};
 use crate::connection::sender::{Outgoing, Sender};
-use crate::connection::shared::{ConnectionId, Holder, Shared};
+use crate::connection::shared::{Holder, Shared};
+use crate::ids::ConnectionId;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -12,9 +12,10 @@ mod tests_faults;
 
 pub(crate) use membership::Membership;
 
-use crate::connection::shared::{ConnectionId, Shared};
+use crate::connection::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
+use crate::ids::ConnectionId;
 use crate::sys::socket::Socket;
 use event_listener::Event;
 use listener::{Listener, Listening};

@@ -7,7 +7,8 @@
 //! ```
 
 use super::{BeforeStop, Phase, Server};
-use crate::connection::shared::{ConnectionId, until};
+use crate::connection::shared::until;
+use crate::ids::ConnectionId;
 use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
