@@ -1,9 +1,9 @@
 //! What sees events before the application does.
 
-use crate::connections::{Connections, touch};
+use crate::connection::io::write;
+use crate::connection::slots::ConnectionId;
+use crate::connection::{Connections, touch};
 use crate::event::Event;
-use crate::slots::ConnectionId;
-use crate::socket::write;
 use std::fmt;
 use std::mem;
 use ws_proto::{Cause, CloseCode, State};

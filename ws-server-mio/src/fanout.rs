@@ -1,9 +1,9 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
-use crate::connections::{Connections, ends_message, lend, touch};
-use crate::limits::Tally;
-use crate::pool::Pool;
-use crate::slots::{ConnectionId, Live, Slots, flag};
+use crate::connection::pool::Pool;
+use crate::connection::slots::{ConnectionId, Live, Slots, flag};
+use crate::connection::stats::Tally;
+use crate::connection::{Connections, ends_message, lend, touch};
 use std::collections::VecDeque;
 use std::time::Instant;
 use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};

@@ -1,9 +1,9 @@
 //! Single answers of the system, given by hand.
 
-use crate::acceptor::{Accept, Listening};
-use crate::servers::{ServerId, Servers};
-use crate::socket::Readiness;
-use crate::stream::{FakeSocket, Stream};
+use crate::connection::io::Readiness;
+use crate::server::list::{ServerId, Servers};
+use crate::server::listener::{Accept, Listening};
+use crate::sys::stream::{FakeSocket, Stream};
 use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
 use http::Response;
 use mio::Token;

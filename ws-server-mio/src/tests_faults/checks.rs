@@ -1,8 +1,8 @@
 //! What is true after every turn.
 
 use super::kernel::Kernel;
-use crate::connections::Connections;
-use crate::slots::flag;
+use crate::connection::Connections;
+use crate::connection::slots::flag;
 use std::time::Duration;
 use ws_proto::State;
 

@@ -1,8 +1,8 @@
 //! Several listeners, of which one is flooded, or fails.
 
-use crate::acceptor::{Accept, Listening};
-use crate::servers::Servers;
-use crate::stream::{FakeSocket, Stream};
+use crate::server::list::Servers;
+use crate::server::listener::{Accept, Listening};
+use crate::sys::stream::{FakeSocket, Stream};
 use crate::{Budget, Endpoint, Options, ServerConfig, ServerId};
 use mio::Token;
 use std::io::{self, IoSlice};

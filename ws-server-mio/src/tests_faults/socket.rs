@@ -1,8 +1,8 @@
 //! The loop's side of a socket of the fake kernel.
 
 use super::kernel::Kernel;
-use crate::acceptor::Accept;
-use crate::stream::{Dial, FakeSocket, Stream};
+use crate::server::listener::Accept;
+use crate::sys::stream::{Dial, FakeSocket, Stream};
 use mio::Token;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

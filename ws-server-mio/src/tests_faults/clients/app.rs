@@ -1,7 +1,7 @@
 //! The application of the clients: it says something, and keeps a record of what it was told.
 
 use super::model::{Known, pool};
-use crate::clients::Notice;
+use crate::client::list::Notice;
 use crate::tests_faults::app::content;
 use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;

@@ -1,9 +1,9 @@
 //! What is true of the clients after every turn.
 
 use super::app::{App, untold};
-use crate::clients::{Notice, Phase, Race};
-use crate::connections::Connections;
-use crate::slots::flag;
+use crate::client::list::{Notice, Phase, Race};
+use crate::connection::Connections;
+use crate::connection::slots::flag;
 use std::time::{Duration, Instant};
 use ws_proto::State;
 use ws_proto::addresses::NEXT_ADDRESS_AFTER;

@@ -4,7 +4,7 @@ use super::app::App;
 use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
-use crate::resolver::Resolver;
+use crate::client::names::Resolver;
 use crate::tests_faults::dialling::MOODS;
 use crate::tests_faults::kernel::Kernel;
 use crate::tests_faults::rng::Rng;
@@ -125,7 +125,8 @@ impl World {
             let slot = self.rng.below(8) as u32;
             let mut flag = || self.rng.percent(50);
             let (readable, writable) = (flag(), flag());
-            let stale = crate::socket::Readiness { readable, writable, read_closed: flag(), error: flag() };
+            let stale =
+                crate::connection::io::Readiness { readable, writable, read_closed: flag(), error: flag() };
             connections.ready(slot, stale);
         }
         let (app, trace, panics, rng) = (&self.app, self.trace, self.panics, &mut self.rng);

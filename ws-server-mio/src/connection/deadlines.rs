@@ -3,11 +3,11 @@
 //! Nobody is judged before what it said is read: a loop that was busy elsewhere finds the answer and the end of its time
 //! together.
 
-use crate::connections::{Connections, read_on, touch};
+use crate::connection::slots::{Live, flag, mark};
+use crate::connection::timers::{self, Timers};
+use crate::connection::{Connections, read_on, touch};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::slots::{Live, flag, mark};
-use crate::timers::{self, Timers};
-use crate::turn::Work;
 
 /// Timers that run in a turn whose time is already over, so that no flood keeps them away.
 const LATE_TIMERS: usize = 16;

@@ -6,10 +6,10 @@
 //!                     └───────────────────────── the next name ◀──────────────────────┘
 //! ```
 
-use crate::clients::{ClientId, Phase};
-use crate::connections::Connections;
-use crate::options::Lookup;
-use crate::remote::Remote;
+use crate::client::list::{ClientId, Phase};
+use crate::connection::Connections;
+use crate::endpoint::options::Lookup;
+use crate::endpoint::remote::Remote;
 use std::io;
 use std::net::SocketAddr;
 use std::thread;

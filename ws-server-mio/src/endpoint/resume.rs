@@ -1,6 +1,6 @@
 //! The machine slept: every peer is asked whether it is still there.
 
-use crate::connections::{Connections, arm, lend, touch};
+use crate::connection::{Connections, arm, lend, touch};
 impl Connections {
     /// The machine slept: heartbeats are due at once.
     pub(crate) fn wake_up(&mut self) {

@@ -24,9 +24,9 @@
 //! A batch may be older than the socket that has its token by now. Readiness is then spurious, which every
 //! socket bears.
 
+use crate::endpoint::poller::{News, Selector, Waiting};
+use crate::endpoint::remote::Remote;
 use crate::endpoint::{Endpoint, WAKER};
-use crate::remote::Remote;
-use crate::waiting::{News, Selector, Waiting};
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};

@@ -8,13 +8,13 @@
 //!                           the caller of Endpoint::poll catches the panic, and a turn is due
 //! ```
 
-use crate::clients::ClientId;
-use crate::connections::{Connections, Rest, read_on, touch};
-use crate::couple::Leg;
+use crate::client::list::ClientId;
+use crate::connection::couple::Leg;
+use crate::connection::deadlines::judge;
+use crate::connection::slots::{flag, mark};
+use crate::connection::{Connections, Rest, read_on, touch};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::judging::judge;
-use crate::slots::{flag, mark};
-use crate::turn::Work;
 
 /// Bytes that are being fed to a connection. What is left of them when the handler panics stays with the connection.
 pub(crate) struct Fed<'f, 'e, H> {

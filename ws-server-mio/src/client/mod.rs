@@ -1,8 +1,12 @@
 //! Connecting: a client that connects, parts and connects again.
 
-use crate::clients::{Client, ClientId, Phase, Then};
-use crate::connections::Connections;
-use crate::slots::ConnectionId;
+pub(crate) mod connect;
+pub(crate) mod list;
+pub(crate) mod names;
+
+use crate::client::list::{Client, ClientId, Phase, Then};
+use crate::connection::Connections;
+use crate::connection::slots::ConnectionId;
 use std::sync::Arc;
 use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 use ws_proto::{ClientRequest, CloseCode, State};

@@ -1,7 +1,7 @@
 //! What an application keeps with a connection.
 
-use crate::connections::Connections;
-use crate::slots::{ConnectionId, Live, flag};
+use crate::connection::Connections;
+use crate::connection::slots::{ConnectionId, Live, flag};
 use std::any::Any;
 use std::collections::HashMap;
 

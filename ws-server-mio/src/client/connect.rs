@@ -1,14 +1,14 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
-use crate::clients::{Attempt, Notice, Phase, Race, Then};
-use crate::connections::{Connections, arm, read_on, touch};
+use crate::client::list::{Attempt, Notice, Phase, Race, Then};
+use crate::connection::io::Readiness;
+use crate::connection::slots::{Live, flag};
+use crate::connection::{Connections, arm, read_on, touch};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::servers::NO_SERVER;
-use crate::slots::{Live, flag};
-use crate::socket::Readiness;
-use crate::socket_options;
-use crate::stream::Stream;
-use crate::turn::Work;
+use crate::server::list::NO_SERVER;
+use crate::sys::socket_options;
+use crate::sys::stream::Stream;
 use crate::zones;
 use mio::net::TcpStream;
 use mio::{Interest, Token};

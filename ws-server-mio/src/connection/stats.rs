@@ -1,7 +1,7 @@
 //! What has come and gone.
 
-use crate::connections::Connections;
-use crate::slots::flag;
+use crate::connection::Connections;
+use crate::connection::slots::flag;
 use std::time::Duration;
 
 /// What an endpoint has done since it began, all servers together.

@@ -7,7 +7,7 @@
 //!                                             the spread
 //! ```
 
-use crate::acceptor::Acceptor;
+use crate::server::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,6 +1,6 @@
 //! Work from other threads.
 
-use crate::connections::Connections;
+use crate::connection::Connections;
 use mio::Waker;
 use std::fmt;
 use std::io;

@@ -1,9 +1,14 @@
 //! Listening: start, stop, addresses, counts.
 
-use crate::acceptor::{self, Acceptor, Listening};
-use crate::connections::Connections;
-use crate::servers::{Listener, Server, ServerId, Servers};
-use crate::slots::{ConnectionId, flag};
+pub(crate) mod list;
+pub(crate) mod listener;
+pub(crate) mod token_auth;
+pub(crate) mod urls;
+
+use crate::connection::Connections;
+use crate::connection::slots::{ConnectionId, flag};
+use crate::server::list::{Listener, Server, ServerId, Servers};
+use crate::server::listener::{Acceptor, Listening};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -37,7 +42,7 @@ impl Connections {
     ) -> Result<ServerId, ListenError> {
         let config = config.into();
         config.check_access()?;
-        self.start(acceptor::open(&bind.into())?, config)
+        self.start(listener::open(&bind.into())?, config)
     }
 
     /// Starts a server on these listeners.
@@ -46,7 +51,7 @@ impl Connections {
         sockets: Vec<Listening>,
         mut config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        let transport = acceptor::transport(&sockets);
+        let transport = listener::transport(&sockets);
         self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;

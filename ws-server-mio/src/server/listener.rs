@@ -1,8 +1,8 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::connections::Connections;
-use crate::servers::ServerId;
-use crate::stream::Stream;
+use crate::connection::Connections;
+use crate::server::list::ServerId;
+use crate::sys::stream::Stream;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};

@@ -1,27 +1,37 @@
 //! Every verb, for handlers and between turns alike.
 
-use crate::clients::Clients;
-use crate::couple::Couples;
-use crate::data::Data;
+pub(crate) mod couple;
+pub(crate) mod data;
+pub(crate) mod deadlines;
+pub(crate) mod io;
+pub(crate) mod pause;
+pub(crate) mod pool;
+pub(crate) mod readable;
+pub(crate) mod slots;
+pub(crate) mod stats;
+pub(crate) mod timers;
+
+use crate::client::list::Clients;
+use crate::client::names::Resolver;
+use crate::connection::couple::Couples;
+use crate::connection::data::Data;
+use crate::connection::pool::Pool;
+use crate::connection::readable::{Unread, share_on};
+use crate::connection::slots::{ConnectionId, Live, Slots, flag, mark};
+use crate::connection::stats::Tally;
+use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
-use crate::folder::Files;
-use crate::limits::Tally;
-use crate::pool::Pool;
-use crate::resolver::Resolver;
-use crate::servers::ServerId;
-use crate::servers::Servers;
-use crate::slots::{ConnectionId, Live, Slots, flag, mark};
-use crate::socket_options;
-use crate::timers::{self, Timers};
-use crate::unread::{Unread, share_on};
+use crate::files::Files;
+use crate::server::list::ServerId;
+use crate::server::list::Servers;
+use crate::sys::socket_options;
 use bytes::Bytes;
 use mio::Registry;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
-use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use ws_proto::sleep::SleepDetector;
@@ -62,7 +72,7 @@ pub struct Connections {
     /// A server has stopped in a turn that a panic ended.
     pub(crate) stopped: bool,
     /// Accepting failed: to be told.
-    pub(crate) failures: VecDeque<(ServerId, io::Error)>,
+    pub(crate) failures: VecDeque<(ServerId, std::io::Error)>,
     pub(crate) pool: Pool,
     pub(crate) files: Files,
     pub(crate) couples: Couples,

@@ -1,14 +1,22 @@
 //! The loop: one turn after another.
 
-use crate::connections::Connections;
+pub(crate) mod options;
+pub(crate) mod poller;
+pub(crate) mod recovery;
+pub(crate) mod remote;
+pub(crate) mod resume;
+pub(crate) mod turn;
+pub(crate) mod watch;
+
+use crate::client::names::Resolver;
+use crate::connection::Connections;
+use crate::connection::io::write;
+use crate::connection::slots::flag;
+use crate::endpoint::options::{Budget, Clock, Options, Turn, WallClock};
+use crate::endpoint::poller::Waiting;
+use crate::endpoint::remote::{Job, Remote};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::options::{Budget, Clock, Options, Turn, WallClock};
-use crate::remote::{Job, Remote};
-use crate::resolver::Resolver;
-use crate::slots::flag;
-use crate::socket::write;
-use crate::turn::Work;
-use crate::waiting::Waiting;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;

@@ -1,8 +1,8 @@
 //! Reading that is held back: by the application, or by the other leg of a coupling.
 
-use crate::connections::{Connections, touch};
-use crate::slots::{ConnectionId, flag, mark};
-use crate::socket::find_reset;
+use crate::connection::io::find_reset;
+use crate::connection::slots::{ConnectionId, flag, mark};
+use crate::connection::{Connections, touch};
 
 /// Whoever holds it back.
 const ANY: u8 = mark::PAUSED | mark::HELD;

@@ -1,8 +1,8 @@
 //! Files from a folder: opened here, sent chunk by chunk by the turn.
 
-use crate::connections::Connections;
+use crate::connection::Connections;
+use crate::connection::slots::ConnectionId;
 use crate::disk::Disk;
-use crate::slots::ConnectionId;
 use bytes::Bytes;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;

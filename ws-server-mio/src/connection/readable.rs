@@ -8,10 +8,10 @@
 //! Each that is ready is visited first. Then those go on whose share was not enough: those that inflated little of late
 //! before those that inflated much.
 
-use crate::connections::Connections;
+use crate::connection::Connections;
+use crate::connection::slots::{Live, flag};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::slots::{Live, flag};
-use crate::turn::Work;
 use std::collections::VecDeque;
 use ws_proto::Connection;
 

@@ -2,19 +2,19 @@
 //!
 //! Everything here stops when the time is over and goes on in the next turn: what is left stays in its list.
 
-use crate::connections::{Connections, Rest, arm, lend, read_on, reclaim, touch};
+use crate::connection::deadlines::judge;
+use crate::connection::io::write;
+use crate::connection::readable::share_on;
+use crate::connection::slots::{ConnectionId, Live, flag, mark};
+use crate::connection::{Connections, Rest, arm, lend, read_on, reclaim, touch};
+use crate::endpoint::options::{Budget, Clock};
+use crate::endpoint::recovery::Fed;
+use crate::endpoint::remote::Job;
 use crate::event::Event;
-use crate::folder::takes_chunk;
-use crate::judging::judge;
-use crate::options::{Budget, Clock};
-use crate::recovery::Fed;
-use crate::remote::Job;
-use crate::servers::Step;
-use crate::slots::{ConnectionId, Live, flag, mark};
-use crate::socket::write;
-use crate::socket_options;
-use crate::stream::short_says_all;
-use crate::unread::share_on;
+use crate::files::takes_chunk;
+use crate::server::list::Step;
+use crate::sys::socket_options;
+use crate::sys::stream::short_says_all;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;

@@ -1,7 +1,7 @@
 //! What servers are called: URLs for this machine and for the network around it.
 
-use crate::connections::Connections;
-use crate::servers::{Server, ServerId};
+use crate::connection::Connections;
+use crate::server::list::{Server, ServerId};
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use ws_proto::url::{Scheme, lan_address, url};
 

@@ -8,9 +8,9 @@
 //! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: whatever
 //! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
 
-use crate::servers::ServerIndex;
-use crate::stream::Stream;
-use crate::timers;
+use crate::connection::timers;
+use crate::server::list::ServerIndex;
+use crate::sys::stream::Stream;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use ws_proto::Connection;

@@ -1,10 +1,10 @@
 //! What is done with one socket: accepting it, hearing that it is ready, writing to it.
 
-use crate::connections::{Connections, arm, read_on, touch};
-use crate::servers::ServerIndex;
-use crate::slots::{Live, flag, mark};
-use crate::socket_options;
-use crate::stream::{Stream, short_says_all};
+use crate::connection::slots::{Live, flag, mark};
+use crate::connection::{Connections, arm, read_on, touch};
+use crate::server::list::ServerIndex;
+use crate::sys::socket_options;
+use crate::sys::stream::{Stream, short_says_all};
 use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};

@@ -8,11 +8,11 @@
 //!
 //! A leg is held while the other one is not open yet, or is over its high mark.
 
-use crate::clients::ClientId;
-use crate::connections::Connections;
+use crate::client::list::ClientId;
+use crate::connection::Connections;
+use crate::connection::slots::{ConnectionId, flag, mark};
+use crate::endpoint::turn::Work;
 use crate::event::Event;
-use crate::slots::{ConnectionId, flag, mark};
-use crate::turn::Work;
 use std::collections::HashMap;
 use std::fmt;
 use ws_proto::connect::ClientState;

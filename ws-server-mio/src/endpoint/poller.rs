@@ -1,7 +1,7 @@
 //! Waiting for the kernel: in the turn itself, or by a watch.
 
-use crate::socket::Readiness;
-use crate::watch::Watched;
+use crate::connection::io::Readiness;
+use crate::endpoint::watch::Watched;
 use mio::{Events, Poll, Token};
 use std::io;
 use std::time::Duration;

@@ -1,7 +1,7 @@
 //! Servers that answer only to who shows a token.
 
-use crate::connections::Connections;
-use crate::slots::{ConnectionId, flag};
+use crate::connection::Connections;
+use crate::connection::slots::{ConnectionId, flag};
 use ws_proto::token::TokenRule;
 use ws_proto::{Event, Request};
 
