@@ -114,12 +114,12 @@ mod disk;
 mod endpoint;
 mod event;
 mod extension;
+#[cfg(test)]
+mod fake_kernel;
 mod fanout;
 mod files;
 mod server;
 mod sys;
-#[cfg(test)]
-mod tests_faults;
 #[cfg(unix)]
 mod unix;
 mod zones;

@@ -7,8 +7,8 @@ use crate::connection::{Connections, arm, read_on, touch};
 use crate::endpoint::turn::Work;
 use crate::event::Event;
 use crate::server::list::NO_SERVER;
+use crate::sys::socket::Stream;
 use crate::sys::socket_options;
-use crate::sys::stream::Stream;
 use crate::zones;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
@@ -366,7 +366,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 /// Any number. Where the system has none, all wait the longest.
 fn random() -> u32 {
     #[cfg(test)]
-    if let Some(number) = crate::tests_faults::chance() {
+    if let Some(number) = crate::fake_kernel::chance() {
         return number;
     }
     getrandom::u32().unwrap_or(u32::MAX)

@@ -160,7 +160,7 @@ pub(crate) struct Clients {
     rested: bool,
     /// Who connects in the system's place.
     #[cfg(test)]
-    pub(crate) dial: Option<crate::sys::stream::Dial>,
+    pub(crate) dial: Option<crate::sys::socket::Dial>,
 }
 
 impl Clients {

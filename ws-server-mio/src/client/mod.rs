@@ -2,7 +2,7 @@
 
 pub(crate) mod connect;
 pub(crate) mod list;
-pub(crate) mod names;
+pub(crate) mod resolver;
 
 use crate::client::list::{Client, ClientId, Phase, Then};
 use crate::connection::Connections;

@@ -3,8 +3,8 @@
 use crate::connection::slots::{Live, flag, mark};
 use crate::connection::{Connections, arm, read_on, touch};
 use crate::server::list::ServerIndex;
+use crate::sys::socket::{Stream, short_says_all};
 use crate::sys::socket_options;
-use crate::sys::stream::{Stream, short_says_all};
 use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};

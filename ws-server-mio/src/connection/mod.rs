@@ -12,7 +12,7 @@ pub(crate) mod stats;
 pub(crate) mod timers;
 
 use crate::client::list::Clients;
-use crate::client::names::Resolver;
+use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
 use crate::connection::pool::Pool;

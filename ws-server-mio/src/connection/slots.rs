@@ -10,7 +10,7 @@
 
 use crate::connection::timers;
 use crate::server::list::ServerIndex;
-use crate::sys::stream::Stream;
+use crate::sys::socket::Stream;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use ws_proto::Connection;

@@ -8,7 +8,7 @@ pub(crate) mod resume;
 pub(crate) mod turn;
 pub(crate) mod watch;
 
-use crate::client::names::Resolver;
+use crate::client::resolver::Resolver;
 use crate::connection::Connections;
 use crate::connection::io::write;
 use crate::connection::slots::flag;

@@ -2,7 +2,7 @@
 
 use crate::connection::Connections;
 use crate::server::list::ServerId;
-use crate::sys::stream::Stream;
+use crate::sys::socket::Stream;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};

@@ -1,6 +1,6 @@
 //! What the kernel is asked to do with a TCP socket. Where it cannot, the connection works all the same.
 
-use crate::sys::stream::{Stream, options_of};
+use crate::sys::socket::{Stream, options_of};
 use socket2::TcpKeepalive;
 use std::time::Duration;
 

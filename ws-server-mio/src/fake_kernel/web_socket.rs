@@ -3,7 +3,7 @@
 use super::app::{App, Said, content};
 use super::behaviour::Behaviour;
 use super::bulk::{BULK, Bulk};
-use super::far_side::Received;
+use super::remote_peer::Received;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant};

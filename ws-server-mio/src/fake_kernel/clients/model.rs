@@ -1,8 +1,8 @@
 //! What the application knows of its clients, and does with them.
 
 use super::app::App;
-use crate::tests_faults::app::content;
-use crate::tests_faults::setting;
+use crate::fake_kernel::app::content;
+use crate::fake_kernel::setting;
 use crate::{
     ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectError, ConnectionId, Connections,
     Reconnect,

@@ -3,7 +3,7 @@
 use crate::connection::io::Readiness;
 use crate::server::list::{ServerId, Servers};
 use crate::server::listener::{Accept, Listening};
-use crate::sys::stream::{FakeSocket, Stream};
+use crate::sys::socket::{FakeSocket, Stream};
 use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
 use http::Response;
 use mio::Token;

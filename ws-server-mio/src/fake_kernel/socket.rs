@@ -2,7 +2,7 @@
 
 use super::kernel::Kernel;
 use crate::server::listener::Accept;
-use crate::sys::stream::{Dial, FakeSocket, Stream};
+use crate::sys::socket::{Dial, FakeSocket, Stream};
 use mio::Token;
 use std::io::{self, IoSlice};
 use std::net::SocketAddr;

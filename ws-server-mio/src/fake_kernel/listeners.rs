@@ -2,7 +2,7 @@
 
 use crate::server::list::Servers;
 use crate::server::listener::{Accept, Listening};
-use crate::sys::stream::{FakeSocket, Stream};
+use crate::sys::socket::{FakeSocket, Stream};
 use crate::{Budget, Endpoint, Options, ServerConfig, ServerId};
 use mio::Token;
 use std::io::{self, IoSlice};

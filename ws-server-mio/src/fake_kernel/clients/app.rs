@@ -2,9 +2,9 @@
 
 use super::model::{Known, pool};
 use crate::client::list::Notice;
-use crate::tests_faults::app::content;
-use crate::tests_faults::kernel::Kernel;
-use crate::tests_faults::rng::Rng;
+use crate::fake_kernel::app::content;
+use crate::fake_kernel::kernel::Kernel;
+use crate::fake_kernel::rng::Rng;
 use crate::{
     ClientId, ClientState, Closed, ConnectFailure, ConnectionId, Connections, Event, Message, Reconnect,
     State,

@@ -2,11 +2,11 @@
 //! no server should.
 
 use super::app::{App, Said};
-use crate::tests_faults::app::content;
-use crate::tests_faults::far_side::Received;
-use crate::tests_faults::kernel::Kernel;
-use crate::tests_faults::rng::Rng;
-use crate::tests_faults::wire::Link;
+use crate::fake_kernel::app::content;
+use crate::fake_kernel::kernel::Kernel;
+use crate::fake_kernel::remote_peer::Received;
+use crate::fake_kernel::rng::Rng;
+use crate::fake_kernel::wire::Link;
 use crate::{CloseCode, Config, Heartbeat, Upgrade};
 use bytes::{Buf, Bytes};
 use http::{Response, header};

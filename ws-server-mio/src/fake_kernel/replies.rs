@@ -1,7 +1,7 @@
 //! An HTTP client: what it asks, and whether it is answered so.
 
 use super::app::{FILE, content};
-use super::far_side::Received;
+use super::remote_peer::Received;
 use super::rng::Rng;
 use std::collections::VecDeque;
 use std::sync::Arc;

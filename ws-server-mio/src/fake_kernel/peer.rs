@@ -2,8 +2,8 @@
 //! send bytes.
 
 use super::app::{App, content};
-use super::far_side::Received;
 use super::kernel::Kernel;
+use super::remote_peer::Received;
 use super::replies::Replies;
 use super::rng::Rng;
 use super::streams::Reader;

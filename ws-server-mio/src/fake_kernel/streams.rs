@@ -1,7 +1,7 @@
 //! Answers without a length that never end by themselves: event streams and logs, and those that read them.
 
 use super::app::App;
-use super::far_side::Received;
+use super::remote_peer::Received;
 use super::rng::Rng;
 use crate::{ConnectionId, Connections, Request};
 use http::{Response, header};
