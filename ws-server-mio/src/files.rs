@@ -155,7 +155,7 @@ impl Connections {
         // A file that has become shorter: dropping the body ends the connection, which is to notice that.
         if read.is_err() || chunk.is_empty() {
             drop(sending);
-            return self.touch_id(id);
+            return self.mark_id_dirty(id);
         }
         let len = chunk.len() as u64;
         match self.send_body(id, &sending.body, chunk) {
@@ -173,9 +173,9 @@ impl Connections {
         self.files.waiting.entry(sending.id.slot).or_default().push_back(sending);
     }
 
-    fn touch_id(&mut self, id: ConnectionId) {
+    fn mark_id_dirty(&mut self, id: ConnectionId) {
         if self.slots.get(id).is_some() {
-            self.touch(id.slot);
+            self.mark_dirty(id.slot);
         }
     }
 }

@@ -2,9 +2,9 @@
 
 use crate::client::list::{Attempt, Notice, Phase, Race, Then};
 use crate::connection::io::Readiness;
-use crate::connection::slots::{Live, flag};
-use crate::connection::{Connections, arm, read_on, touch};
-use crate::endpoint::turn::Work;
+use crate::connection::slots::{Slot, flag};
+use crate::connection::{Connections, arm, mark_dirty, read_on};
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use crate::server::list::NO_SERVER;
 use crate::sys::socket::Stream;
@@ -144,7 +144,7 @@ impl Connections {
         let mut connection = Connection::client(since, rules, request, seed);
         connection.share_inflating();
         race.slots.push(slot);
-        let mut live = Live::new(connection, stream, NO_SERVER);
+        let mut live = Slot::new(connection, stream, NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
         // Not before it is connected.
         live.clear(flag::WRITABLE);
@@ -157,7 +157,7 @@ impl Connections {
     /// The kernel has news of a connection that is being made.
     #[cold]
     pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
-        let Self { slots, touched, unread, .. } = self;
+        let Self { slots, dirty, readable, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let connected = match live.stream.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
@@ -183,16 +183,16 @@ impl Connections {
                 }
                 if readiness.readable || readiness.read_closed || readiness.error {
                     live.set(flag::READABLE);
-                    read_on(slot, live, unread);
+                    read_on(slot, live, readable);
                 }
-                touch(slot, live, touched);
-                self.won(slot);
+                mark_dirty(slot, live, dirty);
+                self.race_won(slot);
             }
             // It goes on, whatever a stale word of an earlier socket said; the edge that tells comes later.
             Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
             Err(error) => {
                 let client = self.clients.of_slot(slot);
-                self.bury(slot);
+                self.remove_slot(slot);
                 let Some(id) = client else { return };
                 if let Some(client) = self.clients.get_mut(id)
                     && let Phase::Connecting(race) = &mut client.phase
@@ -206,14 +206,14 @@ impl Connections {
     }
 
     /// The race has a winner.
-    fn won(&mut self, winner: u32) {
+    fn race_won(&mut self, winner: u32) {
         let Some(id) = self.clients.of_slot(winner) else { return };
         let Some(client) = self.clients.get_mut(id) else { return };
         let Phase::Connecting(race) = &mut client.phase else { return };
         race.untried.clear();
         let losers = std::mem::replace(&mut race.slots, vec![winner]);
         for slot in losers.into_iter().filter(|slot| *slot != winner) {
-            self.bury(slot);
+            self.remove_slot(slot);
         }
         self.clients.arm(id.index, None);
     }
@@ -235,7 +235,7 @@ impl Connections {
     /// What an event of a client's connection means for the client; the handler is told later. Says whether it
     /// has to be told at all: of an attempt it hears otherwise.
     #[cold]
-    pub(crate) fn note_client(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         let now = self.now;
         let Some(id) = self.clients.of_slot(slot) else { return true };
         let Some(client) = self.clients.get_mut(id) else { return true };
@@ -249,7 +249,7 @@ impl Connections {
                 if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
                     client.backoff.lived(policy, now.saturating_duration_since(*since));
                 }
-                self.go_on(id.index, Some(closed));
+                self.schedule_next(id.index, Some(closed));
                 true
             }
             Happened::Closed(closed) => {
@@ -274,14 +274,14 @@ impl Connections {
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
         for slot in slots {
-            self.bury(slot);
+            self.remove_slot(slot);
         }
         self.clients.notices.push_back(Notice::Failed { client, error });
-        self.go_on(index, closed);
+        self.schedule_next(index, closed);
     }
 
     /// An attempt or a connection has ended: what comes next.
-    fn go_on(&mut self, index: u32, closed: Option<&Closed>) {
+    fn schedule_next(&mut self, index: u32, closed: Option<&Closed>) {
         let now = self.now;
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
@@ -320,7 +320,7 @@ impl Connections {
     }
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
     /// that fails at once and tries again at once holds neither the turn nor the other clients.
     #[inline]

@@ -122,7 +122,7 @@ impl Connections {
         for slot in slots {
             match open {
                 true => self.close_slot(slot),
-                false => self.bury(slot),
+                false => self.remove_slot(slot),
             }
         }
     }
@@ -216,7 +216,7 @@ impl Connections {
         if let Some(live) = self.slots.at_mut(slot) {
             // One that is closing already needs no word.
             let _ = live.connection.close(now, CloseCode::NORMAL, "");
-            self.touch(slot);
+            self.mark_dirty(slot);
         }
     }
 }

@@ -11,7 +11,7 @@
 use crate::client::list::ClientId;
 use crate::connection::Connections;
 use crate::connection::slots::{ConnectionId, flag, mark};
-use crate::endpoint::turn::Work;
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use std::collections::HashMap;
 use std::fmt;
@@ -316,10 +316,10 @@ impl Connections {
     }
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// What happened on a connection that is coupled.
     #[cold]
-    pub(crate) fn happened_coupled(&mut self, id: ConnectionId, event: Happened<'_>) {
+    pub(crate) fn dispatch_coupled(&mut self, id: ConnectionId, event: Happened<'_>) {
         if !self.connections.note(id.slot, &event) {
             return;
         }

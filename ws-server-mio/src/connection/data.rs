@@ -1,7 +1,7 @@
 //! What an application keeps with a connection.
 
 use crate::connection::Connections;
-use crate::connection::slots::{ConnectionId, Live, flag};
+use crate::connection::slots::{ConnectionId, Slot, flag};
 use std::any::Any;
 use std::collections::HashMap;
 
@@ -11,7 +11,7 @@ pub(crate) struct Data(HashMap<u32, Vec<Box<dyn Any + Send>>>);
 
 impl Data {
     /// This connection is gone.
-    pub(crate) fn forget(&mut self, slot: u32, live: &Live) {
+    pub(crate) fn forget(&mut self, slot: u32, live: &Slot) {
         if live.has(flag::DATA) {
             self.0.remove(&slot);
         }

@@ -3,22 +3,22 @@
 //! Nobody is judged before what it said is read: a loop that was busy elsewhere finds the answer and the end of its time
 //! together.
 
-use crate::connection::slots::{Live, flag, mark};
+use crate::connection::slots::{Slot, flag, mark};
 use crate::connection::timers::{self, Timers};
-use crate::connection::{Connections, read_on, touch};
-use crate::endpoint::turn::Work;
+use crate::connection::{Connections, mark_dirty, read_on};
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 
 /// Timers that run in a turn whose time is already over, so that no flood keeps them away.
 const LATE_TIMERS: usize = 16;
 
 /// As of the beginning of the turn: what came later is not read yet.
-pub(crate) fn judge(live: &mut Live, timers: &Timers) {
+pub(crate) fn judge(live: &mut Slot, timers: &Timers) {
     live.set_armed(timers::NEVER);
     live.connection.handle_timeout(timers.now());
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run_timers(&mut self) {
         let tick = self.connections.timers.tick();
         let mut late = LATE_TIMERS;
@@ -45,13 +45,13 @@ impl Connections {
     /// Judges a connection whose time has come. One that has bytes unread is visited first; once, so that no flood
     /// postpones the judgement for ever.
     fn timer_fired(&mut self, slot: u32) {
-        let Self { slots, unread, touched, timers, .. } = self;
+        let Self { slots, readable, dirty, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        read_on(slot, live, unread);
-        if live.has(flag::UNREAD) {
+        read_on(slot, live, readable);
+        if live.has(flag::QUEUED) {
             return live.mark(mark::OVERDUE);
         }
         judge(live, timers);
-        touch(slot, live, touched);
+        mark_dirty(slot, live, dirty);
     }
 }

@@ -1,7 +1,7 @@
 //! What is done with one socket: accepting it, hearing that it is ready, writing to it.
 
-use crate::connection::slots::{Live, flag, mark};
-use crate::connection::{Connections, arm, read_on, touch};
+use crate::connection::slots::{Slot, flag, mark};
+use crate::connection::{Connections, arm, mark_dirty, read_on};
 use crate::server::list::ServerIndex;
 use crate::sys::socket::{Stream, short_says_all};
 use crate::sys::socket_options;
@@ -37,7 +37,7 @@ impl From<&mio::event::Event> for Readiness {
 }
 
 /// Writes once; says whether the connection learned something of it.
-pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
+pub(crate) fn write(live: &mut Slot, now: Instant, limit: usize) -> bool {
     // What counts as queued may be a body that waits for its turn.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
@@ -67,7 +67,7 @@ pub(crate) fn write(live: &mut Live, now: Instant, limit: usize) -> bool {
 }
 
 /// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
-pub(crate) fn find_reset(live: &mut Live, now: Instant) {
+pub(crate) fn find_reset(live: &mut Slot, now: Instant) {
     if let Ok(Some(error)) = live.stream.take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
@@ -144,7 +144,7 @@ impl Connections {
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.share_inflating();
-        let mut live = Live::new(connection, stream, index);
+        let mut live = Slot::new(connection, stream, index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);
@@ -168,24 +168,24 @@ impl Connections {
     /// The kernel has news of a connection.
     #[inline]
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
-        let Self { slots, touched, unread, now, .. } = self;
+        let Self { slots, dirty, readable, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.has(flag::CONNECTING) {
             return self.connect_ready(slot, ready);
         }
         if ready.writable && !live.has(flag::WRITABLE) {
             live.set(flag::WRITABLE);
-            touch(slot, live, touched);
+            mark_dirty(slot, live, dirty);
         }
         if ready.read_closed || ready.error {
             live.set(flag::READ_CLOSED);
         }
         if ready.readable || ready.read_closed || ready.error {
             live.set(flag::READABLE);
-            read_on(slot, live, unread);
+            read_on(slot, live, readable);
             if ready.error && live.connection.is_paused() {
                 find_reset(live, *now);
-                touch(slot, live, touched);
+                mark_dirty(slot, live, dirty);
             }
         }
     }

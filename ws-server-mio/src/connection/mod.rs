@@ -16,8 +16,8 @@ use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
 use crate::connection::pool::Pool;
-use crate::connection::readable::{Unread, share_on};
-use crate::connection::slots::{ConnectionId, Live, Slots, flag, mark};
+use crate::connection::readable::{Readable, share_on};
+use crate::connection::slots::{ConnectionId, Slot, Slots, flag, mark};
 use crate::connection::stats::Tally;
 use crate::connection::timers::Timers;
 use crate::event::Event;
@@ -40,7 +40,7 @@ use ws_proto::{
 };
 
 /// Bytes that were read for a connection and that it has not used.
-pub(crate) struct Rest {
+pub(crate) struct Leftover {
     pub(crate) buffer: Vec<u8>,
     /// What stands before is used.
     pub(crate) at: usize,
@@ -64,9 +64,9 @@ pub struct Connections {
     /// Finds out whether the machine slept, and keeps the time of day of all servers set.
     pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
-    pub(crate) touched: VecDeque<u32>,
-    pub(crate) unread: Unread,
-    pub(crate) rests: HashMap<u32, Rest>,
+    pub(crate) dirty: VecDeque<u32>,
+    pub(crate) readable: Readable,
+    pub(crate) leftovers: HashMap<u32, Leftover>,
     /// What an extension observed when it panicked: to be told to the handler.
     pub(crate) untold: VecDeque<Event<'static>>,
     /// A server has stopped in a turn that a panic ended.
@@ -80,7 +80,7 @@ pub struct Connections {
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
-    pub(crate) extension: extension::Place,
+    pub(crate) extension: extension::ExtensionSlot,
     /// Somebody sees events before the handler.
     pub(crate) intercepted: bool,
 }
@@ -112,7 +112,7 @@ impl Connections {
         mut response: http::Response<Bytes>,
     ) -> Result<(), SendError> {
         let request = request.into();
-        self.give_cookie(id, &request, &mut response);
+        self.set_token_cookie(id, &request, &mut response);
         self.with(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
@@ -134,7 +134,7 @@ impl Connections {
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
         let request = request.into();
-        self.give_cookie(id, &request, &mut head);
+        self.set_token_cookie(id, &request, &mut head);
         let body =
             self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
@@ -231,7 +231,7 @@ impl Connections {
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
             live.connection.abort(self.now, Cause::Terminated);
-            self.touch(id.slot);
+            self.mark_dirty(id.slot);
         }
     }
 
@@ -293,7 +293,7 @@ pub(crate) fn ends_message(frame: &Frame) -> u64 {
 
 /// Gives an outbox memory from the pool, if it has none.
 #[inline]
-pub(crate) fn lend(live: &mut Live, pool: &mut Pool) {
+pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
     if !live.connection.has_storage() {
         live.connection.lend(pool.storage());
     }
@@ -301,7 +301,7 @@ pub(crate) fn lend(live: &mut Live, pool: &mut Pool) {
 
 /// Takes the memory of an empty outbox back.
 #[inline]
-pub(crate) fn reclaim(live: &mut Live, pool: &mut Pool) {
+pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
     if let Some(storage) = live.connection.reclaim() {
         pool.give_storage(storage);
     }
@@ -309,7 +309,7 @@ pub(crate) fn reclaim(live: &mut Live, pool: &mut Pool) {
 
 /// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
 #[inline]
-pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
+pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
     if !live.connection.timeout_moved() && live.is_armed() {
         return;
     }
@@ -324,23 +324,23 @@ pub(crate) fn arm(slot: u32, live: &mut Live, timers: &mut Timers) {
 /// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
 /// it touches the connection. One that has used its share waits for the next.
 #[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Live, unread: &mut Unread) {
-    if live.has(flag::READABLE | flag::REST) && !live.has(flag::UNREAD) {
+pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+    if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
         if live.connection.is_paused() {
-            share_on(slot, live, unread);
+            share_on(slot, live, readable);
         } else {
-            live.set(flag::UNREAD);
-            unread.push(slot);
+            live.set(flag::QUEUED);
+            readable.push(slot);
         }
     }
 }
 
-/// Puts a connection on the list of the touched, once.
+/// Puts a connection on the dirty list, once.
 #[inline]
-pub(crate) fn touch(slot: u32, live: &mut Live, touched: &mut VecDeque<u32>) {
-    if !live.has(flag::TOUCHED) {
-        live.set(flag::TOUCHED);
-        touched.push_back(slot);
+pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) {
+    if !live.has(flag::DIRTY) {
+        live.set(flag::DIRTY);
+        dirty.push_back(slot);
     }
 }
 
@@ -361,9 +361,9 @@ impl Connections {
             timers: Timers::new(now),
             now,
             sleep,
-            touched: VecDeque::new(),
-            unread: Unread::default(),
-            rests: HashMap::new(),
+            dirty: VecDeque::new(),
+            readable: Readable::default(),
+            leftovers: HashMap::new(),
             untold: VecDeque::new(),
             stopped: false,
             failures: VecDeque::new(),
@@ -374,7 +374,7 @@ impl Connections {
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),
-            extension: extension::Place::default(),
+            extension: extension::ExtensionSlot::default(),
             intercepted: false,
         }
     }
@@ -386,11 +386,11 @@ impl Connections {
         id: ConnectionId,
         verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
-        let Self { slots, pool, touched, now, .. } = self;
+        let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
         lend(live, pool);
         let result = verb(&mut live.connection, *now);
-        touch(id.slot, live, touched);
+        mark_dirty(id.slot, live, dirty);
         result
     }
 
@@ -407,9 +407,9 @@ impl Connections {
 
     /// Sees to it that the turn looks at this connection before it ends.
     #[inline]
-    pub(crate) fn touch(&mut self, slot: u32) {
+    pub(crate) fn mark_dirty(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
-            touch(slot, live, &mut self.touched);
+            mark_dirty(slot, live, &mut self.dirty);
         }
     }
 
@@ -421,9 +421,9 @@ impl Connections {
     /// All is quiet: what a busy time needed is freed. The lists go first, since one small block above many
     /// large ones keeps an allocator from giving those back.
     pub(crate) fn free_memory(&mut self) {
-        self.touched.shrink_to_fit();
-        self.unread.shrink();
-        self.rests.shrink_to_fit();
+        self.dirty.shrink_to_fit();
+        self.readable.shrink();
+        self.leftovers.shrink_to_fit();
         self.files.shrink();
         self.couples.shrink();
         self.data.shrink();
@@ -431,7 +431,7 @@ impl Connections {
     }
 
     /// Takes a connection out and closes its socket.
-    pub(crate) fn bury(&mut self, slot: u32) {
+    pub(crate) fn remove_slot(&mut self, slot: u32) {
         if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
             self.lose_leg(live.id(slot));
         }
@@ -442,11 +442,11 @@ impl Connections {
         self.uncount(slot);
         self.settle(slot);
         self.files.forget(slot);
-        let rests = self.slots.at(slot).is_some_and(|live| live.has(flag::REST));
-        if rests && let Some(rest) = self.rests.remove(&slot) {
+        let leftovers = self.slots.at(slot).is_some_and(|live| live.has(flag::LEFTOVER));
+        if leftovers && let Some(rest) = self.leftovers.remove(&slot) {
             self.pool.give_buffer(rest.buffer);
         }
-        let Some(mut live) = self.slots.bury(slot) else { return };
+        let Some(mut live) = self.slots.remove(slot) else { return };
         if live.has(flag::CLIENT) {
             self.clients.unbind(slot);
         }

@@ -2,7 +2,7 @@
 
 use crate::connection::io::find_reset;
 use crate::connection::slots::{ConnectionId, flag, mark};
-use crate::connection::{Connections, touch};
+use crate::connection::{Connections, mark_dirty};
 
 /// Whoever holds it back.
 const ANY: u8 = mark::PAUSED | mark::HELD;
@@ -26,7 +26,7 @@ impl Connections {
     }
 
     pub(crate) fn hold(&mut self, id: ConnectionId, why: u8) {
-        let Self { slots, touched, now, .. } = self;
+        let Self { slots, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(why)) else { return };
         live.mark(why);
         live.connection.pause();
@@ -34,16 +34,16 @@ impl Connections {
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
             find_reset(live, *now);
         }
-        touch(id.slot, live, touched);
+        mark_dirty(id.slot, live, dirty);
     }
 
     pub(crate) fn release(&mut self, id: ConnectionId, why: u8) {
-        let Self { slots, touched, now, .. } = self;
+        let Self { slots, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id).filter(|live| live.is_marked(why)) else { return };
         live.unmark(why);
         if !live.is_marked(ANY) {
             live.connection.resume(*now);
-            touch(id.slot, live, touched);
+            mark_dirty(id.slot, live, dirty);
         }
     }
 }

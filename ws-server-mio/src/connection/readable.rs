@@ -9,8 +9,8 @@
 //! before those that inflated much.
 
 use crate::connection::Connections;
-use crate::connection::slots::{Live, flag};
-use crate::endpoint::turn::Work;
+use crate::connection::slots::{Slot, flag};
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use std::collections::VecDeque;
 use ws_proto::Connection;
@@ -26,7 +26,7 @@ const AT_A_TIME: u32 = 1024;
 
 /// The slots of connections that may have something to read, each once.
 #[derive(Default)]
-pub(crate) struct Unread {
+pub(crate) struct Readable {
     ready: VecDeque<u32>,
     /// Their shares are used. The last one comes first: it goes on until it is done, or has inflated much.
     little: Vec<u32>,
@@ -35,7 +35,7 @@ pub(crate) struct Unread {
     going_on: Option<(u32, u32)>,
 }
 
-impl Unread {
+impl Readable {
     #[inline]
     pub(crate) fn push(&mut self, slot: u32) {
         self.ready.push_back(slot);
@@ -101,31 +101,31 @@ impl Unread {
 
 /// Queues a connection that has used its share, where it has.
 #[cold]
-pub(crate) fn share_on(slot: u32, live: &mut Live, unread: &mut Unread) {
-    if live.connection.has_used_share() && !live.has(flag::UNREAD) {
-        live.set(flag::UNREAD);
-        unread.push_sharing(slot, &live.connection);
+pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+    if live.connection.has_used_share() && !live.has(flag::QUEUED) {
+        live.set(flag::QUEUED);
+        readable.push_sharing(slot, &live.connection);
     }
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
     /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
     pub(crate) fn read(&mut self) {
-        if let Some(slot) = self.connections.unread.first_sharing() {
+        if let Some(slot) = self.connections.readable.first_sharing() {
             self.visit_sharing(slot);
         }
-        for _ in 0..self.connections.unread.ready() {
+        for _ in 0..self.connections.readable.ready() {
             if self.over {
                 break;
             }
-            let Some(slot) = self.connections.unread.next_ready() else { break };
+            let Some(slot) = self.connections.readable.next_ready() else { break };
             self.visit(slot);
         }
         let mut inflated = 0;
         while inflated < TURN
             && !self.over
-            && let Some(slot) = self.connections.unread.next_sharing()
+            && let Some(slot) = self.connections.readable.next_sharing()
         {
             inflated += self.visit_sharing(slot);
         }

@@ -1,7 +1,7 @@
 //! Where the connections live: a slab with generations.
 //!
 //! ```text
-//!  entry:  Free ──put──▶ Live ──bury──▶ Buried ──free_buried (end of the turn)──▶ Free, next generation
+//!  entry:  Free ──put──▶ Live ──remove──▶ Removed ──free_removed (end of the turn)──▶ Free, next generation
 //! ```
 //!
 //! The slab grows in chunks and never moves an entry, so ten thousand connections are not copied to make
@@ -39,12 +39,12 @@ pub(crate) mod flag {
     /// The peer has ended its stream, or there is an error: a short read is not the end of what there is to
     /// read.
     pub(crate) const READ_CLOSED: u16 = 1 << 2;
-    /// It stands in the unread queue.
-    pub(crate) const UNREAD: u16 = 1 << 3;
-    /// It stands on the list of the touched.
-    pub(crate) const TOUCHED: u16 = 1 << 4;
+    /// It stands in the queue of the readable.
+    pub(crate) const QUEUED: u16 = 1 << 3;
+    /// It stands on the dirty list.
+    pub(crate) const DIRTY: u16 = 1 << 4;
     /// Bytes that were read for it wait in a buffer of its own.
-    pub(crate) const REST: u16 = 1 << 5;
+    pub(crate) const LEFTOVER: u16 = 1 << 5;
     /// It is counted as plain HTTP.
     pub(crate) const HTTP: u16 = 1 << 6;
     /// It is counted as a WebSocket: its upgrade was asked for.
@@ -56,7 +56,7 @@ pub(crate) mod flag {
     /// It came over a Unix socket: its peer has no address.
     pub(crate) const UNIX: u16 = 1 << 10;
     /// It showed the token that its server requires.
-    pub(crate) const LET_IN: u16 = 1 << 11;
+    pub(crate) const AUTHENTICATED: u16 = 1 << 11;
     /// It is a client's: we connected.
     pub(crate) const CLIENT: u16 = 1 << 12;
     /// It is a client's that is not connected yet.
@@ -80,7 +80,7 @@ pub(crate) mod mark {
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
-pub(crate) struct Live {
+pub(crate) struct Slot {
     pub(crate) connection: Connection,
     pub(crate) stream: Stream,
     /// The tick for which a timer is in the heap; it has 40 bits.
@@ -94,7 +94,7 @@ pub(crate) struct Live {
     marks: u8,
 }
 
-impl Live {
+impl Slot {
     pub(crate) fn new(connection: Connection, stream: Stream, server: ServerIndex) -> Self {
         Self {
             connection,
@@ -164,8 +164,8 @@ impl Live {
 }
 
 enum Entry {
-    Live(Live),
-    Buried { generation: u32 },
+    Live(Slot),
+    Removed { generation: u32 },
     Free { generation: u32, next: Option<u32> },
 }
 
@@ -181,7 +181,7 @@ pub(crate) struct Slots {
     chunks: Vec<Box<[Entry; CHUNK]>>,
     /// The entry to use next; the others follow from it. The last one freed comes first: it is warm.
     free: Option<u32>,
-    buried: Vec<u32>,
+    removed: Vec<u32>,
     len: usize,
     /// Addresses that do not fit a slot; scopes included.
     peers_v6: HashMap<u32, SocketAddrV6>,
@@ -203,7 +203,7 @@ impl Slots {
     }
 
     #[inline]
-    pub(crate) fn at(&self, slot: u32) -> Option<&Live> {
+    pub(crate) fn at(&self, slot: u32) -> Option<&Slot> {
         match &self.chunks.get((slot >> CHUNK_BITS) as usize)?[slot as usize & (CHUNK - 1)] {
             Entry::Live(live) => Some(live),
             _ => None,
@@ -211,7 +211,7 @@ impl Slots {
     }
 
     #[inline]
-    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Live> {
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Slot> {
         match self.entry_mut(slot)? {
             Entry::Live(live) => Some(live),
             _ => None,
@@ -219,12 +219,12 @@ impl Slots {
     }
 
     #[inline]
-    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Live> {
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Slot> {
         self.at(id.slot).filter(|live| live.generation == id.generation)
     }
 
     #[inline]
-    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Live> {
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Slot> {
         self.at_mut(id.slot).filter(|live| live.generation == id.generation)
     }
 
@@ -243,7 +243,7 @@ impl Slots {
         self.free
     }
 
-    pub(crate) fn put(&mut self, mut live: Live, peer: Option<SocketAddr>) {
+    pub(crate) fn put(&mut self, mut live: Slot, peer: Option<SocketAddr>) {
         let Some(slot) = self.next() else { return };
         live.peer_port = peer.map_or(0, |peer| peer.port());
         match peer {
@@ -281,25 +281,25 @@ impl Slots {
 
     /// Takes a connection out: its socket is closed when the result is dropped. The slot stays empty for the
     /// rest of the turn.
-    pub(crate) fn bury(&mut self, slot: u32) -> Option<Live> {
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Slot> {
         let entry = self.entry_mut(slot)?;
         let Entry::Live(live) = &*entry else { return None };
         let generation = live.generation;
-        let Entry::Live(live) = std::mem::replace(entry, Entry::Buried { generation }) else { return None };
+        let Entry::Live(live) = std::mem::replace(entry, Entry::Removed { generation }) else { return None };
         if live.has(flag::V6) {
             self.peers_v6.remove(&slot);
         }
         self.len -= 1;
-        self.buried.push(slot);
+        self.removed.push(slot);
         Some(live)
     }
 
     /// The end of a turn: emptied slots may be used again.
-    pub(crate) fn free_buried(&mut self) {
-        while let Some(slot) = self.buried.pop() {
+    pub(crate) fn free_removed(&mut self) {
+        while let Some(slot) = self.removed.pop() {
             let next = self.free;
             if let Some(entry) = self.entry_mut(slot)
-                && let Entry::Buried { generation } = *entry
+                && let Entry::Removed { generation } = *entry
             {
                 *entry = Entry::Free { generation: generation.wrapping_add(1), next };
                 self.free = Some(slot);
@@ -307,7 +307,7 @@ impl Slots {
         }
     }
 
-    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Live)> {
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
         let entries = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
         entries.filter_map(|(slot, entry)| match entry {
             Entry::Live(live) => Some((slot as u32, live)),
@@ -315,7 +315,7 @@ impl Slots {
         })
     }
 
-    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Live)> {
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Slot)> {
         let entries = self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()).enumerate();
         entries.filter_map(|(slot, entry)| match entry {
             Entry::Live(live) => Some((slot as u32, live)),
@@ -330,9 +330,9 @@ mod tests {
 
     #[test]
     fn a_slot_is_little_more_than_its_connection() {
-        assert_eq!(size_of::<Entry>(), size_of::<Live>());
+        assert_eq!(size_of::<Entry>(), size_of::<Slot>());
         // A stream is a descriptor in 4 bytes; here it may be a fake, and in debug builds it is larger, too.
         let most = (size_of::<Connection>() + 20 + size_of::<Stream>()).next_multiple_of(8);
-        assert!(size_of::<Live>() <= most, "{}", size_of::<Live>());
+        assert!(size_of::<Slot>() <= most, "{}", size_of::<Slot>());
     }
 }

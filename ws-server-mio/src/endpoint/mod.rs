@@ -15,7 +15,7 @@ use crate::connection::slots::flag;
 use crate::endpoint::options::{Budget, Clock, Options, Turn, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
-use crate::endpoint::turn::Work;
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
@@ -254,7 +254,7 @@ impl Endpoint {
             self.waiting.abandon();
         };
         let stopped = std::mem::take(&mut self.connections.stopped);
-        let mut work = Work {
+        let mut turn = TurnRun {
             connections: &mut self.connections,
             rx: &mut self.rx,
             jobs: &mut self.jobs,
@@ -272,11 +272,11 @@ impl Endpoint {
             abandoned: &abandoned,
         };
         if let Some(slept) = self.slept.take() {
-            work.resume(slept);
+            turn.resume(slept);
         }
-        work.run();
-        let (events, stopped) = (work.events, work.stopped);
-        drop(work);
+        turn.run();
+        let (events, stopped) = (turn.events, turn.stopped);
+        drop(turn);
         let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
         if more && self.nested.get() {
             self.remote.wake()?;

@@ -3,7 +3,7 @@
 //! ```text
 //!  read ─▶ feed ─▶ event ─▶ handler panics
 //!                              │ Fed: the bytes behind the event are kept for the connection
-//!                              │ Work: the connection is put back on the lists that it was taken from
+//!                              │ TurnRun: the connection is put back on the lists that it was taken from
 //!                              ▼
 //!                           the caller of Endpoint::poll catches the panic, and a turn is due
 //! ```
@@ -12,13 +12,13 @@ use crate::client::list::ClientId;
 use crate::connection::couple::Leg;
 use crate::connection::deadlines::judge;
 use crate::connection::slots::{flag, mark};
-use crate::connection::{Connections, Rest, read_on, touch};
-use crate::endpoint::turn::Work;
+use crate::connection::{Connections, Leftover, mark_dirty, read_on};
+use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 
 /// Bytes that are being fed to a connection. What is left of them when the handler panics stays with the connection.
 pub(crate) struct Fed<'f, 'e, H> {
-    pub(crate) work: &'f mut Work<'e, H>,
+    pub(crate) turn: &'f mut TurnRun<'e, H>,
     pub(crate) slot: u32,
     pub(crate) input: &'f mut [u8],
 }
@@ -35,13 +35,13 @@ impl<H> Drop for Fed<'_, '_, H> {
 impl<H> Fed<'_, '_, H> {
     #[cold]
     fn keep(&mut self) {
-        let connections = &mut *self.work.connections;
+        let connections = &mut *self.turn.connections;
         let buffer = connections.pool.buffer_with(self.input);
-        connections.keep_rest(self.slot, Rest { buffer, at: 0 });
+        connections.keep_leftover(self.slot, Leftover { buffer, at: 0 });
     }
 }
 
-impl<H> Drop for Work<'_, H> {
+impl<H> Drop for TurnRun<'_, H> {
     #[inline]
     fn drop(&mut self) {
         if !self.finished {
@@ -50,7 +50,7 @@ impl<H> Drop for Work<'_, H> {
     }
 }
 
-impl<H> Work<'_, H> {
+impl<H> TurnRun<'_, H> {
     /// A turn that does not come to its end: what it was at is for the next one.
     #[cold]
     fn recover(&mut self) {
@@ -64,7 +64,7 @@ impl<H> Work<'_, H> {
     }
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Tells the handler what an extension that panicked has kept from it.
     pub(crate) fn tell_untold(&mut self) {
         self.was_intercepted = true;
@@ -80,15 +80,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 impl Connections {
     /// Puts a connection on every list that it may belong on.
     fn list_again(&mut self, slot: u32) {
-        let Self { slots, touched, unread, timers, .. } = self;
+        let Self { slots, dirty, readable, timers, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        read_on(slot, live, unread);
+        read_on(slot, live, readable);
         // It would be judged after the visit that did not come to its end.
-        if live.is_marked(mark::OVERDUE) && !live.has(flag::UNREAD) {
+        if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
             live.unmark(mark::OVERDUE);
             judge(live, timers);
         }
-        touch(slot, live, touched);
+        mark_dirty(slot, live, dirty);
     }
 
     /// Ends the partners of all clients that have come to rest.

@@ -5,8 +5,8 @@
 use crate::connection::deadlines::judge;
 use crate::connection::io::write;
 use crate::connection::readable::share_on;
-use crate::connection::slots::{ConnectionId, Live, flag, mark};
-use crate::connection::{Connections, Rest, arm, lend, read_on, reclaim, touch};
+use crate::connection::slots::{ConnectionId, Slot, flag, mark};
+use crate::connection::{Connections, Leftover, arm, lend, mark_dirty, read_on, reclaim};
 use crate::endpoint::options::{Budget, Clock};
 use crate::endpoint::recovery::Fed;
 use crate::endpoint::remote::Job;
@@ -28,7 +28,7 @@ const WRITE_EARLY: usize = 8 << 10;
 /// the message is warm, and free for the next one when it is sent.
 const FINISH_MESSAGE: usize = 4 << 20;
 
-pub(crate) struct Work<'e, H> {
+pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
     pub(crate) rx: &'e mut [u8],
     pub(crate) jobs: &'e mut VecDeque<Job>,
@@ -51,11 +51,11 @@ pub(crate) struct Work<'e, H> {
     pub(crate) abandoned: &'e dyn Fn(),
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
         self.tell_untold();
         // What the last turn could not finish comes first, so that reading cannot keep writing away.
-        self.finish_touched();
+        self.finish_dirty();
         // Before jobs and reading: no flood of either keeps clients from coming back.
         self.step_clients();
         // Jobs that took the whole of the last turn let peers go first in this one.
@@ -76,15 +76,15 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         self.run_timers();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
-        self.finish_touched();
-        self.finish_touched();
+        self.finish_dirty();
+        self.finish_dirty();
         if self.connections.servers.busy() {
             self.step_servers();
         }
         self.step_clients();
         let Connections { slots, timers, servers, .. } = &mut *self.connections;
         servers.settle();
-        slots.free_buried();
+        slots.free_removed();
         timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
         self.finished = true;
     }
@@ -138,7 +138,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         for index in 0..self.connections.servers.end() {
             while !self.over {
                 let Connections { servers, slots, now, .. } = &mut *self.connections;
-                let owner = |slot| slots.at(slot).map(|live: &Live| live.server);
+                let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
                 match servers.step(index, *now, slots.end(), owner) {
                     Step::Nothing => break,
                     Step::Stopping(server) => self.tell(Event::Stopping(server)),
@@ -178,45 +178,45 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     pub(crate) fn visit(&mut self, slot: u32) {
         let Connections { slots, pool, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
-        live.clear(flag::UNREAD);
+        live.clear(flag::QUEUED);
         self.current = Some(slot);
         // What its messages cause is written into this.
         lend(live, pool);
-        if !live.has(flag::REST) || self.visit_rest(slot) {
+        if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
         }
         let limit = self.write_limit();
-        let Connections { slots, pool, touched, unread, timers, now, .. } = &mut *self.connections;
+        let Connections { slots, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
             judge(live, timers);
         }
-        touch(slot, live, touched);
+        mark_dirty(slot, live, dirty);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
         if early {
             write(live, *now, limit);
             reclaim(live, pool);
         }
-        read_on(slot, live, unread);
+        read_on(slot, live, readable);
         if early {
             self.worked();
         }
     }
 
     /// Goes on with bytes that were read before; says whether they are used up.
-    fn visit_rest(&mut self, slot: u32) -> bool {
+    fn visit_leftover(&mut self, slot: u32) -> bool {
         if let Some(live) = self.connections.slots.at_mut(slot) {
-            live.clear(flag::REST);
+            live.clear(flag::LEFTOVER);
         }
-        let Some(mut rest) = self.connections.rests.remove(&slot) else { return true };
+        let Some(mut rest) = self.connections.leftovers.remove(&slot) else { return true };
         let left = self.feed(slot, &mut rest.buffer[rest.at..]);
         if left == 0 {
             self.connections.pool.give_buffer(rest.buffer);
             return true;
         }
         rest.at = rest.buffer.len() - left;
-        self.connections.keep_rest(slot, rest);
+        self.connections.keep_leftover(slot, rest);
         false
     }
 
@@ -262,7 +262,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             let rest = self.feed(slot, &mut rx[..n]);
             if rest > 0 {
                 let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
-                self.connections.keep_rest(slot, Rest { buffer, at: 0 });
+                self.connections.keep_leftover(slot, Leftover { buffer, at: 0 });
                 self.worked();
                 break;
             }
@@ -278,21 +278,21 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
     /// connection is paused, or the time is over.
     #[inline]
     fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
-        let mut fed = Fed { work: self, slot, input: bytes };
-        while !fed.work.over {
-            let now = fed.work.connections.now;
-            let Some(live) = fed.work.connections.slots.at_mut(slot) else { break };
+        let mut fed = Fed { turn: self, slot, input: bytes };
+        while !fed.turn.over {
+            let now = fed.turn.connections.now;
+            let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
             let Some(event) = live.connection.receive(now, &mut fed.input) else { break };
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            fed.work.happened(id, event, coupled);
+            fed.turn.dispatch(id, event, coupled);
         }
         std::mem::take(&mut fed.input).len()
     }
 
     #[inline]
-    fn happened(&mut self, id: ConnectionId, event: Happened<'_>, coupled: bool) {
+    fn dispatch(&mut self, id: ConnectionId, event: Happened<'_>, coupled: bool) {
         if coupled {
-            self.happened_coupled(id, event);
+            self.dispatch_coupled(id, event);
         } else if self.connections.note(id.slot, &event) {
             let has_ended = matches!(event, Happened::Closed(_));
             self.tell(Event::Connection(id, event));
@@ -314,13 +314,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         }
     }
 
-    /// Looks once at each connection that was touched.
-    fn finish_touched(&mut self) {
-        for _ in 0..self.connections.touched.len() {
+    /// Looks once at each dirty connection.
+    fn finish_dirty(&mut self) {
+        for _ in 0..self.connections.dirty.len() {
             if self.over {
                 break;
             }
-            let Some(slot) = self.connections.touched.pop_front() else { break };
+            let Some(slot) = self.connections.dirty.pop_front() else { break };
             self.finish(slot);
         }
     }
@@ -330,7 +330,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
         let limit = self.write_limit();
         let now = self.connections.now;
         let Some(live) = self.connections.slots.at_mut(slot) else { return };
-        live.clear(flag::TOUCHED);
+        live.clear(flag::DIRTY);
         self.current = Some(slot);
         let wrote = live.connection.queued() > 0 && write(live, now, limit);
         // An answer that waited, an outbox that drained, an end. Mostly nothing.
@@ -338,13 +338,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
             && let Some(event) = live.connection.poll_event(self.connections.now)
         {
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
-            self.happened(id, event, coupled);
+            self.dispatch(id, event, coupled);
             if self.over {
-                self.connections.touch(slot);
+                self.connections.mark_dirty(slot);
                 return;
             }
         }
-        let Connections { slots, pool, timers, touched, unread, files, .. } = &mut *self.connections;
+        let Connections { slots, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
@@ -360,20 +360,20 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
                 if live.connection.wants_reset() {
                     socket_options::reset_when_dropped(&live.stream);
                 }
-                self.connections.bury(slot);
+                self.connections.remove_slot(slot);
                 return self.worked();
             }
-            Next::Write if live.has(flag::WRITABLE) => touch(slot, live, touched),
-            Next::Write => share_on(slot, live, unread),
+            Next::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
+            Next::Write => share_on(slot, live, readable),
             Next::Pause => {
                 reclaim(live, pool);
                 // What came before it was open may wait for a share, with no edge to come.
-                share_on(slot, live, unread);
+                share_on(slot, live, readable);
             }
             _ => reclaim(live, pool),
         }
         arm(slot, live, timers);
-        read_on(slot, live, unread);
+        read_on(slot, live, readable);
         if wrote {
             self.worked();
         }
@@ -390,10 +390,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> Work<'_, H> {
 
 impl Connections {
     /// Keeps bytes that a connection does not take now.
-    pub(crate) fn keep_rest(&mut self, slot: u32, rest: Rest) {
+    pub(crate) fn keep_leftover(&mut self, slot: u32, rest: Leftover) {
         if let Some(live) = self.slots.at_mut(slot) {
-            live.set(flag::REST);
-            self.rests.insert(slot, rest);
+            live.set(flag::LEFTOVER);
+            self.leftovers.insert(slot, rest);
         }
     }
 
@@ -413,10 +413,10 @@ impl Connections {
             Happened::Closed(_) => {
                 self.uncount(slot);
                 self.leave_topics(slot);
-                return self.note_client(slot, event);
+                return self.on_client_event(slot, event);
             }
             Happened::Open(_) => {
-                let told = self.note_client(slot, event);
+                let told = self.on_client_event(slot, event);
                 if !self.couples.is_empty() {
                     self.leg_opened(slot);
                 }
@@ -429,8 +429,8 @@ impl Connections {
 
     /// Whether there is something to do that the kernel will not tell.
     pub(crate) fn has_work(&self) -> bool {
-        !self.touched.is_empty()
-            || !self.unread.is_empty()
+        !self.dirty.is_empty()
+            || !self.readable.is_empty()
             || self.files.has_work()
             || !self.failures.is_empty()
             || !self.untold.is_empty()

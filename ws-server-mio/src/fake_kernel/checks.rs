@@ -12,7 +12,7 @@ const BESIDE: usize = 200_000;
 /// Whatever needs the loop is on one of its lists, and whatever is counted is there.
 pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     let kernel = kernel.lock();
-    let Connections { slots, servers, timers, unread, touched, rests, .. } = connections;
+    let Connections { slots, servers, timers, readable, dirty, leftovers, .. } = connections;
     let (mut live_count, mut rest_count) = (0, 0);
     // Of each server: sockets, HTTP, WebSockets, handshakes.
     let mut counts = vec![[0; 4]; usize::from(servers.end())];
@@ -25,16 +25,16 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
             }
         }
         live_count += 1;
-        rest_count += usize::from(live.has(flag::REST));
-        assert_eq!(live.has(flag::REST), rests.contains_key(&slot));
-        assert!(!live.has(flag::UNREAD) || unread.contains(slot));
-        if live.has(flag::TOUCHED) {
-            assert!(touched.contains(&slot));
+        rest_count += usize::from(live.has(flag::LEFTOVER));
+        assert_eq!(live.has(flag::LEFTOVER), leftovers.contains_key(&slot));
+        assert!(!live.has(flag::QUEUED) || readable.contains(slot));
+        if live.has(flag::DIRTY) {
+            assert!(dirty.contains(&slot));
             continue;
         }
-        let may_read = live.has(flag::READABLE | flag::REST) && !live.connection.is_paused();
+        let may_read = live.has(flag::READABLE | flag::LEFTOVER) && !live.connection.is_paused();
         let waits = may_read || live.connection.has_used_share();
-        assert!(!waits || live.has(flag::UNREAD), "slot {slot} may be read, and waits on no list");
+        assert!(!waits || live.has(flag::QUEUED), "slot {slot} may be read, and waits on no list");
         let is_written = live.connection.outbox().is_empty();
         assert!(
             is_written || !live.has(flag::WRITABLE),
@@ -60,7 +60,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
             assert!(live.is_armed() && live.armed() <= timers.tick_of(deadline), "slot {slot} has no timer");
         }
     }
-    assert_eq!((live_count, rest_count), (slots.len(), rests.len()));
+    assert_eq!((live_count, rest_count), (slots.len(), leftovers.len()));
     for (index, count) in counts.into_iter().enumerate() {
         let Some(server) = servers.at(index as u16) else { continue };
         let census = &server.census;

@@ -166,7 +166,7 @@ impl World<'_> {
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
         assert!(!connections.has_work() && connections.servers.is_empty());
-        assert!(connections.slots.len() == 0 && connections.rests.is_empty());
+        assert!(connections.slots.len() == 0 && connections.leftovers.is_empty());
         assert!(connections.files.is_empty() && connections.fanout.is_empty(self.app.ids.keys()));
         let stats = connections.stats();
         let kernel = self.kernel.lock();

@@ -286,7 +286,7 @@ impl Servers {
                 next || server.census.sockets() == 0 || server.is_over(now)
             }
             Phase::Waiting => server.census.sockets() == 0 || server.is_over(now),
-            // What is cut goes through the list of the touched.
+            // What is cut goes through the dirty list.
             Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })

@@ -147,14 +147,14 @@ impl Connections {
         };
         // One that is ending already needs no word.
         let _ = live.connection.go_away(*now, parting.stop.code, &parting.stop.reason);
-        self.touch(slot);
+        self.mark_dirty(slot);
     }
 
     /// Cuts a connection that did not leave in time.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
             live.connection.abort(self.now, Cause::Stopped);
-            self.touch(slot);
+            self.mark_dirty(slot);
         }
     }
 

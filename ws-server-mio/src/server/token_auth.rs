@@ -14,7 +14,9 @@ impl Connections {
         let rule = servers.at(live.server).and_then(|server| server.token.as_ref());
         let Some(rule) = rule else { return Some(event) };
         let event = match event {
-            Event::Closed(_) if !live.has(flag::LET_IN) && !live.connection.config().tell_every_end => {
+            Event::Closed(_)
+                if !live.has(flag::AUTHENTICATED) && !live.connection.config().tell_every_end =>
+            {
                 return None;
             }
             event @ (Event::Request(_) | Event::Upgrade(_)) => event,
@@ -22,7 +24,7 @@ impl Connections {
         };
         let request = match rule.let_in(event) {
             Ok(event) => {
-                live.set(flag::LET_IN);
+                live.set(flag::AUTHENTICATED);
                 return Some(event);
             }
             Err(request) => request,
@@ -33,7 +35,7 @@ impl Connections {
     }
 
     /// Gives the cookie to who showed the token in the query.
-    pub(crate) fn give_cookie<B>(
+    pub(crate) fn set_token_cookie<B>(
         &self,
         id: ConnectionId,
         request: &Request,

@@ -65,7 +65,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
         // One that was touched may have ended without anybody knowing yet.
         let Some(client) = clients.of_slot(slot).and_then(|id| clients.get(id)) else {
             let ends = matches!(live.connection.state(), State::Closing | State::Closed);
-            assert!(ends || live.has(flag::TOUCHED), "slot {slot} of a client that was removed lives on");
+            assert!(ends || live.has(flag::DIRTY), "slot {slot} of a client that was removed lives on");
             continue;
         };
         if live.connection.state() == State::Connecting || live.has(flag::CONNECTING) {

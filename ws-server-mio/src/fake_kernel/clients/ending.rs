@@ -81,7 +81,7 @@ impl World {
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
         assert!(!connections.has_work() && connections.clients.all_rest());
-        assert_eq!((connections.slots.len(), connections.rests.len()), (0, 0));
+        assert_eq!((connections.slots.len(), connections.leftovers.len()), (0, 0));
         assert_eq!(connections.clients.due_len(), 0);
         let mut app = lock(&self.app);
         for (id, known) in &app.clients {
