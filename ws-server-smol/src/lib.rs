@@ -163,17 +163,15 @@ mod extension;
 mod files;
 mod ids;
 mod server;
-mod sys;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-mod tests_names;
+#[doc(hidden)]
+pub mod sys;
 mod ui;
 
 pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
 pub use connection::bridge;
-pub use connection::http::{AcceptError, HttpConnection, Incoming};
+pub use connection::http::{HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::{Outgoing, Sender};
 

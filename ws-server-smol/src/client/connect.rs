@@ -154,8 +154,7 @@ impl Attempt {
         }
     }
 
-    /// Has names looked up by the test.
-    #[cfg(test)]
+    /// Has names looked up by another than the system's.
     pub(crate) fn with_names(mut self, names: Arc<Resolver>) -> Self {
         self.names = names;
         self
@@ -171,8 +170,8 @@ impl Attempt {
         };
         // It keeps the rest of the time itself.
         let connection = Connection::client(self.since, self.rules, self.request, seed);
-        let socket = Some(stream.clone());
-        let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
+        let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
+        let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
         let websocket = open(driver, tried).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }

@@ -1,18 +1,22 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
 use crate::connection::responder::{Body, Responder};
+use crate::connection::shared::Shared;
 use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
+use crate::error::WebSocketError;
 use crate::ids::ConnectionId;
 use crate::server::Membership;
+use crate::sys::socket::Socket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Instant;
 use ws_host::token::TokenRule;
+use ws_proto::handshake::upgrade_required;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
 /// What a client asks for.
@@ -54,9 +58,10 @@ pub enum Incoming {
 ///     Ok(())
 /// }
 /// ```
-pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin> {
-    /// `None` once it has become a WebSocket.
+pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
+    /// `None` once it is over, or has become a WebSocket.
     pub(crate) driver: Option<Driver<S>>,
+    shared: Arc<Shared>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
@@ -78,7 +83,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     }
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
-        Self { driver: Some(driver), closed: None, membership }
+        let shared = driver.shared.clone();
+        Self { driver: Some(driver), shared, closed: None, membership }
     }
 
     /// What the client asks for next; `None` when the connection has ended. Malformed requests are answered by
@@ -159,23 +165,23 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// connection goes with it.
     ///
     /// # Errors
-    /// [`AcceptError`]: the upgrade is another connection's, or the peer is gone.
-    pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, AcceptError> {
-        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(SendError::NotOpen)) };
-        driver.shared.connection().accept(Instant::now(), upgrade).map_err(AcceptError::Refused)?;
+    /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
+    pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
+        let Some(driver) = &mut self.driver else { return Err(SendError::NotOpen.into()) };
+        driver.shared.connection().accept(Instant::now(), upgrade)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
                     // A peer that is gone by now is told as the end of the WebSocket.
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break self.open(head).ok_or(AcceptError::Refused(SendError::NotOpen));
+                    break self.open(head).ok_or(SendError::NotOpen.into());
                 }
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());
-                    break Err(AcceptError::Closed(closed));
+                    break Err(closed.into());
                 }
                 Some(_) => {}
-                None => break Err(AcceptError::Refused(SendError::NotOpen)),
+                None => break Err(SendError::NotOpen.into()),
             }
         }
     }
@@ -188,14 +194,79 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         Some(WebSocket::new(driver, head, self.membership.take()))
     }
 
+    /// The WebSocket: waits for the first valid upgrade, and accepts it. Plain requests are answered 426, since every path
+    /// is a socket's; [`upgrade_or`](Self::upgrade_or) answers them.
+    ///
+    /// `None` when the connection ended before: clients that only look are no error.
+    ///
+    /// Cancel-safe in that it may be dropped; the connection goes with it.
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::HttpConnection;
+    /// async fn echo(http: HttpConnection) {
+    ///     let Some(mut ws) = http.upgrade().await else { return };
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         let _ = ws.send(message).await;
+    ///     }
+    /// }
+    /// ```
+    pub async fn upgrade(self) -> Option<WebSocket<S>> {
+        self.upgrade_or(async |_: &Request| upgrade_required()).await
+    }
+
+    /// The WebSocket, and a page on the way: as [`upgrade`](Self::upgrade), with the answers to plain requests. Nothing is
+    /// read and written while an answer is awaited.
+    ///
+    /// To look at an upgrade before it is accepted, to answer in pieces or with files, use [`next`](Self::next).
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::{HttpConnection, web};
+    /// async fn page_and_echo(http: HttpConnection) {
+    ///     let page = async |request: &_| match request.path() {
+    ///         "/" => web::html("<h1>hello</h1>"),
+    ///         _ => web::not_found(),
+    ///     };
+    ///     let Some(mut ws) = http.upgrade_or(page).await else { return };
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         let _ = ws.send(message).await;
+    ///     }
+    /// }
+    /// ```
+    pub async fn upgrade_or(
+        mut self,
+        mut answer: impl AsyncFnMut(&Request) -> http::Response<Bytes>,
+    ) -> Option<WebSocket<S>> {
+        loop {
+            match self.next().await? {
+                Incoming::Upgrade(upgrade) => return self.accept(upgrade).await.ok(),
+                Incoming::Request(request) => {
+                    let response = answer(&request).await;
+                    // An answer with what it may not carry becomes 503; a peer that is gone ends the loop.
+                    let _ = self.respond(request, response).await;
+                }
+            }
+        }
+    }
+
     /// What explains the end, once it is over; `None` also of a connection that never asked anything.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
     }
 
-    /// Which connection it is, also once it is a WebSocket; `None` once it is over.
-    pub fn id(&self) -> Option<ConnectionId> {
-        Some(self.driver.as_ref()?.shared.id)
+    /// Which connection it is; that of the [`WebSocket`] too that it becomes.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
+    }
+
+    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
+    /// socket, and of a stream that was handed to [`new`](Self::new), which the caller knows better.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer
+    }
+
+    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.local_addr()
     }
 
     /// The stream below; `None` once the connection is over.
@@ -215,34 +286,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for HttpConnection<S> {
     fn drop(&mut self) {
         if let Some(driver) = &mut self.driver {
             driver.part(CloseCode::GOING_AWAY);
-        }
-    }
-}
-
-/// Why a WebSocket did not open.
-#[derive(Clone, Debug)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// It cannot be accepted: the upgrade came by another connection, or was answered.
-    Refused(SendError),
-    /// The connection ended before it was open.
-    Closed(Box<Closed>),
-}
-
-impl fmt::Display for AcceptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::Closed(closed) => closed.fmt(f),
-        }
-    }
-}
-
-impl Error for AcceptError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Refused(error) => Some(error),
-            Self::Closed(_) => None,
         }
     }
 }

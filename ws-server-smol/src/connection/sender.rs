@@ -4,6 +4,7 @@ use crate::connection::pool;
 use crate::connection::shared::{Holder, Shared};
 use crate::ids::ConnectionId;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_proto::{CloseCode, Frame, Message, SendError, Sent, State};
@@ -103,6 +104,16 @@ impl Sender {
     /// Which connection it sends to.
     pub fn id(&self) -> ConnectionId {
         self.shared.id
+    }
+
+    /// As [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer
+    }
+
+    /// As [`WebSocket::local_addr`](crate::WebSocket::local_addr).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.local_addr()
     }
 
     /// Where the connection stands.

@@ -3,13 +3,14 @@
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
 use crate::ids::ConnectionId;
-use crate::sys::socket::Socket;
+use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use event_listener::{Event, listener};
 use http::Response;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
@@ -93,7 +94,9 @@ pub(crate) struct Shared {
     connection: Mutex<Connection>,
     /// What senders write to themselves, so that they never wait for a task that waits for them; `None` for streams of
     /// other kinds, and once all is over.
-    socket: Mutex<Option<Socket>>,
+    socket: Mutex<Option<SocketHandle>>,
+    /// The address at the other end, where it is known.
+    pub(crate) peer: Option<SocketAddr>,
     /// What requests must show.
     pub(crate) token: Option<Arc<TokenRule>>,
     sleep: Arc<Sleep>,
@@ -110,13 +113,15 @@ impl Shared {
     pub(crate) fn new(
         connection: Connection,
         token: Option<Arc<TokenRule>>,
-        socket: Option<Socket>,
+        socket: Option<SocketHandle>,
+        peer: Option<SocketAddr>,
         sleep: Arc<Sleep>,
     ) -> Self {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
             socket: Mutex::new(socket),
+            peer,
             token,
             sleep,
             wakers: Arc::default(),
@@ -217,7 +222,11 @@ impl Shared {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn socket(&self) -> MutexGuard<'_, Option<Socket>> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket().as_ref()?.local_addr()
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

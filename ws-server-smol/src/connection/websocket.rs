@@ -3,7 +3,6 @@
 use crate::connection::sender::{Outgoing, Sender};
 use crate::connection::shared::Holder;
 use crate::driver::Driver;
-use crate::driver::sleep::Sleep;
 use crate::error::WebSocketError;
 use crate::ids::ConnectionId;
 use crate::server::Membership;
@@ -13,10 +12,11 @@ use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Event, Initiator, Message, Role, SendError, Sent, State,
 };
@@ -169,6 +169,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.shared.id
     }
 
+    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
+    /// socket, and of a stream that was handed in, which the caller knows better.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.driver.shared.peer
+    }
+
+    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.driver.shared.local_addr()
+    }
+
     /// A handle for other tasks and threads.
     pub fn sender(&self) -> Sender {
         Sender { shared: self.driver.shared.clone() }
@@ -213,12 +224,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The stream below; `None` once the connection is over.
     pub fn get_ref(&self) -> Option<&S> {
         self.driver.stream()
-    }
-
-    /// Replaces both clocks where they are compared to find out whether the machine slept, for tests.
-    #[doc(hidden)]
-    pub fn sleep_clocks(&mut self, clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static) {
-        self.driver.set_sleep(Sleep::new(Some(Arc::new(clocks))));
     }
 
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {

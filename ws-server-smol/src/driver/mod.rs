@@ -19,13 +19,14 @@ use crate::connection::pool::Buffer;
 use crate::connection::shared::Shared;
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
-use crate::sys::socket::Socket;
+use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use slice::Slice;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
@@ -80,8 +81,10 @@ pub(crate) struct Driver<S> {
 #[derive(Default)]
 pub(crate) struct Belongings {
     pub(crate) token: Option<Arc<TokenRule>>,
-    /// A clone of the stream, where it is one of these.
-    pub(crate) socket: Option<Socket>,
+    /// A handle on the stream, where it is one of these.
+    pub(crate) socket: Option<SocketHandle>,
+    /// The address at its other end, where it has one.
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) sleep: Option<Arc<Sleep>>,
 }
 
@@ -92,9 +95,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
         connection.share_inflating();
-        let Belongings { token, socket, sleep } = belongings;
+        let Belongings { token, socket, peer, sleep } = belongings;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
-        let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
+        let shared = Arc::new(Shared::new(connection, token, socket, peer, sleep.clone()));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),

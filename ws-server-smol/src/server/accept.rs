@@ -71,6 +71,9 @@ impl Server {
     /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
     /// they may borrow the application's state from around the call.
     ///
+    /// What a handler returns is dropped: an error ends its own connection alone, and whoever wants to see it logs it in the
+    /// handler.
+    ///
     /// A handler that waits for something of its own keeps nobody else waiting. One that computes does; for many
     /// threads, [`accept`](Self::accept) and spawn.
     ///
@@ -91,7 +94,7 @@ impl Server {
     /// Where a handler does: its future ends, and every connection that runs in it goes with it, told 1001. The server
     /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does one
     /// that runs in a task of its own, with [`accept`](Self::accept).
-    pub async fn serve(&self, handler: impl AsyncFn(HttpConnection<Socket>)) {
+    pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
         let mut listening = true;
@@ -107,7 +110,7 @@ impl Server {
                     }
                 }
                 match handlers.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(())) => {}
+                    Poll::Ready(Some(_)) => {}
                     Poll::Ready(None) if !listening => return Poll::Ready(()),
                     Poll::Ready(None) | Poll::Pending => return Poll::Pending,
                 }
@@ -156,12 +159,13 @@ impl Server {
         }
         let connection = Connection::server(now, run.config.clone(), run.transport);
         let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
-        let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
-        let driver = Driver::with(socket.clone(), connection, belongings);
+        let handle = socket.handle();
+        let belongings = Belongings { token, socket: Some(handle.clone()), peer, sleep };
+        let driver = Driver::with(socket, connection, belongings);
         let shared = driver.shared.clone();
         let id = shared.id;
         state.accepted += 1;
-        state.members.insert(id, Member { shared, socket, peer, new: true, websocket: false });
+        state.members.insert(id, Member { shared, socket: handle, new: true, websocket: false });
         drop(state);
         Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id))))
     }

@@ -139,7 +139,7 @@ impl Server {
     /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        self.inner.state().members.get(&id)?.peer
+        self.inner.state().members.get(&id)?.shared.peer
     }
 
     /// The address that the peer connected to; none on a Unix socket.

@@ -1,5 +1,6 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
+use crate::sys::Accept;
 use crate::sys::socket::Socket;
 use async_io::Async;
 use socket2::{Domain, Protocol, SockRef, Type};
@@ -23,18 +24,13 @@ enum Std {
     Tcp(TcpListener),
     #[cfg(unix)]
     Unix(UnixListener, Option<SocketFile>),
-    #[cfg(test)]
-    Fake(Accept),
+    Other(Box<dyn Accept>),
 }
 
-/// What a fake listener answers.
-#[cfg(test)]
-pub(crate) type Accept = Box<dyn Fn() -> io::Result<Socket> + Send>;
-
-#[cfg(test)]
-impl From<Accept> for Listening {
-    fn from(accept: Accept) -> Self {
-        Self(Std::Fake(accept))
+#[doc(hidden)]
+impl From<Box<dyn Accept>> for Listening {
+    fn from(accept: Box<dyn Accept>) -> Self {
+        Self(Std::Other(accept))
     }
 }
 
@@ -87,8 +83,7 @@ pub(crate) fn transport(listeners: &[Listening]) -> Transport {
         }
         #[cfg(unix)]
         Std::Unix(..) => None,
-        #[cfg(test)]
-        Std::Fake(_) => None,
+        Std::Other(_) => None,
     }))
 }
 
@@ -113,8 +108,7 @@ pub(crate) enum Listener {
     /// file of the same number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, Async<UnixListener>),
-    #[cfg(test)]
-    Fake(Accept),
+    Other(Box<dyn Accept>),
 }
 
 impl Listener {
@@ -123,8 +117,7 @@ impl Listener {
             Std::Tcp(listener) => Self::Tcp(Async::new(listener)?),
             #[cfg(unix)]
             Std::Unix(listener, file) => Self::Unix(file, Async::new(listener)?),
-            #[cfg(test)]
-            Std::Fake(accept) => Self::Fake(accept),
+            Std::Other(accept) => Self::Other(accept),
         })
     }
 
@@ -134,8 +127,7 @@ impl Listener {
             Self::Tcp(listener) => listener.get_ref().local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(..) => None,
-            #[cfg(test)]
-            Self::Fake(_) => None,
+            Self::Other(_) => None,
         }
     }
 
@@ -150,8 +142,7 @@ impl Listener {
                 Self::Tcp(listener) => listener.poll_readable(cx),
                 #[cfg(unix)]
                 Self::Unix(_, listener) => listener.poll_readable(cx),
-                #[cfg(test)]
-                Self::Fake(_) => Poll::Pending,
+                Self::Other(_) => Poll::Pending,
             };
             match readable {
                 Poll::Pending => return Poll::Pending,
@@ -172,8 +163,7 @@ impl Listener {
                 let (stream, _) = listener.get_ref().accept()?;
                 Async::new(stream).map(Socket::from)
             }
-            #[cfg(test)]
-            Self::Fake(accept) => accept(),
+            Self::Other(accept) => accept.accept(),
         }
     }
 }

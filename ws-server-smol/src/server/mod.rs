@@ -6,9 +6,6 @@ mod fanout;
 pub(crate) mod listener;
 mod membership;
 mod stop;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-mod tests_faults;
 
 pub(crate) use membership::Membership;
 
@@ -16,7 +13,7 @@ use crate::connection::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
 use crate::ids::ConnectionId;
-use crate::sys::socket::Socket;
+use crate::sys::socket::SocketHandle;
 use event_listener::Event;
 use listener::{Listener, Listening};
 use std::collections::{BTreeMap, BTreeSet};
@@ -25,7 +22,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, UNIX_EPOCH};
 use stop::Stopping;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::listen::{Scheme, lan_address, url};
@@ -154,8 +151,7 @@ struct Run {
 struct Member {
     shared: Arc<Shared>,
     /// Reaches it where nobody polls.
-    socket: Socket,
-    peer: Option<SocketAddr>,
+    socket: SocketHandle,
     /// It has asked nothing yet.
     new: bool,
     websocket: bool,
@@ -183,17 +179,7 @@ impl Server {
         Self::with(config.into(), Sleep::new(None))
     }
 
-    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests; the
-    /// `Date` of answers follows them.
-    #[doc(hidden)]
-    pub fn with_sleep_clocks(
-        config: impl Into<ServerConfig>,
-        clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
-    ) -> Self {
-        Self::with(config.into(), Sleep::new(Some(Arc::new(clocks))))
-    }
-
-    fn with(config: ServerConfig, sleep: Sleep) -> Self {
+    pub(crate) fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
             census: Census::new(&config),
             config,
@@ -413,7 +399,7 @@ impl State {
         if member.new {
             self.census.asked();
         }
-        self.census.dismiss(member.peer);
+        self.census.dismiss(member.shared.peer);
         let connection = member.shared.connection();
         self.bytes_in += connection.bytes_received();
         self.bytes_out += connection.bytes_sent();

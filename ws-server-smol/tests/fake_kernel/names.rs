@@ -1,8 +1,5 @@
 //! Names that clients connect to: one that is never answered holds up no other.
 
-use crate::client::connect::{Attempt, Failed, Opened};
-use crate::client::names::Resolver;
-use crate::{ClientConfig, ClientRequest, Config, ConnectFailure, HttpConnection, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
@@ -11,6 +8,8 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use ws_server_smol::sys::{self, Resolver};
+use ws_server_smol::{ClientRequest, Config, ConnectFailure, HttpConnection, Incoming, Socket, WebSocket};
 
 /// Names that begin with "stuck" have no answer until the test releases them; those that begin with "none" do not exist;
 /// all others are this machine.
@@ -61,7 +60,7 @@ impl Names {
     }
 }
 
-type Outcome = Result<Opened, Failed>;
+type Outcome = Result<WebSocket, ConnectFailure>;
 
 struct Rig {
     executor: LocalExecutor<'static>,
@@ -94,8 +93,7 @@ impl Rig {
 
     fn connect_with(&self, host: &str, config: Config) -> Task<Outcome> {
         let request = ClientRequest::new(format!("ws://{host}:{}/", self.port).as_str()).unwrap();
-        let attempt = Attempt::new(request, &ClientConfig::from(config));
-        self.executor.spawn(attempt.with_names(self.resolver.clone()).run())
+        self.executor.spawn(sys::connect(request, config, self.resolver.clone()))
     }
 
     /// An attempt, whose name is asked for when this returns.
@@ -140,7 +138,7 @@ async fn serve(listener: Async<TcpListener>) {
 }
 
 fn failure(outcome: Outcome) -> ConnectFailure {
-    outcome.err().unwrap().failure
+    outcome.err().unwrap()
 }
 
 #[test]

@@ -25,7 +25,7 @@ impl Clocks {
 
     fn server(&self, config: impl Into<ServerConfig>) -> Server {
         let clocks = self.0.clone();
-        let server = Server::with_sleep_clocks(config, move || *clocks.lock().unwrap());
+        let server = ws_server_smol::sys::server_with_clocks(config, move || *clocks.lock().unwrap());
         server.listen(Bind::localhost()).unwrap();
         server
     }

@@ -116,7 +116,7 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     run(async {
         let mut peer = asking(&server, "/");
         let (http, upgrade) = asked(&server).await;
-        let id = http.id().unwrap();
+        let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         assert_eq!(server.send(id, "too early"), Err(SendError::NotOpen));
         assert!(server.ids().is_empty());
