@@ -121,7 +121,7 @@ fn names() -> BTreeSet<String> {
         "Client::next_event": |c: C<'_>| drop(c.next_event());
         "Client::set_request": |c: C<'_>| c.set_request("ws://localhost/");
         "Client::websocket": |c: C<'_>| c.websocket().is_some();
-        "Client::state": Client::state;
+        "Client::state": |c: C<'_>| c.state();
         "ClientEvent": |event: ClientEvent<'_>| matches!(event, ClientEvent::Connecting);
         "Client::set_config": |c: C<'_>| c.set_config(Config::client());
     }

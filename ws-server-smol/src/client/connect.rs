@@ -1,6 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
+use crate::client::race::Race;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -9,16 +10,16 @@ use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
 use ws_host::client::addresses;
+use ws_host::client::in_turn;
 use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
-use ws_host::client::{NEXT_ADDRESS_AFTER, in_turn};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
 /// Connects once.
@@ -114,8 +115,8 @@ where
     if request.is_tls() { Err(ConnectError::TlsUnsupported) } else { Ok(request) }
 }
 
-pub(crate) struct Opened {
-    pub(crate) websocket: WebSocket<Socket>,
+pub(crate) struct Opened<S: AsyncRead + AsyncWrite + Unpin> {
+    pub(crate) websocket: WebSocket<S>,
     /// How long the attempt took.
     pub(crate) after: Duration,
 }
@@ -160,7 +161,7 @@ impl Attempt {
         self
     }
 
-    pub(crate) async fn run(self) -> Result<Opened, Failed> {
+    pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
         let addresses = self.addresses().await?;
         let mut tried = Vec::new();
         let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
@@ -191,7 +192,7 @@ impl Attempt {
     }
 
     fn deadline(&self) -> Timer {
-        self.since.checked_add(self.rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
+        deadline(self.since, &self.rules)
     }
 
     async fn connected(
@@ -218,72 +219,35 @@ impl Attempt {
                 .map(Socket::from)
                 .map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error });
         }
-        let mut race =
-            Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
+        let mut race = Race::new(addresses, tried);
         poll_fn(|cx| race.poll(cx))
             .await
             .map_err(|error| ConnectFailure::Unreachable { tried: std::mem::take(tried), error })
     }
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<Async<TcpStream>>> + Send>>;
-
-/// Several addresses beside each other, until one takes the connection.
-struct Race<'a> {
-    untried: VecDeque<SocketAddr>,
-    tried: &'a mut Vec<SocketAddr>,
-    running: Vec<Connecting>,
-    /// When the next is tried beside those that run.
-    next: Timer,
-    /// What the last one that failed said.
-    error: Option<io::Error>,
+/// One attempt, over a stream that the application makes.
+pub(crate) async fn connect_over<S>(
+    request: ClientRequest,
+    rules: Arc<Config>,
+    stream: impl Future<Output = io::Result<S>>,
+) -> Result<Opened<S>, Failed>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let since = Instant::now();
+    let unreachable = |error| ConnectFailure::Unreachable { tried: Vec::new(), error };
+    let Some(stream) = within(deadline(since, &rules), stream).await else {
+        return Err(ConnectFailure::TimedOut { tried: Vec::new() }.into());
+    };
+    let stream = stream.map_err(unreachable)?;
+    let connection = Connection::client(since, rules, request, seed().map_err(unreachable)?);
+    let websocket = open(Driver::new(stream, connection), Vec::new()).await?;
+    Ok(Opened { websocket, after: since.elapsed() })
 }
 
-impl Race<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
-        loop {
-            let mut due = self.running.is_empty();
-            let mut k = 0;
-            while let Some(connecting) = self.running.get_mut(k) {
-                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(met_another)) {
-                    Poll::Pending => k += 1,
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream.into())),
-                    Poll::Ready(Err(error)) => {
-                        self.error = Some(error);
-                        drop(self.running.remove(k));
-                        due = true;
-                    }
-                }
-            }
-            if !due && Pin::new(&mut self.next).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match self.untried.pop_front() {
-                Some(address) => {
-                    self.tried.push(address);
-                    self.running.push(Box::pin(Async::<TcpStream>::connect(address)));
-                    self.next = Timer::after(NEXT_ADDRESS_AFTER);
-                }
-                None if self.running.is_empty() => {
-                    let error = self.error.take();
-                    return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
-                }
-                None => {
-                    self.next = Timer::never();
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
-}
-
-/// Where nobody listens on a port that the system gives to who connects, a connection can meet itself.
-fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
-    let peer = stream.get_ref().peer_addr()?;
-    if stream.get_ref().local_addr().is_ok_and(|own| own == peer) {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(stream)
+fn deadline(since: Instant, rules: &Config) -> Timer {
+    since.checked_add(rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
 }
 
 /// Drives the handshake to its end.
