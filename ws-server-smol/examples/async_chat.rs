@@ -116,7 +116,7 @@ impl Chat {
             ws.try_send(Frame::text(json))?;
         }
         if let Some(json) = reply.all {
-            self.server.broadcast(&Frame::text(json), |id| self.room.borrow().contains(id));
+            self.server.broadcast_where(&Frame::text(json), |id| self.room.borrow().contains(id));
         }
         Ok(())
     }

@@ -46,13 +46,13 @@ async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result
         let in_room = upgrade.path() == "/broadcast";
         let mut ws = http.accept(upgrade).await?;
         if in_room {
-            server.subscribe(ws.id(), "room")?;
+            server.topics().subscribe(ws.id(), "room")?;
         }
         while let Some(message) = ws.next().await {
             match message? {
                 message if !in_room => drop(ws.try_send(message)?),
-                Text(text) => drop(server.publish("room", &Frame::text(text))),
-                Binary(data) => drop(server.publish("room", &Frame::binary(data.into_owned()))),
+                Text(text) => drop(server.topics().publish("room", &Frame::text(text))),
+                Binary(data) => drop(server.topics().publish("room", &Frame::binary(data.into_owned()))),
             }
         }
         break;

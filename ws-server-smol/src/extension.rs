@@ -46,7 +46,7 @@ pub trait Extension: Send {
     }
 
     /// A WebSocket that was open has ended, whatever ended it: told once for each, and before the application is.
-    /// [`Server::topics_of`] still shows what it was subscribed to.
+    /// [`Topics::of`](crate::Topics::of) still shows what it was subscribed to.
     fn closed(&mut self, server: &Server, id: ConnectionId, closed: &Closed) {
         let _ = (server, id, closed);
     }

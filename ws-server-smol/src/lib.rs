@@ -182,7 +182,7 @@ pub use files::Folder;
 pub use http;
 pub use ids::ConnectionId;
 pub use server::listener::Listening;
-pub use server::{Server, Stats};
+pub use server::{Server, Stats, Topics};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host;

@@ -76,7 +76,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
             clients.push(ws);
         }
         let document = document().replace("json", "xml");
-        assert_eq!(server.broadcast(&Frame::text(document.as_str()), |_| true), 3);
+        assert_eq!(server.broadcast(&Frame::text(document.as_str())), 3);
         for ws in &mut clients {
             assert_eq!(text(ws).await, document);
             assert_eq!(ask(ws, &document).await, document);

@@ -197,15 +197,18 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
     server.set_extension(extension.clone()).unwrap();
     run(async {
         let (client, mut ws) = connected(&server, Config::client()).await;
-        server.subscribe(ws.id(), "topic").unwrap();
+        server.topics().subscribe(ws.id(), "topic").unwrap();
         client.sender().terminate();
         drop(client);
         assert!(catching_in(ws.next()).await.is_none());
         assert!(ws.closed().is_some() && ws.next().await.is_none());
-        assert_eq!((server.count(), server.stats().open, server.subscribers("topic").len()), (0, 0, 0));
+        assert_eq!(
+            (server.count(), server.stats().open, server.topics().subscribers("topic").len()),
+            (0, 0, 0)
+        );
         let id = ws.id();
         drop(ws);
-        assert_eq!(server.topics_of(id), [""; 0]);
+        assert_eq!(server.topics().of(id), [""; 0]);
         // A WebSocket that is dropped tells the extension, too.
         let (_client, ws) = connected(&server, Config::client()).await;
         assert!(catching(|| drop(ws)).is_none());
@@ -255,13 +258,13 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
     run(async {
         let (mut client, ws) = connected(&server, Config::client()).await;
         let sent = catching(|| {
-            server.broadcast(&Frame::text("never"), |_| {
+            server.broadcast_where(&Frame::text("never"), |_| {
                 fail();
                 true
             })
         });
         assert_eq!(sent, None);
-        assert_eq!(server.broadcast(&Frame::text("hello"), |_| true), 1);
+        assert_eq!(server.broadcast(&Frame::text("hello")), 1);
         let mut ws = ws;
         let (told, _) = future::zip(text(&mut client), ws.flush()).await;
         assert_eq!(told, "hello");

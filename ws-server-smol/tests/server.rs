@@ -300,16 +300,20 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
         let ids = server.ids();
         assert_eq!(ids.len(), 3);
         // The filter may ask the server.
-        let sent = server
-            .broadcast(&Frame::text("all but one"), |id| server.state(id) == State::Open && id != ids[1]);
+        let sent = server.broadcast_where(&Frame::text("all but one"), |id| {
+            server.state(id) == State::Open && id != ids[1]
+        });
         assert_eq!(sent, 2);
-        assert!(server.subscribe(ids[1], "news").unwrap() && !server.subscribe(ids[1], "news").unwrap());
+        assert!(
+            server.topics().subscribe(ids[1], "news").unwrap()
+                && !server.topics().subscribe(ids[1], "news").unwrap()
+        );
         assert_eq!(
-            (server.subscribers("news"), server.topics_of(ids[1])),
+            (server.topics().subscribers("news"), server.topics().of(ids[1])),
             (vec![ids[1]], vec!["news".into()])
         );
-        assert_eq!(server.publish("news", &Frame::text("news")), 1);
-        assert_eq!(server.send_to(&Frame::text("to one"), [ids[2]]), 1);
+        assert_eq!(server.topics().publish("news", &Frame::text("news")), 1);
+        assert_eq!(server.topics().send_to(&Frame::text("to one"), [ids[2]]), 1);
         assert_eq!(text(&mut clients[0]).await, "all but one");
         assert_eq!(text(&mut clients[1]).await, "news");
         assert_eq!(
@@ -318,8 +322,11 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
         );
         clients.remove(1).close(CloseCode::NORMAL, "").await.unwrap();
         until(|| server.count() == 2).await;
-        assert!(server.subscribers("news").is_empty() && server.subscribe(ids[1], "news").is_err());
-        assert_eq!(server.publish("news", &Frame::text("to nobody")), 0);
+        assert!(
+            server.topics().subscribers("news").is_empty()
+                && server.topics().subscribe(ids[1], "news").is_err()
+        );
+        assert_eq!(server.topics().publish("news", &Frame::text("to nobody")), 0);
     });
 }
 
@@ -396,7 +403,7 @@ fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_befo
     assert_eq!(server.set_extension(Witness::default()), Err(AlreadyExtended));
     let application = witness.clone();
     server.before_stop(move |server| {
-        application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"), |_| true)));
+        application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"))));
     });
     let heard = RefCell::new(Vec::new());
     run(async {

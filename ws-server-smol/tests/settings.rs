@@ -184,13 +184,13 @@ fn topic_limits_of_zero_allow_no_topic_and_no_name() {
     run(async {
         let (_client, ws) = connected(&server, Config::client()).await;
         let id = ws.id();
-        server.subscribe(id, "kept").unwrap();
-        server.set_topic_limits(0, usize::MAX);
-        assert_eq!(server.subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
-        assert_eq!(server.publish("kept", &Frame::text("what is there stays")), 1);
-        server.set_topic_limits(usize::MAX, 0);
-        assert_eq!(server.subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
-        assert_eq!(server.subscribe(id, ""), Ok(true));
+        server.topics().subscribe(id, "kept").unwrap();
+        server.topics().set_limits(0, usize::MAX);
+        assert_eq!(server.topics().subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
+        assert_eq!(server.topics().publish("kept", &Frame::text("what is there stays")), 1);
+        server.topics().set_limits(usize::MAX, 0);
+        assert_eq!(server.topics().subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
+        assert_eq!(server.topics().subscribe(id, ""), Ok(true));
     });
 }
 

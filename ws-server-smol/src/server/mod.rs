@@ -6,8 +6,10 @@ mod fanout;
 pub(crate) mod listener;
 mod membership;
 mod stop;
+mod topics;
 
 pub(crate) use membership::Membership;
+pub use topics::Topics;
 
 use crate::connection::shared::Shared;
 use crate::driver::sleep::Sleep;
@@ -28,7 +30,7 @@ use ws_host::listen::{Bind, ListenError};
 use ws_host::listen::{Scheme, lan_address, url};
 use ws_host::server::{Census, ServerConfig};
 use ws_host::token::TokenRule;
-use ws_host::topics::{Newest, Topics};
+use ws_host::topics::Newest;
 use ws_proto::{Config, Frame, Transport, WallClock};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
@@ -114,7 +116,7 @@ struct State {
     upgrading: BTreeSet<ConnectionId>,
     /// Those that were opened.
     websockets: usize,
-    topics: Topics<ConnectionId>,
+    topics: ws_host::topics::Topics<ConnectionId>,
     accepted: u64,
     turned_away: u64,
     /// Of connections that are gone.
@@ -187,7 +189,7 @@ impl Server {
             members: BTreeMap::new(),
             upgrading: BTreeSet::new(),
             websockets: 0,
-            topics: Topics::new(),
+            topics: ws_host::topics::Topics::new(),
             accepted: 0,
             turned_away: 0,
             bytes_in: 0,

@@ -90,12 +90,12 @@ async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result
         let in_room = upgrade.path() == ROOM;
         let mut ws = http.accept(upgrade).await?;
         if in_room {
-            server.subscribe(ws.id(), ROOM)?;
+            server.topics().subscribe(ws.id(), ROOM)?;
         }
         while let Some(message) = ws.next().await {
             let message = message?;
             match for_all(&message).filter(|_| in_room) {
-                Some(frame) => drop(server.publish(ROOM, &frame)),
+                Some(frame) => drop(server.topics().publish(ROOM, &frame)),
                 None => drop(ws.try_send(message)?),
             }
         }
