@@ -92,7 +92,7 @@
 //! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`](ws_proto::Event::Drained)
 //! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
 //! [`Config::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
-//! hand, and [`bridge`] makes two WebSockets one, each of which is read while the other takes.
+//! hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
@@ -170,7 +170,7 @@ mod ui;
 pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
-pub use connection::bridge;
+pub use connection::couple;
 pub use connection::http::{HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::{Outgoing, Sender};

@@ -14,7 +14,7 @@ use std::thread;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Error, Event, Pieces, Role, Timeout};
 use ws_server_smol::{
-    Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, bridge,
+    Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, couple,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -146,7 +146,7 @@ fn a_peer_that_takes_nothing_from_a_paused_websocket_is_found() {
     });
 }
 
-/// Two connections, each with a client at one end; the other two ends are to be bridged.
+/// Two connections, each with a client at one end; the other two ends are to be coupled.
 struct Legs {
     _servers: [Server; 2],
     /// A client, and the server's end of its connection.
@@ -164,7 +164,7 @@ async fn legs(config: impl Fn(Config) -> Config) -> Legs {
 }
 
 #[test]
-fn a_bridge_passes_messages_on_in_order_both_ways_and_the_end() {
+fn a_couple_passes_messages_on_in_order_both_ways_and_the_end() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
         let asking = async {
@@ -187,7 +187,7 @@ fn a_bridge_passes_messages_on_in_order_both_ways_and_the_end() {
                 }
             }
         };
-        let ((ends, closed), ()) = future::zip(future::zip(bridge(&mut a, &mut b), echoing), asking).await;
+        let ((ends, closed), ()) = future::zip(future::zip(couple(&mut a, &mut b), echoing), asking).await;
         assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "enough"));
         let (a, b) = (ends.0.unwrap(), ends.1.unwrap());
         assert!(a.clean && b.clean, "{a}; {b}");
@@ -214,7 +214,7 @@ fn each_end_is_the_others_in_both_directions() {
                     let closed = other.closed().unwrap();
                     assert_eq!((closed.code, closed.reason.as_str()), (code, reason), "{closed}");
                 };
-                future::zip(bridge(&mut a, &mut b), future::zip(closing, hearing)).await;
+                future::zip(couple(&mut a, &mut b), future::zip(closing, hearing)).await;
             }
             // Lost without a word.
             let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
@@ -228,7 +228,7 @@ fn each_end_is_the_others_in_both_directions() {
                 let _ = other.next().await;
                 other.closed().unwrap().code
             };
-            let (_, (_, code)) = future::zip(bridge(&mut a, &mut b), future::zip(lost, hearing)).await;
+            let (_, (_, code)) = future::zip(couple(&mut a, &mut b), future::zip(lost, hearing)).await;
             let expected = if from_front { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
             assert_eq!(code, expected);
         }
@@ -273,12 +273,12 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
             assert!(server.next().await.is_none());
             assert_eq!(server.latency(), None);
         };
-        future::zip(bridge(&mut a, &mut b), future::zip(sending, hearing)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).await;
     });
 }
 
 #[test]
-fn what_a_bridge_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
+fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
         let (to_client, to_server) = (a.sender(), b.sender());
@@ -313,14 +313,14 @@ fn what_a_bridge_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
                 future::yield_now().await;
             }
         };
-        future::zip(bridge(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
         // The high mark, what one read held, and the message that was over it.
         assert!(most < (1 << 20) + 4 * CHUNK, "{most}");
     });
 }
 
 #[test]
-fn two_floods_through_a_bridge_let_others_run() {
+fn two_floods_through_a_couple_let_others_run() {
     run(async {
         let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
         async fn floods(mut ws: WebSocket<Socket>) {
@@ -337,7 +337,7 @@ fn two_floods_through_a_bridge_let_others_run() {
                 future::yield_now().await;
             }
         };
-        others.or(async { _ = bridge(&mut a, &mut b).await }).await;
+        others.or(async { _ = couple(&mut a, &mut b).await }).await;
         a.sender().terminate();
         b.sender().terminate();
         drop((a, b));
@@ -346,7 +346,7 @@ fn two_floods_through_a_bridge_let_others_run() {
 }
 
 #[test]
-fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
+fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
     run(async {
         for seed in 0..20 {
             let (client, front) = pipe(1_000, seed);
@@ -359,7 +359,7 @@ fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
             let passing = async {
                 // Dropped after each few polls, and begun again.
                 for polls in 1.. {
-                    if common::at_most(polls % 7 + 1, bridge(&mut a, &mut b)).await.is_some() {
+                    if common::at_most(polls % 7 + 1, couple(&mut a, &mut b)).await.is_some() {
                         break;
                     }
                     future::yield_now().await;
@@ -409,18 +409,18 @@ fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
             server.close(CloseCode::NORMAL, "").await.unwrap();
         };
         let ending = async { assert!(client.next().await.is_none()) };
-        future::zip(bridge(&mut a, &mut b), future::zip(hearing, ending)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(hearing, ending)).await;
     });
 }
 
 #[test]
-fn a_bridge_whose_one_side_is_over_ends_the_other() {
+fn a_couple_whose_one_side_is_over_ends_the_other() {
     run(async {
         let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
         drop(server);
         assert!(b.next().await.is_none(), "1001");
         let ending = async { assert!(client.next().await.is_none()) };
-        let (ends, ()) = future::zip(bridge(&mut a, &mut b), ending).await;
+        let (ends, ()) = future::zip(couple(&mut a, &mut b), ending).await;
         assert_eq!(ends.0.unwrap().sent, Some(CloseCode::GOING_AWAY));
         assert_eq!(ends.1.unwrap().code, CloseCode::GOING_AWAY);
     });

@@ -72,7 +72,7 @@ fn names() -> BTreeSet<String> {
         "WebSocket::resume": |ws: Ws<'_>| ws.resume();
         "Server::pause": |s: S<'_>, id: Id| s.pause(id);
         "Server::resume": |s: S<'_>, id: Id| s.resume(id);
-        "bridge": async |a: Ws<'_>, b: Ws<'_>| bridge(a, b).await.0.is_some();
+        "couple": async |a: Ws<'_>, b: Ws<'_>| couple(a, b).await.0.is_some();
         "WebSocket::next_event": |ws: Ws<'_>| drop(ws.next_event());
         "Extension::filter": |e: &mut dyn Extension, s: S<'_>, id: Id, event: Event<'static>| e.filter(s, id, event);
         "Server::set_extension": |s: S<'_>, e: Nothing| s.set_extension(e);

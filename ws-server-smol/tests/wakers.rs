@@ -12,7 +12,7 @@ use futures_util::SinkExt;
 use std::cell::Cell;
 use std::rc::Rc;
 use ws_server_smol::ws_proto::{CloseCode, Config, Frame, Message, State};
-use ws_server_smol::{WebSocket, bridge};
+use ws_server_smol::{WebSocket, couple};
 
 /// So many orders of everything.
 const SEEDS: u64 = 300;
@@ -207,13 +207,13 @@ fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
 }
 
 #[test]
-fn a_bridge_passes_everything_on_and_the_end() {
+fn a_couple_passes_everything_on_and_the_end() {
     for seed in 0..SEEDS / 3 {
         let ((mut client, mut a), (host, mut b)) = (tiny(seed), tiny(seed + 1));
         let paused = if seed.is_multiple_of(2) { a.sender() } else { b.sender() };
         let mut tasks = Strict::new(seed);
-        tasks.spawn("bridges", async move {
-            let (a, b) = bridge(&mut a, &mut b).await;
+        tasks.spawn("couples", async move {
+            let (a, b) = couple(&mut a, &mut b).await;
             assert_eq!((a.unwrap().code.get(), b.unwrap().code.get()), (4000, 4000));
         });
         tasks.spawn("pauses", async move {
@@ -250,7 +250,7 @@ fn a_bridge_passes_everything_on_and_the_end() {
 }
 
 #[test]
-fn a_bridge_of_which_one_side_was_over_ends_the_other() {
+fn a_couple_of_which_one_side_was_over_ends_the_other() {
     for seed in 0..SEEDS {
         let ((mut client, mut a), (mut host, mut b)) = (tiny(seed), tiny(seed + 1));
         let mut tasks = Strict::new(seed);
@@ -261,11 +261,11 @@ fn a_bridge_of_which_one_side_was_over_ends_the_other() {
         tasks.spawn("client", async move {
             assert_eq!(client.next().await.unwrap().unwrap_err().code.get(), 4000, "seed {seed}");
         });
-        tasks.spawn("bridges", async move {
+        tasks.spawn("couples", async move {
             while b.next_event().await.is_some() {}
             // Its turn comes before or after that of the one that goes on.
             let (first, second) = if seed.is_multiple_of(2) { (&mut a, &mut b) } else { (&mut b, &mut a) };
-            bridge(first, second).await;
+            couple(first, second).await;
         });
         tasks.run();
     }

@@ -39,14 +39,14 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{HttpConnection, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
+/// use ws_server_smol::{HttpConnection, Closed, Incoming, Socket, couple, connect, ws_proto::Config};
 ///
 /// async fn proxy(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
 ///         let mut client = http.accept(upgrade).await?;
-///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
+///         let (client, upstream) = couple(&mut client, &mut upstream).await;
 ///         for (who, closed) in [("client", client), ("upstream", upstream)] {
 ///             if let Some(closed) = closed {
 ///                 println!("{who}: {closed}");
@@ -57,7 +57,7 @@ const ROUNDS: u32 = 64;
 ///     Ok(())
 /// }
 /// ```
-pub async fn bridge<'a, 'b, A, B>(
+pub async fn couple<'a, 'b, A, B>(
     a: &'a mut WebSocket<A>,
     b: &'b mut WebSocket<B>,
 ) -> (Option<&'a Closed>, Option<&'b Closed>)
@@ -90,7 +90,7 @@ struct Released([Arc<Shared>; 2]);
 impl Drop for Released {
     fn drop(&mut self) {
         for shared in &self.0 {
-            shared.resume(Holder::Bridge);
+            shared.resume(Holder::Couple);
         }
     }
 }
@@ -126,10 +126,10 @@ where
 /// Reads from a side only while the other takes what it gives; says whether it is read again.
 fn hold(from: &Shared, to: &Shared) -> bool {
     if to.connection().is_congested() {
-        from.pause(Holder::Bridge);
+        from.pause(Holder::Couple);
         return false;
     }
-    from.resume(Holder::Bridge)
+    from.resume(Holder::Couple)
 }
 
 fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {

@@ -84,8 +84,8 @@ impl Drop for Waiting<'_> {
 #[repr(u8)]
 pub(crate) enum Holder {
     Application = 1,
-    /// A [`bridge`](crate::bridge), whose other side takes no more.
-    Bridge = 2,
+    /// A [`couple`](crate::couple), whose other side takes no more.
+    Couple = 2,
 }
 
 #[derive(Debug)]
