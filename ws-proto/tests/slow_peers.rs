@@ -3,16 +3,15 @@
 
 mod wire;
 
-use std::time::Instant;
 use wire::*;
 use ws_proto::topics::{Delivered, Newest, SlowPeer, release};
-use ws_proto::{Config, Connection, Event, Frame, Role, State};
+use ws_proto::{Config, Connection, Event, Frame, Moment, Role, State};
 
 const PEER: u32 = 7;
 
 struct Rig {
     server: Connection,
-    now: Instant,
+    now: Moment,
     newest: Newest<u32, Frame>,
 }
 

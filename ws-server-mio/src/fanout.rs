@@ -5,9 +5,8 @@ use crate::limits::Tally;
 use crate::pool::Pool;
 use crate::slots::{ConnectionId, Live, Slots, flag};
 use std::collections::VecDeque;
-use std::time::Instant;
 use ws_proto::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
-use ws_proto::{Frame, SendError, State};
+use ws_proto::{Frame, Moment, SendError, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -222,7 +221,7 @@ fn deliver(
     frame: &Frame,
     pool: &mut Pool,
     touched: &mut VecDeque<u32>,
-    now: Instant,
+    now: Moment,
 ) -> bool {
     lend(live, pool);
     let sent = match live.connection.send_shared(frame) {
@@ -245,7 +244,7 @@ struct Delivery<'d> {
     pool: &'d mut Pool,
     touched: &'d mut VecDeque<u32>,
     tally: &'d mut Tally,
-    now: Instant,
+    now: Moment,
 }
 
 impl Delivery<'_> {

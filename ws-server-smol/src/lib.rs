@@ -159,6 +159,7 @@ mod acceptor;
 mod bridge;
 mod buffer;
 mod client;
+mod clock;
 mod connect;
 mod disk;
 mod driver;

@@ -4,11 +4,11 @@ use super::app::{App, untold};
 use crate::clients::{Notice, Phase, Race};
 use crate::connections::Connections;
 use crate::slots::flag;
-use std::time::{Duration, Instant};
-use ws_proto::State;
+use std::time::Duration;
 use ws_proto::addresses::NEXT_ADDRESS_AFTER;
+use ws_proto::{Moment, State};
 
-pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
+pub(super) fn check(connections: &Connections, app: &App, now: Moment) {
     let Connections { clients, slots, .. } = connections;
     assert_eq!(clients.ids().count(), app.clients.len());
     for (id, known) in &app.clients {
@@ -50,7 +50,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
         }
         if let Some(due) = due {
             let wait = clients.wait_from(now);
-            let left = due.saturating_duration_since(now);
+            let left = due.since(now);
             assert!(wait.is_some_and(|wait| wait <= left), "{id:?} is due in {left:?}, not in {wait:?}");
         }
     }
@@ -76,7 +76,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
 }
 
 /// What a turn that began at this time, and has left nothing, has done.
-pub(super) fn check_times(connections: &Connections, start: Instant) {
+pub(super) fn check_times(connections: &Connections, start: Moment) {
     if connections.has_work() {
         return;
     }
