@@ -60,7 +60,7 @@ impl Connection {
     ///
     /// ```
     /// # use std::sync::Arc;
-    /// # use ws_proto::{Config, Connection, Event, Transport};
+    /// # use ws_proto::{Config, Connection, Event, Moment, Transport};
     /// # let now = Moment::default();
     /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";

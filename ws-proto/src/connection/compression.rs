@@ -37,7 +37,7 @@ impl Connection {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use ws_proto::{Config, Connection, Deflate, Role};
+    /// use ws_proto::{Config, Connection, Deflate, Moment, Role};
     /// # let request = http::Request::new(());
     ///
     /// let config = Config::server().deflate(Deflate::new());

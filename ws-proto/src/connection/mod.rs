@@ -66,7 +66,7 @@ pub use state::{Next, Role, Sent, State};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use ws_proto::{Config, Connection, Event, Message, Next, Role};
+/// use ws_proto::{Config, Connection, Event, Message, Moment, Next, Role};
 ///
 /// let now = Moment::default();
 /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);

@@ -14,7 +14,7 @@ impl Connection {
     ///
     /// ```
     /// use std::sync::Arc;
-    /// use ws_proto::{Config, Connection, Role};
+    /// use ws_proto::{Config, Connection, Moment, Role};
     ///
     /// let now = Moment::default();
     /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);

@@ -18,7 +18,7 @@ impl Connection {
     /// ```
     /// # #[cfg(feature = "deflate")] {
     /// use std::sync::Arc;
-    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Role};
+    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Moment, Role};
     /// # use bytes::Buf;
     /// # let (now, config) = (Moment::default(), Arc::new(Config::server().deflate(Deflate::new())));
     /// # let terms = Deflate::new().accept(&[(http::header::SEC_WEBSOCKET_EXTENSIONS, Deflate::new().offer())].into_iter().collect()).unwrap().0;

@@ -3,7 +3,7 @@
 //! ```
 //! use ws_proto::web::{ServerSentEvent, sse};
 //! # use std::sync::Arc;
-//! # use ws_proto::{Config, Connection, Event, Transport};
+//! # use ws_proto::{Config, Connection, Event, Moment, Transport};
 //! # let now = Moment::default();
 //! # let mut connection = Connection::server(now, Arc::new(Config::server()), Transport::default());
 //! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
