@@ -2,6 +2,7 @@
 
 use crate::client::names::Resolver;
 use crate::client::race::Race;
+use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -101,7 +102,7 @@ where
 {
     let request = request.try_into().map_err(Into::into)?;
     let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
-    let connection = Connection::client(Instant::now(), config, request, seed);
+    let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
@@ -170,7 +171,7 @@ impl Attempt {
             None => return Err(ConnectFailure::TimedOut { tried }.into()),
         };
         // It keeps the rest of the time itself.
-        let connection = Connection::client(self.since, self.rules, self.request, seed);
+        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
         let websocket = open(driver, tried).await?;
@@ -241,7 +242,7 @@ where
         return Err(ConnectFailure::TimedOut { tried: Vec::new() }.into());
     };
     let stream = stream.map_err(unreachable)?;
-    let connection = Connection::client(since, rules, request, seed().map_err(unreachable)?);
+    let connection = Connection::client(clock::moment(since), rules, request, seed().map_err(unreachable)?);
     let websocket = open(Driver::new(stream, connection), Vec::new()).await?;
     Ok(Opened { websocket, after: since.elapsed() })
 }

@@ -1,10 +1,10 @@
 //! One message to many: to all, or to some.
 
 use super::Server;
+use crate::clock;
 use crate::connection::shared::Shared;
 use crate::ids::ConnectionId;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_host::topics::{Delivered, SlowPeer};
 use ws_proto::Frame;
 
@@ -44,7 +44,7 @@ impl Server {
     }
 
     pub(super) fn deliver(&self, frame: &Frame, slow: SlowPeer<'_>, to: &[Arc<Shared>]) -> usize {
-        let now = Instant::now();
+        let now = clock::now();
         let mut newest = self.inner.newest();
         let reached = to.iter().filter(|shared| {
             let delivered = slow.deliver(now, shared.id, &mut shared.connection(), frame, &mut newest);
