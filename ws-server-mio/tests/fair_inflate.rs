@@ -25,7 +25,7 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
     let role = Role::Client { seed: [3; 32] };
     let mut client = Connection::upgraded(Instant::now(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
-    client.send_binary(data).unwrap();
+    client.send(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 

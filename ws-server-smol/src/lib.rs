@@ -189,7 +189,7 @@ pub use folder::Folder;
 pub use http;
 pub use listening::Listening;
 pub use responder::{Body, Responder};
-pub use sender::{Outgoing, Sender};
+pub use sender::Sender;
 pub use server::{Server, Stats};
 pub use shared::ConnectionId;
 pub use socket::Socket;
@@ -207,8 +207,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Pieces, Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.
