@@ -1,0 +1,137 @@
+//! A handle for other tasks and threads.
+
+use crate::connection::pool;
+use crate::connection::shared::{ConnectionId, Holder, Shared};
+use std::fmt;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
+
+/// Sends to a WebSocket from other tasks and other threads. Clones speak to the same connection.
+///
+/// What it queues goes out when the owner's [`next`](crate::WebSocket::next) is polled, which it wakes for that:
+/// a task that waits for messages is all it takes.
+///
+/// ```
+/// # use ws_server_smol::{Sender, ws_proto::{Frame, SendError}};
+/// async fn tell(sender: &Sender) -> Result<(), SendError> {
+///     sender.send(Frame::text("hello")).await
+/// }
+/// ```
+#[derive(Clone)]
+pub struct Sender {
+    pub(crate) shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Sender {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Sender").field("state", &self.state()).field("queued", &self.queued()).finish()
+    }
+}
+
+impl Sender {
+    /// Queues a message or a frame at once, whether or not there is room below the high mark; the answer says
+    /// which.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::send`]; nothing was queued then.
+    pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
+        let sent = queue(&self.shared, outgoing.into())?;
+        self.shared.wakers.driver.wake();
+        Ok(sent)
+    }
+
+    /// Waits until the outbox is below its high mark, and queues a message or a frame.
+    ///
+    /// While it waits it writes by itself, where the stream is a [`Socket`](crate::Socket) of a
+    /// [`Server`](crate::Server), of [`connect`](crate::connect) or of a [`Client`](crate::Client): so the very task
+    /// that polls the WebSocket may send, and two of them may pass on what they receive to each other. Over other
+    /// streams the WebSocket must be polled beside it, in another task, in `join!`, in `select!`.
+    ///
+    /// Cancel-safe: dropped before it is done, nothing was queued.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::send`], but that it waits where there is no room; and [`SendError::NotPolled`], where
+    /// in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no room, and nobody polled the
+    /// WebSocket. Nothing was queued then.
+    pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        let outgoing = outgoing.into();
+        self.shared.send_when_room(|| self.try_send(outgoing.clone())).await
+    }
+
+    /// Sends a Ping. Its answer is seen in [`latency`](Self::latency).
+    ///
+    /// # Errors
+    /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
+    pub fn send_ping(&self, payload: &[u8]) -> Result<Sent, SendError> {
+        let sent = self.shared.connection().send_ping(Instant::now(), payload)?;
+        self.shared.wakers.driver.wake();
+        Ok(sent)
+    }
+
+    /// Stops reading: what the peer sends waits in the kernel, on both sides, until [`resume`](Self::resume). Sending
+    /// goes on, as does the heartbeat, of which no answer is expected meanwhile. That the peer has reset the connection
+    /// is found by the next write; that it has ended it, once reading goes on.
+    ///
+    /// Closing the WebSocket resumes it. Pausing twice is pausing.
+    pub fn pause(&self) {
+        self.shared.pause(Holder::Application);
+    }
+
+    /// Reads on; wakes the task that polls the WebSocket. Harmless where nothing is paused.
+    pub fn resume(&self) {
+        self.shared.resume(Holder::Application);
+    }
+
+    /// Begins the closing handshake. Its owner sees the end.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::close`].
+    pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
+        self.shared.connection().close(Instant::now(), code, reason)?;
+        self.shared.wake();
+        Ok(())
+    }
+
+    /// Ends the connection at once: no Close frame, and what was queued is lost.
+    pub fn terminate(&self) {
+        self.shared.connection().abort(Instant::now(), ws_proto::Cause::Terminated);
+        self.shared.wake();
+    }
+
+    /// Which connection it sends to.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
+    }
+
+    /// Where the connection stands.
+    pub fn state(&self) -> State {
+        self.shared.connection().state()
+    }
+
+    /// Whether messages may be sent.
+    pub fn is_open(&self) -> bool {
+        self.state() == State::Open
+    }
+
+    /// How many bytes wait to be written.
+    pub fn queued(&self) -> usize {
+        self.shared.connection().queued()
+    }
+
+    /// The time that the peer last took to answer a Ping.
+    pub fn latency(&self) -> Option<Duration> {
+        self.shared.connection().latency()
+    }
+}
+
+/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
+const COPY_UP_TO: usize = 32 << 10;
+
+/// Queues for the connection of this handle; whoever drives it is not woken.
+pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
+    let mut connection = shared.connection();
+    pool::lend(&mut connection);
+    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+    if outgoing.len() <= COPY_UP_TO { connection.send(outgoing.by_ref()) } else { connection.send(outgoing) }
+}
