@@ -216,3 +216,73 @@ impl<'a> From<&'a Frame> for Outgoing<'a> {
         Self(Kind::Frame(frame))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::{Config, Role};
+    use alloc::sync::Arc;
+    use std::time::Instant;
+
+    /// What a server writes for it; borrowed and owned are the same.
+    fn written<'a>(outgoing: impl Into<Outgoing<'a>>) -> Vec<u8> {
+        let outgoing = outgoing.into();
+        let write = |outgoing: Outgoing<'_>| {
+            let config = Arc::new(Config::server());
+            let mut connection = Connection::upgraded(Instant::now(), config, Role::Server);
+            connection.send(outgoing).unwrap();
+            let mut out = Vec::new();
+            while !connection.outbox().is_empty() {
+                out.extend_from_slice(bytes::Buf::chunk(connection.outbox()));
+                let len = bytes::Buf::chunk(connection.outbox()).len();
+                connection.wrote(Instant::now(), len);
+            }
+            out
+        };
+        let out = write(outgoing.by_ref());
+        assert_eq!(out, write(outgoing.clone().into_owned()));
+        assert_eq!(out, write(outgoing));
+        out
+    }
+
+    #[test]
+    fn whatever_is_at_hand_goes_out_as_what_it_is() {
+        let text = [b"\x81\x02", &b"hi"[..]].concat();
+        assert_eq!(written("hi"), text);
+        assert_eq!(written(String::from("hi")), text);
+        assert_eq!(written(&String::from("hi")), text);
+        assert_eq!(written(Cow::Borrowed("hi")), text);
+        assert_eq!(written(Message::Text("hi".into())), text);
+        assert_eq!(written(&Message::Text("hi".into())), text);
+        assert_eq!(written(Frame::text("hi")), text);
+        assert_eq!(written(&Frame::text("hi")), text);
+        let data = [b"\x82\x02", &b"hi"[..]].concat();
+        assert_eq!(written(b"hi"), data);
+        assert_eq!(written(&b"hi"[..]), data);
+        assert_eq!(written(b"hi".to_vec()), data);
+        assert_eq!(written(&b"hi".to_vec()), data);
+        assert_eq!(written(Bytes::from_static(b"hi")), data);
+        assert_eq!(written(Message::Binary(b"hi".into())), data);
+        let ping = Frame::ping("hi").unwrap();
+        assert_eq!(written(&ping), [b"\x89\x02", &b"hi"[..]].concat());
+        let long = vec![7; 70_000];
+        assert_eq!(written(long.clone())[10..], long);
+        assert_eq!(written(Bytes::from(long.clone()))[10..], long);
+    }
+
+    #[test]
+    fn it_knows_its_length_and_whether_a_message_ends() {
+        let fragment = Frame::raw(Opcode::Text, false, "abc").unwrap();
+        for (outgoing, len, ends) in [
+            (Outgoing::from("abcd"), 4, true),
+            (Outgoing::from(&[]), 0, true),
+            (Outgoing::from(Bytes::from_static(b"a")), 1, true),
+            (Outgoing::from(&fragment), 3, false),
+            (Outgoing::from(fragment.clone()), 3, false),
+            (Outgoing::from(Frame::pong("ab").unwrap()), 2, false),
+            (Outgoing::from(Frame::raw(Opcode::Continuation, true, "").unwrap()), 0, true),
+        ] {
+            assert_eq!((outgoing.len(), outgoing.is_empty(), outgoing.ends_message()), (len, len == 0, ends));
+        }
+    }
+}

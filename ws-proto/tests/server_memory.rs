@@ -501,7 +501,7 @@ fn answers_to_requests_count_too() {
 
 #[test]
 fn the_connections_of_one_server_share_and_those_of_two_do_not() {
-    let config = ServerConfig::new(Config::server());
+    let config = ServerConfig::from(Config::server());
     let (one, other) = (config.shared_config(), config.shared_config());
     let memory = |config: &Config| config.memory.clone().unwrap();
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));

@@ -148,7 +148,7 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 #[test]
 fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
     let bomb = compressed(vec![0; 8 * MEBI]);
-    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let config = ServerConfig::from(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
     // All of them together would be 1.6 GiB. Nobody is closed for it.
