@@ -12,7 +12,7 @@ use wire::*;
 use ws_host::client::Backoff;
 use ws_host::client::Reconnect;
 use ws_proto::{
-    Config, Connection, Event, Frame, Heartbeat, HeartbeatKind, Memory, Opcode, Pieces, Role, Sent, State,
+    Config, Connection, Delivery, Event, Frame, Heartbeat, HeartbeatKind, Memory, Opcode, Role, Sent, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -89,7 +89,7 @@ fn settings() -> Vec<Setting> {
     }
     for whole in [0, u64::MAX] {
         all.push(setting(format!("pieces {whole}"), move |config| {
-            config.pieces(Pieces::AsTheyCome { whole })
+            config.delivery(Delivery::Chunked { whole })
         }));
     }
     all.extend(compressed());
@@ -178,7 +178,7 @@ fn heard(events: &[Event<'_>]) -> Vec<String> {
     for event in events {
         match event {
             Event::Message(message) => all.push(message.as_text().unwrap().to_owned()),
-            Event::Piece(piece) => {
+            Event::Fragment(piece) => {
                 begun += piece.data.as_text().unwrap();
                 if piece.last {
                     all.push(std::mem::take(&mut begun));
@@ -244,7 +244,7 @@ fn heartbeats_of_every_pace_keep_a_millisecond_between_them() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
         for interval in [NONE, Duration::from_nanos(1), EVER] {
             for answer in [NONE, SECOND, EVER] {
-                let beat = || Heartbeat::live().kind(kind).interval(interval).answer(answer);
+                let beat = || Heartbeat::frequent().kind(kind).idle(interval).pong_timeout(answer);
                 let config = |config: Config| config.heartbeat(beat()).frame_rate(None);
                 let name = format!("{kind:?} {interval:?} {answer:?}");
                 let mut pair = open_by(&name, config(Config::client()), config(Config::server()));
@@ -361,7 +361,9 @@ fn a_clock_may_be_anywhere() {
         ("empty messages", Config::server().frame_rate(Some(1))),
         (
             "heartbeats",
-            Config::server().heartbeat(Heartbeat::live().interval(NONE).answer(EVER)).message_rate(Some(2)),
+            Config::server()
+                .heartbeat(Heartbeat::frequent().idle(NONE).pong_timeout(EVER))
+                .message_rate(Some(2)),
         ),
         ("a small outbox", Config::server().outbox(0, 0, 0).message_rate(Some(1))),
     ];
@@ -393,7 +395,7 @@ fn a_clock_may_be_anywhere() {
 fn a_clock_that_goes_back_only_delays() {
     let before = Instant::now();
     let birth = before + MINUTE;
-    let config = Config::server().message_rate(Some(1)).heartbeat(Heartbeat::live());
+    let config = Config::server().message_rate(Some(1)).heartbeat(Heartbeat::frequent());
     let mut server = Connection::upgraded(birth, Arc::new(config), Role::Server);
     let mut now = before;
     assert_eq!(give(&mut server, &mut now, &frame(true, FIN | TEXT, b"x").repeat(3)).len(), 3);

@@ -170,7 +170,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
         let mut rig = Both::new();
-        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
+        let mut policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
         (policy.min, policy.max) = (min, max);
         let config = ClientConfig::from(Config::client()).reconnect(policy);
         let client = rig.connections().connect(url.as_str(), config).unwrap();

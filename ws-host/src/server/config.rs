@@ -10,36 +10,42 @@ use std::string::String;
 use std::vec::Vec;
 use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
-/// What a server allows: the rules of each connection, and how many there may be.
+/// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
 ///
-/// A [`Config`] alone is a server with the other defaults.
+/// ```
+/// use std::time::Duration;
+/// use ws_host::server::ServerConfig;
+/// use ws_proto::Heartbeat;
+///
+/// let config = ServerConfig::new()
+///     .max_connections(500)
+///     .allow_origin("https://app.example")
+///     .heartbeat(Heartbeat::frequent())
+///     .close_timeout(Duration::from_secs(2));
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServerConfig {
-    /// The rules of each connection.
-    pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come; zero
-    /// closes all of them. 10,000.
-    pub max_connections: usize,
-    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
-    pub max_per_address: Option<usize>,
-    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. Zero is one; `None` is a quarter of
-    /// `max_connections`, and 16 at least.
-    pub max_handshakes: Option<usize>,
-    /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
-    /// read ahead; what is shared counts once, and what is below the low mark not at all. See
-    /// [`Memory`]. 1 GiB.
-    pub memory_limit: Option<usize>,
-    /// What a client must show. Nothing.
-    pub token: Option<Token>,
+    connection: Config,
+    pub(super) max_connections: usize,
+    pub(super) max_per_address: Option<usize>,
+    pub(super) max_handshakes: Option<usize>,
+    memory_limit: Option<usize>,
+    token: Option<Token>,
     upgrades: Upgrades,
 }
 
 settings_of_a_connection!(ServerConfig);
 
 handed_on! { ServerConfig:
+    /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
+    target_limit(bytes: usize);
+
+    /// Sets the most pipelined requests that wait for their answers: [`Config::pipeline_limit`]. 16.
+    pipeline_limit(requests: usize);
+
+    /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
+    request_limit(requests: u32);
+
     /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
     keep_alive(time: Duration);
 
@@ -48,6 +54,10 @@ handed_on! { ServerConfig:
 
     /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
     half_close(allowed: bool);
+
+    /// Sets whether `Closed` comes of every connection, also of one that never asked anything:
+    /// [`Config::report_all_closes`]. `false`.
+    report_all_closes(all: bool);
 
     /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
     /// [`Access::allow_host`].
@@ -91,28 +101,34 @@ impl ServerConfig {
         }
     }
 
-    /// Sets the most connections at a time.
+    /// Sets the most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets the most connections of one address at a time.
+    /// Sets the most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
         self
     }
 
-    /// Sets the most connections at a time that have asked nothing yet.
+    /// Sets the most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Self::handshake_timeout) is over. Zero is one. A quarter of
+    /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
         self.max_handshakes = Some(connections);
         self
     }
 
-    /// Sets the most bytes that the server holds for all its connections together; `None` is no limit.
+    /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// read ahead; what is shared counts once, and what is below the low mark not at all. See [`Memory`]. `None` is no
+    /// limit. 1 GiB.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
@@ -157,13 +173,18 @@ impl ServerConfig {
         self.upgrades.clone().into()
     }
 
+    /// The rules of each connection.
+    pub fn get_connection(&self) -> &Config {
+        &self.connection
+    }
+
     /// The rules of each connection of a server that starts now, with the memory that they share.
     pub fn shared_config(&self) -> Config {
-        let mut config = self.connection.clone();
-        if config.memory.is_none() {
-            config.memory = self.memory_limit.map(Memory::new);
+        let config = self.connection.clone();
+        match self.memory_limit {
+            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
+            _ => config,
         }
-        config
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
@@ -208,12 +229,6 @@ impl ServerConfig {
 impl Default for ServerConfig {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl From<Config> for ServerConfig {
-    fn from(connection: Config) -> Self {
-        Self { connection, ..Self::new() }
     }
 }
 
@@ -402,7 +417,7 @@ mod tests {
 
     #[test]
     fn a_full_server_turns_away_and_counts_whom() {
-        let config = ServerConfig::from(Config::server()).max_connections(3).max_per_address(Some(2));
+        let config = ServerConfig::new().max_connections(3).max_per_address(Some(2));
         let mut census = Census::new(&config);
         let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
         assert!(census.admit(a) && census.admit(a));

@@ -103,7 +103,7 @@ impl Connection {
         result
     }
 
-    /// Server: gives the next piece of a body. Pieces that were taken in pace with
+    /// Server: gives the next piece of a body. Delivery that were taken in pace with
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors

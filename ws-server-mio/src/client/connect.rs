@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
@@ -87,7 +87,7 @@ impl Connections {
         client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
         self.clients.arm(index, None);
         if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
-            self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+            self.fail(index, ConnectError::Unreachable { tried: Vec::new(), error }, None);
         }
     }
 
@@ -112,7 +112,7 @@ impl Connections {
         if race.slots.is_empty() {
             let tried = std::mem::take(&mut race.tried);
             let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-            self.fail(index, ConnectFailure::Unreachable { tried, error }, None);
+            self.fail(index, ConnectError::Unreachable { tried, error }, None);
         }
     }
 
@@ -223,7 +223,7 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
             Phase::Resolving(attempt) => {
-                let failure = ConnectFailure::name_timed_out(attempt.request.host());
+                let failure = ConnectError::name_timed_out(attempt.request.host());
                 self.fail(index, failure, None);
             }
             Phase::Connecting(_) => self.try_next(index),
@@ -260,7 +260,7 @@ impl Connections {
                     }
                     _ => Vec::new(),
                 };
-                let failure = ConnectFailure::of(closed, tried);
+                let failure = ConnectError::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }
@@ -269,7 +269,7 @@ impl Connections {
     }
 
     /// An attempt came to nothing.
-    pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+    pub(crate) fn fail(&mut self, index: u32, error: ConnectError, closed: Option<&Closed>) {
         self.leave_name(index);
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();

@@ -13,7 +13,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_host::client::Backoff;
-use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::{ClientRequest, Config};
 
 /// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
@@ -131,7 +131,7 @@ impl Client {
 pub(crate) enum Notice {
     Failed {
         client: ClientId,
-        error: ConnectFailure,
+        error: ConnectError,
     },
     /// What comes after so many attempts.
     Reconnecting {

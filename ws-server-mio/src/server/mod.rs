@@ -116,7 +116,7 @@ impl Connections {
 
     /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
     /// the end of the latter the application is told only with
-    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
+    /// [`Config::report_all_closes`](ws_proto::Config::report_all_closes).
     pub fn http_count(&self, server: ServerId) -> usize {
         self.servers.get(server).map_or(0, |server| server.http)
     }

@@ -43,7 +43,7 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
-    /// Pieces of a message that are joined for [`next`](Self::next).
+    /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
@@ -240,12 +240,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         loop {
             match ready!(self.poll_event(cx)) {
                 Some(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
-                Some(Event::Piece(piece)) => {
+                Some(Event::Fragment(fragment)) => {
                     let joined = match self.joining.take() {
-                        Some(begun) if !piece.first => join(begun, piece.data),
-                        _ => piece.data,
+                        Some(begun) if !fragment.first => join(begun, fragment.data),
+                        _ => fragment.data,
                     };
-                    if piece.last {
+                    if fragment.last {
                         return Poll::Ready(Some(Ok(joined)));
                     }
                     self.joining = Some(joined);
