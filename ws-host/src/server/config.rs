@@ -7,6 +7,7 @@ use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::string::String;
+use std::time::UNIX_EPOCH;
 use std::vec::Vec;
 use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
@@ -178,9 +179,11 @@ impl ServerConfig {
         &self.connection
     }
 
-    /// The rules of each connection of a server that starts now, with the memory that they share.
+    /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
+    /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn shared_config(&self) -> Config {
-        let config = self.connection.clone();
+        let clock = self.connection.get_wall_clock().cloned();
+        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
         match self.memory_limit {
             Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
             _ => config,

@@ -61,7 +61,7 @@ impl Connections {
         client.then = Then::Policy;
         let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
         #[cfg(unix)]
-        if let Some(path) = client.config.unix.clone() {
+        if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
         match addresses(&attempt.request) {
@@ -246,8 +246,10 @@ impl Connections {
                 true
             }
             Happened::Closed(closed) if closed.was_open => {
-                if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
-                    client.backoff.lived(policy, now.saturating_duration_since(*since));
+                if let (Phase::Open { since, .. }, Some(policy)) =
+                    (&client.phase, client.config.get_reconnect())
+                {
+                    client.backoff.lived(policy, now.since(*since));
                 }
                 self.schedule_next(id.index, Some(closed));
                 true
@@ -285,7 +287,7 @@ impl Connections {
         let now = self.now;
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.at_mut(index) else { return };
-        let wait = match (client.then, &client.config.reconnect) {
+        let wait = match (client.then, client.config.get_reconnect()) {
             (Then::Again, _) => Some(Duration::ZERO),
             (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
                 let least = closed.and_then(retry_after).unwrap_or_default();

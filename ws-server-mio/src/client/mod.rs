@@ -224,7 +224,7 @@ impl Connections {
 
 fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     #[cfg(unix)]
-    if config.unix.is_some() {
+    if config.get_unix().is_some() {
         return false;
     }
     ws_host::client::needs_resolver(request)

@@ -15,7 +15,7 @@ impl Connections {
         let Some(rule) = rule else { return Some(event) };
         let event = match event {
             Event::Closed(_)
-                if !live.has(flag::AUTHENTICATED) && !live.connection.config().report_all_closes =>
+                if !live.has(flag::AUTHENTICATED) && !live.connection.config().get_report_all_closes() =>
             {
                 return None;
             }

@@ -1,6 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
+use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -96,7 +97,7 @@ where
 {
     let request = request.try_into().map_err(Into::into)?;
     let seed = seed().map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error })?;
-    let connection = Connection::client(Instant::now(), config, request, seed);
+    let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
@@ -144,7 +145,7 @@ impl Attempt {
             request,
             rules: Arc::new(config.rules()),
             #[cfg(unix)]
-            unix: config.unix.clone(),
+            unix: config.get_unix().map(std::path::Path::to_owned),
             names: Resolver::system(),
             since: Instant::now(),
         }
@@ -166,7 +167,7 @@ impl Attempt {
             None => return Err(ConnectError::TimedOut { tried }.into()),
         };
         // It keeps the rest of the time itself.
-        let connection = Connection::client(self.since, self.rules, self.request, seed);
+        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let socket = Some(stream.clone());
         let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
         let websocket = open(driver, tried).await?;
@@ -188,7 +189,7 @@ impl Attempt {
     }
 
     fn deadline(&self) -> Timer {
-        self.since.checked_add(self.rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
+        self.since.checked_add(self.rules.get_handshake_timeout()).map_or_else(Timer::never, Timer::at)
     }
 
     async fn connected(

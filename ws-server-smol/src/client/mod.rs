@@ -312,7 +312,7 @@ impl Client {
             let _ = websocket.close(CloseCode::NORMAL, "").await;
         }
         self.closed = websocket.closed().cloned().map(Box::new);
-        if let (Some(closed), Some(policy)) = (&self.closed, &self.config.reconnect) {
+        if let (Some(closed), Some(policy)) = (&self.closed, self.config.get_reconnect()) {
             self.backoff.lived(policy, closed.age.saturating_sub(*after));
         }
         *left
@@ -331,7 +331,7 @@ impl Client {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        let policy = self.config.reconnect.as_ref()?;
+        let policy = self.config.get_reconnect()?;
         if closed.is_some_and(|closed| policy.is_final(closed)) {
             return None;
         }
