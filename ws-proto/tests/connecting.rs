@@ -4,18 +4,18 @@
 use std::io;
 use std::sync::Arc;
 use ws_host::client::Reconnect;
-use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
 
 /// How a connection ends that `ends` so before it is open.
-fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectFailure {
+fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
     let now = Moment::default();
     let request = ClientRequest::new("ws://localhost").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     ends(&mut client, now);
     match client.poll_event(now) {
-        Some(Event::Closed(closed)) => ConnectFailure::of(&closed, vec![([192, 0, 2, 1], 80).into()]),
+        Some(Event::Closed(closed)) => ConnectError::of(&closed, vec![([192, 0, 2, 1], 80).into()]),
         other => panic!("{other:?}"),
     }
 }
@@ -31,13 +31,13 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
         Some((403, &b"no"[..]))
     );
     let late = failure(|client, now| client.handle_timeout(now + Config::client().handshake_timeout));
-    assert!(matches!(&late, ConnectFailure::TimedOut { tried } if tried.len() == 1), "{late}");
+    assert!(matches!(&late, ConnectError::TimedOut { tried } if tried.len() == 1), "{late}");
     let lost = failure(|client, now| client.abort(now, Cause::Io(io::ErrorKind::ConnectionReset)));
-    assert!(matches!(lost, ConnectFailure::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
+    assert!(matches!(lost, ConnectError::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
     let cut_off = failure(|client, now| client.receive_eof(now));
-    assert!(matches!(cut_off, ConnectFailure::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
+    assert!(matches!(cut_off, ConnectError::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
     let given_up = failure(|client, now| client.close(now, CloseCode::NORMAL, "").unwrap());
-    assert!(matches!(given_up, ConnectFailure::Lost(Cause::Terminated)), "{given_up}");
+    assert!(matches!(given_up, ConnectError::Lost(Cause::Terminated)), "{given_up}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     for (interval, kind) in
         [minutes, seconds].into_iter().flat_map(|i| [(i, HeartbeatKind::Ping), (i, HeartbeatKind::Pong)])
     {
-        if *heartbeat == Heartbeat::live().kind(kind).interval(interval).answer(seconds) {
+        if *heartbeat == Heartbeat::frequent().kind(kind).idle(interval).pong_timeout(seconds) {
             return match kind {
                 HeartbeatKind::Ping => {
                     format!("a Ping after {}, answered within {}", time(interval), time(seconds))
@@ -165,8 +165,16 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
     for (debug, no_limits) in [
         (
             format!("{:#?}", Config::server()),
-            &["pieces", "deflate", "tell_every_end", "access", "cors", "wall_clock", "half_close", "memory"]
-                [..],
+            &[
+                "pieces",
+                "deflate",
+                "report_all_closes",
+                "access",
+                "cors",
+                "wall_clock",
+                "half_close",
+                "memory",
+            ][..],
         ),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {

@@ -138,7 +138,7 @@ pub use server::listener::Listening;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
@@ -149,8 +149,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Request, ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
+    Opcode, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]

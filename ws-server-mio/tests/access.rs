@@ -11,7 +11,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStr
 use ws_server_mio::ws_proto::access::InvalidAccess;
 use ws_server_mio::ws_proto::{Access, Cors};
 use ws_server_mio::{
-    Bind, ClientRequest, Config, ConnectFailure, Connections, Endpoint, ListenError, Options, ServerConfig,
+    Bind, ClientRequest, Config, ConnectError, Connections, Endpoint, ListenError, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -383,7 +383,7 @@ fn a_zone_that_is_no_interface_is_named_by_the_failure_and_needs_no_resolver() {
     let mut rig = Both::new();
     let client = rig.connections().connect("ws://[fe80::1%25nowhere0]:9000/", Config::client()).unwrap();
     match rig.failed(client) {
-        error @ ConnectFailure::Zone { .. } => {
+        error @ ConnectError::Zone { .. } => {
             let text = error.to_string();
             assert!(text.contains("\"nowhere0\"") && text.contains("number"), "{text}");
         }

@@ -7,7 +7,7 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::{Error, HandshakeError, State};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientRequest, ClientState, CloseCode, Config, ConnectError, ConnectFailure, Frame,
+    Bind, ClientConfig, ClientRequest, ClientState, CloseCode, Config, ConnectError, Frame, InvalidTarget,
     Options,
 };
 
@@ -108,7 +108,7 @@ fn where_nobody_listens_the_failure_says_what_was_tried() {
     let url = format!("ws://localhost:{port}/");
     let client = rig.connections().connect(url, Config::client()).unwrap();
     match rig.failed(client) {
-        ConnectFailure::Unreachable { tried, error } => {
+        ConnectError::Unreachable { tried, error } => {
             assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
             assert!(!error.to_string().is_empty());
         }
@@ -125,10 +125,10 @@ fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
     let connect = |connections: &mut ws_server_mio::Connections, url: &str| {
         connections.connect(url, Config::client()).unwrap_err()
     };
-    assert_eq!(connect(connections, "wss://127.0.0.1/"), ConnectError::TlsUnsupported);
-    assert!(matches!(connect(connections, "http://127.0.0.1/"), ConnectError::Invalid(_)));
+    assert_eq!(connect(connections, "wss://127.0.0.1/"), InvalidTarget::TlsUnsupported);
+    assert!(matches!(connect(connections, "http://127.0.0.1/"), InvalidTarget::Request(_)));
     let error = connect(connections, "ws://app.example/");
-    assert_eq!(error, ConnectError::NoResolver { host: "app.example".into() });
+    assert_eq!(error, InvalidTarget::NoResolver { host: "app.example".into() });
     assert!(error.to_string().contains("Options::resolve_names"));
     assert_eq!(connections.clients().count(), 0);
 }
@@ -147,7 +147,7 @@ fn names_are_looked_up_where_that_is_allowed() {
     let name = format!("{}.invalid", "a".repeat(64));
     let client = rig.connections().connect(format!("ws://{name}/"), Config::client()).unwrap();
     match rig.failed(client) {
-        ConnectFailure::Name { host, .. } => assert_eq!(host, name),
+        ConnectError::Name { host, .. } => assert_eq!(host, name),
         other => panic!("{other:?}"),
     }
 }
@@ -166,7 +166,7 @@ fn one_deadline_covers_the_whole_attempt() {
     assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     match rig.failed(client) {
-        ConnectFailure::TimedOut { tried } => assert_eq!(tried, [address]),
+        ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
         other => panic!("{other:?}"),
     }
     assert_eq!(rig.connections().stats().open, 0);
@@ -224,7 +224,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
         rig.turns(3);
         assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
         rig.clock.pass(Duration::from_millis(1));
-        assert!(matches!(rig.failed(client), ConnectFailure::Unreachable { .. }));
+        assert!(matches!(rig.failed(client), ConnectError::Unreachable { .. }));
     }
     let (_, delay) = rig.reconnecting(client);
     rig.start_server();
@@ -233,7 +233,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     rig.connections().send_text(again, "back").unwrap();
     assert_eq!(rig.text(again), "back");
     // Open for as long as counts as a success, so that the next wait is the first again.
-    rig.clock.pass(policy.success_after);
+    rig.clock.pass(policy.reset_after);
     rig.stop_server();
     rig.closed(again);
     let (attempt, delay) = rig.reconnecting(client);
@@ -287,7 +287,7 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
     rig.turns(5);
     rig.connections().disconnect(client);
-    assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
+    assert!(matches!(rig.failed(client), ConnectError::Cancelled));
     assert_eq!(rig.connections().stats().open, 0);
     assert_eq!(rig.connections().client_state(client), ClientState::Idle);
     // One that is removed is told of no more.
@@ -297,7 +297,7 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     assert!(rig.told.failed.is_empty());
     assert_eq!(rig.connections().clients().count(), 0);
     assert!(!rig.connections().reconnect(client));
-    assert_eq!(rig.connections().set_request(client, url.as_str()), Err(ConnectError::NoClient));
+    assert_eq!(rig.connections().set_request(client, url.as_str()), Err(InvalidTarget::NoClient));
 }
 
 #[test]
@@ -333,7 +333,7 @@ fn what_is_asked_for_can_be_renewed_before_each_attempt() {
     rig.opened(client);
     let paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
     assert_eq!(paths, ["/1", "/2"]);
-    assert_eq!(rig.connections().set_request(client, "wss://127.0.0.1/"), Err(ConnectError::TlsUnsupported));
+    assert_eq!(rig.connections().set_request(client, "wss://127.0.0.1/"), Err(InvalidTarget::TlsUnsupported));
 }
 
 #[test]
@@ -360,7 +360,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
     let client = rig.connections().connect(url, Config::client()).unwrap();
     rig.until("its coming", |_| listener.accept().is_ok());
     match rig.failed(client) {
-        ConnectFailure::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectFailure::Lost(_) => {}
+        ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
     assert!(rig.told.client_closed.is_empty());
@@ -371,7 +371,7 @@ fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let config = Config::client().message_limit(10);
-    let config = ClientConfig::new(config).reconnect(Reconnect::default());
+    let config = ClientConfig::from(config).reconnect(Reconnect::default());
     let client = rig.connections().connect(url, config).unwrap();
     let id = rig.opened(client);
     let peer = rig.told.accepted[0];
@@ -399,7 +399,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
     assert!(rig.failed(client).response().is_some_and(|response| response.status() == 421));
     let nowhere = ClientConfig::default().unix(directory.join("nothing"));
     let client = rig.connections().connect("ws://localhost/", nowhere).unwrap();
-    assert!(matches!(rig.failed(client), ConnectFailure::Unreachable { .. }));
+    assert!(matches!(rig.failed(client), ConnectError::Unreachable { .. }));
     drop(rig);
     std::fs::remove_dir_all(&directory).unwrap();
 }

@@ -10,7 +10,7 @@ use std::time::Duration;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
 use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
 use ws_server_mio::{
-    Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
+    Bind, ClientState, CloseCode, Config, ConnectError, Connections, Endpoint, Event, Options,
 };
 
 /// A server on a thread, until its first connection has ended.
@@ -108,7 +108,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
         assert_eq!(rig.connections().connection_of(client), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            ConnectError::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -140,10 +140,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
             !rig.told.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::Refused(response)) => {
+            ConnectError::Handshake(HandshakeError::Refused(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
-            ConnectFailure::Handshake(
+            ConnectError::Handshake(
                 HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
             ) => {}
             other => panic!("{other:?}"),
@@ -161,7 +161,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
         rig.turns(3);
         rig.clock.pass(Duration::from_secs(1));
     }
-    assert!(matches!(rig.failed(client), ConnectFailure::TimedOut { .. }));
+    assert!(matches!(rig.failed(client), ConnectError::TimedOut { .. }));
 }
 
 #[test]

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectFailure,
-    ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectError, ConnectionId,
+    Connections, Endpoint, Event, Options,
 };
 
 /// Fails at once, and comes again as soon as may be.
@@ -374,7 +374,7 @@ fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
     for client in [heir, anew, other] {
         rig.opened(client);
     }
-    assert!(matches!(rig.failed(anew), ConnectFailure::Cancelled));
+    assert!(matches!(rig.failed(anew), ConnectError::Cancelled));
     rig.turns(10);
     let mut paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
     paths.sort_unstable();

@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::{Config, ConnectionId, Options, Pieces};
+use ws_server_mio::{Config, ConnectionId, Delivery, Options};
 
 const SECOND: Duration = Duration::from_secs(1);
 const CONTINUATION: u8 = 0;
@@ -16,7 +16,7 @@ fn options(clock: &Clock) -> Options {
 }
 
 fn both_ways() -> [Config; 2] {
-    [Config::server(), Config::server().pieces(Pieces::AsTheyCome { whole: 0 })]
+    [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
 /// An empty message, in one frame and in two.
@@ -30,7 +30,7 @@ fn texts(rig: &Rig) -> Vec<String> {
     for seen in &rig.app.seen {
         match seen {
             Seen::Text(_, text) => all.push(text.clone()),
-            Seen::Piece(_, text, _, last) => {
+            Seen::Fragment(_, text, _, last) => {
                 begun += text;
                 if *last {
                     all.push(std::mem::take(&mut begun));
@@ -144,7 +144,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 #[test]
 fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
     let config = Config::server().deflate(ws_server_mio::Deflate::new());
-    let mut rig = Rig::new(config.pieces(Pieces::AsTheyCome { whole: 0 }));
+    let mut rig = Rig::new(config.delivery(Delivery::Chunked { whole: 0 }));
     let address = rig.address();
     let bytes = [frame(TEXT | 0x40, BROKEN), frame(TEXT, b"behind it")].concat();
     for cut in 0..bytes.len() {
@@ -162,14 +162,14 @@ fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads
         assert_eq!((first, close_code(&payload)), (CLOSE, 1007), "cut at {cut}");
         drop(peer);
         rig.until("its end", |rig| rig.app.closed().len() == 1);
-        let told: String = rig.app.seen.iter().filter_map(|seen| piece(seen)).collect();
+        let told: String = rig.app.seen.iter().filter_map(|seen| fragment(seen)).collect();
         assert_eq!(told, "good, and plain", "cut at {cut}");
     }
 }
 
 #[cfg(feature = "deflate")]
-fn piece(seen: &Seen) -> Option<&str> {
-    if let Seen::Piece(_, text, _, _) = seen { Some(text) } else { None }
+fn fragment(seen: &Seen) -> Option<&str> {
+    if let Seen::Fragment(_, text, _, _) = seen { Some(text) } else { None }
 }
 
 #[test]

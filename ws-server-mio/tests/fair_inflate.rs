@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
 use ws_server_mio::ws_proto::{Connection, Error};
-use ws_server_mio::ws_proto::{Event as Happened, Message, Pieces, ProtocolError, Role};
+use ws_server_mio::ws_proto::{Delivery, Event as Happened, Message, ProtocolError, Role};
 use ws_server_mio::{
     Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn, http,
 };
@@ -25,7 +25,7 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
     let role = Role::Client { seed: [3; 32] };
     let mut client = Connection::upgraded(ws_proto::Moment::default(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
-    client.send_binary(data).unwrap();
+    client.send(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 
@@ -57,7 +57,9 @@ fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
     let mut told = Vec::new();
     let handler = |_: &mut Connections, event: Event<'_>| match event {
         Event::Connection(id, Happened::Message(message)) => told.push((id, message.as_bytes().len())),
-        Event::Connection(id, Happened::Piece(piece)) => told.push((id, piece.data.as_bytes().len())),
+        Event::Connection(id, Happened::Fragment(fragment)) => {
+            told.push((id, fragment.data.as_bytes().len()))
+        }
         Event::Connection(_, Happened::Closed(closed)) => panic!("{closed}"),
         _ => {}
     };
@@ -73,7 +75,7 @@ fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize>
 
 /// All that is inflated is told at once: so it can be counted.
 fn in_pieces() -> Config {
-    Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 })
+    Config::server().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
 
 fn bombed(
@@ -148,7 +150,7 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 #[test]
 fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
     let bomb = compressed(vec![0; 8 * MEBI]);
-    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let config = ServerConfig::from(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
     // All of them together would be 1.6 GiB. Nobody is closed for it.
@@ -215,9 +217,9 @@ fn a_flood_of_others_keeps_no_bomb_away() {
         turns += 1;
         assert!(turns < 400, "it starves at {inflated}");
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(id, Happened::Piece(piece)) = event {
+            if let Event::Connection(id, Happened::Fragment(fragment)) = event {
                 clock.pass(Duration::from_micros(300));
-                inflated += if id == bombing { piece.data.as_bytes().len() } else { 0 };
+                inflated += if id == bombing { fragment.data.as_bytes().len() } else { 0 };
             }
         };
         rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
@@ -315,7 +317,7 @@ fn what_came_before_it_was_open_is_inflated_by_shares_too() {
                     body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
                 }
                 Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-                Happened::Piece(piece) => told += piece.data.as_bytes().len(),
+                Happened::Fragment(fragment) => told += fragment.data.as_bytes().len(),
                 _ => {}
             }
         };

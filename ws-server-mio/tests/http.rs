@@ -159,7 +159,7 @@ fn who_upgrades_behind_a_request_and_is_refused_is_none() {
 
 #[test]
 fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
-    let mut rig = Rig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(Config::server().report_all_closes(true));
     let silent = rig.peer();
     rig.until("it", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
     drop(silent);

@@ -24,7 +24,7 @@ fn job(clock: &Clock, rig: &Rig, time: Duration) {
 
 #[test]
 fn an_answer_that_has_come_counts_however_slow_the_application_is() {
-    let config = Config::server().heartbeat(Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND));
+    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let (clock, mut rig) = rig(config);
     let (mut peer, _) = rig.open("/");
     for round in 1..=3 {
@@ -111,7 +111,7 @@ fn more_answers_than_one_wait_can_report_count_all() {
     if !may_open(2 * PEERS + 200) {
         return;
     }
-    let config = Config::server().heartbeat(Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND));
+    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let clock = Clock::default();
     let given = clock.clone();
     let mut rig = Rig::with(Options::default().clock(move || given.now()), config);

@@ -157,10 +157,10 @@ fn what_was_done_is_counted() {
 #[test]
 fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
     let clock = Clock::new();
-    let pongs = Heartbeat::live().kind(HeartbeatKind::Pong).interval(7 * SECOND).payload("alive");
+    let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(7 * SECOND).payload("alive");
     let mut rig = Rig::with(clock.options(), Config::server().heartbeat(pongs));
     let (mut first, _) = rig.open("/");
-    let pings = Heartbeat::live().interval(11 * SECOND);
+    let pings = Heartbeat::frequent().idle(11 * SECOND);
     let second = rig.endpoint.connections().listen(Bind::localhost(), Config::server().heartbeat(pings));
     rig.server = second.unwrap();
     let (mut later, _) = rig.open("/");

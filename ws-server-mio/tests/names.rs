@@ -8,7 +8,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use ws_server_mio::{Bind, ClientConfig, ClientId, ClientState, Config, ConnectFailure, Options, Reconnect};
+use ws_server_mio::{Bind, ClientConfig, ClientId, ClientState, Config, ConnectError, Options, Reconnect};
 
 /// A resolver: names that begin with "stuck" have no answer until the test releases them, those that begin with "none" do
 /// not exist, and all others are this machine.
@@ -89,7 +89,7 @@ fn connect(rig: &mut Both, host: &str, config: impl Into<ClientConfig>) -> Clien
 }
 
 fn persistent() -> ClientConfig {
-    ClientConfig::new(Config::client()).reconnect(Reconnect::default())
+    ClientConfig::from(Config::client()).reconnect(Reconnect::default())
 }
 
 /// So many names without an answer, each with a client, all being looked up.
@@ -141,7 +141,7 @@ fn clients_of_one_name_share_one_lookup() {
         rig.opened(client);
     }
     match rig.failed(elsewhere) {
-        ConnectFailure::Unreachable { tried, .. } => {
+        ConnectError::Unreachable { tried, .. } => {
             assert_eq!(tried, [SocketAddr::from((Ipv4Addr::LOCALHOST, 1))]);
         }
         other => panic!("{other:?}"),
@@ -167,7 +167,7 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
     names.release("stuck0.test", false);
     rig.opened(kept);
     assert_eq!(names.begun(9)[8..], ["three.test"], "they would have come before it");
-    assert!(matches!(rig.failed(disconnected), ConnectFailure::Cancelled));
+    assert!(matches!(rig.failed(disconnected), ConnectError::Cancelled));
     (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
 }
 
@@ -177,7 +177,7 @@ fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
     let client = connect(&mut rig, "stuck0.test", persistent());
     names.begun(1);
     rig.connections().disconnect(client);
-    assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
+    assert!(matches!(rig.failed(client), ConnectError::Cancelled));
     rig.connections().reconnect(client);
     // An attempt whose time is over leaves it, and the next one waits for the same answer.
     let timeout = Config::client().handshake_timeout;
@@ -208,7 +208,7 @@ fn an_error_says_that_it_was_the_name() {
     let failure = rig.failed(waiting);
     assert!(failure.to_string().contains(r#"cannot look up "good.test""#), "{failure}");
     match failure {
-        ConnectFailure::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+        ConnectError::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
         other => panic!("{other:?}"),
     }
     // The same of one that is being looked up.

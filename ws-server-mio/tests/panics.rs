@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Budget, ClientConfig, Config, Connections, Event, Extension, Frame, Options, Pieces, State,
+    Budget, ClientConfig, Config, Connections, Delivery, Event, Extension, Frame, Options, State,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -199,7 +199,7 @@ impl Extension for Fragile {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let data = match &event {
             Event::Connection(_, Ws::Message(message)) => message.as_bytes(),
-            Event::Connection(_, Ws::Piece(piece)) => piece.data.as_bytes(),
+            Event::Connection(_, Ws::Fragment(fragment)) => fragment.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {
@@ -217,7 +217,7 @@ impl Extension for Fragile {
 
 #[test]
 fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
-    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = Config::server().delivery(Delivery::Chunked { whole: 0 });
     for (rules, bytes) in [
         (Config::server(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
         // What is left of a message is not taken for the whole.
@@ -236,7 +236,7 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
         assert_eq!(close_code(&end.unwrap().1), 1011);
         // The handler hears of no message that ends behind the one that is lost; and of the end, though the extension
         // panics over that, too.
-        let lasts = |seen: &Seen| matches!(seen, Seen::Piece(_, _, _, true));
+        let lasts = |seen: &Seen| matches!(seen, Seen::Fragment(_, _, _, true));
         assert_eq!(rig.app.count(lasts), 0);
         drop(peer);
         until(&mut rig, "word of the end", |rig| rig.app.closed().len() == 1);
@@ -312,7 +312,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
 
 #[test]
 fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
-    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = Config::server().delivery(Delivery::Chunked { whole: 0 });
     let mut rig = Rig::new(config);
     rig.app.silent = true;
     rig.endpoint.connections().set_extension(Fragile).unwrap();

@@ -159,7 +159,7 @@ fn no_heartbeat_is_judged_while_paused() {
     let second = Duration::from_secs(1);
     let clock = Clock::default();
     let given = clock.clone();
-    let config = Config::server().heartbeat(Heartbeat::live().interval(10 * second).answer(5 * second));
+    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * second).pong_timeout(5 * second));
     let mut rig = Rig::with(Options::default().clock(move || given.now()), config);
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);

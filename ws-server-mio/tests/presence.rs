@@ -175,7 +175,7 @@ fn clients_and_coupled_connections_have_presence_too() {
 
 #[test]
 fn an_upgrade_that_is_refused_has_no_topics() {
-    let mut rig = Rig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(Config::server().report_all_closes(true));
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();

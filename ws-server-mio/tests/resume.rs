@@ -77,7 +77,7 @@ fn after_sleep_every_peer_is_asked_at_once_and_who_is_gone_is_found() {
 #[test]
 fn an_answer_that_was_awaited_in_sleep_has_its_whole_time_again() {
     let clocks = Clocks::new();
-    let live = Heartbeat::live().interval(25 * SECOND).answer(20 * SECOND);
+    let live = Heartbeat::frequent().idle(25 * SECOND).pong_timeout(20 * SECOND);
     let mut rig = Rig::with(clocks.options(), Config::server().heartbeat(live));
     let (mut peer, _) = rig.open("/");
     clocks.pass(25 * SECOND);

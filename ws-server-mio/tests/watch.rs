@@ -105,7 +105,7 @@ fn turns_that_never_drain_hear_of_others() {
 fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
     let mut rig = Rig::new(Config::server());
     let _quiet = rig.open("/");
-    let pongs = Heartbeat::live().kind(HeartbeatKind::Pong).interval(Duration::from_millis(20));
+    let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
     let lively = Config::server().heartbeat(pongs);
     rig.server = rig.endpoint.connections().listen(Bind::localhost(), lively).unwrap();
     let mut watched = Watched::new(rig);
@@ -120,7 +120,7 @@ fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
 
 #[test]
 fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
-    let pongs = Heartbeat::live().kind(HeartbeatKind::Pong).interval(Duration::from_millis(20));
+    let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
     let mut rig = Rig::new(Config::server().heartbeat(pongs));
     let (mut peer, _) = rig.open("/");
     let mut watched = Watched::begin(rig);

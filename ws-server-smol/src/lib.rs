@@ -133,7 +133,7 @@
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
 //! let server = Server::bind(Bind::unix(&path), Config::server())?;
-//! let to = ClientConfig::new(Config::client()).unix(&path);
+//! let to = ClientConfig::from(Config::client()).unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
 //! # async_io::block_on(futures_lite::future::or(serving, client));
@@ -174,7 +174,7 @@ pub use client::{Client, ClientEvent};
 pub use connection::couple;
 pub use connection::http::{HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
-pub use connection::sender::{Outgoing, Sender};
+pub use connection::sender::Sender;
 
 pub use connection::websocket::WebSocket;
 pub use error::WebSocketError;
@@ -187,7 +187,7 @@ pub use server::{Server, Stats, Topics};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
@@ -198,8 +198,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
+    Opcode, Outgoing, Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

@@ -12,8 +12,8 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::{
-    Client, ClientConfig, ClientEvent, ClientRequest, CloseCode, Config, ConnectError, ConnectFailure,
-    HttpConnection, Reconnect,
+    Client, ClientConfig, ClientEvent, ClientRequest, CloseCode, Config, ConnectError, HttpConnection,
+    InvalidTarget, Reconnect,
 };
 
 const URL: &str = "wss://app.example/live";
@@ -62,7 +62,7 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
                         while let Some(Ok(_)) = ws.next().await {}
                     }
                     ClientEvent::Failed(failure) => {
-                        assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure}");
+                        assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure}");
                         tells("failed");
                     }
                     ClientEvent::Waiting { .. } => tells("waiting"),
@@ -80,8 +80,7 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
                     }
                     future::yield_now().await;
                 };
-                let mut config = Config::server();
-                config.access = config.access.allow_any_host();
+                let config = Config::server().access(ws_proto::Access::default().allow_any_host());
                 let mut ws = HttpConnection::new(end, Arc::new(config)).upgrade().await.unwrap();
                 assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some("hello"));
                 ws.close(code, "").await.unwrap();
@@ -97,11 +96,11 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
 #[test]
 fn a_connector_has_the_time_for_connecting() {
     run(async {
-        let config = ClientConfig::new(Config::client().handshake_timeout(Duration::from_millis(20)));
+        let config = ClientConfig::new().handshake_timeout(Duration::from_millis(20));
         let never = |_: ClientRequest| future::pending::<io::Result<End>>();
         let mut client = Client::with_connector(URL, config, never).unwrap();
         let failure = client.connect().await.unwrap_err();
-        assert!(matches!(&failure, ConnectFailure::TimedOut { tried } if tried.is_empty()), "{failure}");
+        assert!(matches!(&failure, ConnectError::TimedOut { tried } if tried.is_empty()), "{failure}");
     });
 }
 
@@ -128,9 +127,9 @@ fn a_call_that_is_dropped_leaves_the_attempt_to_the_next() {
 
 #[test]
 fn only_a_client_without_a_connector_refuses_tls() {
-    assert!(matches!(Client::new(URL, policy()), Err(ConnectError::TlsUnsupported)));
+    assert!(matches!(Client::new(URL, policy()), Err(InvalidTarget::TlsUnsupported)));
     let pending = |_: ClientRequest| future::pending::<io::Result<End>>();
     let mut client = Client::with_connector("ws://app.example/", policy(), pending).unwrap();
     client.set_request(URL).unwrap();
-    assert!(matches!(client.set_request("http://app.example/"), Err(ConnectError::Invalid(_))));
+    assert!(matches!(client.set_request("http://app.example/"), Err(InvalidTarget::Invalid(_))));
 }

@@ -12,9 +12,10 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Error, Event, Pieces, Role, Timeout};
+use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
-    Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, couple,
+    Bind, ClientConfig, CloseCode, Config, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State,
+    WebSocket, couple,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -41,9 +42,9 @@ fn a_paused_websocket_is_not_read_and_says_what_it_likes_until_it_is_resumed() {
 
 #[test]
 fn resuming_from_elsewhere_wakes_the_task_that_waits() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (mut client, mut ws) = connected(&server, Config::client()).await;
+        let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
         let (id, sender) = (ws.id(), ws.sender());
         for by_id in [true, false] {
             if by_id {
@@ -76,7 +77,7 @@ fn resuming_from_elsewhere_wakes_the_task_that_waits() {
 fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
     run(async {
         let (mut peer, stream) = pair().await;
-        let heartbeat = Heartbeat::live().interval(20 * MILLI).answer(20 * MILLI);
+        let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(20 * MILLI);
         let config = Arc::new(Config::server().heartbeat(heartbeat));
         let mut ws = WebSocket::upgraded(stream, config, Role::Server);
         ws.pause();
@@ -155,18 +156,19 @@ struct Legs {
     back: (WebSocket<Socket>, WebSocket<Socket>),
 }
 
-async fn legs(config: impl Fn(Config) -> Config) -> Legs {
-    let server = || Server::bind(Bind::localhost(), config(Config::server())).unwrap();
+async fn legs(delivery: Delivery) -> Legs {
+    let config = || ClientConfig::new().delivery(delivery);
+    let server = || Server::bind(Bind::localhost(), ServerConfig::new().delivery(delivery)).unwrap();
     let servers = [server(), server()];
-    let front = connected(&servers[0], config(Config::client())).await;
-    let back = connected(&servers[1], config(Config::client())).await;
+    let front = connected(&servers[0], config()).await;
+    let back = connected(&servers[1], config()).await;
     Legs { _servers: servers, front, back }
 }
 
 #[test]
 fn a_couple_passes_messages_on_in_order_both_ways_and_the_end() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let asking = async {
             for k in 0..100 {
                 client.try_send(format!("{k}")).unwrap();
@@ -203,7 +205,7 @@ fn each_end_is_the_others_in_both_directions() {
                 let code = CloseCode::from(code);
                 let reason = if code == CloseCode::NO_STATUS { "" } else { "why" };
                 let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } =
-                    legs(|config| config).await;
+                    legs(Delivery::Whole).await;
                 let (closer, other) =
                     if from_front { (&mut client, &mut server) } else { (&mut server, &mut client) };
                 let closing = async {
@@ -217,7 +219,7 @@ fn each_end_is_the_others_in_both_directions() {
                 future::zip(couple(&mut a, &mut b), future::zip(closing, hearing)).await;
             }
             // Lost without a word.
-            let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+            let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
             let (lost, mut other) = if from_front { (client, server) } else { (server, client) };
             lost.sender().terminate();
             let lost = async {
@@ -238,8 +240,8 @@ fn each_end_is_the_others_in_both_directions() {
 #[test]
 fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
     run(async {
-        let pieces = |config: Config| config.pieces(Pieces::AsTheyCome { whole: 0 });
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(pieces).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } =
+            legs(Delivery::Chunked { whole: 0 }).await;
         let sending = async {
             for k in 0..20 {
                 client.try_send(Frame::raw(Opcode::Text, false, format!("{k} ")).unwrap()).unwrap();
@@ -257,10 +259,10 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
                 let mut pieces = Vec::new();
                 loop {
                     match server.next_event().await.unwrap() {
-                        Event::Piece(piece) => {
-                            assert_eq!(piece.first, pieces.is_empty());
-                            pieces.push(piece.data.as_text().unwrap().to_owned());
-                            if piece.last {
+                        Event::Fragment(fragment) => {
+                            assert_eq!(fragment.first, pieces.is_empty());
+                            pieces.push(fragment.data.as_text().unwrap().to_owned());
+                            if fragment.last {
                                 break;
                             }
                         }
@@ -280,7 +282,7 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
 #[test]
 fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let (to_client, to_server) = (a.sender(), b.sender());
         let sender = client.sender();
         let mut most = 0;
@@ -322,7 +324,7 @@ fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
 #[test]
 fn two_floods_through_a_couple_let_others_run() {
     run(async {
-        let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+        let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         async fn floods(mut ws: WebSocket<Socket>) {
             let sender = ws.sender();
             let sending = async { while sender.send(vec![7; 1_000]).await.is_ok() {} };
@@ -394,14 +396,14 @@ fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
 #[test]
 fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
     let (front, back) = (
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
     );
     run(async {
-        let (mut client, mut a) = connected(&front, Config::client()).await;
+        let (mut client, mut a) = connected(&front, ClientConfig::new()).await;
         client.send("early").await.unwrap();
         let url = back.url("/").unwrap();
-        let connecting = ws_server_smol::connect(url, Config::client());
+        let connecting = ws_server_smol::connect(url, ClientConfig::new());
         let (b, mut server) = future::zip(connecting, upgraded(&back)).await;
         let mut b = b.unwrap();
         let hearing = async {
@@ -416,7 +418,7 @@ fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
 #[test]
 fn a_couple_whose_one_side_is_over_ends_the_other() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         drop(server);
         assert!(b.next().await.is_none(), "1001");
         let ending = async { assert!(client.next().await.is_none()) };

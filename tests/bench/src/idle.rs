@@ -28,11 +28,11 @@ const HANG: Duration = Duration::from_secs(60);
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
     let config = match arguments {
-        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::live()),
+        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::frequent()),
         _ => Config::server(),
     };
     let mut endpoint = Endpoint::new(Options::server())?;
-    let config = ServerConfig::new(config).max_connections(usize::MAX);
+    let config = ServerConfig::from(config).max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().local_addr(server).ok_or("no address")?);
     endpoint.run(|connections, event| match event {

@@ -12,7 +12,7 @@ use ws_proto::{Config, Cors, Heartbeat};
 pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut bind = Bind::localhost();
-    let mut config = ServerConfig::new(Config::server());
+    let mut config = ServerConfig::from(Config::server());
     for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
         match name {
             "bind" if value == "any" => bind = Bind::any(),
@@ -51,7 +51,7 @@ fn connection(config: Config, name: &str, value: &str) -> Result<Config, Box<dyn
         "output" => config.output_timeout(time(value)?),
         "heartbeat" => {
             let (interval, answer) = value.split_once('/').ok_or("heartbeat=INTERVAL/ANSWER")?;
-            config.heartbeat(Heartbeat::live().interval(time(interval)?).answer(time(answer)?))
+            config.heartbeat(Heartbeat::frequent().idle(time(interval)?).pong_timeout(time(answer)?))
         }
         _ => return Err(format!("there is no option {name}").into()),
     })

@@ -1,6 +1,6 @@
 //! Which addresses a client tries, and in which order.
 
-use super::ConnectFailure;
+use super::ConnectError;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -17,8 +17,8 @@ pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
 /// asked for each attempt anew: an interface that comes back has another number.
 ///
 /// # Errors
-/// [`ConnectFailure::Zone`].
-pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>, ConnectFailure> {
+/// [`ConnectError::Zone`].
+pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>, ConnectError> {
     addresses_with(request, super::zones::index)
 }
 

@@ -1,97 +1,193 @@
 //! What a server allows: how many may come, and how many came.
 
+use super::upgrades::{UpgradeRule, Upgrades};
+use crate::settings::{handed_on, settings_of_a_connection};
 use crate::token::{Token, TokenRule};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::string::String;
-use ws_proto::CloseCode;
-use ws_proto::Config;
-use ws_proto::Cors;
-use ws_proto::{InvalidAccess, Memory};
+use std::time::UNIX_EPOCH;
+use std::vec::Vec;
+use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
-/// What a server allows: the rules of each connection, and how many there may be.
+/// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
 ///
-/// A [`Config`] alone is a server with the other defaults.
+/// ```
+/// use std::time::Duration;
+/// use ws_host::server::ServerConfig;
+/// use ws_proto::Heartbeat;
+///
+/// let config = ServerConfig::new()
+///     .max_connections(500)
+///     .allow_origin("https://app.example")
+///     .heartbeat(Heartbeat::frequent())
+///     .close_timeout(Duration::from_secs(2));
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServerConfig {
-    /// The rules of each connection.
-    pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come; zero
-    /// closes all of them. 10,000.
-    pub max_connections: usize,
-    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
-    pub max_per_address: Option<usize>,
-    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. Zero is one; `None` is a quarter of
-    /// `max_connections`, and 16 at least.
-    pub max_handshakes: Option<usize>,
-    /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
-    /// read ahead; what is shared counts once, and what is below the low mark not at all. See
-    /// [`Memory`]. 1 GiB.
-    pub memory_limit: Option<usize>,
-    /// What a client must show. Nothing.
-    pub token: Option<Token>,
+    connection: Config,
+    pub(super) max_connections: usize,
+    pub(super) max_per_address: Option<usize>,
+    pub(super) max_handshakes: Option<usize>,
+    memory_limit: Option<usize>,
+    token: Option<Token>,
+    upgrades: Upgrades,
+}
+
+settings_of_a_connection!(ServerConfig);
+
+handed_on! { ServerConfig:
+    /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
+    target_limit(bytes: usize);
+
+    /// Sets the most pipelined requests that wait for their answers: [`Config::pipeline_limit`]. 16.
+    pipeline_limit(requests: usize);
+
+    /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
+    request_limit(requests: u32);
+
+    /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
+    keep_alive(time: Duration);
+
+    /// Sets how long the application may take to answer a request: [`Config::answer_timeout`]. 60 s.
+    answer_timeout(time: Duration);
+
+    /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
+    half_close(allowed: bool);
+
+    /// Sets whether `Closed` comes of every connection, also of one that never asked anything:
+    /// [`Config::report_all_closes`]. `false`.
+    report_all_closes(all: bool);
+
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
+    /// [`Access::allow_host`].
+    allow_host(host: impl Into<String>);
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
+    allow_origin(origin: impl Into<String>);
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    allow_file_origin();
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    allow_null_origin();
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    allow_scheme(scheme: impl Into<String>);
+
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: [`Config::access`].
+    access(access: Access);
+
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`]. Where a token is required,
+    /// preflights need none, and the 401 is readable too.
+    cors(cors: Cors);
+
+    /// Gives the time of day for the `Date` of answers: [`Config::wall_clock`]. Servers of the adapters have one.
+    wall_clock(clock: WallClock);
 }
 
 impl ServerConfig {
-    /// The defaults, with these rules for each connection.
-    pub fn new(connection: Config) -> Self {
+    /// The defaults.
+    pub fn new() -> Self {
         Self {
-            connection,
+            connection: Config::server(),
             max_connections: 10_000,
             max_per_address: Some(1_000),
             max_handshakes: None,
             memory_limit: Some(1 << 30),
             token: None,
+            upgrades: Upgrades::default(),
         }
     }
 
-    /// Sets the most connections at a time.
+    /// Sets the most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets the most connections of one address at a time.
+    /// Sets the most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
         self
     }
 
-    /// Sets the most connections at a time that have asked nothing yet.
+    /// Sets the most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Self::handshake_timeout) is over. Zero is one. A quarter of
+    /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
         self.max_handshakes = Some(connections);
         self
     }
 
-    /// Sets the most bytes that the server holds for all its connections together; `None` is no limit.
+    /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// read ahead; what is shared counts once, and what is below the low mark not at all. See [`Memory`]. `None` is no
+    /// limit. 1 GiB.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection. Where a
-    /// token is required, preflights need none, and the 401 is readable too.
+    /// Sets the paths at which there is a WebSocket, as a client sends them: without query, not decoded. An upgrade on any
+    /// other gets 404 and never comes to the application; a plain request for one of them that nobody answers gets 426,
+    /// which says how to ask. Every path.
+    ///
+    /// ```
+    /// use ws_host::server::ServerConfig;
+    ///
+    /// let config = ServerConfig::new().upgrade_paths(["/ws"]).subprotocols(["chat.v2", "chat.v1"]);
+    /// ```
     #[must_use]
-    pub fn cors(mut self, cors: Cors) -> Self {
-        self.connection.cors = cors;
+    pub fn upgrade_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let rooted = |path: String| if path.starts_with('/') { path } else { ["/", &path].concat() };
+        self.upgrades.paths = Some(paths.into_iter().map(|path| rooted(path.into())).collect());
         self
     }
 
-    /// The rules of each connection of a server that starts now, with the memory that they share.
+    /// Sets whether the application decides about each upgrade, on the [paths](Self::upgrade_paths) that there are; one that
+    /// it drops is refused with 503. Otherwise those that are valid are accepted, and the application sees the open
+    /// WebSocket. `false`.
+    #[must_use]
+    pub fn decide_upgrades(mut self, asked: bool) -> Self {
+        self.upgrades.asks = asked;
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks, the one that it likes best first. Of those that a client offers too,
+    /// the first is chosen; where there is none, none is spoken. None.
+    #[must_use]
+    pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self
+    }
+
+    /// What becomes of upgrades, and of plain requests that nobody answers.
+    pub fn upgrade_rule(&self) -> UpgradeRule {
+        self.upgrades.clone().into()
+    }
+
+    /// The rules of each connection.
+    pub fn get_connection(&self) -> &Config {
+        &self.connection
+    }
+
+    /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
+    /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn shared_config(&self) -> Config {
-        let mut config = self.connection.clone();
-        if config.memory.is_none() {
-            config.memory = self.memory_limit.map(Memory::new);
+        let clock = self.connection.get_wall_clock().cloned();
+        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
+        match self.memory_limit {
+            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
+            _ => config,
         }
-        config
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
@@ -135,91 +231,7 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self::new(Config::server())
-    }
-}
-
-impl From<Config> for ServerConfig {
-    fn from(connection: Config) -> Self {
-        Self::new(connection)
-    }
-}
-
-/// How a server stops: what its WebSockets are told, and over what time.
-///
-/// ```
-/// use std::time::Duration;
-/// use ws_proto::CloseCode;
-/// use ws_host::server::Stop;
-///
-/// // A restart, of which a thousand clients hear within ten seconds rather than at once.
-/// let stop = Stop::within(Duration::from_secs(5))
-///     .code(CloseCode::SERVICE_RESTART)
-///     .reason("back in a moment")
-///     .spread(Duration::from_secs(10));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stop {
-    /// How long what is left may take, counted from the end of the spread; then it is cut: at once with zero, and never
-    /// with what no clock can show.
-    pub deadline: Duration,
-    /// The close code. 1001.
-    pub code: CloseCode,
-    /// The reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
-    pub reason: String,
-    /// Over what time the connections are told, one after the other: who reconnects at once then does not meet
-    /// everybody else. Those that are not told yet are served as ever. The first is told at once,
-    /// however long that is. Zero.
-    pub spread: Duration,
-}
-
-impl Stop {
-    /// Tells 1001 to all at once, and cuts at the deadline what is left.
-    pub fn within(deadline: Duration) -> Self {
-        Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
-    }
-
-    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001.
-    #[must_use]
-    pub fn code(mut self, code: CloseCode) -> Self {
-        if code.is_sendable() {
-            self.code = code;
-        }
-        self
-    }
-
-    /// Sets the reason.
-    #[must_use]
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = reason.into();
-        while self.reason.len() > 123 {
-            self.reason.pop();
-        }
-        self
-    }
-
-    /// Sets over what time the connections are told.
-    #[must_use]
-    pub fn spread(mut self, time: Duration) -> Self {
-        self.spread = time;
-        self
-    }
-
-    /// How many of `count` connections are told when so much of the spread has passed.
-    pub fn told(&self, count: usize, elapsed: Duration) -> usize {
-        if elapsed >= self.spread {
-            return count;
-        }
-        let part = elapsed.as_nanos().saturating_mul(count as u128) / self.spread.as_nanos().max(1);
-        // The first is told at once.
-        usize::try_from(part).unwrap_or(count).saturating_add(1).min(count)
-    }
-
-    /// When the next is told, counted from the beginning, where so many of `count` have been.
-    pub fn next_at(&self, count: usize, told: usize) -> Duration {
-        let part = self.spread.as_nanos().saturating_mul(told as u128).div_ceil((count as u128).max(1));
-        u64::try_from(part).map_or(Duration::MAX, Duration::from_nanos).min(self.spread)
+        Self::new()
     }
 }
 
@@ -408,7 +420,7 @@ mod tests {
 
     #[test]
     fn a_full_server_turns_away_and_counts_whom() {
-        let config = ServerConfig::from(Config::server()).max_connections(3).max_per_address(Some(2));
+        let config = ServerConfig::new().max_connections(3).max_per_address(Some(2));
         let mut census = Census::new(&config);
         let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
         assert!(census.admit(a) && census.admit(a));

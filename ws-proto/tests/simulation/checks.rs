@@ -122,7 +122,7 @@ impl End {
         }
     }
 
-    /// A piece of a body was given, of whose chunk the frame does not count.
+    /// A fragment of a body was given, of whose chunk the frame does not count.
     pub(crate) fn exempt_chunk(&mut self) {
         self.exempt += CHUNK;
     }
@@ -183,7 +183,7 @@ impl End {
                 self.blocked = self.blocked.map(|_| now);
                 (self.opened, self.hindered) = (now, now);
             }
-            Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
+            Event::Message(_) | Event::Fragment(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),
             Event::Drained => {
                 assert!(self.was_congested, "what was not congested has drained");
@@ -202,7 +202,7 @@ impl End {
     pub(super) fn is_over(&mut self, now: Moment) {
         let connection = &mut self.connection;
         assert_eq!(connection.state(), State::Closed);
-        let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.tell_every_end;
+        let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.report_all_closes;
         assert_eq!(self.closed.is_some(), is_due, "the end was told to {} events", self.events);
         let mut bytes = *b"\x81\x80\0\0\0\0GET / HTTP/1.1\r\n\r\n";
         let mut input = &mut bytes[..];
@@ -211,7 +211,7 @@ impl End {
         connection.handle_timeout(now + Duration::from_secs(1));
         connection.abort(now, Cause::Terminated);
         assert!(connection.poll_event(now).is_none());
-        assert_eq!(connection.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(connection.send("late"), Err(SendError::NotOpen));
         assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));
         assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
         assert_eq!((connection.queued(), connection.poll_timeout()), (0, None));
@@ -223,7 +223,7 @@ impl End {
 fn brief(event: &Event<'_>) -> String {
     match event {
         Event::Message(message) => format!("a message of {} bytes", message.as_bytes().len()),
-        Event::Piece(piece) => format!("a piece of {} bytes", piece.data.as_bytes().len()),
+        Event::Fragment(fragment) => format!("a fragment of {} bytes", fragment.data.as_bytes().len()),
         Event::Request(request) => format!("a request for {}", request.path()),
         Event::Upgrade(upgrade) => format!("an upgrade for {}", upgrade.path()),
         Event::Closed(closed) => format!("the end: {closed}"),

@@ -4,7 +4,7 @@ use super::content::LONGEST;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use ws_proto::{Config, Heartbeat, HeartbeatKind, Memory, Pieces, WallClock};
+use ws_proto::{Config, Delivery, Heartbeat, HeartbeatKind, Memory, WallClock};
 
 /// What one end of a connection goes by.
 #[derive(Clone, Debug)]
@@ -42,10 +42,10 @@ impl Rules {
             config = config.message_rate(Some(rng.within(1, 20) as u16));
         }
         if rng.percent(25) {
-            config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+            config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
         }
         if rng.percent(30) {
-            config = config.tell_every_end();
+            config = config.report_all_closes(true);
         }
         if rng.percent(20) {
             config.pipeline_limit = rng.within(1, 3);
@@ -70,7 +70,7 @@ impl Rules {
             .close_timeout(time(HOUR))
             .output_timeout(time(HOUR));
         let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
-        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        let heartbeat = Heartbeat::frequent().idle(interval).pong_timeout(answer);
         // No heartbeat has a shorter pause, and no answer less time.
         let (interval, answer) = (interval.max(GREATEST[1]), answer.max(GREATEST[1]));
         let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
@@ -102,7 +102,7 @@ impl Rules {
         };
         config = extended(config, rng);
         let (interval, answer) = (Duration::from_secs(25), Duration::from_secs(20));
-        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        let heartbeat = Heartbeat::frequent().idle(interval).pong_timeout(answer);
         if rng.percent(30) {
             return Self { config: Arc::new(config.heartbeat(Heartbeat::off())), beat: None };
         }

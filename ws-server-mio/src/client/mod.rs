@@ -8,7 +8,7 @@ use crate::client::list::{Client, ClientId, Phase, Then};
 use crate::connection::Connections;
 use crate::connection::slots::ConnectionId;
 use std::sync::Arc;
-use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -34,7 +34,7 @@ impl Connections {
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
@@ -52,15 +52,15 @@ impl Connections {
     /// beside it; the first that takes the connection is used.
     ///
     /// # Errors
-    /// [`ConnectError`]: what cannot even be tried. Nothing is left behind.
+    /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
     pub fn connect<R>(
         &mut self,
         request: R,
         config: impl Into<ClientConfig>,
-    ) -> Result<ClientId, ConnectError>
+    ) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
         let config = config.into();
@@ -87,7 +87,7 @@ impl Connections {
     }
 
     /// Parts: closes the client's connection with 1000, or stops trying to get one, and rests. An attempt that
-    /// is under way ends with [`ConnectFailure::Cancelled`]. [`Connections::reconnect`] starts again.
+    /// is under way ends with [`ConnectError::Cancelled`]. [`Connections::reconnect`] starts again.
     pub fn disconnect(&mut self, client: ClientId) {
         let Some(at) = self.clients.get_mut(client) else { return };
         match at.phase {
@@ -98,7 +98,7 @@ impl Connections {
             }
             Phase::Resolving(_) | Phase::Connecting(_) => {
                 at.then = Then::Rest;
-                self.fail(client.index, ConnectFailure::Cancelled, None);
+                self.fail(client.index, ConnectError::Cancelled, None);
             }
             Phase::Open { slot, .. } => {
                 at.then = Then::Rest;
@@ -131,17 +131,17 @@ impl Connections {
     /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
     /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
     /// refusal with 401 it comes only where
-    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
+    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says that this may change.
     ///
     /// # Errors
-    /// As [`Connections::connect`], and [`ConnectError::NoClient`].
-    pub fn set_request<R>(&mut self, client: ClientId, request: R) -> Result<(), ConnectError>
+    /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].
+    pub fn set_request<R>(&mut self, client: ClientId, request: R) -> Result<(), InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
-        let at = self.clients.get(client).ok_or(ConnectError::NoClient)?;
+        let at = self.clients.get(client).ok_or(InvalidTarget::NoClient)?;
         self.check_request(&request, &at.config)?;
         if let Some(at) = self.clients.get_mut(client) {
             at.request = request;
@@ -157,9 +157,9 @@ impl Connections {
         &mut self,
         client: ClientId,
         config: impl Into<ClientConfig>,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), InvalidTarget> {
         let config = config.into();
-        let at = self.clients.get(client).ok_or(ConnectError::NoClient)?;
+        let at = self.clients.get(client).ok_or(InvalidTarget::NoClient)?;
         self.check_request(&at.request, &config)?;
         if let Some(at) = self.clients.get_mut(client) {
             at.rules = Arc::new(config.rules());
@@ -202,12 +202,12 @@ impl Connections {
         self.clients.ids()
     }
 
-    fn check_request(&self, request: &ClientRequest, config: &ClientConfig) -> Result<(), ConnectError> {
+    fn check_request(&self, request: &ClientRequest, config: &ClientConfig) -> Result<(), InvalidTarget> {
         if request.is_tls() {
-            return Err(ConnectError::TlsUnsupported);
+            return Err(InvalidTarget::TlsUnsupported);
         }
         if needs_resolver(request, config) && self.resolver.is_none() {
-            return Err(ConnectError::NoResolver { host: request.host().to_owned() });
+            return Err(InvalidTarget::NoResolver { host: request.host().to_owned() });
         }
         Ok(())
     }
@@ -224,7 +224,7 @@ impl Connections {
 
 fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     #[cfg(unix)]
-    if config.unix.is_some() {
+    if config.get_unix().is_some() {
         return false;
     }
     ws_host::client::needs_resolver(request)

@@ -13,7 +13,7 @@ use crate::endpoint::remote::Remote;
 use std::io;
 use std::net::SocketAddr;
 use std::thread;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::in_turn;
 use ws_host::client::{LOOKUPS, Names};
 
@@ -119,7 +119,7 @@ impl Connections {
                     let addresses = addresses.iter().map(|address| with_port(*address, port));
                     self.race(id.index, attempt.clone(), in_turn(addresses));
                 }
-                Err(error) => self.fail(id.index, ConnectFailure::name(host, error), None),
+                Err(error) => self.fail(id.index, ConnectError::name(host, error), None),
             }
         }
     }

@@ -118,7 +118,7 @@ impl Connections {
     /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
     /// [high mark](crate::Config::outbox) of bytes and one message.
     ///
-    /// - **Messages** go over in order, and with [`Config::pieces`](crate::Config::pieces) as fragments while they arrive.
+    /// - **Messages** go over in order, and with [`Config::delivery`](crate::Config::delivery) as fragments while they arrive.
     ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
     /// - **Pings** are each leg's own, and so are heartbeats and compression.
     /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
@@ -249,9 +249,9 @@ impl Connections {
         let (sent, messages) = match event {
             Happened::Drained => return self.release(other, mark::HELD),
             Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
-            Happened::Piece(piece) => {
+            Happened::Fragment(piece) => {
                 let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay_piece(piece)), messages)
+                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
             }
             _ => return,
         };
@@ -324,7 +324,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             return;
         }
         match event {
-            Happened::Message(_) | Happened::Piece(_) | Happened::Drained => {
+            Happened::Message(_) | Happened::Fragment(_) | Happened::Drained => {
                 let drained = matches!(event, Happened::Drained);
                 match self.connections.intercept(Event::Connection(id, event)) {
                     Some(Event::Connection(id, event)) => self.connections.relay(id, event),

@@ -96,7 +96,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.tell(Event::Resumed { slept });
     }
 
-    /// Reads the clock, where there is a budget, after a piece of work.
+    /// Reads the clock, where there is a budget, after a fragment of work.
     #[inline]
     pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {
@@ -403,7 +403,7 @@ impl Connections {
     pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         match event {
             Happened::Message(_) => self.tally.messages_in += 1,
-            Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
+            Happened::Fragment(fragment) => self.tally.messages_in += u64::from(fragment.last),
             Happened::Request(_) => self.settle_handshake(slot),
             Happened::Upgrade(_) => {
                 self.settle_handshake(slot);

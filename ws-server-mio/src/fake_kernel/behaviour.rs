@@ -2,7 +2,7 @@
 
 use super::bulk::{Bulk, Until};
 use super::rng::Rng;
-use crate::{Config, Heartbeat, Pieces};
+use crate::{Config, Delivery, Heartbeat};
 use std::time::Duration;
 
 /// What they do beside echoing, closing and breaking; nothing of it by default.
@@ -71,7 +71,7 @@ impl Behaviour {
             _ => config,
         };
         if rng.percent(20) {
-            config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+            config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
         }
         if self.extremes {
             config = extremes(config, rng);
@@ -123,7 +123,7 @@ pub(super) fn refills(rng: &mut Rng, most: usize) -> Bulk {
 /// The ping of a heartbeat.
 pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
     match beat {
-        Some((interval, answer)) => Heartbeat::live().interval(interval).answer(answer),
+        Some((interval, answer)) => Heartbeat::frequent().idle(interval).pong_timeout(answer),
         None => Heartbeat::off(),
     }
 }

@@ -2,7 +2,7 @@
 
 use super::app::{FILE, PATTERN, Shelf};
 use super::rng::Rng;
-use crate::{Config, Folder, Heartbeat, Pieces};
+use crate::{Config, Delivery, Folder, Heartbeat};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
@@ -71,7 +71,7 @@ pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
         config = config.message_rate(Some(rng.within(1, 20) as u16));
     }
     if rng.percent(20) {
-        config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+        config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
     }
     if hasty {
         let mut time = || Duration::from_millis(rng.pick(&[50, 200, 1000]));
@@ -81,7 +81,7 @@ pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
             .answer_timeout(time())
             .close_timeout(time())
             .output_timeout(time())
-            .heartbeat(Heartbeat::live().interval(time()).answer(time()));
+            .heartbeat(Heartbeat::frequent().idle(time()).pong_timeout(time()));
     }
     let hour = Duration::from_secs(3600);
     let heartbeat = if rng.percent(50) { Heartbeat::off() } else { Heartbeat::server() };

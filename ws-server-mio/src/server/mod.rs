@@ -11,10 +11,10 @@ use crate::server::list::{Listener, Server, ServerId, Servers};
 use crate::server::listener::{Acceptor, Listening};
 use std::io;
 use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::Duration;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::server::{ServerConfig, Stop};
-use ws_proto::{Cause, State, WallClock};
+use ws_proto::{Cause, State};
 
 /// Servers.
 impl Connections {
@@ -49,10 +49,9 @@ impl Connections {
     pub(crate) fn start(
         &mut self,
         sockets: Vec<Listening>,
-        mut config: ServerConfig,
+        config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
         let transport = listener::transport(&sockets);
-        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let mut listeners = Vec::with_capacity(sockets.len());
@@ -63,6 +62,9 @@ impl Connections {
         }
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let server = Server::new(config, listeners, address, transport);
+        if let Some(clock) = server.config.get_wall_clock() {
+            self.sleep.keep(clock);
+        }
         self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }
@@ -116,7 +118,7 @@ impl Connections {
 
     /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
     /// the end of the latter the application is told only with
-    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
+    /// [`Config::report_all_closes`](ws_proto::Config::report_all_closes).
     pub fn http_count(&self, server: ServerId) -> usize {
         self.servers.get(server).map_or(0, |server| server.http)
     }
@@ -146,7 +148,7 @@ impl Connections {
             return;
         };
         // One that is ending already needs no word.
-        let _ = live.connection.go_away(*now, parting.stop.code, &parting.stop.reason);
+        let _ = live.connection.go_away(*now, parting.stop.get_code(), parting.stop.get_reason());
         self.mark_dirty(slot);
     }
 

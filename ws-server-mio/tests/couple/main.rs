@@ -12,7 +12,7 @@ use proxy::{Proxy, plain};
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    ClientConfig, CloseCode, Config, Connections, CoupleError, Event, Extension, Frame, Leg, Pieces, Sent,
+    ClientConfig, CloseCode, Config, Connections, CoupleError, Delivery, Event, Extension, Frame, Leg, Sent,
 };
 
 #[test]
@@ -32,9 +32,9 @@ fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
 
 #[test]
 fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
-    let pieces = Pieces::AsTheyCome { whole: 0 };
-    let client = ClientConfig::new(Config::client().pieces(pieces));
-    let mut proxy = Proxy::with(Config::server().pieces(pieces), client);
+    let pieces = Delivery::Chunked { whole: 0 };
+    let client = ClientConfig::from(Config::client().delivery(pieces));
+    let mut proxy = Proxy::with(Config::server().delivery(pieces), client);
     let (mut client, mut host) = proxy.pair();
     // The first is there before the last is sent, and a ping between them is nobody else's.
     client.send(&frame(0x01, b"one "));
@@ -52,7 +52,7 @@ fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
 
 #[test]
 fn a_message_that_is_joined_on_one_leg_goes_over_whole() {
-    let client = ClientConfig::new(Config::client().pieces(Pieces::AsTheyCome { whole: 0 }));
+    let client = ClientConfig::from(Config::client().delivery(Delivery::Chunked { whole: 0 }));
     let mut proxy = Proxy::with(Config::server(), client);
     let (mut client, mut host) = proxy.pair();
     client.send(&[frame(0x01, b"one "), frame(0x80, b"two")].concat());
@@ -84,7 +84,7 @@ fn compression_is_each_legs_own() {
     // The client offers none; the host is one of ours, which agrees.
     let mut proxy = Proxy::with(
         Config::server().deflate(Deflate::new()),
-        ClientConfig::new(Config::client().deflate(Deflate::new())),
+        ClientConfig::from(Config::client().deflate(Deflate::new())),
     );
     let mut other = Rig::new(Config::server().deflate(Deflate::new()));
     proxy.app.upstream = format!("ws://{}/", other.address());

@@ -73,7 +73,7 @@ impl App {
                 "open".to_owned()
             }
             Ws::Message(message) => format!("message {message:?}"),
-            Ws::Piece(piece) => format!("piece {piece:?}"),
+            Ws::Fragment(fragment) => format!("fragment {fragment:?}"),
             Ws::Pong(_) => "pong".to_owned(),
             Ws::Drained => "drained".to_owned(),
             Ws::Closed(closed) => {

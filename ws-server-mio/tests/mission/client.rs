@@ -9,8 +9,8 @@ use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::ws_proto::{Error, Event as Happened, Initiator, Timeout};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, Config, ConnectError, ConnectFailure,
-    ConnectionId, Event, Heartbeat, HeartbeatKind,
+    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, Config, ConnectError, ConnectionId, Event,
+    Heartbeat, HeartbeatKind, InvalidTarget,
 };
 
 fn state(rig: &mut Rig, client: ClientId) -> ClientState {
@@ -61,7 +61,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         Event::Connection(_, Happened::Upgrade(upgrade)) => {
             offered.lock().unwrap().push(upgrade.headers()["sec-websocket-key"].clone());
         }
-        Event::ConnectFailed { client, error: ConnectFailure::Unreachable { tried, .. } } => {
+        Event::ConnectFailed { client, error: ConnectError::Unreachable { tried, .. } } => {
             assert!(tried.iter().all(|address| address.port() == port) && !tried.is_empty());
             noted.lock().unwrap().push((*client, 0, Duration::ZERO));
         }
@@ -101,7 +101,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
-    let config = ClientConfig::new(Config::client()).reconnect(policy);
+    let config = ClientConfig::from(Config::client()).reconnect(policy);
     rig.endpoint.connections().set_client_config(client, config).unwrap();
     rig.endpoint.connections().stop(server, SECOND);
     for (k, whole) in [1, 2, 4, 4, 4].into_iter().enumerate() {
@@ -132,10 +132,10 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // What cannot be is told at once, and nothing is sent in the clear that should not be.
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.connect("wss://localhost/", Config::client()), Err(ConnectError::TlsUnsupported));
+    assert_eq!(connections.connect("wss://localhost/", Config::client()), Err(InvalidTarget::TlsUnsupported));
     assert!(matches!(
         connections.connect("http://localhost/", Config::client()),
-        Err(ConnectError::Invalid(_))
+        Err(InvalidTarget::Request(_))
     ));
     connections.remove(client);
     assert!(!connections.reconnect(client));
@@ -211,7 +211,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     }
 
     // What is set now, takes effect at the next connect.
-    let ping = Heartbeat::client().kind(HeartbeatKind::Ping).interval(10 * SECOND).payload("there?");
+    let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(10 * SECOND).payload("there?");
     rig.endpoint.connections().set_client_config(client, Config::client().heartbeat(ping)).unwrap();
     quiet(&clock, &mut rig, 29 * SECOND);
     clock.pass(SECOND);

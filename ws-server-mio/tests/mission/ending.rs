@@ -13,7 +13,7 @@ fn id_of(seen: &Seen) -> Option<ConnectionId> {
         | Seen::Open(id)
         | Seen::Text(id, _)
         | Seen::Binary(id, _)
-        | Seen::Piece(id, ..)
+        | Seen::Fragment(id, ..)
         | Seen::Pong(id)
         | Seen::Drained(id)
         | Seen::Closed(id, _) => Some(*id),
@@ -125,7 +125,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
     for how in ALL {
         let clock = Clock::new();
-        let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+        let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
         let log = Log::default();
         rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
         log.watch(&mut rig.app);
@@ -141,7 +141,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     }
 
     // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
-    for (config, expected) in [(Config::server(), 1), (Config::server().tell_every_end(), 2)] {
+    for (config, expected) in [(Config::server(), 1), (Config::server().report_all_closes(true), 2)] {
         let mut rig = Rig::new(config);
         let silent = rig.peer();
         let mut asking = rig.peer();
@@ -159,7 +159,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
 #[test]
 fn row_12_an_error_says_which_connection_and_what_happened() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
     for how in ALL {
         let bystander = rig.open("/bystander").1;
         let id = end(how, &clock, &mut rig);

@@ -43,7 +43,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
 
     // A change takes effect at the next start: the server that runs keeps what it has.
     let mut config = Config::server()
-        .heartbeat(Heartbeat::server().kind(HeartbeatKind::Pong).interval(10 * SECOND).payload("still here"));
+        .heartbeat(Heartbeat::server().kind(HeartbeatKind::Pong).idle(10 * SECOND).payload("still here"));
     let first = rig.endpoint.connections().listen(Bind::localhost(), config.clone()).unwrap();
     config = config.heartbeat(Heartbeat::off());
     let second = rig.endpoint.connections().listen(Bind::localhost(), config).unwrap();
@@ -64,7 +64,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
 
     // The preset for proxies, which cut after a quiet minute.
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
     let (mut proxied, _) = rig.open("/");
     for _ in 0..10 {
         clock.pass(25 * SECOND);

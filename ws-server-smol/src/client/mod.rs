@@ -16,7 +16,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_host::client::{Backoff, retry_after};
-use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
 /// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
@@ -30,7 +30,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+/// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
 ///     // Each time: the place to set things up again.
@@ -57,12 +57,12 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 pub struct Client<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     request: ClientRequest,
     config: ClientConfig,
-    check: fn(ClientRequest) -> Result<ClientRequest, ConnectError>,
+    check: fn(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
     dial: Dial<S>,
     backoff: Backoff,
     phase: Phase<S>,
     closed: Option<Box<Closed>>,
-    failure: Option<ConnectFailure>,
+    failure: Option<ConnectError>,
 }
 
 /// Begins an attempt.
@@ -101,7 +101,7 @@ pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// It is connected: drive this until it is over, then ask for the next event.
     Connected(&'a mut WebSocket<S>),
     /// The attempt came to nothing.
-    Failed(&'a ConnectFailure),
+    Failed(&'a ConnectError),
     /// It waits before the next attempt.
     Waiting {
         /// How many attempts there will have been since the last success.
@@ -123,11 +123,11 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// [`ConnectError`]: what cannot even be tried.
-    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, ConnectError>
+    /// [`InvalidTarget`]: what cannot even be tried.
+    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let dial =
             |request, config: &ClientConfig| Box::pin(Attempt::new(request, config).run()) as Attempting<_>;
@@ -145,8 +145,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// not `Send` is for [`handshake`](crate::handshake).
     ///
     /// # Errors
-    /// [`ConnectError::Invalid`]: the request is malformed. What the connector fails with is
-    /// [`ConnectFailure::Unreachable`], and tried again as the policy says.
+    /// [`InvalidTarget::Invalid`]: the request is malformed. What the connector fails with is
+    /// [`ConnectError::Unreachable`], and tried again as the policy says.
     ///
     /// ```no_run
     /// use async_io::Async;
@@ -173,10 +173,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         request: R,
         config: impl Into<ClientConfig>,
         mut connector: impl FnMut(ClientRequest) -> F + Send + 'static,
-    ) -> Result<Self, ConnectError>
+    ) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
         F: Future<Output = io::Result<S>> + Send + 'static,
         S: Send + 'static,
     {
@@ -191,7 +191,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     fn with(
         request: ClientRequest,
         config: ClientConfig,
-        check: fn(ClientRequest) -> Result<ClientRequest, ConnectError>,
+        check: fn(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
         dial: Dial<S>,
     ) -> Self {
         let phase = Phase::Due { told: false };
@@ -251,8 +251,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// Cancel-safe.
     ///
     /// # Errors
-    /// [`ConnectFailure`].
-    pub async fn connect(&mut self) -> Result<&mut WebSocket<S>, ConnectFailure> {
+    /// [`ConnectError`].
+    pub async fn connect(&mut self) -> Result<&mut WebSocket<S>, ConnectError> {
         self.backoff.reset();
         if !matches!(self.phase, Phase::Connecting(_)) {
             self.part().await;
@@ -262,7 +262,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let Self { phase, failure, .. } = self;
         match phase {
             Phase::Open { websocket, .. } => Ok(websocket),
-            _ => Err(failure.take().unwrap_or(ConnectFailure::Cancelled)),
+            _ => Err(failure.take().unwrap_or(ConnectError::Cancelled)),
         }
     }
 
@@ -280,10 +280,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///
     /// # Errors
     /// As [`Client::new`]; what was asked for so far stays.
-    pub fn set_request<R>(&mut self, request: R) -> Result<(), ConnectError>
+    pub fn set_request<R>(&mut self, request: R) -> Result<(), InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         self.request = (self.check)(request.try_into().map_err(Into::into)?)?;
         Ok(())
@@ -311,7 +311,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Why the last attempt came to nothing; `None` once one has succeeded since.
-    pub fn failure(&self) -> Option<&ConnectFailure> {
+    pub fn failure(&self) -> Option<&ConnectError> {
         self.failure.as_ref()
     }
 
@@ -379,7 +379,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let _ = websocket.close(CloseCode::NORMAL, "").await;
         }
         self.closed = websocket.closed().cloned().map(Box::new);
-        if let (Some(closed), Some(policy)) = (&self.closed, &self.config.reconnect) {
+        if let (Some(closed), Some(policy)) = (&self.closed, self.config.get_reconnect()) {
             self.backoff.lived(policy, closed.age.saturating_sub(*after));
         }
         *left
@@ -398,7 +398,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        let policy = self.config.reconnect.as_ref()?;
+        let policy = self.config.get_reconnect()?;
         if closed.is_some_and(|closed| policy.is_final(closed)) {
             return None;
         }

@@ -376,7 +376,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         now: Moment,
     ) -> Poll<Option<Event<'static>>> {
         let pending = self.pending_close.take().unwrap_or_else(|| {
-            let deadline = now.checked_add(connection.config().close_timeout);
+            let deadline = now.checked_add(connection.config().get_close_timeout());
             // Writing may have been what ended it.
             Box::new(PendingClose { event: connection.poll_event(now), deadline })
         });

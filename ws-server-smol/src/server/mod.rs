@@ -24,14 +24,14 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::Instant;
 use stop::Stopping;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::listen::{Scheme, lan_address, url};
 use ws_host::server::{Census, ServerConfig};
 use ws_host::token::TokenRule;
 use ws_host::topics::Newest;
-use ws_proto::{Config, Frame, Transport, WallClock};
+use ws_proto::{Config, Frame, Transport};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
 ///
@@ -264,8 +264,10 @@ impl Server {
             Phase::Serving(_) => {}
             Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
         }
-        let mut config = state.config.shared_config();
-        self.inner.sleep.keep(config.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
+        let config = state.config.shared_config();
+        if let Some(clock) = config.get_wall_clock() {
+            self.inner.sleep.keep(clock);
+        }
         let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,

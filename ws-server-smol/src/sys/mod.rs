@@ -14,7 +14,7 @@ use futures_io::{AsyncRead, AsyncWrite};
 use std::io;
 use std::sync::Arc;
 use std::time::{Instant, SystemTime};
-use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError};
 use ws_host::listen::ListenError;
 use ws_host::server::ServerConfig;
 use ws_proto::ClientRequest;
@@ -60,7 +60,7 @@ pub async fn connect(
     request: ClientRequest,
     config: impl Into<ClientConfig>,
     names: Arc<Resolver>,
-) -> Result<WebSocket, ConnectFailure> {
+) -> Result<WebSocket, ConnectError> {
     let attempt = Attempt::new(checked(request)?, &config.into()).with_names(names);
     attempt.run().await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }

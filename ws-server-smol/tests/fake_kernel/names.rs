@@ -9,7 +9,9 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 use ws_server_smol::sys::{self, Resolver};
-use ws_server_smol::{ClientRequest, Config, ConnectFailure, HttpConnection, Incoming, Socket, WebSocket};
+use ws_server_smol::{
+    ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, Socket, WebSocket,
+};
 
 /// Names that begin with "stuck" have no answer until the test releases them; those that begin with "none" do not exist;
 /// all others are this machine.
@@ -60,7 +62,7 @@ impl Names {
     }
 }
 
-type Outcome = Result<WebSocket, ConnectFailure>;
+type Outcome = Result<WebSocket, ConnectError>;
 
 struct Rig {
     executor: LocalExecutor<'static>,
@@ -91,14 +93,14 @@ impl Rig {
         (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
     }
 
-    fn connect_with(&self, host: &str, config: Config) -> Task<Outcome> {
+    fn connect_with(&self, host: &str, config: ClientConfig) -> Task<Outcome> {
         let request = ClientRequest::new(format!("ws://{host}:{}/", self.port).as_str()).unwrap();
         self.executor.spawn(sys::connect(request, config, self.resolver.clone()))
     }
 
     /// An attempt, whose name is asked for when this returns.
     async fn connect(&self, host: &str) -> Task<Outcome> {
-        let task = self.connect_with(host, Config::client().handshake_timeout(Duration::MAX));
+        let task = self.connect_with(host, ClientConfig::new().handshake_timeout(Duration::MAX));
         // A local executor runs its tasks in the order in which they were woken.
         future::yield_now().await;
         task
@@ -124,9 +126,7 @@ impl Rig {
 }
 
 async fn serve(listener: Async<TcpListener>) {
-    let mut config = Config::server();
-    config.access = config.access.allow_any_host();
-    let config = Arc::new(config);
+    let config = Arc::new(Config::server().access(ws_proto::Access::default().allow_any_host()));
     let mut open = Vec::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -137,7 +137,7 @@ async fn serve(listener: Async<TcpListener>) {
     }
 }
 
-fn failure(outcome: Outcome) -> ConnectFailure {
+fn failure(outcome: Outcome) -> ConnectError {
     outcome.err().unwrap()
 }
 
@@ -148,7 +148,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
         rig.connect("good.test").await.await.ok().unwrap();
         (0..4).for_each(|k| rig.names.release(&format!("stuck{k}.test"), false));
         for other in others {
-            assert!(matches!(failure(other.await), ConnectFailure::Name { .. }));
+            assert!(matches!(failure(other.await), ConnectError::Name { .. }));
         }
     });
 }
@@ -209,13 +209,13 @@ fn an_error_says_that_it_was_the_name() {
         let unknown = failure(rig.connect("none.test").await.await);
         assert_eq!(unknown.to_string(), r#"cannot look up "none.test": no such name"#);
         let _others = rig.stuck(8).await;
-        let soon = Config::client().handshake_timeout(Duration::from_millis(20));
+        let soon = ClientConfig::new().handshake_timeout(Duration::from_millis(20));
         // One that waits for a thread, and one that has it.
         for host in ["good.test", "stuck3.test"] {
             let late = failure(rig.connect_with(host, soon.clone()).await);
             assert!(late.to_string().contains(&format!("cannot look up {host:?}")), "{late}");
             match late {
-                ConnectFailure::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+                ConnectError::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
                 other => panic!("{other:?}"),
             }
         }

@@ -6,8 +6,7 @@ use crate::fake_kernel::app::content;
 use crate::fake_kernel::kernel::Kernel;
 use crate::fake_kernel::rng::Rng;
 use crate::{
-    ClientId, ClientState, Closed, ConnectFailure, ConnectionId, Connections, Event, Message, Reconnect,
-    State,
+    ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, Reconnect, State,
 };
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
@@ -37,7 +36,7 @@ pub(super) struct Record {
     pub(super) closed: Option<Box<Closed>>,
     /// Which request the host got.
     asked: Option<usize>,
-    piece: Vec<u8>,
+    fragment: Vec<u8>,
 }
 
 pub(super) struct App {
@@ -119,16 +118,16 @@ impl App {
         }
     }
 
-    fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectFailure) {
+    fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectError) {
         assert!(!error.to_string().is_empty());
         self.failures += 1;
         let known = self.clients.get_mut(&client).expect("told of a client that was removed");
         known.failures += 1;
-        if let ConnectFailure::Cancelled = error {
+        if let ConnectError::Cancelled = error {
             assert!(known.cancelled > 0, "nobody gave up");
             known.cancelled -= 1;
         }
-        if let ConnectFailure::Unreachable { tried, error } = error {
+        if let ConnectError::Unreachable { tried, error } = error {
             assert!(tried.len() <= pool().len() && error.kind() != ErrorKind::NotConnected);
         }
         known.retry_after = Duration::ZERO;
@@ -186,11 +185,11 @@ impl App {
         assert!(record.closed.is_none(), "told something after the end");
         match event {
             Happened::Message(message) => record.message(&message, socket),
-            Happened::Piece(piece) => {
-                assert_eq!(piece.first, record.piece.is_empty() || piece.data.as_bytes().is_empty());
-                record.piece.extend_from_slice(piece.data.as_bytes());
-                if piece.last {
-                    let whole = std::mem::take(&mut record.piece);
+            Happened::Fragment(fragment) => {
+                assert_eq!(fragment.first, record.fragment.is_empty() || fragment.data.as_bytes().is_empty());
+                record.fragment.extend_from_slice(fragment.data.as_bytes());
+                if fragment.last {
+                    let whole = std::mem::take(&mut record.fragment);
                     let message = match String::from_utf8(whole) {
                         Ok(text) => Message::Text(text.into()),
                         Err(other) => Message::Binary(other.into_bytes().into()),

@@ -4,7 +4,7 @@ use super::app::App;
 use crate::fake_kernel::app::content;
 use crate::fake_kernel::setting;
 use crate::{
-    ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectError, ConnectionId, Connections,
+    ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectionId, Connections, InvalidTarget,
     Reconnect,
 };
 use std::net::SocketAddr;
@@ -85,7 +85,7 @@ impl App {
         let rng = &mut self.rng;
         let mut config = setting::config(Config::client(), rng, self.hasty);
         config = config.handshake_timeout(Duration::from_millis(rng.pick(&[50, 400, 2000, 10_000])));
-        let mut config = ClientConfig::new(config);
+        let mut config = ClientConfig::from(config);
         if rng.percent(80) {
             let millis = |min, max| (Duration::from_millis(min), Duration::from_millis(max));
             let (min, max) = rng.pick(&[
@@ -95,7 +95,7 @@ impl App {
                 millis(500, if self.hasty { 3000 } else { 30_000 }),
             ]);
             let success = Duration::from_millis(rng.pick(&[0, 10, 10_000]));
-            let mut policy = Reconnect::default().wait(min, max).success_after(success);
+            let mut policy = Reconnect::default().wait(min, max).reset_after(success);
             if rng.percent(30) {
                 policy = policy.attempts(rng.within(0, 3) as u32);
             }
@@ -111,7 +111,7 @@ impl App {
     pub(super) fn connect(&mut self, connections: &mut Connections) {
         let before = connections.clients().count();
         let refused = connections.connect("wss://192.0.2.1/", Config::client());
-        assert_eq!(refused, Err(ConnectError::TlsUnsupported));
+        assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
         let ((number, request), config) = (self.request(), self.config());
         let policy = config.reconnect.clone();
         let id = connections.connect(request, config).unwrap();
@@ -172,7 +172,7 @@ impl App {
         assert_eq!(connections.client_state(id), ClientState::Idle);
         assert!(!connections.reconnect(id) && connections.clients().all(|other| other != id));
         let refused = connections.set_request(id, "ws://localhost/");
-        assert_eq!(refused, Err(ConnectError::NoClient));
+        assert_eq!(refused, Err(InvalidTarget::NoClient));
     }
 
     fn any(&mut self) -> Option<ClientId> {
