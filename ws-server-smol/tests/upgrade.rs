@@ -120,3 +120,32 @@ fn id_and_addresses_are_the_same_in_both_phases() {
         ws.close(ws_server_smol::CloseCode::NORMAL, "").await.unwrap();
     });
 }
+
+#[test]
+fn only_the_paths_that_are_named_have_a_websocket() {
+    let config = ServerConfig::new().upgrade_paths(["/ws"]).subprotocols(["chat.v2", "chat.v1"]);
+    let server = Server::bind(Bind::localhost(), config).unwrap();
+    let upgrade = |path: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: localhost\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+             Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
+             Sec-WebSocket-Protocol: chat.v1, chat.v2\r\n\r\n"
+        )
+    };
+    let status = |answer: &str| answer.get(9..12).unwrap().to_owned();
+    run(async {
+        let asking = async {
+            for (path, expected) in [("/", "404"), ("/ws", "426"), ("/other", "404")] {
+                let get = format!("GET {path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+                assert_eq!(status(&raw(&server, &get).await), expected, "{path}");
+            }
+            for (path, expected) in [("/", "404"), ("/ws?a=1", "101"), ("/ws/", "404")] {
+                let answer = raw(&server, &upgrade(path)).await;
+                assert_eq!(status(&answer), expected, "{path}");
+                assert_eq!(answer.contains("chat.v2"), expected == "101", "{answer}");
+            }
+            server.stop(Duration::from_secs(5)).await;
+        };
+        future::zip(server.serve(async |http| drop(http.upgrade().await)), asking).await;
+    });
+}

@@ -15,8 +15,8 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use ws_host::server::{Decision, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
-use ws_proto::handshake::upgrade_required;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
 /// What a client asks for.
@@ -62,6 +62,7 @@ pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// `None` once it is over, or has become a WebSocket.
     pub(crate) driver: Option<Driver<S>>,
     shared: Arc<Shared>,
+    rule: UpgradeRule,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
@@ -79,12 +80,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
 
     /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
     pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
-        Self::of(Driver::new(stream, Connection::server(clock::now(), config, transport)), None)
+        Self::of(
+            Driver::new(stream, Connection::server(clock::now(), config, transport)),
+            None,
+            UpgradeRule::default(),
+        )
     }
 
-    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
+    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>, rule: UpgradeRule) -> Self {
         let shared = driver.shared.clone();
-        Self { driver: Some(driver), shared, closed: None, membership }
+        Self { driver: Some(driver), shared, rule, closed: None, membership }
     }
 
     /// What the client asks for next; `None` when the connection has ended. Malformed requests are answered by
@@ -113,7 +118,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             };
             match let_in {
                 Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
-                Ok(Event::Upgrade(upgrade)) => return Some(Incoming::Upgrade(upgrade)),
+                Ok(Event::Upgrade(mut upgrade)) => match self.rule.decide(&mut upgrade) {
+                    Decision::Refuse => {
+                        let nothing = Unanswered::NotFound.response();
+                        let _ = shared.connection().respond(clock::now(), upgrade, nothing);
+                    }
+                    Decision::Accept | Decision::Ask => return Some(Incoming::Upgrade(upgrade)),
+                },
                 Ok(_) => {}
                 Err(request) => {
                     // It was asked just now, so that it can be answered.
@@ -194,12 +205,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         Some(WebSocket::new(driver, head, self.membership.take()))
     }
 
-    /// The WebSocket: waits for the first valid upgrade, and accepts it. Plain requests are answered 426, since every path
-    /// is a socket's; [`upgrade_or`](Self::upgrade_or) answers them.
+    /// The WebSocket: waits for the first valid upgrade on a path that has one
+    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); every path, unless it names some), and accepts it,
+    /// with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path is answered 404; so
+    /// are plain requests, and 426 where there is a WebSocket.
     ///
-    /// `None` when the connection ended before: clients that only look are no error.
+    /// `None` when the connection has ended before: a client that asks for no WebSocket is no error.
     ///
-    /// Cancel-safe in that it may be dropped; the connection goes with it.
+    /// Dropped before it is done, the connection goes with it.
     ///
     /// ```no_run
     /// # use ws_server_smol::HttpConnection;
@@ -211,37 +224,36 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// }
     /// ```
     pub async fn upgrade(self) -> Option<WebSocket<S>> {
-        self.upgrade_or(async |_: &Request| upgrade_required()).await
+        self.upgrade_or(async |_: &Request| None).await
     }
 
-    /// The WebSocket, and a page on the way: as [`upgrade`](Self::upgrade), with the answers to plain requests. Nothing is
-    /// read and written while an answer is awaited.
+    /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a WebSocket.
+    /// Nothing is read or written while an answer is awaited.
     ///
-    /// To look at an upgrade before it is accepted, to answer in pieces or with files, use [`next`](Self::next).
+    /// To decide about an upgrade, to answer in pieces, later or with files, use [`next`](Self::next).
     ///
     /// ```no_run
     /// # use ws_server_smol::{HttpConnection, web};
     /// async fn page_and_echo(http: HttpConnection) {
-    ///     let page = async |request: &_| match request.path() {
-    ///         "/" => web::html("<h1>hello</h1>"),
-    ///         _ => web::not_found(),
-    ///     };
+    ///     let page = async |request: &_| (request.path() == "/").then(|| web::html("<h1>hello</h1>"));
     ///     let Some(mut ws) = http.upgrade_or(page).await else { return };
     ///     while let Some(Ok(message)) = ws.next().await {
     ///         let _ = ws.send(message).await;
     ///     }
     /// }
     /// ```
-    pub async fn upgrade_or(
-        mut self,
-        mut answer: impl AsyncFnMut(&Request) -> http::Response<Bytes>,
-    ) -> Option<WebSocket<S>> {
+    pub async fn upgrade_or<R>(mut self, mut answer: impl AsyncFnMut(&Request) -> R) -> Option<WebSocket<S>>
+    where
+        R: Into<Option<http::Response<Bytes>>>,
+    {
         loop {
             match self.next().await? {
                 Incoming::Upgrade(upgrade) => return self.accept(upgrade).await.ok(),
                 Incoming::Request(request) => {
-                    let response = answer(&request).await;
-                    // An answer with what it may not carry becomes 503; a peer that is gone ends the loop.
+                    let response = answer(&request).await.into();
+                    let response =
+                        response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
+                    // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
                     let _ = self.respond(request, response).await;
                 }
             }

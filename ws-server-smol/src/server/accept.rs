@@ -159,7 +159,7 @@ impl Server {
             return Attempt::Nobody;
         }
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
-        let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
+        let (token, sleep, rule) = (run.token.clone(), Some(self.inner.sleep.clone()), run.rule.clone());
         let handle = socket.handle();
         let belongings = Belongings { token, socket: Some(handle.clone()), peer, sleep };
         let driver = Driver::with(socket, connection, belongings);
@@ -168,7 +168,7 @@ impl Server {
         state.accepted += 1;
         state.members.insert(id, Member { shared, socket: handle, new: true, websocket: false });
         drop(state);
-        Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id))))
+        Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id)), rule))
     }
 }
 

@@ -28,7 +28,7 @@ use std::time::Instant;
 use stop::Stopping;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::listen::{Scheme, lan_address, url};
-use ws_host::server::{Census, ServerConfig};
+use ws_host::server::{Census, ServerConfig, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_host::topics::Newest;
 use ws_proto::{Config, Frame, Transport};
@@ -145,6 +145,7 @@ struct Run {
     config: Arc<Config>,
     transport: Transport,
     token: Option<Arc<TokenRule>>,
+    rule: UpgradeRule,
     /// Accepting failed, and that was told.
     failing: bool,
 }
@@ -269,6 +270,7 @@ impl Server {
             self.inner.sleep.keep(clock);
         }
         let token = state.config.token_rule(address).map(Arc::new);
+        let rule = state.config.upgrade_rule();
         state.phase = Phase::Serving(Run {
             listeners,
             retry_at: None,
@@ -278,6 +280,7 @@ impl Server {
             config: Arc::new(config),
             transport,
             token,
+            rule,
             failing: false,
         });
         drop(state);
