@@ -1,46 +1,14 @@
-//! WebSocket servers and clients for async apps, with plain HTTP on the same port.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! use ws_server_smol::web;
-//! use ws_server_smol::{HttpConnection, Bind, Config, Incoming, Server, Socket};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
-//!     println!("{}", server.http_url("/").unwrap_or_default());
-//!     async_io::block_on(server.serve(async |http| {
-//!         if let Err(error) = connection(http).await {
-//!             println!("{error}"); // this one alone
-//!         }
-//!     }));
-//!     Ok(())
-//! }
-//!
-//! async fn connection(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
-//!     while let Some(incoming) = http.next().await {
-//!         match incoming {
-//!             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
-//!             Incoming::Upgrade(upgrade) => {
-//!                 let mut ws = http.accept(upgrade).await?;
-//!                 while let Some(message) = ws.next().await {
-//!                     ws.try_send(message?)?;
-//!                 }
-//!                 break;
-//!             }
-//!         }
-//!     }
-//!     Ok(())
-//! }
-//! ```
-//!
-//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s; this crate moves the bytes.
+//! The protocol is `ws-proto`'s; this crate moves the bytes.
 //!
 //! # What drives what
 //!
 //! ```text
-//!   Server ──accept──▶ HttpConnection ──accept──▶ WebSocket ◀── connect, Client
-//!   (a listener)       (HTTP requests)      (messages, frames)
-//!      │                   ▲ Responder          ▲ Sender
-//!      └── by id: send, close, broadcast, topics, stop ──┘   from any task and thread
+//!   Server ──accept──▶ HttpConnection ──upgrade──▶ WebSocket ◀── connect, Client
+//!   (a listener)       (HTTP requests)             (messages, frames)
+//!      │                   ▲ Responder                 ▲ Sender
+//!      └────── by id: send, close, broadcast, topics, stop ──────┘   from any task and thread
 //! ```
 //!
 //! Whoever polls a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
@@ -54,8 +22,20 @@
 //! | [`Server::serve`] | in its one future | borrow what is around the call, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
 //! | [`Server::accept`] | in tasks that you spawn | as your executor asks for | cancelling single tasks; several threads; [`UiDriver::ticking`] |
 //!
-//! Data of your own with a connection are the variables of the code that handles it. For all of them together there
-//! is a [`ConnectionId`], which is never used twice.
+//! A handler calls [`HttpConnection::upgrade`], or [`upgrade_or`](HttpConnection::upgrade_or) with the answers to plain
+//! requests, or decides about each request and each upgrade itself, with [`next`](HttpConnection::next).
+//!
+//! Data of your own with a connection are the variables of the code that handles it, so that there is no `set_data` as in
+//! `ws-server-mio`, where one handler is called for all connections. What other tasks need stands in a map of yours under
+//! its [`ConnectionId`], which is never used twice.
+//!
+//! # Names
+//!
+//! The adapters call the same thing by the same name: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`, `stats`,
+//! `topics`, `couple`. They differ where the shape does: a [`Server`] of this crate is what `ws-server-mio` calls
+//! `ServerHandle`, so that [`Server::local_addr`] is the server's and [`Server::local_addr_of`] a connection's; and what is
+//! an event there, `AcceptFailed` and `Stopping`, is a hook here, [`Server::on_accept_failed`] and [`Server::before_stop`],
+//! since no task need wait for a server's events.
 //!
 //! # How it ends
 //!
@@ -168,6 +148,7 @@ mod server;
 pub mod sys;
 mod ui;
 
+pub use async_io::block_on;
 pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
@@ -201,8 +182,3 @@ pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
     Opcode, Outgoing, Request, SendError, Sent, State, Upgrade,
 };
-
-// The README's example is compiled with the others.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
