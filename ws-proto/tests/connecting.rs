@@ -30,7 +30,7 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
         refused.response().map(|response| (response.status().as_u16(), &response.body()[..])),
         Some((403, &b"no"[..]))
     );
-    let late = failure(|client, now| client.handle_timeout(now + Config::client().handshake_timeout));
+    let late = failure(|client, now| client.handle_timeout(now + Config::client().get_handshake_timeout()));
     assert!(matches!(&late, ConnectError::TimedOut { tried } if tried.len() == 1), "{late}");
     let lost = failure(|client, now| client.abort(now, Cause::Io(io::ErrorKind::ConnectionReset)));
     assert!(matches!(lost, ConnectError::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
@@ -42,13 +42,13 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
 
 #[test]
 fn a_client_connects_once_and_over_tcp_unless_it_is_told_otherwise() {
-    let plain = ClientConfig::from(Config::client().message_limit(7));
-    assert_eq!((plain.connection.message_limit, plain.reconnect.is_some()), (7, false));
+    let plain = ClientConfig::new().message_limit(7);
+    assert_eq!((plain.get_connection().get_message_limit(), plain.get_reconnect().is_some()), (7, false));
     let set = ClientConfig::default().reconnect(Reconnect::default());
-    assert!(set.reconnect.is_some());
+    assert!(set.get_reconnect().is_some());
     #[cfg(unix)]
     {
-        assert_eq!(set.unix, None);
-        assert_eq!(set.unix("/run/app.sock").unix, Some(std::path::PathBuf::from("/run/app.sock")));
+        assert_eq!(set.get_unix(), None);
+        assert_eq!(set.unix("/run/app.sock").get_unix(), Some(std::path::Path::new("/run/app.sock")));
     }
 }

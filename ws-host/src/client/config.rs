@@ -47,6 +47,11 @@ impl ClientConfig {
         }
     }
 
+    /// The rules of its connection, as they are set.
+    pub fn get_connection(&self) -> &Config {
+        &self.connection
+    }
+
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
     /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): a client that is to come back must notice that its peer is gone.
     pub fn rules(&self) -> Config {

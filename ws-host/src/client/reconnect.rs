@@ -87,6 +87,11 @@ impl Reconnect {
         self
     }
 
+    /// The first and the longest wait.
+    pub fn get_wait(&self) -> (Duration, Duration) {
+        (self.min, self.max)
+    }
+
     /// Sets how long a connection must have been open to count as a success: the next wait is the first again. 10 s.
     #[must_use]
     pub fn reset_after(mut self, time: Duration) -> Self {

@@ -174,6 +174,21 @@ impl ServerConfig {
         self.upgrades.clone().into()
     }
 
+    /// The most connections at a time.
+    pub fn get_max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// The most connections of one address at a time.
+    pub fn get_max_per_address(&self) -> Option<usize> {
+        self.max_per_address
+    }
+
+    /// The most bytes that the server holds for all its connections together.
+    pub fn get_memory_limit(&self) -> Option<usize> {
+        self.memory_limit
+    }
+
     /// The rules of each connection.
     pub fn get_connection(&self) -> &Config {
         &self.connection
