@@ -60,8 +60,7 @@
 //! takeover had each said 64 bytes at once, and then nothing for a minute, glibc kept 28 KB of the 311 KB resident for
 //! each. Where that matters, [`many_idle`](Deflate::many_idle) has no such peak.
 
-mod deflater;
-mod inflater;
+mod codec;
 mod negotiation;
 mod per_message;
 mod pool;
@@ -72,7 +71,5 @@ pub(crate) use negotiation::{accept, agree, offer};
 pub(crate) use per_message::{PerMessage, Shared};
 pub use settings::{Deflate, Direction, Terms};
 
-#[cfg(test)]
-mod tests_codec;
 #[cfg(test)]
 mod tests_negotiation;

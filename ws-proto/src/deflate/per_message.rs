@@ -1,7 +1,6 @@
 //! The extension on one connection: what the peer compressed, and what we compress.
 
-use super::deflater::{Deflater, Effort};
-use super::inflater::{Broken, CHUNK, Incoming, Inflater};
+use super::codec::{Broken, CHUNK, Deflater, Effort, Incoming, Inflater};
 use super::settings::{Deflate, Terms};
 use super::share::Share;
 use crate::error::ProtocolError;

@@ -1,7 +1,6 @@
 //! Contexts that nobody uses just now.
 
-use super::deflater::{Deflater, Effort};
-use super::inflater::Inflater;
+use super::codec::{Deflater, Effort, Inflater};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;

@@ -15,12 +15,12 @@ pub(crate) struct Broken;
 
 /// A message of the peer's in progress.
 #[derive(Default)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     /// Bytes, as they came.
-    pub(super) came: u64,
+    pub(crate) came: u64,
     /// Bytes, as they became.
-    pub(super) became: u64,
-    pub(super) work: u64,
+    pub(crate) became: u64,
+    pub(crate) work: u64,
 }
 
 pub(crate) struct Inflater {
@@ -36,7 +36,7 @@ pub(crate) struct Inflater {
     chunk: Box<[u8]>,
     /// Bytes that were given out, or copied to begin a stream anew.
     work: u64,
-    pub(super) message: Incoming,
+    pub(crate) message: Incoming,
 }
 
 impl fmt::Debug for Inflater {
