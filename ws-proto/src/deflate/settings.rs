@@ -1,5 +1,6 @@
 //! What is asked for, and what was agreed.
 
+use super::codec::Codec;
 use super::pool::Pool;
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -76,7 +77,7 @@ impl Deflate {
             ratio_limit: None,
             inflate_rate: Some(64 << 20),
             release_after: Duration::from_secs(30),
-            pool: Arc::default(),
+            pool: Arc::new(Pool::new(Codec)),
         }
     }
 
