@@ -72,10 +72,9 @@ impl Connection {
                 self.beat(now, moment);
                 self.end_pace(moment);
                 if self.release_due().is_some_and(|due| moment >= due)
-                    && let (Some(compression), Some(settings)) =
-                        (self.stage.compression_mut(), &self.config.deflate)
+                    && let Some(compression) = self.stage.compression_mut()
                 {
-                    compression.release(settings);
+                    compression.release();
                 }
             }
             Stage::Closing(_) => {

@@ -137,7 +137,7 @@ pub(crate) fn accept(config: &Config, offers: &HeaderMap) -> Option<(Terms, Head
 
 /// What a request says of compression.
 pub(crate) fn offer(config: &Config) -> Option<HeaderValue> {
-    config.deflate.as_ref().map(Deflate::offer)
+    config.deflate.as_ref().map(|deflate| deflate.offer())
 }
 
 /// What holds by the answer to a request, or what is wrong with it.

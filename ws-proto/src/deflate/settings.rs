@@ -100,10 +100,6 @@ impl Deflate {
         Self::new().threshold(256).takeover(false).peer_takeover(false)
     }
 
-    pub(crate) fn quiet(&self) -> Duration {
-        self.release_after
-    }
-
     /// Sets how hard to try, 1 (fast) to 9 (small); what is outside is brought in. 6.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {

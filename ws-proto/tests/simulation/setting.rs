@@ -173,7 +173,7 @@ fn extended(config: Config, rng: &mut Rng) -> Config {
 impl Rules {
     /// Whether it would compress, if the other end would.
     pub(crate) fn may_compress(&self) -> bool {
-        self.config.deflate.is_some()
+        self.config.get_deflate().is_some()
     }
 }
 
