@@ -51,7 +51,7 @@ impl Connection {
     #[cfg(feature = "deflate")]
     pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
         if let Stage::Open(compression) = &mut self.stage {
-            *compression = PerMessage::new(&self.config, terms);
+            *compression = PerMessage::new(self.config.deflate.as_ref(), terms);
             self.begin_shares();
         }
     }

@@ -219,7 +219,7 @@ impl Connection {
         self.beat = self.moment(now);
         self.heard = self.beat;
         self.outbox.begin_frames();
-        let compression = terms.and_then(|terms| PerMessage::new(&self.config, terms));
+        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.begin_shares();
         self.arm();

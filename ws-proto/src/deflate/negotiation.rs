@@ -1,7 +1,6 @@
 //! How both ends come to [`Terms`]: the client's offer, the server's answer (RFC 7692 §5, §7.1).
 
 use super::settings::{Deflate, Direction, Terms};
-use crate::config::Config;
 use crate::extensions::{Extension, Malformed, Value, extensions};
 use ::http::HeaderMap;
 use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
@@ -130,20 +129,15 @@ impl Deflate {
     }
 }
 
-/// What the 101 says of compression, and what holds then.
-pub(crate) fn accept(config: &Config, offers: &HeaderMap) -> Option<(Terms, HeaderValue)> {
-    config.deflate.as_ref()?.accept(offers)
+/// Whether a request offers it.
+pub(crate) fn is_offered(request: &HeaderMap) -> bool {
+    extensions(request).flatten().any(|extension| extension.is(NAME))
 }
 
-/// What a request says of compression.
-pub(crate) fn offer(config: &Config) -> Option<HeaderValue> {
-    config.deflate.as_ref().map(|deflate| deflate.offer())
-}
-
-/// What holds by the answer to a request, or what is wrong with it.
-pub(crate) fn agree(config: &Config, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
-    match &config.deflate {
-        Some(deflate) => deflate.agree(response),
+/// What the answer to a request agrees on, with these settings or none, or what is wrong with it.
+pub(crate) fn agree(settings: Option<&Deflate>, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
+    match settings {
+        Some(settings) => settings.agree(response),
         None if response.contains_key(SEC_WEBSOCKET_EXTENSIONS) => Err("an extension that was not offered"),
         None => Ok(None),
     }

@@ -4,7 +4,6 @@ use super::codec::{Broken, CHUNK, Deflater, Effort, Incoming, Inflater};
 use super::pool::Pool;
 use super::settings::{Deflate, Terms};
 use super::share::Share;
-use crate::config::Config;
 use crate::error::ProtocolError;
 use crate::frame::Compression;
 use alloc::boxed::Box;
@@ -87,9 +86,9 @@ impl PeerContext {
 }
 
 impl PerMessage {
-    /// By these terms, with the settings of this configuration; `None` where it has none.
-    pub(crate) fn new(config: &Config, terms: Terms) -> Option<Box<Self>> {
-        let settings = config.deflate.clone()?;
+    /// By these terms, with these settings; `None` where there are none.
+    pub(crate) fn new(settings: Option<&Arc<Deflate>>, terms: Terms) -> Option<Box<Self>> {
+        let settings = settings?.clone();
         Some(Box::new(Self {
             settings,
             terms,

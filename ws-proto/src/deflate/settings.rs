@@ -1,5 +1,6 @@
 //! What is asked for, and what was agreed.
 
+#[cfg(feature = "deflate")]
 use super::codec::Codec;
 use super::pool::Pool;
 use alloc::sync::Arc;
@@ -58,12 +59,15 @@ pub struct Terms {
     pub theirs: Direction,
 }
 
+#[cfg(feature = "deflate")]
 impl Default for Deflate {
     fn default() -> Self {
         Self::new()
     }
 }
 
+/// Without the feature nobody can have a [`Codec`], and so no settings.
+#[cfg(feature = "deflate")]
 impl Deflate {
     /// Level 6, the whole window and context takeover both ways, from 64 bytes on.
     pub fn new() -> Self {
@@ -99,7 +103,9 @@ impl Deflate {
     pub fn many_idle() -> Self {
         Self::new().threshold(256).takeover(false).peer_takeover(false)
     }
+}
 
+impl Deflate {
     /// Sets how hard to try, 1 (fast) to 9 (small); what is outside is brought in. 6.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {

@@ -73,6 +73,7 @@ impl Drop for Wanting {
 }
 
 #[cfg(test)]
+#[cfg(feature = "deflate")]
 mod tests {
     use super::super::codec::Codec;
     use super::*;

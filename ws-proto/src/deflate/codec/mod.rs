@@ -1,15 +1,25 @@
-//! The contexts that compress and inflate, over the one file that knows zlib.
+//! The contexts that compress and inflate, over the one file that knows zlib. Without the feature `deflate` there is
+//! none: all of compression is compiled, and nothing can set it in motion.
 
 mod deflater;
 mod inflater;
+#[cfg(not(feature = "deflate"))]
+mod off;
 #[cfg(test)]
+#[cfg(feature = "deflate")]
 mod tests_codec;
+#[cfg(feature = "deflate")]
 mod zlib;
 
 pub(super) use deflater::Deflater;
 pub(super) use inflater::{CHUNK, Incoming, Inflater};
-pub(super) use zlib::Codec;
-use zlib::{Compressor, Decompressor};
+#[cfg(not(feature = "deflate"))]
+use off as backend;
+#[cfg(feature = "deflate")]
+use zlib as backend;
+
+pub(super) use backend::Codec;
+use backend::{Compressor, Decompressor};
 
 /// How hard to try.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
