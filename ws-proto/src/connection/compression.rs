@@ -3,10 +3,10 @@
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
-use crate::deflate::PerMessage;
+use crate::deflate::{CompressionHint, PerMessage};
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
-use crate::frame::{self, Compression, Frame, RSV1, first_byte};
+use crate::frame::{self, Frame, RSV1, first_byte};
 
 impl Stage {
     /// What inflates the peer's messages, and compresses ours.
@@ -94,8 +94,8 @@ impl Connection {
     }
 
     /// Whether a message of this length is to be compressed.
-    pub(super) fn compresses(&self, how: Compression, len: usize) -> bool {
-        self.stage.compression().is_some_and(|compression| compression.compresses(how, len))
+    pub(super) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
+        self.stage.compression().is_some_and(|compression| compression.compresses(hint, len))
     }
 
     /// Appends a frame of a compressed message.

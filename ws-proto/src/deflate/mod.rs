@@ -71,7 +71,7 @@ mod settings;
 mod share;
 
 pub(crate) use negotiation::{agree, is_offered};
-pub(crate) use per_message::{PerMessage, Shared};
+pub(crate) use per_message::{CompressionHint, PerMessage, Shared};
 pub use settings::{Deflate, Direction, Terms};
 
 #[cfg(test)]

@@ -5,7 +5,6 @@ use super::pool::Pool;
 use super::settings::{Deflate, Terms};
 use super::share::Share;
 use crate::error::ProtocolError;
-use crate::frame::Compression;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
@@ -22,6 +21,15 @@ const RATIO_MOST: u32 = 2_000;
 
 /// Who compresses knows no time.
 const TO_BE_NOTED: u64 = u64::MAX;
+
+/// Whether a message is compressed where that was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompressionHint {
+    /// As its length and the settings say.
+    ByLength,
+    With,
+    Without,
+}
 
 /// permessage-deflate on one connection. Small while nothing was compressed.
 #[derive(Debug)]
@@ -115,12 +123,12 @@ impl PerMessage {
 
     /// Whether a message of this length is to be compressed. That is decided before: under context takeover, what
     /// was compressed must be sent so.
-    pub(crate) fn compresses(&self, compression: Compression, len: usize) -> bool {
+    pub(crate) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
         let can = self.terms.ours.window_bits > 8;
-        can && match compression {
-            Compression::ByLength => len >= self.settings.threshold,
-            Compression::With => true,
-            Compression::Without => false,
+        can && match hint {
+            CompressionHint::ByLength => len >= self.settings.threshold,
+            CompressionHint::With => true,
+            CompressionHint::Without => false,
         }
     }
 
