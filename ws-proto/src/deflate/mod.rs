@@ -77,3 +77,6 @@ pub use settings::{Deflate, Direction, Terms};
 #[cfg(test)]
 #[cfg(feature = "deflate")]
 mod tests_negotiation;
+#[cfg(test)]
+#[cfg(feature = "deflate")]
+mod tests_settings;

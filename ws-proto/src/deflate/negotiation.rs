@@ -60,7 +60,7 @@ impl Deflate {
     /// let mut response = HeaderMap::new();
     /// response.insert("sec-websocket-extensions", "permessage-deflate; server_no_context_takeover".parse()?);
     /// let terms = Deflate::new().agree(&response)?.ok_or("the server will not")?;
-    /// assert!(terms.ours.takeover && !terms.theirs.takeover);
+    /// assert!(terms.ours.context_takeover && !terms.theirs.context_takeover);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -88,7 +88,7 @@ impl Deflate {
         let client = answer.client();
         let ours = Direction {
             // What we said of our own messages holds, whether the server takes note of it or not (§7.1.1.2, §7.1.2.2).
-            takeover: self.ours.takeover && client.takeover,
+            context_takeover: self.ours.context_takeover && client.context_takeover,
             window_bits: self.ours.window_bits.min(client.window_bits),
         };
         Ok(Some(Terms { ours, theirs: answer.server() }))
@@ -108,8 +108,8 @@ impl Deflate {
             Some(most) => self.theirs.window_bits.min(most.unwrap_or(FULL)),
         };
         Some(Parameters {
-            server_no_context_takeover: offer.server_no_context_takeover || !self.ours.takeover,
-            client_no_context_takeover: offer.client_no_context_takeover || !self.theirs.takeover,
+            server_no_context_takeover: offer.server_no_context_takeover || !self.ours.context_takeover,
+            client_no_context_takeover: offer.client_no_context_takeover || !self.theirs.context_takeover,
             // Saying it accepts what was asked for, the whole window too (§7.1.2.1).
             server_max_window_bits: (offer.server_max_window_bits.is_some() || server_bits < FULL)
                 .then_some(server_bits),
@@ -120,8 +120,8 @@ impl Deflate {
     fn offered(&self) -> Parameters {
         let less = |bits: u8| (bits < FULL).then_some(bits);
         Parameters {
-            server_no_context_takeover: !self.theirs.takeover,
-            client_no_context_takeover: !self.ours.takeover,
+            server_no_context_takeover: !self.theirs.context_takeover,
+            client_no_context_takeover: !self.ours.context_takeover,
             server_max_window_bits: less(self.theirs.window_bits),
             // Always: the server may choose, and one that wants to need not decline.
             client_max_window_bits: Some(less(self.ours.window_bits)),
@@ -214,7 +214,7 @@ impl Parameters {
     /// What this answer says of the server's messages.
     fn server(&self) -> Direction {
         Direction {
-            takeover: !self.server_no_context_takeover,
+            context_takeover: !self.server_no_context_takeover,
             window_bits: self.server_max_window_bits.unwrap_or(FULL),
         }
     }
@@ -222,7 +222,7 @@ impl Parameters {
     /// What this answer says of the client's messages.
     fn client(&self) -> Direction {
         Direction {
-            takeover: !self.client_no_context_takeover,
+            context_takeover: !self.client_no_context_takeover,
             window_bits: self.client_max_window_bits.flatten().unwrap_or(FULL),
         }
     }

@@ -152,7 +152,7 @@ impl PerMessage {
             deflater.shrink();
         }
         if !self.is_sending
-            && !self.terms.ours.takeover
+            && !self.terms.ours.context_takeover
             && let Some(deflater) = self.deflater.take()
         {
             self.settings.pool.keep_deflater(deflater);
@@ -205,7 +205,7 @@ impl PerMessage {
         };
         inflater.message = Incoming::default();
         inflater.end().map_err(broken)?;
-        if !self.terms.theirs.takeover {
+        if !self.terms.theirs.context_takeover {
             self.peer.release(Box::default(), &self.settings.pool);
         }
         Ok(())
@@ -289,7 +289,7 @@ impl PerMessage {
     /// Lets go of what no unfinished message needs.
     pub(crate) fn release(&mut self) {
         if let Some(inflater) = self.peer.idle_inflater() {
-            let window = if self.terms.theirs.takeover { inflater.window() } else { &[] };
+            let window = if self.terms.theirs.context_takeover { inflater.window() } else { &[] };
             self.peer.release(window.into(), &self.settings.pool);
         }
         if !self.is_sending
