@@ -1,5 +1,5 @@
-//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and for how long the
-//! contexts are kept.
+//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and when its contexts are
+//! released.
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
@@ -113,7 +113,7 @@ impl Connection {
         compression.compressed();
     }
 
-    /// When contexts that nothing has used for long are let go. Heartbeats use none.
+    /// When unused contexts are released. Heartbeats use none.
     pub(super) fn release_due(&self) -> Option<Moment> {
         let compression = self.stage.compression()?;
         let last_use = Moment(compression.last_use(self.heard.max(self.beat).0));

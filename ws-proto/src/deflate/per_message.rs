@@ -13,16 +13,16 @@ use core::mem;
 use core::time::Duration;
 use std::sync::{Mutex, PoisonError};
 
-/// The ratio of a message is looked at once it is larger than this.
+/// The ratio of a message is checked once it is larger than this.
 const RATIO_FROM: u64 = 1 << 20;
 
 /// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
 const RATIO_MOST: u32 = 2_000;
 
-/// Who compresses knows no time.
+/// Used since the last mark; the codec has no clock.
 const TO_BE_NOTED: u64 = u64::MAX;
 
-/// Whether a message is compressed where that was agreed on.
+/// Whether a message is compressed, where that was agreed on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum CompressionHint {
     /// As its length and the settings say.
@@ -31,7 +31,7 @@ pub(crate) enum CompressionHint {
     Without,
 }
 
-/// permessage-deflate on one connection. Small while nothing was compressed.
+/// permessage-deflate on one connection. Small until something is compressed.
 #[derive(Debug)]
 pub(crate) struct PerMessage {
     settings: Arc<Deflate>,
@@ -51,7 +51,7 @@ pub(crate) struct PerMessage {
     share: Option<Share>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
-    /// Whether the deadline knows that contexts are to be let go.
+    /// Whether the deadline accounts for the release of contexts.
     release_is_due: bool,
 }
 
@@ -272,12 +272,12 @@ impl PerMessage {
         self.peer.idle_inflater().is_some() || self.deflater.is_some() && !self.is_sending
     }
 
-    /// How long contexts are kept that nothing uses.
+    /// How long unused contexts are kept.
     pub(crate) fn release_after(&self) -> Duration {
         self.settings.release_after
     }
 
-    /// Lets go of everything: nothing more is to come.
+    /// Releases everything: nothing more is to come.
     pub(crate) fn release_all(&mut self) {
         self.peer.release(Box::default(), &self.settings.pool);
         if let Some(deflater) = self.deflater.take() {
@@ -286,7 +286,7 @@ impl PerMessage {
         self.finish_share();
     }
 
-    /// Lets go of what no unfinished message needs.
+    /// Releases what no unfinished message needs.
     pub(crate) fn release(&mut self) {
         if let Some(inflater) = self.peer.idle_inflater() {
             let window = if self.terms.theirs.context_takeover { inflater.window() } else { &[] };

@@ -1,4 +1,4 @@
-//! Contexts that nobody uses just now.
+//! Contexts that are not in use.
 
 use super::codec::{Codec, Deflater, Effort, Inflater};
 use alloc::boxed::Box;
@@ -43,7 +43,7 @@ impl Pool {
         pooled.unwrap_or_else(|| Box::new(Deflater::new(self.codec, effort)))
     }
 
-    /// Takes one back, which forgets whom it worked for.
+    /// Takes one back, which forgets all that it saw.
     pub(crate) fn keep_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.forget();
         let mut idle = self.idle();
@@ -52,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Takes one back, which forgets whom it worked for.
+    /// Takes one back, which forgets all that it saw.
     pub(crate) fn keep_deflater(&self, mut deflater: Box<Deflater>) {
         deflater.forget();
         deflater.shrink();
