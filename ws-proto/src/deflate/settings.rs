@@ -69,7 +69,8 @@ impl Default for Deflate {
     }
 }
 
-/// Presets. They need a [`Codec`]: without the feature there are no settings.
+// Without the feature there is no codec to begin with, and so there are no settings.
+/// Presets, named for their use.
 #[cfg(feature = "deflate")]
 impl Deflate {
     /// Level 6, the whole window and context takeover both ways, from 64 bytes on.
@@ -108,7 +109,7 @@ impl Deflate {
     }
 }
 
-/// Settings.
+/// Settings, each with its getter.
 impl Deflate {
     /// Sets how hard to try, clamped to 1 (fast) to 9 (small). 6.
     #[must_use]
