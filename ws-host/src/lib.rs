@@ -19,6 +19,7 @@ pub mod client;
 pub mod listen;
 pub mod server;
 pub mod sleep;
+pub mod socket;
 pub mod token;
 pub mod topics;
 pub mod web;

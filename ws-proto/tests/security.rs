@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use ws_host::server::{Census, ServerConfig};
+use ws_host::server::{Admission, ServerConfig};
 use ws_host::topics::{TopicError, Topics};
 use ws_proto::{Config, Heartbeat, HeartbeatKind};
 
@@ -107,8 +107,8 @@ fn settings(config: &Config) -> BTreeMap<&'static str, String> {
 fn of_the_server() -> BTreeMap<&'static str, String> {
     let mut settings = settings(&Config::server());
     let config = ServerConfig::default();
-    let mut census = Census::new(&config);
-    let handshakes = (0..).take_while(|_| !census.is_crowded() && census.admit(None)).count();
+    let mut census = Admission::new(&config);
+    let handshakes = (0..).take_while(|_| !census.at_handshake_limit() && census.try_admit(None)).count();
     let mut topics = Topics::new();
     let most = (0..).take_while(|n| topics.subscribe((), &n.to_string()).is_ok()).count();
     let longest = match Topics::new().subscribe((), &"x".repeat(1 << 20)) {

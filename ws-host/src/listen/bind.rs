@@ -1,11 +1,10 @@
-//! Where a server listens: which sockets to open for it, in which order, and what to say when that fails.
+//! Where a server listens: which sockets to open, in which order, and why that failed.
 //!
-//! Opening one is the owner's; nothing here touches the system.
+//! Nothing here touches the system: [`open`](super::open) does.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
-use core::time::Duration;
 use std::io;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -16,20 +15,6 @@ use ws_proto::InvalidAccess;
 pub const BACKLOG: i32 = 4096;
 /// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
-
-/// When accepting failed for want of something, it is tried again after this long: at once would be a spin.
-pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// Whether accepting failed for this one peer, who went away before it was accepted; the next may be there.
-pub fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
-    };
-    matches!(
-        error.kind(),
-        Interrupted | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable
-    )
-}
 
 /// Where a server listens.
 ///
@@ -304,6 +289,13 @@ impl core::error::Error for ListenError {
     }
 }
 
+/// The system refuses to watch a listener, say. Nothing was tried.
+impl From<io::Error> for ListenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { tried: Vec::new(), error }
+    }
+}
+
 impl From<InvalidAccess> for ListenError {
     fn from(error: InvalidAccess) -> Self {
         Self::Access(error)
@@ -384,18 +376,6 @@ mod tests {
         assert_eq!(bind.unix_path(), Some(Path::new("/run/app.sock")));
         assert_eq!(Bind::localhost().unix_path(), None);
         assert!(open(bind, |address| panic!("{address} is opened")).is_err());
-    }
-
-    #[test]
-    fn who_went_away_before_being_accepted_is_no_reason_to_wait() {
-        for (kind, is_one) in [
-            (io::ErrorKind::ConnectionAborted, true),
-            (io::ErrorKind::Interrupted, true),
-            (io::ErrorKind::Other, false),
-            (io::ErrorKind::OutOfMemory, false),
-        ] {
-            assert_eq!(is_passing(&kind.into()), is_one, "{kind}");
-        }
     }
 
     #[test]
