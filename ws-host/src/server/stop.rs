@@ -1,14 +1,15 @@
-//! How a server stops: what its WebSockets are told, and over what time.
+//! How a server stops.
 
 use core::time::Duration;
+use std::string::String;
 use ws_proto::CloseCode;
 
 /// How a server stops: what its WebSockets are told, and over what time.
 ///
 /// ```
 /// use std::time::Duration;
-/// use ws_host::server::Stop;
 /// use ws_proto::CloseCode;
+/// use ws_host::server::Stop;
 ///
 /// // A restart, of which a thousand clients hear within ten seconds rather than at once.
 /// let stop = Stop::within(Duration::from_secs(5))
