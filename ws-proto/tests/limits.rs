@@ -6,7 +6,6 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
-use ws_host::server::{Admission, ServerConfig};
 use ws_proto::{Config, Connection, Event, Role, SendError, Sent, State};
 
 /// The status of the answer to these bytes, which the application does not see.
@@ -89,8 +88,4 @@ fn where_none_would_be_no_server_one_is_allowed() {
     server.respond(now, request, http::Response::default()).unwrap();
     let answer = String::from_utf8(take_output(&mut server, now)).unwrap();
     assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("Connection: close"), "{answer}");
-
-    let mut census = Admission::new(&ServerConfig::default().max_handshakes(0));
-    assert!(!census.at_handshake_limit() && census.try_admit(None) && census.at_handshake_limit());
-    assert!(!Admission::new(&ServerConfig::default().max_connections(0)).try_admit(None));
 }
