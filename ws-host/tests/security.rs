@@ -118,7 +118,8 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
     let mut settings = settings(&Config::server());
     let config = ServerConfig::default();
     let mut admission = Admission::new(&config);
-    let handshakes = (0..).take_while(|_| !admission.at_handshake_limit() && admission.try_admit(None)).count();
+    let handshakes =
+        (0..).take_while(|_| !admission.at_handshake_limit() && admission.try_admit(None)).count();
     let mut topics = Topics::new();
     let most = (0..).take_while(|n| topics.subscribe((), &n.to_string()).is_ok()).count();
     let longest = match Topics::new().subscribe((), &"x".repeat(1 << 20)) {

@@ -1,4 +1,4 @@
-//! Which addresses a client tries, and in which order.
+//! The addresses that a client tries, in order.
 
 use super::ConnectFailure;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
@@ -6,11 +6,11 @@ use std::collections::VecDeque;
 use ws_proto::ClientRequest;
 use ws_proto::handshake::Zone;
 
-/// The addresses to connect to where nothing need be looked up: for an address literal, and for `localhost`
-/// (RFC 6761 §6.3), which is this machine in both families. `None` for any other name.
+/// The addresses to connect to where no lookup is needed: for an address literal, and for `localhost` (RFC 6761 §6.3),
+/// which is this machine in both families. `None` for any other name.
 ///
-/// The zone of a link-local address may be the name of a network interface, whose number the kernel says at once. It is
-/// asked for each attempt anew: an interface that comes back has another number.
+/// The zone of a link-local address may be the name of a network interface, whose number the kernel knows without
+/// waiting. Ask anew for each attempt: an interface that comes back has another number.
 ///
 /// # Errors
 /// [`ConnectFailure::Zone`].
@@ -18,7 +18,7 @@ pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>
     addresses_with(request, super::zones::index)
 }
 
-/// As [`addresses`], with a function that tells the number of a network interface by its name.
+/// As [`addresses`], with a function that maps the name of a network interface to its number.
 ///
 /// # Errors
 /// That of the function.
@@ -54,7 +54,7 @@ pub fn addresses_with<E>(
     Ok(is_localhost(request).then(|| both.into()))
 }
 
-/// Whether the host is a name that only a resolver knows.
+/// Whether the host is a name that needs a lookup.
 pub fn needs_resolver(request: &ClientRequest) -> bool {
     request.host().parse::<IpAddr>().is_err() && !is_localhost(request)
 }

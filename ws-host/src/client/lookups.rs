@@ -1,10 +1,10 @@
-//! Which names are looked up now, which wait, and for whom.
+//! The queue of names to look up.
 //!
 //! The system's resolver blocks, for half a minute where no name server answers, and cannot be interrupted. So a name
-//! never waits for another one as long as there are threads, clients that ask for the same name share one lookup, and a
+//! never waits for another one while there are threads, clients that ask for the same name share one lookup, and a
 //! question without waiters is dropped before it begins.
 //!
-//! Pure: the owner of the threads asks here what to look up next, and reports what has been answered.
+//! Pure: the owner of the threads asks for the next name to look up, and reports each answer.
 //!
 //! ```
 //! use ws_host::client::Lookups;
@@ -24,7 +24,7 @@ use std::collections::VecDeque;
 use std::string::String;
 use std::vec::Vec;
 
-/// The most names that are looked up at a time: each needs a thread.
+/// The most names to look up at a time, since each needs a thread.
 pub const MAX_LOOKUPS: usize = 8;
 
 /// The questions of one owner of threads. `W` identifies what waits for an answer.
@@ -62,7 +62,7 @@ impl<W: PartialEq> Lookups<W> {
         }
     }
 
-    /// The next name to look up, on a thread of its own: call it until it gives `None`, after each
+    /// The next name to look up, on a thread of its own: call it until it returns `None`, after each
     /// [`ask`](Self::ask) and each [`finish`](Self::finish).
     pub fn start_next(&mut self) -> Option<String> {
         if self.running.len() >= self.most {
@@ -74,7 +74,7 @@ impl<W: PartialEq> Lookups<W> {
         Some(name)
     }
 
-    /// Ends a lookup, whatever its outcome, and gives its waiters.
+    /// Ends a lookup, whatever its outcome, and returns its waiters.
     pub fn finish(&mut self, name: &str) -> Vec<W> {
         let place = self.running.iter().position(|question| question.name.eq_ignore_ascii_case(name));
         place.map_or_else(Vec::new, |place| self.running.swap_remove(place).waiters)

@@ -4,17 +4,18 @@ use super::lan_address;
 use core::fmt::Write;
 use core::net::SocketAddr;
 
-/// What a URL is for.
+/// The scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scheme {
-    /// `ws`: a WebSocket. It has no fragment (RFC 6455 §3), so that a `#` is encoded.
+    /// `ws`: a WebSocket. Its URL has no fragment (RFC 6455 §3), so a `#` is encoded.
     Ws,
     /// `http`: a page.
     Http,
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// The scheme as it appears in a URL, without the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ws => "ws",
@@ -25,9 +26,9 @@ impl Scheme {
 
 /// The URL of a path on a server of this address.
 ///
-/// A slash in front of the path may be left out, and a backslash before the query is a slash. Whatever a URL
-/// cannot contain is percent-encoded (RFC 3986 §2.1); what is encoded already stays so. For an address that
-/// means every interface the host is `localhost`.
+/// The path's leading slash may be omitted, and a backslash before the query counts as a slash. Characters that a URL
+/// cannot contain are percent-encoded (RFC 3986 §2.1); existing escapes are kept. For the address of every interface the
+/// host is `localhost`.
 ///
 /// ```
 /// use ws_host::listen::{Scheme, url};
@@ -39,7 +40,7 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
     let mut url = String::with_capacity(32 + path.len());
     url.push_str(scheme.as_str());
     url.push_str("://");
-    // Writing to a string does not fail. The scope of an IPv6 address means nothing in a URL (RFC 3986 §3.2.2).
+    // Writing to a string does not fail. The scope of an IPv6 address has no place in a URL (RFC 3986 §3.2.2).
     let _ = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => write!(url, "localhost:{}", v4.port()),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => write!(url, "localhost:{}", v6.port()),

@@ -4,7 +4,7 @@ use super::ServerConfig;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::HashMap;
 
-/// What a server counts of its connections, and whether one more may come.
+/// Counts the connections of a server and decides whether to admit the next one.
 ///
 /// ```
 /// use ws_host::server::{Admission, ServerConfig};
@@ -12,8 +12,9 @@ use std::collections::HashMap;
 /// let mut admission = Admission::new(&ServerConfig::default().max_connections(1));
 /// let peer = Some(([192, 0, 2, 1], 40_000).into());
 /// assert!(admission.try_admit(peer));
-/// assert!(!admission.try_admit(peer), "it is full");
-/// admission.release(peer); // the first one is gone
+/// assert!(!admission.try_admit(peer), "the server is full");
+/// admission.handshake_done();
+/// admission.release(peer); // the first one has ended
 /// assert!(admission.try_admit(peer));
 /// assert_eq!(admission.rejected(), 1);
 /// ```
@@ -29,9 +30,9 @@ pub struct Admission {
 }
 
 impl Admission {
-    /// Nobody has come yet.
+    /// No connections yet, and the limits of this configuration.
     pub fn new(config: &ServerConfig) -> Self {
-        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
+        // Browsers open connections ahead of need: a few of those must not block all other peers.
         let handshakes = config.max_handshakes.unwrap_or((config.max_connections / 4).max(16));
         Self {
             max_connections: config.max_connections,
@@ -44,8 +45,8 @@ impl Admission {
         }
     }
 
-    /// Whether one more may come from there. If so, it is counted, as one that has asked nothing yet; if not, as
-    /// turned away.
+    /// Whether to admit a connection from this address; `None` over a Unix socket. An admitted one counts as a pending
+    /// handshake until [`handshake_done`](Self::handshake_done), any other as [rejected](Self::rejected).
     pub fn try_admit(&mut self, peer: Option<SocketAddr>) -> bool {
         let admitted = self.connections < self.max_connections
             && match (self.max_per_address, peer) {
@@ -61,12 +62,13 @@ impl Admission {
         admitted
     }
 
-    /// One of them has asked something, or is about to go without.
+    /// A connection has sent its first request, or is about to be [released](Self::release) without one.
     pub fn handshake_done(&mut self) {
         self.handshakes = self.handshakes.saturating_sub(1);
     }
 
-    /// One that was admitted from there, and has [finished its handshake](Self::handshake_done), is gone.
+    /// A connection that was admitted from this address, and has [finished its handshake](Self::handshake_done), has
+    /// ended.
     pub fn release(&mut self, peer: Option<SocketAddr>) {
         self.connections = self.connections.saturating_sub(1);
         if let (Some(_), Some(peer)) = (self.max_per_address, peer) {
@@ -74,38 +76,38 @@ impl Admission {
         }
     }
 
-    /// Whether so many have asked nothing yet that the next must wait in the kernel.
+    /// Whether so many handshakes are pending that the next connection waits in the kernel.
     pub fn at_handshake_limit(&self) -> bool {
         self.handshakes >= self.max_handshakes
     }
 
-    /// How many are there.
+    /// How many connections there are.
     pub fn connections(&self) -> usize {
         self.connections
     }
 
-    /// How many of them have asked nothing yet.
+    /// How many of them have sent no request yet.
     pub fn handshakes(&self) -> usize {
         self.handshakes
     }
 
-    /// How many addresses they come from, this machine's own not counted.
+    /// How many addresses they come from, without those of this machine.
     pub fn addresses(&self) -> usize {
         self.addresses.0.len()
     }
 
-    /// How many were turned away.
+    /// How many connections were rejected.
     pub fn rejected(&self) -> u64 {
         self.rejected
     }
 }
 
-/// How many connections each address has; this machine's own are not counted.
+/// How many connections each address has, without those of this machine.
 #[derive(Debug, Default)]
 struct Addresses(HashMap<u64, u32>);
 
 impl Addresses {
-    /// Counts one more, unless there are as many as there may be.
+    /// Counts one more, unless the address is at its limit.
     fn add(&mut self, peer: SocketAddr, limit: usize) -> bool {
         let Some(key) = key(peer) else { return true };
         let count = self.0.entry(key).or_default();
@@ -132,7 +134,7 @@ impl Addresses {
     }
 }
 
-/// Whoever has an IPv6 address has its whole /64 (RFC 4291 §2.5.4); no such network is all zeros above.
+/// One IPv6 host has a whole /64 (RFC 4291 §2.5.4); no such network is all zeros, as the upper half of an IPv4 key is.
 fn key(peer: SocketAddr) -> Option<u64> {
     match peer.ip().to_canonical() {
         ip if ip.is_loopback() => None,

@@ -23,14 +23,14 @@ pub struct Stats {
 }
 
 impl Stats {
-    /// Adds the bytes of a connection: of each that is gone as it goes, and of those that are open when somebody asks.
+    /// Adds the bytes of a connection: of each one that ends, as it ends, and of the open ones for a snapshot.
     ///
     /// ```
     /// # use ws_host::server::Stats;
     /// # use ws_proto::Connection;
-    /// /// `gone` counts the connections that have ended.
-    /// fn stats<'c>(gone: &Stats, open: impl Iterator<Item = &'c Connection>) -> Stats {
-    ///     let mut stats = *gone;
+    /// /// `ended` holds the counts, with the bytes of connections that have ended.
+    /// fn stats<'c>(ended: &Stats, open: impl Iterator<Item = &'c Connection>) -> Stats {
+    ///     let mut stats = *ended;
     ///     for connection in open {
     ///         stats.open += 1;
     ///         stats.add_bytes(connection);

@@ -1,11 +1,11 @@
-//! The newest message of each key, kept for peers that are slow.
+//! The latest message of each key, kept for slow peers.
 
 use core::hash::Hash;
 use std::collections::HashMap;
 
-/// The newest message of each key, for peers that are slow to take them.
+/// The latest message of each key, for peers that are slow to take them.
 ///
-/// Of one peer at most 1,024 keys are kept.
+/// It keeps at most 1,024 keys per peer.
 #[derive(Clone, Debug)]
 pub struct LatestByKey<Id, T> {
     peers: HashMap<Id, HashMap<Box<str>, (u64, T)>>,
@@ -20,8 +20,8 @@ impl<Id, T> Default for LatestByKey<Id, T> {
 }
 
 impl<Id: Copy + Eq + Hash, T> LatestByKey<Id, T> {
-    /// Keeps a message in place of the older one of its key. `false` when the peer has too many keys: the
-    /// message is not kept.
+    /// Keeps a message in place of the previous one of its key; `false`, and the message is dropped, when the peer is at
+    /// its limit of keys.
     #[must_use]
     pub fn keep(&mut self, id: Id, key: &str, message: T) -> bool {
         let kept = self.peers.entry(id).or_default();
@@ -36,20 +36,21 @@ impl<Id: Copy + Eq + Hash, T> LatestByKey<Id, T> {
         true
     }
 
-    /// Whether anything is kept for a peer.
+    /// Whether a message is kept for a peer.
     #[inline]
     pub fn has(&self, id: Id) -> bool {
         !self.peers.is_empty() && self.peers.contains_key(&id)
     }
 
-    /// All that is kept for a peer, the oldest first. Give back by [`keep`](Self::keep) what it does not take.
+    /// Takes all messages that are kept for a peer, the oldest first. Those that it does not accept go back by
+    /// [`keep`](Self::keep).
     pub fn take(&mut self, id: Id) -> Vec<(Box<str>, T)> {
         let mut kept: Vec<_> = self.peers.remove(&id).unwrap_or_default().into_iter().collect();
         kept.sort_unstable_by_key(|(_, (age, _))| *age);
         kept.into_iter().map(|(key, (_, message))| (key, message)).collect()
     }
 
-    /// Drops what is kept for a peer.
+    /// Drops all messages of a peer.
     pub fn forget(&mut self, id: Id) {
         if !self.peers.is_empty() {
             self.peers.remove(&id);

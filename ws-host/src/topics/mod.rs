@@ -1,6 +1,6 @@
 //! One message to many: subscriptions by topic, and what happens to a peer that is too slow to take it all.
 //!
-//! An id is whatever the owner has.
+//! An id is any key that the owner has for a connection.
 //!
 //! ```
 //! use ws_host::topics::Topics;
@@ -8,7 +8,7 @@
 //! let mut topics = Topics::new();
 //! topics.subscribe(7, "prices")?;
 //! topics.subscribe(9, "prices")?;
-//! topics.forget(7); // it is gone
+//! topics.forget(7); // the connection has ended
 //! assert_eq!(topics.subscribers("prices").collect::<Vec<_>>(), [9]);
 //! # Ok::<(), ws_host::topics::TopicError>(())
 //! ```

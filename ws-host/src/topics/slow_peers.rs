@@ -1,56 +1,56 @@
-//! What happens to a peer that does not keep up with what is sent to many.
+//! Sending to many, and what happens to a peer that does not keep up.
 
 use super::LatestByKey;
 use core::hash::Hash;
 use std::time::Instant;
 use ws_proto::{CloseCode, Connection, Frame, SendError, State};
 
-/// What becomes of a peer that does not keep up with what is sent to many.
+/// The policy for a peer that does not keep up with messages that are sent to many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SlowPeer<'k> {
-    /// What it does not read waits for it, and at the cap of its outbox it is closed with 1013: it may come
-    /// again. For what must not have gaps. Where peers cause what is sent to many, as in a chat, one that floods makes
-    /// all the others slow: bound what each may cause, with [`Config::message_rate`](ws_proto::Config::message_rate).
+    /// Queue up to the cap of its outbox, then close it with 1013: it may come again. For messages that must not have
+    /// gaps. Where peers cause the messages, as in a chat, one that floods makes all the others slow: bound what each may
+    /// cause, with [`Config::message_rate`](ws_proto::Config::message_rate).
     #[default]
     Close,
-    /// Over the high mark of its outbox it is passed over until it has drained. For what the next message makes
-    /// obsolete anyhow. Lower the mark as for [`Latest`](Self::Latest).
+    /// Over the high mark of its outbox, skip it until it has drained. For messages that the next one makes obsolete
+    /// anyway. Lower the mark as for [`Latest`](Self::Latest).
     Skip,
-    /// Over the high mark of its outbox only the newest message of each key is kept, and sent when it has
+    /// Over the high mark of its outbox, keep only the latest message of each key, and send it once the peer has
     /// drained. For the state of many things: a cursor for each user, a price for each product.
     ///
-    /// Up to the high mark everything waits, however old, and what the kernel has taken (often some megabytes) is
-    /// out of reach. For what is sent many times a second, lower the marks to a few messages, with
-    /// [`Config::outbox`](ws_proto::Config::outbox): the default of 1 MiB is minutes of small ones.
+    /// Below the high mark everything is queued, however old, and bytes that the kernel has taken (often some megabytes)
+    /// cannot be recalled. For messages that are sent many times a second, lower the marks to a few messages, with
+    /// [`Config::outbox`](ws_proto::Config::outbox): the default of 1 MiB holds minutes of small ones.
     Latest(&'k str),
 }
 
-/// What became of a message for one of many.
+/// What happened to one peer's copy of a message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Delivered {
-    /// It is queued.
+    /// Queued.
     Queued,
-    /// It is kept until the peer has drained.
+    /// Kept until the peer has drained.
     Kept,
-    /// The peer is passed over.
+    /// Dropped: the peer is skipped.
     Skipped,
-    /// The peer is too slow, and its connection closes.
+    /// Dropped: the peer is too slow, and its connection closes.
     Closed,
-    /// The connection does not take messages.
+    /// Dropped: the connection is not open.
     NotOpen,
 }
 
 impl Delivered {
-    /// Whether the peer gets it, now or later.
+    /// Whether the peer gets the message, now or later.
     pub fn reaches(self) -> bool {
         matches!(self, Self::Queued | Self::Kept)
     }
 }
 
 impl SlowPeer<'_> {
-    /// Sends a frame to one of many, or does what is to be done with a peer that is too slow. What is kept in
-    /// `latest` is sent by [`flush_latest`] once the connection has drained.
+    /// Sends a frame to one of many peers, or applies the policy where that peer is too slow. [`flush_latest`] sends the
+    /// frames that are kept in `latest`, once the connection has drained.
     pub fn deliver<Id: Copy + Eq + Hash>(
         self,
         now: Instant,
@@ -62,7 +62,7 @@ impl SlowPeer<'_> {
         let behind = connection.is_congested();
         match self {
             Self::Skip if behind => return Delivered::Skipped,
-            // What was kept before is still to be sent first.
+            // Frames that were kept before go first.
             Self::Latest(key) if behind || latest.has(id) => {
                 return keep(now, id, connection, frame, key, latest);
             }
@@ -70,8 +70,8 @@ impl SlowPeer<'_> {
         }
         match (connection.send_shared(frame), self) {
             (Ok(_), _) => Delivered::Queued,
-            // Larger than what is left, though the mark was not reached. Refused, it counts as congested, so that
-            // its draining will be told.
+            // The frame is larger than the room that is left, though the mark was not reached. A refused sender counts
+            // as congested, and receives `Drained` later.
             (Err(SendError::Full), Self::Skip) => Delivered::Skipped,
             (Err(SendError::Full), Self::Latest(key)) if connection.is_congested() => {
                 keep(now, id, connection, frame, key, latest)
@@ -82,21 +82,21 @@ impl SlowPeer<'_> {
     }
 }
 
-/// A connection has drained: it gets what was kept for it, as far as it takes it. `told` hears what becomes
-/// of each.
+/// Sends the frames that were kept for a connection, once it has drained; those that it does not take yet are kept
+/// again. `report` is called with each frame and what happened to it.
 pub fn flush_latest<Id: Copy + Eq + Hash>(
     now: Instant,
     id: Id,
     connection: &mut Connection,
     latest: &mut LatestByKey<Id, Frame>,
-    mut told: impl FnMut(&Frame, Delivered),
+    mut report: impl FnMut(&Frame, Delivered),
 ) {
     if !latest.has(id) {
         return;
     }
     for (key, frame) in latest.take(id) {
         let delivered = SlowPeer::Latest(&key).deliver(now, id, connection, &frame, latest);
-        told(&frame, delivered);
+        report(&frame, delivered);
     }
 }
 
@@ -114,10 +114,9 @@ fn keep<Id: Copy + Eq + Hash>(
     if latest.keep(id, key, frame.clone()) { Delivered::Kept } else { close_slow(now, connection) }
 }
 
-/// Closes a connection that is too slow for what is sent to many, with 1013: an outbox was
-/// [`Full`](SendError::Full).
+/// Closes a connection with 1013 because it is too slow: its outbox was [`Full`](SendError::Full).
 pub fn close_slow(now: Instant, connection: &mut Connection) -> Delivered {
-    // It is open; and the Close frame is exempt from the cap.
+    // It is open, and the Close frame is exempt from the cap.
     let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
     Delivered::Closed
 }

@@ -1,4 +1,4 @@
-//! Who is subscribed to which topic.
+//! Subscriptions of connections to topics.
 
 use core::fmt;
 use core::hash::Hash;
@@ -7,14 +7,14 @@ use std::sync::Arc;
 
 /// Subscriptions of ids to topics.
 ///
-/// Names may come from peers: they are hashed with a secret of this process (SipHash), and both their length
-/// and how many of them one id may take are limited. A topic exists as long as somebody is subscribed to it.
+/// Names may come from peers: they are hashed with a secret of this process (SipHash), and both their length and their
+/// number per id are limited. A topic exists while it has a subscriber.
 #[derive(Clone, Debug)]
 pub struct Topics<Id> {
     /// Sorted, so that publishing goes through an owner's memory in its order.
     subscribers: HashMap<Arc<str>, BTreeSet<Id>>,
     topics: HashMap<Id, Vec<Arc<str>>>,
-    /// What ids were subscribed to that have left, and are yet to be forgotten.
+    /// The former topics of ids that have left and are yet to be forgotten.
     left: HashMap<Id, Vec<Arc<str>>>,
     per_id: usize,
     name_len: usize,
@@ -33,21 +33,21 @@ impl<Id> Default for Topics<Id> {
 }
 
 impl<Id: Copy + Ord + Hash> Topics<Id> {
-    /// No subscriptions; at most 256 topics to an id, and 256 bytes to a name.
+    /// No subscriptions; at most 256 topics per id, and 256 bytes per name.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. What is there already stays.
+    /// Sets the most topics that one id may be subscribed to, and the longest name in bytes. Existing subscriptions stay.
     pub fn set_limits(&mut self, topics_per_id: usize, name_len: usize) {
         self.per_id = topics_per_id;
         self.name_len = name_len;
     }
 
-    /// Subscribes an id; says whether that is new.
+    /// Subscribes an id; `true` if the subscription is new.
     ///
     /// # Errors
-    /// [`TopicError`]; nothing was changed.
+    /// [`TopicError`]; nothing has changed.
     pub fn subscribe(&mut self, id: Id, topic: &str) -> Result<bool, TopicError> {
         if topic.len() > self.name_len {
             return Err(TopicError::NameTooLong { limit: self.name_len });
@@ -68,7 +68,7 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         Ok(true)
     }
 
-    /// Ends a subscription; says whether there was one.
+    /// Ends a subscription; `true` if there was one.
     pub fn unsubscribe(&mut self, id: Id, topic: &str) -> bool {
         let Some(topics) = self.topics.get_mut(&id) else { return false };
         let Some(at) = topics.iter().position(|name| **name == *topic) else { return false };
@@ -80,8 +80,8 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         true
     }
 
-    /// Takes an id out of the subscribers of its topics, which [`topics_of`](Self::topics_of) still shows until
-    /// [`forget`](Self::forget): its connection has ended, and its owner may want to tell the others.
+    /// Removes an id from the subscribers of its topics, once its connection has ended. [`topics_of`](Self::topics_of)
+    /// still returns these until [`forget`](Self::forget), so that the owner can notify the other subscribers.
     pub fn leave(&mut self, id: Id) {
         let Some(topics) = self.topics.remove(&id) else { return };
         topics.iter().for_each(|topic| self.remove(id, topic));
@@ -110,34 +110,34 @@ impl<Id: Copy + Ord + Hash> Topics<Id> {
         self.subscribers.get(topic).is_some_and(|subscribers| subscribers.contains(&id))
     }
 
-    /// Who is subscribed to a topic, in the order of their ids; those that have [left](Self::leave) are not.
+    /// The subscribers of a topic in the order of their ids, without those that have [left](Self::leave).
     pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = Id> + '_ {
         self.subscribers.get(topic).map(BTreeSet::iter).unwrap_or_default().copied()
     }
 
-    /// What an id is subscribed to, in no order.
+    /// The topics of an id, in no particular order.
     pub fn topics_of(&self, id: Id) -> impl Iterator<Item = &str> {
         self.topics.get(&id).or_else(|| self.left.get(&id)).into_iter().flatten().map(|name| &**name)
     }
 
-    /// Every topic that somebody is subscribed to, in no order.
+    /// Every topic that has a subscriber, in no particular order.
     pub fn topics(&self) -> impl ExactSizeIterator<Item = &str> {
         self.subscribers.keys().map(|name| &**name)
     }
 
-    /// Whether nothing is kept for any id.
+    /// Whether there are no subscriptions, nor former ones to be forgotten.
     pub fn is_empty(&self) -> bool {
         self.topics.is_empty() && self.left.is_empty()
     }
 }
 
 /// Why a subscription was refused.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum TopicError {
-    /// The id is not one of an open connection.
+    /// The connection is not open.
     NotOpen,
-    /// It is subscribed to as many topics as it may be.
+    /// The connection is at its limit of topics.
     TooMany {
         /// How many.
         limit: usize,
@@ -156,6 +156,12 @@ impl fmt::Display for TopicError {
             Self::TooMany { limit } => write!(f, "already subscribed to {limit} topics, which is the limit"),
             Self::NameTooLong { limit } => write!(f, "the name of a topic is longer than {limit} bytes"),
         }
+    }
+}
+
+impl fmt::Debug for TopicError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
