@@ -7,7 +7,7 @@
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
 //!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Connection(id, Request(request)) => {

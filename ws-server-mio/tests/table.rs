@@ -10,6 +10,7 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::{self, Event as Happened};
 use ws_server_mio::*;
+use ws_server_mio::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
@@ -30,8 +31,8 @@ type Id = ConnectionId;
 fn names() -> BTreeSet<String> {
     const NOW: Duration = Duration::ZERO;
     names! {
-        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), Config::server());
-        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, Config::server());
+        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), ServerConfig::new());
+        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, ServerConfig::new());
         "Bind::localhost": Bind::localhost;
         "Bind::lan": Bind::lan;
         "Bind::any": Bind::any;
@@ -124,7 +125,7 @@ fn names() -> BTreeSet<String> {
         "Heartbeat::idle": Heartbeat::idle;
         "Heartbeat::pong_timeout": Heartbeat::pong_timeout;
         "Heartbeat::payload": |heartbeat: Heartbeat| heartbeat.payload("");
-        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", Config::client());
+        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", ClientConfig::new());
         "Connections::disconnect": Connections::disconnect;
         "Connections::reconnect": Connections::reconnect;
         "Connections::remove": Connections::remove;
@@ -138,7 +139,7 @@ fn names() -> BTreeSet<String> {
         "Event::Reconnecting": |event: Event<'_>| matches!(event, Event::Reconnecting { .. });
         "Heartbeat::client": Heartbeat::client;
         "Connections::set_client_config":
-            |c: C<'_>, client: ClientId| c.set_client_config(client, Config::client());
+            |c: C<'_>, client: ClientId| c.set_client_config(client, ClientConfig::new());
         "ws_proto::handshake::key": ws_proto::handshake::key;
         "ws_proto::handshake::accept_key": ws_proto::handshake::accept_key;
         "ws_proto::handshake::verify": ws_proto::handshake::verify;

@@ -107,6 +107,16 @@ impl Reconnect {
         self
     }
 
+    /// The most attempts in a row.
+    pub fn get_attempts(&self) -> Option<u32> {
+        self.attempts
+    }
+
+    /// How long a connection must have been open to count as a success.
+    pub fn get_reset_after(&self) -> Duration {
+        self.reset_after
+    }
+
     /// Adds a close code of the peer that ends it: the peer wants no more, or would say the same again. 1000, 1003, 1008
     /// and 1010.
     #[must_use]

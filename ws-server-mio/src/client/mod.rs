@@ -34,7 +34,7 @@ impl Connections {
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
@@ -53,17 +53,12 @@ impl Connections {
     ///
     /// # Errors
     /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
-    pub fn connect<R>(
-        &mut self,
-        request: R,
-        config: impl Into<ClientConfig>,
-    ) -> Result<ClientId, InvalidTarget>
+    pub fn connect<R>(&mut self, request: R, config: ClientConfig) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
-        let config = config.into();
         self.check_request(&request, &config)?;
         let id = self.clients.add(Client::new(request, config));
         self.begin(id.index);
@@ -153,12 +148,7 @@ impl Connections {
     ///
     /// # Errors
     /// As [`Connections::set_request`].
-    pub fn set_client_config(
-        &mut self,
-        client: ClientId,
-        config: impl Into<ClientConfig>,
-    ) -> Result<(), InvalidTarget> {
-        let config = config.into();
+    pub fn set_client_config(&mut self, client: ClientId, config: ClientConfig) -> Result<(), InvalidTarget> {
         let at = self.clients.get(client).ok_or(InvalidTarget::NoClient)?;
         self.check_request(&at.request, &config)?;
         if let Some(at) = self.clients.get_mut(client) {

@@ -148,7 +148,7 @@ impl Connections {
     /// }
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+    /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
     /// endpoint.run(|connections, event| match event {
     ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
     ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {

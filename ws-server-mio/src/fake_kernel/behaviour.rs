@@ -132,8 +132,8 @@ pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
 fn extremes(mut config: Config, rng: &mut Rng) -> Config {
     let mut size = || rng.pick(&[0, 1, usize::MAX]);
     config = config.outbox(size(), size(), size());
-    config.pipeline_limit = size().max(1);
-    config.drain_limit = u64::MAX;
+    config = config.pipeline_limit(size().max(1));
+    config = config.drain_limit(u64::MAX);
     if rng.percent(30) {
         config = config.message_rate(Some(rng.pick(&[100, u16::MAX])));
     }

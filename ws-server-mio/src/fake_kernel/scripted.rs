@@ -144,8 +144,8 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.bytes = b"GET /lib.rs HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
         state.full = true;
     }
-    let config = Config::server().outbox(100, 500, 1000);
-    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    let config = ServerConfig::new().outbox(100, 500, 1000);
+    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], config);
     turn(&mut endpoint, |_, _| {});
     let slot = endpoint.connections().slots.iter().next().unwrap().0;
     endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });

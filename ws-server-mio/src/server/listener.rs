@@ -183,7 +183,7 @@ impl Connections {
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
     /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen_on(listener, Config::server())?;
+    /// endpoint.connections().listen_on(listener, ServerConfig::new())?;
     /// # Ok(())
     /// # }
     /// ```
@@ -202,9 +202,8 @@ impl Connections {
     pub fn listen_on(
         &mut self,
         listener: impl Into<Listening>,
-        config: impl Into<ServerConfig>,
+        config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        let config = config.into();
         config.check_access()?;
         self.start(vec![listener.into()], config)
     }

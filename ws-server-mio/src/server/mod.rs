@@ -26,7 +26,7 @@ impl Connections {
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let connections = endpoint.connections();
-    /// let local = connections.listen(Bind::localhost(), Config::server())?;
+    /// let local = connections.listen(Bind::localhost(), ServerConfig::new())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
     /// # Ok(())
     /// # }
@@ -35,12 +35,7 @@ impl Connections {
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
-    pub fn listen(
-        &mut self,
-        bind: impl Into<Bind>,
-        config: impl Into<ServerConfig>,
-    ) -> Result<ServerId, ListenError> {
-        let config = config.into();
+    pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
         config.check_access()?;
         self.start(listener::open(&bind.into())?, config)
     }

@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
-    Bind, ClientId, Closed, Config, ConnectError, ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -53,10 +53,10 @@ impl Both {
     }
 
     pub fn on(bind: Bind, options: Options) -> Self {
-        Self::with(bind, options, Config::server())
+        Self::with(bind, options, ServerConfig::new())
     }
 
-    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+    pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
         let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
@@ -107,7 +107,7 @@ impl Both {
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, Config::server()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new()).unwrap();
     }
 
     pub fn turn(&mut self) {

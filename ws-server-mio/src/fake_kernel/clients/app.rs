@@ -153,7 +153,7 @@ impl App {
         match &known.policy {
             None => assert_eq!(state, ClientState::Idle),
             Some(_) if is_final => assert_eq!(state, ClientState::Idle),
-            Some(Reconnect { attempts: None, .. }) => assert_eq!(state, ClientState::Waiting),
+            Some(policy) if policy.get_attempts().is_none() => assert_eq!(state, ClientState::Waiting),
             Some(_) => assert!(matches!(state, ClientState::Idle | ClientState::Waiting)),
         }
     }
@@ -169,9 +169,10 @@ impl App {
         assert!(!std::mem::take(&mut known.fresh) || attempt == 1);
         assert!(delay >= known.retry_after);
         if let (true, true, Some(policy)) = (known.quiet, known.by_policy, &known.policy) {
-            assert!(policy.attempts.is_none_or(|most| attempt <= most));
-            assert!(delay <= policy.max.max(Duration::from_millis(1)).max(known.retry_after));
-            assert!(delay >= policy.min / 2);
+            assert!(policy.get_attempts().is_none_or(|most| attempt <= most));
+            let (min, max) = policy.get_wait();
+            assert!(delay <= max.max(Duration::from_millis(1)).max(known.retry_after));
+            assert!(delay >= min / 2);
         }
         known.retry_after = Duration::ZERO;
     }

@@ -30,7 +30,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Moment) {
                 };
                 assert!(clients.notices.iter().any(tells), "it waits for ever");
             }
-            Phase::Resolving(attempt) => due = Some(attempt.since + attempt.rules.handshake_timeout),
+            Phase::Resolving(attempt) => due = Some(attempt.since + attempt.rules.get_handshake_timeout()),
             Phase::Connecting(race) => {
                 let connecting = |slot: &u32| slots.at(*slot).unwrap().has(flag::CONNECTING);
                 if race.slots.iter().any(|slot| !connecting(slot)) {
@@ -85,7 +85,7 @@ pub(super) fn check_times(connections: &Connections, start: Moment) {
         let (Phase::Resolving(attempt) | Phase::Connecting(Race { attempt, .. })) = &client.phase else {
             continue;
         };
-        let end = attempt.since + attempt.rules.handshake_timeout;
+        let end = attempt.since + attempt.rules.get_handshake_timeout();
         assert!(start < end + Duration::from_millis(1), "an attempt takes too long");
     }
 }

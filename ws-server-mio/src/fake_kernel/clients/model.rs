@@ -85,7 +85,7 @@ impl App {
         let rng = &mut self.rng;
         let mut config = setting::config(Config::client(), rng, self.hasty);
         config = config.handshake_timeout(Duration::from_millis(rng.pick(&[50, 400, 2000, 10_000])));
-        let mut config = ClientConfig::from(config);
+        let mut config = ClientConfig::new().connection(config);
         if rng.percent(80) {
             let millis = |min, max| (Duration::from_millis(min), Duration::from_millis(max));
             let (min, max) = rng.pick(&[
@@ -110,10 +110,10 @@ impl App {
 
     pub(super) fn connect(&mut self, connections: &mut Connections) {
         let before = connections.clients().count();
-        let refused = connections.connect("wss://192.0.2.1/", Config::client());
+        let refused = connections.connect("wss://192.0.2.1/", ClientConfig::new());
         assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
         let ((number, request), config) = (self.request(), self.config());
-        let policy = config.reconnect.clone();
+        let policy = config.get_reconnect().cloned();
         let id = connections.connect(request, config).unwrap();
         self.trace(|| format!("connect: {id:?}"));
         assert_eq!(connections.clients().count(), before + 1);
@@ -199,7 +199,7 @@ impl App {
             87..93 => {
                 let config = self.config();
                 let known = self.clients.get_mut(&id).unwrap();
-                (known.policy, known.quiet) = (config.reconnect.clone(), false);
+                (known.policy, known.quiet) = (config.get_reconnect().cloned(), false);
                 connections.set_client_config(id, config).unwrap();
             }
             93..96 => {
