@@ -4,7 +4,7 @@
 mod wire;
 
 use wire::*;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, release};
+use ws_host::topics::{Delivered, Newest, SlowPeer, release};
 use ws_proto::{Config, Connection, Event, Frame, Moment, Role, State};
 
 const PEER: u32 = 7;

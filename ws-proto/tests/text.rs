@@ -8,7 +8,7 @@ mod wire;
 use rig::Pair;
 use std::sync::Arc;
 use wire::*;
-use ws_proto::web::{ServerSentEvent, redirect};
+use ws_host::web::{ServerSentEvent, redirect};
 use ws_proto::{
     ClientRequest, Config, Connection, Error, Event, HandshakeError, Message, Moment, Role, SendError,
     Upgrade,

@@ -2,8 +2,8 @@
 
 use super::{Phase, Server};
 use crate::clock;
-use crate::shared::ConnectionId;
-use ws_proto::topics::release;
+use crate::connection::shared::ConnectionId;
+use ws_host::topics::release;
 use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
