@@ -1,7 +1,7 @@
 //! The clocks that a [`SleepDetector`] keeps set.
 
 use super::*;
-use std::time::{Instant, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 
 const SECOND: Duration = Duration::from_secs(1);
 
