@@ -5,13 +5,14 @@ use crate::connection::slots::{ConnectionId, Slot, Slots, flag};
 use crate::connection::stats::Tally;
 use crate::connection::{Connections, ends_message, lend, mark_dirty};
 use std::collections::VecDeque;
-use ws_host::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
-use ws_proto::{Frame, Moment, SendError, State};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, TopicError, Topics, close_slow, flush_latest};
+use ws_proto::Moment;
+use ws_proto::{Frame, SendError, State};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
     pub(crate) topics: Topics<ConnectionId>,
-    newest: Newest<ConnectionId, Frame>,
+    newest: LatestByKey<ConnectionId, Frame>,
 }
 
 #[cfg(test)]
@@ -189,7 +190,7 @@ impl Connections {
             return;
         }
         lend(live, pool);
-        release(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
+        flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
             tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
         });
         mark_dirty(slot, live, dirty);
@@ -227,7 +228,7 @@ fn deliver(
     let sent = match live.connection.send_shared(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
-            too_slow(now, &mut live.connection);
+            close_slow(now, &mut live.connection);
             false
         }
         Err(_) => false,
@@ -240,7 +241,7 @@ fn deliver(
 struct Delivery<'d> {
     frame: &'d Frame,
     slow: SlowPeer<'d>,
-    newest: &'d mut Newest<ConnectionId, Frame>,
+    newest: &'d mut LatestByKey<ConnectionId, Frame>,
     pool: &'d mut Pool,
     dirty: &'d mut VecDeque<u32>,
     tally: &'d mut Tally,

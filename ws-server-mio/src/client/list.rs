@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ConnectFailure};
-use ws_proto::{ClientRequest, Config, Moment};
+use ws_proto::Moment;
+use ws_proto::{ClientRequest, Config};
 
 /// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
 /// twice.

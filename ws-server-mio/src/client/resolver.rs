@@ -1,7 +1,7 @@
 //! Names: each is looked up on a thread of its own, since the system's resolver blocks.
 //!
 //! ```text
-//!  a client asks ─▶ Names ──begin, at most 8──▶ thread "ws-names" ──Remote::run──▶ Connections::resolved
+//!  a client asks ─▶ Lookups ──at most 8──▶ thread "ws-names" ──Remote::run──▶ Connections::resolved
 //!                     ▲                                                               │ all its clients go on
 //!                     └───────────────────────── the next name ◀──────────────────────┘
 //! ```
@@ -14,8 +14,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::thread;
 use ws_host::client::ConnectFailure;
-use ws_host::client::in_turn;
-use ws_host::client::{LOOKUPS, Names};
+use ws_host::client::{Lookups, MAX_LOOKUPS, interleaved};
 
 #[cfg(test)]
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -27,7 +26,7 @@ type Waiter = (ClientId, u32);
 /// endpoint goes ends with its answer.
 pub(crate) struct Resolver {
     remote: Remote,
-    names: Names<Waiter>,
+    names: Lookups<Waiter>,
     lookup: Lookup,
     /// The test answers in the system's place.
     #[cfg(test)]
@@ -38,7 +37,7 @@ impl Resolver {
     pub(crate) fn new(remote: Remote, lookup: Lookup) -> Self {
         Self {
             remote,
-            names: Names::new(LOOKUPS),
+            names: Lookups::new(MAX_LOOKUPS),
             lookup,
             #[cfg(test)]
             asked: None,
@@ -85,24 +84,24 @@ impl Connections {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };
         if let (Phase::Resolving(attempt), Some(resolver)) = (&client.phase, &mut self.resolver) {
-            resolver.names.leave(attempt.request.host(), &(id, client.attempts));
+            resolver.names.cancel(attempt.request.host(), &(id, client.attempts));
         }
     }
 
     /// A name was looked up.
     pub(crate) fn resolved(&mut self, host: &str, answer: io::Result<Vec<SocketAddr>>) {
         let Some(resolver) = &mut self.resolver else { return };
-        let waiters = resolver.names.answered(host);
+        let waiters = resolver.names.finish(host);
         self.tell_answer(host, waiters, answer);
         self.begin_lookups();
     }
 
     fn begin_lookups(&mut self) {
         while let Some(resolver) = &mut self.resolver
-            && let Some(host) = resolver.names.begin()
+            && let Some(host) = resolver.names.start_next()
         {
             if let Err(error) = resolver.start(host.clone()) {
-                let waiters = resolver.names.answered(&host);
+                let waiters = resolver.names.finish(&host);
                 self.tell_answer(&host, waiters, Err(error));
             }
         }
@@ -115,17 +114,11 @@ impl Connections {
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
             match &answer {
                 Ok(addresses) => {
-                    let port = attempt.request.port();
-                    let addresses = addresses.iter().map(|address| with_port(*address, port));
-                    self.race(id.index, attempt.clone(), in_turn(addresses));
+                    let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
+                    self.race(id.index, attempt.clone(), addresses);
                 }
                 Err(error) => self.fail(id.index, ConnectFailure::name(host, error), None),
             }
         }
     }
-}
-
-fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
-    address.set_port(port);
-    address
 }

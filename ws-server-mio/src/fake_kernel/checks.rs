@@ -64,8 +64,8 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     for (index, count) in counts.into_iter().enumerate() {
         let Some(server) = servers.at(index as u16) else { continue };
         let census = &server.census;
-        assert_eq!(count, [census.sockets(), server.http, server.websockets, census.handshakes()]);
-        assert!(census.sockets() > 0 || census.addresses() == 0, "an address stays counted");
+        assert_eq!(count, [census.connections(), server.http, server.websockets, census.handshakes()]);
+        assert!(census.connections() > 0 || census.addresses() == 0, "an address stays counted");
         for (place, listener) in server.listeners.iter().enumerate() {
             assert!(listener.ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
         }

@@ -125,7 +125,7 @@ impl Connections {
     /// [`max_connections`](ServerConfig::max_connections), or the peer at its
     /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self, server: ServerId) -> u64 {
-        self.servers.get(server).map_or(0, |server| server.census.turned_away())
+        self.servers.get(server).map_or(0, |server| server.census.rejected())
     }
 
     /// The servers that listen or are about to stop.

@@ -22,7 +22,7 @@ impl Connections {
             event @ (Event::Request(_) | Event::Upgrade(_)) => event,
             event => return Some(event),
         };
-        let request = match rule.let_in(event) {
+        let request = match rule.authenticate(event) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
                 return Some(event);
@@ -30,7 +30,7 @@ impl Connections {
             Err(request) => request,
         };
         // It was asked just now, so that it can be answered.
-        let _ = self.respond(id, request, TokenRule::refusal());
+        let _ = self.respond(id, request, TokenRule::unauthorized());
         None
     }
 
@@ -42,7 +42,7 @@ impl Connections {
         response: &mut http::Response<B>,
     ) {
         if let Some(rule) = self.token_rule(id) {
-            rule.sign(request, response);
+            rule.complete_response(request, response);
         }
     }
 

@@ -2,8 +2,7 @@
 
 use crate::connection::Connections;
 use crate::server::list::{Server, ServerId};
-use std::net::{IpAddr, SocketAddr, UdpSocket};
-use ws_host::listen::{Scheme, lan_address, url};
+use ws_host::listen::{self, Scheme, lan_url, url};
 
 /// What servers are called. There is nothing to call once a server was told to stop.
 impl Connections {
@@ -25,40 +24,22 @@ impl Connections {
     /// The system is asked for the way to an address that nobody has: no packet is sent, no name is looked up,
     /// and nothing is waited for.
     pub fn lan_url(&self, server: ServerId, path: &str) -> Option<String> {
-        Some(url(Scheme::Ws, self.lan_addr(server)?, path))
+        lan_url(Scheme::Ws, self.running(server)?.address()?, path)
     }
 
     /// As [`Connections::lan_url`], with `http` in front: what to show as a QR code, say.
     pub fn lan_http_url(&self, server: ServerId, path: &str) -> Option<String> {
-        Some(url(Scheme::Http, self.lan_addr(server)?, path))
+        lan_url(Scheme::Http, self.running(server)?.address()?, path)
     }
 
     /// All of them: for each listener its address, and at last the one for the local network, where there is
     /// one.
     pub fn urls(&self, server: ServerId, path: &str) -> Vec<String> {
         let Some(running) = self.running(server) else { return Vec::new() };
-        let listeners = running.listeners.iter().filter_map(|listener| listener.socket.local_addr());
-        let mut urls: Vec<_> = listeners.map(|address| url(Scheme::Ws, address, path)).collect();
-        if let Some(lan) = self.lan_url(server, path)
-            && !urls.contains(&lan)
-        {
-            urls.push(lan);
-        }
-        urls
-    }
-
-    fn lan_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        lan_address(self.running(server)?.address()?, own_ip)
+        listen::urls(running.listeners.iter().filter_map(|listener| listener.socket.local_addr()), path)
     }
 
     fn running(&self, server: ServerId) -> Option<&Server> {
         self.servers.get(server).filter(|server| !server.listeners.is_empty())
     }
-}
-
-/// A "connected" UDP socket has asked the routing table and sent nothing.
-fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind((from, 0)).ok()?;
-    socket.connect((to, 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }

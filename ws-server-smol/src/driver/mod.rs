@@ -32,7 +32,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
-use ws_proto::{Connection, Error, Event, Moment, Next, SendError, State};
+use ws_proto::Moment;
+use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);

@@ -6,7 +6,8 @@ use crate::connection::Connections;
 use crate::connection::slots::flag;
 use std::time::Duration;
 use ws_host::client::NEXT_ADDRESS_AFTER;
-use ws_proto::{Moment, State};
+use ws_proto::Moment;
+use ws_proto::State;
 
 pub(super) fn check(connections: &Connections, app: &App, now: Moment) {
     let Connections { clients, slots, .. } = connections;

@@ -5,7 +5,8 @@ use std::io;
 use std::sync::Arc;
 use ws_host::client::Reconnect;
 use ws_host::client::{ClientConfig, ConnectFailure};
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event, Moment};
+use ws_proto::Moment;
+use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
 
 /// How a connection ends that `ends` so before it is open.
 fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectFailure {
