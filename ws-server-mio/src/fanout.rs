@@ -5,8 +5,8 @@ use crate::connection::slots::{ConnectionId, Slot, Slots, flag};
 use crate::connection::stats::Tally;
 use crate::connection::{Connections, ends_message, lend, mark_dirty};
 use std::collections::VecDeque;
-use std::time::Instant;
 use ws_host::topics::{Delivered, LatestByKey, SlowPeer, TopicError, Topics, close_slow, flush_latest};
+use ws_proto::Moment;
 use ws_proto::{Frame, SendError, State};
 
 #[derive(Default)]
@@ -222,7 +222,7 @@ fn deliver(
     frame: &Frame,
     pool: &mut Pool,
     dirty: &mut VecDeque<u32>,
-    now: Instant,
+    now: Moment,
 ) -> bool {
     lend(live, pool);
     let sent = match live.connection.send_shared(frame) {
@@ -245,7 +245,7 @@ struct Delivery<'d> {
     pool: &'d mut Pool,
     dirty: &'d mut VecDeque<u32>,
     tally: &'d mut Tally,
-    now: Instant,
+    now: Moment,
 }
 
 impl Delivery<'_> {

@@ -2,8 +2,7 @@
 
 use super::LatestByKey;
 use core::hash::Hash;
-use std::time::Instant;
-use ws_proto::{CloseCode, Connection, Frame, SendError, State};
+use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 
 /// The policy for a peer that does not keep up with messages that are sent to many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -53,7 +52,7 @@ impl SlowPeer<'_> {
     /// frames that are kept in `latest`, once the connection has drained.
     pub fn deliver<Id: Copy + Eq + Hash>(
         self,
-        now: Instant,
+        now: Moment,
         id: Id,
         connection: &mut Connection,
         frame: &Frame,
@@ -85,7 +84,7 @@ impl SlowPeer<'_> {
 /// Sends the frames that were kept for a connection, once it has drained; those that it does not take yet are kept
 /// again. `report` is called with each frame and what happened to it.
 pub fn flush_latest<Id: Copy + Eq + Hash>(
-    now: Instant,
+    now: Moment,
     id: Id,
     connection: &mut Connection,
     latest: &mut LatestByKey<Id, Frame>,
@@ -101,7 +100,7 @@ pub fn flush_latest<Id: Copy + Eq + Hash>(
 }
 
 fn keep<Id: Copy + Eq + Hash>(
-    now: Instant,
+    now: Moment,
     id: Id,
     connection: &mut Connection,
     frame: &Frame,
@@ -115,7 +114,7 @@ fn keep<Id: Copy + Eq + Hash>(
 }
 
 /// Closes a connection with 1013 because it is too slow: its outbox was [`Full`](SendError::Full).
-pub fn close_slow(now: Instant, connection: &mut Connection) -> Delivered {
+pub fn close_slow(now: Moment, connection: &mut Connection) -> Delivered {
     // It is open, and the Close frame is exempt from the cap.
     let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
     Delivered::Closed

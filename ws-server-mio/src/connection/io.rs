@@ -8,9 +8,9 @@ use crate::sys::socket_options;
 use bytes::Buf;
 use mio::{Interest, Token};
 use std::io::{self, IoSlice, Write};
-use std::time::Instant;
 use ws_host::listen::{self, ACCEPT_RETRY};
 use ws_proto::Connection;
+use ws_proto::Moment;
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
@@ -37,7 +37,7 @@ impl From<&mio::event::Event> for Readiness {
 }
 
 /// Writes once; says whether the connection learned something of it.
-pub(crate) fn write(live: &mut Slot, now: Instant, limit: usize) -> bool {
+pub(crate) fn write(live: &mut Slot, now: Moment, limit: usize) -> bool {
     // What counts as queued may be a body that waits for its turn.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
@@ -67,7 +67,7 @@ pub(crate) fn write(live: &mut Slot, now: Instant, limit: usize) -> bool {
 }
 
 /// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
-pub(crate) fn find_reset(live: &mut Slot, now: Instant) {
+pub(crate) fn find_reset(live: &mut Slot, now: Moment) {
     if let Ok(Some(error)) = live.stream.take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());

@@ -33,10 +33,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_proto::{
-    Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    Cause, CloseCode, Connection, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State,
+    Upgrade,
 };
 
 /// Bytes that were read for a connection and that it has not used.
@@ -60,7 +61,7 @@ pub struct Connections {
     pub(crate) registry: Registry,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
     /// Finds out whether the machine slept, and keeps the time of day of all servers set.
     pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
@@ -349,7 +350,7 @@ impl Connections {
     pub(crate) fn new(
         registry: Registry,
         resolver: Option<Resolver>,
-        now: Instant,
+        now: Moment,
         sleep: SleepDetector,
     ) -> Self {
         Self {
@@ -384,7 +385,7 @@ impl Connections {
     pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };

@@ -18,8 +18,8 @@ use crate::sys::socket_options;
 use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
-use std::time::{Duration, Instant};
-use ws_proto::{Event as Happened, Next};
+use std::time::Duration;
+use ws_proto::{Event as Happened, Moment, Next};
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
 /// their memory can serve the next one.
@@ -37,7 +37,7 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
     /// When the time is over; `None` reads no clock.
-    pub(crate) end: Option<Instant>,
+    pub(crate) end: Option<Moment>,
     pub(crate) over: bool,
     pub(crate) events: u32,
     pub(crate) stopped: bool,

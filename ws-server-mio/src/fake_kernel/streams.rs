@@ -5,7 +5,7 @@ use super::remote_peer::Received;
 use super::rng::Rng;
 use crate::{ConnectionId, Connections, Request};
 use http::{Response, header};
-use std::time::Instant;
+use ws_proto::Moment;
 
 /// A client that reads one.
 pub(super) struct Reader {
@@ -14,7 +14,7 @@ pub(super) struct Reader {
     pub(super) is_event_stream: bool,
     bytes: Vec<u8>,
     /// When it left, and whether by a FIN.
-    pub(super) gone: Option<(Instant, bool)>,
+    pub(super) gone: Option<(Moment, bool)>,
     /// The server has ended the connection.
     pub(super) ended: bool,
 }

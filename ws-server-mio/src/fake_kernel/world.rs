@@ -16,8 +16,8 @@ use crate::server::list::{ServerId, Servers};
 use crate::server::listener::Listening;
 use crate::{Budget, Config, Endpoint, Options, ServerConfig};
 use mio::Token;
-use std::time::{Duration, Instant};
-use ws_proto::WallClock;
+use std::time::Duration;
+use ws_proto::{Moment, WallClock};
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
@@ -34,16 +34,16 @@ pub(super) struct World<'s> {
     pub(super) hasty: bool,
     pub(super) largest: usize,
     pub(super) spins: usize,
-    pub(super) stop: Option<(Instant, Duration)>,
-    pub(super) stopped_at: Option<Instant>,
+    pub(super) stop: Option<(Moment, Duration)>,
+    pub(super) stopped_at: Option<Moment>,
     pub(super) shelf: &'s Shelf,
     pub(super) trace: bool,
     pub(super) behaviour: Behaviour,
     /// The heartbeat: how often, and how long an answer may take.
     pub(super) beat: Option<(Duration, Duration)>,
     /// When something is fed next, and when what was put off is done.
-    pub(super) feed_at: Option<Instant>,
-    pub(super) later_at: Option<Instant>,
+    pub(super) feed_at: Option<Moment>,
+    pub(super) later_at: Option<Moment>,
     pub(super) half_close: bool,
 }
 
@@ -134,7 +134,7 @@ impl<'s> World<'s> {
 
     pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:?} {}", self.time.now() - self.time.birth, text());
+            println!("{:?} {}", self.time.now() - Moment::default(), text());
         }
     }
 

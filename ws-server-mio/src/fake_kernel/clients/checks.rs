@@ -4,11 +4,12 @@ use super::app::{App, untold};
 use crate::client::list::{Notice, Phase, Race};
 use crate::connection::Connections;
 use crate::connection::slots::flag;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_proto::Moment;
 use ws_proto::State;
 
-pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
+pub(super) fn check(connections: &Connections, app: &App, now: Moment) {
     let Connections { clients, slots, .. } = connections;
     assert_eq!(clients.ids().count(), app.clients.len());
     for (id, known) in &app.clients {
@@ -50,7 +51,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
         }
         if let Some(due) = due {
             let wait = clients.wait_from(now);
-            let left = due.saturating_duration_since(now);
+            let left = due.since(now);
             assert!(wait.is_some_and(|wait| wait <= left), "{id:?} is due in {left:?}, not in {wait:?}");
         }
     }
@@ -76,7 +77,7 @@ pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
 }
 
 /// What a turn that began at this time, and has left nothing, has done.
-pub(super) fn check_times(connections: &Connections, start: Instant) {
+pub(super) fn check_times(connections: &Connections, start: Moment) {
     if connections.has_work() {
         return;
     }

@@ -100,7 +100,7 @@ impl World {
 
     pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:?} {}", self.time.now() - self.time.birth, text());
+            println!("{:?} {}", self.time.now().since(ws_proto::Moment::default()), text());
         }
     }
 
@@ -247,7 +247,7 @@ impl World {
     pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
         let hosts = self.hosts.iter().filter(|host| host.is_there(&self.kernel)).filter_map(Host::timeout);
-        let hosts = hosts.map(|at| at.saturating_duration_since(now));
+        let hosts = hosts.map(|at| at.since(now));
         let Some(next) = self.endpoint.next_timeout().into_iter().chain(hosts).min() else { return false };
         if next > most {
             return false;
