@@ -86,8 +86,7 @@
 //! # Pages beside the socket
 //!
 //! Requests that ask for no upgrade are [`Event::Request`], to be answered now, later or
-//! [in pieces](Connection::respond_streaming). [`web`] has routes, files and event streams for whoever wants them;
-//! nothing else in here knows of it.
+//! [in pieces](Connection::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!
@@ -121,12 +120,9 @@
 extern crate alloc;
 
 pub mod access;
-pub mod addresses;
 mod authority;
-pub mod bind;
 mod close;
 mod config;
-pub mod connect;
 mod connection;
 mod cors;
 mod decode;
@@ -139,32 +135,24 @@ mod error;
 mod event;
 #[cfg_attr(not(feature = "deflate"), allow(dead_code))] // parameters are those of compression
 mod extensions;
-mod fields;
+pub mod fields;
 mod frame;
 pub mod handshake;
 mod http;
 mod invalid_access;
-pub mod limits;
 mod mask;
 mod memory;
-pub mod names;
 mod origin;
 mod outbox;
 mod partial;
-pub mod reconnect;
-pub mod sleep;
 #[cfg(test)]
 mod tests_access;
-pub mod token;
-pub mod topics;
 mod transport;
-pub mod url;
 mod utf8;
 mod wall_clock;
-pub mod web;
 
 pub use crate::http::ResponseBody;
-pub use access::Access;
+pub use access::{Access, InvalidAccess};
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};
 pub use connection::{Connection, Next, Role, Sent, State};
@@ -177,6 +165,5 @@ pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use memory::Memory;
 pub use outbox::{Outbox, Storage};
-pub use reconnect::Reconnect;
 pub use transport::Transport;
 pub use wall_clock::WallClock;

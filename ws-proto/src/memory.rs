@@ -36,7 +36,7 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// of theirs does.
 ///
 /// Clones are the same memory. Give it to every connection by [`Config::memory`](crate::Config::memory); servers do
-/// that by [`ServerConfig::memory_limit`](crate::limits::ServerConfig::memory_limit).
+/// that by `ServerConfig::memory_limit`.
 ///
 /// ```
 /// use ws_proto::{Config, Memory};

@@ -4,8 +4,9 @@
 use std::io;
 use std::sync::Arc;
 use std::time::Instant;
-use ws_proto::connect::{ClientConfig, ConnectFailure};
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event, Reconnect};
+use ws_host::client::Reconnect;
+use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
 
 /// How a connection ends that `ends` so before it is open.
 fn failure(ends: impl FnOnce(&mut Connection, Instant)) -> ConnectFailure {

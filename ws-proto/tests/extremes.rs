@@ -9,10 +9,10 @@ use rig::Pair;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
-use ws_proto::reconnect::Backoff;
+use ws_host::client::Backoff;
+use ws_host::client::Reconnect;
 use ws_proto::{
-    Config, Connection, Event, Frame, Heartbeat, HeartbeatKind, Memory, Opcode, Pieces, Reconnect, Role,
-    Sent, State,
+    Config, Connection, Event, Frame, Heartbeat, HeartbeatKind, Memory, Opcode, Pieces, Role, Sent, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,9 +6,10 @@ mod wire;
 use std::io::ErrorKind;
 use std::time::{Duration, Instant};
 use wire::*;
+use ws_host::client::Reconnect;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Next, Reconnect, Role,
-    State, Timeout,
+    Cause, CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Next, Role, State,
+    Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -6,7 +6,7 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
-use ws_proto::limits::{Census, ServerConfig};
+use ws_host::server::{Census, ServerConfig};
 use ws_proto::{Config, Connection, Event, Role, SendError, Sent, State};
 
 /// The status of the answer to these bytes, which the application does not see.

@@ -7,7 +7,7 @@ use bytes::Bytes;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use wire::*;
-use ws_proto::limits::ServerConfig;
+use ws_host::server::ServerConfig;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Memory, Message,
     Opcode, Role, SendError, State,

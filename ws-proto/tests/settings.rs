@@ -6,10 +6,11 @@ mod wire;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use wire::*;
-use ws_proto::reconnect::Backoff;
+use ws_host::client::Backoff;
+use ws_host::client::Reconnect;
 use ws_proto::{
-    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Pieces, Reconnect,
-    Role, WallClock,
+    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Pieces, Role,
+    WallClock,
 };
 
 #[test]

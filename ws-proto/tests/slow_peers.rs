@@ -5,7 +5,7 @@ mod wire;
 
 use std::time::Instant;
 use wire::*;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, release};
+use ws_host::topics::{Delivered, Newest, SlowPeer, release};
 use ws_proto::{Config, Connection, Event, Frame, Role, State};
 
 const PEER: u32 = 7;

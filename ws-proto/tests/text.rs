@@ -9,7 +9,7 @@ use rig::Pair;
 use std::sync::Arc;
 use std::time::Instant;
 use wire::*;
-use ws_proto::web::{ServerSentEvent, redirect};
+use ws_host::web::{ServerSentEvent, redirect};
 use ws_proto::{
     ClientRequest, Config, Connection, Error, Event, HandshakeError, Message, Role, SendError, Upgrade,
 };

@@ -3,7 +3,7 @@
 use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
-use ws_proto::connect::ConnectFailure;
+use ws_host::client::ConnectFailure;
 
 /// What happened.
 #[derive(Debug)]
@@ -36,7 +36,7 @@ pub enum Event<'a> {
     /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
     ///
     /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
-    /// 401 is unless [`Reconnect::passing_status`](ws_proto::Reconnect::passing_status) says otherwise. To call
+    /// 401 is unless [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says otherwise. To call
     /// [`reconnect`](crate::Connections::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.

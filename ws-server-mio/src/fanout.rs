@@ -7,7 +7,7 @@ use crate::connection::stats::{Tally, ends_message};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use std::time::Instant;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, Topics, too_slow};
+use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, too_slow};
 use ws_proto::{Frame, SendError};
 
 #[derive(Default)]

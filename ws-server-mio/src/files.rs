@@ -1,10 +1,11 @@
 //! Files from a folder: opened here, sent chunk by chunk by the turn.
 
-use crate::disk::Disk;
 use crate::ids::ConnectionId;
 use std::collections::{HashMap, VecDeque};
 use std::fs::File;
-use ws_proto::{Connection, ResponseBody, web};
+use ws_host::web;
+use ws_host::web::Disk;
+use ws_proto::{Connection, ResponseBody};
 
 /// What is read from a file at once. The next chunk is read when less than this waits to be written.
 pub(crate) const CHUNK: usize = 64 << 10;
@@ -28,7 +29,7 @@ const FRAMING: usize = 64;
 /// does not read, so a disk takes microseconds where the file is cached and milliseconds where it is not. Where
 /// that is too long for your frames (a network drive, a disk that sleeps), open and read on a thread of your own
 /// and hand the chunks to [`Connections::send_body`] through [`Remote::run`](crate::Remote::run). What the
-/// program needs at all times is better [embedded](ws_proto::web::Assets).
+/// program needs at all times is better [embedded](ws_host::web::Assets).
 pub type Folder = web::Folder<Disk>;
 
 /// An answer that is being read from a file.

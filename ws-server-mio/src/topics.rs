@@ -6,7 +6,7 @@ use crate::connection::slots::flag;
 use crate::connection::stats::ends_message;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
-use ws_proto::topics::{Delivered, SlowPeer, TopicError, release};
+use ws_host::topics::{Delivered, SlowPeer, TopicError, release};
 use ws_proto::{Frame, State};
 
 /// To all, and to some.

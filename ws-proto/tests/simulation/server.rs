@@ -7,7 +7,7 @@ use super::party::Party;
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::{Duration, Instant};
-use ws_proto::topics::{Delivered, Newest, SlowPeer, Topics, release};
+use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, release};
 use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
 
 const TOPICS: [&str; 3] = ["prices", "news", "weather"];

@@ -8,7 +8,6 @@ use crate::ids::NO_SERVER;
 use crate::sys::poller::Readiness;
 use crate::sys::socket::Stream;
 use crate::sys::socket_options;
-use crate::zones;
 use mio::net::TcpStream;
 use mio::{Interest, Token};
 use std::collections::VecDeque;
@@ -17,9 +16,10 @@ use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 use std::time::Duration;
-use ws_proto::addresses::NEXT_ADDRESS_AFTER;
-use ws_proto::connect::ConnectFailure;
-use ws_proto::reconnect::retry_after;
+use ws_host::client::ConnectFailure;
+use ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_host::client::addresses;
+use ws_host::client::retry_after;
 use ws_proto::{Closed, Connection, Event as Happened};
 
 /// Where a connection leads.
@@ -63,7 +63,7 @@ impl Connections {
         if let Some(path) = client.config.unix.clone() {
             return self.connect_to_path(index, attempt, path);
         }
-        match attempt.request.addresses_with(zones::index) {
+        match addresses(&attempt.request) {
             Ok(Some(addresses)) => return self.race(index, attempt, addresses),
             Ok(None) => {}
             Err(failure) => return self.fail(index, failure, None),

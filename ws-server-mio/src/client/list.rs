@@ -13,8 +13,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::connect::{ClientConfig, ConnectFailure};
-use ws_proto::reconnect::Backoff;
+use ws_host::client::Backoff;
+use ws_host::client::{ClientConfig, ConnectFailure};
 use ws_proto::{ClientRequest, Config};
 
 /// What a client is at.

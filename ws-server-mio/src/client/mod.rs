@@ -9,7 +9,7 @@ use crate::client::list::{Client, Phase, Then};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
 use std::sync::Arc;
-use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -29,7 +29,8 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws, Reconnect};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_host::client::Reconnect;
     /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
@@ -131,7 +132,7 @@ impl Connections {
     /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
     /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
     /// refusal with 401 it comes only where
-    /// [`Reconnect::passing_status`](ws_proto::Reconnect::passing_status) says that this may change.
+    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
     ///
     /// # Errors
     /// As [`Connections::connect`], and [`ConnectError::NoClient`].
@@ -227,5 +228,5 @@ fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     if config.unix.is_some() {
         return false;
     }
-    request.needs_resolver()
+    ws_host::client::needs_resolver(request)
 }

@@ -6,8 +6,8 @@ use crate::connection::Connections;
 use crate::ids::ClientId;
 use std::io;
 use std::net::SocketAddr;
-use ws_proto::addresses::in_turn;
-use ws_proto::connect::ConnectFailure;
+use ws_host::client::ConnectFailure;
+use ws_host::client::in_turn;
 
 impl Connections {
     /// Adds a client that waits for its name. Where no thread can be had, its attempt fails.

@@ -11,7 +11,7 @@ use crate::endpoint::remote::Remote;
 use crate::ids::ClientId;
 use std::io;
 use std::thread;
-use ws_proto::names::{LOOKUPS, Names};
+use ws_host::client::{LOOKUPS, Names};
 
 #[cfg(test)]
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};

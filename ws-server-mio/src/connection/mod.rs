@@ -37,7 +37,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
-use ws_proto::sleep::SleepDetector;
+use ws_host::sleep::SleepDetector;
 use ws_proto::{Cause, CloseCode, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade};
 
 /// All servers and connections of an endpoint: what handlers are given, and what

@@ -4,7 +4,7 @@ use crate::connection::Connections;
 use crate::connection::couple::{CoupleError, Leg};
 use crate::connection::slots::{flag, mark};
 use crate::ids::{ClientId, ConnectionId};
-use ws_proto::connect::ClientState;
+use ws_host::client::ClientState;
 use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
 
 /// Proxies.

@@ -25,8 +25,8 @@ use std::collections::VecDeque;
 use std::fmt;
 use std::io;
 use std::time::Duration;
+use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
-use ws_proto::sleep::SleepDetector;
 
 /// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
 const WAITS: usize = 16;

@@ -7,8 +7,8 @@ use crate::ids::ServerIndex;
 use crate::sys::socket_options;
 use mio::{Interest, Token};
 use std::io;
-use ws_proto::bind::ACCEPT_AGAIN;
-use ws_proto::{Connection, bind};
+use ws_host::listen::{self, ACCEPT_AGAIN};
+use ws_proto::Connection;
 
 impl Connections {
     /// Accepts one connection from a listener; says whether there may be more.
@@ -29,7 +29,7 @@ impl Connections {
                 listener.ready = false;
                 return false;
             }
-            Err(error) if bind::is_passing(&error) => return true,
+            Err(error) if listen::is_passing(&error) => return true,
             Err(error) => {
                 self.accept_failed(index, place, error);
                 return false;

@@ -13,8 +13,8 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::limits::{Census, ServerConfig, Stop};
-use ws_proto::token::TokenRule;
+use ws_host::server::{Census, ServerConfig, Stop};
+use ws_host::token::TokenRule;
 use ws_proto::{Config, Transport};
 
 #[derive(Clone, Copy, Debug)]

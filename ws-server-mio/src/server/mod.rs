@@ -14,8 +14,8 @@ use crate::sys::listener::{Acceptor, Listening};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
-use ws_proto::bind::{Bind, ListenError};
-use ws_proto::limits::{ServerConfig, Stop};
+use ws_host::listen::{Bind, ListenError};
+use ws_host::server::{ServerConfig, Stop};
 use ws_proto::{Cause, State, WallClock};
 
 /// Servers.

@@ -3,7 +3,7 @@
 use crate::connection::Connections;
 use crate::connection::slots::flag;
 use crate::ids::ConnectionId;
-use ws_proto::token::TokenRule;
+use ws_host::token::TokenRule;
 use ws_proto::{Event, Request};
 
 impl Connections {

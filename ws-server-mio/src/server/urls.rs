@@ -4,7 +4,7 @@ use crate::connection::Connections;
 use crate::ids::ServerId;
 use crate::server::list::Server;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
-use ws_proto::url::{Scheme, lan_address, url};
+use ws_host::listen::{Scheme, lan_address, url};
 
 /// What servers are called. There is nothing to call once a server was told to stop.
 impl Connections {

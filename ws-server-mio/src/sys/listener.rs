@@ -1,19 +1,18 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
 use crate::sys::socket::Stream;
-use crate::unix::SocketFile;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use ws_proto::Transport;
-use ws_proto::bind::{BACKLOG, Bind, ListenError};
-
-#[cfg(unix)]
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+#[cfg(unix)]
+use ws_host::listen::SocketFile;
+use ws_host::listen::{BACKLOG, Bind, ListenError};
+use ws_proto::Transport;
 
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
 /// [`Connections::listen_on`].
@@ -61,8 +60,8 @@ impl From<std::os::unix::net::UnixListener> for Listening {
 pub(crate) fn open(bind: &Bind) -> Result<Vec<Listening>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {
-        let (listener, file) =
-            crate::unix::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
+        let (listener, file) = ws_host::listen::open_unix(path)
+            .map_err(|error| ListenError::Unix { path: path.into(), error })?;
         return Ok(vec![Listening(Std::Unix(listener, Some(file)))]);
     }
     let listeners = bind.open_with(|address, only_v6| {

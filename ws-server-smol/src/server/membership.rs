@@ -1,9 +1,9 @@
 //! That a connection belongs to a server, which counts it and can reach it.
 
 use super::{Phase, Server};
-use crate::shared::ConnectionId;
+use crate::connection::shared::ConnectionId;
 use std::time::Instant;
-use ws_proto::topics::release;
+use ws_host::topics::release;
 use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;

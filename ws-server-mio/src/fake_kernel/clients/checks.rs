@@ -5,8 +5,8 @@ use crate::client::list::{Notice, Phase, Race};
 use crate::connection::Connections;
 use crate::connection::slots::flag;
 use std::time::{Duration, Instant};
+use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_proto::State;
-use ws_proto::addresses::NEXT_ADDRESS_AFTER;
 
 pub(super) fn check(connections: &Connections, app: &App, now: Instant) {
     let Connections { clients, slots, .. } = connections;
