@@ -16,14 +16,6 @@ pub(crate) struct FanOut {
     pub(crate) newest: Newest<ConnectionId, Frame>,
 }
 
-#[cfg(test)]
-impl FanOut {
-    /// Whether nothing is kept, for these or for anybody's subscription.
-    pub(crate) fn is_empty<'i>(&self, mut ids: impl Iterator<Item = &'i ConnectionId>) -> bool {
-        self.topics.is_empty() && !ids.any(|id| self.newest.has(*id))
-    }
-}
-
 /// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
 /// at more cost: this is the hot path.
 #[inline]

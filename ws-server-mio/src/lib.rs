@@ -113,13 +113,12 @@ mod connection;
 mod endpoint;
 mod event;
 mod extension;
-#[cfg(test)]
-mod fake_kernel;
 mod fanout;
 mod files;
 mod ids;
 mod server;
-mod sys;
+#[doc(hidden)]
+pub mod sys;
 mod topics;
 
 pub use client::handle::ClientHandle;

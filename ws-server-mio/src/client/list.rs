@@ -151,9 +151,6 @@ pub(crate) struct Clients {
     pub(crate) notices: VecDeque<Notice>,
     /// One of them, or a connection of one that was removed, has ended since that was last asked.
     rested: bool,
-    /// Who connects in the system's place.
-    #[cfg(test)]
-    pub(crate) dial: Option<crate::sys::socket::Dial>,
 }
 
 impl Clients {

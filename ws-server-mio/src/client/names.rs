@@ -42,7 +42,8 @@ impl Connections {
         while let Some(resolver) = &mut self.resolver
             && let Some(host) = resolver.names.begin()
         {
-            if let Err(error) = resolver.start(host.clone()) {
+            let answer = (resolver.answer)(host.clone());
+            if let Err(error) = self.sys.look_up(&host, answer) {
                 let waiters = resolver.names.answered(&host);
                 self.tell_answer(&host, waiters, Err(error));
             }

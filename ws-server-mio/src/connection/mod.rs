@@ -30,8 +30,9 @@ use crate::fanout::FanOut;
 use crate::files::Files;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
+use crate::sys::Sys;
+use crate::sys::socket::Others;
 use bytes::Bytes;
-use mio::Registry;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
@@ -51,7 +52,10 @@ pub struct Connections {
     pub(crate) clients: Clients,
     /// Who looks names up, where somebody may.
     pub(crate) resolver: Option<Resolver>,
-    pub(crate) registry: Registry,
+    /// What the system is asked for.
+    pub(crate) sys: Sys,
+    /// Sockets that are none of the system's.
+    pub(crate) others: Others,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
     pub(crate) now: Instant,
@@ -258,7 +262,8 @@ impl Connections {
 
     /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
+        let live = self.slots.get(id)?;
+        let mut address = self.others.socket(id.slot, &live.stream).local_addr().ok()?;
         address.set_ip(address.ip().to_canonical());
         Some(address)
     }
@@ -379,18 +384,14 @@ impl Connections {
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(
-        registry: Registry,
-        resolver: Option<Resolver>,
-        now: Instant,
-        sleep: SleepDetector,
-    ) -> Self {
+    pub(crate) fn new(sys: Sys, resolver: Option<Resolver>, now: Instant, sleep: SleepDetector) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
             clients: Clients::default(),
             resolver,
-            registry,
+            sys,
+            others: Others::default(),
             timers: Timers::new(now),
             now,
             sleep,

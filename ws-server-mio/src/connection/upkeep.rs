@@ -34,7 +34,7 @@ impl Connections {
             && !live.is_marked(mark::PROBED)
         {
             live.mark(mark::PROBED);
-            socket_options::probe(&live.stream);
+            socket_options::probe(self.others.socket(id.slot, &live.stream));
         }
     }
 
@@ -83,6 +83,9 @@ impl Connections {
         if live.has(flag::CLIENT) {
             self.clients.unbind(slot);
         }
+        if live.stream.is_none() {
+            self.others.remove(slot);
+        }
         self.data.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
     }
@@ -90,7 +93,7 @@ impl Connections {
     /// The kernel has news of a connection.
     #[inline]
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
-        let Self { slots, dirty, readable, now, .. } = self;
+        let Self { slots, others, dirty, readable, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.has(flag::CONNECTING) {
             return self.connect_ready(slot, ready);
@@ -106,7 +109,7 @@ impl Connections {
             live.set(flag::READABLE);
             read_on(slot, live, readable);
             if ready.error && live.connection.is_paused() {
-                find_reset(live, *now);
+                find_reset(slot, live, others, *now);
                 mark_dirty(slot, live, dirty);
             }
         }

@@ -18,8 +18,9 @@ use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::turn::TurnRun;
 use crate::endpoint::watch::Watch;
 use crate::event::Event;
-use crate::sys::poller::WAKER;
-use mio::{Poll, Token, Waker};
+use crate::sys::poller::{Selector, WAKER, Waker};
+use crate::sys::{Answer, Sys, System};
+use mio::{Poll, Token};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -77,16 +78,38 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
+        Self::with(options, None)
+    }
+
+    /// As [`Endpoint::new`], with something in the system's place.
+    ///
+    /// # Errors
+    /// As [`Endpoint::new`].
+    #[doc(hidden)]
+    pub fn with_system(options: Options, system: impl System + 'static) -> io::Result<Self> {
+        Self::with(options, Some(Box::new(system)))
+    }
+
+    fn with(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
         let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
         let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
-        let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
-        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
+        let registry = poll.registry().try_clone()?;
+        let (selector, waker) = match &mut system {
+            None => (Selector::new(poll), Waker::Mio(mio::Waker::new(&registry, WAKER)?)),
+            Some(system) => {
+                let (poller, wake) = system.poller();
+                (Selector::other(poller), Waker::Other(wake))
+            }
+        };
+        let remote = Remote::new(waker);
+        let resolver = resolve_names.then(|| Resolver::new(answers(remote.clone())));
+        let sys = Sys::new(registry, lookup, system);
+        let connections = Connections::new(sys, resolver, clock.now(), sleep);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
-            waiting: Waiting::new(poll),
+            waiting: Waiting::new(selector),
             rx,
             connections,
             remote,
@@ -334,6 +357,18 @@ impl Endpoint {
     }
 }
 
+/// Makes what takes the answer for a name: it goes on in the next turn.
+fn answers(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
+    Box::new(move |host| {
+        let remote = remote.clone();
+        Box::new(move |answer| {
+            let host = host.clone();
+            // Without an endpoint there is nothing left to tell.
+            let _ = remote.run(move |connections| connections.resolved(&host, answer));
+        })
+    })
+}
+
 fn rx_size(budget: &Budget) -> usize {
     budget.bytes_per_visit.clamp(4 << 10, 256 << 10)
 }
@@ -346,7 +381,7 @@ fn rx_size(budget: &Budget) -> usize {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(&self.connections.registry)
+        std::os::fd::AsFd::as_fd(&self.connections.sys.registry)
     }
 }
 
@@ -354,13 +389,14 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.remote.end();
         let now = self.clock.now();
-        for (_, live) in self.connections.slots.iter_mut() {
+        let Connections { slots, others, .. } = &mut self.connections;
+        for (slot, live) in slots.iter_mut() {
             let code = match live.has(flag::CLIENT) {
                 true => CloseCode::NORMAL,
                 false => CloseCode::GOING_AWAY,
             };
             if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
-                write(live, now, usize::MAX);
+                write(slot, live, others, now, usize::MAX);
             }
         }
     }

@@ -5,7 +5,6 @@ use crate::connection::lists::arm;
 use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
 use crate::sys::socket_options;
-use mio::{Interest, Token};
 use std::io;
 use ws_host::listen::{self, ACCEPT_AGAIN};
 use ws_proto::Connection;
@@ -23,7 +22,7 @@ impl Connections {
             return false;
         }
         listener.retry_at = None;
-        let (mut stream, peer) = match listener.socket.accept() {
+        let (mut socket, peer) = match listener.socket.accept() {
             Ok(accepted) => accepted,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 listener.ready = false;
@@ -39,8 +38,7 @@ impl Connections {
             self.tally.turned_away += 1;
             return true;
         };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        if let Err(error) = self.registry.register(&mut stream, Token(slot as usize), both) {
+        if let Err(error) = self.sys.register(&mut socket, slot) {
             server.census.asked();
             server.census.dismiss(peer);
             self.accept_failed(index, place, error);
@@ -50,11 +48,11 @@ impl Connections {
         server.failing = false;
         server.http += 1;
         if peer.is_some() {
-            socket_options::prepare(&stream);
+            socket_options::prepare(socket.as_ref());
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.share_inflating();
-        let mut live = Slot::new(connection, stream, index);
+        let mut live = Slot::new(connection, self.others.keep(slot, socket), index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);
         self.slots.put(live, peer);

@@ -43,7 +43,8 @@ impl Connections {
     ) -> Result<ServerId, ListenError> {
         let config = config.into();
         config.check_access()?;
-        self.start(listener::open(&bind.into())?, config)
+        let listeners = self.sys.listen(&bind.into())?;
+        self.start(listeners, config)
     }
 
     /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
@@ -94,7 +95,7 @@ impl Connections {
         let mut listeners = Vec::with_capacity(sockets.len());
         for (place, socket) in sockets.into_iter().enumerate() {
             let token = Servers::token(index, place);
-            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
+            let socket = Acceptor::register(socket, &self.sys.registry, token).map_err(failed)?;
             listeners.push(Listener { socket, ready: false, retry_at: None });
         }
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());

@@ -1,9 +1,9 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::sys::socket::Stream;
+use crate::sys::socket::{NewSocket, Socket};
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
-use socket2::{Domain, Protocol, SockRef, Socket, Type};
+use socket2::{Domain, Protocol, SockRef, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
@@ -14,6 +14,24 @@ use ws_host::listen::SocketFile;
 use ws_host::listen::{BACKLOG, Bind, ListenError};
 use ws_proto::Transport;
 
+/// What an endpoint asks of a listener. Dropped, it is closed.
+pub trait Listener: Send {
+    /// Has the poller tell of it under this token.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    fn register(&mut self, token: Token) -> io::Result<()>;
+
+    /// Takes a connection that came.
+    ///
+    /// # Errors
+    /// Whatever the system would answer.
+    fn accept(&mut self) -> io::Result<Accepted>;
+}
+
+/// A connection that was accepted, and its peer's address where it has one.
+pub type Accepted = (Box<dyn Socket>, Option<SocketAddr>);
+
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
 /// [`Connections::listen_on`](crate::Connections::listen_on).
 pub struct Listening(Std);
@@ -22,18 +40,12 @@ enum Std {
     Tcp(std::net::TcpListener),
     #[cfg(unix)]
     Unix(std::os::unix::net::UnixListener, Option<SocketFile>),
-    #[cfg(test)]
-    Fake(Accept),
+    Other(Box<dyn Listener>),
 }
 
-/// What a fake listener answers.
-#[cfg(test)]
-pub(crate) type Accept = Box<dyn Fn() -> io::Result<(Stream, Option<SocketAddr>)> + Send>;
-
-#[cfg(test)]
-impl From<Accept> for Listening {
-    fn from(accept: Accept) -> Self {
-        Self(Std::Fake(accept))
+impl Listening {
+    pub(crate) fn other(listener: Box<dyn Listener>) -> Self {
+        Self(Std::Other(listener))
     }
 }
 
@@ -86,13 +98,12 @@ pub(crate) fn transport(listeners: &[Listening]) -> Transport {
         }
         #[cfg(unix)]
         Std::Unix(..) => None,
-        #[cfg(test)]
-        Std::Fake(_) => None,
+        Std::Other(_) => None,
     }))
 }
 
 fn open_one(address: SocketAddr, only_v6: bool) -> io::Result<std::net::TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
     socket.set_nonblocking(true)?;
     if address.is_ipv6() {
         socket.set_only_v6(only_v6)?;
@@ -113,8 +124,7 @@ pub(crate) enum Acceptor {
     /// file of the same number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, mio::net::UnixListener),
-    #[cfg(test)]
-    Fake(Accept),
+    Other(Box<dyn Listener>),
 }
 
 impl Acceptor {
@@ -133,8 +143,10 @@ impl Acceptor {
                 registry.register(&mut listener, token, Interest::READABLE)?;
                 Ok(Self::Unix(file, listener))
             }
-            #[cfg(test)]
-            Std::Fake(accept) => Ok(Self::Fake(accept)),
+            Std::Other(mut listener) => {
+                listener.register(token)?;
+                Ok(Self::Other(listener))
+            }
         }
     }
 
@@ -144,8 +156,7 @@ impl Acceptor {
             Self::Tcp(listener) => listener.local_addr().ok(),
             #[cfg(unix)]
             Self::Unix(..) => None,
-            #[cfg(test)]
-            Self::Fake(_) => None,
+            Self::Other(_) => None,
         }
     }
 
@@ -154,7 +165,7 @@ impl Acceptor {
     /// To read, write and shut down, a stream is a descriptor, whatever its family: both kinds are kept as the
     /// same type, so that a connection is no larger and no slower for it. What only TCP has (addresses,
     /// `TCP_NODELAY`) the system refuses for the other kind.
-    pub(crate) fn accept(&self) -> io::Result<(Stream, Option<SocketAddr>)> {
+    pub(crate) fn accept(&mut self) -> io::Result<(NewSocket, Option<SocketAddr>)> {
         let (stream, peer) = match self {
             Self::Tcp(listener) => listener.accept().map(|(stream, peer)| (stream, Some(peer)))?,
             #[cfg(unix)]
@@ -162,9 +173,11 @@ impl Acceptor {
                 let (stream, _) = listener.accept()?;
                 (mio::net::TcpStream::from(OwnedFd::from(stream)), None)
             }
-            #[cfg(test)]
-            Self::Fake(accept) => return accept(),
+            Self::Other(listener) => {
+                let (socket, peer) = listener.accept()?;
+                return Ok((NewSocket::Other(socket), peer));
+            }
         };
-        Ok((Stream::from(stream), peer))
+        Ok((NewSocket::Tcp(stream), peer))
     }
 }

@@ -2,8 +2,8 @@
 
 use super::app::{App, Said, content};
 use super::web_socket::WebSocket;
-use crate::{ConnectionId, Connections, SendError, Sent};
-use ws_proto::{Frame, Opcode};
+use ws_server_mio::ws_proto::{Frame, Opcode};
+use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
 
 /// When a sender waits for `Drained`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -2,8 +2,8 @@
 
 use super::bulk::{Bulk, Until};
 use super::rng::Rng;
-use crate::{Config, Heartbeat, Pieces};
 use std::time::Duration;
+use ws_server_mio::{Config, Heartbeat, Pieces};
 
 /// What they do beside echoing, closing and breaking; nothing of it by default.
 #[derive(Clone, Debug, Default)]
@@ -78,7 +78,7 @@ impl Behaviour {
         }
         #[cfg(feature = "deflate")]
         if rng.percent(50) {
-            config = config.deflate(crate::Deflate::default());
+            config = config.deflate(ws_server_mio::Deflate::default());
         }
         config
     }

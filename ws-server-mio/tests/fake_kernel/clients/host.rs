@@ -2,18 +2,18 @@
 //! no server should.
 
 use super::app::{App, Said};
-use crate::fake_kernel::app::content;
-use crate::fake_kernel::kernel::Kernel;
-use crate::fake_kernel::remote_peer::Received;
-use crate::fake_kernel::rng::Rng;
-use crate::fake_kernel::wire::Link;
-use crate::{CloseCode, Config, Heartbeat, Upgrade};
+use crate::app::content;
+use crate::kernel::Kernel;
+use crate::remote_peer::Received;
+use crate::rng::Rng;
+use crate::wire::Link;
 use bytes::{Buf, Bytes};
 use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::{Access, Cause, Closed, Connection, Event, Message, Next, State};
+use ws_server_mio::ws_proto::{Access, Cause, Closed, Connection, Event, Message, Next, State};
+use ws_server_mio::{CloseCode, Config, Heartbeat, Upgrade};
 
 pub(super) struct Host {
     pub(super) socket: usize,

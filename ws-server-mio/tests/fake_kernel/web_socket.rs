@@ -7,7 +7,7 @@ use super::remote_peer::Received;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event, Heartbeat, Message};
+use ws_server_mio::ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event, Heartbeat, Message};
 
 pub(super) struct WebSocket {
     pub(super) connection: Connection,

@@ -4,19 +4,19 @@ use super::app::App;
 use super::checks::{check, check_times};
 use super::host::{Host, Kind};
 use super::model::{localhost, named, pool};
-use crate::client::resolver::Resolver;
-use crate::fake_kernel::dialling::MOODS;
-use crate::fake_kernel::kernel::Kernel;
-use crate::fake_kernel::rng::Rng;
-use crate::fake_kernel::setting::Time;
-use crate::fake_kernel::socket::dial;
-use crate::fake_kernel::{CHANCE, catching, checks, panic_in_handler};
-use crate::{Budget, ClientState, Connections, Endpoint, Options};
+use crate::dialling::MOODS;
+use crate::kernel::Kernel;
+use crate::rng::Rng;
+use crate::setting::Time;
+use crate::system::{FakeSystem, Question};
+use crate::{catching, checks, panic_in_handler};
 use mio::Token;
 use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use ws_server_mio::sys::{Readiness, inspect};
+use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
@@ -29,8 +29,8 @@ pub(super) struct World {
     pub(super) app: Arc<Mutex<App>>,
     pub(super) hosts: Vec<Host>,
     /// Names that are being looked up.
-    pub(super) questions: Receiver<String>,
-    asked: Vec<String>,
+    pub(super) questions: Receiver<Question>,
+    asked: Vec<Question>,
     /// Anything may go wrong.
     pub(super) storm: bool,
     /// Turns are run only when something asks for them.
@@ -50,7 +50,7 @@ impl World {
     pub(super) fn new(seed: u64, trace: bool) -> Self {
         let mut rng = Rng::new(seed ^ 0xc11e);
         let kernel = Kernel::new(Rng::new(rng.next()));
-        CHANCE.set(Some(Rng::new(rng.next())));
+        let chance = Rng::new(rng.next());
         let bounded = rng.percent(50);
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
         let mut budget = Budget::unbounded();
@@ -59,10 +59,8 @@ impl World {
         let (clock, wall) = (time.clone(), time.clone());
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
-        let mut endpoint = Endpoint::new(options).unwrap();
-        let (resolver, questions) = Resolver::asking(endpoint.remote(), rng.within(1, 4));
-        endpoint.connections().resolver = Some(resolver);
-        endpoint.connections().clients.dial = Some(dial(&kernel));
+        let (system, questions) = FakeSystem::new(&kernel, chance, rng.within(1, 4));
+        let endpoint = Endpoint::with_system(options.resolve_names(), system).unwrap();
         let hasty = rng.percent(20);
         let app = App::new(Rng::new(rng.next()), kernel.clone(), hasty, trace);
         Self {
@@ -106,28 +104,20 @@ impl World {
 
     /// Whether anything asks for a turn.
     pub(super) fn is_called(&self) -> bool {
-        self.kernel.lock().has_events()
-            || self.endpoint.next_timeout() == Some(Duration::ZERO)
-            || self.endpoint.remote.has_jobs()
+        self.kernel.lock().has_events() || self.endpoint.next_timeout() == Some(Duration::ZERO)
     }
 
     pub(super) fn turn(&mut self) {
         let before = (self.kernel.lock().calls, self.app().events);
-        let mut did = self.endpoint.remote.has_jobs();
-        let events = self.kernel.lock().wait();
-        self.trace(|| format!("turn {events:?}"));
-        let connections = self.endpoint.connections();
-        for (Token(slot), readiness) in &events {
-            connections.ready(*slot as u32, *readiness);
-        }
+        let woken = self.kernel.lock().woken;
+        self.trace(|| "turn".to_owned());
         // What was told of an earlier socket of this place.
-        if self.storm && self.rng.percent(3) && connections.slots.end() > 0 {
-            let slot = self.rng.below(8) as u32;
+        if self.storm && self.rng.percent(3) {
+            let slot = self.rng.below(8);
             let mut flag = || self.rng.percent(50);
             let (readable, writable) = (flag(), flag());
-            let stale =
-                crate::sys::poller::Readiness { readable, writable, read_closed: flag(), error: flag() };
-            connections.ready(slot, stale);
+            let stale = Readiness { readable, writable, read_closed: flag(), error: flag() };
+            self.kernel.lock().stale.push((Token(slot), stale));
         }
         let (app, trace, panics, rng) = (&self.app, self.trace, self.panics, &mut self.rng);
         let start = self.time.now();
@@ -147,7 +137,9 @@ impl World {
         }
         self.check();
         check_times(self.endpoint.connections(), start);
-        did |= before != (self.kernel.lock().calls, self.app().events) || !events.is_empty();
+        let told = std::mem::take(&mut self.kernel.lock().told);
+        self.trace(|| format!("told {told:?}"));
+        let did = woken || before != (self.kernel.lock().calls, self.app().events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
         self.receive_calls();
@@ -226,7 +218,7 @@ impl World {
                 self.time.sleep();
                 self.advance(Duration::from_millis(if self.hasty { 1000 } else { 1 }));
             }
-            _ => self.endpoint.connections().free_memory(),
+            _ => inspect::free_memory(self.endpoint.connections()),
         }
     }
 
@@ -264,7 +256,7 @@ impl World {
             return false;
         }
         let at = self.rng.below(self.asked.len());
-        let host = self.asked[at].clone();
+        let host = self.asked[at].0.clone();
         let mut addresses = named(&host);
         self.rng.shuffle(&mut addresses);
         let answer = match self.storm {
@@ -277,14 +269,12 @@ impl World {
         };
         self.trace(|| format!("the name {host} leads to {answer:?}"));
         let answer = answer.map_err(io::Error::from);
+        (self.asked[at].1)(answer);
         if self.rng.percent(50) {
-            let job = move |connections: &mut Connections| connections.resolved(&host, answer);
-            self.endpoint.remote().run(job).unwrap();
-        } else {
-            self.endpoint.connections().resolved(&host, answer);
+            self.turn();
         }
         if !self.storm || self.rng.percent(60) {
-            self.asked.swap_remove(at);
+            drop(self.asked.swap_remove(at));
         }
         self.receive_calls();
         true

@@ -4,17 +4,17 @@ use super::behaviour::{Behaviour, refills};
 use super::bulk::Bulk;
 use super::rng::Rng;
 use super::setting::Time;
-use crate::{
-    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, ResponseBody,
-    SendError, Sent, SlowPeer, State, Upgrade,
-};
 use bytes::Bytes;
 use http::{Response, StatusCode};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use ws_proto::Event as Happened;
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{
+    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, ResponseBody,
+    SendError, Sent, SlowPeer, State, Upgrade,
+};
 
 /// What messages and bodies are cut from.
 pub(super) static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {

@@ -1,4 +1,5 @@
 //! What the system may answer, and seldom does: the loop over sockets that are not real.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
 
 mod app;
 mod behaviour;
@@ -14,31 +15,21 @@ mod peer;
 mod remote_peer;
 mod replies;
 mod rng;
+mod script;
 mod scripted;
 mod setting;
-mod socket;
 mod streams;
+mod system;
 mod web_socket;
 mod wire;
 mod world;
 
 use behaviour::Behaviour;
-use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::thread;
 use world::World;
-
-thread_local! {
-    /// What stands in for the system's random numbers on this thread, so that a run can be had again.
-    static CHANCE: RefCell<Option<rng::Rng>> = const { RefCell::new(None) };
-}
-
-/// Any number, where a run is under way.
-pub(crate) fn chance() -> Option<u32> {
-    CHANCE.with_borrow_mut(|rng| rng.as_mut().map(|rng| rng.next() as u32))
-}
 
 /// What a handler panics with that is to be caught.
 const CAUGHT: &str = "a handler panics";

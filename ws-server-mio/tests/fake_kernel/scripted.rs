@@ -1,11 +1,6 @@
-//! Single answers of the system, given by hand.
+//! Single answers of the system, scripted.
 
-use crate::ids::ServerId;
-use crate::server::list::Servers;
-use crate::sys::listener::{Accept, Listening};
-use crate::sys::poller::Readiness;
-use crate::sys::socket::{FakeSocket, Stream};
-use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
+use super::script::{Accept, Script};
 use http::Response;
 use mio::Token;
 use std::io::{self, IoSlice};
@@ -13,7 +8,9 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_proto::Event as Happened;
+use ws_server_mio::sys::{Readiness, Socket};
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
 /// A socket with bytes to read and, behind them, an answer.
 #[derive(Clone, Default)]
@@ -30,7 +27,7 @@ struct State {
     offered: Vec<usize>,
 }
 
-impl FakeSocket for Fake {
+impl Socket for Fake {
     fn register(&mut self, _: Token) -> io::Result<()> {
         if self.0.lock().unwrap().unwatched { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     }
@@ -63,25 +60,20 @@ impl FakeSocket for Fake {
 }
 
 /// A server on listeners that give these, one after another, and then nobody.
-fn serve(endpoint: &mut Endpoint, listeners: Vec<Vec<io::Result<Fake>>>, config: ServerConfig) -> ServerId {
-    let places = listeners.len();
-    let listening = |mut answers: Vec<io::Result<Fake>>| {
+fn serve(
+    script: &Script,
+    endpoint: &mut Endpoint,
+    listeners: Vec<Vec<io::Result<Fake>>>,
+    config: ServerConfig,
+) -> ServerId {
+    let accepting = |mut answers: Vec<io::Result<Fake>>| -> Accept {
         answers.reverse();
-        let answers = Mutex::new(answers);
-        let accept: Accept = Box::new(move || {
-            let answer = answers.lock().unwrap().pop();
-            let fake = answer.unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
-            Ok((Stream::Fake(Box::new(fake)), Some(SocketAddr::from(([192, 0, 2, 1], 1000)))))
-        });
-        Listening::from(accept)
+        Box::new(move || {
+            let fake = answers.pop().unwrap_or(Err(io::ErrorKind::WouldBlock.into()))?;
+            Ok((Box::new(fake), Some(SocketAddr::from(([192, 0, 2, 1], 1000)))))
+        })
     };
-    let listeners = listeners.into_iter().map(listening).collect();
-    let connections = endpoint.connections();
-    let server = connections.start(listeners, config).unwrap();
-    for place in 0..places {
-        connections.servers.ready(Servers::token(server.index, place));
-    }
-    server
+    script.serve(endpoint, listeners.into_iter().map(accepting).collect(), config)
 }
 
 fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>)) {
@@ -90,10 +82,11 @@ fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>
 
 #[test]
 fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
     fake.0.lock().unwrap().unwatched = true;
-    let server = serve(&mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
+    let server = serve(&script, &mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
     let mut told = 0;
     for _ in 0..3 {
         turn(&mut endpoint, |_, event| match event {
@@ -109,13 +102,13 @@ fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
 
 #[test]
 fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
     fake.0.lock().unwrap().bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
-    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
     turn(&mut endpoint, |_, _| {});
-    let slot = endpoint.connections().slots.iter().next().unwrap().0;
-    endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
+    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let (mut first, mut second) = (None, None);
     turn(&mut endpoint, |connections, event| {
         let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
@@ -138,7 +131,8 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
 
 #[test]
 fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
     {
         let mut state = fake.0.lock().unwrap();
@@ -146,10 +140,9 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.full = true;
     }
     let config = Config::server().outbox(100, 500, 1000);
-    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
     turn(&mut endpoint, |_, _| {});
-    let slot = endpoint.connections().slots.iter().next().unwrap().0;
-    endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
+    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
     for _ in 0..5 {
         turn(&mut endpoint, |connections, event| {
@@ -159,28 +152,28 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
     }
     assert_ne!(endpoint.next_timeout(), Some(Duration::ZERO));
     fake.0.lock().unwrap().full = false;
-    endpoint.connections().ready(slot, Readiness { writable: true, ..Readiness::default() });
+    script.tell(&mut endpoint, Readiness { writable: true, ..Readiness::default() });
     for _ in 0..5 {
         turn(&mut endpoint, |_, event| panic!("{event:?}"));
     }
     let written = endpoint.connections().stats().bytes_out;
-    assert!(written > include_bytes!("../lib.rs").len() as u64, "{written} bytes");
+    assert!(written > include_bytes!("../../src/lib.rs").len() as u64, "{written} bytes");
 }
 
 #[test]
 fn an_error_that_comes_with_bytes_is_found_behind_them() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
     {
         let mut state = fake.0.lock().unwrap();
         state.bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
         state.error = Some(io::ErrorKind::TimedOut);
     }
-    serve(&mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
     turn(&mut endpoint, |_, _| {});
-    let slot = endpoint.connections().slots.iter().next().unwrap().0;
     let events = AtomicUsize::new(0);
-    endpoint.connections().ready(slot, Readiness { readable: true, error: true, ..Readiness::default() });
+    script.tell(&mut endpoint, Readiness { readable: true, error: true, ..Readiness::default() });
     turn(&mut endpoint, |_, event| match (event, events.fetch_add(1, Ordering::Relaxed)) {
         (Event::Connection(_, Happened::Request(_)), 0) => {}
         (Event::Connection(_, Happened::Closed(closed)), 1) => {
@@ -194,15 +187,15 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
 
 #[test]
 fn a_reset_is_found_while_nobody_reads() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default());
     let fake = Fake::default();
     let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     fake.0.lock().unwrap().bytes = handshake.to_vec();
-    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
     turn(&mut endpoint, |_, _| {});
-    let slot = endpoint.connections().slots.iter().next().unwrap().0;
-    endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
+    script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let mut undecided = None;
     turn(&mut endpoint, |_, event| match event {
         Event::Connection(_, Happened::Upgrade(upgrade)) => undecided = Some(upgrade),
@@ -210,7 +203,7 @@ fn a_reset_is_found_while_nobody_reads() {
     });
     fake.0.lock().unwrap().error = Some(io::ErrorKind::ConnectionReset);
     let ended = Readiness { readable: true, writable: true, read_closed: true, error: true };
-    endpoint.connections().ready(slot, ended);
+    script.tell(&mut endpoint, ended);
     let mut told = 0;
     turn(&mut endpoint, |_, event| match event {
         Event::Connection(_, Happened::Closed(_)) => told += 1,

@@ -1,19 +1,20 @@
 //! The application of the clients: it says something, and keeps a record of what it was told.
 
 use super::model::{Known, pool};
-use crate::client::list::Notice;
-use crate::fake_kernel::app::content;
-use crate::fake_kernel::kernel::Kernel;
-use crate::fake_kernel::rng::Rng;
-use crate::{
-    ClientId, ClientState, Closed, ConnectFailure, ConnectionId, Connections, Event, Message, Reconnect,
-    State,
-};
+use crate::app::content;
+use crate::kernel::Kernel;
+use crate::rng::Rng;
+use mio::Token;
 use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_proto::{Error, Event as Happened, HandshakeError};
+use ws_server_mio::sys::inspect;
+use ws_server_mio::ws_proto::{Error, Event as Happened, HandshakeError};
+use ws_server_mio::{
+    ClientId, ClientState, Closed, ConnectFailure, ConnectionId, Connections, Event, Message, Reconnect,
+    State,
+};
 
 /// What a host has said.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -169,7 +170,7 @@ impl App {
         self.reconnects += 1;
         let known = self.clients.get_mut(&client).expect("told of a client that was removed");
         assert_eq!(connections.client(client).state(), ClientState::Waiting);
-        let attempts = connections.clients.get(client).unwrap().attempts;
+        let attempts = inspect::client(connections, client).unwrap().attempts;
         assert!(attempt > 0 && known.permits == attempts, "told twice of an attempt");
         assert_eq!(known.ended(), attempts, "told before the end of the attempt before");
         known.permits += 1;
@@ -212,7 +213,8 @@ impl App {
 
     fn opened(&mut self, connections: &mut Connections, id: ConnectionId) {
         self.opens += 1;
-        let socket = self.kernel.lock().tokens().find(|(token, _)| *token == id.slot as usize).unwrap().1;
+        let socket =
+            self.kernel.lock().tokens().find(|(token, _)| Token(*token) == inspect::token(id)).unwrap().1;
         let client = connections.client_of(id).expect("a removed client opens nothing");
         assert_eq!(connections.client(client).connection(), Some(id));
         assert_eq!(connections.client(client).state(), ClientState::Open);
@@ -222,7 +224,7 @@ impl App {
         assert!(known.connection.replace(id).is_none(), "opened beside another connection");
         known.opens += 1;
         // What was set after the attempt began is for the next one.
-        let attempts = connections.clients.get(client).unwrap().attempts;
+        let attempts = inspect::client(connections, client).unwrap().attempts;
         let asks = known.requests.iter().rev().find(|(set, _)| *set < attempts).map(|(_, number)| *number);
         known.again = None;
         known.quiet = true;
@@ -268,8 +270,7 @@ impl App {
 
 /// How many failures of a client are yet to be told.
 pub(super) fn untold(connections: &Connections, id: ClientId) -> u32 {
-    let is_its = |notice: &&Notice| matches!(notice, Notice::Failed { client, .. } if *client == id);
-    connections.clients.notices.iter().filter(is_its).count() as u32
+    inspect::client(connections, id).map_or(0, |client| client.untold)
 }
 
 impl Record {

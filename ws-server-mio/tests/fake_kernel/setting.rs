@@ -2,10 +2,10 @@
 
 use super::app::{FILE, PATTERN, Shelf};
 use super::rng::Rng;
-use crate::{Config, Folder, Heartbeat, Pieces};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use ws_server_mio::{Config, Folder, Heartbeat, Pieces};
 
 /// Time that passes only when it is told to, and a little with every look at the clock.
 #[derive(Clone)]

@@ -9,16 +9,13 @@ use super::peer::{Health, Kind, Peer, SLOW};
 use super::replies::Replies;
 use super::rng::Rng;
 use super::setting::{Time, config};
-use super::socket::listener;
 use super::streams::Reader;
+use super::system::FakeSystem;
 use super::web_socket::WebSocket;
-use crate::ids::ServerId;
-use crate::server::list::Servers;
-use crate::sys::listener::Listening;
-use crate::{Budget, Config, Endpoint, Options, ServerConfig};
-use mio::Token;
 use std::time::{Duration, Instant};
-use ws_proto::WallClock;
+use ws_server_mio::sys::inspect;
+use ws_server_mio::ws_proto::WallClock;
+use ws_server_mio::{Bind, Budget, Config, Endpoint, Options, ServerConfig, ServerId};
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
@@ -66,7 +63,8 @@ impl<'s> World<'s> {
         let largest = (budget.bytes_per_visit * 100).min(150_000);
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let (system, _) = FakeSystem::new(&kernel, Rng::new(seed), 0);
+        let mut endpoint = Endpoint::with_system(options, system).unwrap();
         let hasty = rng.percent(20) && !behaviour.users;
         let (mut beat, mut half_close) = (None, true);
         let config = match behaviour.users {
@@ -91,9 +89,8 @@ impl<'s> World<'s> {
             config = config.memory_limit(Some(limit));
         }
         let places = rng.within(1, 2);
-        let listeners = (0..places).map(|place| Listening::from(listener(&kernel, place))).collect();
-        let server = endpoint.connections().start(listeners, config).unwrap();
-        kernel.lock().listen((0..places).map(|place| Servers::token(server.index, place)));
+        kernel.lock().prepare_listeners(places);
+        let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         let wild = if behaviour.refill { 0 } else { rng.pick(&[0, 0, 5, 30]) };
         let app = App::new(Rng::new(rng.next()), wild, shelf, behaviour.clone(), largest, time.clone());
         Self {
@@ -146,16 +143,7 @@ impl<'s> World<'s> {
 
     pub(super) fn turn(&mut self) {
         let before = (self.kernel.lock().calls, self.app.events);
-        let events = self.kernel.lock().wait();
-        self.trace(|| format!("turn {events:?}"));
-        let connections = self.endpoint.connections();
-        let end = connections.slots.end() as usize;
-        for (Token(token), readiness) in &events {
-            match token {
-                slot if *slot < end => connections.ready(*slot as u32, *readiness),
-                _ => connections.servers.ready(Token(*token)),
-            }
-        }
+        self.trace(|| "turn".to_owned());
         let app = &mut self.app;
         let trace = self.trace;
         let mut turn = || {
@@ -170,11 +158,13 @@ impl<'s> World<'s> {
         if catching(&mut turn).is_some_and(|turn| turn.unwrap().more) {
             assert_eq!(self.endpoint.next_timeout(), Some(Duration::ZERO));
         }
+        let told = std::mem::take(&mut self.kernel.lock().told);
+        self.trace(|| format!("told {told:?}"));
         check(self.endpoint.connections(), &self.kernel);
         if let Some(limit) = self.behaviour.memory {
             holds_no_more_than(self.endpoint.connections(), limit);
         }
-        let did = before != (self.kernel.lock().calls, self.app.events) || !events.is_empty();
+        let did = before != (self.kernel.lock().calls, self.app.events) || !told.is_empty();
         self.spins = if did { 0 } else { self.spins + 1 };
         assert!(self.spins < SPINS, "turns are asked for, and nothing is done in them");
     }
@@ -236,7 +226,7 @@ impl<'s> World<'s> {
         match self.rng.below(20) {
             0..6 if self.app.wild > 0 => self.app.act(self.endpoint.connections()),
             6..12 => self.app.tell_news(self.endpoint.connections()),
-            12..16 => self.endpoint.connections().free_memory(),
+            12..16 => inspect::free_memory(self.endpoint.connections()),
             16 => {
                 // The machine sleeps; that is seen once a second.
                 self.time.sleep();

@@ -1,8 +1,9 @@
 //! How a run ends: everybody can be reached, the clients come back, part, and nothing is left.
 
 use super::world::{World, lock};
-use crate::ClientState;
 use std::time::Duration;
+use ws_server_mio::ClientState;
+use ws_server_mio::sys::inspect;
 
 impl World {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
@@ -80,13 +81,14 @@ impl World {
     pub(super) fn nothing_is_left(&mut self) {
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
-        assert!(!connections.has_work() && connections.clients.all_rest());
-        assert_eq!((connections.slots.len(), connections.leftovers.len()), (0, 0));
-        assert_eq!(connections.clients.due_len(), 0);
+        let left = inspect::overview(connections);
+        assert!(!left.has_work && left.all_rest);
+        assert_eq!((left.slots, left.leftovers), (0, 0));
+        assert_eq!(left.due, 0);
         let mut app = lock(&self.app);
         for (id, known) in &app.clients {
             assert_eq!(connections.client(*id).state(), ClientState::Idle);
-            assert_eq!(known.ended(), connections.clients.get(*id).unwrap().attempts);
+            assert_eq!(known.ended(), inspect::client(connections, *id).unwrap().attempts);
             assert!(known.connection.is_none() && known.cancelled == 0);
         }
         for id in app.clients.keys().copied().collect::<Vec<_>>() {

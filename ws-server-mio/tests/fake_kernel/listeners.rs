@@ -1,19 +1,18 @@
 //! Several listeners, of which one is flooded, or fails.
 
-use crate::server::list::Servers;
-use crate::sys::listener::{Accept, Listening};
-use crate::sys::socket::{FakeSocket, Stream};
-use crate::{Budget, Endpoint, Options, ServerConfig, ServerId};
+use super::script::{Accept, Script};
 use mio::Token;
 use std::io::{self, IoSlice};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use ws_server_mio::sys::{Accepted, Socket};
+use ws_server_mio::{Budget, Endpoint, Options, ServerConfig};
 
 /// A peer that says nothing.
 struct Silent;
 
-impl FakeSocket for Silent {
+impl Socket for Silent {
     fn register(&mut self, _: Token) -> io::Result<()> {
         Ok(())
     }
@@ -35,25 +34,16 @@ impl FakeSocket for Silent {
     }
 }
 
-fn silent() -> io::Result<(Stream, Option<std::net::SocketAddr>)> {
-    Ok((Stream::Fake(Box::new(Silent)), None))
-}
-
-fn start(endpoint: &mut Endpoint, accept: Vec<Accept>, config: ServerConfig) -> ServerId {
-    let listeners = accept.len();
-    let listening = accept.into_iter().map(Listening::from).collect();
-    let server = endpoint.connections().start(listening, config).unwrap();
-    for place in 0..listeners {
-        endpoint.connections().servers.ready(Servers::token(server.index, place));
-    }
-    server
+fn silent() -> io::Result<Accepted> {
+    Ok((Box::new(Silent), None))
 }
 
 #[test]
 fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
     let mut budget = Budget::unbounded();
     budget.accepts = 1;
-    let mut endpoint = Endpoint::new(Options::default().budget(budget)).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default().budget(budget));
     let counts: [Arc<AtomicUsize>; 4] = Default::default();
     let flood = |count: &Arc<AtomicUsize>| -> Accept {
         let count = count.clone();
@@ -62,8 +52,8 @@ fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
             silent()
         })
     };
-    start(&mut endpoint, vec![flood(&counts[0]), flood(&counts[1])], ServerConfig::default());
-    start(&mut endpoint, vec![flood(&counts[2]), flood(&counts[3])], ServerConfig::default());
+    script.serve(&mut endpoint, vec![flood(&counts[0]), flood(&counts[1])], ServerConfig::default());
+    script.serve(&mut endpoint, vec![flood(&counts[2]), flood(&counts[3])], ServerConfig::default());
     for _ in 0..40 {
         endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     }
@@ -75,7 +65,8 @@ fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
 fn a_listener_that_failed_on_a_crowded_server_is_not_asked_in_vain() {
     let clock = Arc::new(Mutex::new(Instant::now()));
     let time = clock.clone();
-    let mut endpoint = Endpoint::new(Options::default().clock(move || *time.lock().unwrap())).unwrap();
+    let script = Script::default();
+    let mut endpoint = script.endpoint(Options::default().clock(move || *time.lock().unwrap()));
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let failing: Accept = Box::new(move || match count.fetch_add(1, Ordering::Relaxed) {
@@ -83,7 +74,7 @@ fn a_listener_that_failed_on_a_crowded_server_is_not_asked_in_vain() {
         _ => silent(),
     });
     let accepting: Accept = Box::new(silent);
-    start(&mut endpoint, vec![failing, accepting], ServerConfig::default().max_handshakes(1));
+    script.serve(&mut endpoint, vec![failing, accepting], ServerConfig::default().max_handshakes(1));
     let turn = |endpoint: &mut Endpoint| endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     turn(&mut endpoint);
     assert_eq!(endpoint.connections().stats().accepted, 1, "the other listener's");

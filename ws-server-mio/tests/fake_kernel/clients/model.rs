@@ -1,14 +1,15 @@
 //! What the application knows of its clients, and does with them.
 
 use super::app::App;
-use crate::fake_kernel::app::content;
-use crate::fake_kernel::setting;
-use crate::{
+use crate::app::content;
+use crate::setting;
+use std::net::SocketAddr;
+use std::time::Duration;
+use ws_server_mio::sys::inspect;
+use ws_server_mio::{
     ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectError, ConnectionId, Connections,
     Reconnect,
 };
-use std::net::SocketAddr;
-use std::time::Duration;
 
 /// One client.
 #[derive(Default)]
@@ -129,7 +130,7 @@ impl App {
         connections.client(id).disconnect();
         let after = connections.client(id).state();
         known.quiet = false;
-        known.permits = connections.clients.get(id).unwrap().attempts;
+        known.permits = inspect::client(connections, id).unwrap().attempts;
         match before {
             ClientState::Connecting => {
                 known.cancelled += 1;
@@ -147,7 +148,7 @@ impl App {
         self.trace(|| format!("reconnect: {id:?}"));
         let Some(known) = self.clients.get_mut(&id) else { return };
         let before = connections.client(id).state();
-        let attempts = connections.clients.get(id).unwrap().attempts;
+        let attempts = inspect::client(connections, id).unwrap().attempts;
         assert!(connections.client(id).reconnect());
         let after = connections.client(id).state();
         (known.quiet, known.fresh) = (false, true);
@@ -159,7 +160,7 @@ impl App {
                 assert_eq!(after, ClientState::Closing);
             }
             ClientState::Idle | ClientState::Waiting => {
-                assert_eq!(connections.clients.get(id).unwrap().attempts, attempts + 1);
+                assert_eq!(inspect::client(connections, id).unwrap().attempts, attempts + 1);
                 known.permits = attempts + 1;
             }
         }
@@ -192,7 +193,7 @@ impl App {
             72..77 => self.remove(connections, id),
             77..87 => {
                 let (number, request) = self.request();
-                let attempts = connections.clients.get(id).unwrap().attempts;
+                let attempts = inspect::client(connections, id).unwrap().attempts;
                 self.clients.get_mut(&id).unwrap().requests.push((attempts, number));
                 connections.client(id).set_request(request).unwrap();
             }

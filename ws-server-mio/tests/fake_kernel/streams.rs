@@ -3,9 +3,9 @@
 use super::app::App;
 use super::remote_peer::Received;
 use super::rng::Rng;
-use crate::{ConnectionId, Connections, Request};
 use http::{Response, header};
 use std::time::Instant;
+use ws_server_mio::{ConnectionId, Connections, Request};
 
 /// A client that reads one.
 pub(super) struct Reader {

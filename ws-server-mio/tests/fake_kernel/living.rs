@@ -3,8 +3,10 @@
 use super::peer::{FAREWELL, Health, Kind, SLOW};
 use super::wire::Signal;
 use super::world::World;
+use std::collections::BTreeMap;
 use std::time::Duration;
-use ws_proto::State;
+use ws_server_mio::sys::inspect;
+use ws_server_mio::ws_proto::State;
 
 /// How late something may be found: timers are coarse, and handlers slow.
 const SLACK: Duration = Duration::from_millis(1500);
@@ -143,13 +145,17 @@ impl World<'_> {
     /// What must be true at any time.
     pub(super) fn judge(&mut self) {
         let now = self.time.now();
+        let mut states = BTreeMap::new();
+        inspect::each_slot(self.endpoint.connections(), |live| {
+            states.insert(live.id, (live.connection.is_paused(), live.connection.state()));
+        });
         let kernel = self.kernel.lock();
         for peer in &mut self.peers {
             let record = &self.app.records[peer.number];
             let (Some(id), false) = (record.id, record.cut) else { continue };
             let socket = &kernel.sockets[peer.socket];
             let is_told = record.closed.is_some();
-            let connection = self.endpoint.connections().slots.get(id).map(|live| &live.connection);
+            let connection = states.get(&id);
             // One that asked for no more is heard, however much is sent to it.
             if let Some((end, arrived)) = &mut peer.asks_to_stop
                 && peer.health == Health::Good
@@ -173,12 +179,12 @@ impl World<'_> {
             }
             // One that is dead is found in its time.
             let heard = peer.heard.replace(socket.bytes_read) != Some(socket.bytes_read);
-            let held = connection.is_some_and(|connection| connection.is_paused());
+            let held = connection.is_some_and(|(is_paused, _)| *is_paused);
             if heard || held || peer.health != Health::Vanished {
                 peer.silent = Some(now);
             }
             if let (Some((interval, answer)), Some(silent)) = (self.beat, peer.silent)
-                && connection.is_some_and(|connection| connection.state() == State::Open)
+                && connection.is_some_and(|(_, state)| *state == State::Open)
                 && !is_told
             {
                 assert!(now <= silent + interval + answer + SLACK, "peer {} is dead, unnoticed", peer.number);

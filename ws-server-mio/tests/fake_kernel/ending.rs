@@ -3,7 +3,8 @@
 use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
-use ws_proto::CloseCode;
+use ws_server_mio::sys::inspect;
+use ws_server_mio::ws_proto::CloseCode;
 
 impl World<'_> {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
@@ -165,9 +166,11 @@ impl World<'_> {
         }
         assert_eq!(self.endpoint.next_timeout(), None);
         let connections = self.endpoint.connections();
-        assert!(!connections.has_work() && connections.servers.is_empty());
-        assert!(connections.slots.len() == 0 && connections.leftovers.is_empty());
-        assert!(connections.files.is_empty() && connections.fanout.is_empty(self.app.ids.keys()));
+        let left = inspect::overview(connections);
+        assert!(!left.has_work && left.servers == 0);
+        assert!(left.slots == 0 && left.leftovers == 0);
+        assert!(!left.files && !left.topics);
+        assert!(!self.app.ids.keys().any(|id| inspect::is_kept_for(connections, *id)));
         let stats = connections.stats();
         let kernel = self.kernel.lock();
         let accepted = || kernel.sockets.iter().filter(|socket| socket.accepted);

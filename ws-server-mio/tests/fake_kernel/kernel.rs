@@ -18,19 +18,19 @@
 use super::dialling::Mood;
 use super::rng::Rng;
 use super::wire::{ALL, Link, Signal, Socket, Target};
-use crate::sys::poller::Readiness;
 use mio::Token;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;
 use std::mem;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use ws_server_mio::sys::Readiness;
 
 pub(super) struct Listener {
     pub(super) backlog: VecDeque<usize>,
     pub(super) edge: bool,
     armed: bool,
-    token: Token,
+    pub(super) token: Token,
 }
 
 pub(super) struct Inner {
@@ -48,6 +48,11 @@ pub(super) struct Inner {
     pub(super) linux: bool,
     /// How often it said so.
     pub(super) refusals: u64,
+    /// Another thread wants the loop to wake.
+    pub(super) woken: bool,
+    /// What the loop was told last, and what it is told next of sockets that are gone.
+    pub(super) told: Vec<(Token, Readiness)>,
+    pub(super) stale: Vec<(Token, Readiness)>,
     /// Calls of the loop into the kernel.
     pub(super) calls: u64,
     /// What is the matter with whom the loop may connect to; with all others, nothing.
@@ -73,6 +78,9 @@ impl Kernel {
             no_descriptors: false,
             linux: false,
             refusals: 0,
+            woken: false,
+            told: Vec::new(),
+            stale: Vec::new(),
             calls: 0,
             moods: BTreeMap::new(),
         })))
@@ -248,7 +256,8 @@ impl Inner {
 impl Inner {
     /// Whether it would fetch anything.
     pub(super) fn has_events(&self) -> bool {
-        self.sockets.iter().any(|socket| self.event(socket).is_some())
+        self.woken
+            || self.sockets.iter().any(|socket| self.event(socket).is_some())
             || self.listeners.iter().any(|listener| self.is_ready(listener))
     }
 
@@ -343,8 +352,9 @@ impl Inner {
         }
     }
 
-    pub(super) fn listen(&mut self, tokens: impl IntoIterator<Item = Token>) {
-        let listener = |token| Listener { backlog: VecDeque::new(), edge: false, armed: true, token };
-        self.listeners = tokens.into_iter().map(listener).collect();
+    /// The listeners that there are to be, which get their tokens later.
+    pub(super) fn prepare_listeners(&mut self, count: usize) {
+        let listener = || Listener { backlog: VecDeque::new(), edge: false, armed: true, token: Token(0) };
+        self.listeners = (0..count).map(|_| listener()).collect();
     }
 }

@@ -1,10 +1,10 @@
 //! What is on its way between a peer and the loop.
 
 use super::rng::Rng;
-use crate::sys::poller::Readiness;
 use mio::Token;
 use std::io;
 use std::net::SocketAddr;
+use ws_server_mio::sys::Readiness;
 
 /// Bytes in order; taken from the front without moving the rest.
 #[derive(Default)]
