@@ -18,9 +18,9 @@ use core::hash::Hash;
 use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::CloseCode;
 use ws_proto::Frame;
+use ws_proto::Moment;
 use ws_proto::SendError;
 use ws_proto::{Connection, State};
 
@@ -228,7 +228,7 @@ impl SlowPeer<'_> {
     /// `newest` is sent by [`release`] once the connection has drained.
     pub fn deliver<Id: Copy + Eq + Hash>(
         self,
-        now: Instant,
+        now: Moment,
         id: Id,
         connection: &mut Connection,
         frame: &Frame,
@@ -260,7 +260,7 @@ impl SlowPeer<'_> {
 /// A connection has drained: it gets what was kept for it, as far as it takes it. `told` hears what becomes
 /// of each.
 pub fn release<Id: Copy + Eq + Hash>(
-    now: Instant,
+    now: Moment,
     id: Id,
     connection: &mut Connection,
     newest: &mut Newest<Id, Frame>,
@@ -276,7 +276,7 @@ pub fn release<Id: Copy + Eq + Hash>(
 }
 
 fn keep<Id: Copy + Eq + Hash>(
-    now: Instant,
+    now: Moment,
     id: Id,
     connection: &mut Connection,
     frame: &Frame,
@@ -291,7 +291,7 @@ fn keep<Id: Copy + Eq + Hash>(
 
 /// Closes a connection that is too slow for what is sent to many, with 1013: an outbox was
 /// [`Full`](SendError::Full).
-pub fn too_slow(now: Instant, connection: &mut Connection) -> Delivered {
+pub fn too_slow(now: Moment, connection: &mut Connection) -> Delivered {
     // It is open; and the Close frame is exempt from the cap.
     let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
     Delivered::Closed

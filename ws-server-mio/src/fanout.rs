@@ -6,9 +6,8 @@ use crate::connection::slots::{Slot, Slots};
 use crate::connection::stats::{Tally, ends_message};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
-use std::time::Instant;
 use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, too_slow};
-use ws_proto::{Frame, SendError};
+use ws_proto::{Frame, Moment, SendError};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
@@ -25,7 +24,7 @@ pub(crate) fn deliver(
     frame: &Frame,
     pool: &mut Pool,
     dirty: &mut VecDeque<u32>,
-    now: Instant,
+    now: Moment,
 ) -> bool {
     lend(live, pool);
     let sent = match live.connection.send_shared(frame) {
@@ -48,7 +47,7 @@ pub(crate) struct Delivery<'d> {
     pub(crate) pool: &'d mut Pool,
     pub(crate) dirty: &'d mut VecDeque<u32>,
     pub(crate) tally: &'d mut Tally,
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
 }
 
 impl Delivery<'_> {

@@ -209,7 +209,7 @@ impl Connections {
             }
             Happened::Closed(closed) if closed.was_open => {
                 if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
-                    client.backoff.lived(policy, now.saturating_duration_since(*since));
+                    client.backoff.lived(policy, now.since(*since));
                 }
                 self.schedule_next(id.index, Some(closed));
                 true

@@ -4,14 +4,13 @@ use crate::connection::slots::{Slot, flag, mark};
 use crate::sys::socket::{Others, SocketRef};
 use bytes::Buf;
 use std::io::{self, IoSlice};
-use std::time::Instant;
-use ws_proto::Connection;
+use ws_proto::{Connection, Moment};
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
 /// Writes once; says whether the connection learned something of it.
-pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Instant, limit: usize) -> bool {
+pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, limit: usize) -> bool {
     // What counts as queued may be a body that waits for its turn.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
@@ -42,7 +41,7 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Instant, l
 }
 
 /// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
-pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Instant) {
+pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Moment) {
     if let Ok(Some(error)) = others.socket(slot, &live.stream).take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());

@@ -37,9 +37,11 @@ use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::sleep::SleepDetector;
-use ws_proto::{Cause, CloseCode, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade};
+use ws_proto::{
+    Cause, CloseCode, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State, Upgrade,
+};
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
@@ -58,7 +60,7 @@ pub struct Connections {
     pub(crate) others: Others,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
     /// Finds out whether the machine slept, and keeps the time of day of all servers set.
     pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
@@ -384,7 +386,7 @@ impl Connections {
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(sys: Sys, resolver: Option<Resolver>, now: Instant, sleep: SleepDetector) -> Self {
+    pub(crate) fn new(sys: Sys, resolver: Option<Resolver>, now: Moment, sleep: SleepDetector) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),

@@ -8,8 +8,7 @@ use crate::connection::{Connections, timers};
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
 use crate::sys::socket_options;
-use std::time::Instant;
-use ws_proto::{Connection, Event as Happened, SendError};
+use ws_proto::{Connection, Event as Happened, Moment, SendError};
 
 impl Connections {
     /// Applies a verb to a connection that exists.
@@ -17,7 +16,7 @@ impl Connections {
     pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };

@@ -25,7 +25,7 @@ use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
 
@@ -91,9 +91,9 @@ impl Endpoint {
     }
 
     fn with(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
-        let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
+        let Options { budget, resolve_names, lookup, mut clock, wall_clock } = options;
         let budget = budget.clamped();
-        let sleep = SleepDetector::new(clock.now(), wall_clock.now());
+        let sleep = SleepDetector::new(clock.begin(), wall_clock.now());
         let poll = Poll::new()?;
         let registry = poll.registry().try_clone()?;
         let (selector, waker) = match &mut system {
@@ -172,8 +172,9 @@ impl Endpoint {
     /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
     /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
-        self.connections.now = self.clock.now();
-        self.compare_clocks();
+        let instant = self.clock.instant();
+        self.connections.now = self.clock.moment(instant);
+        self.compare_clocks(instant);
         if self.nested.get() && !self.nudged {
             self.nudged = true;
             // Where that fails, `next_timeout` still tells.
@@ -266,8 +267,8 @@ impl Endpoint {
 
     /// Looks whether the machine slept, and so sets the time of day, before anything is answered.
     #[inline]
-    fn compare_clocks(&mut self) {
-        let slept = self.connections.sleep.slept(self.connections.now, || self.wall_clock.now());
+    fn compare_clocks(&mut self, now: Instant) {
+        let slept = self.connections.sleep.slept(now, || self.wall_clock.now());
         if let Some(slept) = slept {
             self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
         }
@@ -295,10 +296,11 @@ impl Endpoint {
         if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
-        let start = self.clock.now();
+        let instant = self.clock.instant();
+        let start = self.clock.moment(instant);
         self.connections.now = start;
         self.connections.timers.set_now(start);
-        self.compare_clocks();
+        self.compare_clocks(instant);
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
                 WAKER => self.remote.take(&mut self.jobs),
@@ -350,7 +352,7 @@ impl Endpoint {
         }
         let elapsed = match self.budget.time {
             None => Duration::ZERO,
-            Some(_) => self.connections.now.saturating_duration_since(start),
+            Some(_) => self.connections.now.since(start),
         };
         self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))

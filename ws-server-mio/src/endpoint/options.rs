@@ -4,8 +4,9 @@ use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant, SystemTime};
+use ws_proto::Moment;
 
 /// How an [`Endpoint`](crate::Endpoint) behaves.
 ///
@@ -72,7 +73,7 @@ impl Options {
     /// Replaces `Instant::now`, for tests. What waits in the kernel still waits by the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
-        self.clock = Clock(Some(Box::new(clock)));
+        self.clock.given = Some(Box::new(clock));
         self
     }
 
@@ -144,22 +145,52 @@ pub struct Turn {
 }
 
 /// Where the time comes from.
-#[derive(Default)]
-pub(crate) struct Clock(Option<Box<dyn Fn() -> Instant + Send>>);
+pub(crate) struct Clock {
+    given: Option<Box<dyn Fn() -> Instant + Send>>,
+    moments: ws_proto::Clock,
+}
+
+/// What moments count from, in this process: connections of several endpoints may share a memory.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { given: None, moments: ws_proto::Clock::new(*ORIGIN) }
+    }
+}
 
 impl Clock {
+    /// The first reading; a clock that was given counts from here.
+    pub(crate) fn begin(&mut self) -> Instant {
+        let now = self.instant();
+        if self.given.is_some() {
+            self.moments = ws_proto::Clock::new(now);
+        }
+        now
+    }
+
     #[inline]
-    pub(crate) fn now(&self) -> Instant {
-        match &self.0 {
+    pub(crate) fn instant(&self) -> Instant {
+        match &self.given {
             None => Instant::now(),
             Some(clock) => clock(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn moment(&self, instant: Instant) -> Moment {
+        self.moments.moment(instant)
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.moment(self.instant())
     }
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Clock(given)" } else { "Clock(system)" })
+        f.write_str(if self.given.is_some() { "Clock(given)" } else { "Clock(system)" })
     }
 }
 

@@ -12,9 +12,10 @@ use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::server::{Census, ServerConfig, Stop};
 use ws_host::token::TokenRule;
+use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
 #[derive(Clone, Copy, Debug)]
@@ -37,38 +38,38 @@ enum Phase {
 /// How a server stops that does.
 pub(crate) struct Parting {
     pub(crate) stop: Stop,
-    begun: Instant,
+    begun: Moment,
     /// How many connections it had then.
     count: usize,
     /// `None` is later than any clock will show.
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
 }
 
 impl Parting {
-    fn new(now: Instant, count: usize, stop: Stop) -> Self {
+    fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
         let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
         Self { stop, begun: now, count, deadline }
     }
 
     /// Takes the earlier of both times; what is said stays.
-    fn hasten(&mut self, now: Instant, stop: &Stop) {
+    fn hasten(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let spread = now.saturating_duration_since(self.begun).saturating_add(stop.spread);
+        let spread = now.since(self.begun).saturating_add(stop.spread);
         self.stop.spread = self.stop.spread.min(spread);
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&self, now: Moment) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When the next connection is told.
-    fn next_at(&self, told: usize) -> Option<Instant> {
+    fn next_at(&self, told: usize) -> Option<Moment> {
         self.begun.checked_add(self.stop.next_at(self.count, told))
     }
 
-    fn tells_next(&self, now: Instant, told: usize) -> bool {
+    fn tells_next(&self, now: Moment, told: usize) -> bool {
         self.next_at(told).is_some_and(|at| at <= now)
     }
 }
@@ -91,7 +92,7 @@ pub(crate) struct Listener {
     /// Connections may wait.
     pub(crate) ready: bool,
     /// Accepting failed for want of something; not again before this.
-    pub(crate) retry_at: Option<Instant>,
+    pub(crate) retry_at: Option<Moment>,
 }
 
 pub(crate) struct Server {
@@ -144,7 +145,7 @@ impl Server {
     }
 
     /// When there is something to do next for a server that stops.
-    fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Moment> {
         let parting = self.parting.as_deref()?;
         match self.phase {
             Phase::Telling { told, .. } => parting.next_at(told).into_iter().chain(parting.deadline).min(),
@@ -153,7 +154,7 @@ impl Server {
         }
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&self, now: Moment) -> bool {
         self.parting.as_ref().is_some_and(|parting| parting.is_over(now))
     }
 }
@@ -214,7 +215,7 @@ impl Servers {
     }
 
     /// Begins to stop a server, or brings its deadline forward.
-    pub(crate) fn stop(&mut self, id: ServerId, now: Instant, stop: Stop) {
+    pub(crate) fn stop(&mut self, id: ServerId, now: Moment, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
         match &mut server.parting {
             Some(parting) => parting.hasten(now, &stop),
@@ -265,11 +266,11 @@ impl Servers {
 
     /// Whether there is something to do now for any server.
     #[inline]
-    pub(crate) fn has_work(&self, now: Instant) -> bool {
+    pub(crate) fn has_work(&self, now: Moment) -> bool {
         self.busy && self.any_has_work(now)
     }
 
-    fn any_has_work(&self, now: Instant) -> bool {
+    fn any_has_work(&self, now: Moment) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
             Phase::Serving if server.census.is_crowded() => false,
             Phase::Serving => server
@@ -289,11 +290,11 @@ impl Servers {
 
     /// The time from now until a server wants to act by itself.
     #[inline]
-    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
-        if !self.busy { None } else { Some(self.next_deadline()?.saturating_duration_since(now)) }
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        if !self.busy { None } else { Some(self.next_deadline()?.since(now)) }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Moment> {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
@@ -325,7 +326,7 @@ impl Servers {
     pub(crate) fn step(
         &mut self,
         index: ServerIndex,
-        now: Instant,
+        now: Moment,
         end: u32,
         owner: impl Fn(u32) -> Option<ServerIndex>,
     ) -> Step {

@@ -6,9 +6,9 @@ use crate::connection::Connections;
 use crate::connection::timers::Timers;
 use crate::ids::{ClientId, ConnectionId};
 use mio::Token;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::server::Census;
-use ws_proto::Connection;
+use ws_proto::{Connection, Moment};
 
 pub use crate::connection::slots::flag;
 
@@ -93,7 +93,7 @@ impl SlotView<'_> {
     }
 
     /// Whether a timer fires at this time, or before.
-    pub fn has_timer_by(&self, deadline: Instant) -> bool {
+    pub fn has_timer_by(&self, deadline: Moment) -> bool {
         self.armed.is_some_and(|tick| tick <= self.timers.tick_of(deadline))
     }
 }
@@ -167,12 +167,12 @@ pub enum PhaseView {
     /// A name is being looked up, until then at most.
     Resolving {
         /// The end of the attempt.
-        end: Instant,
+        end: Moment,
     },
     /// Addresses are tried beside each other.
     Connecting {
         /// The end of the attempt.
-        end: Instant,
+        end: Moment,
         /// The connections that run.
         slots: Vec<u32>,
         /// How many addresses were not tried yet.
@@ -186,7 +186,7 @@ pub enum PhaseView {
     /// It waits for its next attempt.
     Waiting {
         /// Until then; `None` before it was told how long.
-        until: Option<Instant>,
+        until: Option<Moment>,
     },
 }
 
@@ -224,6 +224,6 @@ fn phase(client: &Client) -> PhaseView {
 }
 
 /// The time from now until a client may want to act by itself.
-pub fn client_wait(connections: &Connections, now: Instant) -> Option<Duration> {
+pub fn client_wait(connections: &Connections, now: Moment) -> Option<Duration> {
     connections.clients.wait_from(now)
 }

@@ -4,7 +4,7 @@ use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
 use ws_server_mio::sys::inspect;
-use ws_server_mio::ws_proto::CloseCode;
+use ws_server_mio::ws_proto::{CloseCode, Moment};
 
 impl World<'_> {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
@@ -37,7 +37,7 @@ impl World<'_> {
             self.later_at = Some(now + Duration::from_millis(self.rng.pick(&[1, 30, 700])));
         }
         let others = self.peers.iter().filter_map(Peer::timeout).chain(self.feed_at).chain(self.later_at);
-        let others = others.map(|at| at.saturating_duration_since(now));
+        let others = others.map(|at| at.since(now));
         let Some(next) = self.endpoint.next_timeout().into_iter().chain(others).min() else { return false };
         if next > most {
             return false;
@@ -177,7 +177,7 @@ impl World<'_> {
         assert!(accepted().all(|socket| socket.closed));
         assert_eq!(stats.open, 0);
         // Each listener asks for descriptors ten times a second.
-        let asked = (self.time.now() - self.time.birth).as_millis() as u64 / 100 + 1;
+        let asked = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
         assert!(kernel.refusals <= asked * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
         assert_eq!(stats.accepted + stats.turned_away, accepted().count() as u64);
         assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());

@@ -8,8 +8,8 @@ use super::replies::Replies;
 use super::rng::Rng;
 use super::streams::Reader;
 use super::web_socket::WebSocket;
-use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{CloseCode, Frame, Next, Opcode, State};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{CloseCode, Frame, Moment, Next, Opcode, State};
 
 /// How a peer behaves; whoever is not `Good` breaks its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,16 +34,16 @@ pub(super) struct Peer {
     pub(super) kind: Kind,
     /// It reads a tenth of that each tenth of a second, and not before this.
     pub(super) rate: Option<usize>,
-    reads_at: Option<Instant>,
+    reads_at: Option<Moment>,
     /// It said why it goes: the end of its Close in what it has sent.
     pub(super) farewell: Option<u64>,
     /// It asked the application to stop: the end of that in what it has sent, and when it had arrived.
-    pub(super) asks_to_stop: Option<(u64, Option<Instant>)>,
+    pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
     /// How much of it was read, and when nothing hid what it says for the last time.
     pub(super) heard: Option<u64>,
-    pub(super) silent: Option<Instant>,
+    pub(super) silent: Option<Moment>,
     /// Since when its reset could be found.
-    pub(super) reset_at: Option<Instant>,
+    pub(super) reset_at: Option<Moment>,
 }
 
 /// What a slow reader reads in a second.
@@ -113,7 +113,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn ping(&mut self, now: Instant) {
+    pub(super) fn ping(&mut self, now: Moment) {
         if let Kind::WebSocket(socket) = &mut self.kind
             && socket.open
         {
@@ -121,7 +121,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn close(&mut self, now: Instant) {
+    pub(super) fn close(&mut self, now: Moment) {
         if let Kind::WebSocket(socket) = &mut self.kind
             && socket.open
         {
@@ -131,7 +131,7 @@ impl Peer {
     }
 
     /// It says why it goes, as soon as nothing else is in the way, and is gone.
-    pub(super) fn say_farewell(&mut self, kernel: &Kernel, now: Instant, by_reset: bool) {
+    pub(super) fn say_farewell(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         let connection = &mut socket.connection;
         let is_ready = socket.open && connection.state() == State::Open && connection.outbox().is_empty();
@@ -154,7 +154,7 @@ impl Peer {
     }
 
     /// It has what it wanted of its stream.
-    pub(super) fn leave_stream(&mut self, kernel: &Kernel, now: Instant, by_reset: bool) {
+    pub(super) fn leave_stream(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
         let Kind::Stream(reader) = &mut self.kind else { return };
         if !reader.has_begun() || !reader.requests.is_empty() || reader.ended {
             return;
@@ -168,7 +168,7 @@ impl Peer {
     }
 
     /// It asks the application to send no more.
-    pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Instant) {
+    pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Moment) {
         let Kind::WebSocket(socket) = &mut self.kind else { return };
         if !socket.open || self.left || self.asks_to_stop.is_some() {
             return;
@@ -209,7 +209,7 @@ impl Peer {
         }
     }
 
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    pub(super) fn timeout(&self) -> Option<Moment> {
         // Whoever breaks its own stream in the middle goes by no clock.
         let is_broken = self.ended && self.health == Health::Broken;
         if self.left || is_broken || self.health == Health::Vanished {
@@ -223,7 +223,7 @@ impl Peer {
     }
 
     /// What its socket gives it now.
-    fn read(&mut self, kernel: &Kernel, now: Instant) -> Received {
+    fn read(&mut self, kernel: &Kernel, now: Moment) -> Received {
         self.reads_at.take_if(|at| *at <= now);
         if self.reads_at.is_some() || matches!(&self.kind, Kind::WebSocket(socket) if !socket.reads()) {
             return Received::Nothing;
@@ -236,7 +236,7 @@ impl Peer {
     }
 
     /// Reads, writes, and checks what came; says whether anything moved.
-    pub(super) fn pump(&mut self, kernel: &Kernel, now: Instant, app: &mut App<'_>) -> bool {
+    pub(super) fn pump(&mut self, kernel: &Kernel, now: Moment, app: &mut App<'_>) -> bool {
         if self.left || self.health == Health::Vanished {
             return false;
         }

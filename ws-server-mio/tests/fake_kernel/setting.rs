@@ -5,12 +5,13 @@ use super::rng::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use ws_server_mio::ws_proto::Moment;
 use ws_server_mio::{Config, Folder, Heartbeat, Pieces};
 
 /// Time that passes only when it is told to, and a little with every look at the clock.
 #[derive(Clone)]
 pub(super) struct Time {
-    pub(super) birth: Instant,
+    origin: Instant,
     nanos: Arc<AtomicU64>,
     /// How far the time of day is ahead.
     wall: Arc<AtomicU64>,
@@ -19,15 +20,16 @@ pub(super) struct Time {
 
 impl Time {
     pub(super) fn new(step: u64) -> Self {
-        Self { birth: Instant::now(), nanos: Arc::default(), wall: Arc::default(), step }
+        Self { origin: Instant::now(), nanos: Arc::default(), wall: Arc::default(), step }
     }
 
-    pub(super) fn now(&self) -> Instant {
-        self.birth + Duration::from_nanos(self.nanos.load(Ordering::Relaxed))
+    /// As the endpoint counts it: it first looks before any time passes.
+    pub(super) fn now(&self) -> Moment {
+        Moment::from_nanos(self.nanos.load(Ordering::Relaxed))
     }
 
     pub(super) fn look(&self) -> Instant {
-        self.birth + Duration::from_nanos(self.nanos.fetch_add(self.step, Ordering::Relaxed))
+        self.origin + Duration::from_nanos(self.nanos.fetch_add(self.step, Ordering::Relaxed))
     }
 
     pub(super) fn advance(&self, by: Duration) {

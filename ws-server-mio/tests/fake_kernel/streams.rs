@@ -4,7 +4,7 @@ use super::app::App;
 use super::remote_peer::Received;
 use super::rng::Rng;
 use http::{Response, header};
-use std::time::Instant;
+use ws_server_mio::ws_proto::Moment;
 use ws_server_mio::{ConnectionId, Connections, Request};
 
 /// A client that reads one.
@@ -14,7 +14,7 @@ pub(super) struct Reader {
     pub(super) is_event_stream: bool,
     bytes: Vec<u8>,
     /// When it left, and whether by a FIN.
-    pub(super) gone: Option<(Instant, bool)>,
+    pub(super) gone: Option<(Moment, bool)>,
     /// The server has ended the connection.
     pub(super) ended: bool,
 }

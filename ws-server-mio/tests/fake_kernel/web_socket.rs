@@ -6,8 +6,10 @@ use super::bulk::{BULK, Bulk};
 use super::remote_peer::Received;
 use super::rng::Rng;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event, Heartbeat, Message};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{
+    Cause, ClientRequest, Closed, Config, Connection, Event, Heartbeat, Message, Moment,
+};
 
 pub(super) struct WebSocket {
     pub(super) connection: Connection,
@@ -24,13 +26,7 @@ pub(super) struct WebSocket {
 }
 
 impl WebSocket {
-    pub(super) fn new(
-        number: usize,
-        now: Instant,
-        rng: &mut Rng,
-        behaviour: &Behaviour,
-        most: usize,
-    ) -> Self {
+    pub(super) fn new(number: usize, now: Moment, rng: &mut Rng, behaviour: &Behaviour, most: usize) -> Self {
         let request = ClientRequest::new(&format!("ws://localhost/ws/{number}")).unwrap();
         let hour = Duration::from_secs(3600);
         let mut config = Config::client()
@@ -73,7 +69,7 @@ impl WebSocket {
         !self.rest.is_empty()
     }
 
-    pub(super) fn receive(&mut self, now: Instant, received: Received, number: usize, app: &mut App<'_>) {
+    pub(super) fn receive(&mut self, now: Moment, received: Received, number: usize, app: &mut App<'_>) {
         match received {
             Received::Bytes(bytes) => self.rest.extend_from_slice(&bytes),
             Received::Nothing => {}
@@ -126,7 +122,7 @@ impl WebSocket {
     }
 
     /// What something else than its input caused.
-    pub(super) fn poll(&mut self, now: Instant, number: usize, app: &mut App<'_>) {
+    pub(super) fn poll(&mut self, now: Moment, number: usize, app: &mut App<'_>) {
         while let Some(event) = self.connection.poll_event(now) {
             self.happened(event, number, app);
         }

@@ -12,9 +12,9 @@ use super::setting::{Time, config};
 use super::streams::Reader;
 use super::system::FakeSystem;
 use super::web_socket::WebSocket;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_server_mio::sys::inspect;
-use ws_server_mio::ws_proto::WallClock;
+use ws_server_mio::ws_proto::{Moment, WallClock};
 use ws_server_mio::{Bind, Budget, Config, Endpoint, Options, ServerConfig, ServerId};
 
 /// Turns in a row that do nothing though something asked for them.
@@ -32,16 +32,16 @@ pub(super) struct World<'s> {
     pub(super) hasty: bool,
     pub(super) largest: usize,
     pub(super) spins: usize,
-    pub(super) stop: Option<(Instant, Duration)>,
-    pub(super) stopped_at: Option<Instant>,
+    pub(super) stop: Option<(Moment, Duration)>,
+    pub(super) stopped_at: Option<Moment>,
     pub(super) shelf: &'s Shelf,
     pub(super) trace: bool,
     pub(super) behaviour: Behaviour,
     /// The heartbeat: how often, and how long an answer may take.
     pub(super) beat: Option<(Duration, Duration)>,
     /// When something is fed next, and when what was put off is done.
-    pub(super) feed_at: Option<Instant>,
-    pub(super) later_at: Option<Instant>,
+    pub(super) feed_at: Option<Moment>,
+    pub(super) later_at: Option<Moment>,
     pub(super) half_close: bool,
 }
 
@@ -132,7 +132,7 @@ impl<'s> World<'s> {
 
     pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:?} {}", self.time.now() - self.time.birth, text());
+            println!("{:?} {}", self.time.now() - Moment::default(), text());
         }
     }
 

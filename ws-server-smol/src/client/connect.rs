@@ -1,6 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
+use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -100,7 +101,7 @@ where
 {
     let request = request.try_into().map_err(Into::into)?;
     let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
-    let connection = Connection::client(Instant::now(), config, request, seed);
+    let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
@@ -170,7 +171,7 @@ impl Attempt {
             None => return Err(ConnectFailure::TimedOut { tried }.into()),
         };
         // It keeps the rest of the time itself.
-        let connection = Connection::client(self.since, self.rules, self.request, seed);
+        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let socket = Some(stream.clone());
         let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
         let websocket = open(driver, tried).await?;

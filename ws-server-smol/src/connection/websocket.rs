@@ -1,5 +1,6 @@
 //! An open WebSocket: a stream of messages and a sink of frames.
 
+use crate::clock;
 use crate::connection::sender::{Outgoing, Sender};
 use crate::connection::shared::{ConnectionId, Holder};
 use crate::driver::Driver;
@@ -59,7 +60,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// A WebSocket whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
     pub fn upgraded(stream: S, config: Arc<Config>, role: Role) -> Self {
-        let driver = Driver::new(stream, Connection::upgraded(Instant::now(), config, role));
+        let driver = Driver::new(stream, Connection::upgraded(clock::now(), config, role));
         Self::new(driver, Box::default(), None)
     }
 
@@ -135,7 +136,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// As [`ws_proto::Connection::close`].
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.driver.shared.connection().close(Instant::now(), code, reason)
+        self.driver.shared.connection().close(clock::now(), code, reason)
     }
 
     /// Stops reading, as [`Sender::pause`] does: [`next`](Self::next) then waits, and writes, and keeps deadlines.

@@ -1,6 +1,7 @@
 //! Who comes is accepted, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
+use crate::clock;
 use crate::connection::http::Acceptor;
 use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
@@ -154,7 +155,7 @@ impl Server {
             state.turned_away += 1;
             return Attempt::Nobody;
         }
-        let connection = Connection::server(now, run.config.clone(), run.transport);
+        let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
         let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
         let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
         let driver = Driver::with(socket.clone(), connection, belongings);

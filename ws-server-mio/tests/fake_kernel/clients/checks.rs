@@ -2,13 +2,13 @@
 
 use super::app::App;
 use std::collections::BTreeMap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_server_mio::Connections;
 use ws_server_mio::sys::inspect::{self, PhaseView, flag};
 use ws_server_mio::ws_host::client::NEXT_ADDRESS_AFTER;
-use ws_server_mio::ws_proto::State;
+use ws_server_mio::ws_proto::{Moment, State};
 
-pub(super) fn check(connections: &mut Connections, app: &App, now: Instant) {
+pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     let mut owners = BTreeMap::new();
     let mut connecting = BTreeMap::new();
     let mut ends = BTreeMap::new();
@@ -53,7 +53,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Instant) {
         }
         if let Some(due) = due {
             let wait = inspect::client_wait(connections, now);
-            let left = due.saturating_duration_since(now);
+            let left = due.since(now);
             assert!(wait.is_some_and(|wait| wait <= left), "{id:?} is due in {left:?}, not in {wait:?}");
         }
     }
@@ -82,7 +82,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Instant) {
 }
 
 /// What a turn that began at this time, and has left nothing, has done.
-pub(super) fn check_times(connections: &Connections, start: Instant) {
+pub(super) fn check_times(connections: &Connections, start: Moment) {
     if inspect::overview(connections).has_work {
         return;
     }

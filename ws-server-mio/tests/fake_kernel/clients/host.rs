@@ -11,8 +11,8 @@ use bytes::{Buf, Bytes};
 use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Access, Cause, Closed, Connection, Event, Message, Next, State};
+use std::time::Duration;
+use ws_server_mio::ws_proto::{Access, Cause, Closed, Connection, Event, Message, Moment, Next, State};
 use ws_server_mio::{CloseCode, Config, Heartbeat, Upgrade};
 
 pub(super) struct Host {
@@ -70,7 +70,7 @@ const RAW: [&str; 8] = [
 ];
 
 impl Host {
-    pub(super) fn new(socket: usize, now: Instant, rng: &mut Rng, storm: bool) -> Self {
+    pub(super) fn new(socket: usize, now: Moment, rng: &mut Rng, storm: bool) -> Self {
         let kind = match rng.below(10) {
             0 | 1 if storm => {
                 let mut bytes = rng.pick(&RAW).as_bytes().to_vec();
@@ -93,13 +93,13 @@ impl Host {
         }
     }
 
-    pub(super) fn close(&mut self, now: Instant, code: u16) {
+    pub(super) fn close(&mut self, now: Moment, code: u16) {
         if let Some(server) = self.server() {
             let _ = server.connection.close(now, CloseCode::from(code), "bye");
         }
     }
 
-    pub(super) fn ping(&mut self, now: Instant) {
+    pub(super) fn ping(&mut self, now: Moment) {
         if let Some(server) = self.server() {
             let _ = server.connection.send_ping(now, b"ping");
         }
@@ -150,7 +150,7 @@ impl Host {
         !self.left && !self.vanished && socket.link == Link::Up && !socket.mirror
     }
 
-    pub(super) fn timeout(&self) -> Option<Instant> {
+    pub(super) fn timeout(&self) -> Option<Moment> {
         match &self.kind {
             Kind::Server(server) if !self.left && !self.vanished => server.connection.poll_timeout(),
             _ => None,
@@ -158,7 +158,7 @@ impl Host {
     }
 
     /// Reads, writes, and checks what came; says whether anything moved.
-    pub(super) fn pump(&mut self, kernel: &Kernel, now: Instant, app: &mut App) -> bool {
+    pub(super) fn pump(&mut self, kernel: &Kernel, now: Moment, app: &mut App) -> bool {
         if !self.is_there(kernel) {
             return false;
         }
@@ -218,7 +218,7 @@ impl Host {
 }
 
 impl Server {
-    fn new(now: Instant, rng: &mut Rng, storm: bool) -> Self {
+    fn new(now: Moment, rng: &mut Rng, storm: bool) -> Self {
         let hour = Duration::from_secs(3600);
         let config = Config::server()
             .access(Access::default().allow_any_host())
@@ -244,7 +244,7 @@ impl Server {
         Self { connection, upgrade: None, patience, refusal, heard: 0, news: 0, closed: None }
     }
 
-    fn receive(&mut self, now: Instant, received: Received, socket: usize, app: &mut App) {
+    fn receive(&mut self, now: Moment, received: Received, socket: usize, app: &mut App) {
         let mut bytes = match received {
             Received::Bytes(bytes) => bytes,
             Received::Nothing => return,
@@ -282,7 +282,7 @@ impl Server {
     }
 
     /// Answers an upgrade, now or later; says whether there is one to answer.
-    fn answer(&mut self, now: Instant) -> bool {
+    fn answer(&mut self, now: Moment) -> bool {
         let Some(upgrade) = self.upgrade.take() else { return false };
         if self.patience > 0 {
             self.patience -= 1;

@@ -16,6 +16,7 @@ use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 use ws_server_mio::sys::{Readiness, inspect};
+use ws_server_mio::ws_proto::Moment;
 use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 
 /// Turns in a row that do nothing though something asked for them.
@@ -98,7 +99,7 @@ impl World {
 
     pub(super) fn trace(&self, text: impl FnOnce() -> String) {
         if self.trace {
-            println!("{:?} {}", self.time.now() - self.time.birth, text());
+            println!("{:?} {}", self.time.now().since(Moment::default()), text());
         }
     }
 
@@ -239,7 +240,7 @@ impl World {
     pub(super) fn pass(&mut self, most: Duration) -> bool {
         let now = self.time.now();
         let hosts = self.hosts.iter().filter(|host| host.is_there(&self.kernel)).filter_map(Host::timeout);
-        let hosts = hosts.map(|at| at.saturating_duration_since(now));
+        let hosts = hosts.map(|at| at.since(now));
         let Some(next) = self.endpoint.next_timeout().into_iter().chain(hosts).min() else { return false };
         if next > most {
             return false;
