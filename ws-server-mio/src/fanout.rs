@@ -6,13 +6,13 @@ use crate::connection::slots::{Slot, Slots};
 use crate::connection::stats::{Tally, ends_message};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
-use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, too_slow};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, close_slow};
 use ws_proto::{Frame, Moment, SendError};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
     pub(crate) topics: Topics<ConnectionId>,
-    pub(crate) newest: Newest<ConnectionId, Frame>,
+    pub(crate) newest: LatestByKey<ConnectionId, Frame>,
 }
 
 /// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
@@ -30,7 +30,7 @@ pub(crate) fn deliver(
     let sent = match live.connection.send_shared(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
-            too_slow(now, &mut live.connection);
+            close_slow(now, &mut live.connection);
             false
         }
         Err(_) => false,
@@ -43,7 +43,7 @@ pub(crate) fn deliver(
 pub(crate) struct Delivery<'d> {
     pub(crate) frame: &'d Frame,
     pub(crate) slow: SlowPeer<'d>,
-    pub(crate) newest: &'d mut Newest<ConnectionId, Frame>,
+    pub(crate) newest: &'d mut LatestByKey<ConnectionId, Frame>,
     pub(crate) pool: &'d mut Pool,
     pub(crate) dirty: &'d mut VecDeque<u32>,
     pub(crate) tally: &'d mut Tally,

@@ -16,7 +16,7 @@ use ws_server_mio::{
 const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;
 const PEERS: usize = 200;
-const ALONE: Direction = Direction { takeover: false, window_bits: 15 };
+const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
 
 /// A message as a client sends it, compressed by itself.

@@ -169,7 +169,7 @@ impl Connections {
         let Some(live) = self.slots.at_mut(slot).filter(|live| live.has(flag::NEW)) else { return };
         live.clear(flag::NEW);
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.asked();
+            server.census.handshake_done();
         }
     }
 
@@ -180,7 +180,7 @@ impl Connections {
         self.tally.bytes_in += live.connection.bytes_received();
         self.tally.bytes_out += live.connection.bytes_sent();
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.dismiss(self.slots.peer(live.id(slot)));
+            server.census.release(self.slots.peer(live.id(slot)));
         }
     }
 

@@ -6,7 +6,7 @@ use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
 use crate::sys::socket_options;
 use std::io;
-use ws_host::listen::{self, ACCEPT_AGAIN};
+use ws_host::listen::{self, ACCEPT_RETRY};
 use ws_proto::Connection;
 
 impl Connections {
@@ -14,7 +14,7 @@ impl Connections {
     pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
         let now = self.now;
         let Some(server) = self.servers.at_mut(index) else { return false };
-        if server.census.is_crowded() {
+        if server.census.at_handshake_limit() {
             return false;
         }
         let Some(listener) = server.listeners.get_mut(place) else { return false };
@@ -28,19 +28,19 @@ impl Connections {
                 listener.ready = false;
                 return false;
             }
-            Err(error) if listen::is_passing(&error) => return true,
+            Err(error) if listen::is_transient(&error) => return true,
             Err(error) => {
                 self.accept_failed(index, place, error);
                 return false;
             }
         };
-        let Some(slot) = self.slots.next().filter(|_| server.census.admit(peer)) else {
+        let Some(slot) = self.slots.next().filter(|_| server.census.try_admit(peer)) else {
             self.tally.turned_away += 1;
             return true;
         };
         if let Err(error) = self.sys.register(&mut socket, slot) {
-            server.census.asked();
-            server.census.dismiss(peer);
+            server.census.handshake_done();
+            server.census.release(peer);
             self.accept_failed(index, place, error);
             return false;
         }
@@ -65,7 +65,7 @@ impl Connections {
         let id = self.servers.id_at(index);
         let (Some(server), Some(id)) = (self.servers.at_mut(index), id) else { return };
         if let Some(listener) = server.listeners.get_mut(place) {
-            listener.retry_at = Some(now + ACCEPT_AGAIN);
+            listener.retry_at = Some(now + ACCEPT_RETRY);
         }
         if !server.failing {
             server.failing = true;

@@ -7,7 +7,7 @@ use crate::connection::timers::Timers;
 use crate::ids::{ClientId, ConnectionId};
 use mio::Token;
 use std::time::Duration;
-use ws_host::server::Census;
+use ws_host::server::Admission;
 use ws_proto::{Connection, Moment};
 
 pub use crate::connection::slots::flag;
@@ -122,7 +122,7 @@ pub fn each_slot(connections: &mut Connections, mut look: impl FnMut(SlotView<'_
 #[derive(Debug)]
 pub struct ServerView<'c> {
     /// What it allows and counts.
-    pub census: &'c Census,
+    pub census: &'c Admission,
     /// How many connections are plain HTTP.
     pub http: usize,
     /// How many are WebSockets.

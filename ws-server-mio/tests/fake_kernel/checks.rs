@@ -67,8 +67,8 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     for (server, count) in inspect::servers(connections).into_iter().zip(counts) {
         let Some(server) = server else { continue };
         let census = server.census;
-        assert_eq!(count, [census.sockets(), server.http, server.websockets, census.handshakes()]);
-        assert!(census.sockets() > 0 || census.addresses() == 0, "an address stays counted");
+        assert_eq!(count, [census.connections(), server.http, server.websockets, census.handshakes()]);
+        assert!(census.connections() > 0 || census.addresses() == 0, "an address stays counted");
         for (place, ready) in server.ready.iter().enumerate() {
             assert!(*ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
         }

@@ -1,30 +1,26 @@
 //! Compressed bytes to bytes: one context.
 
 use super::deflater::TAIL;
+use super::{Broken, Codec, Decompressor, Step};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::{fmt, mem};
-use zlib_rs::{InflateFlush, Status};
 
 /// So much is inflated at a time.
 pub(crate) const CHUNK: usize = 8 * 1024;
 
-/// The bytes are no deflate stream (RFC 1951).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Broken;
-
 /// A message of the peer's in progress.
 #[derive(Default)]
-pub(super) struct Incoming {
+pub(crate) struct Incoming {
     /// Bytes, as they came.
-    pub(super) came: u64,
+    pub(crate) came: u64,
     /// Bytes, as they became.
-    pub(super) became: u64,
-    pub(super) work: u64,
+    pub(crate) became: u64,
+    pub(crate) work: u64,
 }
 
 pub(crate) struct Inflater {
-    inflate: zlib_rs::Inflate,
+    inflate: Decompressor,
     /// A block said that it is the last: what follows is a stream of its own, which may refer to this one (RFC 7692
     /// §7.2.3.4).
     ended: bool,
@@ -36,7 +32,7 @@ pub(crate) struct Inflater {
     chunk: Box<[u8]>,
     /// Bytes that were given out, or copied to begin a stream anew.
     work: u64,
-    pub(super) message: Incoming,
+    pub(crate) message: Incoming,
 }
 
 impl fmt::Debug for Inflater {
@@ -46,12 +42,10 @@ impl fmt::Debug for Inflater {
 }
 
 impl Inflater {
-    pub(crate) fn new() -> Self {
-        // A smaller window would not save memory, and this one inflates what has a smaller one too.
-        let inflate = zlib_rs::Inflate::new(false, 15);
+    pub(crate) fn new(codec: Codec) -> Self {
         let chunk = vec![0; CHUNK].into();
         Self {
-            inflate,
+            inflate: codec.decompressor(),
             ended: false,
             is_broken: false,
             window: Vec::new(),
@@ -109,7 +103,7 @@ impl Inflater {
         if self.ended && !input.is_empty() {
             self.restart();
         }
-        let (used, len) = self.step(input, at_most.min(CHUNK), InflateFlush::NoFlush)?;
+        let (used, len) = self.step(input, at_most.min(CHUNK), false)?;
         *input = &input[used..];
         if len == 0 && !self.ended && !input.is_empty() {
             return Err(Broken);
@@ -126,38 +120,35 @@ impl Inflater {
         }
         // Between two blocks it stops; inside one it would take the byte behind the tail too.
         let [a, b, c, d] = TAIL;
-        match self.step(&[a, b, c, d, 0], CHUNK, InflateFlush::Block)? {
+        match self.step(&[a, b, c, d, 0], CHUNK, true)? {
             (4, 0) if !self.ended => Ok(()),
             _ => Err(Broken),
         }
     }
 
     fn restart(&mut self) {
-        self.inflate.reset(false);
+        self.inflate.reset();
         self.ended = false;
         self.is_broken = false;
         let from = self.window.len().saturating_sub(self.window_len);
         if from < self.window.len() {
-            // A stream without a header takes any.
-            let _ = self.inflate.set_dictionary(&self.window[from..]);
+            self.inflate.set_window(&self.window[from..]);
             self.work += (self.window.len() - from) as u64;
         }
     }
 
-    fn step(&mut self, input: &[u8], room: usize, flush: InflateFlush) -> Result<(usize, usize), Broken> {
+    fn step(&mut self, input: &[u8], room: usize, one_block: bool) -> Result<(usize, usize), Broken> {
         if self.is_broken {
             return Err(Broken);
         }
         if self.ended {
             return Ok((0, 0));
         }
-        let (before_in, before_out) = (self.inflate.total_in(), self.inflate.total_out());
-        let status = self.inflate.decompress(input, &mut self.chunk[..room], flush);
-        self.ended = status == Ok(Status::StreamEnd);
-        self.is_broken = status.is_err();
-        let used = (self.inflate.total_in() - before_in) as usize;
-        let len = (self.inflate.total_out() - before_out) as usize;
-        if self.is_broken && len == 0 { Err(Broken) } else { Ok((used, len)) }
+        let Step { read, written, ended } =
+            self.inflate.decompress(input, &mut self.chunk[..room], one_block);
+        self.ended = ended == Ok(true);
+        self.is_broken = ended.is_err();
+        if self.is_broken && written == 0 { Err(Broken) } else { Ok((read, written)) }
     }
 
     fn remember(&mut self, len: usize) {

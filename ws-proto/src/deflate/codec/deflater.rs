@@ -1,9 +1,9 @@
 //! Bytes to compressed bytes: one context.
 
+use super::{Codec, Compressor, Effort};
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::{fmt, mem};
-use zlib_rs::{DeflateConfig, DeflateFlush};
 
 /// What ends every flushed block, and is not sent with the last of a message (RFC 7692 §7.2.1).
 pub(super) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
@@ -17,17 +17,8 @@ const PART: usize = 1 << 20;
 /// Output memory over this is not kept for the next message.
 const KEEP: usize = 16 * 1024;
 
-/// How hard to try.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Effort {
-    pub(crate) level: u8,
-    pub(crate) memory_level: u8,
-    /// 9 to 15.
-    pub(crate) window_bits: u8,
-}
-
 pub(crate) struct Deflater {
-    deflate: zlib_rs::Deflate,
+    deflate: Compressor,
     effort: Effort,
     /// What it knows is to be forgotten before it goes on: then it takes time, and not before.
     stale: bool,
@@ -42,15 +33,8 @@ impl fmt::Debug for Deflater {
 }
 
 impl Deflater {
-    pub(crate) fn new(effort: Effort) -> Self {
-        let config = DeflateConfig {
-            level: effort.level.into(),
-            mem_level: effort.memory_level.into(),
-            window_bits: -i32::from(effort.window_bits),
-            ..DeflateConfig::default()
-        };
-        let deflate = zlib_rs::Deflate::new_with_config(config);
-        Self { deflate, effort, stale: false, out: Vec::new() }
+    pub(crate) fn new(codec: Codec, effort: Effort) -> Self {
+        Self { deflate: codec.compressor(effort), effort, stale: false, out: Vec::new() }
     }
 
     pub(crate) fn effort(&self) -> Effort {
@@ -79,12 +63,9 @@ impl Deflater {
             // zlib counts what it is given with 32 bits.
             let (part, rest) = input.split_at(input.len().min(PART));
             self.grow(len + 64 + part.len() / 2);
-            let (before_in, before_out) = (self.deflate.total_in(), self.deflate.total_out());
-            let flush = if rest.is_empty() { DeflateFlush::SyncFlush } else { DeflateFlush::NoFlush };
-            // It fails only for parameters that cannot be given here.
-            let _ = self.deflate.compress(part, &mut self.out[len..], flush);
-            input = &input[(self.deflate.total_in() - before_in) as usize..];
-            len += (self.deflate.total_out() - before_out) as usize;
+            let (read, written) = self.deflate.compress(part, &mut self.out[len..], rest.is_empty());
+            input = &input[read..];
+            len += written;
             // The flush is complete only when room is left.
             if input.is_empty() && len < self.out.len() {
                 break;
