@@ -1,8 +1,9 @@
 //! How a loop behaves, and what a turn of it did.
 
+use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::Moment;
@@ -206,26 +207,5 @@ impl WallClock {
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
-    }
-}
-
-/// Who looks names up; the ports of the answer mean nothing.
-#[derive(Clone, Default)]
-pub(crate) struct Lookup(Option<Arc<LookUp>>);
-
-type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-
-impl Lookup {
-    pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        match &self.0 {
-            None => (host, 0).to_socket_addrs().map(Iterator::collect),
-            Some(lookup) => lookup(host),
-        }
-    }
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
     }
 }
