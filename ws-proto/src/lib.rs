@@ -154,6 +154,8 @@ mod outgoing;
 mod partial;
 #[cfg(test)]
 mod tests_access;
+#[cfg(test)]
+mod tests_moment;
 mod transport;
 mod utf8;
 mod wall_clock;

@@ -7,11 +7,11 @@ use common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
-use ws_server_mio::ws_proto::{Connection, Error};
+use ws_server_mio::ws_proto::{Config, Connection, Error};
 use ws_server_mio::ws_proto::{Delivery, Event as Happened, Message, ProtocolError, Role};
 use ws_server_mio::{
-    Bind, ClientConfig, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig,
-    Turn, http,
+    Bind, ClientConfig, CloseCode, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn,
+    http,
 };
 
 const KIBI: usize = 1 << 10;
@@ -258,7 +258,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
         let of_client = ClientConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
         let connections = endpoint.connections();
         let server = connections.listen(Bind::localhost(), of_server).unwrap();
-        let url = format!("ws://{}/", connections.local_addr(server).unwrap());
+        let url = format!("ws://{}/", connections.server(server).local_addr().unwrap());
         connections.connect(url.as_str(), of_client).unwrap();
         let (mut arrived, mut ends) = (None, Vec::new());
         let start = Instant::now();

@@ -5,7 +5,7 @@
 //! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+//!     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 //!     println!("{}", server.http_url("/").unwrap_or_default());
 //!     async_io::block_on(server.serve(async |http| {
 //!         if let Err(error) = connection(http).await {
@@ -132,8 +132,8 @@
 //! use ws_server_smol::{Bind, ClientConfig, Config, Server, connect};
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
-//! let server = Server::bind(Bind::unix(&path), Config::server())?;
-//! let to = ClientConfig::from(Config::client()).unix(&path);
+//! let server = Server::bind(Bind::unix(&path), ServerConfig::new())?;
+//! let to = ClientConfig::new().unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
 //! # async_io::block_on(futures_lite::future::or(serving, client));

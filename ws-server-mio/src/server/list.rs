@@ -7,7 +7,8 @@
 //!                                             the spread
 //! ```
 
-use crate::server::listener::Acceptor;
+use crate::ids::{NO_SERVER, ServerId, ServerIndex};
+use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,18 +17,6 @@ use ws_host::server::{Admission, ServerConfig, Stop};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
-
-/// Place of a server in the list; small, since each connection keeps one.
-pub(crate) type ServerIndex = u16;
-/// That of a connection which came to no server.
-pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
-
-/// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId {
-    pub(crate) index: ServerIndex,
-    pub(crate) generation: u32,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -145,6 +134,12 @@ impl Server {
         }
     }
 
+    /// What holds for connections that come from now on.
+    pub(crate) fn set_config(&mut self, config: &ServerConfig) {
+        self.token = config.token_rule(self.address);
+        self.config = Arc::new(config.shared_config());
+    }
+
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
@@ -185,7 +180,7 @@ impl Servers {
         self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
     }
 
-    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+    pub(crate) fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
     }
 

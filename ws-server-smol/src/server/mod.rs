@@ -44,7 +44,7 @@ use ws_proto::{Config, Frame, Transport};
 /// use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+///     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 ///     println!("{}", server.url("/").unwrap_or_default());
 ///     async_io::block_on(server.serve(async |http| drop(echo(http).await)));
 ///     Ok(())
