@@ -40,7 +40,7 @@ pub fn split(data: &[u8]) -> Seen {
     let bytes = input.rest();
     let upgraded = |config, role| {
         let mut connection = Connection::upgraded(now, config, role);
-        let full = Direction { takeover: true, window_bits: 15 };
+        let full = Direction { context_takeover: true, window_bits: 15 };
         connection.compress_by(Terms { ours: full, theirs: full });
         connection
     };

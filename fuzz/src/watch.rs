@@ -271,7 +271,7 @@ impl Watched {
                 assert!(len <= self.config().message_limit);
                 if let Delivery::Chunked { whole } = self.config().delivery {
                     // It is the frame that is so short, and not what is compressed in it.
-                    assert!(len <= whole || self.config().deflate.is_some());
+                    assert!(len <= whole || self.config().get_deflate().is_some());
                 }
             }
             Event::Fragment(fragment) => {
@@ -319,7 +319,7 @@ const A_BYTE: i64 = 100;
 
 /// What a compressor and a decompressor take, whatever passes through them.
 fn contexts(config: &Config) -> i64 {
-    if config.deflate.is_some() { 1 << 20 } else { 0 }
+    if config.get_deflate().is_some() { 1 << 20 } else { 0 }
 }
 
 /// The most memory that a connection may hold, in whichever state: each limit with what surrounds it, and room

@@ -6,6 +6,7 @@ use crate::deflate::Deflate;
 use crate::heartbeat::Heartbeat;
 use crate::memory::Memory;
 use crate::wall_clock::WallClock;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
@@ -48,7 +49,7 @@ pub struct Config {
     pub(crate) half_close: bool,
     pub(crate) memory: Option<Memory>,
     pub(crate) heartbeat: Heartbeat,
-    pub(crate) deflate: Option<Deflate>,
+    pub(crate) deflate: Option<Arc<Deflate>>,
     pub(crate) report_all_closes: bool,
     pub(crate) access: Access,
     pub(crate) cors: Cors,
@@ -227,14 +228,14 @@ impl Config {
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, deflate: Deflate) -> Self {
-        self.deflate = Some(deflate);
+        self.deflate = Some(Arc::new(deflate));
         self
     }
 
     /// How messages are compressed where the peer does so too.
     #[cfg(feature = "deflate")]
     pub fn get_deflate(&self) -> Option<&Deflate> {
-        self.deflate.as_ref()
+        self.deflate.as_deref()
     }
 
     /// Sets the memory that all connections of this configuration share. The adapters set it from

@@ -135,11 +135,9 @@ mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
-#[path = "no_deflate.rs"]
 mod deflate;
 mod error;
 mod event;
-#[cfg_attr(not(feature = "deflate"), allow(dead_code))] // parameters are those of compression
 mod extensions;
 pub mod fields;
 mod frame;
@@ -156,6 +154,8 @@ mod outgoing;
 mod partial;
 #[cfg(test)]
 mod tests_access;
+#[cfg(test)]
+mod tests_moment;
 mod transport;
 mod utf8;
 mod wall_clock;

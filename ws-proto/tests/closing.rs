@@ -238,7 +238,7 @@ fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
 #[test]
 fn draining_has_a_limit_in_bytes_and_in_time() {
     let mut config = Config::server();
-    config.drain_limit = 1000;
+    config = config.drain_limit(1000);
     let (mut server, now) = open(Role::Server, config);
     feed(&mut server, now, b"\xff");
     take_output(&mut server, now);

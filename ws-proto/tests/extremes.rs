@@ -31,14 +31,6 @@ fn setting(name: impl Into<String>, set: impl Fn(Config) -> Config + 'static) ->
     (name.into(), Box::new(set))
 }
 
-/// Those of fields.
-fn field(name: impl Into<String>, set: impl Fn(&mut Config) + 'static) -> Setting {
-    setting(name, move |mut config| {
-        set(&mut config);
-        config
-    })
-}
-
 fn settings() -> Vec<Setting> {
     let mut all = Vec::new();
     const MOST: usize = usize::MAX;
@@ -47,21 +39,20 @@ fn settings() -> Vec<Setting> {
         all.push(setting(format!("outbox {marks:?}"), move |config| config.outbox(low, high, cap)));
     }
     for marks @ (low, high, cap) in [(MOST, 0, 0), (MOST, MOST, 0), (0, MOST, 1), (MOST, 0, MOST)] {
-        all.push(field(format!("marks that contradict each other {marks:?}"), move |config| {
-            (config.low_mark, config.high_mark, config.outbox_cap) = (low, high, cap);
+        all.push(setting(format!("marks that contradict each other {marks:?}"), move |config| {
+            config.outbox(low, high, cap)
         }));
     }
     all.push(setting("message_limit", |config| config.message_limit(u64::MAX)));
-    all.push(field("limits of HTTP", |config| {
-        (config.head_limit, config.header_limit, config.target_limit) = (MOST, MOST, MOST);
-        config.body_limit = MOST;
+    all.push(setting("limits of HTTP", |config| {
+        config.head_limit(MOST).header_limit(MOST).target_limit(MOST).body_limit(MOST)
     }));
     for most in [0, u32::MAX] {
-        all.push(field(format!("requests {most}"), move |config| {
-            (config.pipeline_limit, config.request_limit) = (most as usize, most);
+        all.push(setting(format!("requests {most}"), move |config| {
+            config.pipeline_limit(most as usize).request_limit(most)
         }));
-        all.push(field(format!("drain_limit {most}"), move |config| {
-            config.drain_limit = if most == 0 { 0 } else { u64::MAX };
+        all.push(setting(format!("drain_limit {most}"), move |config| {
+            config.drain_limit(if most == 0 { 0 } else { u64::MAX })
         }));
         all.push(setting(format!("frame_rate {most}"), move |config| config.frame_rate(Some(most))));
         all.push(setting(format!("message_rate {most}"), move |config| {
@@ -414,19 +405,13 @@ fn waits_between_attempts_are_what_they_can_be() {
     for min in [NONE, SECOND, EVER] {
         for max in [NONE, SECOND, EVER] {
             let policy = Reconnect::default().wait(min, max);
-            let mut by_field = Reconnect::default();
-            (by_field.min, by_field.max) = (min, max);
-            for policy in [policy, by_field] {
-                for random in [0, 1, u32::MAX / 2, u32::MAX] {
-                    let mut backoff = Backoff::default();
-                    for _ in 0..100 {
-                        let wait = backoff.next(&policy, random).unwrap();
-                        assert!(wait > NONE, "{min:?} {max:?}");
-                        assert!(
-                            wait <= policy.max.max(Duration::from_millis(1)),
-                            "{min:?} {max:?}: {wait:?}"
-                        );
-                    }
+            for random in [0, 1, u32::MAX / 2, u32::MAX] {
+                let mut backoff = Backoff::default();
+                for _ in 0..100 {
+                    let wait = backoff.next(&policy, random).unwrap();
+                    assert!(wait > NONE, "{min:?} {max:?}");
+                    let longest = policy.get_wait().1.max(Duration::from_millis(1));
+                    assert!(wait <= longest, "{min:?} {max:?}: {wait:?}");
                 }
             }
         }

@@ -379,24 +379,23 @@ fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
 #[test]
 fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
     let chosen = Heartbeat::client();
-    for (config, reconnects, expected) in [
-        (Config::client(), false, Heartbeat::client()),
-        (Config::client(), true, Heartbeat::frequent()),
-        (Config::client().heartbeat(chosen.clone()), false, chosen.clone()),
-        (Config::client().heartbeat(chosen.clone()), true, chosen),
-        (Config::client().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
-        (Config::client().heartbeat(Heartbeat::frequent().kind(HeartbeatKind::Pong)), true, {
+    for (mut client, reconnects, expected) in [
+        (ClientConfig::new(), false, Heartbeat::client()),
+        (ClientConfig::new(), true, Heartbeat::frequent()),
+        (ClientConfig::new().heartbeat(chosen.clone()), false, chosen.clone()),
+        (ClientConfig::new().heartbeat(chosen.clone()), true, chosen),
+        (ClientConfig::new().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
+        (ClientConfig::new().heartbeat(Heartbeat::frequent().kind(HeartbeatKind::Pong)), true, {
             Heartbeat::frequent().kind(HeartbeatKind::Pong)
         }),
     ] {
-        let mut client = ClientConfig::from(config);
         if reconnects {
             client = client.reconnect(Reconnect::default());
         }
-        assert_eq!(client.rules().heartbeat, expected, "reconnects: {reconnects}");
+        assert_eq!(*client.rules().get_heartbeat(), expected, "reconnects: {reconnects}");
     }
     let client = ClientConfig::default().reconnect(Reconnect::default());
-    assert_eq!(client.rules().heartbeat, Heartbeat::frequent());
+    assert_eq!(*client.rules().get_heartbeat(), Heartbeat::frequent());
 }
 
 #[test]

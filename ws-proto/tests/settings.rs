@@ -33,20 +33,25 @@ fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
         .heartbeat(Heartbeat::off())
         .report_all_closes(true)
         .wall_clock(WallClock::new(wall));
-    assert_eq!((config.message_limit, config.delivery, config.body_limit), (1, pieces, 3));
-    assert_eq!((config.frame_rate, config.message_rate), (Some(4), Some(5)));
-    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (6, 7, 8));
-    let times = [config.handshake_timeout, config.keep_alive, config.answer_timeout, config.close_timeout];
+    assert_eq!((config.get_message_limit(), config.get_delivery(), config.get_body_limit()), (1, pieces, 3));
+    assert_eq!((config.get_frame_rate(), config.get_message_rate()), (Some(4), Some(5)));
+    assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (6, 7, 8));
+    let times = [
+        config.get_handshake_timeout(),
+        config.get_keep_alive(),
+        config.get_answer_timeout(),
+        config.get_close_timeout(),
+    ];
     assert_eq!(times, [second(9), second(10), second(11), second(12)]);
-    assert_eq!((config.output_timeout, config.heartbeat), (second(13), Heartbeat::off()));
-    assert!(config.report_all_closes);
-    assert_eq!(config.wall_clock.as_ref().and_then(WallClock::get), Some(wall));
+    assert_eq!((config.get_output_timeout(), config.get_heartbeat()), (second(13), &Heartbeat::off()));
+    assert!(config.get_report_all_closes());
+    assert_eq!(config.get_wall_clock().and_then(WallClock::get), Some(wall));
 }
 
 #[test]
 fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
     let config = Config::server().outbox(300, 200, 100);
-    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (100, 100, 100));
+    assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (100, 100, 100));
 }
 
 /// What a server with this configuration answers to a page of `origin` that reached it as `host`.

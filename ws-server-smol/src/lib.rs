@@ -112,8 +112,8 @@
 //! use ws_server_smol::{Bind, ClientConfig, Config, Server, connect};
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
-//! let server = Server::bind(Bind::unix(&path), Config::server())?;
-//! let to = ClientConfig::from(Config::client()).unix(&path);
+//! let server = Server::bind(Bind::unix(&path), ServerConfig::new())?;
+//! let to = ClientConfig::new().unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
 //! # async_io::block_on(futures_lite::future::or(serving, client));

@@ -40,7 +40,7 @@ use std::time::{Duration, Instant};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let executor = Rc::new(LocalExecutor::new());
-/// let server = Server::bind(Bind::localhost(), Config::server())?;
+/// let server = Server::bind(Bind::localhost(), ServerConfig::new())?;
 /// executor
 ///     .spawn({
 ///         let (server, executor) = (server.clone(), executor.clone());

@@ -91,7 +91,7 @@ fn what_cannot_even_be_tried_is_said_at_once() {
             other => panic!("{other:?}"),
         };
         assert_eq!(untried("wss://127.0.0.1/").await, InvalidTarget::TlsUnsupported);
-        assert!(matches!(untried("http://127.0.0.1/").await, InvalidTarget::Invalid(_)));
+        assert!(matches!(untried("http://127.0.0.1/").await, InvalidTarget::Request(_)));
     });
     assert_eq!(Client::new("wss://127.0.0.1/", again()).unwrap_err(), InvalidTarget::TlsUnsupported);
     let mut client = Client::new("ws://127.0.0.1/", again()).unwrap();

@@ -131,5 +131,5 @@ fn only_a_client_without_a_connector_refuses_tls() {
     let pending = |_: ClientRequest| future::pending::<io::Result<End>>();
     let mut client = Client::with_connector("ws://app.example/", policy(), pending).unwrap();
     client.set_request(URL).unwrap();
-    assert!(matches!(client.set_request("http://app.example/"), Err(InvalidTarget::Invalid(_))));
+    assert!(matches!(client.set_request("http://app.example/"), Err(InvalidTarget::Request(_))));
 }

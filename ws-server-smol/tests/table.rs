@@ -22,11 +22,13 @@ fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
 fn the_async_example_of_the_main_readme_is_the_one_that_is_compiled() {
     let example = |readme: &str, fence: &str| {
         let example = readme.split(fence).nth(1).unwrap().split("```").next().unwrap();
-        assert!(example.contains("server.serve(async"));
+        assert!(example.contains(".serve(async"));
         example.to_owned()
     };
-    let compiled = example(include_str!("../README.md"), "```rust,no_run\n");
-    assert_eq!(example(include_str!("../../README.md"), "```rust,ignore\n"), compiled);
+    let read =
+        |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
+    let compiled = example(&read("README.md"), "```rust,no_run\n");
+    assert_eq!(example(&read("../README.md"), "```rust,ignore\n"), compiled);
 }
 
 /// Names, each with a use of it that the compiler checks. None of it is run.

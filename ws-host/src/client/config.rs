@@ -110,7 +110,7 @@ pub enum ClientState {
 #[non_exhaustive]
 pub enum InvalidTarget {
     /// The request is malformed.
-    Invalid(InvalidRequest),
+    Request(InvalidRequest),
     /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
     TlsUnsupported,
     /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
@@ -125,7 +125,7 @@ pub enum InvalidTarget {
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
             Self::TlsUnsupported => {
                 f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
             }
@@ -142,7 +142,7 @@ impl fmt::Display for InvalidTarget {
 impl std::error::Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Invalid(error) => Some(error),
+            Self::Request(error) => Some(error),
             _ => None,
         }
     }
@@ -150,7 +150,7 @@ impl std::error::Error for InvalidTarget {
 
 impl From<InvalidRequest> for InvalidTarget {
     fn from(error: InvalidRequest) -> Self {
-        Self::Invalid(error)
+        Self::Request(error)
     }
 }
 

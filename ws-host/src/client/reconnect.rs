@@ -87,6 +87,11 @@ impl Reconnect {
         self
     }
 
+    /// The first and the longest wait.
+    pub fn get_wait(&self) -> (Duration, Duration) {
+        (self.min, self.max)
+    }
+
     /// Sets how long a connection must have been open to count as a success: the next wait is the first again. 10 s.
     #[must_use]
     pub fn reset_after(mut self, time: Duration) -> Self {
@@ -100,6 +105,16 @@ impl Reconnect {
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self
+    }
+
+    /// The most attempts in a row.
+    pub fn get_attempts(&self) -> Option<u32> {
+        self.attempts
+    }
+
+    /// How long a connection must have been open to count as a success.
+    pub fn get_reset_after(&self) -> Duration {
+        self.reset_after
     }
 
     /// Adds a close code of the peer that ends it: the peer wants no more, or would say the same again. 1000, 1003, 1008

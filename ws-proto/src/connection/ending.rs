@@ -4,6 +4,7 @@ use super::flow::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
+use crate::deflate::PerMessage;
 use crate::error::{Cause, Error, HandshakeError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
@@ -34,7 +35,7 @@ pub(super) struct Ending {
     /// It was open, of which the application is yet to hear.
     pub(super) opened: Option<Box<::http::Response<()>>>,
     /// What inflates data that comes before the peer's Close.
-    pub(super) compression: super::Compression,
+    pub(super) compression: Option<Box<PerMessage>>,
     /// An HTTP answer is being flushed whose end is that of the connection.
     pub(super) has_open_end: bool,
     /// The body of our Close, which overtakes what waits once the socket takes no more: the connection failed.

@@ -122,7 +122,7 @@ enum Stage {
     Handshake(Box<ClientHttp>),
     /// The switch is done, and the application is yet to hear of it.
     Opened(Box<Opened>),
-    Open(Compression),
+    Open(Option<Box<PerMessage>>),
     /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
     Closing(Box<Ending>),
     /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
@@ -132,14 +132,12 @@ enum Stage {
     Done(Option<Box<Ending>>),
 }
 
-/// permessage-deflate, where it was agreed on.
-type Compression = Option<Box<PerMessage>>;
-
 /// A connection that has just opened.
 #[derive(Debug)]
 struct Opened {
     response: Box<::http::Response<()>>,
-    compression: Compression,
+    /// permessage-deflate, where it was agreed on.
+    compression: Option<Box<PerMessage>>,
 }
 
 /// How the outbox stands to its marks and to the socket, and the application to what was told.

@@ -66,8 +66,8 @@ impl Connection {
             self.rates.messages = self.rates.messages.saturating_add(messages);
             is_over = self.rates.messages >= limit;
         }
-        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            is_over |= deflate.is_over_rate(settings, second as u16);
+        if let Some(compression) = self.stage.compression_mut() {
+            is_over |= compression.is_over_rate(second as u16);
         }
         if is_over && matches!(self.stage, Stage::Open(_)) {
             self.wait_for_next_second(now);

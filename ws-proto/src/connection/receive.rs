@@ -218,7 +218,7 @@ impl Connection {
         self.beat = now;
         self.heard = self.beat;
         self.outbox.begin_frames();
-        let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
+        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.begin_shares();
         self.arm();
@@ -227,7 +227,7 @@ impl Connection {
     fn receive_frames<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {
-            let inflation = self.stage.compression_mut().zip(self.config.deflate.as_ref());
+            let inflation = self.stage.compression_mut();
             match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
                 Ok(Some(Decoded::Message(message))) => {
                     let is_late =

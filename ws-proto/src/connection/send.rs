@@ -1,9 +1,10 @@
 //! Messages out, and bytes to the socket.
 
 use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
+use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
-use crate::frame::{self, Compression, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
+use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
 use crate::heartbeat::HeartbeatKind;
 use crate::mask;
 use crate::utf8::Utf8;
@@ -250,7 +251,7 @@ impl Connection {
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
             return self.send_owned(opcode, Bytes::copy_from_slice(payload));
         }
-        if self.compresses(Compression::ByLength, payload.len()) {
+        if self.compresses(CompressionHint::ByLength, payload.len()) {
             self.write_compressed(first_byte(true, opcode) | RSV1, payload, true);
         } else {
             self.write_copied(opcode, true, payload);

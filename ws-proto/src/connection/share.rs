@@ -58,8 +58,8 @@ impl Connection {
         if !self.has_used_share() {
             return;
         }
-        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            compression.next_share(settings);
+        if let Some(compression) = self.stage.compression_mut() {
+            compression.next_share();
         }
         self.input.held.set(Held::SHARE, false);
         self.read_on(now);

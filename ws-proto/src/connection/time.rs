@@ -67,10 +67,9 @@ impl Connection {
                 self.beat(now);
                 self.end_pace(now);
                 if self.release_due().is_some_and(|due| now >= due)
-                    && let (Some(compression), Some(settings)) =
-                        (self.stage.compression_mut(), &self.config.deflate)
+                    && let Some(compression) = self.stage.compression_mut()
                 {
-                    compression.release(settings);
+                    compression.release();
                 }
             }
             Stage::Closing(_) => {

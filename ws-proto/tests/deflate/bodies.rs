@@ -210,7 +210,7 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
                 Event::Message(message) => outcome.messages.push(message.as_bytes().to_vec()),
                 Event::Fragment(fragment) => {
                     outcome.begun.extend(fragment.data.as_bytes());
-                    assert!(outcome.begun.len() as u64 <= config.message_limit);
+                    assert!(outcome.begun.len() as u64 <= config.get_message_limit());
                     if fragment.last {
                         outcome.messages.push(std::mem::take(&mut outcome.begun));
                     }
@@ -220,7 +220,7 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
         }
     }
     outcome.code = close_code(&take_output(&mut connection, now));
-    assert!(outcome.messages.iter().all(|message| message.len() as u64 <= config.message_limit));
+    assert!(outcome.messages.iter().all(|message| message.len() as u64 <= config.get_message_limit()));
     assert!(matches!(outcome.code, None | Some(1007 | 1009)), "{:?}", outcome.code);
     if let Some(Event::Closed(closed)) = end(&mut connection, now).first() {
         outcome.fault = Some(format!("{:?}", closed.error));

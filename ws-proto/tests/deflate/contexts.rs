@@ -24,7 +24,7 @@ fn fragment(opcode: Opcode, fin: bool, data: &[u8]) -> Frame {
 
 /// How many contexts wait for somebody who needs one: what inflates, and what compresses.
 fn pooled(config: &Config) -> (usize, usize) {
-    let shown = format!("{:?}", config.deflate);
+    let shown = format!("{:?}", config.get_deflate());
     let count = |what: &str| {
         let before = shown.split(what).next().unwrap();
         before.rsplit(['(', ' ']).find(|word| !word.is_empty()).unwrap().parse().unwrap()

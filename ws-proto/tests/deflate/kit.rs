@@ -10,12 +10,12 @@ use zlib_rs::DeflateFlush;
 /// Says that a message is compressed (RFC 7692 §6).
 pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-pub(crate) const FULL: Direction = Direction { takeover: true, window_bits: 15 };
-pub(crate) const ALONE: Direction = Direction { takeover: false, window_bits: 15 };
+pub(crate) const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
+pub(crate) const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
 pub(crate) const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
 pub(crate) fn direction(takeover: bool, window_bits: u8) -> Direction {
-    Direction { takeover, window_bits }
+    Direction { context_takeover: takeover, window_bits }
 }
 
 /// The defaults, with everything compressed.
@@ -58,7 +58,7 @@ impl Zip {
 
     pub(crate) fn with_level(direction: Direction, level: i32) -> Self {
         let deflate = zlib_rs::Deflate::new(level, false, direction.window_bits);
-        Self { deflate, takeover: direction.takeover }
+        Self { deflate, takeover: direction.context_takeover }
     }
 
     /// Compresses so much, and flushes it so.

@@ -111,7 +111,7 @@ fn one_message_is_compressed_once_for_each_window() {
         data,
         "who does not compress gets it plain"
     );
-    let pool = format!("{:?}", config.deflate);
+    let pool = format!("{:?}", config.get_deflate());
     assert!(pool.contains("0 inflaters, 4 deflaters"), "no context is made anew for each: {pool}");
 }
 

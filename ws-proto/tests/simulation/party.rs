@@ -147,10 +147,10 @@ impl Party {
         let connection = &mut self.end.connection;
         match result {
             Ok(Sent::Congested) => {
-                assert!(connection.outbox().len() > self.end.rules.config.high_mark);
+                assert!(connection.outbox().len() > self.end.rules.config.get_high_mark());
                 assert!(connection.is_congested());
             }
-            Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.high_mark),
+            Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.get_high_mark()),
             Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
         }
         self.end.judge_send(now, queued, len, ahead, result);

@@ -7,7 +7,7 @@ use super::party::Party;
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, release};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, flush_latest};
 use ws_proto::Moment;
 use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
 
@@ -35,7 +35,7 @@ pub(crate) struct Conn {
 pub(crate) struct Server {
     pub(crate) conns: Vec<Conn>,
     topics: Topics<usize>,
-    newest: Newest<usize, Frame>,
+    newest: LatestByKey<usize, Frame>,
     /// What is known of the two above.
     subscribed: BTreeSet<(&'static str, usize)>,
     kept: BTreeMap<(usize, &'static str), Frame>,
@@ -88,7 +88,7 @@ impl Server {
             }
             Event::Closed(closed) => {
                 // Else the engine may have answered by itself.
-                let may_wait = conn.party.end.rules.config.answer_timeout >= Duration::from_secs(3600);
+                let may_wait = conn.party.end.rules.config.get_answer_timeout() >= Duration::from_secs(3600);
                 let is_whole = closed.was_open || !conn.later.iter().any(|later| later.is_due(may_wait));
                 assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
                 self.topics.forget(id);
@@ -244,8 +244,8 @@ impl Server {
         let (queued, was_congested) = (party.end.connection.queued(), party.end.connection.is_congested());
         let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
         let len = said.data.len();
-        let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.outbox_cap;
-        let is_scarce = party.end.rules.config.memory.is_some();
+        let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.get_outbox_cap();
+        let is_scarce = party.end.rules.config.get_memory().is_some();
         let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
         let may = match (delivered, policy) {
             (Delivered::NotOpen, _) => !was_open,
@@ -284,7 +284,7 @@ impl Server {
         let mut told = Vec::new();
         let connection = &mut self.conns[id].party.end.connection;
         let is_empty = connection.queued() == 0;
-        release(now, id, connection, &mut self.newest, |frame, delivered| {
+        flush_latest(now, id, connection, &mut self.newest, |frame, delivered| {
             told.push((frame.clone(), delivered));
         });
         for (frame, delivered) in told {
@@ -364,7 +364,7 @@ impl Conn {
             && !end.manner.one_at_a_time
             && end.reads_from <= now;
         let is_left = link.is_readable(SERVER, now) && link.is_at_end(SERVER, now);
-        let must = is_attentive && is_left && !end.rules.config.half_close && self.is_streaming();
+        let must = is_attentive && is_left && !end.rules.config.get_half_close() && self.is_streaming();
         if !must || end.connection.state() != State::Connecting {
             self.left_since = None;
             return;

@@ -30,7 +30,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
 ///     // Each time: the place to set things up again.
@@ -145,7 +145,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// not `Send` is for [`handshake`](crate::handshake).
     ///
     /// # Errors
-    /// [`InvalidTarget::Invalid`]: the request is malformed. What the connector fails with is
+    /// [`InvalidTarget::Request`]: the request is malformed. What the connector fails with is
     /// [`ConnectError::Unreachable`], and tried again as the policy says.
     ///
     /// ```no_run

@@ -113,7 +113,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 membership.asked(matches!(event, Event::Upgrade(_)));
             }
             let let_in = match &shared.token {
-                Some(rule) => rule.let_in(event),
+                Some(rule) => rule.authenticate(event),
                 None => Ok(event),
             };
             match let_in {
@@ -128,7 +128,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 Ok(_) => {}
                 Err(request) => {
                     // It was asked just now, so that it can be answered.
-                    let _ = shared.connection().respond(clock::now(), request, TokenRule::refusal());
+                    let _ = shared.connection().respond(clock::now(), request, TokenRule::unauthorized());
                 }
             }
         }

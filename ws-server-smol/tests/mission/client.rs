@@ -91,7 +91,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         // What cannot be is told at once, and nothing is sent in the clear that should not be.
         let cannot = |url: &str| Client::new(url, ClientConfig::new()).unwrap_err();
         assert_eq!(cannot("wss://localhost/"), InvalidTarget::TlsUnsupported);
-        assert!(matches!(cannot("http://localhost/"), InvalidTarget::Invalid(_)));
+        assert!(matches!(cannot("http://localhost/"), InvalidTarget::Request(_)));
         drop(client);
         until(|| server.count() == 0).await;
     }));
