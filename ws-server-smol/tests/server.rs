@@ -240,7 +240,7 @@ fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_
             assert!(future::poll_once(accepting.as_mut()).await.is_none());
             turned_away.or(async { drop(accepting.await) }).await;
         }
-        assert_eq!((server.turned_away(), server.stats().turned_away), (1, 1));
+        assert_eq!((server.rejected(), server.stats().rejected), (1, 1));
         assert_eq!(server.http_count(), 2);
         drop(first);
         assert_eq!(server.http_count(), 1);

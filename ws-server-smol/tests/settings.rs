@@ -76,7 +76,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
             connect(none.url("/").unwrap(), ClientConfig::new()).await.unwrap_err();
         }
     });
-    assert_eq!((none.turned_away(), none.stats().open), (3, 0));
+    assert_eq!((none.rejected(), none.stats().open), (3, 0));
 
     let one = server(config().max_handshakes(0));
     serve(&one, "max_handshakes 0", async {

@@ -1,7 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
-use crate::client::race::Race;
+use crate::client::race::Sockets;
 use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
@@ -18,9 +18,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
-use ws_host::client::addresses;
-use ws_host::client::interleaved;
-use ws_host::client::{ClientConfig, ConnectError, InvalidTarget};
+use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
 /// Connects once.
@@ -97,7 +95,7 @@ where
     R::Error: Into<InvalidTarget>,
 {
     let request = request.try_into().map_err(Into::into)?;
-    let seed = seed().map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error })?;
+    let seed = seed().map_err(|error| unreachable(Vec::new(), error))?;
     let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
@@ -159,18 +157,16 @@ impl Attempt {
     }
 
     pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
-        let addresses = self.addresses().await?;
-        let mut tried = Vec::new();
-        let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
-        let (stream, seed) = match connected {
-            Some(connected) => connected?,
-            None => return Err(ConnectError::TimedOut { tried }.into()),
+        let mut race = Race::new(self.addresses().await?);
+        let Some(connected) = within(self.deadline(), self.connected(&mut race)).await else {
+            return Err(ConnectError::TimedOut { tried: race.take_tried() }.into());
         };
+        let (stream, seed) = (connected?, seed().map_err(|error| unreachable(race.take_tried(), error))?);
         // It keeps the rest of the time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
         let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
-        let websocket = open(driver, tried).await?;
+        let websocket = open(driver, race.take_tried()).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 
@@ -193,35 +189,19 @@ impl Attempt {
         deadline(self.since, &self.rules)
     }
 
-    async fn connected(
-        &self,
-        addresses: VecDeque<SocketAddr>,
-        tried: &mut Vec<SocketAddr>,
-    ) -> Result<(Socket, [u8; 32]), ConnectError> {
-        let socket = self.socket(addresses, tried).await?;
-        match seed() {
-            Ok(seed) => Ok((socket, seed)),
-            Err(error) => Err(ConnectError::Unreachable { tried: std::mem::take(tried), error }),
-        }
-    }
-
-    async fn socket(
-        &self,
-        addresses: VecDeque<SocketAddr>,
-        tried: &mut Vec<SocketAddr>,
-    ) -> Result<Socket, ConnectError> {
+    async fn connected(&self, race: &mut Race) -> Result<Socket, ConnectError> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = Async::<UnixStream>::connect(path).await;
-            return stream
-                .map(Socket::from)
-                .map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error });
+            return stream.map(Socket::from).map_err(|error| unreachable(Vec::new(), error));
         }
-        let mut race = Race::new(addresses, tried);
-        poll_fn(|cx| race.poll(cx))
-            .await
-            .map_err(|error| ConnectError::Unreachable { tried: std::mem::take(tried), error })
+        let mut sockets = Sockets::new();
+        poll_fn(|cx| sockets.poll(race, cx)).await
     }
+}
+
+fn unreachable(tried: Vec<SocketAddr>, error: io::Error) -> ConnectError {
+    ConnectError::Unreachable { tried, error }
 }
 
 /// One attempt, over a stream that the application makes.
@@ -234,7 +214,7 @@ where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let since = Instant::now();
-    let unreachable = |error| ConnectError::Unreachable { tried: Vec::new(), error };
+    let unreachable = |error| unreachable(Vec::new(), error);
     let Some(stream) = within(deadline(since, &rules), stream).await else {
         return Err(ConnectError::TimedOut { tried: Vec::new() }.into());
     };

@@ -15,7 +15,7 @@ use std::io;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_host::client::{Backoff, retry_after};
+use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
@@ -398,14 +398,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        let policy = self.config.get_reconnect()?;
-        if closed.is_some_and(|closed| policy.is_final(closed)) {
-            return None;
-        }
-        let least = closed.and_then(retry_after).unwrap_or_default();
         // Where the system has no random number, all wait the longest.
-        let random = getrandom::u32().unwrap_or(u32::MAX);
-        self.backoff.next(policy, random).map(|wait| wait.max(least))
+        let random = || getrandom::u32().unwrap_or(u32::MAX);
+        self.backoff.schedule_next(self.config.get_reconnect(), closed, random)
     }
 }
 

@@ -1,45 +1,44 @@
-//! The race of several addresses: each has a head start over the next (RFC 8305).
+//! The sockets of a race of addresses.
 
 use crate::sys::socket::Socket;
 use async_io::{Async, Timer};
-use std::collections::VecDeque;
 use std::future::Future;
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::TcpStream;
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_host::client::{ConnectError, Race, RaceStep};
+use ws_host::socket::check_connected;
 
 type Connecting = Pin<Box<dyn Future<Output = io::Result<Async<TcpStream>>> + Send>>;
 
-/// Several addresses beside each other, until one takes the connection.
-pub(super) struct Race<'a> {
-    untried: VecDeque<SocketAddr>,
-    tried: &'a mut Vec<SocketAddr>,
-    running: Vec<Connecting>,
-    /// When the next is tried beside those that run.
+/// Those that connect beside each other, until one takes the connection.
+pub(super) struct Sockets {
+    connecting: Vec<Connecting>,
+    /// When the race is to be asked for the next, beside those that connect.
     next: Timer,
-    /// What the last one that failed said.
-    error: Option<io::Error>,
 }
 
-impl<'a> Race<'a> {
-    /// What is tried is added to `tried`.
-    pub(super) fn new(addresses: VecDeque<SocketAddr>, tried: &'a mut Vec<SocketAddr>) -> Self {
-        Self { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None }
+impl Sockets {
+    pub(super) fn new() -> Self {
+        Self { connecting: Vec::new(), next: Timer::never() }
     }
 
-    pub(super) fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+    pub(super) fn poll(
+        &mut self,
+        race: &mut Race,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Socket, ConnectError>> {
         loop {
-            let mut due = self.running.is_empty();
+            let mut due = self.connecting.is_empty();
             let mut k = 0;
-            while let Some(connecting) = self.running.get_mut(k) {
-                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(met_another)) {
+            while let Some(connecting) = self.connecting.get_mut(k) {
+                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(checked)) {
                     Poll::Pending => k += 1,
                     Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream.into())),
                     Poll::Ready(Err(error)) => {
-                        self.error = Some(error);
-                        drop(self.running.remove(k));
+                        race.failed(error);
+                        drop(self.connecting.remove(k));
                         due = true;
                     }
                 }
@@ -47,30 +46,22 @@ impl<'a> Race<'a> {
             if !due && Pin::new(&mut self.next).poll(cx).is_pending() {
                 return Poll::Pending;
             }
-            match self.untried.pop_front() {
-                Some(address) => {
-                    self.tried.push(address);
-                    self.running.push(Box::pin(Async::<TcpStream>::connect(address)));
-                    self.next = Timer::after(NEXT_ADDRESS_AFTER);
+            match race.next() {
+                RaceStep::Connect { address, next_after } => {
+                    self.connecting.push(Box::pin(Async::<TcpStream>::connect(address)));
+                    self.next = next_after.map_or_else(Timer::never, Timer::after);
                 }
-                None if self.running.is_empty() => {
-                    let error = self.error.take();
-                    return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
-                }
-                None => {
+                RaceStep::Wait => {
                     self.next = Timer::never();
                     return Poll::Pending;
                 }
+                RaceStep::Lost => return Poll::Ready(Err(race.unreachable())),
             }
         }
     }
 }
 
-/// Where nobody listens on a port that the system gives to who connects, a connection can meet itself.
-fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
-    let peer = stream.get_ref().peer_addr()?;
-    if stream.get_ref().local_addr().is_ok_and(|own| own == peer) {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
+fn checked(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
+    check_connected(stream.get_ref().local_addr(), stream.get_ref().peer_addr())?;
     Ok(stream)
 }

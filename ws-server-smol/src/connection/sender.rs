@@ -145,6 +145,15 @@ const COPY_UP_TO: usize = 32 << 10;
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
     pool::lend(&mut connection);
+    let ends_message = outgoing.ends_message();
     // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
-    if outgoing.len() <= COPY_UP_TO { connection.send(outgoing.by_ref()) } else { connection.send(outgoing) }
+    let sent = if outgoing.len() <= COPY_UP_TO {
+        connection.send(outgoing.by_ref())?
+    } else {
+        connection.send(outgoing)?
+    };
+    if ends_message {
+        shared.count_sent();
+    }
+    Ok(sent)
 }

@@ -18,6 +18,7 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
+use ws_host::server::Stats;
 use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, ResponseBody, SendError, Sent, State};
 
@@ -102,6 +103,8 @@ pub(crate) struct Shared {
     pub(crate) token: Option<Arc<TokenRule>>,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
+    /// Messages that were received and sent. Each is counted under the lock of the connection.
+    messages: [AtomicUsize; 2],
     /// How often the connection was driven by its owner.
     polls: AtomicU32,
     /// Each [`Holder`] is a bit.
@@ -126,10 +129,30 @@ impl Shared {
             token,
             sleep,
             wakers: Arc::default(),
+            messages: Default::default(),
             polls: AtomicU32::new(0),
             holders: AtomicU8::new(0),
             write_failed: AtomicBool::new(false),
         }
+    }
+
+    /// A message was received; the connection is locked.
+    #[inline]
+    pub(crate) fn count_received(&self) {
+        self.messages[0].store(self.messages[0].load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// A message was sent; the connection is locked.
+    #[inline]
+    pub(crate) fn count_sent(&self) {
+        self.messages[1].store(self.messages[1].load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Adds what it has received and sent.
+    pub(crate) fn add_to(&self, stats: &mut Stats) {
+        stats.add_bytes(&self.connection());
+        stats.messages_in += self.messages[0].load(Relaxed) as u64;
+        stats.messages_out += self.messages[1].load(Relaxed) as u64;
     }
 
     /// Whatever its owner waits for, it has to know; and who waits for room must look again.

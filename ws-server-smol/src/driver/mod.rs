@@ -34,7 +34,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
-use ws_proto::{Connection, Error, Event, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Fragment, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
@@ -140,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             connection.handle_resume(now);
         }
         if let Some(event) = self.held.take() {
-            return Poll::Ready(Some(*event));
+            return self.report(Some(*event));
         }
         // Nothing more is there to be read, and the stream wakes once there is.
         let mut is_dry = false;
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 None => before_the_end(&mut connection, now),
             };
             if event.is_some() {
-                return Poll::Ready(event);
+                return self.report(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
@@ -198,6 +198,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             return Poll::Pending;
         }
+    }
+
+    /// Gives an event to whoever polls; the connection is locked.
+    #[inline]
+    fn report(&self, event: Option<Event<'static>>) -> Poll<Option<Event<'static>>> {
+        if matches!(event, Some(Event::Message(_) | Event::Fragment(Fragment { last: true, .. }))) {
+            self.shared.count_received();
+        }
+        Poll::Ready(event)
     }
 
     /// Writes until everything is gone that can go. Nothing is read.

@@ -14,7 +14,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use ws_host::listen::{ACCEPT_RETRY, is_transient};
+use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
 
 /// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
@@ -122,9 +122,9 @@ impl Server {
 
     pub(super) fn attempt(&self) -> Attempt {
         let mut state = self.inner.state();
-        let State { phase, census, .. } = &mut *state;
+        let State { phase, admission, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };
-        if census.at_handshake_limit() {
+        if admission.at_handshake_limit() {
             return Attempt::Wait(None);
         }
         let now = Instant::now();
@@ -143,19 +143,19 @@ impl Server {
         };
         let socket = match accepted {
             Ok(socket) => socket,
-            Err(error) if is_transient(&error) => return Attempt::Nobody,
-            // No descriptor, no memory: asking again at once would spin. Who waits, waits in the kernel.
-            Err(error) => {
-                run.retry_at = Some(now + ACCEPT_RETRY);
-                let told = std::mem::replace(&mut run.failing, true);
-                return if told { Attempt::Nobody } else { Attempt::Failed(error) };
-            }
+            Err(error) => match run.failures.failed(&error) {
+                AfterFailure::Continue => return Attempt::Nobody,
+                AfterFailure::Wait { delay, report } => {
+                    run.retry_at = Some(now + delay);
+                    return if report { Attempt::Failed(error) } else { Attempt::Nobody };
+                }
+            },
         };
         run.burst += 1;
-        run.failing = false;
+        run.failures.accepted();
         let peer = socket.peer_addr();
-        if !census.try_admit(peer) {
-            state.turned_away += 1;
+        if !admission.try_admit(peer) {
+            state.stats.rejected += 1;
             return Attempt::Nobody;
         }
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
@@ -165,7 +165,7 @@ impl Server {
         let driver = Driver::with(socket, connection, belongings);
         let shared = driver.shared.clone();
         let id = shared.id;
-        state.accepted += 1;
+        state.stats.accepted += 1;
         state.members.insert(id, Member { shared, socket: handle, new: true, websocket: false });
         drop(state);
         Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id)), rule))

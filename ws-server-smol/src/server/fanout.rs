@@ -6,7 +6,7 @@ use crate::connection::shared::Shared;
 use crate::ids::ConnectionId;
 use std::sync::Arc;
 use ws_host::topics::{Delivered, SlowPeer};
-use ws_proto::Frame;
+use ws_proto::{Frame, Outgoing};
 
 /// # One message to many
 impl Server {
@@ -45,9 +45,15 @@ impl Server {
 
     pub(super) fn deliver(&self, frame: &Frame, slow: SlowPeer<'_>, to: &[Arc<Shared>]) -> usize {
         let now = clock::now();
+        let ends_message = Outgoing::from(frame).ends_message();
         let mut newest = self.inner.newest();
         let reached = to.iter().filter(|shared| {
-            let delivered = slow.deliver(now, shared.id, &mut shared.connection(), frame, &mut newest);
+            let mut connection = shared.connection();
+            let delivered = slow.deliver(now, shared.id, &mut connection, frame, &mut newest);
+            if delivered == Delivered::Queued && ends_message {
+                shared.count_sent();
+            }
+            drop(connection);
             if matches!(delivered, Delivered::Queued | Delivered::Closed) {
                 shared.wakers.driver.wake();
             }

@@ -17,7 +17,7 @@ use crate::extension::{AlreadyExtended, Extension};
 use crate::ids::ConnectionId;
 use crate::sys::socket::SocketHandle;
 use event_listener::Event;
-use listener::{Listener, Listening};
+use listener::AsyncListener;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -27,8 +27,8 @@ use std::task::Wake;
 use std::time::Instant;
 use stop::Stopping;
 use ws_host::listen::{self, Scheme, lan_url, url};
-use ws_host::listen::{Bind, ListenError};
-use ws_host::server::{Admission, ServerConfig, UpgradeRule};
+use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
+use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
@@ -111,17 +111,14 @@ struct State {
     config: ServerConfig,
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
-    census: Admission,
+    admission: Admission,
     /// Those that asked for an upgrade, and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
     /// Those that were opened.
     websockets: usize,
     topics: ws_host::topics::Topics<ConnectionId>,
-    accepted: u64,
-    turned_away: u64,
-    /// Of connections that are gone.
-    bytes_in: u64,
-    bytes_out: u64,
+    /// With what connections that are gone have received and sent.
+    stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
 }
@@ -134,7 +131,7 @@ enum Phase {
 
 /// From one start to its stop.
 struct Run {
-    listeners: Vec<Listener>,
+    listeners: Vec<AsyncListener>,
     /// Accepting failed for want of something; not again before this.
     retry_at: Option<Instant>,
     /// Whose turn it is to accept.
@@ -146,8 +143,7 @@ struct Run {
     transport: Transport,
     token: Option<Arc<TokenRule>>,
     rule: UpgradeRule,
-    /// Accepting failed, and that was told.
-    failing: bool,
+    failures: AcceptFailures,
 }
 
 /// A connection, as the server knows it.
@@ -160,22 +156,6 @@ struct Member {
     websocket: bool,
 }
 
-/// What a server has done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections that were accepted, plain HTTP included.
-    pub accepted: u64,
-    /// Connections that were closed as they came, being over a limit.
-    pub turned_away: u64,
-    /// Connections that are there now, plain HTTP included.
-    pub open: usize,
-    /// Bytes from peers, HTTP included.
-    pub bytes_in: u64,
-    /// Bytes that sockets took, HTTP included.
-    pub bytes_out: u64,
-}
-
 impl Server {
     /// A server that does not listen yet.
     pub fn new(config: impl Into<ServerConfig>) -> Self {
@@ -184,17 +164,14 @@ impl Server {
 
     pub(crate) fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
-            census: Admission::new(&config),
+            admission: Admission::new(&config),
             config,
             phase: Phase::Idle,
             members: BTreeMap::new(),
             upgrading: BTreeSet::new(),
             websockets: 0,
             topics: ws_host::topics::Topics::new(),
-            accepted: 0,
-            turned_away: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            stats: Stats::default(),
             before_stop: None,
             accept_failed: None,
         };
@@ -237,7 +214,7 @@ impl Server {
     /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         self.inner.state().config.check_access()?;
-        self.start(listener::open(&bind.into())?)
+        self.start(listen::open(&bind.into())?)
     }
 
     /// Listens on a listener that was opened elsewhere, TCP or (on unix) a Unix socket: by systemd, say, or by a
@@ -246,16 +223,22 @@ impl Server {
     /// # Errors
     /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
     /// what is no host, no origin or no scheme.
-    pub fn listen_on(&self, listener: impl Into<Listening>) -> Result<(), ListenError> {
+    pub fn listen_on(&self, listener: impl Into<Listener>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
     }
 
-    pub(crate) fn start(&self, listening: Vec<Listening>) -> Result<(), ListenError> {
-        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
-        let transport = listener::transport(&listening);
-        let listeners =
-            listening.into_iter().map(Listener::new).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let address = listeners.first().and_then(Listener::local_addr);
+    fn start(&self, listeners: Vec<Listener>) -> Result<(), ListenError> {
+        let transport = listen::transport(&listeners);
+        let watched = listeners.into_iter().map(AsyncListener::new).collect::<io::Result<_>>();
+        self.start_on(watched.map_err(failed)?, transport)
+    }
+
+    pub(crate) fn start_on(
+        &self,
+        listeners: Vec<AsyncListener>,
+        transport: Transport,
+    ) -> Result<(), ListenError> {
+        let address = listeners.first().and_then(AsyncListener::local_addr);
         let mut state = self.inner.state();
         state.config.check_access()?;
         match &state.phase {
@@ -263,7 +246,7 @@ impl Server {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping(_) => state.census = Admission::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
         }
         let config = state.config.shared_config();
         if let Some(clock) = config.get_wall_clock() {
@@ -281,7 +264,7 @@ impl Server {
             transport,
             token,
             rule,
-            failing: false,
+            failures: AcceptFailures::default(),
         });
         drop(state);
         self.inner.accept_notify.0.notify(usize::MAX);
@@ -358,7 +341,7 @@ impl Server {
     pub fn urls(&self, path: &str) -> Vec<String> {
         let state = self.inner.state();
         let Some(run) = state.run() else { return Vec::new() };
-        listen::urls(run.listeners.iter().filter_map(Listener::local_addr), path)
+        listen::urls(run.listeners.iter().filter_map(AsyncListener::local_addr), path)
     }
 
     /// Calls the extension, where there is one.
@@ -372,6 +355,10 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
     }
+}
+
+fn failed(error: io::Error) -> ListenError {
+    ListenError::Io { tried: Vec::new(), error }
 }
 
 impl Inner {
@@ -400,13 +387,10 @@ impl State {
         self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
-            self.census.handshake_done();
+            self.admission.handshake_done();
         }
-        self.census.release(member.shared.peer);
-        let connection = member.shared.connection();
-        self.bytes_in += connection.bytes_received();
-        self.bytes_out += connection.bytes_sent();
-        drop(connection);
+        self.admission.release(member.shared.peer);
+        member.shared.add_to(&mut self.stats);
         Some(member)
     }
 }

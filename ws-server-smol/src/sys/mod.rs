@@ -8,7 +8,7 @@ use crate::client::connect::{Attempt, checked};
 use crate::connection::websocket::WebSocket;
 use crate::driver::sleep::Sleep;
 use crate::server::Server;
-use crate::server::listener::Listening;
+use crate::server::listener::AsyncListener;
 use crate::sys::socket::Socket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::io;
@@ -17,7 +17,7 @@ use std::time::{Instant, SystemTime};
 use ws_host::client::{ClientConfig, ConnectError};
 use ws_host::listen::ListenError;
 use ws_host::server::ServerConfig;
-use ws_proto::ClientRequest;
+use ws_proto::{ClientRequest, Transport};
 
 /// A server with both clocks that are compared to find out whether the machine slept; the `Date` of answers follows them.
 pub fn server_with_clocks(
@@ -49,7 +49,8 @@ pub trait Accept: Send {
 /// # Errors
 /// As [`Server::listen_on`].
 pub fn listen_on(server: &Server, listeners: Vec<Box<dyn Accept>>) -> Result<(), ListenError> {
-    server.start(listeners.into_iter().map(Listening::from).collect())
+    let listeners = listeners.into_iter().map(AsyncListener::Other).collect();
+    server.start_on(listeners, Transport::tcp([]))
 }
 
 /// As [`connect`](crate::connect), with names that are looked up by this one.

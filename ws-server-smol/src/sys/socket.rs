@@ -3,7 +3,6 @@
 use async_io::Async;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
-use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(unix)]
@@ -14,7 +13,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::time::Duration;
+use ws_host::socket::{SHORT_TRANSFER_IS_LAST, canonical, prepare, probe, reset_on_close};
 
 /// A TCP or a Unix socket of `async-io`.
 ///
@@ -48,20 +47,6 @@ impl Wake for Readable {
         self.task.wake();
     }
 }
-
-/// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a Pong can
-/// overtake it, and where it is seen whether the peer makes progress.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 64 << 10;
-
-/// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it may
-/// be silent: one that has vanished is found within 45 s.
-const PROBE_AFTER: Duration = Duration::from_secs(25);
-const PROBE_AGAIN: Duration = Duration::from_secs(5);
-const PROBES: u32 = 4;
-
-/// On Windows readiness is armed again by the very error that says there is no more.
-const SHORT_SAYS_ALL: bool = cfg!(unix);
 
 /// Writes to a [`Socket`] and ends it from beside its owner, who alone reads.
 #[derive(Clone, Debug)]
@@ -129,43 +114,25 @@ impl SocketHandle {
         let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
 
-    /// Has the last handle end the connection by a reset rather than in order: the peer must not take what was cut off
-    /// for the whole (RFC 9112 §8).
+    /// Lets the last handle end the connection with a reset: the peer must not take what was cut off for the whole (RFC
+    /// 9112 §8).
     pub(crate) fn reset_on_close(&self) {
-        let _ = with!(*self, stream => SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO)));
+        with!(*self, stream => reset_on_close(stream.get_ref()));
     }
 
-    /// Has the system find out that the peer has vanished, where nothing that it says or takes would tell.
+    /// Lets the system find a peer that vanished, where nothing that it says or takes would tell.
     pub(crate) fn probe(&self) {
-        let Self::Tcp(stream) = self else { return };
-        let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
-        // Elsewhere these are the system's.
-        #[cfg(any(
-            target_vendor = "apple",
-            target_os = "android",
-            target_os = "freebsd",
-            target_os = "linux",
-            target_os = "netbsd",
-            target_os = "windows",
-        ))]
-        let probes = probes.with_interval(PROBE_AGAIN).with_retries(PROBES);
-        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
+        if let Self::Tcp(stream) = self {
+            probe(stream.get_ref());
+        }
     }
-}
-
-/// A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
-fn canonical(mut address: SocketAddr) -> SocketAddr {
-    address.set_ip(address.ip().to_canonical());
-    address
 }
 
 impl From<Async<TcpStream>> for Socket {
     /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. A connection that cannot have them is slower,
     /// and works.
     fn from(stream: Async<TcpStream>) -> Self {
-        let _ = stream.get_ref().set_nodelay(true);
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(UNSENT);
+        prepare(stream.get_ref());
         Self { handle: SocketHandle::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
     }
 }
@@ -196,7 +163,7 @@ impl AsyncRead for Socket {
             self.drained = false;
         }
         let read = ready!(with!(self.handle, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));
-        self.drained = SHORT_SAYS_ALL && matches!(read, Ok(n) if 0 < n && n < buffer.len());
+        self.drained = SHORT_TRANSFER_IS_LAST && matches!(read, Ok(n) if 0 < n && n < buffer.len());
         Poll::Ready(read)
     }
 
