@@ -8,7 +8,7 @@ use async_executor::LocalExecutor;
 use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_smol::Message::{Binary, Text};
-use ws_server_smol::ws_proto::handshake::upgrade_required;
+use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{Deflate, Frame, HttpConnection, Incoming, Server, ServerConfig, Socket};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -17,7 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use ws_server_smol::ws_proto::handshake::upgrade_required;
+use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{CloseCode, Config, HttpConnection, Incoming, handshake};
 
 fn main() -> Result<(), Box<dyn Error>> {

@@ -14,8 +14,7 @@ use ws_proto::{Closed, Event};
 /// call at a time; it must not set an extension, nor poll a connection of its server.
 ///
 /// ```
-/// use ws_server_smol::ws_proto::Event::{self, Message};
-/// use ws_server_smol::{ConnectionId, Extension, Server};
+/// use ws_server_smol::{ConnectionId, Event, Extension, Server};
 ///
 /// /// Answers "?" by itself; everything else is the application's.
 /// struct Help;
@@ -23,7 +22,7 @@ use ws_proto::{Closed, Event};
 /// impl Extension for Help {
 ///     fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
 ///         match event {
-///             Message(message) if message.as_bytes() == b"?" => {
+///             Event::Message(message) if message.as_bytes() == b"?" => {
 ///                 let _ = server.send(id, "say anything");
 ///                 None
 ///             }

@@ -19,8 +19,8 @@ const CHUNK: u64 = 64 << 10;
 /// A folder whose files are served by [`HttpConnection::respond_file`].
 ///
 /// ```no_run
-/// # use ws_server_smol::{HttpConnection, Folder, Socket, ws_proto::Request};
-/// # async fn f(mut http: HttpConnection<Socket>, request: Request) -> Result<(), Box<dyn std::error::Error>> {
+/// # use ws_server_smol::{Folder, HttpConnection, Request};
+/// # async fn f(mut http: HttpConnection, request: Request) -> Result<(), Box<dyn std::error::Error>> {
 /// let music = Folder::new("/srv/music")?.at("/music");
 /// // for a request whose path begins with /music/:
 /// http.respond_file(request, &music).await?;
@@ -29,7 +29,7 @@ const CHUNK: u64 = 64 << 10;
 ///
 /// No system reads files without blocking, so that files are opened and read on the threads of the crate `blocking`.
 /// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
-/// the program needs at all times is better [embedded](ws_host::web::Assets).
+/// the program needs at all times is better [embedded](crate::web::Assets).
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {

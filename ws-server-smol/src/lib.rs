@@ -67,24 +67,24 @@
 //!
 //! # Flow
 //!
-//! Output that waits for a slow peer does not keep it from being read. Below half of [`Config::outbox_cap`] it never does;
+//! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it never does;
 //! above, an event whose handler queued more delays the next one, until the peer has taken as much, or for 100 ms, and
-//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`](ws_proto::Event::Drained)
+//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`]
 //! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
-//! [`Config::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
+//! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
 //! hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
-//! `Config::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
-//! compressed once. `ws_proto::deflate` tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; what is sent to many
+//! is compressed once. The module [`deflate`] tells the settings and what they cost.
 //!
 //! # Threads
 //!
 //! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are
 //!
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
-//!   for the kernel where nobody is in `async_io::block_on`, and wakes tasks; it runs none.
+//!   for the kernel where nobody is in `block_on`, and wakes tasks; it runs none.
 //! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
 //!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read
 //!   there. They start with the first name or file, and end by themselves when nothing is left to do.
@@ -99,7 +99,7 @@
 //!
 //! # Other streams, other runtimes
 //!
-//! [`HttpConnection::new`], [`handshake`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
+//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
 //! runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
 //! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
 //!
@@ -109,14 +109,14 @@
 //! ```
 //! # #[cfg(unix)]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use ws_server_smol::{Bind, ClientConfig, Config, Server, connect};
+//! use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, block_on, connect};
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
 //! let server = Server::bind(Bind::unix(&path), ServerConfig::new())?;
 //! let to = ClientConfig::new().unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
-//! # async_io::block_on(futures_lite::future::or(serving, client));
+//! # block_on(futures_lite::future::or(serving, client));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(unix))]
@@ -156,7 +156,6 @@ pub use connection::couple;
 pub use connection::http::{HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::Sender;
-
 pub use connection::websocket::WebSocket;
 pub use error::WebSocketError;
 pub use extension::{AlreadyExtended, Extension};
@@ -166,18 +165,16 @@ pub use ids::ConnectionId;
 pub use server::{Server, Topics};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
-pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stats, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
-pub use ws_host::web::Disk;
-pub use ws_proto;
-#[cfg(feature = "deflate")]
-pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
-    Opcode, Outgoing, Request, SendError, Sent, State, Upgrade,
+    Access, Cause, ClientRequest, CloseCode, Closed, Config, Cors, Deflate, Delivery, Error, Event, Fragment,
+    Frame, HandshakeError, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory,
+    Message, Opcode, Outgoing, Pong, ProtocolError, Request, Role, SendError, Sent, State, Timeout,
+    Transport, Upgrade, WallClock,
 };
+pub use ws_proto::{deflate, handshake};

@@ -10,9 +10,9 @@ use socket2::{Domain, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_smol::ws_proto::access::InvalidAccess;
-use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::ws_proto::{Access, Cors};
+use ws_server_smol::InvalidAccess;
+use ws_server_smol::handshake::upgrade_required;
+use ws_server_smol::{Access, Cors};
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, ListenError,
     Server, ServerConfig, Socket, connect, http,
@@ -233,7 +233,7 @@ mod unix {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
     use std::sync::Arc;
-    use ws_server_smol::ws_proto::Transport;
+    use ws_server_smol::Transport;
 
     /// A directory of its own for each test, removed at its end.
     pub(super) struct Directory(PathBuf);

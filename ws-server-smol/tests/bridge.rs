@@ -12,7 +12,7 @@ use futures_lite::future;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::ws_proto::ClientRequest;
+use ws_server_smol::ClientRequest;
 use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, Socket, WebSocket, connect};
 
 /// Says it as the page does, and gives the answer; calls are answered meanwhile.

@@ -9,9 +9,7 @@ use common::strict::Strict;
 use common::{Random, at_most, websockets};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError,
-};
+use ws_server_smol::{ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError};
 use ws_server_smol::{HttpConnection, Incoming, WebSocket, handshake};
 
 /// So many orders of everything.

@@ -16,12 +16,12 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
+use ws_server_smol::Reconnect;
 use ws_server_smol::{
     Client, ClientConfig, ClientEvent, ClientState, ConnectError, HttpConnection, Incoming, InvalidTarget,
     Socket, connect,
 };
+use ws_server_smol::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
 
 /// Waits that a test can afford.
 fn soon() -> Reconnect {

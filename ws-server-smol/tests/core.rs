@@ -9,9 +9,7 @@ use futures_util::SinkExt;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, Message, Role, State, handshake::upgrade_required,
-};
+use ws_server_smol::{ClientRequest, CloseCode, Config, Message, Role, State, handshake::upgrade_required};
 use ws_server_smol::{HttpConnection, Incoming, Socket, WebSocket};
 
 type Error = Box<dyn std::error::Error>;

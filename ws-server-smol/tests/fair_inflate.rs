@@ -10,11 +10,11 @@ use futures_lite::future;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{Delivery, Error, Event, ProtocolError};
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, Config, Deflate, Frame, HttpConnection, Incoming, Message, Server,
     ServerConfig, WebSocket, connect, handshake,
 };
+use ws_server_smol::{Delivery, Error, Event, ProtocolError};
 
 const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;

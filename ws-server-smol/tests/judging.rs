@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
 use ws_server_smol::{CloseCode, Config, Heartbeat, HttpConnection, Incoming, Message, Socket, WebSocket};
+use ws_server_smol::{Error, Event, Role, Timeout};
 
 const MILLI: Duration = Duration::from_millis(1);
 

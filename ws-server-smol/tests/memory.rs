@@ -16,7 +16,7 @@ use std::pin::pin;
 use std::thread;
 use ws_server_smol::ClientConfig;
 use ws_server_smol::connect;
-use ws_server_smol::ws_proto::{CloseCode, Config, Frame};
+use ws_server_smol::{CloseCode, Config, Frame};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;

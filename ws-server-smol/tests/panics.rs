@@ -12,7 +12,7 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, Closed, ConnectionId, Delivery, Extension, Frame, HttpConnection,
     Incoming, Opcode, Server, ServerConfig, Socket, State, UiDriver, connect,

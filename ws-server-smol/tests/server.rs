@@ -14,12 +14,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Event, State, handshake::upgrade_required};
 use ws_server_smol::{
     AlreadyExtended, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Folder, Frame,
     HttpConnection, Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket,
     connect,
 };
+use ws_server_smol::{Event, State, handshake::upgrade_required};
 
 const LONG: Duration = Duration::from_secs(60);
 const NONE: Duration = Duration::ZERO;
@@ -47,7 +47,7 @@ async fn echo(http: HttpConnection<Socket>) {
 }
 
 /// Runs a script beside a server that echoes, and then stops it.
-fn with_echo(config: impl Into<ServerConfig>, script: impl AsyncFn(&Server)) {
+fn with_echo(config: ServerConfig, script: impl AsyncFn(&Server)) {
     let server = Server::bind(localhost(), config).unwrap();
     run(async {
         let scripted = async {

@@ -8,7 +8,7 @@ use futures_lite::future;
 use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{Bind, ClientConfig, Heartbeat, Server, ServerConfig, Socket, WebSocket};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -10,12 +10,12 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_host::web;
-use ws_server_smol::ws_proto::{Cause, Error};
+use ws_server_smol::web;
 use ws_server_smol::{
     Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, SendError, Server, ServerConfig,
     Socket, Stop, WebSocket, connect,
 };
+use ws_server_smol::{Cause, Error};
 
 const LONG: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);

@@ -9,8 +9,8 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_server_smol::ClientConfig;
+use ws_server_smol::Event;
 use ws_server_smol::ServerConfig;
-use ws_server_smol::ws_proto::Event;
 use ws_server_smol::*;
 
 #[test]

@@ -11,7 +11,7 @@ use futures_lite::StreamExt;
 use futures_util::SinkExt;
 use std::cell::Cell;
 use std::rc::Rc;
-use ws_server_smol::ws_proto::{CloseCode, Config, Frame, Message, State};
+use ws_server_smol::{CloseCode, Config, Frame, Message, State};
 use ws_server_smol::{WebSocket, couple};
 
 /// So many orders of everything.

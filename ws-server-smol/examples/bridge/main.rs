@@ -23,11 +23,11 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_smol::ws_host::{client::Reconnect, web};
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ConnectionId, Heartbeat, HttpConnection, Incoming, Server,
     ServerConfig, Socket,
 };
+use ws_server_smol::{Reconnect, web};
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();

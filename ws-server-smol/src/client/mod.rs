@@ -19,15 +19,13 @@ use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
-/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
+/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](crate::Reconnect) policy
 /// says.
 ///
 /// One connection at a time is lent to the application, which drives it until it is over, and asks for the next:
 ///
 /// ```no_run
-/// use ws_server_smol::ws_proto::Config;
-/// use ws_server_smol::ws_host::client::Reconnect;
-/// use ws_server_smol::{Client, ClientConfig};
+/// use ws_server_smol::{Client, ClientConfig, Reconnect};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = ClientConfig::new().reconnect(Reconnect::default());
@@ -47,7 +45,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// # }
 /// ```
 ///
-/// How a connection ended decides what comes next: see [`Reconnect::is_final`](ws_host::client::Reconnect::is_final). A
+/// How a connection ended decides what comes next: see [`Reconnect::is_final`](crate::Reconnect::is_final). A
 /// connection that is still open when the next is asked for is closed first, with 1000, and the policy is asked as
 /// if it had been lost. Without a policy there is one connection.
 ///
@@ -124,14 +122,14 @@ impl Client {
     ///
     /// # Errors
     /// [`InvalidTarget`]: what cannot even be tried.
-    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, InvalidTarget>
+    pub fn new<R>(request: R, config: ClientConfig) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
         let dial =
             |request, config: &ClientConfig| Box::pin(Attempt::new(request, config).run()) as Attempting<_>;
-        Ok(Self::with(checked(request)?, config.into(), checked, Box::new(dial)))
+        Ok(Self::with(checked(request)?, config, checked, Box::new(dial)))
     }
 }
 
@@ -142,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///
     /// `wss://` addresses are welcome: that the stream is one of TLS, to that host, is the connector's to see to. The time
     /// for connecting covers the connector, and the Unix socket of the configuration means nothing to it. A stream that is
-    /// not `Send` is for [`handshake`](crate::handshake).
+    /// not `Send` is for [`handshake`](crate::handshake()).
     ///
     /// # Errors
     /// [`InvalidTarget::Request`]: the request is malformed. What the connector fails with is
@@ -171,7 +169,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// ```
     pub fn with_connector<R, F>(
         request: R,
-        config: impl Into<ClientConfig>,
+        config: ClientConfig,
         mut connector: impl FnMut(ClientRequest) -> F + Send + 'static,
     ) -> Result<Self, InvalidTarget>
     where
@@ -185,7 +183,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
             let stream = connector(request.clone());
             Box::pin(connect_over(request, Arc::new(config.rules()), stream)) as Attempting<_>
         };
-        Ok(Self::with(request, config.into(), Ok, Box::new(dial)))
+        Ok(Self::with(request, config, Ok, Box::new(dial)))
     }
 
     fn with(
@@ -215,7 +213,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// ```no_run
     /// # async fn new_token() -> String { String::new() }
     /// # async fn example(mut client: ws_server_smol::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_smol::{ClientEvent, ws_proto::ClientRequest};
+    /// use ws_server_smol::{ClientEvent, ClientRequest};
     ///
     /// while let Some(event) = client.next_event().await {
     ///     match event {
@@ -290,8 +288,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
-    pub fn set_config(&mut self, config: impl Into<ClientConfig>) {
-        self.config = config.into();
+    pub fn set_config(&mut self, config: ClientConfig) {
+        self.config = config;
     }
 
     /// The connection, while it is open or closing, and until the next is asked for.

@@ -28,7 +28,7 @@ const ROUNDS: u32 = 64;
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
 /// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
-/// as they are where the side's [`Config::delivery`](ws_proto::Config::delivery) says so, and as whole messages otherwise.
+/// as they are where the side's [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise.
 /// A message of which [`WebSocket::next`] was joining pieces when it was dropped cannot be passed on.
 ///
 /// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
@@ -39,12 +39,12 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{HttpConnection, Closed, Incoming, Socket, couple, connect, ws_proto::Config};
+/// use ws_server_smol::{ClientConfig, HttpConnection, Incoming, connect, couple};
 ///
-/// async fn proxy(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+/// async fn proxy(mut http: HttpConnection) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
-///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
+///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = couple(&mut client, &mut upstream).await;
 ///         for (who, closed) in [("client", client), ("upstream", upstream)] {

@@ -36,26 +36,23 @@ pub enum Incoming {
 /// It takes any stream of `futures-io`: TCP, a Unix socket, TLS, a pipe in memory. For a socket of `async-io` use
 /// [`Socket`](crate::Socket), which closes its half in order.
 ///
+/// [`upgrade`](Self::upgrade) gives the WebSocket; [`next`](Self::next) gives each request and each upgrade to the
+/// application:
+///
 /// ```
-/// # use ws_server_smol::{HttpConnection, Incoming, ws_proto::{Config, handshake::upgrade_required}};
-/// # use futures_io::{AsyncRead, AsyncWrite};
-/// # use std::sync::Arc;
-/// async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
-///     let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
+/// use ws_server_smol::{HttpConnection, Incoming, WebSocket, web};
+///
+/// async fn decide(mut http: HttpConnection) -> Result<Option<WebSocket>, Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
-///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-///             Incoming::Upgrade(upgrade) => {
-///                 let mut ws = http.accept(upgrade).await?;
-///                 ws.send("hello").await?;
-///                 while let Some(message) = ws.next().await {
-///                     ws.send(message?).await?;
-///                 }
-///                 break;
+///             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
+///             Incoming::Upgrade(upgrade) if upgrade.query() == Some("room=1") => {
+///                 return Ok(Some(http.accept(upgrade).await?));
 ///             }
+///             Incoming::Upgrade(upgrade) => http.respond(upgrade, web::not_found()).await?,
 ///         }
 ///     }
-///     Ok(())
+///     Ok(None)
 /// }
 /// ```
 pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
@@ -140,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`]; [`SendError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
@@ -157,7 +154,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`].
+    /// As [`respond`](Self::respond).
     pub fn respond_streaming(
         &mut self,
         request: impl Into<Request>,
@@ -233,9 +230,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// To decide about an upgrade, to answer in pieces, later or with files, use [`next`](Self::next).
     ///
     /// ```no_run
-    /// # use ws_server_smol::{HttpConnection, web};
+    /// # use ws_server_smol::{HttpConnection, Request, web};
     /// async fn page_and_echo(http: HttpConnection) {
-    ///     let page = async |request: &_| (request.path() == "/").then(|| web::html("<h1>hello</h1>"));
+    ///     let page = async |request: &Request| (request.path() == "/").then(|| web::html("<h1>hello</h1>"));
     ///     let Some(mut ws) = http.upgrade_or(page).await else { return };
     ///     while let Some(Ok(message)) = ws.next().await {
     ///         let _ = ws.send(message).await;

@@ -16,9 +16,9 @@ use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 /// a task that waits for messages is all it takes.
 ///
 /// ```
-/// # use ws_server_smol::{Sender, ws_proto::{Frame, SendError}};
+/// # use ws_server_smol::{SendError, Sender};
 /// async fn tell(sender: &Sender) -> Result<(), SendError> {
-///     sender.send(Frame::text("hello")).await
+///     sender.send("hello").await
 /// }
 /// ```
 #[derive(Clone)]
@@ -37,7 +37,7 @@ impl Sender {
     /// which.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
         self.shared.wakers.driver.wake();
@@ -54,8 +54,8 @@ impl Sender {
     /// Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`], but that it waits where there is no room; and [`SendError::NotPolled`], where
-    /// in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no room, and nobody polled the
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`], but that it waits where there is no room; and [`SendError::NotPolled`], where
+    /// in [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and nobody polled the
     /// WebSocket. Nothing was queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let outgoing = outgoing.into();
@@ -89,7 +89,7 @@ impl Sender {
     /// Begins the closing handshake. Its owner sees the end.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::close`].
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(clock::now(), code, reason)?;
         self.shared.wake();

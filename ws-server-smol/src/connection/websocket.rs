@@ -109,7 +109,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Cancel-safe, but that a message may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`].
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         self.try_send(outgoing)?;
         self.flush().await
@@ -119,7 +119,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`flush`](Self::flush); many go out together.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
     pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         sender::queue(&self.driver.shared, outgoing.into())
     }
@@ -150,7 +150,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Begins the closing handshake; [`next`](Self::next) gives what still comes, and then the end.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::close`].
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.driver.shared.connection().close(clock::now(), code, reason)
     }

@@ -41,8 +41,8 @@ impl Server {
     /// Several tasks may accept. Cancel-safe: who is not accepted waits in the kernel.
     ///
     /// ```
-    /// # use ws_server_smol::{HttpConnection, Server, Socket};
-    /// # async fn handle(http: HttpConnection<Socket>) {}
+    /// # use ws_server_smol::{HttpConnection, Server};
+    /// # async fn handle(http: HttpConnection) {}
     /// async fn serve(server: Server, executor: &async_executor::LocalExecutor<'_>) {
     ///     while let Some(http) = server.accept().await {
     ///         executor.spawn(handle(http)).detach();
@@ -83,9 +83,10 @@ impl Server {
     /// # async fn f(server: Server) {
     /// let count = std::cell::Cell::new(0);
     /// server
-    ///     .serve(async |mut http| {
+    ///     .serve(async |http| {
+    ///         let Some(mut ws) = http.upgrade().await else { return };
     ///         count.set(count.get() + 1);
-    ///         while let Some(_incoming) = http.next().await { /* respond, or accept */ }
+    ///         while let Some(Ok(message)) = ws.next().await { /* … */ }
     ///     })
     ///     .await;
     /// # }

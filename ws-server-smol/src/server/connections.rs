@@ -104,7 +104,7 @@ impl Server {
     /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also where there is no such connection.
+    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`]; [`SendError::NotOpen`] also where there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,

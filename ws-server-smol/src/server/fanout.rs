@@ -14,7 +14,7 @@ impl Server {
     /// large payloads are shared, not copied. Where messages are compressed, it is compressed once for all peers whose
     /// terms are alike, and what is sent to each of them next refers to nothing before.
     ///
-    /// A peer that is too slow to take it (its outbox is [`Full`](ws_proto::SendError::Full)) is closed with 1013.
+    /// A peer that is too slow to take it (its outbox is [`Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&self, frame: &Frame) -> usize {
         self.broadcast_with(frame, SlowPeer::Close, |_| true)
     }

@@ -40,28 +40,19 @@ use ws_proto::{Config, Frame, Transport};
 /// neither handlers nor their futures need be `Send`.
 ///
 /// ```no_run
-/// use ws_server_smol::ws_proto::handshake::upgrade_required;
-/// use ws_server_smol::{HttpConnection, Bind, Config, Incoming, Server, Socket};
+/// use ws_server_smol::{Bind, HttpConnection, Server, ServerConfig, WebSocketError, block_on};
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 ///     println!("{}", server.url("/").unwrap_or_default());
-///     async_io::block_on(server.serve(async |http| drop(echo(http).await)));
+///     block_on(server.serve(echo));
 ///     Ok(())
 /// }
 ///
-/// async fn echo(mut http: HttpConnection<Socket>) -> Result<(), Box<dyn std::error::Error>> {
-///     while let Some(incoming) = http.next().await {
-///         match incoming {
-///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-///             Incoming::Upgrade(upgrade) => {
-///                 let mut ws = http.accept(upgrade).await?;
-///                 while let Some(message) = ws.next().await {
-///                     ws.try_send(message?)?;
-///                 }
-///                 break;
-///             }
-///         }
+/// async fn echo(http: HttpConnection) -> Result<(), WebSocketError> {
+///     let Some(mut ws) = http.upgrade().await else { return Ok(()) };
+///     while let Some(message) = ws.next().await {
+///         ws.send(message?).await?;
 ///     }
 ///     Ok(())
 /// }
@@ -158,8 +149,8 @@ struct Member {
 
 impl Server {
     /// A server that does not listen yet.
-    pub fn new(config: impl Into<ServerConfig>) -> Self {
-        Self::with(config.into(), Sleep::new(None))
+    pub fn new(config: ServerConfig) -> Self {
+        Self::with(config, Sleep::new(None))
     }
 
     pub(crate) fn with(config: ServerConfig, sleep: Sleep) -> Self {
@@ -200,7 +191,7 @@ impl Server {
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
-    pub fn bind(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Result<Self, ListenError> {
+    pub fn bind(bind: impl Into<Bind>, config: ServerConfig) -> Result<Self, ListenError> {
         let server = Self::new(config);
         server.listen(bind)?;
         Ok(server)
@@ -274,8 +265,8 @@ impl Server {
 
     /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
     /// limits change once the server has stopped. What can allow nobody is the error of that `listen`.
-    pub fn set_config(&self, config: impl Into<ServerConfig>) {
-        self.inner.state().config = config.into();
+    pub fn set_config(&self, config: ServerConfig) {
+        self.inner.state().config = config;
     }
 
     /// Sets what is called when the server is told to stop, after the extension and before any client is told:

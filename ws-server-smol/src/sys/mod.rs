@@ -21,10 +21,10 @@ use ws_proto::{ClientRequest, Transport};
 
 /// A server with both clocks that are compared to find out whether the machine slept; the `Date` of answers follows them.
 pub fn server_with_clocks(
-    config: impl Into<ServerConfig>,
+    config: ServerConfig,
     clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
 ) -> Server {
-    Server::with(config.into(), Sleep::new(Some(Arc::new(clocks))))
+    Server::with(config, Sleep::new(Some(Arc::new(clocks))))
 }
 
 /// Replaces both clocks of a WebSocket that is of no server.
@@ -59,9 +59,9 @@ pub fn listen_on(server: &Server, listeners: Vec<Box<dyn Accept>>) -> Result<(),
 /// As [`connect`](crate::connect).
 pub async fn connect(
     request: ClientRequest,
-    config: impl Into<ClientConfig>,
+    config: ClientConfig,
     names: Arc<Resolver>,
 ) -> Result<WebSocket, ConnectError> {
-    let attempt = Attempt::new(checked(request)?, &config.into()).with_names(names);
+    let attempt = Attempt::new(checked(request)?, &config).with_names(names);
     attempt.run().await.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }

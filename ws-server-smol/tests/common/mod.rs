@@ -13,8 +13,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Config, Role};
 use ws_server_smol::{ClientConfig, HttpConnection, Incoming, Message, Server, Socket, WebSocket, connect};
+use ws_server_smol::{Config, Role};
 
 /// Numbers that are the same for the same seed (xorshift).
 #[derive(Clone, Debug)]
@@ -139,10 +139,7 @@ pub async fn upgraded(server: &Server) -> WebSocket<Socket> {
 }
 
 /// A client and a server's end of one connection, both driven by nobody yet.
-pub async fn connected(
-    server: &Server,
-    config: impl Into<ClientConfig>,
-) -> (WebSocket<Socket>, WebSocket<Socket>) {
+pub async fn connected(server: &Server, config: ClientConfig) -> (WebSocket<Socket>, WebSocket<Socket>) {
     let (client, server) = future::zip(connect(server.url("/").unwrap(), config), upgraded(server)).await;
     (client.unwrap(), server)
 }

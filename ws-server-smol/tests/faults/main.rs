@@ -21,8 +21,8 @@ use std::thread;
 use std::time::Duration;
 use unruly::{Fate, Unruly};
 #[cfg(feature = "deflate")]
-use ws_server_smol::ws_proto::Deflate;
-use ws_server_smol::ws_proto::{Config, Heartbeat};
+use ws_server_smol::Deflate;
+use ws_server_smol::{Config, Heartbeat};
 use ws_server_smol::{HttpConnection, Incoming, WebSocket};
 
 /// What messages and bodies are cut from.

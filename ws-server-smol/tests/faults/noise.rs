@@ -10,7 +10,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
+use ws_server_smol::Config;
 use ws_server_smol::{HttpConnection, Incoming};
 
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -10,7 +10,7 @@ use futures_lite::future::{poll_once, yield_now};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{CloseCode, Config, Error, Initiator, Opcode, SendError};
+use ws_server_smol::{CloseCode, Config, Error, Initiator, Opcode, SendError};
 use ws_server_smol::{Frame, HttpConnection, Incoming, Message, Sender, WebSocket, handshake};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,7 +7,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use ws_server_smol::ws_proto::WallClock;
+use ws_server_smol::WallClock;
 use ws_server_smol::{Folder, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -23,7 +23,7 @@ impl Clocks {
         Self(Arc::new(Mutex::new((Instant::now(), UNIX_EPOCH + Duration::from_secs(DAY)))))
     }
 
-    fn server(&self, config: impl Into<ServerConfig>) -> Server {
+    fn server(&self, config: ServerConfig) -> Server {
         let clocks = self.0.clone();
         let server = ws_server_smol::sys::server_with_clocks(config, move || *clocks.lock().unwrap());
         server.listen(Bind::localhost()).unwrap();

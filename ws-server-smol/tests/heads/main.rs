@@ -14,10 +14,10 @@ use futures_lite::{FutureExt, future};
 use peer::*;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_host::web::sse;
-use ws_server_smol::ws_proto::ClientRequest;
-use ws_server_smol::ws_proto::handshake::accept_key;
+use ws_server_smol::ClientRequest;
+use ws_server_smol::Reconnect;
+use ws_server_smol::handshake::accept_key;
+use ws_server_smol::web::sse;
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, Config, HttpConnection, Incoming, Server, ServerConfig, Socket,
     connect,

@@ -4,7 +4,7 @@ use super::common::run;
 use super::peer::*;
 use super::*;
 use std::cell::RefCell;
-use ws_server_smol::ws_proto::handshake::upgrade_required;
+use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{ServerConfig, Token};
 
 #[test]

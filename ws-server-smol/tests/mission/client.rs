@@ -8,13 +8,13 @@ use futures_lite::future;
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::handshake::accept_key;
-use ws_server_smol::ws_proto::{Error, Initiator, Timeout};
+use ws_server_smol::Reconnect;
+use ws_server_smol::handshake::accept_key;
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, ConnectError, Heartbeat, HeartbeatKind,
     Incoming, InvalidTarget, Message, Server, ServerConfig, Socket, WebSocket,
 };
+use ws_server_smol::{Error, Initiator, Timeout};
 
 #[test]
 fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {

@@ -6,7 +6,7 @@ use super::{App, DYING, LONG, SOON, Seen, Witness, beside, local, ok, open, open
 use futures_lite::future;
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
+use ws_server_smol::{Cause, Error, Initiator, ProtocolError, Timeout};
 use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, ServerConfig, State};
 
 /// What may end a connection.

@@ -29,7 +29,7 @@ use peer::{Peer, handshake};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
     Bind, Closed, ConnectionId, Extension, HttpConnection, Incoming, Message, Server, ServerConfig, Socket,
     WebSocket,
@@ -42,7 +42,7 @@ const SOON: Duration = Duration::from_millis(5);
 /// For who is dead: long enough for who looks before that.
 const DYING: Duration = Duration::from_millis(50);
 
-fn local(config: impl Into<ServerConfig>) -> Server {
+fn local(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 

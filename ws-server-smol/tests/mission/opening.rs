@@ -5,7 +5,7 @@ use super::peer::*;
 use super::{App, asked, asking, beside, local, ok, open};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
-use ws_server_smol::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
+use ws_server_smol::handshake::{accept_key, is_valid_key, key, verify};
 use ws_server_smol::{Incoming, SendError, ServerConfig, State};
 
 #[test]

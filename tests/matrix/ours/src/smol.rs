@@ -7,7 +7,7 @@ use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{ClientRequest, Event};
+use ws_server_smol::{ClientRequest, Event};
 use ws_server_smol::{
     HttpConnection, Bind, CloseCode, Config, Frame, Incoming, Server, Socket, WebSocket, connect, http,
 };
