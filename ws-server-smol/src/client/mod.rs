@@ -115,14 +115,14 @@ impl Client {
     ///
     /// # Errors
     /// [`InvalidTarget`]: what cannot even be tried.
-    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, InvalidTarget>
+    pub fn new<R>(request: R, config: ClientConfig) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
         Ok(Self {
             request: checked(request)?,
-            config: config.into(),
+            config,
             backoff: Backoff::default(),
             phase: Phase::Due { told: false },
             closed: None,
@@ -222,8 +222,8 @@ impl Client {
     }
 
     /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
-    pub fn set_config(&mut self, config: impl Into<ClientConfig>) {
-        self.config = config.into();
+    pub fn set_config(&mut self, config: ClientConfig) {
+        self.config = config;
     }
 
     /// The connection, while it is open or closing, and until the next is asked for.
