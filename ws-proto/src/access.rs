@@ -35,11 +35,11 @@ use crate::transport::Transport;
 /// # This machine
 ///
 /// Where a server listens on both `127.0.0.1` and `[::1]` at one port, as with
-/// [`Bind::localhost`](crate::bind::Bind::localhost) and [`Bind::any`](crate::bind::Bind::any), the names `localhost`,
+/// `Bind::localhost` and `Bind::any`, the names `localhost`,
 /// `127.0.0.1` and `[::1]` are one host for the rule of origins: a page of `http://localhost:8700` may open
 /// `ws://127.0.0.1:8700`. Those three only, at that port only.
 /// Browsers keep cookies by name all the same: what the page's server has set for `localhost` is not sent to `127.0.0.1`,
-/// a [token](crate::token) included, so a page connects best to `location.host`.
+/// a token included, so a page connects best to `location.host`.
 ///
 /// # Unix sockets
 ///

@@ -19,8 +19,10 @@ pub(crate) struct Authority {
 
 /// The zone of a link-local address (RFC 4007 §11): the network interface that leads to it.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Zone {
+pub enum Zone {
+    /// Its number.
     Index(u32),
+    /// Its name, which this machine alone knows.
     Name(String),
 }
 

@@ -84,7 +84,7 @@ pub struct Config {
     /// so; of the others it is the only sign that nobody listens any more. `false`.
     pub half_close: bool,
     /// The memory that all connections of this configuration share. The adapters set it from
-    /// [`ServerConfig::memory_limit`](crate::limits::ServerConfig::memory_limit). `None` is no limit for them together.
+    /// `ServerConfig::memory_limit`. `None` is no limit for them together.
     /// None.
     pub memory: Option<Memory>,
     /// What keeps a quiet connection alive, and finds a dead peer.
@@ -373,7 +373,7 @@ impl Heartbeat {
     }
 
     /// The default of a client: an empty one-way Pong after 30 quiet seconds. A client with a
-    /// [`Reconnect`](crate::Reconnect) policy whose heartbeat nobody chose has [`live`](Self::live) instead.
+    /// `Reconnect` policy whose heartbeat nobody chose has [`live`](Self::live) instead.
     pub fn client() -> Self {
         Self { kind: HeartbeatKind::Pong, interval: Some(Duration::from_secs(30)), ..Self::server() }
     }
@@ -387,6 +387,11 @@ impl Heartbeat {
             answer: Duration::from_secs(20),
             ..Self::server()
         }
+    }
+
+    /// Whether nobody chose it: it is the default of [`Config::client`].
+    pub fn is_default(&self) -> bool {
+        self.is_default
     }
 
     /// None at all. A peer that vanishes without a word is found only when something is sent to it.

@@ -9,7 +9,6 @@
 use crate::access::InvalidAccess;
 use crate::fields::{has_element, is_token, single};
 use crate::origin::Origin;
-use crate::web::status;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
@@ -20,7 +19,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 /// Lets pages of other origins read answers: those of a development server on another port, say.
 ///
 /// Without it no other origin reads anything. Set with [`Config::cors`](crate::Config::cors) or
-/// [`ServerConfig::cors`](crate::limits::ServerConfig::cors), it holds for every answer on the connection, also for
+/// `ServerConfig::cors`, it holds for every answer on the connection, also for
 /// those that the connection gives by itself (413, 503 and so on, and the 401 where a token is required):
 ///
 /// - A preflight, by which a browser asks whether it may ask, is answered by the connection: after the rule for `Host`
@@ -35,7 +34,7 @@ const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-contro
 ///
 /// ```
 /// use ws_proto::Cors;
-/// use ws_proto::limits::ServerConfig;
+/// use ws_host::server::ServerConfig;
 ///
 /// let config = ServerConfig::default().cors(Cors::new().origin("http://localhost:5173"));
 /// ```
@@ -104,7 +103,8 @@ impl Cors {
             return None;
         }
         let grant = self.grant(asked);
-        let mut response = status(StatusCode::NO_CONTENT);
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
         let headers = response.headers_mut();
         grant.apply(headers);
         if !matches!(grant, Grant::Everyone { .. } | Grant::One(_)) {

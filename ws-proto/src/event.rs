@@ -160,6 +160,25 @@ pub struct Closed {
     pub age: Duration,
 }
 
+/// The end of a connection that was lost at once, to try out what handles ends: its fields can be set.
+impl Default for Closed {
+    fn default() -> Self {
+        Self {
+            code: CloseCode::ABNORMAL,
+            reason: String::new(),
+            clean: false,
+            initiator: Initiator::Remote,
+            error: None,
+            sent: None,
+            was_open: false,
+            bytes_received: 0,
+            bytes_sent: 0,
+            reading_paused: false,
+            age: Duration::ZERO,
+        }
+    }
+}
+
 /// An end that is no orderly one is an error to whoever reads messages.
 impl core::error::Error for Closed {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {

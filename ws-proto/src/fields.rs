@@ -4,13 +4,13 @@ use http::HeaderMap;
 use http::header::{self, HeaderName, HeaderValue};
 
 /// `token` (RFC 9110 §5.6.2).
-pub(crate) fn is_token(bytes: &[u8]) -> bool {
+pub fn is_token(bytes: &[u8]) -> bool {
     !bytes.is_empty() && bytes.iter().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(b))
 }
 
 /// The elements of a list over all its lines, without the empty ones (RFC 9110 §5.6.1). An element that is no text is
 /// left out, and hides no other.
-pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+pub fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
     headers
         .get_all(name)
         .iter()
@@ -21,7 +21,7 @@ pub(crate) fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterat
 
 /// The names and values of all cookies, over all lines, as bytes (RFC 6265 §5.4). A pair without `=` is left out, and
 /// hides no other.
-pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
+pub fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8])> {
     let lines = headers.get_all(header::COOKIE).iter();
     lines.flat_map(|line| line.as_bytes().split(|b| *b == b';')).filter_map(|pair| {
         let pair = pair.trim_ascii();
@@ -31,12 +31,13 @@ pub(crate) fn cookies(headers: &HeaderMap) -> impl Iterator<Item = (&[u8], &[u8]
 }
 
 /// Whether a list has this element, whatever its case.
-pub(crate) fn has_element(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
+pub fn has_element(headers: &HeaderMap, name: &HeaderName, element: &str) -> bool {
     list(headers, name).any(|e| e.eq_ignore_ascii_case(element))
 }
 
 /// The one value of a field; `Err` where the field is repeated.
-pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ()> {
+#[expect(clippy::result_unit_err, reason = "there is one way to be wrong")]
+pub fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Option<&'a [u8]>, ()> {
     let mut values = headers.get_all(name).iter();
     let value = values.next();
     if values.next().is_some() { Err(()) } else { Ok(value.map(|value| value.as_bytes())) }
@@ -44,7 +45,7 @@ pub(crate) fn single<'a>(headers: &'a HeaderMap, name: &HeaderName) -> Result<Op
 
 /// Keeps what lets somebody in out of `Debug`: credentials, cookies, and the queries of URLs, which may have a token,
 /// whatever field has them (`Referer`, `Location`, `Link`, a proxy's `X-Forwarded-Uri`).
-pub(crate) fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
+pub fn hide_secret(name: &HeaderName, value: &mut HeaderValue) {
     let is_secret = [header::AUTHORIZATION, header::COOKIE, header::SET_COOKIE, header::PROXY_AUTHORIZATION]
         .contains(name);
     let has_query = |value: &[u8]| {

@@ -3,13 +3,12 @@
 use crate::access::Access;
 use crate::config::Config;
 use crate::cors::Cors;
-use crate::limits::ServerConfig;
 use crate::origin::{is_of_extensions, is_opaque};
 use core::fmt;
 
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
 ///
-/// Servers refuse to start with it: [`ListenError::Access`](crate::bind::ListenError::Access).
+/// Servers refuse to start with it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidAccess {
@@ -132,15 +131,5 @@ impl Config {
     /// [`InvalidAccess`]: the first that cannot.
     pub fn check_access(&self) -> Result<(), InvalidAccess> {
         self.access.check().and_then(|()| self.cors.check())
-    }
-}
-
-impl ServerConfig {
-    /// As [`Config::check_access`]: what each start of a server asks first.
-    ///
-    /// # Errors
-    /// [`InvalidAccess`]: the first that cannot be allowed.
-    pub fn check_access(&self) -> Result<(), InvalidAccess> {
-        self.connection.check_access()
     }
 }

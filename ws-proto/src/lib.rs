@@ -29,7 +29,7 @@
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
 //!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::tell_every_end).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
-//! 5. There is one deadline.
+//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing.
 //!
 //! # Driving it
 //!
@@ -39,9 +39,14 @@
 //! ```
 //! # use std::{io::{Read, Write}, time::Instant};
 //! # use bytes::Buf;
-//! # use ws_proto::{Connection, Event, Next, SendError};
-//! fn turn(conn: &mut Connection, socket: &mut (impl Read + Write), rx: &mut [u8]) -> std::io::Result<bool> {
-//!     let now = Instant::now();
+//! # use ws_proto::{Clock, Connection, Event, Next};
+//! fn turn(
+//!     conn: &mut Connection,
+//!     socket: &mut (impl Read + Write),
+//!     rx: &mut [u8],
+//!     clock: Clock, // Clock::new(Instant::now()), once: what `now` counts from
+//! ) -> std::io::Result<bool> {
+//!     let now = clock.moment(Instant::now());
 //!     match conn.next_io() {
 //!         Next::Write => {
 //!             let n = socket.write(conn.outbox().chunk())?;
@@ -74,9 +79,10 @@
 //! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
 //! # }
 //! # let config = std::sync::Arc::new(ws_proto::Config::server());
-//! # let mut conn = Connection::server(Instant::now(), config, Default::default());
+//! # let clock = Clock::new(Instant::now());
+//! # let mut conn = Connection::server(clock.moment(Instant::now()), config, Default::default());
 //! # let mut rounds = 0;
-//! # while turn(&mut conn, &mut Empty, &mut [0; 64])? { rounds += 1; }
+//! # while turn(&mut conn, &mut Empty, &mut [0; 64], clock)? { rounds += 1; }
 //! # assert!(rounds <= 2);
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -86,8 +92,7 @@
 //! # Pages beside the socket
 //!
 //! Requests that ask for no upgrade are [`Event::Request`], to be answered now, later or
-//! [in pieces](Connection::respond_streaming). [`web`] has routes, files and event streams for whoever wants them;
-//! nothing else in here knows of it.
+//! [in pieces](Connection::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!
@@ -121,12 +126,9 @@
 extern crate alloc;
 
 pub mod access;
-pub mod addresses;
 mod authority;
-pub mod bind;
 mod close;
 mod config;
-pub mod connect;
 mod connection;
 mod cors;
 mod decode;
@@ -137,32 +139,25 @@ mod deflate;
 mod error;
 mod event;
 mod extensions;
-mod fields;
+pub mod fields;
 mod frame;
 pub mod handshake;
 mod http;
 mod invalid_access;
-pub mod limits;
 mod mask;
 mod memory;
-pub mod names;
+mod moment;
 mod origin;
 mod outbox;
 mod partial;
-pub mod reconnect;
-pub mod sleep;
 #[cfg(test)]
 mod tests_access;
-pub mod token;
-pub mod topics;
 mod transport;
-pub mod url;
 mod utf8;
 mod wall_clock;
-pub mod web;
 
 pub use crate::http::ResponseBody;
-pub use access::Access;
+pub use access::{Access, InvalidAccess};
 pub use close::CloseCode;
 pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};
 pub use connection::{Connection, Next, Role, Sent, State};
@@ -174,7 +169,7 @@ pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use memory::Memory;
+pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, Storage};
-pub use reconnect::Reconnect;
 pub use transport::Transport;
 pub use wall_clock::WallClock;

@@ -8,7 +8,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 /// The time of day as the owner of a clock last set it; clones are the same one.
 ///
 /// A server writes its `Date` from it (RFC 9110 §6.6.1). Whoever owns the sockets keeps it set, at least once a second
-/// while answers go out, as [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) does; the engine reads no clock.
+/// while answers go out, as `SleepDetector::keep` of `ws-host` does; the engine reads no clock.
 /// The adapters keep the clock of every server set, given by the application or not: what the application sets holds
 /// for a second at most.
 ///
@@ -45,12 +45,12 @@ impl WallClock {
     }
 
     /// Whether both are clones of one.
-    pub(crate) fn is(&self, other: &Self) -> bool {
+    pub fn is(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.0, &other.0)
     }
 
     /// Whether there are clones.
-    pub(crate) fn is_shared(&self) -> bool {
+    pub fn is_shared(&self) -> bool {
         Arc::strong_count(&self.0) > 1
     }
 }

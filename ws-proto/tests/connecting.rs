@@ -3,13 +3,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Instant;
-use ws_proto::connect::{ClientConfig, ConnectFailure};
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event, Reconnect};
+use ws_host::client::Reconnect;
+use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_proto::Moment;
+use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
 
 /// How a connection ends that `ends` so before it is open.
-fn failure(ends: impl FnOnce(&mut Connection, Instant)) -> ConnectFailure {
-    let now = Instant::now();
+fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectFailure {
+    let now = Moment::default();
     let request = ClientRequest::new("ws://localhost").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     ends(&mut client, now);

@@ -6,12 +6,12 @@ use core::net::SocketAddr;
 use http::{Response, StatusCode};
 use std::error::Error as _;
 use std::io;
+use ws_host::client::{ConnectError, ConnectFailure};
+use ws_host::listen::ListenError;
+use ws_host::topics::TopicError;
+use ws_host::web::PathError;
 use ws_proto::access::InvalidAccess;
-use ws_proto::bind::ListenError;
-use ws_proto::connect::{ConnectError, ConnectFailure};
 use ws_proto::handshake::InvalidRequest;
-use ws_proto::topics::TopicError;
-use ws_proto::web::PathError;
 use ws_proto::{Cause, CloseCode, Error, HandshakeError, ProtocolError, SendError, Timeout};
 
 /// A sentence, with what it must name.

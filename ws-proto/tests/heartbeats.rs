@@ -6,10 +6,10 @@ mod wire;
 
 use std::time::Duration;
 use wire::*;
-use ws_proto::connect::ClientConfig;
+use ws_host::client::ClientConfig;
+use ws_host::client::Reconnect;
 use ws_proto::{
-    Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Memory, Pieces, Reconnect, Role, State,
-    Timeout,
+    Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Memory, Pieces, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use ws_proto::limits::{Census, ServerConfig};
-use ws_proto::topics::{TopicError, Topics};
+use ws_host::server::{Census, ServerConfig};
+use ws_host::topics::{TopicError, Topics};
 use ws_proto::{Config, Heartbeat, HeartbeatKind};
 
 const SECURITY: &str = include_str!("../../SECURITY.md");

@@ -3,16 +3,16 @@
 
 mod wire;
 
-use std::time::Instant;
 use wire::*;
-use ws_proto::topics::{Delivered, Newest, SlowPeer, release};
+use ws_host::topics::{Delivered, Newest, SlowPeer, release};
+use ws_proto::Moment;
 use ws_proto::{Config, Connection, Event, Frame, Role, State};
 
 const PEER: u32 = 7;
 
 struct Rig {
     server: Connection,
-    now: Instant,
+    now: Moment,
     newest: Newest<u32, Frame>,
 }
 

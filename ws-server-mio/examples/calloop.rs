@@ -9,7 +9,8 @@ mod host {
     use calloop::timer::{TimeoutAction, Timer};
     use calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic};
     use std::{env, error::Error, io, os::fd::AsFd, time::Duration};
-    use ws_server_mio::ws_proto::{Event as Ws, web};
+    use ws_server_mio::ws_host::web;
+    use ws_server_mio::ws_proto::Event as Ws;
     use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 
     const PAGE: &str = include_str!("say.html");

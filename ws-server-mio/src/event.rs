@@ -1,11 +1,11 @@
 //! What the handler is told.
 
-use crate::clients::ClientId;
-use crate::servers::ServerId;
-use crate::slots::ConnectionId;
+use crate::client::list::ClientId;
+use crate::connection::slots::ConnectionId;
+use crate::server::list::ServerId;
 use std::io;
 use std::time::Duration;
-use ws_proto::connect::ConnectFailure;
+use ws_host::client::ConnectFailure;
 
 /// What happened.
 #[derive(Debug)]
@@ -38,7 +38,7 @@ pub enum Event<'a> {
     /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
     ///
     /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
-    /// 401 is unless [`Reconnect::passing_status`](ws_proto::Reconnect::passing_status) says otherwise. To call
+    /// 401 is unless [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says otherwise. To call
     /// [`reconnect`](crate::Connections::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.

@@ -2,7 +2,7 @@
 //!
 //! ```no_run
 //! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
-//! use ws_server_mio::ws_proto::web;
+//! use ws_server_mio::web;
 //! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -67,7 +67,7 @@
 //! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
 //! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
-//! [`ws_proto::web`]. The example `http` has one of each.
+//! [`ws_host::web`]. The example `http` has one of each.
 //!
 //! # Compression
 //!
@@ -108,76 +108,49 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
-mod acceptor;
 mod client;
-mod clients;
-mod connecting;
-mod connections;
-mod couple;
-mod data;
-mod disk;
+mod connection;
 mod endpoint;
 mod event;
 mod extension;
-mod fanout;
-mod folder;
-mod guard;
-mod judging;
-mod limits;
-mod options;
-mod pause;
-mod pool;
-mod recovery;
-mod remote;
-mod resolver;
-mod resume;
-mod server;
-mod servers;
-mod slots;
-mod socket;
-mod socket_options;
-mod stream;
 #[cfg(test)]
-mod tests_faults;
-mod timers;
-mod turn;
-#[cfg(unix)]
-mod unix;
-mod unread;
-mod urls;
-mod waiting;
-mod watch;
-mod zones;
+mod fake_kernel;
+mod fanout;
+mod files;
+mod server;
+mod sys;
 
-pub use acceptor::Listening;
-pub use clients::ClientId;
-pub use connections::Connections;
-pub use couple::{CoupleError, Leg};
-pub use disk::Disk;
+pub use client::list::ClientId;
+pub use connection::Connections;
+pub use connection::couple::{CoupleError, Leg};
+pub use connection::slots::ConnectionId;
+pub use connection::stats::Stats;
 pub use endpoint::Endpoint;
+pub use endpoint::options::{Budget, Options, Turn};
+pub use endpoint::remote::{EndpointGone, Remote};
+pub use endpoint::watch::Watch;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
-pub use limits::Stats;
-pub use options::{Budget, Options, Turn};
-pub use remote::{EndpointGone, Remote};
-pub use servers::ServerId;
-pub use slots::ConnectionId;
-pub use watch::Watch;
+pub use files::Folder;
+pub use server::list::ServerId;
+pub use server::listener::Listening;
 
 pub use bytes::Bytes;
 pub use http;
+pub use ws_host;
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::server::{ServerConfig, Stop};
+pub use ws_host::token::Token;
+pub use ws_host::topics::{SlowPeer, TopicError};
+pub use ws_host::web;
+pub use ws_host::web::Disk;
 pub use ws_proto;
-pub use ws_proto::bind::{Bind, ListenError};
-pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::{ServerConfig, Stop};
-pub use ws_proto::token::Token;
-pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Reconnect, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]

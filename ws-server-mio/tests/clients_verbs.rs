@@ -7,7 +7,8 @@ use common::{Clock, Peer, TEXT, frame, handshake};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Event as Ws, Reconnect};
+use ws_server_mio::ws_host::client::Reconnect;
+use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectFailure,
     ConnectionId, Connections, Endpoint, Event, Options,

@@ -6,7 +6,7 @@ use common::*;
 use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Reconnect;
+use ws_server_mio::Reconnect;
 use ws_server_mio::{ClientConfig, Config, ConnectFailure};
 
 /// The shell lowers the limit for a process of its own, which runs the test below.

@@ -23,7 +23,7 @@ const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_con
 fn compressed(data: Vec<u8>) -> Vec<u8> {
     let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 64 * MEBI);
     let role = Role::Client { seed: [3; 32] };
-    let mut client = Connection::upgraded(Instant::now(), Arc::new(config), role);
+    let mut client = Connection::upgraded(ws_proto::Moment::default(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
     client.send_binary(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()

@@ -6,7 +6,7 @@ use common::files::*;
 use common::*;
 use std::io::ErrorKind;
 use std::time::Duration;
-use ws_server_mio::ws_proto::web::sse;
+use ws_server_mio::ws_host::web::sse;
 use ws_server_mio::ws_proto::{Cause, Error};
 use ws_server_mio::{Bytes, CloseCode, Config, Folder, Options, SendError, Stop, http};
 

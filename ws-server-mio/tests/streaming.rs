@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::ws_proto::web::{ServerSentEvent, sse};
+use ws_server_mio::ws_host::web::{ServerSentEvent, sse};
 use ws_server_mio::{Bytes, Config, SendError, Sent, ServerConfig, http};
 
 #[test]

@@ -7,7 +7,8 @@ mod table;
 
 use std::collections::BTreeSet;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{self, Event as Happened, Reconnect};
+use ws_server_mio::ws_host::client::Reconnect;
+use ws_server_mio::ws_proto::{self, Event as Happened};
 use ws_server_mio::*;
 
 #[test]
@@ -58,7 +59,7 @@ fn names() -> BTreeSet<String> {
             |c: C<'_>, id: Id, r: Request| c.respond_streaming(id, r, http::Response::new(()), None);
         "Connections::respond_file": |c: C<'_>, id: Id, r: Request, f: &Folder| c.respond_file(id, r, f);
         "Folder": |folder: Folder| folder;
-        "ws_proto::web": ws_proto::web::sse::head;
+        "web": web::sse::head;
         "Event::Upgrade": |event: Happened<'_>| matches!(event, Happened::Upgrade(_));
         "Upgrade": |upgrade: &mut Upgrade| upgrade.select_subprotocol("chat");
         "Connections::accept": |c: C<'_>, id: Id, upgrade: Upgrade| c.accept(id, upgrade);

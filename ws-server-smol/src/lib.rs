@@ -1,7 +1,7 @@
 //! WebSocket servers and clients for async apps, with plain HTTP on the same port.
 //!
 //! ```no_run
-//! use ws_server_smol::ws_proto::web;
+//! use ws_server_smol::web;
 //! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -155,62 +155,49 @@
 //!   nobody polls the connection it fails with [`SendError::NotPolled`].
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
-mod acceptor;
-mod bridge;
-mod buffer;
 mod client;
-mod connect;
-mod disk;
+mod clock;
+mod connection;
 mod driver;
 mod extension;
-mod folder;
-mod listening;
-mod names;
-mod output;
-mod responder;
-mod sender;
+mod files;
 mod server;
-mod shared;
-mod sleep;
-mod slice;
-mod socket;
+mod sys;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 mod tests_names;
 mod ui;
-#[cfg(unix)]
-mod unix;
-mod websocket;
-mod zones;
 
-pub use acceptor::{AcceptError, Acceptor, Incoming};
-pub use bridge::bridge;
 pub use bytes::Bytes;
+pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
-pub use connect::{connect, handshake};
-pub use disk::Disk;
+pub use connection::bridge;
+pub use connection::http::{AcceptError, Acceptor, Incoming};
+pub use connection::responder::{Body, Responder};
+pub use connection::sender::{Outgoing, Sender};
+pub use connection::shared::ConnectionId;
+pub use connection::websocket::WebSocket;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
+pub use files::Folder;
 pub use http;
-pub use listening::Listening;
-pub use responder::{Body, Responder};
-pub use sender::{Outgoing, Sender};
+pub use server::listener::Listening;
 pub use server::{Server, Stats};
-pub use shared::ConnectionId;
-pub use socket::Socket;
+pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
-pub use websocket::WebSocket;
+pub use ws_host;
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::server::{ServerConfig, Stop};
+pub use ws_host::token::Token;
+pub use ws_host::topics::{SlowPeer, TopicError};
+pub use ws_host::web;
+pub use ws_host::web::Disk;
 pub use ws_proto;
-pub use ws_proto::bind::{Bind, ListenError};
-pub use ws_proto::connect::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
-pub use ws_proto::limits::{ServerConfig, Stop};
-pub use ws_proto::token::Token;
-pub use ws_proto::topics::{SlowPeer, TopicError};
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Reconnect, Request, SendError, Sent, State, Upgrade,
+    Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

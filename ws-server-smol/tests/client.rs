@@ -16,9 +16,8 @@ use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, HandshakeError, Initiator, Reconnect, State,
-};
+use ws_server_smol::ws_host::client::Reconnect;
+use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
 use ws_server_smol::{
     Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, ConnectFailure, Incoming, Socket,
     connect,

@@ -12,7 +12,8 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Config, Reconnect};
+use ws_server_smol::ws_host::client::Reconnect;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ConnectFailure, Incoming, Server, connect, http,
 };

@@ -10,7 +10,8 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_proto::{Cause, Error, web};
+use ws_server_smol::ws_host::web;
+use ws_server_smol::ws_proto::{Cause, Error};
 use ws_server_smol::{
     Acceptor, Bind, Bytes, CloseCode, Config, Folder, Incoming, SendError, Server, Socket, Stop, WebSocket,
     connect,

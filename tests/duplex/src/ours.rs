@@ -5,7 +5,7 @@ use socket2::SockRef;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
-use ws_proto::limits::ServerConfig;
+use ws_host::server::ServerConfig;
 use ws_proto::{Config, Heartbeat};
 
 /// The settings of a server: the defaults, where the scenario is about nothing else.

@@ -3,9 +3,9 @@
 
 use std::error::Error;
 use std::time::Duration;
-use ws_proto::bind::Bind;
-use ws_proto::limits::ServerConfig;
-use ws_proto::token::Token;
+use ws_host::listen::Bind;
+use ws_host::server::ServerConfig;
+use ws_host::token::Token;
 use ws_proto::{Config, Cors, Heartbeat};
 
 /// A server's: where it listens, and its rules.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 use ws_proto::handshake::upgrade_required;
-use ws_proto::web::{self, Assets, Found, Routes};
+use ws_host::web::{self, Assets, Found, Routes};
 use ws_server_mio::Bytes;
 use ws_server_mio::http::{Request, Response, StatusCode};
 

@@ -65,7 +65,7 @@ impl Talk {
 }
 
 /// A client that can connect again looks for its server often.
-pub fn reconnect() -> ws_proto::Reconnect {
+pub fn reconnect() -> ws_host::client::Reconnect {
     let millisecond = std::time::Duration::from_millis(1);
-    ws_proto::Reconnect::default().wait(20 * millisecond, 200 * millisecond)
+    ws_host::client::Reconnect::default().wait(20 * millisecond, 200 * millisecond)
 }

@@ -36,13 +36,13 @@ impl Connection {
     /// with the [`Config::deflate`](crate::Config::deflate) of this connection; without that it does nothing.
     ///
     /// ```
-    /// use std::{sync::Arc, time::Instant};
-    /// use ws_proto::{Config, Connection, Deflate, Role};
+    /// use std::sync::Arc;
+    /// use ws_proto::{Config, Connection, Deflate, Moment, Role};
     /// # let request = http::Request::new(());
     ///
     /// let config = Config::server().deflate(Deflate::new());
     /// let agreed = config.get_deflate().and_then(|deflate| deflate.accept(request.headers()));
-    /// let mut server = Connection::upgraded(Instant::now(), Arc::new(config), Role::Server);
+    /// let mut server = Connection::upgraded(Moment::default(), Arc::new(config), Role::Server);
     /// if let Some((terms, answer)) = agreed {
     ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
     ///     server.compress_by(terms);
@@ -116,15 +116,15 @@ impl Connection {
     /// When unused contexts are released. Heartbeats use none.
     pub(super) fn release_due(&self) -> Option<Moment> {
         let compression = self.stage.compression()?;
-        let last_use = Moment(compression.last_use(self.heard.max(self.beat).0));
-        compression.can_release().then(|| last_use.after(compression.release_after()))
+        let last_use = Moment::from_nanos(compression.last_use(self.heard.max(self.beat).as_nanos()));
+        compression.can_release().then(|| last_use + compression.release_after())
     }
 
     /// Counts with the contexts that have come into being.
     #[inline]
     pub(super) fn note_contexts(&mut self, now: Moment) {
         if let Some(compression) = self.stage.compression_mut() {
-            compression.note_use(now.0);
+            compression.note_use(now.as_nanos());
             if compression.can_release() && !*compression.release_is_due() {
                 self.arm();
             }

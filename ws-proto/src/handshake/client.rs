@@ -135,7 +135,8 @@ impl ClientRequest {
         host.strip_prefix('[').and_then(|host| host.strip_suffix(']')).unwrap_or(host)
     }
 
-    pub(crate) fn zone(&self) -> Option<&Zone> {
+    /// The zone of a link-local address (RFC 4007 §11): which network interface leads to it. It is never sent.
+    pub fn zone(&self) -> Option<&Zone> {
         self.authority.zone.as_ref()
     }
 

@@ -9,6 +9,7 @@ mod debug;
 #[cfg(test)]
 mod tests_debug;
 
+pub use crate::authority::Zone;
 pub use client::{ClientRequest, InvalidRequest};
 
 use crate::config::Config;
@@ -104,6 +105,19 @@ pub struct Request {
     token: Token,
 }
 
+/// A request of no connection, to try out what handles requests. No connection takes an answer to it.
+///
+/// ```
+/// let request = ws_proto::Request::from(http::Request::get("/page?a=1").body(bytes::Bytes::new())?);
+/// assert_eq!((request.path(), request.query()), ("/page", Some("a=1")));
+/// # Ok::<(), http::Error>(())
+/// ```
+impl From<::http::Request<Bytes>> for Request {
+    fn from(request: ::http::Request<Bytes>) -> Self {
+        Self::new(request, Token::default())
+    }
+}
+
 impl Request {
     pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
         Self { request: Box::new(request), token }
@@ -164,6 +178,13 @@ struct Offer {
     response: HeaderMap,
 }
 
+/// An upgrade of no connection, to try out what decides upgrades. No connection accepts it.
+impl From<::http::Request<()>> for Upgrade {
+    fn from(request: ::http::Request<()>) -> Self {
+        Self::new(request, Token::default())
+    }
+}
+
 impl Upgrade {
     pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
         let response = HeaderMap::new();
@@ -173,6 +194,11 @@ impl Upgrade {
 
     pub(crate) fn token(&self) -> &Token {
         &self.token
+    }
+
+    /// The fields that the 101 has beside the required ones.
+    pub fn response_headers(&self) -> &HeaderMap {
+        &self.offer.response
     }
 
     /// The request in the types of the `http` crate.

@@ -3,7 +3,7 @@
 use super::tests_server::{GET, Rig, UPGRADE};
 use crate::config::Config;
 use crate::wall_clock::WallClock;
-use ::http::{Response, StatusCode};
+use ::http::Response;
 use bytes::Bytes;
 use core::time::Duration;
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -137,25 +137,4 @@ fn last_modified_stays_without_a_date_and_is_held_to_the_one_that_is_sent() {
             }
         }
     }
-}
-
-#[test]
-fn a_file_of_the_future_has_its_own_etag_and_is_judged_by_its_own_time() {
-    let file = |seconds| {
-        let modified = UNIX_EPOCH + NOW + Duration::from_secs(seconds);
-        crate::web::Representation::file("a.txt", 5, Some(modified))
-    };
-    let plan = |file: &crate::web::Representation, name: &str, value: &str| {
-        file.plan(&::http::Request::get("/a.txt").header(name, value).body(()).unwrap())
-    };
-    let (now, future) = (file(0), file(3600));
-    let etag = |file| plan(file, "x", "y").head.headers()["etag"].clone();
-    assert_ne!(etag(&now), etag(&future));
-    let tag = etag(&future);
-    assert_eq!(plan(&future, "If-None-Match", tag.to_str().unwrap()).head.status(), StatusCode::NOT_MODIFIED);
-    // What the page was told is earlier than the change: it gets the file again.
-    assert_eq!(plan(&future, "If-Modified-Since", DATE).head.status(), StatusCode::OK);
-    assert_eq!(plan(&now, "If-Modified-Since", DATE).head.status(), StatusCode::NOT_MODIFIED);
-    let own = "Sun, 06 Nov 1994 09:49:37 GMT";
-    assert_eq!(plan(&future, "If-Modified-Since", own).head.status(), StatusCode::NOT_MODIFIED);
 }

@@ -3,9 +3,8 @@
 
 use super::wire::*;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::deflate::{Deflate, Direction, Terms};
-use ws_proto::{Config, Connection, Error, Event, ProtocolError, Role};
+use ws_proto::{Config, Connection, Error, Event, Moment, ProtocolError, Role};
 use zlib_rs::DeflateFlush;
 
 /// Says that a message is compressed (RFC 7692 §6).
@@ -34,15 +33,15 @@ pub(crate) fn open_by(
     config: Config,
     ours: Direction,
     theirs: Direction,
-) -> (Connection, Instant) {
-    let now = Instant::now();
+) -> (Connection, Moment) {
+    let now = Moment::from_nanos(1 << 60);
     let mut connection = Connection::upgraded(now, Arc::new(config), role);
     connection.compress_by(Terms { ours, theirs });
     (connection, now)
 }
 
 /// A connection that is open and may use all that there is to use.
-pub(crate) fn open_full(role: Role) -> (Connection, Instant) {
+pub(crate) fn open_full(role: Role) -> (Connection, Moment) {
     open_by(role, config(deflate()), FULL, FULL)
 }
 

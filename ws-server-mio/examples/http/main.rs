@@ -6,8 +6,8 @@
 
 use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
+use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::ws_proto::Event::Request as Asked;
-use ws_server_mio::ws_proto::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
     Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
     SendError,

@@ -23,7 +23,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Reconnect, web};
+use ws_server_smol::ws_host::{client::Reconnect, web};
 use ws_server_smol::{
     Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, ConnectionId, Heartbeat, Incoming, Server,
     Socket,

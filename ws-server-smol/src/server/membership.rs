@@ -1,9 +1,9 @@
 //! That a connection belongs to a server, which counts it and can reach it.
 
 use super::{Phase, Server};
-use crate::shared::ConnectionId;
-use std::time::Instant;
-use ws_proto::topics::release;
+use crate::clock;
+use crate::connection::shared::ConnectionId;
+use ws_host::topics::release;
 use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
@@ -75,7 +75,7 @@ impl Membership {
             Some(member) => member.shared.clone(),
             None => return newest.forget(self.id),
         };
-        release(Instant::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
+        release(clock::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
         drop(newest);
         shared.wake();
     }

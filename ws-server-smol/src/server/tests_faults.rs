@@ -1,15 +1,15 @@
 //! Listeners that are flooded, or fail.
 
 use super::Server;
-use super::accepting::{Attempt, BURST};
-use crate::listening::{Accept, Listening};
-use crate::socket::Socket;
+use super::accept::{Attempt, BURST};
+use crate::server::listener::{Accept, Listening};
+use crate::sys::socket::Socket;
 use async_io::Async;
 use std::io;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-use ws_proto::limits::ServerConfig;
+use ws_host::server::ServerConfig;
 
 /// A listener that answers always the same, and counts.
 fn fake(answer: impl Fn() -> io::Result<Socket> + Send + 'static) -> (Listening, Arc<AtomicUsize>) {

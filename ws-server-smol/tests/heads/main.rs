@@ -14,9 +14,10 @@ use futures_lite::{FutureExt, future};
 use peer::*;
 use std::net::SocketAddr;
 use std::time::Duration;
+use ws_server_smol::ws_host::client::Reconnect;
+use ws_server_smol::ws_host::web::sse;
+use ws_server_smol::ws_proto::ClientRequest;
 use ws_server_smol::ws_proto::handshake::accept_key;
-use ws_server_smol::ws_proto::web::sse;
-use ws_server_smol::ws_proto::{ClientRequest, Reconnect};
 use ws_server_smol::{
     Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, Incoming, Server, Socket, connect,
 };

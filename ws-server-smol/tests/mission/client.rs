@@ -8,8 +8,9 @@ use futures_lite::future;
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
+use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::handshake::accept_key;
-use ws_server_smol::ws_proto::{Error, Initiator, Reconnect, Timeout};
+use ws_server_smol::ws_proto::{Error, Initiator, Timeout};
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, Config, ConnectError, ConnectFailure,
     Heartbeat, HeartbeatKind, Incoming, Message, Server, Socket, WebSocket,

@@ -7,7 +7,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
 use ws_proto::Event as Ws;
-use ws_proto::web::{self, sse};
+use ws_host::web::{self, sse};
 use ws_server_mio::{
     Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Options, Request, ResponseBody, SendError,
     Sent,

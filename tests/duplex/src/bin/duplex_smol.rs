@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::error::Error;
 use std::time::Duration;
 use ws_proto::Event;
-use ws_proto::web::{self, sse};
+use ws_host::web::{self, sse};
 use ws_server_smol::{
     Acceptor, Bind, CloseCode, Incoming, Message, SendError, Sender, Sent, Server, Socket, WebSocket, connect,
 };

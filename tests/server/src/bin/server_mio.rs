@@ -8,7 +8,7 @@ use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
 use ws_proto::Event as Ws;
-use ws_proto::web;
+use ws_host::web;
 use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Options, Request, SendError, Sent};
 
 #[derive(Default)]

@@ -10,7 +10,8 @@ use std::time::Instant;
 use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
-use ws_proto::{Event, web};
+use ws_proto::Event;
+use ws_host::web;
 use ws_server_smol::{
     Acceptor, Closed, ConnectionId, Extension, Frame, Incoming, Request, SendError, Server, Socket,
     WebSocket, http,

@@ -8,7 +8,8 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Event as Ws, web};
+use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::ws_host::web;
 use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 
 const PAGE: &str = include_str!("../../say.html");

@@ -1,0 +1,284 @@
+//! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
+
+use super::Reconnect;
+use core::convert::Infallible;
+use core::fmt;
+use core::net::SocketAddr;
+use std::io;
+#[cfg(unix)]
+use std::path::PathBuf;
+use std::string::{String, ToString};
+use std::vec::Vec;
+use ws_proto::Closed;
+use ws_proto::InvalidRequest;
+use ws_proto::{Cause, Error, HandshakeError};
+use ws_proto::{Config, Heartbeat};
+
+/// How a client behaves: the rules of its connection, and when it connects again.
+///
+/// A [`Config`] alone is a client that connects once.
+///
+/// ```
+/// use ws_host::client::ClientConfig;
+/// use ws_proto::{Config, Heartbeat};
+/// use ws_host::client::Reconnect;
+///
+/// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
+/// ```
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct ClientConfig {
+    /// The rules of its connection. [`Config::handshake_timeout`] covers looking the name up, connecting and the
+    /// handshake together.
+    pub connection: Config,
+    /// When it connects again by itself. Never.
+    pub reconnect: Option<Reconnect>,
+    /// The Unix socket that it connects to, in place of the URL's host and port. None.
+    #[cfg(unix)]
+    pub unix: Option<PathBuf>,
+}
+
+impl ClientConfig {
+    /// The defaults, with these rules for the connection.
+    pub fn new(connection: Config) -> Self {
+        Self {
+            connection,
+            reconnect: None,
+            #[cfg(unix)]
+            unix: None,
+        }
+    }
+
+    /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
+    /// ([`Heartbeat::live`](ws_proto::Heartbeat::live)): a client that is to come back must notice that its peer is gone.
+    pub fn rules(&self) -> Config {
+        let mut rules = self.connection.clone();
+        if self.reconnect.is_some() && rules.heartbeat.is_default() {
+            rules.heartbeat = Heartbeat::live();
+        }
+        rules
+    }
+
+    /// Connects again by itself, as this says.
+    #[must_use]
+    pub fn reconnect(mut self, policy: Reconnect) -> Self {
+        self.reconnect = Some(policy);
+        self
+    }
+
+    /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.
+    #[cfg(unix)]
+    #[must_use]
+    pub fn unix(mut self, path: impl Into<PathBuf>) -> Self {
+        self.unix = Some(path.into());
+        self
+    }
+}
+
+impl Default for ClientConfig {
+    fn default() -> Self {
+        Self::new(Config::client())
+    }
+}
+
+impl From<Config> for ClientConfig {
+    fn from(connection: Config) -> Self {
+        Self::new(connection)
+    }
+}
+
+/// Where a client stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ClientState {
+    /// At rest: it has no connection, and tries to get none. Also that of a client which was removed.
+    Idle,
+    /// It looks a name up, connects, or waits for the server's answer.
+    Connecting,
+    /// Its connection is open.
+    Open,
+    /// Its connection is closing.
+    Closing,
+    /// It waits for its next attempt.
+    Waiting,
+}
+
+/// What cannot even be tried. Nothing was begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum ConnectError {
+    /// The request is malformed.
+    Invalid(InvalidRequest),
+    /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
+    TlsUnsupported,
+    /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
+    NoResolver {
+        /// The name.
+        host: String,
+    },
+    /// There is no such client: it was removed.
+    NoClient,
+}
+
+impl fmt::Display for ConnectError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Invalid(error) => error.fmt(f),
+            Self::TlsUnsupported => {
+                f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
+            }
+            Self::NoResolver { host } => write!(
+                f,
+                "cannot look up the name {host:?}: allow threads for that with Options::resolve_names, \
+                 or connect to an address"
+            ),
+            Self::NoClient => f.write_str("the client was removed"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectError {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Invalid(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<InvalidRequest> for ConnectError {
+    fn from(error: InvalidRequest) -> Self {
+        Self::Invalid(error)
+    }
+}
+
+impl From<Infallible> for ConnectError {
+    fn from(never: Infallible) -> Self {
+        match never {}
+    }
+}
+
+/// Why an attempt to connect came to nothing.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ConnectFailure {
+    /// It cannot even be tried. Only of verbs that connect in one go.
+    Untried(ConnectError),
+    /// The name could not be looked up: the system says so, or it did not answer within
+    /// [`Config::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
+    Name {
+        /// The name.
+        host: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// The zone of a link-local address names no network interface of this machine, or the system has no names for
+    /// them that can be looked up; a number always works.
+    Zone {
+        /// The zone.
+        zone: String,
+        /// What the system said.
+        error: io::Error,
+    },
+    /// No address took the connection.
+    Unreachable {
+        /// What was tried, in this order; nothing for a Unix socket.
+        tried: Vec<SocketAddr>,
+        /// What the system said of the last one.
+        error: io::Error,
+    },
+    /// The connection and the handshake took longer than [`Config::handshake_timeout`] allows, together with the name
+    /// before them. Where the name alone took that long, this is [`Name`](Self::Name).
+    TimedOut {
+        /// What was tried.
+        tried: Vec<SocketAddr>,
+    },
+    /// The server's answer is not the one that opens a WebSocket. [`HandshakeError::Refused`] has it whole.
+    Handshake(HandshakeError),
+    /// The connection was lost in the handshake.
+    Lost(Cause),
+    /// The application gave up.
+    Cancelled,
+}
+
+impl ConnectFailure {
+    /// The name could not be looked up. The error is copied: several clients may have waited for the answer.
+    pub fn name(host: impl Into<String>, error: &io::Error) -> Self {
+        let error = match error.raw_os_error() {
+            Some(code) => io::Error::from_raw_os_error(code),
+            None => io::Error::new(error.kind(), error.to_string()),
+        };
+        Self::Name { host: host.into(), error }
+    }
+
+    /// The name was not looked up within [`Config::handshake_timeout`].
+    pub fn name_timed_out(host: impl Into<String>) -> Self {
+        let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the time for connecting");
+        Self::Name { host: host.into(), error }
+    }
+
+    /// What the end of a connection means that was never open.
+    pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
+        match &closed.error {
+            Some(Error::Handshake(error)) => Self::Handshake(error.clone()),
+            Some(Error::Timeout(_)) => Self::TimedOut { tried },
+            Some(Error::Lost(cause)) => Self::Lost(*cause),
+            _ => Self::Lost(Cause::Terminated),
+        }
+    }
+
+    /// The server's answer, where it refused the handshake.
+    pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
+        match self {
+            Self::Handshake(HandshakeError::Refused(response)) => Some(response),
+            _ => None,
+        }
+    }
+}
+
+/// Addresses in a row.
+struct Tried<'a>(&'a [SocketAddr]);
+
+impl fmt::Display for Tried<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (k, address) in self.0.iter().enumerate() {
+            write!(f, "{}{address}", if k == 0 { " to " } else { ", " })?;
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for ConnectFailure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Untried(error) => error.fmt(f),
+            Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
+            Self::Zone { zone, error } => {
+                write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
+            }
+            Self::Unreachable { tried, error } => write!(f, "cannot connect{}: {error}", Tried(tried)),
+            Self::TimedOut { tried } => write!(f, "connecting{} took too long", Tried(tried)),
+            Self::Handshake(error) => error.fmt(f),
+            Self::Lost(cause) => write!(f, "lost in the handshake: {cause}"),
+            Self::Cancelled => f.write_str("the application gave up connecting"),
+        }
+    }
+}
+
+impl std::error::Error for ConnectFailure {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        match self {
+            Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
+                Some(error)
+            }
+            Self::Untried(error) => Some(error),
+            Self::Handshake(error) => Some(error),
+            _ => None,
+        }
+    }
+}
+
+impl From<ConnectError> for ConnectFailure {
+    fn from(error: ConnectError) -> Self {
+        Self::Untried(error)
+    }
+}

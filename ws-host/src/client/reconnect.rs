@@ -1,0 +1,347 @@
+//! When a client connects again: how long it waits, and when it gives up.
+//!
+//! Pure: whoever owns the socket asks here what to do after an end, and does it.
+//!
+//! ```
+//! use std::time::Duration;
+//! use ws_host::client::{Backoff, Reconnect};
+//!
+//! let policy = Reconnect::default().attempts(2);
+//! let mut backoff = Backoff::default();
+//! let random = 0x8000_0000; // from the system
+//! assert_eq!(backoff.next(&policy, random), Some(Duration::from_millis(375)));
+//! assert_eq!(backoff.next(&policy, random), Some(Duration::from_millis(750)));
+//! assert_eq!(backoff.next(&policy, random), None);
+//! ```
+
+use ::http::StatusCode;
+use ::http::header;
+use core::time::Duration;
+use ws_proto::CloseCode;
+use ws_proto::{Cause, Error, HandshakeError, Timeout};
+use ws_proto::{Closed, Initiator};
+
+const SHORTEST: Duration = Duration::from_millis(1);
+/// A server that asks for more patience than this gets this.
+const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
+
+/// When a client connects again after its connection ended, or could not be opened.
+///
+/// The first wait is [`min`](Self::min), and each further one twice as long, up to [`max`](Self::max); of each, a
+/// random part between half and the whole is waited, lest all clients of a server that restarts come back at
+/// once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
+/// [`retry_after`].
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_proto::CloseCode;
+/// use ws_host::client::Reconnect;
+///
+/// let policy = Reconnect::default()
+///     .wait(Duration::from_secs(1), Duration::from_secs(60))
+///     .final_code(CloseCode::from(4001));
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Reconnect {
+    /// The first wait; a millisecond at least, lest who fails at once use up a processor. 0.5 s.
+    pub min: Duration,
+    /// The longest wait; what no clock can show is for ever. 30 s.
+    pub max: Duration,
+    /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
+    pub success_after: Duration,
+    /// The most attempts in a row after one that failed or a connection that ended; a connection begins the count
+    /// anew once it was open for [`success_after`](Self::success_after). `None` is for ever. `None`.
+    pub attempts: Option<u32>,
+    /// The peer's close codes that end it: the peer wants no more, or would say the same again. 1000, 1003, 1008
+    /// and 1010.
+    pub final_codes: Vec<CloseCode>,
+    /// The statuses of a refused handshake that may be another next time, though they are redirects or 4xx, which
+    /// end it otherwise. 408, 425 and 429.
+    pub passing_statuses: Vec<StatusCode>,
+}
+
+impl Default for Reconnect {
+    fn default() -> Self {
+        Self {
+            min: Duration::from_millis(500),
+            max: Duration::from_secs(30),
+            success_after: Duration::from_secs(10),
+            attempts: None,
+            final_codes: vec![
+                CloseCode::NORMAL,
+                CloseCode::UNSUPPORTED,
+                CloseCode::POLICY,
+                CloseCode::EXTENSION_REQUIRED,
+            ],
+            passing_statuses: vec![
+                StatusCode::REQUEST_TIMEOUT,
+                StatusCode::TOO_EARLY,
+                StatusCode::TOO_MANY_REQUESTS,
+            ],
+        }
+    }
+}
+
+impl Reconnect {
+    /// Sets the first and the longest wait.
+    #[must_use]
+    pub fn wait(mut self, min: Duration, max: Duration) -> Self {
+        self.min = min;
+        self.max = max.max(min);
+        self
+    }
+
+    /// Sets how long a connection must have been open to count as a success.
+    #[must_use]
+    pub fn success_after(mut self, time: Duration) -> Self {
+        self.success_after = time;
+        self
+    }
+
+    /// Sets the most attempts in a row after one that failed or a connection that ended.
+    #[must_use]
+    pub fn attempts(mut self, attempts: u32) -> Self {
+        self.attempts = Some(attempts);
+        self
+    }
+
+    /// Adds a close code of the peer that ends it.
+    #[must_use]
+    pub fn final_code(mut self, code: CloseCode) -> Self {
+        self.final_codes.push(code);
+        self
+    }
+
+    /// Adds a status of a refused handshake after which it is tried again: 401, where the application renews its
+    /// token before the next attempt.
+    #[must_use]
+    pub fn passing_status(mut self, status: StatusCode) -> Self {
+        self.passing_statuses.push(status);
+        self
+    }
+
+    /// Whether there is nothing to try again after such an end.
+    ///
+    /// So it is when the application closed or terminated the connection itself, whether or not the peer answered;
+    /// when the peer closed it with one of the [`final_codes`](Self::final_codes), whatever broke afterwards; and when a server refused the handshake with a status
+    /// that will not change by asking again: a redirect, or 4xx, but for the
+    /// [`passing_statuses`](Self::passing_statuses).
+    pub fn is_final(&self, closed: &Closed) -> bool {
+        match &closed.error {
+            Some(Error::Lost(Cause::Terminated)) => true,
+            // Our Close, answered or not.
+            None | Some(Error::Eof | Error::Lost(_) | Error::Timeout(Timeout::Close))
+                if closed.initiator == Initiator::Local =>
+            {
+                true
+            }
+            Some(Error::Handshake(HandshakeError::Refused(response))) => {
+                let status = response.status();
+                (status.is_redirection() || status.is_client_error())
+                    && !self.passing_statuses.contains(&status)
+            }
+            // What the peer said holds, whatever broke afterwards (RFC 6455 §7.1.5).
+            _ => self.final_codes.contains(&closed.code),
+        }
+    }
+}
+
+/// How long the peer asked to be left alone, with `Retry-After` in a refused handshake (RFC 9110 §10.2.3); an hour at
+/// most.
+///
+/// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
+/// date is not later than that, the peer has asked for nothing: `None`.
+pub fn retry_after(closed: &Closed) -> Option<Duration> {
+    let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { return None };
+    let text = |name| response.headers().get(name)?.to_str().ok();
+    let value = text(header::RETRY_AFTER)?;
+    let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
+        // More seconds than can be counted are still some.
+        Duration::from_secs(value.parse().unwrap_or(u64::MAX))
+    } else {
+        let date = |text| httpdate::parse_http_date(text).ok();
+        let wait = date(value)?.duration_since(date(text(header::DATE)?)?).ok()?;
+        Some(wait).filter(|wait| !wait.is_zero())?
+    };
+    Some(wait.min(LONGEST_RETRY_AFTER))
+}
+
+/// How far a client is in its attempts.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Backoff {
+    attempt: u32,
+}
+
+impl Backoff {
+    /// The wait before the next attempt; `None` when there were as many as there may be. `random` is any number,
+    /// each with the same chance.
+    pub fn next(&mut self, policy: &Reconnect, random: u32) -> Option<Duration> {
+        if policy.attempts.is_some_and(|most| self.attempt >= most) {
+            return None;
+        }
+        let doubled = 1_u32.checked_shl(self.attempt).unwrap_or(u32::MAX);
+        let wait = policy.min.max(SHORTEST).saturating_mul(doubled).min(policy.max.max(SHORTEST));
+        self.attempt = self.attempt.saturating_add(1);
+        let half = wait / 2;
+        // Not longer, where so large a number is rounded.
+        Some(half.saturating_add(half.mul_f64(f64::from(random) / f64::from(u32::MAX))).min(wait))
+    }
+
+    /// How many attempts there were since the last success.
+    pub fn attempt(&self) -> u32 {
+        self.attempt
+    }
+
+    /// A connection was open for so long before it ended.
+    pub fn lived(&mut self, policy: &Reconnect, time: Duration) {
+        if time >= policy.success_after {
+            self.reset();
+        }
+    }
+
+    /// The next attempt is the first again: the application asked for it, or the machine slept.
+    pub fn reset(&mut self) {
+        self.attempt = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ::http::Response;
+    use bytes::Bytes;
+
+    fn closed(code: u16, initiator: Initiator, error: Option<Error>) -> Closed {
+        let mut closed = Closed::default();
+        closed.code = CloseCode::from(code);
+        closed.clean = error.is_none();
+        closed.initiator = initiator;
+        closed.error = error;
+        closed.was_open = true;
+        closed
+    }
+
+    fn refused(status: u16, retry_after: &str) -> Closed {
+        let response = Response::builder().status(status).header("retry-after", retry_after);
+        let error = HandshakeError::Refused(Box::new(response.body(Bytes::new()).unwrap()));
+        closed(1006, Initiator::Remote, Some(error.into()))
+    }
+
+    #[test]
+    fn waits_double_up_to_the_longest_and_half_of_each_is_chance() {
+        let policy = Reconnect::default();
+        let waits = |random| {
+            let mut backoff = Backoff::default();
+            (0..70).map(|_| backoff.next(&policy, random).unwrap().as_millis()).collect::<Vec<_>>()
+        };
+        assert_eq!(waits(u32::MAX)[..8], [500, 1000, 2000, 4000, 8000, 16000, 30000, 30000]);
+        assert_eq!(waits(0)[..8], [250, 500, 1000, 2000, 4000, 8000, 15000, 15000]);
+        assert_eq!(waits(0)[69], 15000);
+        let never = Reconnect::default().wait(Duration::ZERO, Duration::ZERO);
+        assert_eq!(Backoff::default().next(&never, u32::MAX), Some(Duration::from_millis(1)));
+        assert_eq!(Backoff::default().next(&never, 0), Some(Duration::from_micros(500)));
+    }
+
+    #[test]
+    fn no_wait_is_too_long_to_be_counted() {
+        for seconds in [1 << 62, (1 << 62) + 1, u64::MAX - 1, u64::MAX] {
+            let longest = Duration::new(seconds, 999_999_999);
+            let policy = Reconnect::default().wait(longest, longest);
+            let mut backoff = Backoff::default();
+            for random in [u32::MAX, u32::MAX - 1, 0] {
+                let wait = backoff.next(&policy, random).unwrap();
+                assert!(longest / 2 <= wait && wait <= longest, "{wait:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_connection_that_lived_begins_anew_and_attempts_have_an_end() {
+        let policy = Reconnect::default().attempts(2);
+        let mut backoff = Backoff::default();
+        assert!(backoff.next(&policy, 0).is_some() && backoff.next(&policy, 0).is_some());
+        backoff.lived(&policy, Duration::from_secs(9));
+        assert_eq!((backoff.next(&policy, 0), backoff.attempt()), (None, 2));
+        backoff.lived(&policy, Duration::from_secs(10));
+        assert_eq!(backoff.next(&policy, 0), Some(Duration::from_millis(250)));
+    }
+
+    #[test]
+    fn what_ends_it_and_what_does_not() {
+        let policy = Reconnect::default().final_code(CloseCode::from(4001));
+        let reset = Error::Lost(Cause::Io(std::io::ErrorKind::ConnectionReset));
+        for (end, is_final) in [
+            (closed(1000, Initiator::Remote, None), true),
+            (closed(1001, Initiator::Remote, None), false),
+            (closed(1008, Initiator::Remote, None), true),
+            (closed(1012, Initiator::Remote, None), false),
+            (closed(4001, Initiator::Remote, None), true),
+            (closed(1001, Initiator::Local, None), true),
+            (closed(1006, Initiator::Local, Some(Error::Lost(Cause::Terminated))), true),
+            (closed(1006, Initiator::Remote, Some(Error::Eof)), false),
+            (closed(1008, Initiator::Remote, Some(reset.clone())), true),
+            (closed(1012, Initiator::Remote, Some(reset.clone())), false),
+            (closed(1006, Initiator::Remote, Some(reset)), false),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Close))), true),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Heartbeat))), false),
+            (closed(1006, Initiator::Local, Some(Error::Timeout(Timeout::Output))), false),
+            (refused(301, "0"), true),
+            (refused(401, "0"), true),
+            (refused(404, "0"), true),
+            (refused(429, "0"), false),
+            (refused(503, "0"), false),
+        ] {
+            assert_eq!(policy.is_final(&end), is_final, "{end}");
+        }
+        assert!(!policy.passing_status(StatusCode::UNAUTHORIZED).is_final(&refused(401, "0")));
+    }
+
+    #[test]
+    fn a_server_may_ask_for_patience_but_not_for_ever() {
+        assert_eq!(retry_after(&refused(503, "120")), Some(Duration::from_secs(120)));
+        assert_eq!(retry_after(&refused(429, "0")), Some(Duration::ZERO));
+        for many in ["3600", "3601", "99999999999", "99999999999999999999999"] {
+            assert_eq!(retry_after(&refused(503, many)), Some(Duration::from_secs(3600)), "{many}");
+        }
+        for nothing in ["", "-1", "+1", "1.5", "1 s", "soon"] {
+            assert_eq!(retry_after(&refused(503, nothing)), None, "{nothing}");
+        }
+        assert_eq!(retry_after(&closed(1001, Initiator::Remote, None)), None);
+    }
+
+    #[test]
+    fn a_date_to_come_back_counts_from_the_date_of_the_same_answer() {
+        const DATE: &str = "Sun, 06 Nov 1994 08:49:37 GMT";
+        let wait = |status, date: &str, retry_after: &str| {
+            let head = Response::builder().status(status).header("date", date);
+            let response = head.header("retry-after", retry_after).body(Bytes::new()).unwrap();
+            let error = HandshakeError::Refused(Box::new(response));
+            super::retry_after(&closed(1006, Initiator::Remote, Some(error.into())))
+        };
+        for (date, retry_after, seconds) in [
+            (DATE, "Sun, 06 Nov 1994 08:49:38 GMT", Some(1)),
+            (DATE, "Sunday, 06-Nov-94 08:51:37 GMT", Some(120)),
+            (DATE, "Sun Nov  6 08:51:37 1994", Some(120)),
+            ("Sunday, 06-Nov-94 08:49:37 GMT", "Sun Nov  6 08:49:40 1994", Some(3)),
+            ("Sun Nov  6 08:49:37 1994", "Sun, 06 Nov 1994 08:49:40 GMT", Some(3)),
+            (DATE, "Sun, 06 Nov 1994 09:49:37 GMT", Some(3600)),
+            (DATE, "Mon, 07 Nov 1994 08:49:37 GMT", Some(3600)),
+            // Not later, not a date, and none to count from.
+            (DATE, DATE, None),
+            (DATE, "Sun, 06 Nov 1994 08:49:36 GMT", None),
+            (DATE, "Sun, 06 Nov 1994", None),
+            ("", "Sun, 06 Nov 1994 08:51:37 GMT", None),
+            ("now", "Sun, 06 Nov 1994 08:51:37 GMT", None),
+            // Seconds count from the answer's arrival, whatever its date.
+            (DATE, "5", Some(5)),
+        ] {
+            let expected = seconds.map(Duration::from_secs);
+            for status in [429, 503] {
+                assert_eq!(wait(status, date, retry_after), expected, "{date:?} {retry_after:?}");
+            }
+        }
+        // Nor is there a clock of ours to count from.
+        assert_eq!(retry_after(&refused(503, "Fri, 31 Dec 9999 23:59:59 GMT")), None);
+    }
+}

@@ -1,0 +1,19 @@
+//! Zones of link-local addresses: the numbers of network interfaces.
+
+use super::ConnectFailure;
+use std::io;
+
+/// The number of the network interface of this name. The kernel says it at once.
+pub(crate) fn index(name: &str) -> Result<u32, ConnectFailure> {
+    look_up(name).map_err(|error| ConnectFailure::Zone { zone: name.to_owned(), error })
+}
+
+#[cfg(unix)]
+fn look_up(name: &str) -> io::Result<u32> {
+    Ok(nix::net::if_::if_nametoindex(name)?)
+}
+
+#[cfg(not(unix))]
+fn look_up(_: &str) -> io::Result<u32> {
+    Err(io::ErrorKind::Unsupported.into())
+}

@@ -1,0 +1,5 @@
+//! What a server allows, counts and tells when it stops.
+
+mod config;
+
+pub use config::*;

@@ -1,0 +1,397 @@
+//! Access tokens: a secret in the URL that is handed out, and in a cookie from then on.
+//!
+//! Whoever has the URL of a server on the local network may use it; a token in that URL keeps everybody else
+//! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
+//! page's own requests and sockets need no token in theirs.
+//!
+//! Where [`Cors`](ws_proto::Cors) is set, a preflight is answered before a token is asked for, and the 401 can be read by
+//! pages of the origins that are allowed.
+
+use ::http::header::{self, HeaderValue};
+use ::http::{HeaderMap, Response, StatusCode};
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use bytes::Bytes;
+use core::fmt;
+use core::hint::black_box;
+use ws_proto::Event;
+use ws_proto::Request;
+use ws_proto::fields::{cookies, hide_secret};
+
+/// A secret that lets its bearer in.
+///
+/// It is compared in constant time, and `Debug` does not show it.
+#[derive(Clone)]
+pub struct Token(Box<str>);
+
+impl Token {
+    /// A token of unpredictable bytes from the system: at least 16, which the compiler checks. It is as text
+    /// what these bytes are in Base64 for URLs.
+    ///
+    /// ```
+    /// use ws_host::token::Token;
+    /// let token = Token::from_random([7; 16]); // from the system's source of randomness, in earnest
+    /// assert_eq!(token.as_str(), "BwcHBwcHBwcHBwcHBwcHBw");
+    /// ```
+    pub fn from_random<const N: usize>(random: [u8; N]) -> Self {
+        const { assert!(N >= 16, "a token needs at least 16 random bytes") };
+        Self(URL_SAFE_NO_PAD.encode(random).into())
+    }
+
+    /// As it stands in a URL.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether this is the token. The time that it takes tells at most whether the length is right.
+    pub fn matches(&self, candidate: impl AsRef<[u8]>) -> bool {
+        let (own, other) = (self.0.as_bytes(), candidate.as_ref());
+        let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
+        own.len() == other.len() && differs == 0
+    }
+}
+
+impl fmt::Debug for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// Lets in who shows a token: as the query parameter `token`, as a cookie, or as `Authorization: Bearer`
+/// (RFC 6750 §2.1) for programs.
+#[derive(Clone, Debug)]
+pub struct TokenRule {
+    token: Token,
+    cookie: String,
+}
+
+/// How a request showed the token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shown {
+    /// In its query alone: the answer should carry [`TokenRule::set_cookie`].
+    InQuery,
+    /// In a cookie or in its `Authorization`.
+    InHeader,
+}
+
+impl TokenRule {
+    /// Requires this token.
+    pub fn new(token: Token) -> Self {
+        Self { token, cookie: "ws_token".to_owned() }
+    }
+
+    /// Names the cookie after the server's port. Cookies are shared by all ports of a host (RFC 6265 §8.5), so
+    /// that two servers would otherwise overwrite each other's.
+    #[must_use]
+    pub fn port(mut self, port: u16) -> Self {
+        self.cookie = format!("ws_token_{port}");
+        self
+    }
+
+    /// Looks for the token in a request; `None` when it is not there. Cookies of other names and of other bytes hide
+    /// none: whoever can set one for this host, such as a page on another port of it, cannot lock the bearer out.
+    pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
+        let own = self.cookie.as_bytes();
+        let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
+        if cookies.any(|(_, value)| self.token.matches(value)) || self.is_bearer(headers) {
+            return Some(Shown::InHeader);
+        }
+        self.is_in_query(query).then_some(Shown::InQuery)
+    }
+
+    fn is_in_query(&self, query: Option<&str>) -> bool {
+        let mut parameters = query.into_iter().flat_map(|query| query.split('&'));
+        parameters.any(|pair| pair.strip_prefix("token=").is_some_and(|value| self.token.matches(value)))
+    }
+
+    fn is_bearer(&self, headers: &HeaderMap) -> bool {
+        headers.get_all(header::AUTHORIZATION).iter().any(|value| {
+            // The name of a scheme has no case (RFC 9110 §11.1).
+            let Some((scheme, credentials)) = value.as_bytes().split_at_checked(b"bearer".len()) else {
+                return false;
+            };
+            scheme.eq_ignore_ascii_case(b"bearer")
+                && credentials.starts_with(b" ")
+                && self.token.matches(credentials.trim_ascii())
+        })
+    }
+
+    /// The `Set-Cookie` with which a browser shows the token from then on. Scripts cannot read it, and requests
+    /// that other sites cause do not carry it.
+    pub fn set_cookie(&self) -> String {
+        format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
+    }
+
+    /// Lets a request or an upgrade in that shows the token, and any other event; an upgrade gets the cookie where
+    /// it is due.
+    ///
+    /// # Errors
+    /// The request that does not show it: to be answered with the [refusal](Self::refusal).
+    pub fn let_in<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
+        let shown = match &event {
+            Event::Request(request) => self.check(request.query(), request.headers()),
+            Event::Upgrade(upgrade) => self.check(upgrade.query(), upgrade.headers()),
+            _ => return Ok(event),
+        };
+        if let (Some(Shown::InQuery), Event::Upgrade(upgrade)) = (shown, &mut event) {
+            // A token and a number are a valid value.
+            let _ = upgrade.set_header(header::SET_COOKIE.as_str(), &self.set_cookie());
+        }
+        match event {
+            event if shown.is_some() => Ok(event),
+            Event::Request(request) => Err(request),
+            Event::Upgrade(upgrade) => Err(upgrade.into()),
+            event => Ok(event),
+        }
+    }
+
+    /// Gives the cookie, with an answer, to who showed the token in the query alone; and sees to it, wherever the query
+    /// has the token, that no page that is linked from there, or that is loaded into it, is told that query as its
+    /// referrer.
+    pub fn sign<B>(&self, request: &Request, response: &mut Response<B>) {
+        if !self.is_in_query(request.query()) {
+            return;
+        }
+        let headers = response.headers_mut();
+        if self.check(request.query(), request.headers()) == Some(Shown::InQuery)
+            && let Ok(mut cookie) = HeaderValue::try_from(self.set_cookie())
+        {
+            hide_secret(&header::SET_COOKIE, &mut cookie);
+            headers.append(header::SET_COOKIE, cookie);
+        }
+        // Stricter, it would hide the origin of the page's own forms.
+        headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
+    }
+
+    /// The answer to who did not show it: 401.
+    pub fn refusal() -> Response<Bytes> {
+        let mut response = Response::new(Bytes::from_static(b"open this with the link that has its token\n"));
+        *response.status_mut() = StatusCode::UNAUTHORIZED;
+        let headers = response.headers_mut();
+        // A 401 must say which scheme would do (RFC 9110 §15.5.2).
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+        headers.insert(header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        response
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TOKEN: &str = "BwcHBwcHBwcHBwcHBwcHBw";
+
+    fn rule() -> TokenRule {
+        TokenRule::new(Token::from_random([7; 16])).port(8700)
+    }
+
+    fn header(name: header::HeaderName, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(name, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn only_the_token_itself_matches() {
+        let token = Token::from_random([7; 16]);
+        assert!(token.matches(TOKEN));
+        for bad in
+            ["", "B", &TOKEN[1..], "BwcHBwcHBwcHBwcHBwcHBx", &format!("{TOKEN}x"), &TOKEN.to_lowercase()]
+        {
+            assert!(!token.matches(bad), "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_token_does_not_show_in_logs_and_needs_no_encoding_in_a_url() {
+        let token = Token::from_random([0xfb; 32]);
+        assert!(!format!("{:?}", TokenRule::new(token.clone())).contains(token.as_str()));
+        assert!(token.as_str().bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_'));
+    }
+
+    #[test]
+    fn it_is_found_in_the_query() {
+        let none = HeaderMap::new();
+        let check = |query: &str| rule().check(Some(query), &none);
+        assert_eq!(check(&format!("token={TOKEN}")), Some(Shown::InQuery));
+        assert_eq!(check(&format!("a=b&token=wrong&token={TOKEN}&c")), Some(Shown::InQuery));
+        for bad in ["", "token", "token=", &format!("Token={TOKEN}"), &format!("xtoken={TOKEN}")] {
+            assert_eq!(check(bad), None, "{bad}");
+        }
+        assert_eq!(rule().check(None, &none), None);
+    }
+
+    #[test]
+    fn it_is_found_in_the_cookie_that_was_set() {
+        let set = rule().set_cookie();
+        assert!(set.ends_with("; HttpOnly; SameSite=Strict"), "{set}");
+        let pair = set.split(';').next().unwrap();
+        for value in [pair.to_owned(), format!("a=b; {pair}; c=d"), format!("ws_token_8700=old; {pair}")] {
+            let shown = rule().check(Some("token=old"), &header(header::COOKIE, &value));
+            assert_eq!(shown, Some(Shown::InHeader), "{value}");
+        }
+        for bad in [format!("ws_token={TOKEN}"), format!("ws_token_1={TOKEN}"), format!("x{pair}")] {
+            assert_eq!(rule().check(None, &header(header::COOKIE, &bad)), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn no_other_cookie_hides_it() {
+        let own = format!("ws_token_8700={TOKEN}");
+        let check = |lines: &[Vec<u8>]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                headers.append(header::COOKIE, HeaderValue::from_bytes(line).unwrap());
+            }
+            rule().check(None, &headers)
+        };
+        let others = [
+            "name=Zo\u{eb}",
+            "\u{eb}",
+            "=",
+            "=x",
+            "x",
+            "",
+            "a=\"",
+            "a=\"x",
+            "\"",
+            "a b=c d",
+            " ",
+            "a==",
+            "ws_token_8700=",
+        ];
+        let mut others: Vec<Vec<u8>> = others.map(|other| other.as_bytes().to_vec()).to_vec();
+        others.extend((0x80..=0xff).flat_map(|b| [vec![b'n', b'=', b], vec![b, b'=', b'v'], vec![b]]));
+        others.push(b"ws_token_8700=\xff".to_vec());
+        for other in others {
+            for parts in [
+                vec![[&other[..], b"; ", own.as_bytes()].concat()],
+                vec![[own.as_bytes(), b"; ", &other[..]].concat()],
+                vec![[&other[..], b";", own.as_bytes(), b" ; ", &other[..]].concat()],
+                vec![other.clone(), own.clone().into_bytes()],
+                vec![own.clone().into_bytes(), other.clone()],
+            ] {
+                assert_eq!(check(&parts), Some(Shown::InHeader), "{parts:?}");
+            }
+            assert_eq!(check(&[other]), None, "alone it is none");
+        }
+        let changed = [own.as_bytes(), b"\xff"].concat();
+        assert_eq!(check(&[changed]), None);
+    }
+
+    #[test]
+    fn no_other_credentials_hide_it() {
+        for other in [&b"Basic Zo\xeb"[..], b"\xff", b"", b"Bearer", b"Bearer \xff"] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::AUTHORIZATION, HeaderValue::from_bytes(other).unwrap());
+            assert_eq!(rule().check(None, &headers), None);
+            headers.append(header::AUTHORIZATION, format!("Bearer {TOKEN}").parse().unwrap());
+            assert_eq!(rule().check(None, &headers), Some(Shown::InHeader), "{other:?}");
+        }
+    }
+
+    #[test]
+    fn a_program_may_show_it_as_a_bearer() {
+        for value in [format!("Bearer {TOKEN}"), format!("bearer  {TOKEN}")] {
+            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &value)), Some(Shown::InHeader));
+        }
+        for bad in [TOKEN.to_owned(), format!("Basic {TOKEN}"), "Bearer".to_owned(), format!("Bearer{TOKEN}")]
+        {
+            assert_eq!(rule().check(None, &header(header::AUTHORIZATION, &bad)), None, "{bad}");
+        }
+    }
+
+    fn asks(target: &str, fields: HeaderMap) -> [Event<'static>; 2] {
+        let (mut parts, ()) = ::http::Request::get(target).body(()).unwrap().into_parts();
+        parts.headers = fields;
+        let request = ::http::Request::from_parts(parts, ());
+        let page = Request::from(request.clone().map(|()| Bytes::new()));
+        [Event::Request(page), Event::Upgrade(ws_proto::Upgrade::from(request))]
+    }
+
+    #[test]
+    fn who_shows_it_is_let_in_and_who_does_not_is_given_back_to_be_refused() {
+        let cookie = || header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for (target, fields, is_in) in [
+            (format!("/?token={TOKEN}"), HeaderMap::new(), true),
+            ("/".to_owned(), cookie(), true),
+            ("/?token=wrong".to_owned(), HeaderMap::new(), false),
+            ("/".to_owned(), HeaderMap::new(), false),
+        ] {
+            for event in asks(&target, fields.clone()) {
+                let kind = core::mem::discriminant(&event);
+                match rule().let_in(event) {
+                    Ok(event) => assert!(is_in && core::mem::discriminant(&event) == kind, "{target}"),
+                    Err(request) => assert!(!is_in && request.path() == "/", "{target}"),
+                }
+            }
+        }
+        assert!(matches!(rule().let_in(Event::Drained), Ok(Event::Drained)), "other events are not asked");
+    }
+
+    #[test]
+    fn a_socket_and_a_page_that_were_let_in_by_the_url_get_the_cookie_once() {
+        let in_query = |fields| asks(&format!("/?token={TOKEN}"), fields);
+        let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
+            for event in in_query(fields) {
+                let headers = match rule().let_in(event).unwrap() {
+                    Event::Upgrade(upgrade) => upgrade.response_headers().clone(),
+                    Event::Request(request) => {
+                        let mut response = Response::new(());
+                        rule().sign(&request, &mut response);
+                        // Also where the cookie is there already: the page was opened by its link once more.
+                        assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
+                        response.into_parts().0.headers
+                    }
+                    other => panic!("{other:?}"),
+                };
+                assert_eq!(headers.get_all(header::SET_COOKIE).iter().count(), cookies);
+            }
+        }
+    }
+
+    #[test]
+    fn a_page_without_the_token_in_its_link_keeps_its_policy() {
+        let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
+        for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
+            let [Event::Request(request), _] = asks(target, known.clone()) else { panic!() };
+            let mut response = Response::new(());
+            rule().sign(&request, &mut response);
+            assert!(response.headers().is_empty(), "{target}");
+        }
+    }
+
+    #[test]
+    fn a_page_that_wants_another_policy_for_its_links_keeps_it() {
+        let [Event::Request(request), _] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+            panic!()
+        };
+        let mut response = Response::new(());
+        response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
+        rule().sign(&request, &mut response);
+        assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
+    }
+
+    #[test]
+    fn the_cookie_that_is_given_does_not_show_in_logs() {
+        let [Event::Request(request), upgrade] = asks(&format!("/?token={TOKEN}"), HeaderMap::new()) else {
+            panic!()
+        };
+        let mut response = Response::new(());
+        rule().sign(&request, &mut response);
+        assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
+        let upgrade = rule().let_in(upgrade).unwrap();
+        for shown in [format!("{response:?}"), format!("{request:?}"), format!("{upgrade:?}")] {
+            assert!(!shown.contains(TOKEN), "{shown}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_says_how_to_be_let_in_and_is_not_kept() {
+        let refusal = TokenRule::refusal();
+        assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
+        assert_eq!(refusal.headers()["www-authenticate"], "Bearer");
+        assert_eq!(refusal.headers()["cache-control"], "no-store");
+    }
+}

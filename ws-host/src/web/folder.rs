@@ -1,0 +1,397 @@
+//! Which file of a folder a request is answered with, or why with none.
+
+use super::path::visible;
+use super::query::NAVIGATION;
+use super::response::vary;
+use super::{
+    CODINGS, CleanPath, PathError, Plan, Representation, accepts_coding, add_slash, clean, clean_with_hidden,
+    error_page, is_navigation, method_not_allowed, not_found,
+};
+use ::http::header::{self, HeaderName, HeaderValue};
+use ::http::{Method, Response, StatusCode};
+use bytes::Bytes;
+use std::borrow::ToOwned;
+use std::boxed::Box;
+use std::ffi::OsStr;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::string::String;
+use std::time::SystemTime;
+use std::vec::Vec;
+use ws_proto::Request;
+
+/// What a [`Folder`] has to ask of the system.
+pub trait Files {
+    /// A file that is open for reading.
+    type File;
+
+    /// The path without links, `.` and `..`.
+    ///
+    /// # Errors
+    /// When nothing is there.
+    fn canonicalize(&self, path: &Path) -> io::Result<PathBuf>;
+
+    /// What is there, links followed.
+    ///
+    /// # Errors
+    /// When nothing is there.
+    fn kind(&self, path: &Path) -> io::Result<Kind>;
+
+    /// Opens a file for reading.
+    ///
+    /// # Errors
+    /// When that is not possible.
+    fn open(&self, path: &Path) -> io::Result<Opened<Self::File>>;
+
+    /// When the file was last modified, links followed; `None` where the system does not tell. By default it opens
+    /// the file to learn it.
+    fn modified(&self, path: &Path) -> Option<SystemTime> {
+        self.open(path).ok()?.modified
+    }
+}
+
+/// What is at a path.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A file.
+    File,
+    /// A folder.
+    Folder,
+    /// A pipe, say, or a device.
+    Other,
+}
+
+/// A file that was opened.
+#[derive(Clone, Copy, Debug)]
+pub struct Opened<File> {
+    /// The file.
+    pub file: File,
+    /// How many bytes it has.
+    pub len: u64,
+    /// When it was last modified, where that is known.
+    pub modified: Option<SystemTime>,
+}
+
+/// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
+/// that mean something else on some system are refused ([`clean`] lists them), and so are links that lead out of the
+/// folder. Hidden files are not served: a path with a name that begins with a dot is answered 404. So is
+/// `/.well-known/`; a folder of its own serves that one place:
+///
+/// ```
+/// # use ws_host::web::{Files, Folder};
+/// # fn f<F: Files + Default>() -> std::io::Result<Folder<F>> {
+/// let well_known = Folder::new("public/.well-known")?.at("/.well-known");
+/// # Ok(well_known) }
+/// ```
+///
+/// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
+/// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
+/// begins with `.env`, in any case, it is answered 404: nobody means to publish these. What stands above the folder
+/// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
+/// [`new`](Self::new) follows it once.
+///
+/// Opening and reading is the owner's, as [`Files`] says; adapters have it ready.
+///
+/// Links are followed when the file is asked for. Whoever may write into the folder while it is served could
+/// exchange a file for a link between the check and the opening; let nobody do so whom you do not trust.
+#[derive(Clone, Debug)]
+pub struct Folder<F> {
+    files: F,
+    /// Without links in it, so that what is below it can be told by comparing.
+    root: PathBuf,
+    prefix: String,
+    index: String,
+    single_page: Option<String>,
+    hidden: bool,
+    precompressed: bool,
+    headers: Vec<(HeaderName, HeaderValue)>,
+    error_page: Option<fn(StatusCode) -> Response<Bytes>>,
+}
+
+impl<F: Files> Folder<F> {
+    /// The folder at this path, which must be there.
+    ///
+    /// # Errors
+    /// When there is no such folder.
+    pub fn new(root: impl AsRef<Path>) -> io::Result<Self>
+    where
+        F: Default,
+    {
+        let files = F::default();
+        let root = files.canonicalize(root.as_ref())?;
+        if files.kind(&root)? != Kind::Folder {
+            return Err(io::ErrorKind::NotADirectory.into());
+        }
+        let index = "index.html".to_owned();
+        Ok(Self {
+            files,
+            root,
+            prefix: String::new(),
+            index,
+            single_page: None,
+            hidden: false,
+            precompressed: false,
+            headers: Vec::new(),
+            error_page: None,
+        })
+    }
+
+    /// Sets where the folder stands in the paths of requests; at their root without.
+    #[must_use]
+    pub fn at(mut self, prefix: &str) -> Self {
+        self.prefix = match prefix.trim_matches('/') {
+            "" => String::new(),
+            prefix => format!("/{prefix}"),
+        };
+        self
+    }
+
+    /// Sets the file that is served for a folder: `index.html` without.
+    #[must_use]
+    pub fn index(mut self, name: &str) -> Self {
+        self.index = name.trim_matches('/').to_owned();
+        self
+    }
+
+    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not there is
+    /// this file of the folder, also where its path looks like that of a file (`/users/john.doe`). Not so where a name
+    /// in the path begins with a dot. [`is_navigation`] says what navigates; the page and each 404 say by `Vary` that
+    /// they depend on that.
+    #[must_use]
+    pub fn single_page(mut self, name: &str) -> Self {
+        self.single_page = Some(name.trim_matches('/').to_owned());
+        self
+    }
+
+    /// Serves hidden files too, whose names begin with a dot: also `.git` and `.env`, and links to them.
+    #[must_use]
+    pub fn hidden_files(mut self) -> Self {
+        self.hidden = true;
+        self
+    }
+
+    /// Sends `app.js.br` or `app.js.gz` for `app.js`, where there is one and the client takes it. Where `app.js` is a
+    /// link, it may stand beside the link or beside the file that the link leads to.
+    ///
+    /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
+    /// age, it is. The times are compared as the file system tells them, and where it does not tell one of them, the
+    /// plain file is sent. A copy that gives files new times has to make the compressed ones last.
+    #[must_use]
+    pub fn precompressed(mut self) -> Self {
+        self.precompressed = true;
+        self
+    }
+
+    /// Sets `Cache-Control`; without, browsers keep a file and ask each time whether it has changed.
+    #[must_use]
+    pub fn cache_control(self, value: HeaderValue) -> Self {
+        self.header(header::CACHE_CONTROL, value)
+    }
+
+    /// Sets a field of every answer with a file: `Content-Security-Policy`, say, or the two that threads in
+    /// WebAssembly need.
+    #[must_use]
+    pub fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
+        self.headers.push((name, value));
+        self
+    }
+
+    /// Sets what is answered where no file is: 404, 405 and 500 have a page of yours, which gets the status.
+    ///
+    /// ```
+    /// # use ws_host::web::{self, Files, Folder};
+    /// # fn f<F: Files>(folder: Folder<F>) -> Folder<F> {
+    /// folder.error_page(|status| web::html(format!("<h1>{status}</h1>")))
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn error_page(mut self, page: fn(StatusCode) -> Response<Bytes>) -> Self {
+        self.error_page = Some(page);
+        self
+    }
+
+    /// Opens what a request asks for, and decides what of it is sent.
+    ///
+    /// # Errors
+    /// The answer instead: 404, 405, 500, or a redirect for a folder whose slash is missing.
+    pub fn open(&self, request: &Request) -> Result<(F::File, Plan), Box<Response<Bytes>>> {
+        self.look(request).map_err(|refusal| Box::new(self.answer(refusal, request)))
+    }
+
+    /// The answer where a file that was opened cannot be read.
+    pub fn unreadable(&self, request: &Request, error: io::Error) -> Response<Bytes> {
+        self.answer(error.into(), request)
+    }
+
+    /// The file, or the page of an application in one page in its place.
+    fn look(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
+        if !self.prefix.is_empty() && request.path() == self.prefix {
+            return Err(Refusal::SlashMissing);
+        }
+        let path = request.path().strip_prefix(&self.prefix).filter(|path| path.starts_with('/'));
+        let path = self.clean(path.ok_or(Refusal::NotFound)?);
+        let is_page = path != Err(PathError::Hidden) && is_navigation(request);
+        let page = self.single_page.as_ref().filter(|_| is_page);
+        match (path.map_err(|_| Refusal::NotFound).and_then(|path| self.look_at(request, &path)), page) {
+            (Err(Refusal::NotFound), Some(page)) => {
+                let page = Path::new(page);
+                self.open_file(request, page, &self.find(page)?, Some(NAVIGATION))
+            }
+            (found, _) => found,
+        }
+    }
+
+    fn look_at(&self, request: &Request, path: &CleanPath) -> Result<(F::File, Plan), Refusal> {
+        if !matches!(*request.method(), Method::GET | Method::HEAD) {
+            return Err(Refusal::Method);
+        }
+        let mut asked = path.names().collect::<PathBuf>();
+        let mut found = self.find(&asked)?;
+        if self.kind(&found) == Kind::Folder {
+            if !path.is_directory() {
+                return Err(Refusal::SlashMissing);
+            }
+            asked.push(&self.index);
+            found = self.find(&asked)?;
+        } else if path.is_directory() {
+            return Err(Refusal::NotFound);
+        }
+        self.open_file(request, &asked, &found, None)
+    }
+
+    /// Opens a file, or its compressed variant. The name that was asked for says of which type it is, since a link may
+    /// lead to a file of any name. What else the answer depends on goes into `Vary`.
+    fn open_file(
+        &self,
+        request: &Request,
+        asked: &Path,
+        found: &Path,
+        varies_by: Option<&'static str>,
+    ) -> Result<(F::File, Plan), Refusal> {
+        // Opening a pipe would wait for its writer.
+        if self.kind(found) != Kind::File {
+            return Err(Refusal::NotFound);
+        }
+        let (opened, coding) = match self.variant(request, asked, found) {
+            Some((opened, coding)) => (opened, Some(coding)),
+            None => (self.files.open(found)?, None),
+        };
+        let name = asked.file_name().unwrap_or_default().to_string_lossy();
+        let mut representation = Representation::file(&name, opened.len, opened.modified);
+        if let Some(coding) = coding {
+            representation = representation.encoded(coding);
+        }
+        for (name, value) in &self.headers {
+            representation = representation.header(name.clone(), value.clone());
+        }
+        for names in self.precompressed.then_some("accept-encoding").into_iter().chain(varies_by) {
+            representation = representation.vary(names);
+        }
+        let plan = representation.plan(request);
+        Ok((opened.file, plan))
+    }
+
+    /// The compressed variant of a file, unless it is older, and its coding. Of a link, it stands beside the link, or
+    /// else beside the file that the link leads to.
+    fn variant(
+        &self,
+        request: &Request,
+        asked: &Path,
+        found: &Path,
+    ) -> Option<(Opened<F::File>, &'static str)> {
+        let places = [Some(asked), (self.root.join(asked) != found).then_some(found)];
+        let codings = CODINGS.into_iter().filter(|_| self.precompressed);
+        let mut taken = codings.filter(|(_, coding)| accepts_coding(request.headers(), coding));
+        taken.find_map(|(extension, coding)| {
+            let path = places.into_iter().flatten().find_map(|place| {
+                let mut path = place.as_os_str().to_owned();
+                path.push(extension);
+                self.find(Path::new(&path)).ok().filter(|path| self.kind(path) == Kind::File)
+            })?;
+            let opened = self.files.open(&path).ok()?;
+            let is_current = opened.modified? >= self.files.modified(found)?;
+            is_current.then_some((opened, coding))
+        })
+    }
+
+    fn answer(&self, refusal: Refusal, request: &Request) -> Response<Bytes> {
+        let (answer, status) = match refusal {
+            Refusal::SlashMissing => return add_slash(request),
+            Refusal::NotFound => (not_found(), StatusCode::NOT_FOUND),
+            Refusal::Method => {
+                (method_not_allowed(&[Method::GET, Method::HEAD]), StatusCode::METHOD_NOT_ALLOWED)
+            }
+            Refusal::Unreadable => {
+                let status = StatusCode::INTERNAL_SERVER_ERROR;
+                (error_page(status, "The file could not be read."), status)
+            }
+        };
+        let mut answer = match self.error_page {
+            None => answer,
+            Some(page) => {
+                let mut page = page(status);
+                *page.status_mut() = status;
+                if let Some(allow) = answer.headers().get(header::ALLOW) {
+                    page.headers_mut().insert(header::ALLOW, allow.clone());
+                }
+                page
+            }
+        };
+        if status == StatusCode::NOT_FOUND && self.single_page.is_some() {
+            vary(answer.headers_mut(), NAVIGATION);
+        }
+        answer
+    }
+
+    fn kind(&self, path: &Path) -> Kind {
+        self.files.kind(path).unwrap_or(Kind::Other)
+    }
+
+    fn clean(&self, path: &str) -> Result<CleanPath, PathError> {
+        if self.hidden { clean_with_hidden(path) } else { clean(path) }
+    }
+
+    /// Follows all links, and sees where they lead.
+    fn find(&self, path: &Path) -> Result<PathBuf, Refusal> {
+        let found = self.files.canonicalize(&self.root.join(path))?;
+        let inside = found.strip_prefix(&self.root).map_err(|_| Refusal::NotFound)?;
+        if !self.hidden && inside.iter().any(is_private) { Err(Refusal::NotFound) } else { Ok(found) }
+    }
+}
+
+/// Whether nobody means to publish what has this name, or stands below it, although a link leads there.
+fn is_private(name: &OsStr) -> bool {
+    let name = name.to_string_lossy();
+    // As a file system may compare names.
+    let name = visible(&name).trim_end_matches(['.', ' ']).to_ascii_lowercase();
+    matches!(name.as_str(), ".git" | ".svn" | ".hg" | ".ssh") || name.starts_with(".env")
+}
+
+/// Why no file is sent.
+#[derive(Clone, Copy)]
+enum Refusal {
+    NotFound,
+    Method,
+    SlashMissing,
+    Unreadable,
+}
+
+impl From<io::Error> for Refusal {
+    /// Who may not read a file is not told that it is there.
+    fn from(error: io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::NotFound
+            | io::ErrorKind::NotADirectory
+            | io::ErrorKind::PermissionDenied
+            | io::ErrorKind::InvalidFilename
+            | io::ErrorKind::InvalidInput => Self::NotFound,
+            kind if is_loop(kind) => Self::NotFound,
+            _ => Self::Unreadable,
+        }
+    }
+}
+
+/// Links that lead round in a circle lead nowhere. Stable Rust does not let this kind be named (`io_error_more`).
+fn is_loop(kind: io::ErrorKind) -> bool {
+    format!("{kind:?}") == "FilesystemLoop"
+}

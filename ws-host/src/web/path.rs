@@ -1,0 +1,198 @@
+//! Paths of requests as paths of files, with no way out of the folder.
+
+use core::fmt;
+use percent_encoding::percent_decode_str;
+use std::borrow::Cow;
+
+/// A path below a folder, safe to join to it on every system. From [`clean`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CleanPath {
+    path: String,
+    is_directory: bool,
+}
+
+impl CleanPath {
+    /// The names, with one `/` between them and none around; empty for the folder itself.
+    pub fn as_str(&self) -> &str {
+        &self.path
+    }
+
+    /// The names, to be joined to the folder one by one.
+    pub fn names(&self) -> impl Iterator<Item = &str> {
+        self.path.split('/').filter(|name| !name.is_empty())
+    }
+
+    /// Whether a folder is asked for: the path ends with a slash, or is empty.
+    pub fn is_directory(&self) -> bool {
+        self.is_directory
+    }
+}
+
+/// Why a path is not served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum PathError {
+    /// Not percent-encoded UTF-8.
+    Malformed,
+    /// A name that leads elsewhere on some system: `..`, a drive, a device, an encoded slash.
+    Unsafe,
+    /// A hidden file, such as `.git`.
+    Hidden,
+}
+
+impl fmt::Display for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Malformed => "the path is not percent-encoded UTF-8",
+            Self::Unsafe => "the path has a name that could lead out of its folder",
+            Self::Hidden => "the path leads to a hidden file",
+        })
+    }
+}
+
+impl std::error::Error for PathError {}
+
+/// Decodes the path of a request, once, and cleans it name by name: what could mean something else than a file
+/// below the folder, on any system, is refused, and so is what begins with a dot. Answer a refusal with 404.
+///
+/// ```
+/// use ws_host::web::{PathError, clean};
+///
+/// assert_eq!(clean("/caf%C3%A9/menu.html").unwrap().as_str(), "café/menu.html");
+/// assert_eq!(clean("/%2e%2e/secret"), Err(PathError::Unsafe));
+/// assert_eq!(clean("/.git/config"), Err(PathError::Hidden));
+/// assert!(clean("/docs/").unwrap().is_directory());
+/// ```
+///
+/// # What is refused, and why
+///
+/// The rules are the same on every system: a folder may lie on a stick or a share that was formatted elsewhere, and
+/// Linux honours the rules of FAT and of Windows there.
+///
+/// | name | danger | what passes beside it |
+/// |---|---|---|
+/// | `.`, `..`, one that holds `/` or `\` once decoded | leads to another folder | `a..b`, `..a` with [`clean_with_hidden`] |
+/// | one that holds `:` | on Windows `c:` is a drive, and `file.txt::$DATA` a second way to open a file | – |
+/// | one that holds a control (U+0000 to U+001F, U+007F to U+009F) | ends a name in some calls, and a line in logs | – |
+/// | one that ends with a dot or a space | Windows and FAT drop these: `key.pem.` opens `key.pem`, past a rule that looks at the extension | `a.b`, ` a` |
+/// | a device: `CON`, `NUL`, `COM1` and the like, also before an extension | on Windows, opening it waits for a terminal or a port, in every folder | `console.js`, `com10`, `x.con` |
+/// | a short name of Windows: at most 8 characters that end with `~` and digits, then at most one dot and 3 characters | Windows and FAT give each longer name one: `GIT~1` opens `.git` | `IMG_20200101~2.jpg`, `report~1.jpeg`, `a~1.b.c`, `notes~.txt` |
+/// | one that begins with a dot; [`clean_with_hidden`] lets it pass | programs keep secrets in such files | – |
+/// | nothing but ignorable characters | to HFS+ it is an empty name | – |
+///
+/// Ignorable characters (`Default_Ignorable_Code_Point` of Unicode: joiners, marks of direction, variation selectors)
+/// belong to honest names in Persian or with emoji, and pass. Since HFS+ ignores some of them, so that `.g\u{200c}it`
+/// opens `.git`, each rule looks at a name without them. The [`CleanPath`] has the name as it came.
+///
+/// Every other name passes as it is. In particular it need not be in a normalization form (NFC, NFD); the file system
+/// decides whether two forms are one name.
+///
+/// Links are the file system's: the code that opens the file has to check that they do not lead out.
+///
+/// # Errors
+/// Says why the path is refused.
+pub fn clean(path: &str) -> Result<CleanPath, PathError> {
+    let path = clean_with_hidden(path)?;
+    if path.names().any(|name| visible(name).starts_with('.')) {
+        return Err(PathError::Hidden);
+    }
+    Ok(path)
+}
+
+/// As [`clean`], but names that begin with a dot pass, `.git` and `.env` among them.
+///
+/// # Errors
+/// Says why the path is refused.
+pub fn clean_with_hidden(path: &str) -> Result<CleanPath, PathError> {
+    let mut cleaned = CleanPath { path: String::new(), is_directory: true };
+    for raw in path.split('/') {
+        cleaned.is_directory = raw.is_empty();
+        if raw.is_empty() {
+            continue;
+        }
+        let name = decode(raw).ok_or(PathError::Malformed)?;
+        if !is_safe(&name) {
+            return Err(PathError::Unsafe);
+        }
+        if !cleaned.path.is_empty() {
+            cleaned.path.push('/');
+        }
+        cleaned.path.push_str(&name);
+    }
+    Ok(cleaned)
+}
+
+/// Percent-decoding (RFC 3986 §2.1) that refuses what is not encoded properly.
+pub(super) fn decode(text: &str) -> Option<Cow<'_, str>> {
+    let mut escapes = text.split('%');
+    escapes.next();
+    let is_escape = |rest: &str| rest.len() >= 2 && rest.bytes().take(2).all(|b| b.is_ascii_hexdigit());
+    if !escapes.all(is_escape) {
+        return None;
+    }
+    percent_decode_str(text).decode_utf8().ok()
+}
+
+/// Whether a name is the name of a file, and of no other file, on every system. [`clean`] says what each rule prevents.
+fn is_safe(name: &str) -> bool {
+    let is_forbidden = |c: char| matches!(c, '/' | '\\' | ':') || c.is_control();
+    let name = visible(name);
+    !(name.is_empty()
+        || name.contains(is_forbidden)
+        // Among them `.` and `..`.
+        || name.ends_with(['.', ' '])
+        || is_device(&name)
+        || is_short_name(&name))
+}
+
+/// A name without the characters that some file system ignores when it compares names.
+pub(super) fn visible(name: &str) -> Cow<'_, str> {
+    if name.contains(is_ignorable) { Cow::Owned(name.replace(is_ignorable, "")) } else { Cow::Borrowed(name) }
+}
+
+/// `Default_Ignorable_Code_Point` (Unicode 14.0, `DerivedCoreProperties.txt`). HFS+ ignores some of these; which
+/// ones other file systems ignore, now or later, need not be known here.
+fn is_ignorable(c: char) -> bool {
+    matches!(
+        c,
+        '\u{ad}'
+            | '\u{34f}'
+            | '\u{61c}'
+            | '\u{115f}'..='\u{1160}'
+            | '\u{17b4}'..='\u{17b5}'
+            | '\u{180b}'..='\u{180f}'
+            | '\u{200b}'..='\u{200f}'
+            | '\u{202a}'..='\u{202e}'
+            | '\u{2060}'..='\u{206f}'
+            | '\u{3164}'
+            | '\u{fe00}'..='\u{fe0f}'
+            | '\u{feff}'
+            | '\u{ffa0}'
+            | '\u{fff0}'..='\u{fff8}'
+            | '\u{1bca0}'..='\u{1bca3}'
+            | '\u{1d173}'..='\u{1d17a}'
+            | '\u{e0000}'..='\u{e0fff}'
+    )
+}
+
+/// The devices of Windows, which are there in every folder and with every extension.
+fn is_device(name: &str) -> bool {
+    let stem = name.split('.').next().unwrap_or(name).trim_end_matches(' ').to_ascii_uppercase();
+    match stem.as_str() {
+        "CON" | "PRN" | "AUX" | "NUL" | "CONIN$" | "CONOUT$" => true,
+        _ => {
+            let number = stem.strip_prefix("COM").or_else(|| stem.strip_prefix("LPT"));
+            let mut number = number.unwrap_or_default().chars();
+            matches!((number.next(), number.next()), (Some('0'..='9' | '¹' | '²' | '³'), None))
+        }
+    }
+}
+
+/// The second name (8.3) that Windows gives a file whose own name is longer, by which `.git` is `GIT~1` too.
+fn is_short_name(name: &str) -> bool {
+    let (stem, extension) = name.split_once('.').unwrap_or((name, ""));
+    stem.chars().count() <= 8
+        && extension.chars().count() <= 3
+        && !extension.contains('.')
+        && stem.rsplit_once('~').is_some_and(|(_, n)| !n.is_empty() && n.bytes().all(|b| b.is_ascii_digit()))
+}

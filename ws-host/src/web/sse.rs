@@ -1,0 +1,186 @@
+//! Server-sent events: `text/event-stream` of the HTML standard, the cheap way from server to page.
+//!
+//! ```
+//! use ws_host::web::{ServerSentEvent, sse};
+//! # use std::{sync::Arc, time::Moment};
+//! # use ws_proto::{Config, Connection, Event, Transport};
+//! # let now = Moment::now();
+//! # let mut connection = Connection::server(now, Arc::new(Config::server()), Transport::default());
+//! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
+//! # let Some(Event::Request(request)) = connection.receive(now, &mut &mut input[..]) else { panic!() };
+//!
+//! let last = sse::last_event_id(request.headers()); // where a page that was cut off goes on
+//! # assert!(last.is_none());
+//! let stream = connection.respond_streaming(now, request, sse::head(), None)?;
+//! connection.send_body(&stream, ServerSentEvent::new("21.5 °C").event("temperature").id("17"))?;
+//! connection.send_body(&stream, sse::keep_alive())?; // every 15 s or so
+//! # Ok::<(), ws_proto::SendError>(())
+//! ```
+//!
+//! A page that goes away is noticed when something is sent to it: a comment now and then
+//! ([`keep_alive`]) ends the streams of those that are gone, and keeps proxies from cutting the others.
+
+use super::response::no_sniff;
+use bytes::Bytes;
+use core::fmt::Write as _;
+use core::time::Duration;
+use http::Response;
+use http::header::{self, HeaderMap, HeaderValue};
+
+/// The head of the answer. `X-Accel-Buffering: no` has nginx, and what follows its example, pass each event on at once
+/// instead of collecting 4 or 8 KiB first.
+pub fn head() -> Response<()> {
+    let mut response = super::no_cache(Response::new(()));
+    no_sniff(&mut response);
+    let headers = response.headers_mut();
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("text/event-stream"));
+    headers.insert("x-accel-buffering", HeaderValue::from_static("no"));
+    response
+}
+
+/// The id of the last event that a page got before it was cut off, where events had ids.
+pub fn last_event_id(headers: &HeaderMap) -> Option<&str> {
+    str::from_utf8(headers.get("last-event-id")?.as_bytes()).ok()
+}
+
+/// A comment, which the page does not see.
+pub fn keep_alive() -> Bytes {
+    Bytes::from_static(b":\n\n")
+}
+
+/// One event. `Into<Bytes>` writes it.
+///
+/// ```
+/// use bytes::Bytes;
+/// use ws_host::web::ServerSentEvent;
+///
+/// let event = ServerSentEvent::new("two\nlines").event("note").id("1");
+/// assert_eq!(Bytes::from(event), "event: note\nid: 1\ndata: two\ndata: lines\n\n");
+/// ```
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ServerSentEvent {
+    data: String,
+    event: Option<String>,
+    id: Option<String>,
+    retry: Option<Duration>,
+}
+
+impl ServerSentEvent {
+    /// An event with this text, of any number of lines.
+    pub fn new(data: impl Into<String>) -> Self {
+        Self { data: data.into(), ..Self::default() }
+    }
+
+    /// Sets the type that the page listens to; `message` without.
+    #[must_use]
+    pub fn event(mut self, event: &str) -> Self {
+        self.event = Some(one_line(event));
+        self
+    }
+
+    /// Sets the id that the page tells when it comes again.
+    #[must_use]
+    pub fn id(mut self, id: &str) -> Self {
+        self.id = Some(one_line(id));
+        self
+    }
+
+    /// Sets how long the page waits before it comes again.
+    #[must_use]
+    pub fn retry(mut self, time: Duration) -> Self {
+        self.retry = Some(time);
+        self
+    }
+}
+
+impl From<ServerSentEvent> for Bytes {
+    fn from(event: ServerSentEvent) -> Self {
+        let mut out = String::with_capacity(event.data.len() + 32);
+        // Writing to a String does not fail.
+        if let Some(event) = &event.event {
+            let _ = writeln!(out, "event: {event}");
+        }
+        if let Some(id) = &event.id {
+            let _ = writeln!(out, "id: {id}");
+        }
+        if let Some(retry) = event.retry {
+            let _ = writeln!(out, "retry: {}", retry.as_millis());
+        }
+        // Each of the three ends of lines that a page knows ends one here.
+        for line in event.data.replace("\r\n", "\n").split(['\n', '\r']) {
+            let _ = writeln!(out, "data: {line}");
+        }
+        out.push('\n');
+        out.into()
+    }
+}
+
+/// Without what would end the line, or make a page forget the id.
+fn one_line(text: &str) -> String {
+    text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn text(event: ServerSentEvent) -> String {
+        String::from_utf8(Bytes::from(event).to_vec()).unwrap()
+    }
+
+    #[test]
+    fn every_end_of_line_in_the_data_stays_in_the_data() {
+        assert_eq!(text(ServerSentEvent::new("a\r\nb\nc\rd")), "data: a\ndata: b\ndata: c\ndata: d\n\n");
+        assert_eq!(text(ServerSentEvent::new("")), "data: \n\n");
+        assert_eq!(
+            text(ServerSentEvent::new("a\n").retry(Duration::from_secs(2))),
+            "retry: 2000\ndata: a\ndata: \n\n"
+        );
+    }
+
+    #[test]
+    fn the_head_makes_a_stream_of_events_that_nobody_keeps_or_collects() {
+        let head = head();
+        assert_eq!(head.headers()["content-type"], "text/event-stream");
+        assert!(head.headers()["cache-control"].to_str().unwrap().contains("no-"));
+        assert_eq!(head.headers()["x-accel-buffering"], "no");
+        assert_eq!(keep_alive(), ":\n\n", "a comment, and no event");
+    }
+
+    #[test]
+    fn a_page_that_was_cut_off_tells_where() {
+        let asked = |value: &[u8]| {
+            let value = HeaderValue::from_bytes(value).unwrap();
+            let headers = HeaderMap::from_iter([("last-event-id".parse().unwrap(), value)]);
+            last_event_id(&headers).map(str::to_owned)
+        };
+        assert_eq!(asked("17 ü".as_bytes()).as_deref(), Some("17 ü"));
+        assert_eq!(asked(b"\xff"), None);
+        assert_eq!(last_event_id(&HeaderMap::new()), None);
+    }
+
+    #[test]
+    fn nothing_is_smuggled_into_a_field() {
+        let event = ServerSentEvent::new("x").event("a\ndata: y").id("1\r\n\0event: z");
+        assert_eq!(text(event), "event: adata: y\nid: 1event: z\ndata: x\n\n");
+    }
+
+    proptest! {
+        /// Read back by the rules of the HTML standard, the event is the one that was sent.
+        #[test]
+        fn what_is_written_is_read_back(data in r"([a-z: ]|\n|\r|\r\n){0,20}", id in r"[a-z\n\r]{0,6}") {
+            let written = text(ServerSentEvent::new(data.clone()).id(&id));
+            let mut lines = Vec::new();
+            let normal = written.replace("\r\n", "\n");
+            for line in normal.split(['\n', '\r']) {
+                if let Some(line) = line.strip_prefix("data: ") {
+                    lines.push(line);
+                }
+            }
+            prop_assert_eq!(lines.join("\n"), data.replace("\r\n", "\n").replace('\r', "\n"));
+            prop_assert_eq!(written.matches("\n\n").count(), 1);
+            prop_assert!(written.ends_with("\n\n"));
+        }
+    }
+}

@@ -1,0 +1,234 @@
+//! How a loop behaves, and what a turn of it did.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::{Arc, LazyLock};
+use std::time::{Duration, Instant, SystemTime};
+use ws_proto::Moment;
+
+/// How an [`Endpoint`](crate::Endpoint) behaves.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_server_mio::Options;
+///
+/// let mut options = Options::ui();
+/// options.budget.time = Some(Duration::from_micros(500));
+/// ```
+#[derive(Debug, Default)]
+#[non_exhaustive]
+pub struct Options {
+    /// How much one turn may do.
+    pub budget: Budget,
+    pub(crate) resolve_names: bool,
+    pub(crate) lookup: Lookup,
+    pub(crate) clock: Clock,
+    pub(crate) wall_clock: WallClock,
+}
+
+impl Options {
+    /// For a thread of its own: turns without a time budget.
+    pub fn server() -> Self {
+        Self::default()
+    }
+
+    /// For a thread that also draws: turns of 1 ms, 16 KiB a visit, 16 accepts.
+    pub fn ui() -> Self {
+        Self { budget: Budget::ui(), ..Self::default() }
+    }
+
+    /// Sets how much one turn may do.
+    #[must_use]
+    pub fn budget(mut self, budget: Budget) -> Self {
+        self.budget = budget;
+        self
+    }
+
+    /// Lets clients connect to names. The system looks them up, which blocks for seconds where no name server answers, so
+    /// each name gets a thread of its own, `ws-names`, that ends with its answer. These are the only threads that an
+    /// endpoint makes by itself: 8 at most, and none while no name is looked up. Address literals and `localhost` need none.
+    ///
+    /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
+    /// is dropped when its clients give up first. A client whose name is not looked up within its
+    /// [`handshake_timeout`](crate::Config::handshake_timeout) fails with [`ConnectFailure::Name`](crate::ConnectFailure).
+    #[must_use]
+    pub fn resolve_names(mut self) -> Self {
+        self.resolve_names = true;
+        self
+    }
+
+    /// Replaces the system's resolver, for tests. It is called on the threads for names.
+    #[doc(hidden)]
+    #[must_use]
+    pub fn look_up_with(
+        mut self,
+        lookup: impl Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync + 'static,
+    ) -> Self {
+        self.lookup = Lookup(Some(Arc::new(lookup)));
+        self
+    }
+
+    /// Replaces `Instant::now`, for tests. What waits in the kernel still waits by the system's clock.
+    #[must_use]
+    pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
+        self.clock.given = Some(Box::new(clock));
+        self
+    }
+
+    /// Replaces `SystemTime::now`, for tests: the `Date` of answers follows it. Where it runs ahead of the other clock, the machine slept:
+    /// [`Event::Resumed`](crate::Event::Resumed).
+    #[must_use]
+    pub fn wall_clock(mut self, clock: impl Fn() -> SystemTime + Send + 'static) -> Self {
+        self.wall_clock = WallClock(Some(Box::new(clock)));
+        self
+    }
+}
+
+const MOST_PER_VISIT: usize = 4 << 20;
+
+/// How much one turn may do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Budget {
+    /// No event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by what one
+    /// handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
+    pub time: Option<Duration>,
+    /// The most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
+    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    pub bytes_per_visit: usize,
+    /// The most connections that are accepted in a turn; zero is one.
+    pub accepts: usize,
+}
+
+impl Budget {
+    /// No bound in time; 256 KiB a visit, 1,024 accepts.
+    pub fn unbounded() -> Self {
+        Self { time: None, bytes_per_visit: 256 << 10, accepts: 1024 }
+    }
+
+    /// 1 ms, 16 KiB a visit, 16 accepts.
+    pub fn ui() -> Self {
+        Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
+    }
+}
+
+impl Budget {
+    /// With values that can be lived with: a turn that accepts nobody would be due again at once, for ever, and a visit
+    /// without an end would never come back from a peer that floods.
+    pub(crate) fn clamped(self) -> Self {
+        Self {
+            time: self.time,
+            bytes_per_visit: self.bytes_per_visit.clamp(1, MOST_PER_VISIT),
+            accepts: self.accepts.max(1),
+        }
+    }
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self::unbounded()
+    }
+}
+
+/// What a turn did.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Turn {
+    /// How many events the handler got.
+    pub events: u32,
+    /// Whether work is left that no descriptor will tell of: run another turn soon.
+    pub more: bool,
+    /// How long the turn took, waiting excluded. Zero where [`Budget::time`] is `None`: no clock is read.
+    pub elapsed: Duration,
+}
+
+/// Where the time comes from.
+pub(crate) struct Clock {
+    given: Option<Box<dyn Fn() -> Instant + Send>>,
+    moments: ws_proto::Clock,
+}
+
+/// What moments count from, in this process: connections of several endpoints may share a memory.
+static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { given: None, moments: ws_proto::Clock::new(*ORIGIN) }
+    }
+}
+
+impl Clock {
+    /// The first reading; a clock that was given counts from here.
+    pub(crate) fn begin(&mut self) -> Instant {
+        let now = self.instant();
+        if self.given.is_some() {
+            self.moments = ws_proto::Clock::new(now);
+        }
+        now
+    }
+
+    #[inline]
+    pub(crate) fn instant(&self) -> Instant {
+        match &self.given {
+            None => Instant::now(),
+            Some(clock) => clock(),
+        }
+    }
+
+    #[inline]
+    pub(crate) fn moment(&self, instant: Instant) -> Moment {
+        self.moments.moment(instant)
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.moment(self.instant())
+    }
+}
+
+impl fmt::Debug for Clock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.given.is_some() { "Clock(given)" } else { "Clock(system)" })
+    }
+}
+
+/// Where the time of day comes from.
+#[derive(Default)]
+pub(crate) struct WallClock(Option<Box<dyn Fn() -> SystemTime + Send>>);
+
+impl WallClock {
+    pub(crate) fn now(&self) -> SystemTime {
+        match &self.0 {
+            None => SystemTime::now(),
+            Some(clock) => clock(),
+        }
+    }
+}
+
+impl fmt::Debug for WallClock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
+    }
+}
+
+/// Who looks names up; the ports of the answer mean nothing.
+#[derive(Clone, Default)]
+pub(crate) struct Lookup(Option<Arc<LookUp>>);
+
+type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+impl Lookup {
+    pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        match &self.0 {
+            None => (host, 0).to_socket_addrs().map(Iterator::collect),
+            Some(lookup) => lookup(host),
+        }
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
+    }
+}

@@ -1,0 +1,322 @@
+//! Opening a client's connection: the name, the race of addresses, the handshake.
+
+use crate::client::names::Resolver;
+use crate::clock;
+use crate::connection::websocket::WebSocket;
+use crate::driver::{Belongings, Driver};
+use crate::sys::socket::Socket;
+use async_io::{Async, Timer};
+use futures_io::{AsyncRead, AsyncWrite};
+use std::collections::VecDeque;
+use std::future::{Future, poll_fn};
+use std::io;
+use std::net::{SocketAddr, TcpStream};
+#[cfg(unix)]
+use std::os::unix::net::UnixStream;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+use ws_host::client::addresses;
+use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
+use ws_host::client::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
+
+/// Connects once.
+///
+/// An address literal and `localhost` are connected to as they are. Any other name is looked up by the system's
+/// resolver, which blocks for seconds where no name server answers: each name on a helper thread of the crate `blocking`,
+/// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the process
+/// together, and clients of the same name share one lookup. A ninth name waits until one of the eight is answered. A name
+/// that is not looked up in time is [`ConnectFailure::Name`].
+///
+/// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
+/// it (RFC 8305); the first that takes the connection is used. [`Config::handshake_timeout`] covers the name, the
+/// connection and the handshake together. A policy for connecting again is [`Client`](crate::Client)'s, and has no
+/// meaning here.
+///
+/// Cancel-safe: dropped, the attempt is given up, and leaves no socket behind. A name that waits for a thread is dropped
+/// with its last client; one that is being looked up keeps its thread to the end.
+///
+/// ```no_run
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// use ws_server_smol::ws_proto::Config;
+///
+/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", Config::client()).await?;
+/// ws.send("hello").await?;
+/// while let Some(message) = ws.next().await {
+///     println!("{:?}", message?);
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ConnectFailure`]. The answer of a server that refuses is in [`ConnectFailure::response`]. What cannot even be
+/// tried is [`ConnectFailure::Untried`]: also a `wss://` address, for which [`handshake`] takes a stream of yours.
+pub async fn connect<R>(
+    request: R,
+    config: impl Into<ClientConfig>,
+) -> Result<WebSocket<Socket>, ConnectFailure>
+where
+    R: TryInto<ClientRequest>,
+    R::Error: Into<ConnectError>,
+{
+    let request = checked(request)?;
+    let opened = Attempt::new(request, &config.into()).run().await;
+    opened.map(|opened| opened.websocket).map_err(|failed| failed.failure)
+}
+
+/// The client's opening handshake over a stream that is connected already: TLS, a pipe, another executor's socket.
+///
+/// `wss://` addresses are welcome here: that the stream is one of TLS, to that host, is the caller's to see to.
+/// [`Config::handshake_timeout`] runs from the call.
+///
+/// Cancel-safe: dropped, the stream goes with it.
+///
+/// ```
+/// # use futures_io::{AsyncRead, AsyncWrite};
+/// # async fn example(tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
+/// use std::sync::Arc;
+/// use ws_server_smol::ws_proto::Config;
+///
+/// let config = Arc::new(Config::client());
+/// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
+/// ws.send("hello").await?;
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # Errors
+/// [`ConnectFailure`], as of [`connect`].
+pub async fn handshake<S, R>(
+    stream: S,
+    request: R,
+    config: Arc<Config>,
+) -> Result<WebSocket<S>, ConnectFailure>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+    R: TryInto<ClientRequest>,
+    R::Error: Into<ConnectError>,
+{
+    let request = request.try_into().map_err(Into::into)?;
+    let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
+    let connection = Connection::client(clock::now(), config, request, seed);
+    open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
+}
+
+/// The request, if it is one that can be tried.
+pub(crate) fn checked<R>(request: R) -> Result<ClientRequest, ConnectError>
+where
+    R: TryInto<ClientRequest>,
+    R::Error: Into<ConnectError>,
+{
+    let request = request.try_into().map_err(Into::into)?;
+    if request.is_tls() { Err(ConnectError::TlsUnsupported) } else { Ok(request) }
+}
+
+pub(crate) struct Opened {
+    pub(crate) websocket: WebSocket<Socket>,
+    /// How long the attempt took.
+    pub(crate) after: Duration,
+}
+
+pub(crate) struct Failed {
+    pub(crate) failure: ConnectFailure,
+    /// The end of the connection, where there was one.
+    pub(crate) closed: Option<Box<Closed>>,
+}
+
+impl From<ConnectFailure> for Failed {
+    fn from(failure: ConnectFailure) -> Self {
+        Self { failure, closed: None }
+    }
+}
+
+/// One attempt, as it was asked for when it began.
+pub(crate) struct Attempt {
+    request: ClientRequest,
+    rules: Arc<Config>,
+    #[cfg(unix)]
+    unix: Option<std::path::PathBuf>,
+    names: Arc<Resolver>,
+    since: Instant,
+}
+
+impl Attempt {
+    pub(crate) fn new(request: ClientRequest, config: &ClientConfig) -> Self {
+        Self {
+            request,
+            rules: Arc::new(config.rules()),
+            #[cfg(unix)]
+            unix: config.unix.clone(),
+            names: Resolver::system(),
+            since: Instant::now(),
+        }
+    }
+
+    /// Has names looked up by the test.
+    #[cfg(test)]
+    pub(crate) fn with_names(mut self, names: Arc<Resolver>) -> Self {
+        self.names = names;
+        self
+    }
+
+    pub(crate) async fn run(self) -> Result<Opened, Failed> {
+        let addresses = self.addresses().await?;
+        let mut tried = Vec::new();
+        let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
+        let (stream, seed) = match connected {
+            Some(connected) => connected?,
+            None => return Err(ConnectFailure::TimedOut { tried }.into()),
+        };
+        // It keeps the rest of the time itself.
+        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
+        let socket = Some(stream.clone());
+        let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
+        let websocket = open(driver, tried).await?;
+        Ok(Opened { websocket, after: self.since.elapsed() })
+    }
+
+    /// Where to connect to; nowhere in particular for a Unix socket.
+    async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectFailure> {
+        #[cfg(unix)]
+        if self.unix.is_some() {
+            return Ok(VecDeque::new());
+        }
+        if let Some(addresses) = addresses(&self.request)? {
+            return Ok(addresses);
+        }
+        let host = self.request.host();
+        let answer = within(self.deadline(), self.names.clone().look_up(host, self.request.port())).await;
+        answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host))).map(in_turn)
+    }
+
+    fn deadline(&self) -> Timer {
+        self.since.checked_add(self.rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
+    }
+
+    async fn connected(
+        &self,
+        addresses: VecDeque<SocketAddr>,
+        tried: &mut Vec<SocketAddr>,
+    ) -> Result<(Socket, [u8; 32]), ConnectFailure> {
+        let socket = self.socket(addresses, tried).await?;
+        match seed() {
+            Ok(seed) => Ok((socket, seed)),
+            Err(error) => Err(ConnectFailure::Unreachable { tried: std::mem::take(tried), error }),
+        }
+    }
+
+    async fn socket(
+        &self,
+        addresses: VecDeque<SocketAddr>,
+        tried: &mut Vec<SocketAddr>,
+    ) -> Result<Socket, ConnectFailure> {
+        #[cfg(unix)]
+        if let Some(path) = &self.unix {
+            let stream = Async::<UnixStream>::connect(path).await;
+            return stream
+                .map(Socket::from)
+                .map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error });
+        }
+        let mut race =
+            Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
+        poll_fn(|cx| race.poll(cx))
+            .await
+            .map_err(|error| ConnectFailure::Unreachable { tried: std::mem::take(tried), error })
+    }
+}
+
+type Connecting = Pin<Box<dyn Future<Output = io::Result<Async<TcpStream>>> + Send>>;
+
+/// Several addresses beside each other, until one takes the connection.
+struct Race<'a> {
+    untried: VecDeque<SocketAddr>,
+    tried: &'a mut Vec<SocketAddr>,
+    running: Vec<Connecting>,
+    /// When the next is tried beside those that run.
+    next: Timer,
+    /// What the last one that failed said.
+    error: Option<io::Error>,
+}
+
+impl Race<'_> {
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
+        loop {
+            let mut due = self.running.is_empty();
+            let mut k = 0;
+            while let Some(connecting) = self.running.get_mut(k) {
+                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(met_another)) {
+                    Poll::Pending => k += 1,
+                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream.into())),
+                    Poll::Ready(Err(error)) => {
+                        self.error = Some(error);
+                        drop(self.running.remove(k));
+                        due = true;
+                    }
+                }
+            }
+            if !due && Pin::new(&mut self.next).poll(cx).is_pending() {
+                return Poll::Pending;
+            }
+            match self.untried.pop_front() {
+                Some(address) => {
+                    self.tried.push(address);
+                    self.running.push(Box::pin(Async::<TcpStream>::connect(address)));
+                    self.next = Timer::after(NEXT_ADDRESS_AFTER);
+                }
+                None if self.running.is_empty() => {
+                    let error = self.error.take();
+                    return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
+                }
+                None => {
+                    self.next = Timer::never();
+                    return Poll::Pending;
+                }
+            }
+        }
+    }
+}
+
+/// Where nobody listens on a port that the system gives to who connects, a connection can meet itself.
+fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
+    let peer = stream.get_ref().peer_addr()?;
+    if stream.get_ref().local_addr().is_ok_and(|own| own == peer) {
+        return Err(io::ErrorKind::ConnectionRefused.into());
+    }
+    Ok(stream)
+}
+
+/// Drives the handshake to its end.
+async fn open<S>(mut driver: Driver<S>, tried: Vec<SocketAddr>) -> Result<WebSocket<S>, Failed>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    loop {
+        match poll_fn(|cx| driver.poll_event(cx)).await {
+            Some(Event::Open(head)) => return Ok(WebSocket::new(driver, head, None)),
+            Some(Event::Closed(closed)) => {
+                return Err(Failed { failure: ConnectFailure::of(&closed, tried), closed: Some(closed) });
+            }
+            Some(_) => {}
+            None => return Err(ConnectFailure::Lost(Cause::Terminated).into()),
+        }
+    }
+}
+
+/// `None` when the time was over first.
+async fn within<T>(mut time: Timer, future: impl Future<Output = T>) -> Option<T> {
+    let mut future = pin!(future);
+    poll_fn(|cx| match future.as_mut().poll(cx) {
+        Poll::Ready(value) => Poll::Ready(Some(value)),
+        Poll::Pending => Pin::new(&mut time).poll(cx).map(|_| None),
+    })
+    .await
+}
+
+fn seed() -> io::Result<[u8; 32]> {
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed).map_err(io::Error::from)?;
+    Ok(seed)
+}

@@ -1,0 +1,349 @@
+//! A client that connects, parts and connects again.
+
+pub(crate) mod connect;
+pub(crate) mod names;
+
+use crate::client::connect::{Attempt, Failed, Opened, checked};
+use crate::connection::websocket::WebSocket;
+use crate::sys::socket::Socket;
+use async_io::Timer;
+use std::fmt;
+use std::future::{Future, poll_fn};
+use std::pin::Pin;
+use std::time::{Duration, Instant};
+use ws_host::client::{Backoff, retry_after};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_proto::{ClientRequest, CloseCode, Closed, State};
+
+/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
+/// says.
+///
+/// One connection at a time is lent to the application, which drives it until it is over, and asks for the next:
+///
+/// ```no_run
+/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ws_host::client::Reconnect;
+/// use ws_server_smol::{Client, ClientConfig};
+///
+/// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+/// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+/// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
+/// while let Some(ws) = client.next_connection().await {
+///     // Each time: the place to set things up again.
+///     ws.try_send("hello")?;
+///     while let Some(Ok(message)) = ws.next().await {
+///         println!("{message:?}");
+///     }
+/// }
+/// // The policy has nothing more to try.
+/// if let Some(failure) = client.failure() {
+///     println!("{failure}");
+/// }
+/// # Ok(())
+/// # }
+/// ```
+///
+/// How a connection ended decides what comes next: see [`Reconnect::is_final`](ws_host::client::Reconnect::is_final). A
+/// connection that is still open when the next is asked for is closed first, with 1000, and the policy is asked as
+/// if it had been lost. Without a policy there is one connection.
+///
+/// [`next_event`](Self::next_event) tells of attempts and waits too. Every method is cancel-safe: an attempt or a
+/// wait that has begun stays with the client, and the next call goes on with it. Nothing is spawned, and nothing
+/// goes on while nobody polls. Dropped, it leaves nothing behind.
+pub struct Client {
+    request: ClientRequest,
+    config: ClientConfig,
+    backoff: Backoff,
+    phase: Phase,
+    closed: Option<Box<Closed>>,
+    failure: Option<ConnectFailure>,
+}
+
+type Attempting = Pin<Box<dyn Future<Output = Result<Opened, Failed>> + Send>>;
+
+enum Phase {
+    /// At rest.
+    Idle,
+    /// The next attempt is to begin.
+    Due {
+        told: bool,
+    },
+    Connecting(Attempting),
+    Open {
+        websocket: Box<WebSocket<Socket>>,
+        /// How long the attempt took.
+        after: Duration,
+        /// The application asked for another while it was open.
+        left: bool,
+    },
+    Waiting {
+        timer: Timer,
+        delay: Duration,
+        told: bool,
+    },
+}
+
+/// What a [`Client`] is at.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum ClientEvent<'a> {
+    /// It is about to connect. What it asks for can be renewed now: [`Client::set_request`].
+    Connecting,
+    /// It is connected: drive this until it is over, then ask for the next event.
+    Connected(&'a mut WebSocket<Socket>),
+    /// The attempt came to nothing.
+    Failed(&'a ConnectFailure),
+    /// It waits before the next attempt.
+    Waiting {
+        /// How many attempts there will have been since the last success.
+        attempt: u32,
+        /// How long.
+        delay: Duration,
+    },
+}
+
+/// [`ClientEvent`] without what is lent.
+enum Step {
+    Connecting,
+    Connected,
+    Failed,
+    Waiting { attempt: u32, delay: Duration },
+}
+
+impl Client {
+    /// A client that has not connected yet.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: what cannot even be tried.
+    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, ConnectError>
+    where
+        R: TryInto<ClientRequest>,
+        R::Error: Into<ConnectError>,
+    {
+        Ok(Self {
+            request: checked(request)?,
+            config: config.into(),
+            backoff: Backoff::default(),
+            phase: Phase::Due { told: false },
+            closed: None,
+            failure: None,
+        })
+    }
+
+    /// The next connection: the first at once, each further one as the policy says; `None` when it has nothing more
+    /// to try. [`closed`](Self::closed) and [`failure`](Self::failure) say why.
+    ///
+    /// Cancel-safe.
+    pub async fn next_connection(&mut self) -> Option<&mut WebSocket<Socket>> {
+        while !matches!(self.step().await?, Step::Connected) {}
+        self.websocket()
+    }
+
+    /// What happens next, one thing after the other: the events of [`ClientEvent`]. `None` when the policy has
+    /// nothing more to try.
+    ///
+    /// Cancel-safe.
+    ///
+    /// ```no_run
+    /// # async fn new_token() -> String { String::new() }
+    /// # async fn example(mut client: ws_server_smol::Client) -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_smol::{ClientEvent, ws_proto::ClientRequest};
+    ///
+    /// while let Some(event) = client.next_event().await {
+    ///     match event {
+    ///         ClientEvent::Connecting => {
+    ///             let token = new_token().await;
+    ///             let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?;
+    ///             client.set_request(request.header("Authorization", &format!("Bearer {token}"))?)?;
+    ///         }
+    ///         ClientEvent::Connected(ws) => while ws.next().await.is_some() {},
+    ///         ClientEvent::Failed(failure) => println!("{failure}"),
+    ///         ClientEvent::Waiting { delay, .. } => println!("again in {delay:?}"),
+    ///         _ => {}
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub async fn next_event(&mut self) -> Option<ClientEvent<'_>> {
+        let step = self.step().await?;
+        let Self { phase, failure, .. } = self;
+        Some(match (step, phase, failure) {
+            (Step::Connected, Phase::Open { websocket, .. }, _) => ClientEvent::Connected(websocket),
+            (Step::Failed, _, Some(failure)) => ClientEvent::Failed(failure),
+            (Step::Waiting { attempt, delay }, ..) => ClientEvent::Waiting { attempt, delay },
+            _ => ClientEvent::Connecting,
+        })
+    }
+
+    /// Connects now, whatever the policy says. A connection that is open is closed first, with 1000; an attempt that
+    /// is under way is gone on with. Whichever way it comes out, [`next_connection`](Self::next_connection) goes on
+    /// from there.
+    ///
+    /// Cancel-safe.
+    ///
+    /// # Errors
+    /// [`ConnectFailure`].
+    pub async fn connect(&mut self) -> Result<&mut WebSocket<Socket>, ConnectFailure> {
+        self.backoff.reset();
+        if !matches!(self.phase, Phase::Connecting(_)) {
+            self.part().await;
+            self.phase = Phase::Due { told: true };
+        }
+        self.step().await;
+        let Self { phase, failure, .. } = self;
+        match phase {
+            Phase::Open { websocket, .. } => Ok(websocket),
+            _ => Err(failure.take().unwrap_or(ConnectFailure::Cancelled)),
+        }
+    }
+
+    /// Parts: closes the connection with 1000, or stops trying to get one, and rests.
+    /// [`connect`](Self::connect) starts again. To close with another code, close the
+    /// [`WebSocket`](Self::websocket) itself.
+    ///
+    /// Cancel-safe; dropped before it is done, the connection may be closing.
+    pub async fn disconnect(&mut self) {
+        self.part().await;
+        self.phase = Phase::Idle;
+    }
+
+    /// Sets what is asked for from the next attempt on: another address, or a token that was renewed.
+    ///
+    /// # Errors
+    /// As [`Client::new`]; what was asked for so far stays.
+    pub fn set_request<R>(&mut self, request: R) -> Result<(), ConnectError>
+    where
+        R: TryInto<ClientRequest>,
+        R::Error: Into<ConnectError>,
+    {
+        self.request = checked(request)?;
+        Ok(())
+    }
+
+    /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
+    pub fn set_config(&mut self, config: impl Into<ClientConfig>) {
+        self.config = config.into();
+    }
+
+    /// The connection, while it is open or closing, and until the next is asked for.
+    pub fn websocket(&mut self) -> Option<&mut WebSocket<Socket>> {
+        match &mut self.phase {
+            Phase::Open { websocket, .. } => Some(websocket),
+            _ => None,
+        }
+    }
+
+    /// How the last connection ended that was open.
+    pub fn closed(&self) -> Option<&Closed> {
+        match &self.phase {
+            Phase::Open { websocket, .. } => websocket.closed(),
+            _ => self.closed.as_deref(),
+        }
+    }
+
+    /// Why the last attempt came to nothing; `None` once one has succeeded since.
+    pub fn failure(&self) -> Option<&ConnectFailure> {
+        self.failure.as_ref()
+    }
+
+    /// Where it stands.
+    pub fn state(&self) -> ClientState {
+        match &self.phase {
+            Phase::Idle => ClientState::Idle,
+            Phase::Due { .. } | Phase::Connecting(_) => ClientState::Connecting,
+            Phase::Waiting { .. } => ClientState::Waiting,
+            Phase::Open { websocket, .. } => match websocket.state() {
+                State::Open => ClientState::Open,
+                _ => ClientState::Closing,
+            },
+        }
+    }
+
+    /// Goes on to the next thing that is told. Whatever it waits for is kept in the phase.
+    async fn step(&mut self) -> Option<Step> {
+        loop {
+            match &mut self.phase {
+                Phase::Idle => return None,
+                Phase::Due { told: told @ false } => {
+                    *told = true;
+                    return Some(Step::Connecting);
+                }
+                Phase::Due { told: true } => {
+                    let attempt = Attempt::new(self.request.clone(), &self.config);
+                    self.phase = Phase::Connecting(Box::pin(attempt.run()));
+                }
+                Phase::Connecting(attempt) => match attempt.await {
+                    Ok(Opened { websocket, after }) => {
+                        self.failure = None;
+                        self.phase = Phase::Open { websocket: Box::new(websocket), after, left: false };
+                        return Some(Step::Connected);
+                    }
+                    Err(Failed { failure, closed }) => {
+                        self.failure = Some(failure);
+                        self.go_on(closed.as_deref());
+                        return Some(Step::Failed);
+                    }
+                },
+                Phase::Open { .. } => {
+                    let left = self.part().await;
+                    let closed = self.closed.clone();
+                    self.go_on(closed.as_deref().filter(|_| !left));
+                }
+                Phase::Waiting { told: told @ false, delay, .. } => {
+                    *told = true;
+                    return Some(Step::Waiting { attempt: self.backoff.attempt(), delay: *delay });
+                }
+                Phase::Waiting { timer, .. } => {
+                    poll_fn(|cx| Pin::new(&mut *timer).poll(cx)).await;
+                    self.phase = Phase::Due { told: false };
+                }
+            }
+        }
+    }
+
+    /// Ends a connection in order, and notes how; says whether the application had left it open. The phase is to be
+    /// set anew then.
+    async fn part(&mut self) -> bool {
+        let Phase::Open { websocket, after, left } = &mut self.phase else { return false };
+        if websocket.closed().is_none() {
+            *left |= websocket.state() == State::Open;
+            // Refused is only what is malformed.
+            let _ = websocket.close(CloseCode::NORMAL, "").await;
+        }
+        self.closed = websocket.closed().cloned().map(Box::new);
+        if let (Some(closed), Some(policy)) = (&self.closed, &self.config.reconnect) {
+            self.backoff.lived(policy, closed.age.saturating_sub(*after));
+        }
+        *left
+    }
+
+    /// An attempt or a connection has ended: what comes next.
+    fn go_on(&mut self, closed: Option<&Closed>) {
+        self.phase = match self.wait_after(closed) {
+            Some(delay) => {
+                let until = Instant::now().checked_add(delay);
+                let timer = until.map_or_else(Timer::never, Timer::at);
+                Phase::Waiting { timer, delay, told: false }
+            }
+            None => Phase::Idle,
+        };
+    }
+
+    fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
+        let policy = self.config.reconnect.as_ref()?;
+        if closed.is_some_and(|closed| policy.is_final(closed)) {
+            return None;
+        }
+        let least = closed.and_then(retry_after).unwrap_or_default();
+        // Where the system has no random number, all wait the longest.
+        let random = getrandom::u32().unwrap_or(u32::MAX);
+        self.backoff.next(policy, random).map(|wait| wait.max(least))
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,158 @@
+//! Two WebSockets made one: what each receives, the other sends.
+//!
+//! ```text
+//!   peer ──▶ a ──message, piece──▶ b ──▶ peer        a is read while b takes what it gives,
+//!   peer ◀── a ◀──message, piece── b ◀── peer        and the other way round
+//! ```
+
+use crate::clock;
+use crate::connection::shared::{Holder, Shared};
+use crate::connection::websocket::WebSocket;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::future::poll_fn;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use ws_proto::{CloseCode, Closed, Event, SendError, Sent};
+
+/// Others run after so many rounds: two floods never make it wait.
+const ROUNDS: u32 = 64;
+
+/// Passes on what either of two WebSockets receives to the other, until both are over; gives what explains the end of
+/// each. Both are over then, and neither is `None`.
+///
+/// Messages and fragments go through in order. Each side is read only while the other takes what it gives: what a
+/// connection holds is bounded by its high mark and one read, be its peer ever so slow. A side that is not read for
+/// that reason is [paused](crate::Sender::pause). Pings and Pongs stay on their own side, and so does compression. When
+/// one side ends, the other is closed with the same code and reason: without a code where there was none, and where
+/// there was no Close at all with 1001 towards a server and with 1011 towards a client.
+///
+/// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
+/// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
+/// as they are where the side's [`Config::pieces`](ws_proto::Config::pieces) says so, and as whole messages otherwise.
+/// A message of which [`WebSocket::next`] was joining pieces when it was dropped cannot be passed on.
+///
+/// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
+/// nothing is lost. Only its heartbeat rests, so that a wait of minutes is better spent in
+/// `or(connecting, async { first.pause(); first.next().await … })`.
+///
+/// Cancel-safe: dropped, it leaves both as they are, and another call goes on from there. What was received is with the
+/// other side by then.
+///
+/// ```
+/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
+///
+/// async fn proxy(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+///     while let Some(incoming) = http.next().await {
+///         let Incoming::Upgrade(upgrade) = incoming else { continue };
+///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
+///         let mut client = http.accept(upgrade).await?;
+///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
+///         for (who, closed) in [("client", client), ("upstream", upstream)] {
+///             if let Some(closed) = closed {
+///                 println!("{who}: {closed}");
+///             }
+///         }
+///         break;
+///     }
+///     Ok(())
+/// }
+/// ```
+pub async fn bridge<'a, 'b, A, B>(
+    a: &'a mut WebSocket<A>,
+    b: &'b mut WebSocket<B>,
+) -> (Option<&'a Closed>, Option<&'b Closed>)
+where
+    A: AsyncRead + AsyncWrite + Unpin,
+    B: AsyncRead + AsyncWrite + Unpin,
+{
+    let _released = Released([a.driver.shared.clone(), b.driver.shared.clone()]);
+    poll_fn(|cx| {
+        for _ in 0..ROUNDS {
+            let (from_a, from_b) = (step(a, &b.driver.shared, cx), step(b, &a.driver.shared, cx));
+            match (from_a, from_b) {
+                (Step::Over, Step::Over) => return Poll::Ready(()),
+                (Step::Went, _) | (_, Step::Went) => {}
+                // What one of them has just written may have made room for the other.
+                _ if hold(&a.driver.shared, &b.driver.shared) | hold(&b.driver.shared, &a.driver.shared) => {}
+                _ => return Poll::Pending,
+            }
+        }
+        cx.waker().wake_by_ref();
+        Poll::Pending
+    })
+    .await;
+    (a.closed(), b.closed())
+}
+
+/// Takes the holds away that are ours.
+struct Released([Arc<Shared>; 2]);
+
+impl Drop for Released {
+    fn drop(&mut self) {
+        for shared in &self.0 {
+            shared.resume(Holder::Bridge);
+        }
+    }
+}
+
+enum Step {
+    Went,
+    Waits,
+    Over,
+}
+
+/// Takes one event of a side.
+fn step<S>(from: &mut WebSocket<S>, to: &Shared, cx: &mut Context<'_>) -> Step
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    hold(&from.driver.shared, to);
+    match from.poll_event(cx) {
+        Poll::Ready(Some(event)) => {
+            pass_on(event, &from.driver.shared, to);
+            Step::Went
+        }
+        Poll::Ready(None) => {
+            // It may have been over before this began; then what the other says last is still to be written.
+            match from.closed() {
+                Some(closed) if close(to, closed) => Step::Went,
+                _ => Step::Over,
+            }
+        }
+        Poll::Pending => Step::Waits,
+    }
+}
+
+/// Reads from a side only while the other takes what it gives; says whether it is read again.
+fn hold(from: &Shared, to: &Shared) -> bool {
+    if to.connection().is_congested() {
+        from.pause(Holder::Bridge);
+        return false;
+    }
+    from.resume(Holder::Bridge)
+}
+
+fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
+    let sent: Result<Sent, SendError> = match event {
+        Event::Message(message) => to.connection().relay_message(message),
+        Event::Piece(piece) => to.connection().relay_piece(piece),
+        Event::Closed(closed) => {
+            close(to, &closed);
+            return;
+        }
+        _ => return,
+    };
+    match sent {
+        // It is about to end, and then this side is closed.
+        Ok(_) | Err(SendError::NotOpen) => {}
+        // A message of the application's own stands unfinished there.
+        Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
+    }
+}
+
+/// Says whether it was open until now.
+fn close(to: &Shared, closed: &Closed) -> bool {
+    let mut connection = to.connection();
+    let (code, reason) = closed.relayed(connection.is_client());
+    connection.close(clock::now(), code, reason).is_ok()
+}

@@ -1,0 +1,118 @@
+//! Answers to HTTP requests that are given later, elsewhere, or in pieces.
+
+use crate::clock;
+use crate::connection::shared::Shared;
+use bytes::Bytes;
+use std::fmt;
+use std::sync::Arc;
+use ws_proto::{Request, ResponseBody, SendError, Sent};
+
+/// Answers the requests of one connection from other tasks and threads. What it queues goes out while
+/// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
+#[derive(Clone)]
+pub struct Responder {
+    /// `None` once the connection has ended.
+    pub(crate) shared: Option<Arc<Shared>>,
+}
+
+impl fmt::Debug for Responder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Responder").finish_non_exhaustive()
+    }
+}
+
+impl Responder {
+    /// Answers a request, or refuses an upgrade.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::respond`].
+    pub fn respond(
+        &self,
+        request: impl Into<Request>,
+        response: http::Response<Bytes>,
+    ) -> Result<(), SendError> {
+        self.shared.as_ref().ok_or(SendError::NotOpen)?.respond(request.into(), response)
+    }
+
+    /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
+    ///
+    /// Without one, the peer is read on while the answer is given, so that its leaving is seen; and on a TCP socket of
+    /// a server the system asks a quiet peer whether it is still there (`SO_KEEPALIVE`), from now on.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::respond_streaming`].
+    pub fn respond_streaming(
+        &self,
+        request: impl Into<Request>,
+        head: http::Response<()>,
+        length: Option<u64>,
+    ) -> Result<Body, SendError> {
+        let shared = self.shared.as_ref().ok_or(SendError::NotOpen)?;
+        let token = shared.respond_streaming(request.into(), head, length)?;
+        Ok(Body { shared: shared.clone(), token: Some(token) })
+    }
+}
+
+/// The body of an answer, piece by piece. Dropped before [`finish`](Self::finish), it ends the connection, and the
+/// peer sees that it was cut off.
+pub struct Body {
+    shared: Arc<Shared>,
+    /// Taken when it ends.
+    token: Option<ResponseBody>,
+}
+
+impl fmt::Debug for Body {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Body").finish_non_exhaustive()
+    }
+}
+
+impl Body {
+    /// Whether nobody wants the body: the request was a HEAD, or the status has none.
+    pub fn is_unwanted(&self) -> bool {
+        self.token.as_ref().is_none_or(ResponseBody::is_unwanted)
+    }
+
+    /// Queues a piece at once.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::send_body`]; nothing was queued then.
+    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
+        let token = self.token.as_ref().ok_or(SendError::WrongRequest)?;
+        let sent = self.shared.connection().send_body(token, piece)?;
+        self.shared.wakers.driver.wake();
+        Ok(sent)
+    }
+
+    /// Waits until there is room below the high mark, and queues a piece. Meanwhile it writes by itself, where the
+    /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room; and
+    /// [`SendError::NotPolled`], where in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no
+    /// room, and nobody polled the connection.
+    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), SendError> {
+        let piece = piece.into();
+        self.shared.send_when_room(|| self.try_send(piece.clone())).await
+    }
+
+    /// Ends the body.
+    ///
+    /// # Errors
+    /// As [`ws_proto::Connection::finish_body`].
+    pub fn finish(mut self) -> Result<(), SendError> {
+        let token = self.token.take().ok_or(SendError::WrongRequest)?;
+        self.shared.connection().finish_body(clock::now(), token)?;
+        self.shared.wakers.driver.wake();
+        Ok(())
+    }
+}
+
+/// The engine notices that the token is gone when it is asked for what it has to tell.
+impl Drop for Body {
+    fn drop(&mut self) {
+        if self.token.take().is_some() {
+            self.shared.wakers.driver.wake();
+        }
+    }
+}

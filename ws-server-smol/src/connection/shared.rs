@@ -1,0 +1,324 @@
+//! What the owner of a connection and its senders share: the engine, and who is to be woken.
+
+use crate::clock;
+use crate::driver::output::{Output, write};
+use crate::driver::sleep::Sleep;
+use crate::sys::socket::Socket;
+use async_io::Timer;
+use atomic_waker::AtomicWaker;
+use bytes::Bytes;
+use event_listener::{Event, listener};
+use http::Response;
+use std::fmt;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::atomic::Ordering::{Relaxed, SeqCst};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Instant;
+use ws_host::token::TokenRule;
+use ws_proto::{Connection, Request, ResponseBody, SendError, Sent, State};
+
+/// The tasks that a connection may have to wake.
+///
+/// The socket and the timer are polled with this as their waker, never with that of a task: whoever waits for
+/// the connection is woken, whichever of them polled last, and one that gave up takes no wake-up with it.
+#[derive(Debug, Default)]
+pub(crate) struct Wakers {
+    /// Whoever waits for events: it does everything.
+    pub(crate) driver: AtomicWaker,
+    /// Whoever waits until all is written.
+    pub(crate) flusher: AtomicWaker,
+    /// Whoever waits for room: there may be some, or the connection has ended.
+    pub(crate) room: Room,
+}
+
+impl Wake for Wakers {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.driver.wake();
+        self.flusher.wake();
+        self.room.notify();
+    }
+}
+
+/// Where senders wait for room.
+#[derive(Debug, Default)]
+pub(crate) struct Room {
+    event: Event,
+    /// How many wait, or are about to.
+    waiting: AtomicUsize,
+}
+
+impl Room {
+    /// Has all of them look again. Mostly nobody waits, and that costs no lock: whoever comes says so before it looks
+    /// at the connection, whose lock lies between what is notified of and this.
+    #[inline]
+    pub(crate) fn notify(&self) {
+        if self.waiting.load(SeqCst) > 0 {
+            self.event.notify(usize::MAX);
+        }
+    }
+
+    fn enter(&self) -> Waiting<'_> {
+        self.waiting.fetch_add(1, SeqCst);
+        Waiting(self)
+    }
+}
+
+/// That somebody may wait for room.
+struct Waiting<'a>(&'a Room);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.waiting.fetch_sub(1, SeqCst);
+    }
+}
+
+/// Which connection, for as long as the process lives. Never used twice: once its connection is gone it finds nobody.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId(u64);
+
+impl ConnectionId {
+    fn next() -> Self {
+        // No 64-bit atomics on every system; and connections begin seldom.
+        static LAST: Mutex<u64> = Mutex::new(0);
+        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
+        *last += 1;
+        Self(*last)
+    }
+}
+
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// Who holds the reading of a connection back.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+pub(crate) enum Holder {
+    Application = 1,
+    /// A [`bridge`](crate::bridge), whose other side takes no more.
+    Bridge = 2,
+}
+
+#[derive(Debug)]
+pub(crate) struct Shared {
+    pub(crate) id: ConnectionId,
+    connection: Mutex<Connection>,
+    /// What senders write to themselves, so that they never wait for a task that waits for them; `None` for streams of
+    /// other kinds, and once all is over.
+    socket: Mutex<Option<Socket>>,
+    /// What requests must show.
+    pub(crate) token: Option<Arc<TokenRule>>,
+    sleep: Arc<Sleep>,
+    pub(crate) wakers: Arc<Wakers>,
+    /// How often the connection was driven by its owner.
+    polls: AtomicU32,
+    /// Each [`Holder`] is a bit.
+    holders: AtomicU8,
+    /// Writing has failed; what was queued is lost.
+    write_failed: AtomicBool,
+}
+
+impl Shared {
+    pub(crate) fn new(
+        connection: Connection,
+        token: Option<Arc<TokenRule>>,
+        socket: Option<Socket>,
+        sleep: Arc<Sleep>,
+    ) -> Self {
+        Self {
+            id: ConnectionId::next(),
+            connection: Mutex::new(connection),
+            socket: Mutex::new(socket),
+            token,
+            sleep,
+            wakers: Arc::default(),
+            polls: AtomicU32::new(0),
+            holders: AtomicU8::new(0),
+            write_failed: AtomicBool::new(false),
+        }
+    }
+
+    /// Whatever its owner waits for, it has to know; and who waits for room must look again.
+    pub(crate) fn wake(&self) {
+        self.wakers.wake_by_ref();
+    }
+
+    /// Where what is queued by now will end, in bytes that were written.
+    pub(crate) fn end_of_output(&self) -> u64 {
+        let connection = self.connection();
+        connection.bytes_sent() + connection.queued() as u64
+    }
+
+    /// Whether all was written up to there: the connection may have ended since, even by it.
+    pub(crate) fn has_written(&self, end: u64) -> bool {
+        self.connection().bytes_sent() >= end
+    }
+
+    /// Its owner drives it now.
+    pub(crate) fn note_poll(&self) {
+        self.polls.fetch_add(1, Relaxed);
+    }
+
+    pub(crate) fn note_write_failed(&self) {
+        self.write_failed.store(true, Relaxed);
+    }
+
+    pub(crate) fn has_write_failed(&self) -> bool {
+        self.write_failed.load(Relaxed)
+    }
+
+    /// Holds reading back, for one more reason.
+    pub(crate) fn pause(&self, holder: Holder) {
+        let mut connection = self.connection();
+        if self.holders.fetch_or(holder as u8, Relaxed) & holder as u8 == 0 {
+            connection.pause();
+        }
+    }
+
+    /// Takes a reason away; where it was the last one, reading goes on. Says whether it does now.
+    pub(crate) fn resume(&self, holder: Holder) -> bool {
+        let mut connection = self.connection();
+        let was_last = self.holders.fetch_and(!(holder as u8), Relaxed) == holder as u8;
+        if was_last {
+            connection.resume(clock::now());
+            self.wakers.driver.wake();
+        }
+        was_last
+    }
+
+    pub(crate) fn is_held(&self) -> bool {
+        self.holders.load(Relaxed) != 0
+    }
+
+    /// Answers a request, or refuses an upgrade; the driver is woken to write it.
+    pub(crate) fn respond(&self, request: Request, mut response: Response<Bytes>) -> Result<(), SendError> {
+        if let Some(rule) = &self.token {
+            rule.sign(&request, &mut response);
+        }
+        let now = Instant::now();
+        self.sleep.look(now);
+        self.connection().respond(clock::moment(now), request, response)?;
+        self.wakers.driver.wake();
+        Ok(())
+    }
+
+    pub(crate) fn respond_streaming(
+        &self,
+        request: Request,
+        mut head: Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, SendError> {
+        if let Some(rule) = &self.token {
+            rule.sign(&request, &mut head);
+        }
+        let now = Instant::now();
+        self.sleep.look(now);
+        let body = self.connection().respond_streaming(clock::moment(now), request, head, length)?;
+        if length.is_none()
+            && let Some(socket) = &*self.socket()
+        {
+            // It may be silent for as long as it likes, and so may its peer.
+            socket.probe();
+        }
+        self.wakers.driver.wake();
+        Ok(body)
+    }
+
+    pub(crate) fn connection(&self) -> MutexGuard<'_, Connection> {
+        // The engine does not panic; if it did, it would stay as good as any connection that failed.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<Socket>> {
+        self.socket.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// All is over, and nobody waits any longer.
+    pub(crate) fn end(&self, by_reset: bool) {
+        let socket = self.socket().take();
+        if by_reset && let Some(socket) = socket {
+            socket.reset_on_close();
+        }
+        self.wakers.room.notify();
+        self.wakers.flusher.wake();
+    }
+
+    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can.
+    ///
+    /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
+    /// nobody will.
+    pub(crate) async fn send_when_room(
+        &self,
+        try_send: impl Fn() -> Result<Sent, SendError>,
+    ) -> Result<(), SendError> {
+        let mut polls = self.polls.load(Relaxed);
+        let mut deadline = self.output_deadline();
+        let waiting = self.wakers.room.enter();
+        loop {
+            listener!(waiting.0.event => room);
+            if self.has_room() {
+                match try_send() {
+                    // It is larger than what is left: there will be more.
+                    Err(SendError::Full) => {}
+                    result => return result.map(drop),
+                }
+            }
+            if self.write() {
+                continue;
+            }
+            self.wakers.driver.wake();
+            self.wakers.flusher.wake();
+            until(room, deadline).await;
+            let polls_now = self.polls.load(Relaxed);
+            if polls_now != polls {
+                (polls, deadline) = (polls_now, self.output_deadline());
+            } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
+                return Err(SendError::NotPolled);
+            }
+        }
+    }
+
+    fn output_deadline(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.connection().config().output_timeout)
+    }
+
+    /// Whether nothing speaks against sending. What ends says so to who sends.
+    fn has_room(&self) -> bool {
+        let connection = self.connection();
+        matches!(connection.state(), State::Closing | State::Closed) || !connection.is_congested()
+    }
+
+    /// Writes what the socket takes; says whether it took anything.
+    fn write(&self) -> bool {
+        let mut connection = self.connection();
+        let Some(socket) = &mut *self.socket() else { return false };
+        let waker = Waker::from(self.wakers.clone());
+        let mut io = Context::from_waker(&waker);
+        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
+        if self.has_write_failed() {
+            // Its owner reads what the peer said at last.
+            self.wakers.driver.wake();
+        }
+        went
+    }
+}
+
+/// Waits for an event, or until then.
+pub(crate) async fn until(event: impl Future<Output = ()>, deadline: Option<Instant>) {
+    let mut event = pin!(event);
+    let mut timer = deadline.map_or_else(Timer::never, Timer::at);
+    poll_fn(|cx| {
+        let done = event.as_mut().poll(cx).is_ready() || Pin::new(&mut timer).poll(cx).is_ready();
+        if done { Poll::Ready(()) } else { Poll::Pending }
+    })
+    .await;
+}

@@ -1,0 +1,48 @@
+//! The end of a connection from this side.
+
+use super::Driver;
+use crate::clock;
+use crate::driver::output::write;
+use futures_io::{AsyncRead, AsyncWrite};
+use std::task::{Context, Waker};
+use ws_proto::{Cause, CloseCode, Closed, Event};
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    /// Nothing more will come: the socket is closed, and nobody waits any longer.
+    pub(crate) fn end(&mut self, by_reset: bool) {
+        self.shared.end(by_reset);
+        self.stream = None;
+        self.unread = None;
+    }
+
+    /// Ends it at once, in words as far as that goes without waiting. The end is told next.
+    pub(crate) fn give_up(&mut self, code: CloseCode) {
+        let shared = self.shared.clone();
+        let mut connection = shared.connection();
+        let now = clock::now();
+        // Where it is ending already, what was said last is still to be written.
+        let _ = connection.close(now, code, "");
+        if let Some(stream) = &mut self.stream {
+            let mut nobody = Context::from_waker(Waker::noop());
+            write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
+        }
+        connection.abort(now, Cause::Terminated);
+        (self.unread, self.held) = (None, None);
+    }
+
+    /// As [`give_up`](Self::give_up); what explains the end, if that was not told yet.
+    pub(crate) fn part(&mut self, code: CloseCode) -> Option<Box<Closed>> {
+        self.give_up(code);
+        let shared = self.shared.clone();
+        let mut connection = shared.connection();
+        let now = clock::now();
+        let parting = self.parting.take().and_then(|parting| parting.event);
+        let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
+        let closed = events.find_map(|event| match event {
+            Event::Closed(closed) => Some(closed),
+            _ => None,
+        });
+        self.end(connection.wants_reset());
+        closed
+    }
+}

@@ -1,0 +1,411 @@
+//! All I/O of one connection: write, time, read.
+//!
+//! ```text
+//!            ┌────────────────────── poll_event ──────────────────────┐
+//!            │  what is due ─▶ what was read ─▶ write ─▶ time ─▶ read │──▶ an event, owned
+//!            └──────────▲──────────────────────────────────────┬──────┘
+//!                       └───────────── a pooled buffer ◀───────┘
+//! ```
+//!
+//! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
+//! the buffer held here, so that a future may be dropped at any await.
+
+mod end;
+pub(crate) mod output;
+pub(crate) mod sleep;
+mod slice;
+
+use crate::clock;
+use crate::connection::pool::Buffer;
+use crate::connection::shared::Shared;
+use crate::driver::output::{Output, write};
+use crate::driver::sleep::Sleep;
+use crate::sys::socket::Socket;
+use async_io::Timer;
+use bytes::Buf;
+use futures_io::{AsyncRead, AsyncWrite};
+use slice::Slice;
+use std::future::Future;
+use std::io;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::time::{Duration, Instant};
+use ws_host::token::TokenRule;
+use ws_proto::Moment;
+use ws_proto::{Connection, Error, Event, Next, SendError, State};
+
+/// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
+const ASKED_FOR: Duration = Duration::from_millis(20);
+
+/// Bytes that were read and not used yet.
+#[derive(Debug)]
+struct Unread {
+    buffer: Buffer,
+    from: usize,
+    to: usize,
+}
+
+/// What explains the end, where that was not told, and when it is told at the latest.
+#[derive(Debug)]
+struct Parting {
+    event: Option<Event<'static>>,
+    deadline: Option<Moment>,
+}
+
+#[derive(Debug)]
+pub(crate) struct Driver<S> {
+    /// `None` once all is over.
+    stream: Option<S>,
+    pub(crate) shared: Arc<Shared>,
+    /// What the stream and the timer wake.
+    waker: Waker,
+    unread: Option<Unread>,
+    output: Output,
+    timer: Timer,
+    deadline: Option<Moment>,
+    /// It is over, and is told once the stream has passed on what it holds.
+    parting: Option<Box<Parting>>,
+    slice: Slice,
+    /// A deadline has passed, and what had arrived by then was read.
+    heard: bool,
+    /// Until when whoever waits for events may judge before who waits for the output does.
+    asked: Option<Moment>,
+    /// What was received while only the output was waited for.
+    held: Option<Box<Event<'static>>>,
+    sleep: Arc<Sleep>,
+    /// Of the times that the machine slept, those that the connection knows of.
+    slept: u32,
+}
+
+/// What a connection has of those who own it, beside its stream.
+#[derive(Default)]
+pub(crate) struct Belongings {
+    pub(crate) token: Option<Arc<TokenRule>>,
+    /// A clone of the stream, where it is one of these.
+    pub(crate) socket: Option<Socket>,
+    pub(crate) sleep: Option<Arc<Sleep>>,
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
+    pub(crate) fn new(stream: S, connection: Connection) -> Self {
+        Self::with(stream, connection, Belongings::default())
+    }
+
+    pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
+        connection.share_inflating();
+        let Belongings { token, socket, sleep } = belongings;
+        let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
+        let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
+        Self {
+            stream: Some(stream),
+            waker: Waker::from(shared.wakers.clone()),
+            shared,
+            unread: None,
+            output: Output::Flushed,
+            timer: Timer::never(),
+            deadline: None,
+            parting: None,
+            slice: Slice::default(),
+            heard: false,
+            asked: None,
+            held: None,
+            slept: sleep.times(),
+            sleep,
+        }
+    }
+
+    pub(crate) fn set_sleep(&mut self, sleep: Sleep) {
+        self.slept = sleep.times();
+        self.sleep = Arc::new(sleep);
+    }
+
+    /// Does whatever is to be done, and gives the next event; `None` when the connection is over.
+    pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
+        let shared = self.shared.clone();
+        // Before anything is looked at, lest a sender's wake-up be lost.
+        shared.wakers.driver.register(cx.waker());
+        shared.note_poll();
+        let instant = Instant::now();
+        let mut now = clock::moment(instant);
+        if self.slice.is_fresh() {
+            self.sleep.look(instant);
+        }
+        let mut connection = shared.connection();
+        if self.slept != self.sleep.times() {
+            self.slept = self.sleep.times();
+            connection.handle_resume(now);
+        }
+        if let Some(event) = self.held.take() {
+            return Poll::Ready(Some(*event));
+        }
+        // Nothing more is there to be read, and the stream wakes once there is.
+        let mut is_dry = false;
+        loop {
+            // First of all: what was read at once may be thousands of messages, each with its handler.
+            if self.slice.is_over(now) {
+                // Before others run, while it is warm.
+                if let Some(stream) = &mut self.stream {
+                    let mut io = Context::from_waker(&self.waker);
+                    write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
+                    self.tell_room(&connection);
+                }
+                cx.waker().wake_by_ref();
+                return Poll::Pending;
+            }
+            // What is due comes first; amid what was read at once the engine tells it there.
+            let event = match self.unread {
+                Some(_) => self.use_unread(&mut connection, now),
+                None => before_the_end(&mut connection, now),
+            };
+            if event.is_some() {
+                return Poll::Ready(event);
+            }
+            let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
+            let mut io = Context::from_waker(&self.waker);
+            let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
+            match connection.next_io() {
+                Next::Drop => return self.poll_parting(&mut connection, now),
+                Next::Shutdown => {
+                    self.output = Output::Closing;
+                    continue;
+                }
+                Next::Read | Next::Write | Next::Pause => {}
+            }
+            let is_due = self.poll_deadline(&mut connection, now);
+            if is_due && (self.heard || !self.hear(&mut connection, now)) {
+                self.judge(&mut connection, now);
+            } else if !is_due {
+                self.heard = false;
+                if !is_dry && self.unread.is_none() && !connection.is_paused() {
+                    is_dry = !self.read(&mut connection, now);
+                    went |= !is_dry;
+                }
+            }
+            if went || is_due {
+                self.tell_room(&connection);
+                now = clock::now();
+                continue;
+            }
+            self.slice.end();
+            if connection.has_used_share() {
+                // The other tasks have theirs first.
+                connection.next_share(now);
+                cx.waker().wake_by_ref();
+            }
+            return Poll::Pending;
+        }
+    }
+
+    /// Writes until everything is gone that can go. Nothing is read.
+    ///
+    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to who reads. Where
+    /// somebody does, in another task, all is left to that one.
+    pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_output(cx, |connection, output| {
+            !connection.outbox().has_remaining() && output != Output::Written
+        })
+    }
+
+    /// Writes until there is room below the high mark.
+    pub(crate) fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+        self.poll_output(cx, |connection, _| !connection.is_congested())
+    }
+
+    fn poll_output(
+        &mut self,
+        cx: &mut Context<'_>,
+        done: impl Fn(&mut Connection, Output) -> bool,
+    ) -> Poll<Result<(), SendError>> {
+        let shared = self.shared.clone();
+        shared.wakers.flusher.register(cx.waker());
+        shared.note_poll();
+        let mut connection = shared.connection();
+        loop {
+            let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
+            let now = clock::now();
+            let paused = connection.is_paused();
+            let mut io = Context::from_waker(&self.waker);
+            write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
+            self.tell_room(&connection);
+            if connection.state() == State::Closed || shared.has_write_failed() {
+                shared.wakers.driver.wake();
+                return Poll::Ready(Err(SendError::NotOpen));
+            }
+            if paused && !connection.is_paused() {
+                // Whoever reads has waited for this, and not for the stream.
+                shared.wakers.driver.wake();
+            }
+            if done(&mut connection, self.output) {
+                return Poll::Ready(Ok(()));
+            }
+            if !self.poll_deadline(&mut connection, now) {
+                self.heard = false;
+                self.asked = None;
+                return Poll::Pending;
+            }
+            if self.poll_asking(now).is_pending() {
+                return Poll::Pending;
+            }
+            if connection.state() == State::Open {
+                self.judge_unread(&mut connection, now);
+            } else if self.hold_what_is_there(&mut connection, now) {
+                self.judge(&mut connection, now);
+            } else {
+                return Poll::Ready(Err(SendError::NotOpen));
+            }
+        }
+    }
+
+    /// Asks whoever waits for events, in another task, to judge. Ready once it is known that nobody does.
+    fn poll_asking(&mut self, now: Moment) -> Poll<()> {
+        let until = *self.asked.get_or_insert_with(|| {
+            self.shared.wakers.driver.wake();
+            now + ASKED_FOR
+        });
+        if until > now {
+            // The deadline itself is past, and is no longer waited for.
+            self.deadline = None;
+            clock::set(&mut self.timer, Some(until));
+            let mut io = Context::from_waker(&self.waker);
+            if Pin::new(&mut self.timer).poll(&mut io).is_pending() {
+                return Poll::Pending;
+            }
+        }
+        self.shared.wakers.driver.wake();
+        Poll::Ready(())
+    }
+
+    /// Reads once, before a deadline is judged that has passed: what proves life, or was waited for, may be there for
+    /// long. A peer that floods postpones nothing by it. Says whether anything is to be used up first.
+    fn hear(&mut self, connection: &mut Connection, now: Moment) -> bool {
+        self.heard = true;
+        self.unread.is_none() && !connection.is_paused() && self.read(connection, now)
+    }
+
+    /// Does what is due.
+    fn judge(&mut self, connection: &mut Connection, now: Moment) {
+        self.heard = false;
+        self.asked = None;
+        self.deadline = None;
+        connection.handle_timeout(now.max(clock::now()));
+    }
+
+    /// Does what is due of an open WebSocket that nobody reads.
+    fn judge_unread(&mut self, connection: &mut Connection, now: Moment) {
+        let held = self.shared.is_held();
+        if !held {
+            connection.pause();
+        }
+        self.judge(connection, now);
+        if !held {
+            connection.resume(now);
+        }
+    }
+
+    /// Reads once, for whoever asks for the next event. Says whether a deadline may be judged now: not where a closing
+    /// handshake goes on behind what is held.
+    fn hold_what_is_there(&mut self, connection: &mut Connection, now: Moment) -> bool {
+        if self.held.is_none() {
+            self.hear(connection, now);
+        }
+        while self.held.is_none() && self.unread.is_some() && !connection.is_paused() {
+            self.held = self.use_unread(connection, now).map(Box::new);
+        }
+        self.held.is_none() || connection.state() != State::Closing
+    }
+
+    #[inline]
+    fn use_unread(&mut self, connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
+        let unread = self.unread.as_mut()?;
+        if connection.is_paused() {
+            return before_the_end(connection, now);
+        }
+        let before = unread.to - unread.from;
+        let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
+        let event = connection.receive(now, &mut input).map(Event::into_owned);
+        let left = input.len();
+        self.slice.add(before - left);
+        match left {
+            0 => self.unread = None,
+            _ => unread.from = unread.to - left,
+        }
+        // What was received may have caused something else.
+        event.or_else(|| before_the_end(connection, now))
+    }
+
+    /// Says whether anything came of it.
+    fn read(&mut self, connection: &mut Connection, now: Moment) -> bool {
+        let Some(stream) = &mut self.stream else { return false };
+        let mut io = Context::from_waker(&self.waker);
+        let mut buffer = Buffer::take();
+        match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
+            Poll::Pending => return false,
+            Poll::Ready(Ok(0)) => connection.receive_eof(now),
+            Poll::Ready(Ok(n)) => self.unread = Some(Unread { buffer, from: 0, to: n }),
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => connection.abort(now, error.into()),
+        }
+        true
+    }
+
+    /// Whether a deadline has passed; otherwise the timer wakes.
+    fn poll_deadline(&mut self, connection: &mut Connection, now: Moment) -> bool {
+        // One that moved away is looked up when the timer wakes.
+        if !connection.timeout_moved() && self.deadline.is_some_and(|deadline| now < deadline) {
+            return false;
+        }
+        let deadline = connection.poll_timeout();
+        if deadline != self.deadline {
+            self.deadline = deadline;
+            clock::set(&mut self.timer, deadline);
+        }
+        let Some(deadline) = deadline else { return false };
+        let mut io = Context::from_waker(&self.waker);
+        deadline <= now || Pin::new(&mut self.timer).poll(&mut io).is_ready()
+    }
+
+    /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
+    /// first passes on what was said last.
+    fn poll_parting(&mut self, connection: &mut Connection, now: Moment) -> Poll<Option<Event<'static>>> {
+        let parting = self.parting.take().unwrap_or_else(|| {
+            let deadline = now.checked_add(connection.config().close_timeout);
+            // Writing may have been what ended it.
+            Box::new(Parting { event: connection.poll_event(now), deadline })
+        });
+        let is_late = parting.deadline.is_some_and(|deadline| deadline <= now);
+        if self.output == Output::Flushed || is_late || is_lost(parting.event.as_ref()) {
+            self.end(connection.wants_reset());
+            return Poll::Ready(parting.event);
+        }
+        clock::set(&mut self.timer, parting.deadline);
+        let mut io = Context::from_waker(&self.waker);
+        if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
+            self.waker.wake_by_ref();
+        }
+        self.parting = Some(parting);
+        self.slice.end();
+        Poll::Pending
+    }
+
+    fn tell_room(&self, connection: &Connection) {
+        if !connection.is_congested() {
+            self.shared.wakers.room.notify();
+        }
+    }
+
+    pub(crate) fn stream(&self) -> Option<&S> {
+        self.stream.as_ref()
+    }
+}
+
+/// The next event, but for those that tell of the end: they wait for the stream.
+fn before_the_end(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
+    if connection.state() == State::Closed { None } else { connection.poll_event(now) }
+}
+
+/// Whether it was cut off rather than ended: then nothing is on its way that would be worth a wait.
+fn is_lost(event: Option<&Event<'_>>) -> bool {
+    let Some(Event::Closed(closed)) = event else { return false };
+    matches!(closed.error, Some(Error::Timeout(_) | Error::Lost(_) | Error::Eof))
+}

@@ -1,0 +1,95 @@
+//! From the outbox into the stream: by whoever polls the connection, and by senders that wait for room.
+
+use crate::connection::pool;
+use crate::connection::shared::Shared;
+use bytes::Buf;
+use futures_io::AsyncWrite;
+use std::io::{self, IoSlice};
+use std::pin::Pin;
+use std::task::{Context, Poll};
+use ws_proto::{Connection, Moment};
+
+/// How many slices one write gathers.
+const SLICES: usize = 64;
+
+/// How far the stream is with what the engine wants of it beside reading and writing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Output {
+    /// Everything that was written is on its way.
+    Flushed,
+    /// A stream that keeps bytes of its own may still have some.
+    Written,
+    /// Our half is to be closed.
+    Closing,
+}
+
+/// Writes what there is, flushes it, and closes our half where that is due; says whether anything came of it.
+pub(crate) fn write<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    output: &mut Output,
+    shared: &Shared,
+    connection: &mut Connection,
+    io: &mut Context<'_>,
+    now: Moment,
+) -> bool {
+    let mut went = false;
+    while connection.outbox().has_remaining() {
+        match write_once(stream, connection, io) {
+            Poll::Ready(Ok(n)) => {
+                went = true;
+                *output = Output::Written;
+                connection.wrote(now, n);
+                if n == 0 {
+                    shared.note_write_failed();
+                    connection.write_failed(now, io::Error::from(io::ErrorKind::WriteZero).into());
+                }
+            }
+            Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
+            Poll::Ready(Err(error)) => {
+                went = true;
+                shared.note_write_failed();
+                connection.write_failed(now, error.into());
+            }
+            Poll::Pending => {
+                // Nothing went out: the time in which something must, begins.
+                connection.wrote(now, 0);
+                return went;
+            }
+        }
+    }
+    // An empty outbox holds no memory.
+    pool::reclaim(connection);
+    let done = match output {
+        Output::Flushed => return went,
+        Output::Written => Pin::new(stream).poll_flush(io),
+        Output::Closing => Pin::new(stream).poll_close(io),
+    };
+    match done {
+        Poll::Pending => {}
+        Poll::Ready(result) => {
+            // A half that cannot be closed was reset: reading tells.
+            if let (Output::Written, Err(error)) = (&output, result) {
+                shared.note_write_failed();
+                connection.write_failed(now, error.into());
+            }
+            *output = Output::Flushed;
+            went = true;
+        }
+    }
+    went
+}
+
+fn write_once<S: AsyncWrite + Unpin>(
+    stream: &mut S,
+    connection: &mut Connection,
+    io: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    let outbox = connection.outbox();
+    let chunk = outbox.chunk();
+    if chunk.len() == outbox.remaining() {
+        return Pin::new(stream).poll_write(io, chunk);
+    }
+    let mut slices = [IoSlice::new(&[]); SLICES];
+    let count = outbox.chunks_vectored(&mut slices);
+    Pin::new(stream).poll_write_vectored(io, &slices[..count])
+}

@@ -1,1 +1,0 @@
-../../ws-server-mio/src/unix.rs
