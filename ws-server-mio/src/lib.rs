@@ -8,7 +8,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
 //!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
-//!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+//!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Connection(id, Request(request)) => {
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
@@ -113,17 +113,17 @@ mod connection;
 mod endpoint;
 mod event;
 mod extension;
-#[cfg(test)]
-mod fake_kernel;
 mod fanout;
 mod files;
+mod ids;
 mod server;
-mod sys;
+#[doc(hidden)]
+pub mod sys;
+mod topics;
 
-pub use client::list::ClientId;
+pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
-pub use connection::slots::ConnectionId;
 pub use connection::stats::Stats;
 pub use endpoint::Endpoint;
 pub use endpoint::options::{Budget, Options, Turn};
@@ -132,8 +132,10 @@ pub use endpoint::watch::Watch;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
-pub use server::list::ServerId;
-pub use server::listener::Listening;
+pub use ids::{ClientId, ConnectionId, ServerId};
+pub use server::handle::ServerHandle;
+pub use sys::listener::Listening;
+pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;

@@ -7,7 +7,7 @@ use super::party::Party;
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
-use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, release};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, flush_latest};
 use ws_proto::Moment;
 use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
 
@@ -35,7 +35,7 @@ pub(crate) struct Conn {
 pub(crate) struct Server {
     pub(crate) conns: Vec<Conn>,
     topics: Topics<usize>,
-    newest: Newest<usize, Frame>,
+    newest: LatestByKey<usize, Frame>,
     /// What is known of the two above.
     subscribed: BTreeSet<(&'static str, usize)>,
     kept: BTreeMap<(usize, &'static str), Frame>,
@@ -284,7 +284,7 @@ impl Server {
         let mut told = Vec::new();
         let connection = &mut self.conns[id].party.end.connection;
         let is_empty = connection.queued() == 0;
-        release(now, id, connection, &mut self.newest, |frame, delivered| {
+        flush_latest(now, id, connection, &mut self.newest, |frame, delivered| {
             told.push((frame.clone(), delivered));
         });
         for (frame, delivered) in told {

@@ -1,8 +1,10 @@
 //! Reading that is held back: by the application, or by the other leg of a coupling.
 
+use crate::connection::Connections;
 use crate::connection::io::find_reset;
-use crate::connection::slots::{ConnectionId, flag, mark};
-use crate::connection::{Connections, mark_dirty};
+use crate::connection::lists::mark_dirty;
+use crate::connection::slots::{flag, mark};
+use crate::ids::ConnectionId;
 
 /// Whoever holds it back.
 const ANY: u8 = mark::PAUSED | mark::HELD;
@@ -26,13 +28,13 @@ impl Connections {
     }
 
     pub(crate) fn hold(&mut self, id: ConnectionId, why: u8) {
-        let Self { slots, dirty, now, .. } = self;
+        let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(why)) else { return };
         live.mark(why);
         live.connection.pause();
         // No further edge tells of a reset that came before.
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
-            find_reset(live, *now);
+            find_reset(id.slot, live, others, *now);
         }
         mark_dirty(id.slot, live, dirty);
     }

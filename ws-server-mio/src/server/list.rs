@@ -7,27 +7,16 @@
 //!                                             the spread
 //! ```
 
-use crate::server::listener::Acceptor;
+use crate::ids::{NO_SERVER, ServerId, ServerIndex};
+use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_host::server::{Census, ServerConfig, Stop};
+use ws_host::server::{Admission, ServerConfig, Stop};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
-
-/// Place of a server in the list; small, since each connection keeps one.
-pub(crate) type ServerIndex = u16;
-/// That of a connection which came to no server.
-pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
-
-/// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId {
-    pub(crate) index: ServerIndex,
-    pub(crate) generation: u32,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -110,7 +99,7 @@ pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
     pub(crate) transport: Transport,
-    pub(crate) census: Census,
+    pub(crate) census: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
@@ -131,7 +120,7 @@ impl Server {
     ) -> Self {
         Self {
             generation: 0,
-            census: Census::new(&config),
+            census: Admission::new(&config),
             token: config.token_rule(address),
             config: Arc::new(config.shared_config()),
             transport,
@@ -143,6 +132,12 @@ impl Server {
             websockets: 0,
             failing: false,
         }
+    }
+
+    /// What holds for connections that come from now on.
+    pub(crate) fn set_config(&mut self, config: &ServerConfig) {
+        self.token = config.token_rule(self.address);
+        self.config = Arc::new(config.shared_config());
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
@@ -185,7 +180,7 @@ impl Servers {
         self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
     }
 
-    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+    pub(crate) fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
     }
 
@@ -225,7 +220,7 @@ impl Servers {
         match &mut server.parting {
             Some(parting) => parting.hasten(now, &stop),
             None => {
-                server.parting = Some(Box::new(Parting::new(now, server.census.sockets(), stop)));
+                server.parting = Some(Box::new(Parting::new(now, server.census.connections(), stop)));
                 server.phase = Phase::Announced;
                 server.listeners.clear();
             }
@@ -277,18 +272,18 @@ impl Servers {
 
     fn any_has_work(&self, now: Moment) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
-            Phase::Serving if server.census.is_crowded() => false,
+            Phase::Serving if server.census.at_handshake_limit() => false,
             Phase::Serving => server
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
             Phase::Telling { told, .. } => {
                 let next = server.parting.as_ref().is_none_or(|parting| parting.tells_next(now, told));
-                next || server.census.sockets() == 0 || server.is_over(now)
+                next || server.census.connections() == 0 || server.is_over(now)
             }
-            Phase::Waiting => server.census.sockets() == 0 || server.is_over(now),
+            Phase::Waiting => server.census.connections() == 0 || server.is_over(now),
             // What is cut goes through the dirty list.
-            Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
+            Phase::Ending { cursor } => server.census.connections() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })
     }
@@ -304,7 +299,7 @@ impl Servers {
         servers
             .flat_map(|server| {
                 // A crowded server goes on when one of its handshakes has ended.
-                let listeners = server.listeners.iter().filter(|_| !server.census.is_crowded());
+                let listeners = server.listeners.iter().filter(|_| !server.census.at_handshake_limit());
                 listeners.filter_map(|listener| listener.retry_at).chain(server.due())
             })
             .min()
@@ -345,7 +340,7 @@ impl Servers {
                     server.phase = Phase::Telling { cursor: 0, told: 0 };
                     return Step::Stopping(id);
                 }
-                Phase::Telling { .. } if server.is_over(now) || server.census.sockets() == 0 => {
+                Phase::Telling { .. } if server.is_over(now) || server.census.connections() == 0 => {
                     server.phase = Phase::Waiting;
                 }
                 Phase::Telling { cursor, told } => {
@@ -360,13 +355,13 @@ impl Servers {
                         None => server.phase = Phase::Waiting,
                     }
                 }
-                Phase::Waiting if server.census.sockets() > 0 => {
+                Phase::Waiting if server.census.connections() > 0 => {
                     if !server.is_over(now) {
                         return Step::Nothing;
                     }
                     server.phase = Phase::Ending { cursor: 0 };
                 }
-                Phase::Ending { cursor } if server.census.sockets() > 0 => match next(cursor) {
+                Phase::Ending { cursor } if server.census.connections() > 0 => match next(cursor) {
                     Some(slot) => {
                         server.phase = Phase::Ending { cursor: slot + 1 };
                         return Step::Cut(slot);

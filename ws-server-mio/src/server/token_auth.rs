@@ -1,7 +1,8 @@
 //! Servers that answer only to who shows a token.
 
 use crate::connection::Connections;
-use crate::connection::slots::{ConnectionId, flag};
+use crate::connection::slots::flag;
+use crate::ids::ConnectionId;
 use ws_host::token::TokenRule;
 use ws_proto::{Event, Request};
 
@@ -22,7 +23,7 @@ impl Connections {
             event @ (Event::Request(_) | Event::Upgrade(_)) => event,
             event => return Some(event),
         };
-        let request = match rule.let_in(event) {
+        let request = match rule.authenticate(event) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
                 return Some(event);
@@ -30,7 +31,7 @@ impl Connections {
             Err(request) => request,
         };
         // It was asked just now, so that it can be answered.
-        let _ = self.respond(id, request, TokenRule::refusal());
+        let _ = self.respond(id, request, TokenRule::unauthorized());
         None
     }
 
@@ -42,7 +43,7 @@ impl Connections {
         response: &mut http::Response<B>,
     ) {
         if let Some(rule) = self.token_rule(id) {
-            rule.sign(request, response);
+            rule.complete_response(request, response);
         }
     }
 

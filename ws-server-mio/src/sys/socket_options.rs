@@ -1,6 +1,6 @@
 //! What the kernel is asked to do with a TCP socket. Where it cannot, the connection works all the same.
 
-use crate::sys::socket::{Stream, options_of};
+use crate::sys::socket::SocketRef;
 use socket2::TcpKeepalive;
 use std::time::Duration;
 
@@ -16,9 +16,9 @@ const PROBE_AGAIN: Duration = Duration::from_secs(5);
 const PROBES: u32 = 4;
 
 /// For every connected TCP socket.
-pub(crate) fn prepare(stream: &Stream) {
+pub(crate) fn prepare(socket: SocketRef<'_>) {
     // Small messages go out at once.
-    let Some(socket) = options_of(stream) else { return };
+    let Some(socket) = socket.options() else { return };
     let _ = socket.set_tcp_nodelay(true);
     #[cfg(any(target_os = "linux", target_os = "android"))]
     let _ = socket.set_tcp_notsent_lowat(UNSENT);
@@ -26,8 +26,8 @@ pub(crate) fn prepare(stream: &Stream) {
 
 /// Has the kernel find a peer that vanished, where nothing of ours would: an answer goes on for as long as it likes and
 /// may be silent meanwhile. It stays so until the connection ends.
-pub(crate) fn probe(stream: &Stream) {
-    let Some(socket) = options_of(stream) else { return };
+pub(crate) fn probe(socket: SocketRef<'_>) {
+    let Some(socket) = socket.options() else { return };
     let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
     // Elsewhere these are the system's.
     #[cfg(any(
@@ -43,8 +43,8 @@ pub(crate) fn probe(stream: &Stream) {
 }
 
 /// Has the socket end with a reset when it is dropped: the peer is to see that it did not get everything.
-pub(crate) fn reset_when_dropped(stream: &Stream) {
-    let Some(socket) = options_of(stream) else { return };
+pub(crate) fn reset_when_dropped(socket: SocketRef<'_>) {
+    let Some(socket) = socket.options() else { return };
     let _ = socket.set_linger(Some(Duration::ZERO));
 }
 
@@ -58,22 +58,23 @@ mod tests {
     use std::net::TcpListener;
 
     /// Two ends of a connection.
-    fn ends() -> (Stream, std::net::TcpStream) {
+    fn ends() -> (TcpStream, std::net::TcpStream) {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let ours = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-        (Stream::from(TcpStream::from_std(ours)), listener.accept().unwrap().0)
+        (TcpStream::from_std(ours), listener.accept().unwrap().0)
     }
 
     #[cfg(target_os = "linux")]
     #[test]
     fn a_socket_has_what_it_was_asked_to_have() {
         let (ours, _theirs) = ends();
-        prepare(&ours);
-        let socket = options_of(&ours).unwrap();
+        let ours = SocketRef::Tcp(&ours);
+        prepare(ours);
+        let socket = ours.options().unwrap();
         assert!(socket.tcp_nodelay().unwrap());
         assert_eq!(socket.tcp_notsent_lowat().unwrap(), UNSENT);
         assert!(!socket.keepalive().unwrap());
-        probe(&ours);
+        probe(ours);
         assert!(socket.keepalive().unwrap());
         assert_eq!(socket.tcp_keepalive_time().unwrap(), PROBE_AFTER);
         assert_eq!(socket.tcp_keepalive_interval().unwrap(), PROBE_AGAIN);
@@ -83,7 +84,7 @@ mod tests {
     #[test]
     fn what_is_to_be_reset_is_reset() {
         let (ours, mut theirs) = ends();
-        reset_when_dropped(&ours);
+        reset_when_dropped(SocketRef::Tcp(&ours));
         drop(ours);
         assert_eq!(theirs.read(&mut [0]).unwrap_err().kind(), ErrorKind::ConnectionReset);
     }

@@ -19,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use ws_host::client::addresses;
 use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
-use ws_host::client::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
 /// Connects once.
@@ -188,8 +188,9 @@ impl Attempt {
             return Ok(addresses);
         }
         let host = self.request.host();
-        let answer = within(self.deadline(), self.names.clone().look_up(host, self.request.port())).await;
-        answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host))).map(in_turn)
+        let answer = within(self.deadline(), self.names.clone().look_up(host)).await;
+        let addresses = answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host)))?;
+        Ok(interleaved(addresses, self.request.port()))
     }
 
     fn deadline(&self) -> Timer {

@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
                 membership.asked(matches!(event, Event::Upgrade(_)));
             }
             let let_in = match &shared.token {
-                Some(rule) => rule.let_in(event),
+                Some(rule) => rule.authenticate(event),
                 None => Ok(event),
             };
             match let_in {
@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
                 Ok(_) => {}
                 Err(request) => {
                     // It was asked just now, so that it can be answered.
-                    let _ = shared.connection().respond(clock::now(), request, TokenRule::refusal());
+                    let _ = shared.connection().respond(clock::now(), request, TokenRule::unauthorized());
                 }
             }
         }

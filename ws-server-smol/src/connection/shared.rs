@@ -202,7 +202,7 @@ impl Shared {
     /// Answers a request, or refuses an upgrade; the driver is woken to write it.
     pub(crate) fn respond(&self, request: Request, mut response: Response<Bytes>) -> Result<(), SendError> {
         if let Some(rule) = &self.token {
-            rule.sign(&request, &mut response);
+            rule.complete_response(&request, &mut response);
         }
         let now = Instant::now();
         self.sleep.look(now);
@@ -218,7 +218,7 @@ impl Shared {
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
         if let Some(rule) = &self.token {
-            rule.sign(&request, &mut head);
+            rule.complete_response(&request, &mut head);
         }
         let now = Instant::now();
         self.sleep.look(now);

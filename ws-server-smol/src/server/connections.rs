@@ -34,7 +34,7 @@ impl Server {
     /// How many connections were turned away since it began to listen, being over a limit of
     /// [`ServerConfig`](crate::ServerConfig).
     pub fn turned_away(&self) -> u64 {
-        self.inner.state().census.turned_away()
+        self.inner.state().census.rejected()
     }
 
     /// What the server has done. It looks at every connection: ask once a second rather than once a message.
