@@ -23,9 +23,11 @@
 //! | [`token`] | a secret in the URL that authenticates its bearer |
 //! | [`topics`] | subscriptions by topic, and policies for slow peers |
 //! | [`web`] | routes, files and event streams beside the socket |
+//! | [`clock`] | the one clock of a process |
 //! | [`sleep`] | detecting that the machine slept |
 
 pub mod client;
+pub mod clock;
 pub mod listen;
 pub mod server;
 pub mod sleep;

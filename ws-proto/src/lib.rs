@@ -152,6 +152,8 @@ mod outbox;
 mod partial;
 #[cfg(test)]
 mod tests_access;
+#[cfg(test)]
+mod tests_moment;
 mod transport;
 mod utf8;
 mod wall_clock;

@@ -4,7 +4,7 @@ use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::Moment;
 
@@ -150,12 +150,9 @@ pub(crate) struct Clock {
     moments: ws_proto::Clock,
 }
 
-/// What moments count from, in this process: connections of several endpoints may share a memory.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
 impl Default for Clock {
     fn default() -> Self {
-        Self { given: None, moments: ws_proto::Clock::new(*ORIGIN) }
+        Self { given: None, moments: ws_host::clock::of_process() }
     }
 }
 
