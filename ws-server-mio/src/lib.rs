@@ -116,6 +116,8 @@ mod extension;
 mod fanout;
 mod files;
 mod ids;
+#[doc(hidden)]
+pub mod inspect;
 mod server;
 #[doc(hidden)]
 pub mod sys;
@@ -134,14 +136,13 @@ pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use ids::{ClientId, ConnectionId, ServerId};
 pub use server::handle::ServerHandle;
-pub use sys::listener::Listening;
 pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
-pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};

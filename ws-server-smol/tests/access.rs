@@ -10,11 +10,12 @@ use socket2::{Domain, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::access::InvalidAccess;
 use ws_server_smol::ws_proto::handshake::upgrade_required;
 use ws_server_smol::ws_proto::{Access, Cors};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientRequest, Config, ConnectError, Incoming, ListenError, Server,
+    Acceptor, Bind, Client, ClientConfig, ClientRequest, ConnectError, Incoming, ListenError, Server,
     ServerConfig, Socket, connect, http,
 };
 

@@ -10,9 +10,10 @@ use futures_lite::future;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Delivery, Error, Event, ProtocolError};
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Config, Deflate, Frame, Incoming, Message, Server, ServerConfig,
+    Acceptor, Bind, ClientConfig, CloseCode, Deflate, Frame, Incoming, Message, Server, ServerConfig,
     WebSocket, connect, handshake,
 };
 

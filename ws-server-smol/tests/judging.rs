@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Config, Frame, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{Acceptor, CloseCode, Frame, Heartbeat, Incoming, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 

@@ -12,10 +12,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Config, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State,
-    WebSocket, bridge,
+    Bind, ClientConfig, CloseCode, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State, WebSocket,
+    bridge,
 };
 
 const MILLI: Duration = Duration::from_millis(1);

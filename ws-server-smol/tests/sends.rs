@@ -8,10 +8,11 @@ use common::{connected, once, open_pair, run, upgraded, websockets};
 use futures_lite::{FutureExt, future};
 use std::pin::pin;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Error, Timeout};
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Config, Message, SendError, Sender, Sent, Server, ServerConfig, Socket,
-    State, WebSocket, connect,
+    Bind, ClientConfig, CloseCode, Message, SendError, Sender, Sent, Server, ServerConfig, Socket, State,
+    WebSocket, connect,
 };
 
 const CHUNK: usize = 64 << 10;

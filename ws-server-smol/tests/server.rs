@@ -209,7 +209,7 @@ fn a_unix_socket_has_no_address_and_its_file_goes_with_the_server() {
     let server = Server::bind(Bind::unix(&path), ServerConfig::new()).unwrap();
     assert!(server.is_running() && server.local_addr().is_none() && server.url("/").is_none());
     run(async {
-        let config = ws_server_smol::ClientConfig::new().unix(&path);
+        let config = ClientConfig::new().unix(&path);
         let (ws, ours) = future::zip(connect("ws://localhost/", config), async {
             opened(server.accept().await.unwrap()).await.unwrap()
         })

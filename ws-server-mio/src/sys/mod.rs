@@ -8,28 +8,26 @@
 //! ```
 //!
 //! A test stands in for the system with [`System`], which [`Endpoint::with_system`](crate::Endpoint::with_system) takes, and
-//! looks inside with [`inspect`]. Both are outside of what semantic versioning promises. Time is replaced by
+//! looks inside with [`inspect`](crate::inspect). Both are outside of what semantic versioning promises. Time is replaced by
 //! [`Options::clock`](crate::Options::clock).
 
-pub mod inspect;
 pub(crate) mod listener;
 pub(crate) mod names;
 pub(crate) mod poller;
 pub(crate) mod socket;
-pub(crate) mod socket_options;
 
 pub use listener::{Accepted, Listener};
 pub use names::Answer;
 pub use poller::{Poller, Readiness, WAKER, Wake};
 pub use socket::Socket;
 
-use crate::sys::listener::Listening;
+use crate::sys::listener::NewListeners;
 use crate::sys::names::Lookup;
 use crate::sys::socket::{NewSocket, Target};
 use mio::{Registry, Token};
 use std::io;
 use std::net::SocketAddr;
-use ws_host::listen::{Bind, ListenError};
+use ws_host::listen::{Bind, ListenError, open};
 
 /// What stands in for the system.
 pub trait System: Send {
@@ -78,10 +76,10 @@ impl Sys {
     }
 
     /// Opens the listeners: one or two.
-    pub(crate) fn listen(&mut self, bind: &Bind) -> Result<Vec<Listening>, ListenError> {
+    pub(crate) fn listen(&mut self, bind: &Bind) -> Result<NewListeners, ListenError> {
         match &mut self.other {
-            None => listener::open(bind),
-            Some(system) => Ok(system.listen(bind)?.into_iter().map(Listening::other).collect()),
+            None => open(bind).map(NewListeners::System),
+            Some(system) => system.listen(bind).map(NewListeners::Other),
         }
     }
 
