@@ -3,7 +3,7 @@
 use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 
 /// What happened.
 #[derive(Debug)]
@@ -36,13 +36,13 @@ pub enum Event<'a> {
     /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
     ///
     /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
-    /// 401 is unless [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says otherwise. To call
+    /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. To call
     /// [`reconnect`](crate::ClientHandle::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.
         client: ClientId,
         /// Why.
-        error: ConnectFailure,
+        error: ConnectError,
     },
     /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
     /// connection, and comes when the wait begins. [`set_request`](crate::ClientHandle::set_request) can renew what

@@ -211,10 +211,10 @@ fn phase(client: &Client) -> PhaseView {
     match &client.phase {
         Phase::Idle => PhaseView::Idle,
         Phase::Resolving(attempt) => {
-            PhaseView::Resolving { end: attempt.since + attempt.rules.handshake_timeout }
+            PhaseView::Resolving { end: attempt.since + attempt.rules.get_handshake_timeout() }
         }
         Phase::Connecting(race) => PhaseView::Connecting {
-            end: race.attempt.since + race.attempt.rules.handshake_timeout,
+            end: race.attempt.since + race.attempt.rules.get_handshake_timeout(),
             slots: race.slots.clone(),
             untried: race.untried.len(),
         },

@@ -3,11 +3,11 @@
 //! ```no_run
 //! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
 //! use ws_server_mio::web;
-//! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+//! use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
 //!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Connection(id, Request(request)) => {
@@ -57,7 +57,7 @@
 //!   window at its rate while peers flood.
 //! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
 //!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
-//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
+//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`ServerConfig::output_timeout`] is
 //!   closed.
 //! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
@@ -149,7 +149,7 @@ pub use topics::Topics;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
@@ -160,14 +160,14 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Request, ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]
 ///
 /// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
-/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
 // The README's example is compiled with the others.

@@ -11,14 +11,14 @@ use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
 impl Connections {
     /// Couples two connections: from now on each gets what the peer of the other sends, for as long as both last. It reads
     /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
-    /// [high mark](crate::Config::outbox) of bytes and one message.
+    /// [high mark](crate::ServerConfig::outbox) of bytes and one message.
     ///
-    /// - **Messages** go over in order, and with [`Config::pieces`](crate::Config::pieces) as fragments while they arrive.
+    /// - **Messages** go over in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as fragments while they arrive.
     ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
     /// - **Pings** are each leg's own, and so are heartbeats and compression.
     /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
     ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
-    ///   peer that keeps its socket open takes up to [`Config::close_timeout`](crate::Config::close_timeout).
+    ///   peer that keeps its socket open takes up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
     ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
     ///   the client is [disconnected](crate::ClientHandle::disconnect).
@@ -33,7 +33,7 @@ impl Connections {
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use ws_server_mio::ws_proto::{Event as Ws, handshake::upgrade_required};
-    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Options, Upgrade};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, Options, ServerConfig, Upgrade};
     ///
     /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
     ///     let path = upgrade.path().to_owned();
@@ -43,7 +43,7 @@ impl Connections {
     /// }
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+    /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
     /// endpoint.run(|connections, event| match event {
     ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
     ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {
@@ -144,9 +144,9 @@ impl Connections {
         let (sent, messages) = match event {
             Happened::Drained => return self.release(other, mark::HELD),
             Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
-            Happened::Piece(piece) => {
+            Happened::Fragment(piece) => {
                 let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay_piece(piece)), messages)
+                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
             }
             _ => return,
         };

@@ -127,7 +127,7 @@ impl Connections {
     pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
         match event {
             Happened::Message(_) => self.tally.messages_in += 1,
-            Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
+            Happened::Fragment(piece) => self.tally.messages_in += u64::from(piece.last),
             Happened::Request(_) => self.settle_handshake(slot),
             Happened::Upgrade(_) => {
                 self.settle_handshake(slot);

@@ -53,7 +53,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.tell(Event::Resumed { slept });
     }
 
-    /// Reads the clock, where there is a budget, after a piece of work.
+    /// Reads the clock, where there is a budget, after a fragment of work.
     #[inline]
     pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {
@@ -99,7 +99,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             return;
         }
         match event {
-            Happened::Message(_) | Happened::Piece(_) | Happened::Drained => {
+            Happened::Message(_) | Happened::Fragment(_) | Happened::Drained => {
                 let drained = matches!(event, Happened::Drained);
                 match self.connections.intercept(Event::Connection(id, event)) {
                     Some(Event::Connection(id, event)) => self.connections.relay(id, event),

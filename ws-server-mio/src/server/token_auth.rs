@@ -16,7 +16,7 @@ impl Connections {
         let Some(rule) = rule else { return Some(event) };
         let event = match event {
             Event::Closed(_)
-                if !live.has(flag::AUTHENTICATED) && !live.connection.config().tell_every_end =>
+                if !live.has(flag::AUTHENTICATED) && !live.connection.config().get_report_all_closes() =>
             {
                 return None;
             }

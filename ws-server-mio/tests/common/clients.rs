@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
-    Bind, ClientId, Closed, Config, ConnectFailure, ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -27,7 +27,7 @@ pub struct Told {
     pub responses: Vec<http::Response<()>>,
     pub texts: VecDeque<(ConnectionId, String)>,
     pub client_closed: Vec<(ConnectionId, Box<Closed>)>,
-    pub failed: Vec<(ClientId, ConnectFailure)>,
+    pub failed: Vec<(ClientId, ConnectError)>,
     pub reconnecting: Vec<(ClientId, u32, Duration)>,
 }
 
@@ -53,10 +53,10 @@ impl Both {
     }
 
     pub fn on(bind: Bind, options: Options) -> Self {
-        Self::with(bind, options, Config::server())
+        Self::with(bind, options, ServerConfig::new())
     }
 
-    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+    pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
         let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
@@ -107,7 +107,7 @@ impl Both {
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, Config::server()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new()).unwrap();
     }
 
     pub fn turn(&mut self) {
@@ -175,7 +175,7 @@ impl Both {
         self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
     }
 
-    pub fn failed(&mut self, client: ClientId) -> ConnectFailure {
+    pub fn failed(&mut self, client: ClientId) -> ConnectError {
         self.take("a failure", |told| take(&mut told.failed, |(of, _)| *of == client)).1
     }
 

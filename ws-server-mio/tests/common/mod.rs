@@ -41,8 +41,8 @@ pub enum Seen {
     Open(ConnectionId),
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
-    /// A piece of text: whether it is the first, and whether it is the last.
-    Piece(ConnectionId, String, bool, bool),
+    /// A fragment of text: whether it is the first, and whether it is the last.
+    Fragment(ConnectionId, String, bool, bool),
     Pong(ConnectionId),
     Drained(ConnectionId),
     Closed(ConnectionId, Box<Closed>),
@@ -109,9 +109,9 @@ impl App {
                     let _ = connections.send_message(id, message);
                 }
             }
-            Happened::Piece(piece) => {
-                let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
-                self.seen.push(Seen::Piece(id, text, piece.first, piece.last));
+            Happened::Fragment(fragment) => {
+                let text = String::from_utf8_lossy(fragment.data.as_bytes()).into_owned();
+                self.seen.push(Seen::Fragment(id, text, fragment.first, fragment.last));
             }
             Happened::Pong(_) => self.seen.push(Seen::Pong(id)),
             Happened::Drained => self.seen.push(Seen::Drained(id)),
@@ -147,11 +147,11 @@ pub struct Rig {
 const HANG: Duration = Duration::from_secs(20);
 
 impl Rig {
-    pub fn new(config: impl Into<ServerConfig>) -> Self {
+    pub fn new(config: ServerConfig) -> Self {
         Self::with(Options::default(), config)
     }
 
-    pub fn with(options: Options, config: impl Into<ServerConfig>) -> Self {
+    pub fn with(options: Options, config: ServerConfig) -> Self {
         let mut endpoint = Endpoint::new(options).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         Self { endpoint, server, app: App::default() }

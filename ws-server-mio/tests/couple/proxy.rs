@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Options, Upgrade,
+    Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig, Upgrade,
 };
 
 const HANG: Duration = Duration::from_secs(30);
@@ -73,7 +73,7 @@ impl App {
                 "open".to_owned()
             }
             Ws::Message(message) => format!("message {message:?}"),
-            Ws::Piece(piece) => format!("piece {piece:?}"),
+            Ws::Fragment(fragment) => format!("fragment {fragment:?}"),
             Ws::Pong(_) => "pong".to_owned(),
             Ws::Drained => "drained".to_owned(),
             Ws::Closed(closed) => {
@@ -97,10 +97,10 @@ impl App {
 
 impl Proxy {
     pub(crate) fn new() -> Self {
-        Self::with(Config::server(), ClientConfig::default())
+        Self::with(ServerConfig::new(), ClientConfig::default())
     }
 
-    pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
+    pub(crate) fn with(front: ServerConfig, back: ClientConfig) -> Self {
         let mut endpoint = Endpoint::new(Options::default()).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
         let address = endpoint.connections().server(server).local_addr().unwrap();

@@ -216,7 +216,7 @@ impl<'s> App<'s> {
                 }
             }
             Happened::Message(message) => self.message(connections, id, message),
-            Happened::Piece(piece) => {
+            Happened::Fragment(piece) => {
                 let record = self.record(id);
                 assert!(!piece.first || record.piece.is_empty());
                 record.piece.extend_from_slice(piece.data.as_bytes());

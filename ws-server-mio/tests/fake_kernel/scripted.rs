@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::sys::{Readiness, Socket};
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
+use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
 /// A socket with bytes to read and, behind them, an answer.
 #[derive(Clone, Default)]
@@ -139,7 +139,7 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.bytes = b"GET /lib.rs HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
         state.full = true;
     }
-    let config = Config::server().outbox(100, 500, 1000);
+    let config = ServerConfig::new().outbox(100, 500, 1000);
     serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });

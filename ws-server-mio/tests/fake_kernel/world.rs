@@ -14,8 +14,8 @@ use super::system::FakeSystem;
 use super::web_socket::WebSocket;
 use std::time::Duration;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Moment, WallClock};
-use ws_server_mio::{Bind, Budget, Config, Endpoint, Options, ServerConfig, ServerId};
+use ws_server_mio::ws_proto::{Config, Moment, WallClock};
+use ws_server_mio::{Bind, Budget, Endpoint, Options, ServerConfig, ServerId};
 
 /// Turns in a row that do nothing though something asked for them.
 const SPINS: usize = 64;
@@ -78,7 +78,7 @@ impl<'s> World<'s> {
             }
         };
         let config = config.wall_clock(WallClock::new(time.wall()));
-        let mut config = ServerConfig::new(config);
+        let mut config = ServerConfig::new().connection(config);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
         }
