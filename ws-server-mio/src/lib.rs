@@ -108,6 +108,14 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
+// What stands below knows nothing of what stands above, but that an extension is handed the connections that hold it:
+//
+//   endpoint: turns, and who waits            inspect
+//   the verbs: connection::*, client::*, server::*, topics
+//   connection: the state of all  ⇄  extension
+//   the state of each: connection::slots and lists, client::list, server::list, fanout, files
+//   sys: waiting, sockets, names              ids, event
+
 mod client;
 mod connection;
 mod endpoint;
@@ -116,6 +124,8 @@ mod extension;
 mod fanout;
 mod files;
 mod ids;
+#[doc(hidden)]
+pub mod inspect;
 mod server;
 #[doc(hidden)]
 pub mod sys;
@@ -134,14 +144,13 @@ pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use ids::{ClientId, ConnectionId, ServerId};
 pub use server::handle::ServerHandle;
-pub use sys::listener::Listening;
 pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
-pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};

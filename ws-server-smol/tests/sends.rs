@@ -132,7 +132,7 @@ fn congest(sender: &Sender) -> usize {
     sender.queued()
 }
 
-fn impatient(config: Config) -> Config {
+fn impatient(config: ServerConfig) -> ServerConfig {
     config.output_timeout(Duration::from_millis(50))
 }
 
@@ -145,7 +145,8 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
     run(async {
         // Over a stream that a sender cannot write to.
         let (client, server) = pipe(1 << 12, 1);
-        let (_client, ws) = websockets(client, server, Config::client(), impatient(Config::server()));
+        let hasty = Config::server().output_timeout(Duration::from_millis(50));
+        let (_client, ws) = websockets(client, server, Config::client(), hasty);
         let sender = ws.sender();
         let queued = congest(&sender);
         assert_eq!(sender.send("late").await, Err(SendError::NotPolled));

@@ -8,7 +8,6 @@ use crate::ids::NO_SERVER;
 use crate::sys::Sys;
 use crate::sys::poller::Readiness;
 use crate::sys::socket::Target;
-use crate::sys::socket_options;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
@@ -17,6 +16,7 @@ use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
+use ws_host::socket::check_connected;
 use ws_proto::{Closed, Connection, Event as Happened};
 
 impl Connections {
@@ -125,20 +125,14 @@ impl Connections {
             Ok(Some(error)) | Err(error) => Err(error),
             // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
-            Ok(None) => match socket.peer_addr() {
-                // Where nobody listens on a port that the system gives to who connects, it can meet itself.
-                Ok(peer) if socket.local_addr().is_ok_and(|own| own == peer) => {
-                    Err(io::ErrorKind::ConnectionRefused.into())
-                }
-                other => other.map(drop),
-            },
+            Ok(None) => check_connected(socket.local_addr(), socket.peer_addr()),
         };
         match connected {
             Ok(()) => {
                 live.clear(flag::CONNECTING);
                 live.set(flag::WRITABLE);
                 if !live.has(flag::UNIX) {
-                    socket_options::prepare(others.socket(slot, &live.stream));
+                    others.socket(slot, &live.stream).prepare();
                 }
                 if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);

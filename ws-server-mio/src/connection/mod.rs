@@ -39,6 +39,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::sleep::SleepDetector;
+use ws_host::socket::canonical;
 use ws_proto::{
     Cause, CloseCode, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
@@ -266,9 +267,7 @@ impl Connections {
     /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         let live = self.slots.get(id)?;
-        let mut address = self.others.socket(id.slot, &live.stream).local_addr().ok()?;
-        address.set_ip(address.ip().to_canonical());
-        Some(address)
+        self.others.socket(id.slot, &live.stream).local_addr().ok().map(canonical)
     }
 }
 

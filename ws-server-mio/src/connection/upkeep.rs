@@ -7,7 +7,6 @@ use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::{Connections, timers};
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
-use crate::sys::socket_options;
 use ws_proto::{Connection, Event as Happened, Moment, SendError};
 
 impl Connections {
@@ -33,7 +32,7 @@ impl Connections {
             && !live.is_marked(mark::PROBED)
         {
             live.mark(mark::PROBED);
-            socket_options::probe(self.others.socket(id.slot, &live.stream));
+            self.others.socket(id.slot, &live.stream).probe();
         }
     }
 
@@ -169,7 +168,7 @@ impl Connections {
         let Some(live) = self.slots.at_mut(slot).filter(|live| live.has(flag::NEW)) else { return };
         live.clear(flag::NEW);
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.handshake_done();
+            server.admission.handshake_done();
         }
     }
 
@@ -180,7 +179,7 @@ impl Connections {
         self.tally.bytes_in += live.connection.bytes_received();
         self.tally.bytes_out += live.connection.bytes_sent();
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.release(self.slots.peer(live.id(slot)));
+            server.admission.release(self.slots.peer(live.id(slot)));
         }
     }
 

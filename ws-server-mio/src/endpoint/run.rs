@@ -12,7 +12,6 @@ use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
-use crate::sys::socket_options;
 use ws_proto::Next;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
@@ -164,7 +163,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         match next {
             Next::Drop => {
                 if live.connection.wants_reset() {
-                    socket_options::reset_when_dropped(others.socket(slot, &live.stream));
+                    others.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);
                 return self.worked();

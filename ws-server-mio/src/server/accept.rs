@@ -1,20 +1,19 @@
-//! Accepting.
+//! Accepting connections.
 
 use crate::connection::Connections;
 use crate::connection::lists::arm;
 use crate::connection::slots::{Slot, flag};
 use crate::ids::ServerIndex;
-use crate::sys::socket_options;
 use std::io;
-use ws_host::listen::{self, ACCEPT_RETRY};
+use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
 
 impl Connections {
-    /// Accepts one connection from a listener; says whether there may be more.
+    /// Accepts one connection from a listener; answers whether there may be more.
     pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
         let now = self.now;
         let Some(server) = self.servers.at_mut(index) else { return false };
-        if server.census.at_handshake_limit() {
+        if server.admission.at_handshake_limit() {
             return false;
         }
         let Some(listener) = server.listeners.get_mut(place) else { return false };
@@ -28,27 +27,22 @@ impl Connections {
                 listener.ready = false;
                 return false;
             }
-            Err(error) if listen::is_transient(&error) => return true,
-            Err(error) => {
-                self.accept_failed(index, place, error);
-                return false;
-            }
+            Err(error) => return self.accept_failed(index, place, error),
         };
-        let Some(slot) = self.slots.next().filter(|_| server.census.try_admit(peer)) else {
+        let Some(slot) = self.slots.next().filter(|_| server.admission.try_admit(peer)) else {
             self.tally.turned_away += 1;
             return true;
         };
         if let Err(error) = self.sys.register(&mut socket, slot) {
-            server.census.handshake_done();
-            server.census.release(peer);
-            self.accept_failed(index, place, error);
-            return false;
+            server.admission.handshake_done();
+            server.admission.release(peer);
+            return self.accept_failed(index, place, error);
         }
         self.tally.accepted += 1;
-        server.failing = false;
+        server.failures.accepted();
         server.http += 1;
         if peer.is_some() {
-            socket_options::prepare(socket.as_ref());
+            socket.as_ref().prepare();
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
         connection.share_inflating();
@@ -59,17 +53,23 @@ impl Connections {
         true
     }
 
-    /// No descriptor, no memory: asking again at once would spin. Who waits, waits in the kernel.
-    fn accept_failed(&mut self, index: ServerIndex, place: usize, error: io::Error) {
+    /// Accepting failed; answers whether to go on at once. Without descriptors or memory that would spin: peers wait in the
+    /// kernel.
+    fn accept_failed(&mut self, index: ServerIndex, place: usize, error: io::Error) -> bool {
         let now = self.now;
         let id = self.servers.id_at(index);
-        let (Some(server), Some(id)) = (self.servers.at_mut(index), id) else { return };
-        if let Some(listener) = server.listeners.get_mut(place) {
-            listener.retry_at = Some(now + ACCEPT_RETRY);
-        }
-        if !server.failing {
-            server.failing = true;
-            self.failures.push_back((id, error));
+        let (Some(server), Some(id)) = (self.servers.at_mut(index), id) else { return false };
+        match server.failures.failed(&error) {
+            AfterFailure::Continue => true,
+            AfterFailure::Wait { delay, report } => {
+                if let Some(listener) = server.listeners.get_mut(place) {
+                    listener.retry_at = Some(now + delay);
+                }
+                if report {
+                    self.failures.push_back((id, error));
+                }
+                false
+            }
         }
     }
 }

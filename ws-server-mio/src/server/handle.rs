@@ -142,7 +142,7 @@ impl ServerHandle<'_> {
     /// [`max_connections`](ServerConfig::max_connections), or the peer at its
     /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self) -> u64 {
-        self.connections.servers.get(self.id).map_or(0, |server| server.census.rejected())
+        self.connections.servers.get(self.id).map_or(0, |server| server.admission.rejected())
     }
 }
 

@@ -8,32 +8,30 @@
 //! ```
 //!
 //! A test stands in for the system with [`System`], which [`Endpoint::with_system`](crate::Endpoint::with_system) takes, and
-//! looks inside with [`inspect`]. Both are outside of what semantic versioning promises. Time is replaced by
+//! looks inside with [`inspect`](crate::inspect). Both are outside of what semantic versioning promises. Time is replaced by
 //! [`Options::clock`](crate::Options::clock).
 
-pub mod inspect;
 pub(crate) mod listener;
 pub(crate) mod names;
 pub(crate) mod poller;
 pub(crate) mod socket;
-pub(crate) mod socket_options;
 
 pub use listener::{Accepted, Listener};
 pub use names::Answer;
 pub use poller::{Poller, Readiness, WAKER, Wake};
 pub use socket::Socket;
 
-use crate::sys::listener::Listening;
+use crate::sys::listener::NewListeners;
 use crate::sys::names::Lookup;
 use crate::sys::socket::{NewSocket, Target};
 use mio::{Registry, Token};
 use std::io;
 use std::net::SocketAddr;
-use ws_host::listen::{Bind, ListenError};
+use ws_host::listen::{Bind, ListenError, open};
 
 /// What stands in for the system.
 pub trait System: Send {
-    /// Who waits in the kernel's place, and how a wait is ended from another thread: with the token [`WAKER`].
+    /// What waits in the kernel's place, and how another thread ends a wait: with the token [`WAKER`].
     fn poller(&mut self) -> (Box<dyn Poller>, Wake);
 
     /// Opens listeners.
@@ -54,7 +52,7 @@ pub trait System: Send {
     /// When that fails at once.
     fn look_up(&mut self, host: &str, answer: Answer) -> io::Result<()>;
 
-    /// Fills this with numbers that nobody can guess.
+    /// Fills this with unpredictable numbers.
     ///
     /// # Errors
     /// When there are none.
@@ -78,10 +76,10 @@ impl Sys {
     }
 
     /// Opens the listeners: one or two.
-    pub(crate) fn listen(&mut self, bind: &Bind) -> Result<Vec<Listening>, ListenError> {
+    pub(crate) fn listen(&mut self, bind: &Bind) -> Result<NewListeners, ListenError> {
         match &mut self.other {
-            None => listener::open(bind),
-            Some(system) => Ok(system.listen(bind)?.into_iter().map(Listening::other).collect()),
+            None => open(bind).map(NewListeners::System),
+            Some(system) => system.listen(bind).map(NewListeners::Other),
         }
     }
 

@@ -2,12 +2,12 @@
 
 use mio::net::TcpStream;
 use mio::{Interest, Registry, Token};
-use socket2::SockRef;
 use std::collections::HashMap;
 use std::io::{self, IoSlice, Read, Write};
 use std::net::{Shutdown, SocketAddr};
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
+use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
 
 /// What an endpoint asks of a socket. Dropped, it is closed.
 pub trait Socket: Send {
@@ -112,8 +112,8 @@ impl NewSocket {
     }
 }
 
-/// The sockets that are none of the system's, by slot. A slot has room for a descriptor and no more: it has none where
-/// its socket stands here.
+/// The sockets that are not the system's, by slot. A slot has room for a descriptor and no more; it has none where its
+/// socket is kept here.
 #[derive(Default)]
 pub(crate) struct Others(HashMap<u32, Box<dyn Socket>>);
 
@@ -149,7 +149,7 @@ impl Others {
     }
 }
 
-/// The socket of a slot, wherever it stands.
+/// The socket of a slot, wherever it is kept.
 #[derive(Clone, Copy)]
 pub(crate) enum SocketRef<'s> {
     Tcp(&'s TcpStream),
@@ -161,7 +161,7 @@ fn gone<T>() -> io::Result<T> {
     Err(io::ErrorKind::NotConnected.into())
 }
 
-impl<'s> SocketRef<'s> {
+impl SocketRef<'_> {
     #[inline]
     pub(crate) fn read(self, buffer: &mut [u8]) -> io::Result<usize> {
         match self {
@@ -223,34 +223,34 @@ impl<'s> SocketRef<'s> {
     }
 
     /// Whether a read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
-    /// call is needed to see `WouldBlock`. So it is where readiness comes in edges, from epoll or kqueue. Elsewhere
-    /// readiness is armed again by that very error.
+    /// call is needed to see `WouldBlock`.
     #[inline]
     pub(crate) fn short_says_all(self) -> bool {
         match self {
-            Self::Tcp(_) => SHORT_SAYS_ALL,
+            Self::Tcp(_) => SHORT_TRANSFER_IS_LAST,
             Self::Other(socket) => socket.short_says_all(),
             Self::Gone => true,
         }
     }
 
-    /// The system's socket, for its options.
-    pub(crate) fn options(self) -> Option<SockRef<'s>> {
-        match self {
-            Self::Tcp(stream) => Some(SockRef::from(stream)),
-            Self::Other(_) | Self::Gone => None,
+    /// Prepares a socket that is connected.
+    pub(crate) fn prepare(self) {
+        if let Self::Tcp(stream) = self {
+            prepare(stream);
+        }
+    }
+
+    /// Has the kernel find out when the peer vanishes.
+    pub(crate) fn probe(self) {
+        if let Self::Tcp(stream) = self {
+            probe(stream);
+        }
+    }
+
+    /// Has the socket end with a reset.
+    pub(crate) fn reset_on_close(self) {
+        if let Self::Tcp(stream) = self {
+            reset_on_close(stream);
         }
     }
 }
-
-const SHORT_SAYS_ALL: bool = cfg!(any(
-    target_vendor = "apple",
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "redox",
-));

@@ -4,7 +4,7 @@ use super::kernel::Kernel;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use ws_server_mio::Connections;
-use ws_server_mio::sys::inspect::{self, flag};
+use ws_server_mio::inspect::{self, flag};
 use ws_server_mio::ws_proto::State;
 
 /// The longest message there is, and what stands beside messages: control frames, the switch.
@@ -66,9 +66,9 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
     assert_eq!((live_count, rest_count), (overview.slots, overview.leftovers));
     for (server, count) in inspect::servers(connections).into_iter().zip(counts) {
         let Some(server) = server else { continue };
-        let census = server.census;
-        assert_eq!(count, [census.connections(), server.http, server.websockets, census.handshakes()]);
-        assert!(census.connections() > 0 || census.addresses() == 0, "an address stays counted");
+        let admission = server.admission;
+        assert_eq!(count, [admission.connections(), server.http, server.websockets, admission.handshakes()]);
+        assert!(admission.connections() > 0 || admission.addresses() == 0, "an address stays counted");
         for (place, ready) in server.ready.iter().enumerate() {
             assert!(*ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
         }

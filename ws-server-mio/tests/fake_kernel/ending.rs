@@ -3,7 +3,7 @@
 use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
-use ws_server_mio::sys::inspect;
+use ws_server_mio::inspect;
 use ws_server_mio::ws_proto::{CloseCode, Moment};
 
 impl World<'_> {

@@ -6,7 +6,8 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, Wake, inspect};
+use ws_server_mio::inspect;
+use ws_server_mio::sys::{Accepted, Answer, Listener, Poller, Readiness, Socket, System, Wake};
 use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig, ServerId};
 
 /// What a listener answers.

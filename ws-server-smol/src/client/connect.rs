@@ -76,7 +76,7 @@ where
 /// use std::sync::Arc;
 /// use ws_server_smol::Config;
 ///
-/// let config = Arc::new(Config::client());
+/// let config = Arc::new(ClientConfig::new().rules());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
 /// ws.send("hello").await?;
 /// # Ok(())

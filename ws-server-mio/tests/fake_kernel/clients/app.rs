@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_server_mio::sys::inspect;
+use ws_server_mio::inspect;
 use ws_server_mio::ws_proto::{Error, Event as Happened, HandshakeError};
 use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,

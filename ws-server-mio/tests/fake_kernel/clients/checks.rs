@@ -4,7 +4,7 @@ use super::app::App;
 use std::collections::BTreeMap;
 use std::time::Duration;
 use ws_server_mio::Connections;
-use ws_server_mio::sys::inspect::{self, PhaseView, flag};
+use ws_server_mio::inspect::{self, PhaseView, flag};
 use ws_server_mio::ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_server_mio::ws_proto::{Moment, State};
 

@@ -3,7 +3,7 @@
 use super::world::{World, lock};
 use std::time::Duration;
 use ws_server_mio::ClientState;
-use ws_server_mio::sys::inspect;
+use ws_server_mio::inspect;
 
 impl World {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.

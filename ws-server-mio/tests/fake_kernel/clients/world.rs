@@ -15,7 +15,8 @@ use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
-use ws_server_mio::sys::{Readiness, inspect};
+use ws_server_mio::inspect;
+use ws_server_mio::sys::Readiness;
 use ws_server_mio::ws_proto::Moment;
 use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 

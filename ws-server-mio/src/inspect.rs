@@ -122,7 +122,7 @@ pub fn each_slot(connections: &mut Connections, mut look: impl FnMut(SlotView<'_
 #[derive(Debug)]
 pub struct ServerView<'c> {
     /// What it allows and counts.
-    pub census: &'c Admission,
+    pub admission: &'c Admission,
     /// How many connections are plain HTTP.
     pub http: usize,
     /// How many are WebSockets.
@@ -137,7 +137,7 @@ pub fn servers(connections: &Connections) -> Vec<Option<ServerView<'_>>> {
     servers
         .map(|server| {
             server.map(|server| ServerView {
-                census: &server.census,
+                admission: &server.admission,
                 http: server.http,
                 websockets: server.websockets,
                 ready: server.listeners.iter().map(|listener| listener.ready).collect(),
