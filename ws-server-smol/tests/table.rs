@@ -12,7 +12,6 @@ use ws_server_smol::ClientConfig;
 use ws_server_smol::Event;
 use ws_server_smol::ServerConfig;
 use ws_server_smol::*;
-use ws_server_smol::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
