@@ -1,4 +1,5 @@
 //! `upgrade` and `upgrade_or`: a WebSocket, and what plain requests are answered on the way.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 
