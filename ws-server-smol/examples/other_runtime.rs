@@ -17,8 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use ws_server_smol::handshake::upgrade_required;
-use ws_server_smol::{CloseCode, Config, HttpConnection, Incoming, handshake};
+use ws_server_smol::{CloseCode, Config, HttpConnection, handshake};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -35,18 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 pub(crate) async fn echo(socket: TcpStream) -> Result<(), Box<dyn Error>> {
-    let mut http = HttpConnection::new(Threaded::new(socket)?, Arc::new(Config::server()));
-    while let Some(incoming) = http.next().await {
-        match incoming {
-            Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-            Incoming::Upgrade(upgrade) => {
-                let mut ws = http.accept(upgrade).await?;
-                while let Some(message) = ws.next().await {
-                    ws.send(message?).await?;
-                }
-                break;
-            }
-        }
+    let http = HttpConnection::new(Threaded::new(socket)?, Arc::new(Config::server()));
+    let Some(mut ws) = http.upgrade().await else { return Ok(()) };
+    while let Some(message) = ws.next().await {
+        ws.send(message?).await?;
     }
     Ok(())
 }

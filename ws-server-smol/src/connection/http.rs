@@ -222,14 +222,41 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     ///     }
     /// }
     /// ```
-    pub async fn upgrade(self) -> Option<WebSocket<S>> {
-        self.upgrade_or(async |_: &Request| None).await
+    pub async fn upgrade(mut self) -> Option<WebSocket<S>> {
+        let upgrade = self.next_upgrade().await?;
+        self.accept(upgrade).await.ok()
+    }
+
+    /// The first half of [`upgrade`](Self::upgrade): the upgrade, to look at its path, query and header before it is
+    /// [accepted](Self::accept) or [refused](Self::respond). `None` when the connection has ended before. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::{HttpConnection, WebSocket, WebSocketError};
+    /// # async fn room(ws: WebSocket, name: String) {}
+    /// async fn join(mut http: HttpConnection) -> Result<(), WebSocketError> {
+    ///     let Some(upgrade) = http.next_upgrade().await else { return Ok(()) };
+    ///     let name = upgrade.path().to_owned();
+    ///     room(http.accept(upgrade).await?, name).await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn next_upgrade(&mut self) -> Option<Upgrade> {
+        loop {
+            match self.next().await? {
+                Incoming::Upgrade(upgrade) => return Some(upgrade),
+                Incoming::Request(request) => {
+                    let response = self.rule.unanswered(request.path()).response();
+                    // A peer that is gone ends the loop.
+                    let _ = self.respond(request, response).await;
+                }
+            }
+        }
     }
 
     /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a WebSocket.
     /// Nothing is read or written while an answer is awaited.
     ///
-    /// To decide about an upgrade, to answer in pieces, later or with files, use [`next`](Self::next).
+    /// To decide about an upgrade too, to answer in pieces, later or with files, use [`next`](Self::next).
     ///
     /// ```no_run
     /// # use ws_server_smol::{HttpConnection, Request, web};
