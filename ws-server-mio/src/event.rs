@@ -1,8 +1,8 @@
 //! What the handler is told.
 
-use crate::clients::ClientId;
-use crate::servers::ServerId;
-use crate::slots::ConnectionId;
+use crate::client::list::ClientId;
+use crate::connection::slots::ConnectionId;
+use crate::server::list::ServerId;
 use std::io;
 use std::time::Duration;
 use ws_host::client::ConnectFailure;

@@ -1,9 +1,9 @@
 //! What sees events before the application does.
 
-use crate::connections::{Connections, touch};
+use crate::connection::io::write;
+use crate::connection::slots::ConnectionId;
+use crate::connection::{Connections, mark_dirty};
 use crate::event::Event;
-use crate::slots::ConnectionId;
-use crate::socket::write;
 use std::fmt;
 use std::mem;
 use ws_proto::{Cause, CloseCode, State};
@@ -66,7 +66,7 @@ impl std::error::Error for AlreadyExtended {}
 
 /// The place of the extension. During its own call it is out, so that it can be given the connections.
 #[derive(Default)]
-pub(crate) enum Place {
+pub(crate) enum ExtensionSlot {
     #[default]
     Empty,
     Set(Box<dyn Extension + Send>),
@@ -83,12 +83,12 @@ impl Connections {
         extension: impl Extension + Send + 'static,
     ) -> Result<(), AlreadyExtended> {
         match self.extension {
-            Place::Empty => {
-                self.extension = Place::Set(Box::new(extension));
+            ExtensionSlot::Empty => {
+                self.extension = ExtensionSlot::Set(Box::new(extension));
                 self.intercepted = true;
                 Ok(())
             }
-            Place::Set(_) | Place::Out => Err(AlreadyExtended),
+            ExtensionSlot::Set(_) | ExtensionSlot::Out => Err(AlreadyExtended),
         }
     }
 
@@ -99,8 +99,8 @@ impl Connections {
             Event::Connection(id, event) => Event::Connection(id, self.guard(id, event)?),
             event => event,
         };
-        match mem::replace(&mut self.extension, Place::Out) {
-            Place::Set(extension) => Call::new(self, extension).call(event),
+        match mem::replace(&mut self.extension, ExtensionSlot::Out) {
+            ExtensionSlot::Set(extension) => Call::new(self, extension).call(event),
             place => {
                 self.extension = place;
                 Some(event)
@@ -114,14 +114,14 @@ impl Connections {
     /// dropped is answered 503.
     #[cold]
     fn give_up(&mut self, id: ConnectionId) {
-        let Self { slots, touched, now, .. } = self;
+        let Self { slots, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
             // One that is closing already needs no word.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
             write(live, *now, usize::MAX);
             live.connection.abort(*now, Cause::Terminated);
-            touch(id.slot, live, touched);
+            mark_dirty(id.slot, live, dirty);
         }
     }
 }
@@ -162,7 +162,7 @@ impl<'c, 'a> Call<'c, 'a> {
 impl Drop for Call<'_, '_> {
     fn drop(&mut self) {
         if let Some(extension) = self.extension.take() {
-            self.connections.extension = Place::Set(extension);
+            self.connections.extension = ExtensionSlot::Set(extension);
         }
         if let Some(event) = self.observed.take() {
             self.connections.untold.push_back(event.into_owned());

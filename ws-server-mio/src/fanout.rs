@@ -1,9 +1,9 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
-use crate::connections::{Connections, ends_message, lend, touch};
-use crate::limits::Tally;
-use crate::pool::Pool;
-use crate::slots::{ConnectionId, Live, Slots, flag};
+use crate::connection::pool::Pool;
+use crate::connection::slots::{ConnectionId, Slot, Slots, flag};
+use crate::connection::stats::Tally;
+use crate::connection::{Connections, ends_message, lend, mark_dirty};
 use std::collections::VecDeque;
 use std::time::Instant;
 use ws_host::topics::{Delivered, Newest, SlowPeer, TopicError, Topics, release, too_slow};
@@ -32,11 +32,11 @@ impl Connections {
     ///
     /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
-        let Self { slots, pool, touched, now, .. } = self;
+        let Self { slots, pool, dirty, now, .. } = self;
         let mut sent = 0;
         for (slot, live) in slots.iter_mut() {
             if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
-                sent += usize::from(deliver(slot, live, frame, pool, touched, *now));
+                sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
             }
         }
         self.tally.messages_out += sent as u64 * ends_message(frame);
@@ -46,11 +46,11 @@ impl Connections {
     /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
     /// over. As [`Connections::broadcast`] otherwise.
     pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
-        let Self { slots, pool, touched, now, .. } = self;
+        let Self { slots, pool, dirty, now, .. } = self;
         let mut sent = 0;
         for id in ids {
             if let Some(live) = slots.get_mut(id) {
-                sent += usize::from(deliver(id.slot, live, frame, pool, touched, *now));
+                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
             }
         }
         self.tally.messages_out += sent as u64 * ends_message(frame);
@@ -126,9 +126,9 @@ impl Connections {
 
     /// As [`Connections::publish`], with what becomes of slow peers. Those for whom it is kept are counted.
     pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
-        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
         let FanOut { topics, newest } = fanout;
-        let mut delivery = Delivery { frame, slow, newest, pool, touched, tally, now: *now };
+        let mut delivery = Delivery { frame, slow, newest, pool, dirty, tally, now: *now };
         topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -139,9 +139,9 @@ impl Connections {
         slow: SlowPeer<'_>,
         mut filter: impl FnMut(ConnectionId) -> bool,
     ) -> usize {
-        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
         let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
         let mut sent = 0;
         for (slot, live) in slots.iter_mut() {
             let id = live.id(slot);
@@ -159,9 +159,9 @@ impl Connections {
         slow: SlowPeer<'_>,
         ids: impl IntoIterator<Item = ConnectionId>,
     ) -> usize {
-        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
         let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, touched, tally, now: *now };
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
 
@@ -183,7 +183,7 @@ impl Connections {
 
     /// A connection has drained: it gets what was kept for it, as far as it takes it.
     pub(crate) fn release_kept(&mut self, slot: u32) {
-        let Self { slots, pool, touched, fanout, tally, now, .. } = self;
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         let id = live.id(slot);
         if !fanout.newest.has(id) {
@@ -193,7 +193,7 @@ impl Connections {
         release(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
             tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
         });
-        touch(slot, live, touched);
+        mark_dirty(slot, live, dirty);
     }
 
     /// A connection has ended: it is no subscriber any more, and its handler may ask what it was subscribed to.
@@ -218,10 +218,10 @@ impl Connections {
 #[inline]
 fn deliver(
     slot: u32,
-    live: &mut Live,
+    live: &mut Slot,
     frame: &Frame,
     pool: &mut Pool,
-    touched: &mut VecDeque<u32>,
+    dirty: &mut VecDeque<u32>,
     now: Instant,
 ) -> bool {
     lend(live, pool);
@@ -233,7 +233,7 @@ fn deliver(
         }
         Err(_) => false,
     };
-    touch(slot, live, touched);
+    mark_dirty(slot, live, dirty);
     sent
 }
 
@@ -243,7 +243,7 @@ struct Delivery<'d> {
     slow: SlowPeer<'d>,
     newest: &'d mut Newest<ConnectionId, Frame>,
     pool: &'d mut Pool,
-    touched: &'d mut VecDeque<u32>,
+    dirty: &'d mut VecDeque<u32>,
     tally: &'d mut Tally,
     now: Instant,
 }
@@ -254,7 +254,7 @@ impl Delivery<'_> {
     }
 
     /// Says whether it was queued, or kept for later.
-    fn deliver(&mut self, id: ConnectionId, live: &mut Live) -> bool {
+    fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
         let lent = !live.connection.has_storage();
         lend(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
@@ -262,7 +262,7 @@ impl Delivery<'_> {
             self.tally.messages_out += ends_message(self.frame);
         }
         if lent || matches!(delivered, Delivered::Queued | Delivered::Closed) {
-            touch(id.slot, live, self.touched);
+            mark_dirty(id.slot, live, self.dirty);
         }
         delivered.reaches()
     }

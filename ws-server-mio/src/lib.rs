@@ -108,57 +108,32 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
-mod acceptor;
 mod client;
-mod clients;
-mod connecting;
-mod connections;
-mod couple;
-mod data;
+mod connection;
 mod endpoint;
 mod event;
 mod extension;
-mod fanout;
-mod folder;
-mod guard;
-mod judging;
-mod limits;
-mod options;
-mod pause;
-mod pool;
-mod recovery;
-mod remote;
-mod resolver;
-mod resume;
-mod server;
-mod servers;
-mod slots;
-mod socket;
-mod socket_options;
-mod stream;
 #[cfg(test)]
-mod tests_faults;
-mod timers;
-mod turn;
-mod unread;
-mod urls;
-mod waiting;
-mod watch;
+mod fake_kernel;
+mod fanout;
+mod files;
+mod server;
+mod sys;
 
-pub use acceptor::Listening;
-pub use clients::ClientId;
-pub use connections::Connections;
-pub use couple::{CoupleError, Leg};
+pub use client::list::ClientId;
+pub use connection::Connections;
+pub use connection::couple::{CoupleError, Leg};
+pub use connection::slots::ConnectionId;
+pub use connection::stats::Stats;
 pub use endpoint::Endpoint;
+pub use endpoint::options::{Budget, Options, Turn};
+pub use endpoint::remote::{EndpointGone, Remote};
+pub use endpoint::watch::Watch;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
-pub use limits::Stats;
-pub use options::{Budget, Options, Turn};
-pub use remote::{EndpointGone, Remote};
-pub use servers::ServerId;
-pub use slots::ConnectionId;
-pub use watch::Watch;
+pub use files::Folder;
+pub use server::list::ServerId;
+pub use server::listener::Listening;
 
 pub use bytes::Bytes;
 pub use http;

@@ -1,0 +1,373 @@
+//! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
+
+use crate::client::list::{Attempt, Notice, Phase, Race, Then};
+use crate::connection::io::Readiness;
+use crate::connection::slots::{Slot, flag};
+use crate::connection::{Connections, arm, mark_dirty, read_on};
+use crate::endpoint::turn::TurnRun;
+use crate::event::Event;
+use crate::server::list::NO_SERVER;
+use crate::sys::socket::Stream;
+use crate::sys::socket_options;
+use mio::net::TcpStream;
+use mio::{Interest, Token};
+use std::collections::VecDeque;
+use std::io;
+use std::net::SocketAddr;
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use std::time::Duration;
+use ws_host::client::ConnectFailure;
+use ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_host::client::addresses;
+use ws_host::client::retry_after;
+use ws_proto::{Closed, Connection, Event as Happened};
+
+/// Where a connection leads.
+#[derive(Clone)]
+enum Target {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(std::path::PathBuf),
+}
+
+impl Target {
+    /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
+    fn connect(&self) -> io::Result<Stream> {
+        let stream = match self {
+            Self::Tcp(address) => TcpStream::connect(*address)?,
+            #[cfg(unix)]
+            Self::Unix(path) => TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?)),
+        };
+        Ok(Stream::from(stream))
+    }
+
+    fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
+    }
+}
+
+impl Connections {
+    /// Begins an attempt.
+    pub(crate) fn begin(&mut self, index: u32) {
+        let now = self.now;
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.attempts = client.attempts.wrapping_add(1);
+        client.then = Then::Policy;
+        let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
+        #[cfg(unix)]
+        if let Some(path) = client.config.unix.clone() {
+            return self.connect_to_path(index, attempt, path);
+        }
+        match addresses(&attempt.request) {
+            Ok(Some(addresses)) => return self.race(index, attempt, addresses),
+            Ok(None) => {}
+            Err(failure) => return self.fail(index, failure, None),
+        }
+        let (host, attempts) = (attempt.request.host().to_owned(), client.attempts);
+        client.phase = Phase::Resolving(attempt);
+        self.clients.arm(index, None);
+        self.ask_name(&host, id, attempts);
+    }
+
+    pub(crate) fn race(&mut self, index: u32, attempt: Attempt, untried: VecDeque<SocketAddr>) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.phase = Phase::Connecting(Race::new(attempt, untried));
+        self.try_next(index);
+    }
+
+    #[cfg(unix)]
+    fn connect_to_path(&mut self, index: u32, attempt: Attempt, path: std::path::PathBuf) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
+        self.clients.arm(index, None);
+        if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
+            self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+        }
+    }
+
+    /// Tries the next address, beside those that have not answered yet.
+    fn try_next(&mut self, index: u32) {
+        loop {
+            let Some(client) = self.clients.at_mut(index) else { return };
+            let Phase::Connecting(race) = &mut client.phase else { return };
+            let Some(address) = race.untried.pop_front() else { break };
+            race.tried.push(address);
+            let is_last = race.untried.is_empty();
+            match self.start_connection(index, &Target::Tcp(address)) {
+                Ok(()) => {
+                    let more = self.now.checked_add(NEXT_ADDRESS_AFTER).filter(|_| !is_last);
+                    return self.clients.arm(index, more);
+                }
+                Err(error) => self.note_error(index, error),
+            }
+        }
+        let Some(client) = self.clients.at_mut(index) else { return };
+        let Phase::Connecting(race) = &mut client.phase else { return };
+        if race.slots.is_empty() {
+            let tried = std::mem::take(&mut race.tried);
+            let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
+            self.fail(index, ConnectFailure::Unreachable { tried, error }, None);
+        }
+    }
+
+    fn note_error(&mut self, index: u32, error: io::Error) {
+        if let Some(client) = self.clients.at_mut(index)
+            && let Phase::Connecting(race) = &mut client.phase
+        {
+            race.error = Some(error);
+        }
+    }
+
+    fn start_connection(&mut self, index: u32, target: &Target) -> io::Result<()> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::from)?;
+        let Some(id) = self.clients.id_at(index) else { return Ok(()) };
+        let slot = self.slots.next().ok_or(io::ErrorKind::OutOfMemory)?;
+        #[cfg(not(test))]
+        let mut stream = target.connect()?;
+        #[cfg(test)]
+        let mut stream = match &mut self.clients.dial {
+            Some(dial) => dial(target.address())?,
+            None => target.connect()?,
+        };
+        let both = Interest::READABLE | Interest::WRITABLE;
+        self.registry.register(&mut stream, Token(slot as usize), both)?;
+        let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
+        let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
+        let Attempt { since, request, rules } = race.attempt.clone();
+        let mut connection = Connection::client(since, rules, request, seed);
+        connection.share_inflating();
+        race.slots.push(slot);
+        let mut live = Slot::new(connection, stream, NO_SERVER);
+        live.set(flag::CLIENT | flag::CONNECTING);
+        // Not before it is connected.
+        live.clear(flag::WRITABLE);
+        arm(slot, &mut live, &mut self.timers);
+        self.slots.put(live, target.address());
+        self.clients.bind(slot, id);
+        Ok(())
+    }
+
+    /// The kernel has news of a connection that is being made.
+    #[cold]
+    pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
+        let Self { slots, dirty, readable, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let connected = match live.stream.take_error() {
+            Ok(Some(error)) | Err(error) => Err(error),
+            // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
+            Ok(None) if live.has(flag::UNIX) => Ok(()),
+            Ok(None) => match live.stream.peer_addr() {
+                // Where nobody listens on a port that the system gives to who connects, it can meet itself.
+                Ok(peer) if live.stream.local_addr().is_ok_and(|own| own == peer) => {
+                    Err(io::ErrorKind::ConnectionRefused.into())
+                }
+                other => other.map(drop),
+            },
+        };
+        match connected {
+            Ok(()) => {
+                live.clear(flag::CONNECTING);
+                live.set(flag::WRITABLE);
+                if !live.has(flag::UNIX) {
+                    socket_options::prepare(&live.stream);
+                }
+                if readiness.read_closed || readiness.error {
+                    live.set(flag::READ_CLOSED);
+                }
+                if readiness.readable || readiness.read_closed || readiness.error {
+                    live.set(flag::READABLE);
+                    read_on(slot, live, readable);
+                }
+                mark_dirty(slot, live, dirty);
+                self.race_won(slot);
+            }
+            // It goes on, whatever a stale word of an earlier socket said; the edge that tells comes later.
+            Err(error) if error.kind() == io::ErrorKind::NotConnected => {}
+            Err(error) => {
+                let client = self.clients.of_slot(slot);
+                self.remove_slot(slot);
+                let Some(id) = client else { return };
+                if let Some(client) = self.clients.get_mut(id)
+                    && let Phase::Connecting(race) = &mut client.phase
+                {
+                    race.slots.retain(|other| *other != slot);
+                    race.error = Some(error);
+                    self.try_next(id.index);
+                }
+            }
+        }
+    }
+
+    /// The race has a winner.
+    fn race_won(&mut self, winner: u32) {
+        let Some(id) = self.clients.of_slot(winner) else { return };
+        let Some(client) = self.clients.get_mut(id) else { return };
+        let Phase::Connecting(race) = &mut client.phase else { return };
+        race.untried.clear();
+        let losers = std::mem::replace(&mut race.slots, vec![winner]);
+        for slot in losers.into_iter().filter(|slot| *slot != winner) {
+            self.remove_slot(slot);
+        }
+        self.clients.arm(id.index, None);
+    }
+
+    /// A client's time has come.
+    pub(crate) fn client_due(&mut self, index: u32) {
+        let Some(client) = self.clients.at_mut(index) else { return };
+        match &client.phase {
+            Phase::Resolving(attempt) => {
+                let failure = ConnectFailure::name_timed_out(attempt.request.host());
+                self.fail(index, failure, None);
+            }
+            Phase::Connecting(_) => self.try_next(index),
+            Phase::Waiting { .. } => self.begin(index),
+            Phase::Idle | Phase::Open { .. } => {}
+        }
+    }
+
+    /// What an event of a client's connection means for the client; the handler is told later. Says whether it
+    /// has to be told at all: of an attempt it hears otherwise.
+    #[cold]
+    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+        let now = self.now;
+        let Some(id) = self.clients.of_slot(slot) else { return true };
+        let Some(client) = self.clients.get_mut(id) else { return true };
+        match event {
+            Happened::Open(_) => {
+                client.phase = Phase::Open { slot, since: now };
+                self.clients.arm(id.index, None);
+                true
+            }
+            Happened::Closed(closed) if closed.was_open => {
+                if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
+                    client.backoff.lived(policy, now.saturating_duration_since(*since));
+                }
+                self.schedule_next(id.index, Some(closed));
+                true
+            }
+            Happened::Closed(closed) => {
+                let tried = match &mut client.phase {
+                    Phase::Connecting(race) => {
+                        race.slots.retain(|other| *other != slot);
+                        std::mem::take(&mut race.tried)
+                    }
+                    _ => Vec::new(),
+                };
+                let failure = ConnectFailure::of(closed, tried);
+                self.fail(id.index, failure, Some(closed));
+                false
+            }
+            _ => true,
+        }
+    }
+
+    /// An attempt came to nothing.
+    pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+        self.leave_name(index);
+        let Some(client) = self.clients.id_at(index) else { return };
+        let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
+        for slot in slots {
+            self.remove_slot(slot);
+        }
+        self.clients.notices.push_back(Notice::Failed { client, error });
+        self.schedule_next(index, closed);
+    }
+
+    /// An attempt or a connection has ended: what comes next.
+    fn schedule_next(&mut self, index: u32, closed: Option<&Closed>) {
+        let now = self.now;
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.at_mut(index) else { return };
+        let wait = match (client.then, &client.config.reconnect) {
+            (Then::Again, _) => Some(Duration::ZERO),
+            (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
+                let least = closed.and_then(retry_after).unwrap_or_default();
+                client.backoff.next(policy, random()).map(|wait| wait.max(least))
+            }
+            _ => None,
+        };
+        let Some(delay) = wait else { return self.clients.rest(index) };
+        let until = now.checked_add(delay);
+        if client.then == Then::Policy {
+            client.phase = Phase::Waiting { until: None };
+            let (client, attempts, attempt) = (id, client.attempts, client.backoff.attempt());
+            let notice = Notice::Reconnecting { client, attempts, attempt, delay, until };
+            self.clients.notices.push_back(notice);
+        } else {
+            client.phase = Phase::Waiting { until };
+        }
+        self.clients.arm(index, None);
+    }
+
+    /// The machine slept: who waits need not wait longer, since the network is another.
+    pub(crate) fn resume_clients(&mut self) {
+        let now = self.now;
+        for index in self.clients.ids().map(|id| id.index).collect::<Vec<_>>() {
+            let Some(client) = self.clients.at_mut(index) else { continue };
+            client.backoff.reset();
+            if let Phase::Waiting { until } = &mut client.phase {
+                *until = Some(now);
+                self.clients.arm(index, None);
+            }
+        }
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
+    /// that fails at once and tries again at once holds neither the turn nor the other clients.
+    #[inline]
+    pub(crate) fn step_clients(&mut self) {
+        for _ in 0..self.connections.clients.notices.len() {
+            if self.over {
+                return;
+            }
+            self.tell_notice();
+        }
+        for _ in 0..self.connections.clients.due_len() {
+            if self.over {
+                return;
+            }
+            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
+            self.connections.client_due(index);
+            self.worked();
+        }
+    }
+
+    #[cold]
+    fn tell_notice(&mut self) {
+        match self.connections.clients.notices.pop_front() {
+            Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
+                self.tell(Event::ConnectFailed { client, error });
+                // Unless the handler tries again.
+                self.connections.give_up_leg(client);
+            }
+            Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
+                // Unless the application has said otherwise meanwhile.
+                let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
+                let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
+                *until = until.or(at);
+                self.connections.clients.arm(client.index, None);
+                self.tell(Event::Reconnecting { client, attempt, delay });
+            }
+            // Of one that was removed nothing is told.
+            _ => {}
+        }
+    }
+}
+
+/// Any number. Where the system has none, all wait the longest.
+fn random() -> u32 {
+    #[cfg(test)]
+    if let Some(number) = crate::fake_kernel::chance() {
+        return number;
+    }
+    getrandom::u32().unwrap_or(u32::MAX)
+}

@@ -1,0 +1,231 @@
+//! Connecting: a client that connects, parts and connects again.
+
+pub(crate) mod connect;
+pub(crate) mod list;
+pub(crate) mod resolver;
+
+use crate::client::list::{Client, ClientId, Phase, Then};
+use crate::connection::Connections;
+use crate::connection::slots::ConnectionId;
+use std::sync::Arc;
+use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_proto::{ClientRequest, CloseCode, State};
+
+/// Clients.
+///
+/// A client outlives its connections: its [`ClientId`] stays the same, and each connection has a
+/// [`ConnectionId`] of its own, which every verb takes.
+///
+/// ```text
+///  connect ─▶ Connecting ───101──▶ Open ──▶ Closing ──▶ Closed is told
+///                 │ ▲                                        │
+///     ConnectFailed │                                        ├─ nothing to try: Idle ──reconnect──▶
+///       is told ────┴───────── the wait is over ── Waiting ◀─┴─ Reconnecting is told
+/// ```
+impl Connections {
+    /// Makes a client and connects it. It never blocks; what comes of it is told as
+    /// [`Open`](ws_proto::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_host::client::Reconnect;
+    /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
+    ///
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
+    /// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+    /// endpoint.connections().connect(request, config)?;
+    /// endpoint.run(|connections, event| match event {
+    ///     // Each time: the place to set things up again.
+    ///     Event::Connection(id, Ws::Open(_)) => drop(connections.send_text(id, "hello")),
+    ///     Event::Connection(_, Ws::Message(message)) => println!("{message:?}"),
+    ///     Event::ConnectFailed { error, .. } => println!("{error}"),
+    ///     Event::Reconnecting { delay, .. } => println!("again in {delay:?}"),
+    ///     _ => {}
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried
+    /// beside it; the first that takes the connection is used.
+    ///
+    /// # Errors
+    /// [`ConnectError`]: what cannot even be tried. Nothing is left behind.
+    pub fn connect<R>(
+        &mut self,
+        request: R,
+        config: impl Into<ClientConfig>,
+    ) -> Result<ClientId, ConnectError>
+    where
+        R: TryInto<ClientRequest>,
+        R::Error: Into<ConnectError>,
+    {
+        let request = request.try_into().map_err(Into::into)?;
+        let config = config.into();
+        self.check_request(&request, &config)?;
+        let id = self.clients.add(Client::new(request, config));
+        self.begin(id.index);
+        Ok(id)
+    }
+
+    /// Connects anew, whatever the policy says, and says whether there is such a client: now, or once the present
+    /// connection is closed, with 1000. A client that is connecting goes on with that.
+    pub fn reconnect(&mut self, client: ClientId) -> bool {
+        let Some(at) = self.clients.get_mut(client) else { return false };
+        at.backoff.reset();
+        match at.phase {
+            Phase::Idle | Phase::Waiting { .. } => self.begin(client.index),
+            Phase::Resolving(_) | Phase::Connecting(_) => at.then = Then::Policy,
+            Phase::Open { slot, .. } => {
+                at.then = Then::Again;
+                self.close_slot(slot);
+            }
+        }
+        true
+    }
+
+    /// Parts: closes the client's connection with 1000, or stops trying to get one, and rests. An attempt that
+    /// is under way ends with [`ConnectFailure::Cancelled`]. [`Connections::reconnect`] starts again.
+    pub fn disconnect(&mut self, client: ClientId) {
+        let Some(at) = self.clients.get_mut(client) else { return };
+        match at.phase {
+            Phase::Idle => {}
+            Phase::Waiting { .. } => {
+                self.clients.rest(client.index);
+                self.give_up_leg(client);
+            }
+            Phase::Resolving(_) | Phase::Connecting(_) => {
+                at.then = Then::Rest;
+                self.fail(client.index, ConnectFailure::Cancelled, None);
+            }
+            Phase::Open { slot, .. } => {
+                at.then = Then::Rest;
+                self.close_slot(slot);
+            }
+        }
+    }
+
+    /// Disconnects, and forgets the client: its id finds nobody from now on. Of a connection that was open,
+    /// `Closed` still comes.
+    pub fn remove(&mut self, client: ClientId) {
+        if self.clients.get(client).is_none() {
+            return;
+        }
+        self.leave_name(client.index);
+        let Some(at) = self.clients.get_mut(client) else { return };
+        at.then = Then::Rest;
+        let slots = at.slots();
+        let open = matches!(at.phase, Phase::Open { .. });
+        self.clients.remove(client);
+        self.give_up_leg(client);
+        for slot in slots {
+            match open {
+                true => self.close_slot(slot),
+                false => self.remove_slot(slot),
+            }
+        }
+    }
+
+    /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
+    /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
+    /// refusal with 401 it comes only where
+    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
+    ///
+    /// # Errors
+    /// As [`Connections::connect`], and [`ConnectError::NoClient`].
+    pub fn set_request<R>(&mut self, client: ClientId, request: R) -> Result<(), ConnectError>
+    where
+        R: TryInto<ClientRequest>,
+        R::Error: Into<ConnectError>,
+    {
+        let request = request.try_into().map_err(Into::into)?;
+        let at = self.clients.get(client).ok_or(ConnectError::NoClient)?;
+        self.check_request(&request, &at.config)?;
+        if let Some(at) = self.clients.get_mut(client) {
+            at.request = request;
+        }
+        Ok(())
+    }
+
+    /// Sets how the client behaves from its next attempt on; the policy for connecting again, from now on.
+    ///
+    /// # Errors
+    /// As [`Connections::set_request`].
+    pub fn set_client_config(
+        &mut self,
+        client: ClientId,
+        config: impl Into<ClientConfig>,
+    ) -> Result<(), ConnectError> {
+        let config = config.into();
+        let at = self.clients.get(client).ok_or(ConnectError::NoClient)?;
+        self.check_request(&at.request, &config)?;
+        if let Some(at) = self.clients.get_mut(client) {
+            at.rules = Arc::new(config.rules());
+            at.config = config;
+        }
+        Ok(())
+    }
+
+    /// The client's connection, while it is open or closing.
+    pub fn connection_of(&self, client: ClientId) -> Option<ConnectionId> {
+        match self.clients.get(client)?.phase {
+            Phase::Open { slot, .. } => Some(self.slots.at(slot)?.id(slot)),
+            _ => None,
+        }
+    }
+
+    /// Which client a connection belongs to; its `Closed` is told while this still answers.
+    pub fn client_of(&self, id: ConnectionId) -> Option<ClientId> {
+        self.slots.get(id)?;
+        self.clients.of_slot(id.slot)
+    }
+
+    /// Where a client stands.
+    pub fn client_state(&self, client: ClientId) -> ClientState {
+        match self.clients.get(client).map(|at| &at.phase) {
+            None | Some(Phase::Idle) => ClientState::Idle,
+            Some(Phase::Resolving(_) | Phase::Connecting(_)) => ClientState::Connecting,
+            Some(Phase::Waiting { .. }) => ClientState::Waiting,
+            Some(Phase::Open { slot, .. }) => {
+                match self.slots.at(*slot).map(|live| live.connection.state()) {
+                    Some(State::Open) => ClientState::Open,
+                    _ => ClientState::Closing,
+                }
+            }
+        }
+    }
+
+    /// The clients there are, at rest or not.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.clients.ids()
+    }
+
+    fn check_request(&self, request: &ClientRequest, config: &ClientConfig) -> Result<(), ConnectError> {
+        if request.is_tls() {
+            return Err(ConnectError::TlsUnsupported);
+        }
+        if needs_resolver(request, config) && self.resolver.is_none() {
+            return Err(ConnectError::NoResolver { host: request.host().to_owned() });
+        }
+        Ok(())
+    }
+
+    fn close_slot(&mut self, slot: u32) {
+        let now = self.now;
+        if let Some(live) = self.slots.at_mut(slot) {
+            // One that is closing already needs no word.
+            let _ = live.connection.close(now, CloseCode::NORMAL, "");
+            self.mark_dirty(slot);
+        }
+    }
+}
+
+fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
+    #[cfg(unix)]
+    if config.unix.is_some() {
+        return false;
+    }
+    ws_host::client::needs_resolver(request)
+}

@@ -1,0 +1,338 @@
+//! Where the connections live: a slab with generations.
+//!
+//! ```text
+//!  entry:  Free ──put──▶ Live ──remove──▶ Removed ──free_removed (end of the turn)──▶ Free, next generation
+//! ```
+//!
+//! The slab grows in chunks and never moves an entry, so ten thousand connections are not copied to make
+//! room for one more. An entry that was emptied in a turn is reused in the next one at the earliest: whatever
+//! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
+
+use crate::connection::timers;
+use crate::server::list::ServerIndex;
+use crate::sys::socket::Stream;
+use std::collections::HashMap;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
+use ws_proto::Connection;
+
+/// Which connection, for as long as the endpoint lives.
+///
+/// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ConnectionId {
+    pub(crate) slot: u32,
+    pub(crate) generation: u32,
+}
+
+impl std::fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+/// Independent facts about one connection.
+pub(crate) mod flag {
+    /// The kernel may hold bytes for us: an edge came, and nothing has shown yet that they are all read.
+    pub(crate) const READABLE: u16 = 1;
+    /// The kernel takes bytes: no write has shown otherwise since the last edge.
+    pub(crate) const WRITABLE: u16 = 1 << 1;
+    /// The peer has ended its stream, or there is an error: a short read is not the end of what there is to
+    /// read.
+    pub(crate) const READ_CLOSED: u16 = 1 << 2;
+    /// It stands in the queue of the readable.
+    pub(crate) const QUEUED: u16 = 1 << 3;
+    /// It stands on the dirty list.
+    pub(crate) const DIRTY: u16 = 1 << 4;
+    /// Bytes that were read for it wait in a buffer of its own.
+    pub(crate) const LEFTOVER: u16 = 1 << 5;
+    /// It is counted as plain HTTP.
+    pub(crate) const HTTP: u16 = 1 << 6;
+    /// It is counted as a WebSocket: its upgrade was asked for.
+    pub(crate) const WEBSOCKET: u16 = 1 << 7;
+    /// Its peer's address is one of IPv6, kept aside.
+    pub(crate) const V6: u16 = 1 << 8;
+    /// It has asked nothing yet: a handshake in progress.
+    pub(crate) const NEW: u16 = 1 << 9;
+    /// It came over a Unix socket: its peer has no address.
+    pub(crate) const UNIX: u16 = 1 << 10;
+    /// It showed the token that its server requires.
+    pub(crate) const AUTHENTICATED: u16 = 1 << 11;
+    /// It is a client's: we connected.
+    pub(crate) const CLIENT: u16 = 1 << 12;
+    /// It is a client's that is not connected yet.
+    pub(crate) const CONNECTING: u16 = 1 << 13;
+    /// The application keeps data with it, aside.
+    pub(crate) const DATA: u16 = 1 << 14;
+}
+
+/// More facts, most of which are false most of the time.
+pub(crate) mod mark {
+    /// The application holds its reading back.
+    pub(crate) const PAUSED: u8 = 1;
+    /// The other leg takes no more for now.
+    pub(crate) const HELD: u8 = 1 << 1;
+    /// It is, or was, coupled with another: its messages are not the application's.
+    pub(crate) const COUPLED: u8 = 1 << 2;
+    /// Its timer fired while bytes for it were unread: it is judged after its next visit.
+    pub(crate) const OVERDUE: u8 = 1 << 3;
+    /// The kernel asks its peer whether it is still there.
+    pub(crate) const PROBED: u8 = 1 << 4;
+}
+
+/// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
+pub(crate) struct Slot {
+    pub(crate) connection: Connection,
+    pub(crate) stream: Stream,
+    /// The tick for which a timer is in the heap; it has 40 bits.
+    armed_low: u32,
+    armed_high: u8,
+    generation: u32,
+    peer_v4: [u8; 4],
+    peer_port: u16,
+    pub(crate) server: ServerIndex,
+    flags: u16,
+    marks: u8,
+}
+
+impl Slot {
+    pub(crate) fn new(connection: Connection, stream: Stream, server: ServerIndex) -> Self {
+        Self {
+            connection,
+            stream,
+            armed_low: u32::MAX,
+            armed_high: u8::MAX,
+            generation: 0,
+            peer_v4: [0; 4],
+            peer_port: 0,
+            server,
+            // A new socket takes bytes; the edge that says so may come later.
+            flags: flag::WRITABLE,
+            marks: 0,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn has(&self, flags: u16) -> bool {
+        self.flags & flags != 0
+    }
+
+    #[inline]
+    pub(crate) fn set(&mut self, flags: u16) {
+        self.flags |= flags;
+    }
+
+    #[inline]
+    pub(crate) fn clear(&mut self, flags: u16) {
+        self.flags &= !flags;
+    }
+
+    #[inline]
+    pub(crate) fn is_marked(&self, marks: u8) -> bool {
+        self.marks & marks != 0
+    }
+
+    #[inline]
+    pub(crate) fn mark(&mut self, marks: u8) {
+        self.marks |= marks;
+    }
+
+    #[inline]
+    pub(crate) fn unmark(&mut self, marks: u8) {
+        self.marks &= !marks;
+    }
+
+    /// The tick for which a timer is in the heap; [`timers::NEVER`] without one.
+    #[inline]
+    pub(crate) fn armed(&self) -> u64 {
+        u64::from(self.armed_high) << 32 | u64::from(self.armed_low)
+    }
+
+    #[inline]
+    pub(crate) fn is_armed(&self) -> bool {
+        self.armed_high != u8::MAX
+    }
+
+    #[inline]
+    pub(crate) fn set_armed(&mut self, tick: u64) {
+        self.armed_low = tick as u32;
+        self.armed_high = (tick >> 32) as u8;
+    }
+
+    pub(crate) fn id(&self, slot: u32) -> ConnectionId {
+        ConnectionId { slot, generation: self.generation }
+    }
+}
+
+enum Entry {
+    Live(Slot),
+    Removed { generation: u32 },
+    Free { generation: u32, next: Option<u32> },
+}
+
+const CHUNK_BITS: u32 = 8;
+const CHUNK: usize = 1 << CHUNK_BITS;
+
+/// The most connections at a time: a timer has 24 bits for the slot.
+const MOST: u32 = 1 << timers::SLOT_BITS;
+
+/// The connections of one endpoint.
+#[derive(Default)]
+pub(crate) struct Slots {
+    chunks: Vec<Box<[Entry; CHUNK]>>,
+    /// The entry to use next; the others follow from it. The last one freed comes first: it is warm.
+    free: Option<u32>,
+    removed: Vec<u32>,
+    len: usize,
+    /// Addresses that do not fit a slot; scopes included.
+    peers_v6: HashMap<u32, SocketAddrV6>,
+}
+
+impl Slots {
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// One above the highest slot there is.
+    pub(crate) fn end(&self) -> u32 {
+        (self.chunks.len() * CHUNK) as u32
+    }
+
+    #[inline]
+    fn entry_mut(&mut self, slot: u32) -> Option<&mut Entry> {
+        Some(&mut self.chunks.get_mut((slot >> CHUNK_BITS) as usize)?[slot as usize & (CHUNK - 1)])
+    }
+
+    #[inline]
+    pub(crate) fn at(&self, slot: u32) -> Option<&Slot> {
+        match &self.chunks.get((slot >> CHUNK_BITS) as usize)?[slot as usize & (CHUNK - 1)] {
+            Entry::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, slot: u32) -> Option<&mut Slot> {
+        match self.entry_mut(slot)? {
+            Entry::Live(live) => Some(live),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    pub(crate) fn get(&self, id: ConnectionId) -> Option<&Slot> {
+        self.at(id.slot).filter(|live| live.generation == id.generation)
+    }
+
+    #[inline]
+    pub(crate) fn get_mut(&mut self, id: ConnectionId) -> Option<&mut Slot> {
+        self.at_mut(id.slot).filter(|live| live.generation == id.generation)
+    }
+
+    /// The slot that [`Slots::put`] will use, for the registration that comes before it. `None` when there are
+    /// as many as there can be.
+    pub(crate) fn next(&mut self) -> Option<u32> {
+        if self.free.is_none() && self.end() < MOST {
+            let from = self.end();
+            let entry = |k: usize| {
+                let next = (k + 1 < CHUNK).then_some(from + k as u32 + 1);
+                Entry::Free { generation: 0, next }
+            };
+            self.chunks.push(Box::new(std::array::from_fn(entry)));
+            self.free = Some(from);
+        }
+        self.free
+    }
+
+    pub(crate) fn put(&mut self, mut live: Slot, peer: Option<SocketAddr>) {
+        let Some(slot) = self.next() else { return };
+        live.peer_port = peer.map_or(0, |peer| peer.port());
+        match peer {
+            None => live.set(flag::UNIX),
+            Some(SocketAddr::V4(peer)) => live.peer_v4 = peer.ip().octets(),
+            // A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
+            Some(SocketAddr::V6(peer)) => match peer.ip().to_canonical() {
+                IpAddr::V4(ip) => live.peer_v4 = ip.octets(),
+                IpAddr::V6(_) => {
+                    live.set(flag::V6);
+                    self.peers_v6.insert(slot, peer);
+                }
+            },
+        }
+        if let Some(entry) = self.entry_mut(slot)
+            && let Entry::Free { generation, next } = *entry
+        {
+            live.generation = generation;
+            *entry = Entry::Live(live);
+            self.free = next;
+            self.len += 1;
+        }
+    }
+
+    pub(crate) fn peer(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let live = self.get(id)?;
+        if live.has(flag::V6) {
+            return self.peers_v6.get(&id.slot).map(|peer| SocketAddr::V6(*peer));
+        }
+        if live.has(flag::UNIX) {
+            return None;
+        }
+        Some(SocketAddr::from((Ipv4Addr::from(live.peer_v4), live.peer_port)))
+    }
+
+    /// Takes a connection out: its socket is closed when the result is dropped. The slot stays empty for the
+    /// rest of the turn.
+    pub(crate) fn remove(&mut self, slot: u32) -> Option<Slot> {
+        let entry = self.entry_mut(slot)?;
+        let Entry::Live(live) = &*entry else { return None };
+        let generation = live.generation;
+        let Entry::Live(live) = std::mem::replace(entry, Entry::Removed { generation }) else { return None };
+        if live.has(flag::V6) {
+            self.peers_v6.remove(&slot);
+        }
+        self.len -= 1;
+        self.removed.push(slot);
+        Some(live)
+    }
+
+    /// The end of a turn: emptied slots may be used again.
+    pub(crate) fn free_removed(&mut self) {
+        while let Some(slot) = self.removed.pop() {
+            let next = self.free;
+            if let Some(entry) = self.entry_mut(slot)
+                && let Entry::Removed { generation } = *entry
+            {
+                *entry = Entry::Free { generation: generation.wrapping_add(1), next };
+                self.free = Some(slot);
+            }
+        }
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (u32, &Slot)> {
+        let entries = self.chunks.iter().flat_map(|chunk| chunk.iter()).enumerate();
+        entries.filter_map(|(slot, entry)| match entry {
+            Entry::Live(live) => Some((slot as u32, live)),
+            _ => None,
+        })
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (u32, &mut Slot)> {
+        let entries = self.chunks.iter_mut().flat_map(|chunk| chunk.iter_mut()).enumerate();
+        entries.filter_map(|(slot, entry)| match entry {
+            Entry::Live(live) => Some((slot as u32, live)),
+            _ => None,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_slot_is_little_more_than_its_connection() {
+        assert_eq!(size_of::<Entry>(), size_of::<Slot>());
+        // A stream is a descriptor in 4 bytes; here it may be a fake, and in debug builds it is larger, too.
+        let most = (size_of::<Connection>() + 20 + size_of::<Stream>()).next_multiple_of(8);
+        assert!(size_of::<Slot>() <= most, "{}", size_of::<Slot>());
+    }
+}

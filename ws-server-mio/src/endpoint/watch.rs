@@ -1,0 +1,391 @@
+//! Waiting for the kernel on a helper thread, which wakes the host.
+//!
+//! ```text
+//!      thread "ws-watch"                        the endpoint's thread
+//!
+//!      wait in the kernel ◀────────────┐        turn: takes the batch, owes no wake-up now
+//!             │ readiness, a deadline  │               │
+//!             ▼                        │               ▼
+//!      hand over one batch             │        drained, and no batch has come meanwhile?
+//!             │ if a wake-up is owed   │          no: `Turn::more`; the host runs another turn
+//!             ▼                        │         yes: a wake-up is owed from here on
+//!      call `wake`                     │
+//!             │                        │
+//!      until the batch is taken ───────┘
+//! ```
+//!
+//! The two meet under one lock, where a turn's last look and the thread's hand-over have an order: whichever
+//! comes second sees what the first did, so that no wake-up is lost. A turn that does not drain takes a batch
+//! all the same: no flood keeps the news of others away.
+//!
+//! The thread holds the selector only while it waits in the kernel. When it does anything else, calling a slow
+//! `wake` say, a turn finds the selector at hand and asks the kernel itself.
+//!
+//! A batch may be older than the socket that has its token by now. Readiness is then spurious, which every
+//! socket bears.
+
+use crate::endpoint::poller::{News, Selector, Waiting};
+use crate::endpoint::remote::Remote;
+use crate::endpoint::{Endpoint, WAKER};
+use std::fmt;
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{self, JoinHandle};
+use std::time::{Duration, Instant};
+
+/// Waits are counted in these; who waits so much too long is not interrupted.
+const TICK: Duration = Duration::from_millis(1);
+
+/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`] begins. Dropped, the thread ends,
+/// `wake` is not called any more, and the endpoint waits by itself again.
+///
+/// A call of `wake` that is under way is not waited for. It does not matter whether this or its endpoint is
+/// dropped first.
+#[must_use = "dropped, it ends the watch"]
+pub struct Watch {
+    shared: Arc<Shared>,
+}
+
+impl fmt::Debug for Watch {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Watch").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+impl Endpoint {
+    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
+    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
+    /// where a loop takes no descriptor.
+    ///
+    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
+    /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
+    ///
+    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
+    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
+    ///   turns.
+    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
+    ///   when [`Endpoint::next_timeout`] has passed.
+    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
+    ///
+    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
+    /// them. While the watch lasts, leave the endpoint's descriptor alone.
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::{sync::mpsc, time::Duration};
+    /// use ws_server_mio::{Endpoint, Options};
+    ///
+    /// let mut endpoint = Endpoint::new(Options::ui())?;
+    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
+    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
+    /// while woken.recv().is_ok() {
+    ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
+    ///         // Draw, here: one turn does a millisecond of work.
+    ///     }
+    /// }
+    /// drop(watch);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
+    /// gives no thread. The endpoint is then as it was.
+    pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
+        let next = self.next_timeout();
+        self.waiting.watch(self.remote.clone(), next, wake)
+    }
+}
+
+impl Waiting {
+    fn watch(
+        &mut self,
+        remote: Remote,
+        next: Option<Duration>,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<Watch> {
+        if let Self::Watched(watched) = self
+            && !watched.has_ended()
+        {
+            let error = "the endpoint is watched already; drop the other Watch first";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
+        }
+        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), remote });
+        let attending = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
+        let watched = Watched { shared: Arc::clone(&shared), taken: Vec::new() };
+        let mut state = shared.lock();
+        match std::mem::replace(self, Self::Watched(watched)) {
+            Self::Here(selector) => state.selector = Some(selector),
+            Self::Watched(ended) => ended.hand_on(&mut state),
+        }
+        state.thread = Some(thread);
+        state.owed = true;
+        state.deadline = deadline_of(next);
+        drop(state);
+        shared.changed.notify_all();
+        Ok(Watch { shared })
+    }
+}
+
+/// The endpoint's side of a watch.
+pub(crate) struct Watched {
+    pub(crate) shared: Arc<Shared>,
+    /// What the turn is about. Its memory and the batch's change places.
+    pub(crate) taken: Vec<News>,
+}
+
+impl Watched {
+    /// Waits for a batch and takes it. Gives the selector back when the watch has ended.
+    pub(crate) fn wait(&mut self, mut timeout: Option<Duration>) -> (io::Result<()>, Option<Selector>) {
+        self.taken.clear();
+        let shared = &*self.shared;
+        let mut state = shared.lock();
+        // This turn sees what is there, and its end looks again.
+        state.owed = false;
+        if timeout != Some(Duration::ZERO) && state.is_idle() {
+            state = match timeout {
+                None => unpoisoned(shared.changed.wait_while(state, |state| state.is_idle())),
+                Some(timeout) => {
+                    unpoisoned(shared.changed.wait_timeout_while(state, timeout, |state| state.is_idle())).0
+                }
+            };
+            timeout = Some(Duration::ZERO);
+        }
+        if !state.batch.is_empty() {
+            std::mem::swap(&mut self.taken, &mut state.batch);
+            drop(state);
+            shared.changed.notify_all();
+            return (Ok(()), None);
+        }
+        let Some(mut selector) = state.selector.take() else { return (Ok(()), None) };
+        let ended = state.phase == Phase::Ended;
+        drop(state);
+        let waited = selector.wait(timeout);
+        if ended {
+            return (waited, Some(selector));
+        }
+        self.taken.extend(selector.news());
+        let mut state = shared.lock();
+        state.selector = Some(selector);
+        // Who is told of an error may still want to be woken.
+        state.owed = waited.is_err();
+        drop(state);
+        shared.changed.notify_all();
+        (waited, None)
+    }
+
+    /// Whether the watch has ended, and the thread has let the selector go.
+    fn has_ended(&self) -> bool {
+        let state = self.shared.lock();
+        state.phase == Phase::Ended && state.selector.is_some()
+    }
+
+    /// Gives the next watch what this one had, with what nobody has taken.
+    fn hand_on(&self, next: &mut State) {
+        let mut state = self.shared.lock();
+        next.selector = state.selector.take();
+        next.batch = std::mem::take(&mut state.batch);
+    }
+}
+
+impl Drop for Watched {
+    fn drop(&mut self) {
+        self.shared.end();
+    }
+}
+
+/// What the endpoint, its watch and the thread share.
+pub(crate) struct Shared {
+    state: Mutex<State>,
+    /// A batch was handed over or taken, the selector was put back, or the watch ended.
+    changed: Condvar,
+    remote: Remote,
+}
+
+#[derive(Default)]
+struct State {
+    /// Absent while somebody waits with it.
+    selector: Option<Selector>,
+    /// Handed over and not taken. The thread does not wait in the kernel before it is.
+    batch: Vec<News>,
+    /// The host is to be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
+    owed: bool,
+    /// When there is something to do without news, as of the last turn that drained.
+    deadline: Option<Instant>,
+    /// How long the thread waits in the kernel, while it does.
+    until: Option<Instant>,
+    phase: Phase,
+    thread: Option<JoinHandle<()>>,
+}
+
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Phase {
+    #[default]
+    Waiting,
+    /// The thread is in `wake`.
+    Calling,
+    Ended,
+}
+
+impl State {
+    /// Nothing for a turn to take.
+    fn is_idle(&self) -> bool {
+        self.batch.is_empty() && self.selector.is_none()
+    }
+
+    /// The time to the deadline, as far as somebody is to be woken at it. One that passed in a turn is that
+    /// turn's.
+    fn set_until(&mut self, now: Instant) -> Option<Duration> {
+        self.until = self.deadline.filter(|deadline| self.owed || *deadline > now);
+        self.until.map(|until| until.saturating_duration_since(now))
+    }
+
+    /// Whether the thread is to call `wake`.
+    fn calls_now(&self) -> bool {
+        self.phase == Phase::Waiting && self.owed && self.is_due()
+    }
+
+    fn is_due(&self) -> bool {
+        !self.batch.is_empty() || self.deadline.is_some_and(|deadline| deadline <= Instant::now())
+    }
+}
+
+impl Shared {
+    /// What the thread does.
+    fn attend(&self, wake: &dyn Fn()) {
+        let mut state = self.lock();
+        // It is given what it waits with after it has begun.
+        while state.selector.is_none() && state.phase != Phase::Ended {
+            state = unpoisoned(self.changed.wait(state));
+        }
+        loop {
+            if state.calls_now() {
+                state = self.call(state, wake);
+            }
+            state = unpoisoned(self.changed.wait_while(state, |state| {
+                state.phase != Phase::Ended
+                    && !state.calls_now()
+                    && (state.selector.is_none() || !state.batch.is_empty())
+            }));
+            if state.phase == Phase::Ended {
+                return;
+            }
+            if state.calls_now() {
+                continue;
+            }
+            let Some(mut selector) = state.selector.take() else { continue };
+            let timeout = state.set_until(Instant::now());
+            drop(state);
+            let failed = selector.wait(timeout).is_err();
+            state = self.lock();
+            // The waker is also how a turn tells this thread of an earlier deadline.
+            state.batch.extend(selector.news().filter(|news| news.token != WAKER || self.remote.has_jobs()));
+            state.selector = Some(selector);
+            if !state.batch.is_empty() || state.phase == Phase::Ended {
+                self.changed.notify_all();
+            }
+            if failed {
+                // The next turn waits by itself and has the error to tell.
+                if state.phase == Phase::Waiting && state.owed {
+                    state = self.call(state, wake);
+                }
+                state.phase = Phase::Ended;
+                self.changed.notify_all();
+            }
+        }
+    }
+
+    fn call<'s>(&'s self, mut state: MutexGuard<'s, State>, wake: &dyn Fn()) -> MutexGuard<'s, State> {
+        state.owed = false;
+        state.phase = Phase::Calling;
+        drop(state);
+        let panicked = catch_unwind(AssertUnwindSafe(wake)).is_err();
+        let mut state = self.lock();
+        if panicked {
+            state.phase = Phase::Ended;
+            self.changed.notify_all();
+        } else if state.phase == Phase::Calling {
+            state.phase = Phase::Waiting;
+        }
+        state
+    }
+
+    pub(crate) fn rest(&self, next: Option<Duration>) -> bool {
+        let mut state = self.lock();
+        if !state.batch.is_empty() {
+            return true;
+        }
+        state.owed = true;
+        state.deadline = deadline_of(next);
+        self.tell_deadline(state);
+        false
+    }
+
+    pub(crate) fn nudge(&self) {
+        let mut state = self.lock();
+        if state.owed && !state.is_due() {
+            state.deadline = Some(Instant::now());
+            self.tell_deadline(state);
+        }
+    }
+
+    /// Owes the host a wake-up at once.
+    pub(crate) fn abandon(&self) {
+        let mut state = self.lock();
+        state.owed = true;
+        state.deadline = Some(Instant::now());
+        self.changed.notify_all();
+        self.tell_deadline(state);
+    }
+
+    /// Has the thread wait no longer than to the deadline.
+    fn tell_deadline(&self, state: MutexGuard<'_, State>) {
+        // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
+        let too_long = match (state.deadline, state.until) {
+            (Some(deadline), Some(until)) => deadline.checked_add(TICK).is_some_and(|late| late < until),
+            (deadline, until) => deadline.is_some() && until.is_none(),
+        };
+        let tell = too_long && state.selector.is_none();
+        drop(state);
+        if tell {
+            // Where that fails the deadline is the host's alone, as without a watch.
+            let _ = self.remote.wake();
+        }
+    }
+
+    /// Ends the thread, and waits for that unless it is in `wake`, which may wait for the caller.
+    fn end(&self) {
+        let mut state = self.lock();
+        let calling = state.phase == Phase::Calling;
+        state.phase = Phase::Ended;
+        let thread = state.thread.take();
+        drop(state);
+        self.changed.notify_all();
+        let Some(thread) = thread else { return };
+        if self.remote.wake().is_ok() && !calling {
+            let _ = thread.join();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        // Nothing that can panic runs under the lock.
+        unpoisoned(self.state.lock())
+    }
+}
+
+fn unpoisoned<T>(result: Result<T, PoisonError<T>>) -> T {
+    result.unwrap_or_else(PoisonError::into_inner)
+}
+
+fn deadline_of(next: Option<Duration>) -> Option<Instant> {
+    Instant::now().checked_add(next?)
+}

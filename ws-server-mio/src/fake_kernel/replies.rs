@@ -1,0 +1,151 @@
+//! An HTTP client: what it asks, and whether it is answered so.
+
+use super::app::{FILE, content};
+use super::remote_peer::Received;
+use super::rng::Rng;
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+/// Whose request this was, which, and of which kind.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Asked {
+    kind: &'static str,
+    n: usize,
+    len: usize,
+}
+
+pub(super) struct Replies {
+    peer: usize,
+    asked: usize,
+    file: Arc<Vec<u8>>,
+    /// What is still to be sent.
+    pub(super) requests: Vec<u8>,
+    pub(super) expected: VecDeque<Asked>,
+    /// How many answers came whole.
+    pub(super) whole: usize,
+    pub(super) half_closes: bool,
+    /// It may do so before everything is answered.
+    early: bool,
+    bytes: Vec<u8>,
+    /// It may be cut off for being slow, and was.
+    hasty: bool,
+    /// What is answered does not matter any more.
+    pub(super) given_up: bool,
+    /// The server has ended the connection; whether by a reset.
+    pub(super) ended: Option<bool>,
+}
+
+impl Replies {
+    pub(super) fn new(peer: usize, file: Arc<Vec<u8>>, hasty: bool, early: bool) -> Self {
+        Self {
+            peer,
+            asked: 0,
+            file,
+            requests: Vec::new(),
+            expected: VecDeque::new(),
+            whole: 0,
+            half_closes: false,
+            early,
+            bytes: Vec::new(),
+            hasty,
+            given_up: false,
+            ended: None,
+        }
+    }
+
+    pub(super) fn ask(&mut self, rng: &mut Rng, most: usize) {
+        let kind = rng.pick(&["now", "now", "later", "stream", "sized", "file", "drop"]);
+        let (n, len) = (self.asked, rng.pick(&[0, 1, 10, 500, 3000, 20_000]).min(most));
+        self.asked += 1;
+        self.expected.push_back(Asked { kind, n, len });
+        let body = if rng.percent(30) { content(self.peer, n, len) } else { b"" };
+        let (method, path) = match kind {
+            "file" => ("GET", format!("/file/{FILE}?{}/{n}/{len}", self.peer)),
+            kind => {
+                (if body.is_empty() { "GET" } else { "POST" }, format!("/{kind}/{}/{n}/{len}", self.peer))
+            }
+        };
+        let body = if method == "GET" { b"" } else { body };
+        let head =
+            format!("{method} {path} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", body.len());
+        self.requests.extend_from_slice(head.as_bytes());
+        self.requests.extend_from_slice(body);
+    }
+
+    /// Whether it ends its half now.
+    pub(super) fn ends(&self) -> bool {
+        self.half_closes && self.requests.is_empty() && (self.early || self.expected.is_empty())
+    }
+
+    pub(super) fn receive(&mut self, received: Received) {
+        match received {
+            Received::Bytes(_) if self.given_up => return,
+            Received::Bytes(bytes) => self.bytes.extend_from_slice(&bytes),
+            Received::Nothing => return,
+            Received::End => self.ended = Some(false),
+            Received::Reset => self.ended = Some(true),
+        }
+        while let Some(asked) = self.expected.front().copied()
+            && self.take(asked)
+        {
+            self.expected.pop_front();
+            self.whole += 1;
+        }
+        assert!(!self.expected.is_empty() || self.bytes.is_empty(), "answered and not asked");
+    }
+
+    /// Takes one answer, if it is there, and checks it.
+    fn take(&mut self, asked: Asked) -> bool {
+        let Some(end) = self.bytes.windows(4).position(|four| four == b"\r\n\r\n").map(|at| at + 4) else {
+            return false;
+        };
+        let head = String::from_utf8_lossy(&self.bytes[..end]).to_lowercase();
+        if self.hasty && !head.starts_with("http/1.1 200") {
+            self.given_up = true;
+            self.bytes.clear();
+            self.expected.clear();
+            return false;
+        }
+        let body = &self.bytes[end..];
+        let length = head.lines().find_map(|line| line.strip_prefix("content-length: "));
+        let (body, used) = match length {
+            Some(length) => {
+                let length: usize = length.parse().unwrap();
+                if body.len() < length {
+                    return false;
+                }
+                (body[..length].to_vec(), length)
+            }
+            None => match chunked(body) {
+                Some(done) => done,
+                None => return false,
+            },
+        };
+        match asked.kind {
+            "drop" => assert!(head.starts_with("http/1.1 503"), "{head}"),
+            "file" => assert!(head.starts_with("http/1.1 200") && body == *self.file, "{head}"),
+            _ => {
+                assert!(head.starts_with("http/1.1 200"), "{asked:?}: {head}");
+                assert!(body == content(self.peer, asked.n, asked.len), "{asked:?}: {} bytes", body.len());
+            }
+        }
+        self.bytes.drain(..end + used);
+        true
+    }
+}
+
+/// A chunked body, once it is whole, and how long it was on the wire.
+fn chunked(mut bytes: &[u8]) -> Option<(Vec<u8>, usize)> {
+    let from = bytes.len();
+    let mut body = Vec::new();
+    loop {
+        let end = bytes.windows(2).position(|two| two == b"\r\n")?;
+        let size = usize::from_str_radix(std::str::from_utf8(&bytes[..end]).unwrap(), 16).unwrap();
+        let chunk = bytes.get(end + 2..end + 2 + size + 2)?;
+        body.extend_from_slice(&chunk[..size]);
+        bytes = &bytes[end + 2 + size + 2..];
+        if size == 0 {
+            return Some((body, from - bytes.len()));
+        }
+    }
+}

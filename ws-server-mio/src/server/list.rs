@@ -1,0 +1,385 @@
+//! The list of servers, and how one stops.
+//!
+//! ```text
+//!  listen ──▶ Serving ──stop──▶ Announced ──▶ Telling ──▶ Waiting ──deadline──▶ Ending ──▶ gone
+//!             accepts           Stopping      goodbye to  until all            the rest    Stopped
+//!                               is told       each, over  are gone ─────────── is cut ───▶ is told
+//!                                             the spread
+//! ```
+
+use crate::server::listener::Acceptor;
+use mio::Token;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+use ws_host::server::{Census, ServerConfig, Stop};
+use ws_host::token::TokenRule;
+use ws_proto::{Config, Transport};
+
+/// Place of a server in the list; small, since each connection keeps one.
+pub(crate) type ServerIndex = u16;
+/// That of a connection which came to no server.
+pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
+
+/// Which server, for as long as the endpoint lives. Never used twice.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ServerId {
+    pub(crate) index: ServerIndex,
+    pub(crate) generation: u32,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Phase {
+    Serving,
+    /// `stop` was called; the handler is not told yet.
+    Announced,
+    /// So many of the connections are told; those in slots from `cursor` on are not.
+    Telling {
+        cursor: u32,
+        told: usize,
+    },
+    Waiting,
+    /// The deadline passed; connections in slots from `cursor` on are not cut yet.
+    Ending {
+        cursor: u32,
+    },
+}
+
+/// How a server stops that does.
+pub(crate) struct Parting {
+    pub(crate) stop: Stop,
+    begun: Instant,
+    /// How many connections it had then.
+    count: usize,
+    /// `None` is later than any clock will show.
+    deadline: Option<Instant>,
+}
+
+impl Parting {
+    fn new(now: Instant, count: usize, stop: Stop) -> Self {
+        // It counts from the end of the spread.
+        let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
+        Self { stop, begun: now, count, deadline }
+    }
+
+    /// Takes the earlier of both times; what is said stays.
+    fn hasten(&mut self, now: Instant, stop: &Stop) {
+        let other = Self::new(now, self.count, stop.clone());
+        self.deadline = self.deadline.into_iter().chain(other.deadline).min();
+        let spread = now.saturating_duration_since(self.begun).saturating_add(stop.spread);
+        self.stop.spread = self.stop.spread.min(spread);
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.deadline.is_some_and(|deadline| deadline <= now)
+    }
+
+    /// When the next connection is told.
+    fn next_at(&self, told: usize) -> Option<Instant> {
+        self.begun.checked_add(self.stop.next_at(self.count, told))
+    }
+
+    fn tells_next(&self, now: Instant, told: usize) -> bool {
+        self.next_at(told).is_some_and(|at| at <= now)
+    }
+}
+
+/// What there is to do for a server that stops.
+pub(crate) enum Step {
+    Nothing,
+    /// Tell the handler.
+    Stopping(ServerId),
+    /// Tell this connection that the server goes away.
+    Tell(u32),
+    /// Cut this connection.
+    Cut(u32),
+    /// Tell the handler; the server is removed.
+    Stopped(ServerId),
+}
+
+pub(crate) struct Listener {
+    pub(crate) socket: Acceptor,
+    /// Connections may wait.
+    pub(crate) ready: bool,
+    /// Accepting failed for want of something; not again before this.
+    pub(crate) retry_at: Option<Instant>,
+}
+
+pub(crate) struct Server {
+    generation: u32,
+    pub(crate) config: Arc<Config>,
+    pub(crate) transport: Transport,
+    pub(crate) census: Census,
+    pub(crate) listeners: Vec<Listener>,
+    pub(crate) token: Option<TokenRule>,
+    address: Option<SocketAddr>,
+    phase: Phase,
+    pub(crate) parting: Option<Box<Parting>>,
+    pub(crate) http: usize,
+    pub(crate) websockets: usize,
+    /// Accepting failed, and the handler was told.
+    pub(crate) failing: bool,
+}
+
+impl Server {
+    pub(crate) fn new(
+        config: ServerConfig,
+        listeners: Vec<Listener>,
+        address: Option<SocketAddr>,
+        transport: Transport,
+    ) -> Self {
+        Self {
+            generation: 0,
+            census: Census::new(&config),
+            token: config.token_rule(address),
+            config: Arc::new(config.shared_config()),
+            transport,
+            listeners,
+            address,
+            phase: Phase::Serving,
+            parting: None,
+            http: 0,
+            websockets: 0,
+            failing: false,
+        }
+    }
+
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        self.address
+    }
+
+    /// When there is something to do next for a server that stops.
+    fn due(&self) -> Option<Instant> {
+        let parting = self.parting.as_deref()?;
+        match self.phase {
+            Phase::Telling { told, .. } => parting.next_at(told).into_iter().chain(parting.deadline).min(),
+            Phase::Announced | Phase::Waiting => parting.deadline,
+            Phase::Serving | Phase::Ending { .. } => None,
+        }
+    }
+
+    fn is_over(&self, now: Instant) -> bool {
+        self.parting.as_ref().is_some_and(|parting| parting.is_over(now))
+    }
+}
+
+/// The servers of an endpoint.
+#[derive(Default)]
+pub(crate) struct Servers {
+    list: Vec<Option<Server>>,
+    generation: u32,
+    /// A server stops, or has somebody to accept. Most turns have nothing to do with servers, and ask this.
+    busy: bool,
+    /// Whose turn it is to accept.
+    place: usize,
+}
+
+/// Tokens of listeners count down from below the waker's; those of connections count up from zero.
+const FIRST_LISTENER: usize = usize::MAX - 1;
+/// At most this many sockets to a server.
+const LISTENERS: usize = 2;
+
+impl Servers {
+    pub(crate) fn get(&self, id: ServerId) -> Option<&Server> {
+        self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
+    }
+
+    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+        self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
+    }
+
+    pub(crate) fn at(&self, index: ServerIndex) -> Option<&Server> {
+        self.list.get(usize::from(index))?.as_ref()
+    }
+
+    #[inline]
+    pub(crate) fn at_mut(&mut self, index: ServerIndex) -> Option<&mut Server> {
+        self.list.get_mut(usize::from(index))?.as_mut()
+    }
+
+    /// A place for one more.
+    pub(crate) fn vacant(&self) -> Option<ServerIndex> {
+        let place = self.list.iter().position(Option::is_none).unwrap_or(self.list.len());
+        ServerIndex::try_from(place).ok().filter(|index| *index < NO_SERVER)
+    }
+
+    /// The token of a server's listener.
+    pub(crate) fn token(index: ServerIndex, place: usize) -> Token {
+        Token(FIRST_LISTENER - (usize::from(index) * LISTENERS + place))
+    }
+
+    pub(crate) fn add(&mut self, index: ServerIndex, mut server: Server) -> ServerId {
+        self.generation = self.generation.wrapping_add(1);
+        server.generation = self.generation;
+        match self.list.get_mut(usize::from(index)) {
+            Some(empty) => *empty = Some(server),
+            None => self.list.push(Some(server)),
+        }
+        ServerId { index, generation: self.generation }
+    }
+
+    /// Begins to stop a server, or brings its deadline forward.
+    pub(crate) fn stop(&mut self, id: ServerId, now: Instant, stop: Stop) {
+        let Some(server) = self.get_mut(id) else { return };
+        match &mut server.parting {
+            Some(parting) => parting.hasten(now, &stop),
+            None => {
+                server.parting = Some(Box::new(Parting::new(now, server.census.sockets(), stop)));
+                server.phase = Phase::Announced;
+                server.listeners.clear();
+            }
+        }
+        self.busy = true;
+    }
+
+    pub(crate) fn id_at(&self, index: ServerIndex) -> Option<ServerId> {
+        let server = self.list.get(usize::from(index))?.as_ref()?;
+        Some(ServerId { index, generation: server.generation })
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.list.iter().all(Option::is_none)
+    }
+
+    /// One above the highest index in use.
+    pub(crate) fn end(&self) -> ServerIndex {
+        self.list.len() as ServerIndex
+    }
+
+    /// How many listeners there may be.
+    pub(crate) fn places(&self) -> usize {
+        self.list.len() * LISTENERS
+    }
+
+    /// The listener whose turn it is to accept.
+    pub(crate) fn next_place(&mut self) -> (ServerIndex, usize) {
+        let place = self.place % self.places().max(1);
+        self.place = place + 1;
+        ((place / LISTENERS) as ServerIndex, place % LISTENERS)
+    }
+
+    /// A listener is readable. Tokens that mean nothing any more are ignored.
+    pub(crate) fn ready(&mut self, token: Token) {
+        let Some(place) = FIRST_LISTENER.checked_sub(token.0) else { return };
+        let Some(Some(server)) = self.list.get_mut(place / LISTENERS) else { return };
+        if let Some(listener) = server.listeners.get_mut(place % LISTENERS) {
+            listener.ready = true;
+            self.busy = true;
+        }
+    }
+
+    /// Whether there is something to do now for any server.
+    #[inline]
+    pub(crate) fn has_work(&self, now: Instant) -> bool {
+        self.busy && self.any_has_work(now)
+    }
+
+    fn any_has_work(&self, now: Instant) -> bool {
+        self.list.iter().flatten().any(|server| match server.phase {
+            Phase::Serving if server.census.is_crowded() => false,
+            Phase::Serving => server
+                .listeners
+                .iter()
+                .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
+            Phase::Telling { told, .. } => {
+                let next = server.parting.as_ref().is_none_or(|parting| parting.tells_next(now, told));
+                next || server.census.sockets() == 0 || server.is_over(now)
+            }
+            Phase::Waiting => server.census.sockets() == 0 || server.is_over(now),
+            // What is cut goes through the dirty list.
+            Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
+            Phase::Announced => true,
+        })
+    }
+
+    /// The time from now until a server wants to act by itself.
+    #[inline]
+    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
+        if !self.busy { None } else { Some(self.next_deadline()?.saturating_duration_since(now)) }
+    }
+
+    fn next_deadline(&self) -> Option<Instant> {
+        let servers = self.list.iter().flatten();
+        servers
+            .flat_map(|server| {
+                // A crowded server goes on when one of its handshakes has ended.
+                let listeners = server.listeners.iter().filter(|_| !server.census.is_crowded());
+                listeners.filter_map(|listener| listener.retry_at).chain(server.due())
+            })
+            .min()
+    }
+
+    /// Whether any server is not just serving those it has.
+    #[inline]
+    pub(crate) fn busy(&self) -> bool {
+        self.busy
+    }
+
+    /// The end of a turn: looks whether that is still so.
+    #[inline]
+    pub(crate) fn settle(&mut self) {
+        if self.busy {
+            self.busy = self.list.iter().flatten().any(|server| {
+                let at_rest = |listener: &Listener| !listener.ready && listener.retry_at.is_none();
+                !matches!(server.phase, Phase::Serving) || !server.listeners.iter().all(at_rest)
+            });
+        }
+    }
+
+    /// The next thing to do for a server that stops. `owner` says whose a slot is.
+    pub(crate) fn step(
+        &mut self,
+        index: ServerIndex,
+        now: Instant,
+        end: u32,
+        owner: impl Fn(u32) -> Option<ServerIndex>,
+    ) -> Step {
+        let id = self.id_at(index);
+        let (Some(server), Some(id)) = (self.at_mut(index), id) else { return Step::Nothing };
+        let next = |from: u32| (from..end).find(|slot| owner(*slot) == Some(index));
+        loop {
+            match server.phase {
+                Phase::Serving => return Step::Nothing,
+                Phase::Announced => {
+                    server.phase = Phase::Telling { cursor: 0, told: 0 };
+                    return Step::Stopping(id);
+                }
+                Phase::Telling { .. } if server.is_over(now) || server.census.sockets() == 0 => {
+                    server.phase = Phase::Waiting;
+                }
+                Phase::Telling { cursor, told } => {
+                    if server.parting.as_ref().is_some_and(|parting| !parting.tells_next(now, told)) {
+                        return Step::Nothing;
+                    }
+                    match next(cursor) {
+                        Some(slot) => {
+                            server.phase = Phase::Telling { cursor: slot + 1, told: told + 1 };
+                            return Step::Tell(slot);
+                        }
+                        None => server.phase = Phase::Waiting,
+                    }
+                }
+                Phase::Waiting if server.census.sockets() > 0 => {
+                    if !server.is_over(now) {
+                        return Step::Nothing;
+                    }
+                    server.phase = Phase::Ending { cursor: 0 };
+                }
+                Phase::Ending { cursor } if server.census.sockets() > 0 => match next(cursor) {
+                    Some(slot) => {
+                        server.phase = Phase::Ending { cursor: slot + 1 };
+                        return Step::Cut(slot);
+                    }
+                    None => {
+                        server.phase = Phase::Ending { cursor: u32::MAX };
+                        return Step::Nothing;
+                    }
+                },
+                Phase::Waiting | Phase::Ending { .. } => {
+                    self.list[usize::from(index)] = None;
+                    return Step::Stopped(id);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,200 @@
+//! Listening: start, stop, addresses, counts.
+
+pub(crate) mod list;
+pub(crate) mod listener;
+pub(crate) mod token_auth;
+pub(crate) mod urls;
+
+use crate::connection::Connections;
+use crate::connection::slots::{ConnectionId, flag};
+use crate::server::list::{Listener, Server, ServerId, Servers};
+use crate::server::listener::{Acceptor, Listening};
+use std::io;
+use std::net::SocketAddr;
+use std::time::{Duration, UNIX_EPOCH};
+use ws_host::listen::{Bind, ListenError};
+use ws_host::server::{ServerConfig, Stop};
+use ws_proto::{Cause, State, WallClock};
+
+/// Servers.
+impl Connections {
+    /// Starts a server. It accepts from the next turn on; what follows comes as events.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Bind, Config, Endpoint, Options, ServerConfig};
+    ///
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let connections = endpoint.connections();
+    /// let local = connections.listen(Bind::localhost(), Config::server())?;
+    /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// and trying again is fine.
+    pub fn listen(
+        &mut self,
+        bind: impl Into<Bind>,
+        config: impl Into<ServerConfig>,
+    ) -> Result<ServerId, ListenError> {
+        let config = config.into();
+        config.check_access()?;
+        self.start(listener::open(&bind.into())?, config)
+    }
+
+    /// Starts a server on these listeners.
+    pub(crate) fn start(
+        &mut self,
+        sockets: Vec<Listening>,
+        mut config: ServerConfig,
+    ) -> Result<ServerId, ListenError> {
+        let transport = listener::transport(&sockets);
+        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
+        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
+        let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
+        let mut listeners = Vec::with_capacity(sockets.len());
+        for (place, socket) in sockets.into_iter().enumerate() {
+            let token = Servers::token(index, place);
+            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
+            listeners.push(Listener { socket, ready: false, retry_at: None });
+        }
+        let address = listeners.first().and_then(|listener| listener.socket.local_addr());
+        let server = Server::new(config, listeners, address, transport);
+        self.intercepted |= server.token.is_some();
+        Ok(self.servers.add(index, server))
+    }
+
+    /// Stops a server: from now on nobody is accepted, and the port is free.
+    ///
+    /// Then, from the next turn on: [`Event::Stopping`](crate::Event::Stopping), while the clients are still
+    /// open; each of them is told 1001; what they still send is delivered, and `Closed` for each; at last, when
+    /// all are gone or the deadline has cut the rest, [`Event::Stopped`](crate::Event::Stopped).
+    ///
+    /// Over HTTP no further request is taken. Event streams (`text/event-stream`) end at once; every other answer,
+    /// also one that is given later, and every request that is arriving goes on to its end. What the deadline cuts, the
+    /// peer sees cut off, and its `Closed` has [`Cause::Stopped`](ws_proto::Cause::Stopped) as error.
+    ///
+    /// Stopping twice is harmless: the earlier deadline holds. Listening anew is possible at any time.
+    pub fn stop(&mut self, server: ServerId, deadline: Duration) {
+        self.stop_with(server, Stop::within(deadline));
+    }
+
+    /// As [`Connections::stop`], with another code and a reason, and over a time: each connection is told in its turn, plain
+    /// HTTP included, so that an event stream ends when its turn comes; those whose turn has not come are served as ever.
+    /// A thousand clients then do not come back in the same second. The deadline counts from the end of that time.
+    ///
+    /// ```
+    /// # use ws_server_mio::{Connections, ServerId};
+    /// use std::time::Duration;
+    /// use ws_server_mio::{CloseCode, Stop};
+    ///
+    /// fn restart(connections: &mut Connections, server: ServerId) {
+    ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
+    ///     connections.stop_with(server, stop.spread(Duration::from_secs(30)));
+    /// }
+    /// ```
+    ///
+    /// Of a server that is stopping already, the earlier deadline and the earlier end of the spread hold, and the code and
+    /// the reason stay those of the first call.
+    pub fn stop_with(&mut self, server: ServerId, stop: Stop) {
+        self.servers.stop(server, self.now, stop);
+    }
+
+    /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
+    /// on a Unix socket, and once it has stopped.
+    pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
+        self.servers.get(server)?.address()
+    }
+
+    /// How many WebSocket clients a server has: connecting, open or closing.
+    pub fn count(&self, server: ServerId) -> usize {
+        self.servers.get(server).map_or(0, |server| server.websockets)
+    }
+
+    /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
+    /// the end of the latter the application is told only with
+    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
+    pub fn http_count(&self, server: ServerId) -> usize {
+        self.servers.get(server).map_or(0, |server| server.http)
+    }
+
+    /// How many connections a server has turned away since it started, being at its
+    /// [`max_connections`](ServerConfig::max_connections), or the peer at its
+    /// [`max_per_address`](ServerConfig::max_per_address).
+    pub fn turned_away(&self, server: ServerId) -> u64 {
+        self.servers.get(server).map_or(0, |server| server.census.turned_away())
+    }
+
+    /// The servers that listen or are about to stop.
+    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+        (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
+    }
+
+    /// Which server a connection came to.
+    pub fn server_of(&self, id: ConnectionId) -> Option<ServerId> {
+        self.servers.id_at(self.slots.get(id)?.server)
+    }
+
+    /// Tells a client that its server goes away.
+    pub(crate) fn leave(&mut self, slot: u32) {
+        let Self { slots, servers, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let Some(parting) = servers.at(live.server).and_then(|server| server.parting.as_ref()) else {
+            return;
+        };
+        // One that is ending already needs no word.
+        let _ = live.connection.go_away(*now, parting.stop.code, &parting.stop.reason);
+        self.mark_dirty(slot);
+    }
+
+    /// Cuts a connection that did not leave in time.
+    pub(crate) fn cut(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at_mut(slot) {
+            live.connection.abort(self.now, Cause::Stopped);
+            self.mark_dirty(slot);
+        }
+    }
+
+    /// The connection is plain HTTP no longer, and counted as a WebSocket.
+    pub(crate) fn count_upgrade(&mut self, slot: u32) {
+        self.recount(slot, flag::HTTP, flag::WEBSOCKET);
+    }
+
+    /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
+    /// connection is plain HTTP until it ends.
+    pub(crate) fn count_answer(&mut self, slot: u32) {
+        let connection = self.slots.at(slot).map(|live| &live.connection);
+        if !connection.is_some_and(|conn| conn.is_upgrading() || conn.state() == State::Open) {
+            self.recount(slot, flag::WEBSOCKET, flag::HTTP);
+        }
+    }
+
+    /// The connection is no client any more, though its socket may still drain.
+    pub(crate) fn uncount(&mut self, slot: u32) {
+        self.recount(slot, flag::HTTP | flag::WEBSOCKET, 0);
+    }
+
+    /// Moves a connection from one kind to another.
+    fn recount(&mut self, slot: u32, from: u16, to: u16) {
+        let Some(live) = self.slots.at_mut(slot) else { return };
+        if !live.has(from) {
+            return;
+        }
+        let was_http = live.has(flag::HTTP);
+        live.clear(flag::HTTP | flag::WEBSOCKET);
+        live.set(to);
+        let Some(server) = self.servers.at_mut(live.server) else { return };
+        match was_http {
+            true => server.http -= 1,
+            false => server.websockets -= 1,
+        }
+        match to {
+            flag::HTTP => server.http += 1,
+            flag::WEBSOCKET => server.websockets += 1,
+            _ => {}
+        }
+    }
+}

@@ -1,0 +1,4 @@
+//! What the system is asked for.
+
+pub(crate) mod socket;
+pub(crate) mod socket_options;
