@@ -1,7 +1,7 @@
 //! What sees events before the application does.
 
+use crate::connection::shared::ConnectionId;
 use crate::server::Server;
-use crate::shared::ConnectionId;
 use std::fmt;
 use ws_proto::{Closed, Event};
 

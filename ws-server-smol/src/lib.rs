@@ -155,46 +155,34 @@
 //!   nobody polls the connection it fails with [`SendError::NotPolled`].
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
-mod acceptor;
-mod bridge;
-mod buffer;
 mod client;
-mod connect;
+mod connection;
 mod driver;
 mod extension;
-mod folder;
-mod listening;
-mod names;
-mod output;
-mod responder;
-mod sender;
+mod files;
 mod server;
-mod shared;
-mod sleep;
-mod slice;
-mod socket;
+mod sys;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 mod tests_names;
 mod ui;
-mod websocket;
 
-pub use acceptor::{AcceptError, Acceptor, Incoming};
-pub use bridge::bridge;
 pub use bytes::Bytes;
+pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
-pub use connect::{connect, handshake};
+pub use connection::bridge;
+pub use connection::http::{AcceptError, Acceptor, Incoming};
+pub use connection::responder::{Body, Responder};
+pub use connection::sender::{Outgoing, Sender};
+pub use connection::shared::ConnectionId;
+pub use connection::websocket::WebSocket;
 pub use extension::{AlreadyExtended, Extension};
-pub use folder::Folder;
+pub use files::Folder;
 pub use http;
-pub use listening::Listening;
-pub use responder::{Body, Responder};
-pub use sender::{Outgoing, Sender};
+pub use server::listener::Listening;
 pub use server::{Server, Stats};
-pub use shared::ConnectionId;
-pub use socket::Socket;
+pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
-pub use websocket::WebSocket;
 pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
 pub use ws_host::listen::{Bind, ListenError};

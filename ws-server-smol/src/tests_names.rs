@@ -1,7 +1,7 @@
 //! Names that clients connect to: one that is never answered holds up no other.
 
-use crate::connect::{Attempt, Failed, Opened};
-use crate::names::Resolver;
+use crate::client::connect::{Attempt, Failed, Opened};
+use crate::client::names::Resolver;
 use crate::{Acceptor, ClientConfig, ClientRequest, Config, ConnectFailure, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};

@@ -1,7 +1,7 @@
 //! That a connection belongs to a server, which counts it and can reach it.
 
 use super::{Phase, Server};
-use crate::shared::ConnectionId;
+use crate::connection::shared::ConnectionId;
 use std::time::Instant;
 use ws_host::topics::release;
 use ws_proto::{Closed, Event};

@@ -1,22 +1,23 @@
 //! Listening: start, addresses, what is set.
 
-mod accepting;
-mod clients;
+mod accept;
+mod connections;
+mod fanout;
+pub(crate) mod listener;
 mod membership;
-mod stopping;
+mod stop;
 #[cfg(test)]
 #[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 mod tests_faults;
-mod topics;
 
 pub(crate) use membership::Membership;
 
+use crate::connection::shared::{ConnectionId, Shared};
+use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
-use crate::listening::{self, Listener, Listening};
-use crate::shared::{ConnectionId, Shared};
-use crate::sleep::Sleep;
-use crate::socket::Socket;
+use crate::sys::socket::Socket;
 use event_listener::Event;
+use listener::{Listener, Listening};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
@@ -24,7 +25,7 @@ use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use stopping::Stopping;
+use stop::Stopping;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::listen::{Scheme, lan_address, url};
 use ws_host::server::{Census, ServerConfig};
@@ -246,7 +247,7 @@ impl Server {
     /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         self.inner.state().config.check_access()?;
-        self.start(listening::open(&bind.into())?)
+        self.start(listener::open(&bind.into())?)
     }
 
     /// Listens on a listener that was opened elsewhere, TCP or (on unix) a Unix socket: by systemd, say, or by a
@@ -261,7 +262,7 @@ impl Server {
 
     pub(crate) fn start(&self, listening: Vec<Listening>) -> Result<(), ListenError> {
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
-        let transport = listening::transport(&listening);
+        let transport = listener::transport(&listening);
         let listeners =
             listening.into_iter().map(Listener::new).collect::<Result<Vec<_>, _>>().map_err(failed)?;
         let address = listeners.first().and_then(Listener::local_addr);

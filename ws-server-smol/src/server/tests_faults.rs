@@ -1,9 +1,9 @@
 //! Listeners that are flooded, or fail.
 
 use super::Server;
-use super::accepting::{Attempt, BURST};
-use crate::listening::{Accept, Listening};
-use crate::socket::Socket;
+use super::accept::{Attempt, BURST};
+use crate::server::listener::{Accept, Listening};
+use crate::sys::socket::Socket;
 use async_io::Async;
 use std::io;
 use std::net::{TcpListener, TcpStream};

@@ -1,6 +1,6 @@
 //! Answers to HTTP requests that are given later, elsewhere, or in pieces.
 
-use crate::shared::Shared;
+use crate::connection::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! From the outbox into the stream: by whoever polls the connection, and by senders that wait for room.
 
-use crate::buffer;
-use crate::shared::Shared;
+use crate::connection::pool;
+use crate::connection::shared::Shared;
 use bytes::Buf;
 use futures_io::AsyncWrite;
 use std::io::{self, IoSlice};
@@ -59,7 +59,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
         }
     }
     // An empty outbox holds no memory.
-    buffer::reclaim(connection);
+    pool::reclaim(connection);
     let done = match output {
         Output::Flushed => return went,
         Output::Written => Pin::new(stream).poll_flush(io),

@@ -1,8 +1,8 @@
 //! The clients of a server: who is there, and what is said to one of them.
 
 use super::{Server, Stats};
-use crate::sender::{Outgoing, Sender};
-use crate::shared::{ConnectionId, Holder, Shared};
+use crate::connection::sender::{Outgoing, Sender};
+use crate::connection::shared::{ConnectionId, Holder, Shared};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,7 @@
 //! A handle for other tasks and threads.
 
-use crate::buffer;
-use crate::shared::{ConnectionId, Holder, Shared};
+use crate::connection::pool;
+use crate::connection::shared::{ConnectionId, Holder, Shared};
 use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -141,7 +141,7 @@ enum Kind {
 impl Outgoing {
     pub(crate) fn send(self, shared: &Shared) -> Result<Sent, SendError> {
         let mut connection = shared.connection();
-        buffer::lend(&mut connection);
+        pool::lend(&mut connection);
         match self.0 {
             Kind::Frame(frame) => connection.send(&frame),
             // Written into the memory of the connection's thread, which is warm; its own is free for the next one.

@@ -1,6 +1,6 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::socket::Socket;
+use crate::sys::socket::Socket;
 use async_io::Async;
 use socket2::{Domain, Protocol, SockRef, Type};
 use std::fmt;

@@ -10,17 +10,20 @@
 //! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
-mod parting;
+mod end;
+pub(crate) mod output;
+pub(crate) mod sleep;
+mod slice;
 
-use crate::buffer::Buffer;
-use crate::output::{Output, write};
-use crate::shared::Shared;
-use crate::sleep::Sleep;
-use crate::slice::Slice;
-use crate::socket::Socket;
+use crate::connection::pool::Buffer;
+use crate::connection::shared::Shared;
+use crate::driver::output::{Output, write};
+use crate::driver::sleep::Sleep;
+use crate::sys::socket::Socket;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
+use slice::Slice;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;

@@ -1,8 +1,11 @@
 //! A client that connects, parts and connects again.
 
-use crate::connect::{Attempt, Failed, Opened, checked};
-use crate::socket::Socket;
-use crate::websocket::WebSocket;
+pub(crate) mod connect;
+pub(crate) mod names;
+
+use crate::client::connect::{Attempt, Failed, Opened, checked};
+use crate::connection::websocket::WebSocket;
+use crate::sys::socket::Socket;
 use async_io::Timer;
 use std::fmt;
 use std::future::{Future, poll_fn};

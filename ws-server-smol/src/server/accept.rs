@@ -1,10 +1,10 @@
 //! Who comes is accepted, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
-use crate::acceptor::Acceptor;
+use crate::connection::http::Acceptor;
+use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
-use crate::shared::until;
-use crate::socket::Socket;
+use crate::sys::socket::Socket;
 use event_listener::listener;
 use futures_core::Stream;
 use futures_util::stream::FuturesUnordered;

@@ -1,9 +1,9 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
+use crate::client::names::Resolver;
+use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
-use crate::names::Resolver;
-use crate::socket::Socket;
-use crate::websocket::WebSocket;
+use crate::sys::socket::Socket;
 use async_io::{Async, Timer};
 use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;

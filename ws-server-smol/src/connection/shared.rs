@@ -1,8 +1,8 @@
 //! What the owner of a connection and its senders share: the engine, and who is to be woken.
 
-use crate::output::{Output, write};
-use crate::sleep::Sleep;
-use crate::socket::Socket;
+use crate::driver::output::{Output, write};
+use crate::driver::sleep::Sleep;
+use crate::sys::socket::Socket;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;

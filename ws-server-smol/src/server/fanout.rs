@@ -1,7 +1,7 @@
 //! One message to many: to everyone, to some, to the subscribers of a topic.
 
 use super::Server;
-use crate::shared::{ConnectionId, Shared};
+use crate::connection::shared::{ConnectionId, Shared};
 use std::sync::Arc;
 use std::time::Instant;
 use ws_host::topics::{Delivered, SlowPeer, TopicError};

@@ -7,7 +7,7 @@
 //! ```
 
 use super::{BeforeStop, Phase, Server};
-use crate::shared::{ConnectionId, until};
+use crate::connection::shared::{ConnectionId, until};
 use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};

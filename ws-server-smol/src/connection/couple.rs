@@ -5,8 +5,8 @@
 //!   peer ◀── a ◀──message, piece── b ◀── peer        and the other way round
 //! ```
 
-use crate::shared::{Holder, Shared};
-use crate::websocket::WebSocket;
+use crate::connection::shared::{Holder, Shared};
+use crate::connection::websocket::WebSocket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::sync::Arc;

@@ -1,10 +1,10 @@
 //! An open WebSocket: a stream of messages and a sink of frames.
 
+use crate::connection::sender::{Outgoing, Sender};
+use crate::connection::shared::{ConnectionId, Holder};
 use crate::driver::Driver;
-use crate::sender::{Outgoing, Sender};
+use crate::driver::sleep::Sleep;
 use crate::server::Membership;
-use crate::shared::{ConnectionId, Holder};
-use crate::sleep::Sleep;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;

@@ -1,10 +1,10 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
+use crate::connection::responder::{Body, Responder};
+use crate::connection::shared::ConnectionId;
+use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
-use crate::responder::{Body, Responder};
 use crate::server::Membership;
-use crate::shared::ConnectionId;
-use crate::websocket::WebSocket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::error::Error;

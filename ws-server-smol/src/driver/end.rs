@@ -1,7 +1,7 @@
 //! The end of a connection from this side.
 
 use super::Driver;
-use crate::output::write;
+use crate::driver::output::write;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::task::{Context, Waker};
 use std::time::Instant;

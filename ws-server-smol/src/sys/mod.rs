@@ -1,0 +1,3 @@
+//! What the system has: sockets.
+
+pub(crate) mod socket;
