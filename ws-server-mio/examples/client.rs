@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use ws_server_mio::ws_proto::{Event as Ws, Initiator};
+use ws_server_mio::ws_proto::Initiator;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, Connections, Endpoint, Event,
     Heartbeat, Message, Options, Reconnect, Remote, Sent,
@@ -74,15 +74,13 @@ struct Client {
 impl Client {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Ws::Open(response)) => {
-                match response.headers().get("sec-websocket-protocol") {
-                    Some(name) => eprintln!("connected, subprotocol {name:?}"),
-                    None => eprintln!("connected"),
-                }
-            }
-            Event::Connection(_, Ws::Message(message)) => self.print(&message),
-            Event::Connection(_, Ws::Drained) => self.congested = false,
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Open(_, response) => match response.headers().get("sec-websocket-protocol") {
+                Some(name) => eprintln!("connected, subprotocol {name:?}"),
+                None => eprintln!("connected"),
+            },
+            Event::Message(_, message) => self.print(&message),
+            Event::Drained(_) => self.congested = false,
+            Event::Closed(_, closed) => {
                 eprintln!("{closed}");
                 self.congested = false;
                 let fine = closed.initiator == Initiator::Local || closed.code == CloseCode::NORMAL;

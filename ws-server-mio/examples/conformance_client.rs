@@ -5,7 +5,6 @@
 //! it to compress
 
 use std::error::Error;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{Config, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
 
 const AGENT: &str = "ws-server-mio";
@@ -52,8 +51,8 @@ impl Suite {
         let mut end = None;
         while end.is_none() {
             self.endpoint.poll(None, |connections, event| match event {
-                Event::Connection(id, Ws::Message(message)) => received(connections, id, message),
-                Event::Connection(_, Ws::Closed(_)) => end = Some(Ok(())),
+                Event::Message(id, message) => received(connections, id, message),
+                Event::Closed(..) => end = Some(Ok(())),
                 Event::ConnectFailed { error, .. } => end = Some(Err(error)),
                 _ => {}
             })?;

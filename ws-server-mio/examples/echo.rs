@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::{Config, Deflate, Endpoint, Event, Frame, Options, ServerConfig};
 
@@ -26,28 +25,27 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("echo: {}", endpoint.connections().url(server, "/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
-        let Event::Connection(id, event) = event else { return };
         match event {
-            Request(request) => drop(connections.respond(id, request, upgrade_required())),
-            Upgrade(upgrade) => {
+            Event::Request(id, request) => drop(connections.respond(id, request, upgrade_required())),
+            Event::Upgrade(id, upgrade) => {
                 if upgrade.path() == "/broadcast" {
                     room.insert(id);
                 }
                 let _ = connections.accept(id, upgrade);
             }
-            Message(message) if room.contains(&id) => {
+            Event::Message(id, message) if room.contains(&id) => {
                 let frame = match message {
                     Text(text) => Frame::text(text),
                     Binary(data) => Frame::binary(data.into_owned()),
                 };
                 connections.send_to(&frame, room.iter().copied());
             }
-            Message(message) => {
+            Event::Message(id, message) => {
                 if let Err(_full) = connections.send_message(id, message) {
                     connections.terminate(id); // it asks for more than it reads
                 }
             }
-            Closed(_) => drop(room.remove(&id)),
+            Event::Closed(id, _) => drop(room.remove(&id)),
             _ => {}
         }
     })?;

@@ -64,7 +64,7 @@ impl Connections {
     ///
     /// # Presence
     ///
-    /// When [`Closed`](ws_proto::Event::Closed) is told, to the extension and then to the handler, the connection is no
+    /// When [`Closed`](crate::Event::Closed) is told, to the extension and then to the handler, the connection is no
     /// subscriber any more: it is not counted, and nothing that is published reaches it. [`topics_of`](Self::topics_of)
     /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
     /// was open gets there, whatever ended it, unless the endpoint is dropped first.
@@ -74,7 +74,7 @@ impl Connections {
     /// # use ws_server_mio::{Connections, Event, Frame};
     /// # fn handler(connections: &mut Connections, event: Event<'_>) {
     /// # match event {
-    /// Event::Connection(id, Closed(_)) => {
+    /// Event::Closed(id, _) => {
     ///     let topics: Vec<_> = connections.topics_of(id).map(str::to_owned).collect();
     ///     for topic in topics {
     ///         connections.publish(&topic, &Frame::text(format!("{id} has left")));
@@ -88,13 +88,12 @@ impl Connections {
     /// # Example
     ///
     /// ```
-    /// use ws_server_mio::ws_proto::Event::{Message, Open};
     /// use ws_server_mio::{Connections, Event, Frame};
     ///
     /// fn handler(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         Event::Connection(id, Open(_)) => drop(connections.subscribe(id, "news")),
-    ///         Event::Connection(_, Message(message)) => {
+    ///         Event::Open(id, _) => drop(connections.subscribe(id, "news")),
+    ///         Event::Message(_, message) => {
     ///             let Some(text) = message.as_text() else { return };
     ///             connections.publish("news", &Frame::text(text));
     ///         }

@@ -1,7 +1,6 @@
 //! WebSocket and plain HTTP for native apps: one thread, inside your loop, never blocking a frame.
 //!
 //! ```no_run
-//! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
 //! use ws_server_mio::web;
 //! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 //!
@@ -10,11 +9,11 @@
 //!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
 //!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
-//!         Event::Connection(id, Request(request)) => {
+//!         Event::Request(id, request) => {
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
 //!         }
-//!         Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-//!         Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
+//!         Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
+//!         Event::Message(id, message) => drop(connections.send_message(id, message)),
 //!         _ => {}
 //!     })?;
 //!     Ok(())
@@ -56,7 +55,7 @@
 //!   What was read and not used waits in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
 //! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
-//!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
+//!   [`Drained`](Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
 //!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
 //!   closed.
 //! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
@@ -64,7 +63,7 @@
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
+//! A request that is no upgrade is [`Event::Request`]: answer it with
 //! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_host::web`]. The example `http` has one of each.
@@ -80,7 +79,6 @@
 //! of it are events; a [`Reconnect`] policy brings it back.
 //!
 //! ```no_run
-//! use ws_server_mio::ws_proto::Event::{Message, Open};
 //! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -88,8 +86,8 @@
 //!     let config = ClientConfig::default().reconnect(Reconnect::default());
 //!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
 //!     endpoint.run(|connections, event| match event {
-//!         Event::Connection(id, Open(_)) => drop(connections.send_text(id, "hello")),
-//!         Event::Connection(_, Message(message)) => println!("{message:?}"),
+//!         Event::Open(id, _) => drop(connections.send_text(id, "hello")),
+//!         Event::Message(_, message) => println!("{message:?}"),
 //!         _ => {}
 //!     })?;
 //!     Ok(())

@@ -2,7 +2,6 @@
 
 mod common;
 use common::*;
-use ws_server_mio::ws_proto::Event::Message;
 use ws_server_mio::{Config, Connections, Event, Frame};
 
 #[test]
@@ -42,7 +41,7 @@ fn a_handler_broadcasts_to_all_the_sender_included() {
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Message(message)) = event {
+        if let Event::Message(_, message) = event {
             connections.broadcast(&Frame::text(message.as_text().unwrap()), |_| true);
         }
     };

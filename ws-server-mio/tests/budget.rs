@@ -5,7 +5,6 @@ use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Budget, Config, Event, Frame, Options};
 
 /// A clock that moves where it is told to.
@@ -51,7 +50,7 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
         let start = clock.now();
         let mut times = Vec::new();
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if let Event::Connection(id, Happened::Message(message)) = event {
+            if let Event::Message(id, message) = event {
                 times.push(clock.now() - start);
                 clock.pass(300);
                 let k = ids.iter().position(|other| *other == id).unwrap();
@@ -97,7 +96,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
         let mut events = 0;
         rig.endpoint
             .poll(Some(Duration::ZERO), |_, event| {
-                if let Event::Connection(id, Happened::Message(_)) = event {
+                if let Event::Message(id, _) = event {
                     events += 1;
                     clock.pass(300);
                     answered |= id == other;

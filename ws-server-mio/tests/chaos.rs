@@ -7,7 +7,6 @@ use common::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{
     AlreadyExtended, Bind, Budget, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Extension,
     Folder, Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
@@ -56,7 +55,6 @@ struct App {
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(id, event) => self.note(connections, id, event),
             Event::Stopping(server) => assert!(!self.stopped.contains(&server)),
             Event::Stopped(server) => {
                 assert!(!self.stopped.contains(&server));
@@ -64,41 +62,45 @@ impl App {
                 self.stopped.push(server);
                 self.servers.retain(|other| *other != server);
             }
-            _ => {}
+            event => {
+                if let Some(id) = event.connection() {
+                    self.note(connections, id, event);
+                }
+            }
         }
         for _ in 0..self.dice.roll(3) {
             self.act(connections);
         }
     }
 
-    fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+    fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         let before = self.told.get(&id).copied();
         assert_ne!(before, Some(Told::Closed), "{event:?}");
         if let Some(server) = connections.server_of(id) {
             assert!(!self.stopped.contains(&server));
         }
         let now = match event {
-            Happened::Request(request) => {
+            Event::Request(_, request) => {
                 assert_ne!(before, Some(Told::Open));
                 self.requests.push((id, request));
                 Told::Http
             }
-            Happened::Upgrade(upgrade) => {
+            Event::Upgrade(_, upgrade) => {
                 assert_ne!(before, Some(Told::Open));
                 self.upgrades.push((id, upgrade));
                 Told::Upgrading
             }
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 assert_eq!(before, Some(Told::Upgrading));
                 Told::Open
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 assert_eq!(closed.was_open, before == Some(Told::Open), "{closed}");
                 let topics: Vec<_> = connections.topics_of(id).collect();
                 assert!(topics.iter().all(|topic| connections.subscribers(topic).all(|other| other != id)));
                 Told::Closed
             }
-            Happened::Message(_) => {
+            Event::Message(..) => {
                 assert_eq!(before, Some(Told::Open));
                 Told::Open
             }
@@ -185,7 +187,7 @@ impl Extension for Passing {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let mut passed = self.0.lock().unwrap();
         *passed += 1;
-        if let Event::Connection(id, Happened::Message(_)) = &event
+        if let Event::Message(id, _) = &event
             && passed.is_multiple_of(16)
         {
             connections.terminate(*id);

@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+use ws_server_mio::ws_proto::HandshakeError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
 use ws_server_mio::{
     Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
 };
@@ -21,8 +21,8 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Upgrade(id, upgrade) => connections.accept(id, upgrade).unwrap(),
+            Event::Closed(_, closed) => {
                 code = Some(closed.code);
                 connections.exit();
             }
@@ -41,8 +41,8 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let client = endpoint.connections().connect(url, Config::client()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(_, Ws::Open(_)) => connections.remove(client),
-        Event::Connection(_, Ws::Closed(closed)) => ends += u32::from(closed.clean),
+        Event::Open(..) => connections.remove(client),
+        Event::Closed(_, closed) => ends += u32::from(closed.clean),
         _ => {}
     };
     endpoint.run(removes).unwrap();
@@ -56,7 +56,7 @@ fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
     endpoint.connections().connect(url, Config::client()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Ws::Open(_)) = event {
+        if let Event::Open(..) = event {
             connections.exit();
         }
     };

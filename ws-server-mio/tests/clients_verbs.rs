@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectFailure,
     ConnectionId, Connections, Endpoint, Event, Options,
@@ -78,23 +77,25 @@ fn config() -> ClientConfig {
 
 impl Story {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        if let Some(id) = event.connection()
+            && connections.server_of(id).is_some()
+        {
+            return self.serve(connections, id, event);
+        }
         let (moment, id) = match event {
-            Event::Connection(id, event) if connections.server_of(id).is_some() => {
-                return self.serve(connections, id, event);
-            }
-            Event::Connection(id, Ws::Open(_)) => {
+            Event::Open(id, _) => {
                 assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
                 let client = connections.client_of(id).expect("who opens is known");
                 assert_eq!(connections.connection_of(client), Some(id));
                 assert_eq!(connections.client_state(client), ClientState::Open);
                 (Moment::Opened, Some(id))
             }
-            Event::Connection(id, Ws::Closed(closed)) => {
+            Event::Closed(id, closed) => {
                 assert!(closed.was_open, "an attempt is no connection");
                 assert!(self.open.remove(&id) && self.ended.insert(id), "ended twice, or never opened");
                 (Moment::Closed, Some(id))
             }
-            Event::Connection(id, Ws::Message(_)) => {
+            Event::Message(id, _) => {
                 assert!(self.open.contains(&id));
                 (Moment::Message, Some(id))
             }
@@ -114,10 +115,10 @@ impl Story {
         }
     }
 
-    fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Ws<'_>) {
+    fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         match event {
-            Ws::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-            Ws::Open(_) => {
+            Event::Upgrade(_, upgrade) => connections.accept(id, upgrade).unwrap(),
+            Event::Open(..) => {
                 connections.send_text(id, "welcome").unwrap();
                 if self.closes > 0 {
                     self.closes -= 1;
@@ -315,9 +316,9 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
             endpoint.connections().connect(format!("ws://127.0.0.1:{refused}/"), config).unwrap();
         }
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-            Event::Connection(_, Ws::Open(_)) => open = true,
-            Event::Connection(_, Ws::Message(_)) => {
+            Event::Upgrade(id, upgrade) => connections.accept(id, upgrade).unwrap(),
+            Event::Open(..) => open = true,
+            Event::Message(..) => {
                 messages += 1;
                 clock.pass(Duration::from_millis(2));
             }

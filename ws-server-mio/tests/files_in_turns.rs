@@ -4,7 +4,6 @@
 mod common;
 use common::files::*;
 use common::*;
-use ws_server_mio::ws_proto::Event::Request;
 use ws_server_mio::{Config, ConnectionId, Connections, Event, Folder, Options, State};
 
 /// Sends two requests at once, and gives both before either is answered.
@@ -15,7 +14,7 @@ fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws
     let (mut requests, mut id) = (Vec::new(), None);
     while requests.len() < 2 {
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(of, Request(request)) = event {
+            if let Event::Request(of, request) = event {
                 id = Some(of);
                 requests.push(request);
             }

@@ -11,8 +11,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_host::web::sse;
+use ws_server_mio::ws_proto::WallClock;
 use ws_server_mio::ws_proto::handshake::{accept_key, upgrade_required};
-use ws_server_mio::ws_proto::{Event as Happened, WallClock};
 use ws_server_mio::{
     Bind, Bytes, ClientConfig, ClientRequest, Config, Endpoint, Event, Options, ServerConfig, Token, http,
 };
@@ -418,7 +418,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
 fn a_request_that_asks_for_another_upgrade_or_for_none_is_served_and_kept_alive() {
     let mut rig = Rig::new(Config::server());
     rig.app.also = Some(Box::new(|_, event| {
-        assert!(!matches!(event, Event::Connection(_, Happened::Upgrade(_))));
+        assert!(!matches!(event, Event::Upgrade(..)));
     }));
     let address = rig.address();
     let ask = String::from_utf8(handshake(address, "/")).unwrap();

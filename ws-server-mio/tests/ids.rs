@@ -3,7 +3,6 @@
 mod common;
 use common::*;
 use std::collections::HashSet;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{CloseCode, Config, Event, Frame, SendError, State};
 
 #[test]
@@ -75,11 +74,11 @@ fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
     while closed.len() < 3 {
         rig.endpoint
             .poll(None, |connections, event| match event {
-                Event::Connection(id, Happened::Message(_)) => {
+                Event::Message(id, _) => {
                     heard.push(id);
                     ids.iter().filter(|other| **other != id).for_each(|other| connections.terminate(*other));
                 }
-                Event::Connection(id, Happened::Closed(_)) => closed.push(id),
+                Event::Closed(id, _) => closed.push(id),
                 _ => {}
             })
             .unwrap();

@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Budget, Config, Connections, Endpoint, Event, Options, Turn};
 
 /// What a level-triggered outer loop sees: registering anew shows the present state.
@@ -90,7 +89,7 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
     while answered.len() < 104 {
         assert!(start.elapsed() < Duration::from_secs(20), "answered: {answered:?}");
         turn(&endpoint, &mut |connections, event| {
-            let Event::Connection(id, Happened::Message(message)) = event else { return };
+            let Event::Message(id, message) = event else { return };
             let text = message.as_text().unwrap().to_owned();
             if text == "dialog" {
                 // Its own loop turns on, and the host's sources with it, while more arrives.

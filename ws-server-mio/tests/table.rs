@@ -8,7 +8,7 @@ mod table;
 use std::collections::BTreeSet;
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::{self, Event as Happened};
+use ws_server_mio::ws_proto;
 use ws_server_mio::*;
 
 #[test]
@@ -53,28 +53,28 @@ fn names() -> BTreeSet<String> {
         "Options::ui": Options::ui;
         "Budget": |budget: Budget| budget.time;
         "Turn": |turn: Turn| turn.more;
-        "Event::Request": |event: Happened<'_>| matches!(event, Happened::Request(_));
+        "Event::Request": |event: Event<'_>| matches!(event, Event::Request(..));
         "Connections::respond": |c: C<'_>, id: Id, r: Request| c.respond(id, r, http::Response::default());
         "Connections::respond_streaming":
             |c: C<'_>, id: Id, r: Request| c.respond_streaming(id, r, http::Response::new(()), None);
         "Connections::respond_file": |c: C<'_>, id: Id, r: Request, f: &Folder| c.respond_file(id, r, f);
         "Folder": |folder: Folder| folder;
         "web": ws_server_mio::web::sse::head;
-        "Event::Upgrade": |event: Happened<'_>| matches!(event, Happened::Upgrade(_));
+        "Event::Upgrade": |event: Event<'_>| matches!(event, Event::Upgrade(..));
         "Upgrade": |upgrade: &mut Upgrade| upgrade.select_subprotocol("chat");
         "Connections::accept": |c: C<'_>, id: Id, upgrade: Upgrade| c.accept(id, upgrade);
-        "Event::Open": |event: Happened<'_>| matches!(event, Happened::Open(_));
-        "Event::Message": |event: Happened<'_>| matches!(event, Happened::Message(_));
+        "Event::Open": |event: Event<'_>| matches!(event, Event::Open(..));
+        "Event::Message": |event: Event<'_>| matches!(event, Event::Message(..));
         "Connections::pause": Connections::pause;
         "Connections::resume": Connections::resume;
         "Connections::couple": |c: C<'_>, a: Id, b: ClientId| c.couple(a, b);
-        "Event::Piece": |event: Happened<'_>| matches!(event, Happened::Piece(_));
+        "Event::Fragment": |event: Event<'_>| matches!(event, Event::Fragment(..));
         "Config::pieces": Config::pieces;
         "Extension::filter": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.filter(c, event).is_some();
         "Connections::set_extension": |c: C<'_>, e: Nothing| c.set_extension(e);
         "Closed::code": |closed: Closed| closed.code;
         "Closed::reason": |closed: Closed| closed.reason;
-        "Event::Closed": |event: Happened<'_>| matches!(event, Happened::Closed(_));
+        "Event::Closed": |event: Event<'_>| matches!(event, Event::Closed(..));
         "Config::tell_every_end": Config::tell_every_end;
         "Closed::error": |closed: Closed| closed.error;
         "Connections::send": |c: C<'_>, id: Id, frame: &Frame| c.send(id, frame);

@@ -7,7 +7,6 @@ use rustix::process::getpid;
 use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Open};
 use ws_server_mio::{ClientConfig, Config, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
@@ -41,11 +40,11 @@ impl App {
 
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Open(_)) => {
+            Event::Open(..) => {
                 self.open += 1;
                 self.connect(connections);
             }
-            Event::Connection(id, Message(message)) => {
+            Event::Message(id, message) => {
                 self.echoes += 1;
                 if message.as_bytes() != MESSAGE {
                     self.faults.push("an echo of something else".into());
@@ -56,7 +55,7 @@ impl App {
                     self.faults.push(error.to_string());
                 }
             }
-            Event::Connection(_, Closed(closed)) => self.faults.push(closed.to_string()),
+            Event::Closed(_, closed) => self.faults.push(closed.to_string()),
             Event::ConnectFailed { error, .. } => self.faults.push(error.to_string()),
             _ => {}
         }

@@ -10,7 +10,6 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Message, Upgrade};
 use ws_server_mio::{Bind, Budget, Config, Connections, Endpoint, Event, Options};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
@@ -63,8 +62,8 @@ impl App {
     fn handle(&mut self, readings: &Readings, connections: &mut Connections, event: Event<'_>) {
         self.late += u64::from(self.time.is_some_and(|time| readings.since_turn_began() >= time));
         match event {
-            Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-            Event::Connection(id, Message(message)) => {
+            Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
+            Event::Message(id, message) => {
                 busy(self.work);
                 self.messages += 1;
                 self.refused += u64::from(connections.send_message(id, message).is_err());

@@ -10,7 +10,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Message, Upgrade};
 use ws_server_mio::{Bind, Config, Endpoint, Event, Heartbeat, Options, ServerConfig};
 
 const CLIENTS: u64 = 10_000;
@@ -36,8 +35,8 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().local_addr(server).ok_or("no address")?);
     endpoint.run(|connections, event| match event {
-        Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-        Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
+        Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
+        Event::Message(id, message) => drop(connections.send_message(id, message)),
         _ => {}
     })?;
     Ok(())

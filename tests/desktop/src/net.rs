@@ -5,7 +5,7 @@ use crate::Outcome;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Event as Ws, Message};
+use ws_server_mio::ws_proto::Message;
 use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Options, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.
@@ -158,7 +158,7 @@ impl Net {
 impl Heard {
     fn hear(&mut self, connections: &Connections, (live, devtools): (ClientId, ClientId), event: Event<'_>) {
         match event {
-            Event::Connection(id, Ws::Message(Message::Text(text))) => {
+            Event::Message(id, Message::Text(text)) => {
                 let Ok(json) = serde_json::from_str::<Value>(&text) else {
                     self.failure = Some(format!("this is no JSON: {text}"));
                     return;
@@ -176,7 +176,7 @@ impl Heard {
                     }
                 }
             }
-            Event::Connection(id, Ws::Closed(closed)) if connections.client_of(id) == Some(live) => {
+            Event::Closed(id, closed) if connections.client_of(id) == Some(live) => {
                 self.closed = Some(closed.code.get());
             }
             Event::ConnectFailed { client, error } if client == devtools => {

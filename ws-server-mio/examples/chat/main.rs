@@ -28,7 +28,6 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use ws_server_mio::http::StatusCode;
-use ws_server_mio::ws_proto;
 use ws_server_mio::{
     Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
     Options,
@@ -70,46 +69,39 @@ fn serve() -> Result<(), Box<dyn Error>> {
 
     let mut room = Room::new(milliseconds());
     endpoint.run(|connections, event| {
-        if let Event::Connection(id, event) = event {
-            handle(connections, &mut room, id, event);
-        }
+        handle(connections, &mut room, event);
     })?;
     Ok(())
 }
 
 /// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
 /// `Closed` follows; a page that hears nothing calls again.
-fn handle(
-    connections: &mut Connections,
-    room: &mut Room<ConnectionId>,
-    id: ConnectionId,
-    event: ws_proto::Event<'_>,
-) {
-    let reply = match event {
-        ws_proto::Event::Request(request) => {
+fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
+    let (id, reply) = match event {
+        Event::Request(id, request) => {
             let response = pages::answer(request.method(), request.uri().path());
             let _ = connections.respond(id, request, response);
             return;
         }
-        ws_proto::Event::Upgrade(upgrade) => {
+        Event::Upgrade(id, upgrade) => {
             let _ = match upgrade.path() {
                 "/ws" => connections.accept(id, upgrade),
                 _ => connections.respond(id, upgrade, pages::plain(StatusCode::NOT_FOUND)),
             };
             return;
         }
-        ws_proto::Event::Message(Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
-            Ok(reply) => reply,
+        Event::Message(id, Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
+            Ok(reply) => (id, reply),
             Err(wrong) => {
                 let _ = connections.close(id, CloseCode::from(NOT_UNDERSTOOD), wrong);
                 return;
             }
         },
-        ws_proto::Event::Message(Message::Binary(_)) => {
+        Event::Message(id, Message::Binary(_)) => {
             let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat speaks text");
             return;
         }
-        ws_proto::Event::Closed(_) => room.leave(id),
+        Event::Closed(id, _) => (id, room.leave(id)),
         _ => return,
     };
     if let Some(json) = reply.one {

@@ -7,7 +7,6 @@
 use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
-use ws_server_mio::ws_proto::Event::Request as Asked;
 use ws_server_mio::{
     Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
     SendError,
@@ -126,7 +125,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let mut ticks = 0;
     loop {
         endpoint.poll(Some(Duration::from_millis(100)), |connections, event| {
-            if let Event::Connection(id, Asked(request)) = event {
+            if let Event::Request(id, request) = event {
                 let _ = app.answer(connections, id, request); // whoever has gone needs no answer
             }
         })?;

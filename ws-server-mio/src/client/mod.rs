@@ -24,11 +24,11 @@ use ws_proto::{ClientRequest, CloseCode, State};
 /// ```
 impl Connections {
     /// Makes a client and connects it. It never blocks; what comes of it is told as
-    /// [`Open`](ws_proto::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
+    /// [`Open`](crate::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config};
     /// use ws_server_mio::ws_host::client::Reconnect;
     /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
     ///
@@ -38,8 +38,8 @@ impl Connections {
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
-    ///     Event::Connection(id, Ws::Open(_)) => drop(connections.send_text(id, "hello")),
-    ///     Event::Connection(_, Ws::Message(message)) => println!("{message:?}"),
+    ///     Event::Open(id, _) => drop(connections.send_text(id, "hello")),
+    ///     Event::Message(_, message) => println!("{message:?}"),
     ///     Event::ConnectFailed { error, .. } => println!("{error}"),
     ///     Event::Reconnecting { delay, .. } => println!("again in {delay:?}"),
     ///     _ => {}

@@ -16,7 +16,7 @@ use crate::event::Event;
 use std::collections::HashMap;
 use std::fmt;
 use ws_host::client::ClientState;
-use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
+use ws_proto::{CloseCode, SendError, Sent, State};
 
 /// One side of a coupling: a connection, or a client that has none yet.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -137,7 +137,7 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{Event as Ws, handshake::upgrade_required};
+    /// use ws_server_mio::ws_proto::{handshake::upgrade_required};
     /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Options, Upgrade};
     ///
     /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
@@ -150,14 +150,14 @@ impl Connections {
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
     /// endpoint.run(|connections, event| match event {
-    ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
-    ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {
+    ///     Event::Request(id, request) => drop(connections.respond(id, request, upgrade_required())),
+    ///     Event::Upgrade(id, upgrade) => {
     ///         if let Err(error) = forward(connections, id, upgrade) {
     ///             println!("{id}: {error}");
     ///             let _ = connections.close(id, CloseCode::INTERNAL_ERROR, "");
     ///         }
     ///     }
-    ///     Event::Connection(id, Ws::Closed(closed)) => {
+    ///     Event::Closed(id, closed) => {
     ///         println!("{id}: {closed}");
     ///         if let Some(client) = connections.client_of(id) {
     ///             connections.remove(client);
@@ -243,13 +243,13 @@ impl Connections {
     }
 
     /// Hands what a leg received to the other one, or lets that send again.
-    fn relay(&mut self, id: ConnectionId, event: Happened<'_>) {
+    fn relay(&mut self, id: ConnectionId, event: Event<'_>) {
         // The end of the other leg may have been told, or comes: then this goes nowhere.
         let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
         let (sent, messages) = match event {
-            Happened::Drained => return self.release(other, mark::HELD),
-            Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
-            Happened::Piece(piece) => {
+            Event::Drained(_) => return self.release(other, mark::HELD),
+            Event::Message(_, message) => (self.with(other, |to, _| to.relay_message(message)), 1),
+            Event::Fragment(_, piece) => {
                 let messages = u64::from(piece.last);
                 (self.with(other, |to, _| to.relay_piece(piece)), messages)
             }
@@ -319,22 +319,19 @@ impl Connections {
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// What happened on a connection that is coupled.
     #[cold]
-    pub(crate) fn dispatch_coupled(&mut self, id: ConnectionId, event: Happened<'_>) {
-        if !self.connections.note(id.slot, &event) {
-            return;
-        }
+    pub(crate) fn dispatch_coupled(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Message(_) | Happened::Piece(_) | Happened::Drained => {
-                let drained = matches!(event, Happened::Drained);
-                match self.connections.intercept(Event::Connection(id, event)) {
-                    Some(Event::Connection(id, event)) => self.connections.relay(id, event),
+            Event::Message(..) | Event::Fragment(..) | Event::Drained(_) => {
+                let drained = matches!(event, Event::Drained(_));
+                match self.connections.intercept(event) {
+                    Some(event) => self.connections.relay(id, event),
                     // Whoever keeps that does not keep the other leg waiting.
-                    _ if drained => self.connections.relay(id, Happened::Drained),
-                    _ => {}
+                    None if drained => self.connections.relay(id, Event::Drained(id)),
+                    None => {}
                 }
                 self.worked();
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 if let Some(other) = self.connections.couples.take(Leg::Connection(id)) {
                     let ends = [false, true].map(|to_server| {
                         let (code, reason) = closed.relayed(to_server);
@@ -342,11 +339,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     });
                     self.connections.couples.ending.push((other, ends));
                 }
-                self.tell(Event::Connection(id, Happened::Closed(closed)));
+                self.tell(Event::Closed(id, closed));
                 self.connections.forget_topics(id);
                 self.connections.end_legs();
             }
-            event => self.tell(Event::Connection(id, event)),
+            event => self.tell(event),
         }
     }
 }

@@ -27,11 +27,10 @@ impl Connections {
     /// Keeps data with a connection, in place of what it has of this type. Of each type it can have one, so that
     /// an extension and the application keep theirs without knowing of each other.
     ///
-    /// It can be had up to the handler's call for [`Closed`](ws_proto::Event::Closed), that one included, and is
+    /// It can be had up to the handler's call for [`Closed`](crate::Event::Closed), that one included, and is
     /// dropped right after it. Says whether there is such a connection; with one that is gone nothing is kept.
     ///
     /// ```
-    /// use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
     /// use ws_server_mio::{Connections, Event};
     ///
     /// struct Player {
@@ -41,17 +40,17 @@ impl Connections {
     ///
     /// fn handle(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         Event::Connection(id, Upgrade(upgrade)) => {
+    ///         Event::Upgrade(id, upgrade) => {
     ///             let name = upgrade.query().unwrap_or("nobody").to_owned();
     ///             connections.set_data(id, Player { name, moves: 0 });
     ///             let _ = connections.accept(id, upgrade);
     ///         }
-    ///         Event::Connection(id, Message(_)) => {
+    ///         Event::Message(id, _) => {
     ///             if let Some(player) = connections.data_mut::<Player>(id) {
     ///                 player.moves += 1;
     ///             }
     ///         }
-    ///         Event::Connection(id, Closed(_)) => {
+    ///         Event::Closed(id, _) => {
     ///             if let Some(player) = connections.take_data::<Player>(id) {
     ///                 println!("{} leaves after {} moves", player.name, player.moves);
     ///             }

@@ -145,7 +145,7 @@ impl Connections {
     }
 
     /// Gives the next piece of a body. After [`Sent::Congested`], better wait for
-    /// [`Drained`](ws_proto::Event::Drained).
+    /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send_body`]: [`SendError::NotOpen`] when the peer is gone, and
@@ -210,7 +210,7 @@ impl Connections {
             .inspect(|_| self.tally.messages_out += 1)
     }
 
-    /// Sends a Ping; its answer is [`ws_proto::Event::Pong`].
+    /// Sends a Ping; its answer is [`Event::Pong`].
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].

@@ -19,7 +19,7 @@ use std::collections::VecDeque;
 use std::io::{self, Read};
 use std::net::Shutdown;
 use std::time::{Duration, Instant};
-use ws_proto::{Event as Happened, Next};
+use ws_proto::Next;
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
 /// their memory can serve the next one.
@@ -290,16 +290,31 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     #[inline]
-    fn dispatch(&mut self, id: ConnectionId, event: Happened<'_>, coupled: bool) {
-        if coupled {
-            self.dispatch_coupled(id, event);
-        } else if self.connections.note(id.slot, &event) {
-            let has_ended = matches!(event, Happened::Closed(_));
-            self.tell(Event::Connection(id, event));
-            if has_ended {
-                // What it was subscribed to is known while that is told.
-                self.connections.forget_topics(id);
+    fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+        match event {
+            ws_proto::Event::Message(message) if !coupled => {
+                self.connections.tally.messages_in += 1;
+                self.tell(Event::Message(id, message));
             }
+            event => self.dispatch_rare(id, event, coupled),
+        }
+    }
+
+    /// What is no message, and what is a proxy's.
+    #[inline(never)]
+    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+        let Some(event) = Event::of(id, event) else { return };
+        if !self.connections.note(id.slot, &event) {
+            return;
+        }
+        if coupled {
+            return self.dispatch_coupled(id, event);
+        }
+        let has_ended = matches!(event, Event::Closed(..));
+        self.tell(event);
+        if has_ended {
+            // What it was subscribed to is known while that is told.
+            self.connections.forget_topics(id);
         }
     }
 
@@ -399,23 +414,22 @@ impl Connections {
 
     /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
     /// handler is to see it.
-    #[inline]
-    pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    fn note(&mut self, slot: u32, event: &Event<'_>) -> bool {
         match event {
-            Happened::Message(_) => self.tally.messages_in += 1,
-            Happened::Piece(piece) => self.tally.messages_in += u64::from(piece.last),
-            Happened::Request(_) => self.settle_handshake(slot),
-            Happened::Upgrade(_) => {
+            Event::Message(..) => self.tally.messages_in += 1,
+            Event::Fragment(_, fragment) => self.tally.messages_in += u64::from(fragment.last),
+            Event::Request(..) => self.settle_handshake(slot),
+            Event::Upgrade(..) => {
                 self.settle_handshake(slot);
                 self.count_upgrade(slot);
             }
-            Happened::Drained => self.release_kept(slot),
-            Happened::Closed(_) => {
+            Event::Drained(_) => self.release_kept(slot),
+            Event::Closed(..) => {
                 self.uncount(slot);
                 self.leave_topics(slot);
                 return self.on_client_event(slot, event);
             }
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 let told = self.on_client_event(slot, event);
                 if !self.couples.is_empty() {
                     self.leg_opened(slot);

@@ -12,7 +12,6 @@ use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_proto::Event as Happened;
 
 /// A socket with bytes to read and, behind them, an answer.
 #[derive(Clone, Default)]
@@ -117,7 +116,7 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
     endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
     let (mut first, mut second) = (None, None);
     turn(&mut endpoint, |connections, event| {
-        let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
+        let Event::Request(id, request) = event else { panic!("{event:?}") };
         if first.is_none() {
             first = Some((id, request));
             return;
@@ -152,7 +151,7 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
     for _ in 0..5 {
         turn(&mut endpoint, |connections, event| {
-            let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
+            let Event::Request(id, request) = event else { panic!("{event:?}") };
             connections.respond_file(id, request, &folder).unwrap();
         });
     }
@@ -181,8 +180,8 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
     let events = AtomicUsize::new(0);
     endpoint.connections().ready(slot, Readiness { readable: true, error: true, ..Readiness::default() });
     turn(&mut endpoint, |_, event| match (event, events.fetch_add(1, Ordering::Relaxed)) {
-        (Event::Connection(_, Happened::Request(_)), 0) => {}
-        (Event::Connection(_, Happened::Closed(closed)), 1) => {
+        (Event::Request(..), 0) => {}
+        (Event::Closed(_, closed), 1) => {
             assert_eq!(closed.error.unwrap().to_string(), "the transport failed: timed out");
         }
         (event, _) => panic!("{event:?}"),
@@ -204,7 +203,7 @@ fn a_reset_is_found_while_nobody_reads() {
     endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });
     let mut undecided = None;
     turn(&mut endpoint, |_, event| match event {
-        Event::Connection(_, Happened::Upgrade(upgrade)) => undecided = Some(upgrade),
+        Event::Upgrade(_, upgrade) => undecided = Some(upgrade),
         event => panic!("{event:?}"),
     });
     fake.0.lock().unwrap().error = Some(io::ErrorKind::ConnectionReset);
@@ -212,7 +211,7 @@ fn a_reset_is_found_while_nobody_reads() {
     endpoint.connections().ready(slot, ended);
     let mut told = 0;
     turn(&mut endpoint, |_, event| match event {
-        Event::Connection(_, Happened::Closed(_)) => told += 1,
+        Event::Closed(..) => told += 1,
         event => panic!("{event:?}"),
     });
     assert!(told == 1 && undecided.is_some());

@@ -2,8 +2,9 @@
 
 use crate::connection::Connections;
 use crate::connection::slots::{ConnectionId, flag};
+use crate::event::Event;
 use ws_host::token::TokenRule;
-use ws_proto::{Event, Request};
+use ws_proto::Request;
 
 impl Connections {
     /// Refuses a request without the token that its server requires. Who showed none at all is nobody whose end
@@ -13,19 +14,20 @@ impl Connections {
         let Some(live) = slots.get_mut(id) else { return Some(event) };
         let rule = servers.at(live.server).and_then(|server| server.token.as_ref());
         let Some(rule) = rule else { return Some(event) };
-        let event = match event {
-            Event::Closed(_)
+        let asked = match event {
+            Event::Closed(..)
                 if !live.has(flag::AUTHENTICATED) && !live.connection.config().tell_every_end =>
             {
                 return None;
             }
-            event @ (Event::Request(_) | Event::Upgrade(_)) => event,
+            Event::Request(_, request) => ws_proto::Event::Request(request),
+            Event::Upgrade(_, upgrade) => ws_proto::Event::Upgrade(upgrade),
             event => return Some(event),
         };
-        let request = match rule.let_in(event) {
+        let request = match rule.let_in(asked) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
-                return Some(event);
+                return Event::of(id, event);
             }
             Err(request) => request,
         };

@@ -3,7 +3,6 @@
 use crate::common::*;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Options, Upgrade,
@@ -40,8 +39,7 @@ pub(crate) struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::ConnectFailed { client, .. } => {
                 self.told.push("failed".to_owned());
                 if self.forgets {
@@ -50,13 +48,14 @@ impl App {
                 return;
             }
             Event::Reconnecting { .. } => return self.told.push("reconnecting".to_owned()),
-            _ => return,
-        };
+            _ => {}
+        }
+        let Some(id) = event.connection() else { return };
         let client = connections.client_of(id);
         let who = if client.is_some() { "back" } else { "front" };
         let what = match event {
-            Ws::Upgrade(upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
-            Ws::Upgrade(upgrade) => {
+            Event::Upgrade(_, upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
+            Event::Upgrade(_, upgrade) => {
                 connections.accept(id, upgrade).unwrap();
                 self.front.push(id);
                 if self.couples {
@@ -66,17 +65,17 @@ impl App {
                 }
                 return;
             }
-            Ws::Open(_) => {
+            Event::Open(..) => {
                 if client.is_some() {
                     self.back.push(id);
                 }
                 "open".to_owned()
             }
-            Ws::Message(message) => format!("message {message:?}"),
-            Ws::Piece(piece) => format!("piece {piece:?}"),
-            Ws::Pong(_) => "pong".to_owned(),
-            Ws::Drained => "drained".to_owned(),
-            Ws::Closed(closed) => {
+            Event::Message(_, message) => format!("message {message:?}"),
+            Event::Fragment(_, piece) => format!("piece {piece:?}"),
+            Event::Pong(..) => "pong".to_owned(),
+            Event::Drained(_) => "drained".to_owned(),
+            Event::Closed(_, closed) => {
                 if let Some((front, client)) = self.next.take() {
                     connections.couple(front, client).unwrap();
                 }

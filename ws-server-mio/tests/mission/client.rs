@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::ws_proto::{Error, Event as Happened, Initiator, Timeout};
+use ws_server_mio::ws_proto::{Error, Initiator, Timeout};
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, Config, ConnectError, ConnectFailure,
     ConnectionId, Event, Heartbeat, HeartbeatKind,
@@ -58,7 +58,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let (offered, noted) = (keys.clone(), told.clone());
     rig.app.also = Some(Box::new(move |_, event| match event {
-        Event::Connection(_, Happened::Upgrade(upgrade)) => {
+        Event::Upgrade(_, upgrade) => {
             offered.lock().unwrap().push(upgrade.headers()["sec-websocket-key"].clone());
         }
         Event::ConnectFailed { client, error: ConnectFailure::Unreachable { tried, .. } } => {

@@ -2,7 +2,6 @@
 
 use super::common::*;
 use std::sync::{Arc, Mutex};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
 use ws_server_mio::{Bytes, CloseCode, Config, Event, SendError, State, http};
 
@@ -108,7 +107,7 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     let switched = Arc::new(Mutex::new(Vec::new()));
     let told = switched.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Happened::Open(response)) = event {
+        if let Event::Open(id, response) = event {
             assert_eq!(connections.state(*id), State::Open);
             connections.send_text(*id, "welcome").unwrap();
             told.lock().unwrap().push(response.status());

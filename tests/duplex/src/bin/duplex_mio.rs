@@ -6,7 +6,6 @@ use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
-use ws_proto::Event as Ws;
 use ws_host::web::{self, sse};
 use ws_server_mio::{
     Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Options, Request, ResponseBody, SendError,
@@ -21,28 +20,24 @@ struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::ConnectFailed { error, .. } => {
                 let mut talk = Talk::new(&self.arguments);
                 talk.fail(error);
                 talk.end(1006, "", "");
                 return connections.exit();
             }
-            _ => return,
-        };
-        match event {
-            Ws::Request(request) => {
+            Event::Request(id, request) => {
                 let answered = self.answer(connections, id, request);
                 debug_assert!(answered.is_ok(), "{answered:?}");
             }
-            Ws::Upgrade(upgrade) => drop(connections.accept(id, upgrade)),
-            Ws::Open(_) => {
+            Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
+            Event::Open(id, _) => {
                 self.talks.insert(id, Talk::new(&self.arguments));
                 self.say(connections, id);
             }
-            Ws::Drained => self.say(connections, id),
-            Ws::Message(message) => {
+            Event::Drained(id) => self.say(connections, id),
+            Event::Message(id, message) => {
                 let Some(talk) = self.talks.get_mut(&id) else { return };
                 let said = match talk.heard(message.as_bytes()) {
                     Step::Nothing => Ok(Sent::Queued),
@@ -54,7 +49,7 @@ impl App {
                     talk.fail(error);
                 }
             }
-            Ws::Closed(closed) => {
+            Event::Closed(id, closed) => {
                 self.streams.remove(&id);
                 if let Some(talk) = self.talks.remove(&id) {
                     talk.end(closed.code.into(), &closed.reason, &closed);

@@ -3,8 +3,7 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
-use ws_server_mio::{Bind, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
+use ws_server_mio::{Bind, ClientRequest, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
@@ -13,7 +12,7 @@ pub(crate) struct Mio {
     /// The connection that is exercised.
     id: Option<ConnectionId>,
     /// What happened, on every connection, a browser's for its page too.
-    inbox: VecDeque<(ConnectionId, Ws<'static>)>,
+    inbox: VecDeque<Event<'static>>,
     /// Why an attempt to connect came to nothing.
     failed: Option<String>,
 }
@@ -40,8 +39,8 @@ impl Mio {
     fn wait(
         &mut self,
         guard: Duration,
-        wanted: impl Fn(&(ConnectionId, Ws<'static>)) -> bool,
-    ) -> Result<(ConnectionId, Ws<'static>), String> {
+        wanted: impl Fn(&Event<'static>) -> bool,
+    ) -> Result<Event<'static>, String> {
         let deadline = Instant::now() + guard;
         loop {
             if let Some(error) = self.failed.take() {
@@ -56,15 +55,15 @@ impl Mio {
             }
             let (inbox, failed) = (&mut self.inbox, &mut self.failed);
             let turn = self.endpoint.poll(Some(left), |connections, event| match event {
-                Event::Connection(id, Ws::Request(request)) => {
+                Event::Request(id, request) => {
                     let answer = page(request.path());
                     let _ = connections.respond(id, request, answer);
                 }
-                Event::Connection(id, Ws::Upgrade(upgrade)) => {
+                Event::Upgrade(id, upgrade) => {
                     let _ = connections.accept(id, chosen(upgrade));
                 }
-                Event::Connection(id, event) => inbox.push_back((id, event.into_owned())),
                 Event::ConnectFailed { error, .. } => *failed = Some(text(error)),
+                event if event.connection().is_some() => inbox.push_back(event.into_owned()),
                 _ => {}
             });
             turn.map_err(text)?;
@@ -82,18 +81,18 @@ impl Ours for Mio {
             self.endpoint.connections().connect(request.clone(), config.clone()).map_err(text)?;
         }
         let guard = if self.client.is_none() && self.id.is_none() { PATIENCE } else { GUARD };
-        match self.wait(guard, |(_, event)| matches!(event, Ws::Open(_)))? {
-            (id, Ws::Open(response)) => {
+        match self.wait(guard, |event| matches!(event, Event::Open(..)))? {
+            Event::Open(id, response) => {
                 self.id = Some(id);
                 Ok(*response)
             }
-            (_, other) => Err(format!("{other:?}")),
+            other => Err(format!("{other:?}")),
         }
     }
 
-    fn next(&mut self) -> Result<Ws<'static>, String> {
+    fn next(&mut self) -> Result<Event<'static>, String> {
         let current = self.id()?;
-        Ok(self.wait(GUARD, |(id, _)| *id == current)?.1)
+        self.wait(GUARD, |event| event.connection() == Some(current))
     }
 
     fn send(&mut self, frame: &Frame) -> Result<(), String> {

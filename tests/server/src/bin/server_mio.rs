@@ -7,7 +7,6 @@ use std::time::{Duration, Instant};
 use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
-use ws_proto::Event as Ws;
 use ws_host::web;
 use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Options, Request, SendError, Sent};
 
@@ -22,34 +21,30 @@ struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) -> Result<(), SendError> {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::AcceptFailed { error, .. } => {
                 println!("cannot accept: {error}");
                 add(&self.counts.accept_failed);
                 return Ok(());
             }
-            _ => return Ok(()),
-        };
-        match event {
-            Ws::Request(request) => return self.answer(connections, id, request),
-            Ws::Upgrade(upgrade) if SOCKETS.contains(&upgrade.path()) => {
+            Event::Request(id, request) => return self.answer(connections, id, request),
+            Event::Upgrade(id, upgrade) if SOCKETS.contains(&upgrade.path()) => {
                 self.talking.insert(id, upgrade.path() == "/talk");
                 return connections.accept(id, upgrade);
             }
-            Ws::Upgrade(upgrade) => return connections.respond(id, upgrade, web::not_found()),
-            Ws::Open(_) => {
+            Event::Upgrade(id, upgrade) => return connections.respond(id, upgrade, web::not_found()),
+            Event::Open(id, _) => {
                 add(&self.counts.opened);
                 self.talk(connections, id);
             }
-            Ws::Message(message) => {
+            Event::Message(id, message) => {
                 add(&self.counts.messages);
                 if connections.send_message(id, message).is_err() {
                     connections.terminate(id); // it asks for more than it reads
                 }
             }
-            Ws::Drained => self.talk(connections, id),
-            Ws::Closed(closed) => {
+            Event::Drained(id) => self.talk(connections, id),
+            Event::Closed(id, closed) => {
                 println!("{closed}");
                 if closed.was_open {
                     add(&self.counts.ended);

@@ -174,9 +174,8 @@ impl App {
     fn turn(&mut self, event_loop: &ActiveEventLoop) -> io::Result<Turn> {
         let Self { endpoint, scope, meter, .. } = self;
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Connection(id, event) => serve::handle(connections, scope, meter, id, event),
             Event::Stopped(_) => event_loop.exit(),
-            _ => {}
+            event => serve::handle(connections, scope, meter, event),
         })?;
         self.meter.turn(turn.elapsed);
         Ok(turn)

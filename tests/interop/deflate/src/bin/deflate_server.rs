@@ -7,7 +7,6 @@ use async_executor::LocalExecutor;
 use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::{Config, Endpoint, Event, Frame, Options};
 use ws_server_smol::{Acceptor, Incoming, Server, Socket};
@@ -41,16 +40,15 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
     println!("{}", endpoint.connections().url(server, "/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
-        let Event::Connection(id, event) = event else { return };
         match event {
-            Request(request) => drop(connections.respond(id, request, upgrade_required())),
-            Upgrade(upgrade) => {
+            Event::Request(id, request) => drop(connections.respond(id, request, upgrade_required())),
+            Event::Upgrade(id, upgrade) => {
                 if upgrade.path() == ROOM {
                     room.insert(id);
                 }
                 let _ = connections.accept(id, upgrade);
             }
-            Message(message) => {
+            Event::Message(id, message) => {
                 let frame = if room.contains(&id) { for_all(&message) } else { None };
                 if let Some(frame) = frame {
                     connections.send_to(&frame, room.iter().copied());
@@ -58,7 +56,7 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
                     connections.terminate(id);
                 }
             }
-            Closed(_) => drop(room.remove(&id)),
+            Event::Closed(id, _) => drop(room.remove(&id)),
             _ => {}
         }
     })?;
