@@ -1,8 +1,6 @@
 //! What the handler is given.
 
-use crate::client::list::ClientId;
-use crate::connection::slots::ConnectionId;
-use crate::server::list::ServerId;
+use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
 use ws_host::client::ConnectFailure;

@@ -1,9 +1,10 @@
 //! What sees events before the application does.
 
+use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::slots::ConnectionId;
-use crate::connection::{Connections, mark_dirty};
+use crate::connection::lists::mark_dirty;
 use crate::event::Event;
+use crate::ids::ConnectionId;
 use std::fmt;
 use std::mem;
 use ws_proto::{Cause, CloseCode, State};

@@ -115,13 +115,13 @@ mod extension;
 mod fake_kernel;
 mod fanout;
 mod files;
+mod ids;
 mod server;
 mod sys;
+mod topics;
 
-pub use client::list::ClientId;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
-pub use connection::slots::ConnectionId;
 pub use connection::stats::Stats;
 pub use endpoint::Endpoint;
 pub use endpoint::options::{Budget, Options, Turn};
@@ -130,8 +130,8 @@ pub use endpoint::watch::Watch;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
-pub use server::list::ServerId;
-pub use server::listener::Listening;
+pub use ids::{ClientId, ConnectionId, ServerId};
+pub use sys::listener::Listening;
 
 pub use bytes::Bytes;
 pub use http;

@@ -59,7 +59,7 @@ fn names() -> BTreeSet<String> {
             |c: C<'_>, id: Id, r: Request| c.respond_streaming(id, r, http::Response::new(()), None);
         "Connections::respond_file": |c: C<'_>, id: Id, r: Request, f: &Folder| c.respond_file(id, r, f);
         "Folder": |folder: Folder| folder;
-        "web": ws_server_mio::web::sse::head;
+        "web": web::sse::head;
         "Event::Upgrade": |event: Event<'_>| matches!(event, Event::Upgrade(..));
         "Upgrade": |upgrade: &mut Upgrade| upgrade.select_subprotocol("chat");
         "Connections::accept": |c: C<'_>, id: Id, upgrade: Upgrade| c.accept(id, upgrade);

@@ -1,12 +1,12 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
 use crate::client::list::{Attempt, Notice, Phase, Race, Then};
-use crate::connection::io::Readiness;
+use crate::connection::Connections;
+use crate::connection::lists::{arm, mark_dirty, read_on};
 use crate::connection::slots::{Slot, flag};
-use crate::connection::{Connections, arm, mark_dirty, read_on};
-use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
-use crate::server::list::NO_SERVER;
+use crate::ids::NO_SERVER;
+use crate::sys::poller::Readiness;
 use crate::sys::socket::Stream;
 use crate::sys::socket_options;
 use mio::net::TcpStream;
@@ -316,49 +316,6 @@ impl Connections {
                 *until = Some(now);
                 self.clients.arm(index, None);
             }
-        }
-    }
-}
-
-impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
-    /// that fails at once and tries again at once holds neither the turn nor the other clients.
-    #[inline]
-    pub(crate) fn step_clients(&mut self) {
-        for _ in 0..self.connections.clients.notices.len() {
-            if self.over {
-                return;
-            }
-            self.tell_notice();
-        }
-        for _ in 0..self.connections.clients.due_len() {
-            if self.over {
-                return;
-            }
-            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
-            self.connections.client_due(index);
-            self.worked();
-        }
-    }
-
-    #[cold]
-    fn tell_notice(&mut self) {
-        match self.connections.clients.notices.pop_front() {
-            Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
-                self.tell(Event::ConnectFailed { client, error });
-                // Unless the handler tries again.
-                self.connections.give_up_leg(client);
-            }
-            Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
-                // Unless the application has said otherwise meanwhile.
-                let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
-                let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
-                *until = until.or(at);
-                self.connections.clients.arm(client.index, None);
-                self.tell(Event::Reconnecting { client, attempt, delay });
-            }
-            // Of one that was removed nothing is told.
-            _ => {}
         }
     }
 }

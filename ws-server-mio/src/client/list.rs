@@ -6,6 +6,7 @@
 //!                          addresses      connection
 //! ```
 
+use crate::ids::ClientId;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
@@ -15,14 +16,6 @@ use std::time::{Duration, Instant};
 use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ConnectFailure};
 use ws_proto::{ClientRequest, Config};
-
-/// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
-/// twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId {
-    pub(crate) index: u32,
-    generation: u32,
-}
 
 /// What a client is at.
 pub(crate) enum Phase {

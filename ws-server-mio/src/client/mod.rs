@@ -2,11 +2,12 @@
 
 pub(crate) mod connect;
 pub(crate) mod list;
+pub(crate) mod names;
 pub(crate) mod resolver;
 
-use crate::client::list::{Client, ClientId, Phase, Then};
+use crate::client::list::{Client, Phase, Then};
 use crate::connection::Connections;
-use crate::connection::slots::ConnectionId;
+use crate::ids::{ClientId, ConnectionId};
 use std::sync::Arc;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
 use ws_proto::{ClientRequest, CloseCode, State};

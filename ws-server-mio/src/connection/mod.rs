@@ -2,31 +2,34 @@
 
 pub(crate) mod couple;
 pub(crate) mod data;
-pub(crate) mod deadlines;
 pub(crate) mod io;
+pub(crate) mod lists;
 pub(crate) mod pause;
 pub(crate) mod pool;
 pub(crate) mod readable;
+pub(crate) mod relay;
+pub(crate) mod respond_file;
 pub(crate) mod slots;
 pub(crate) mod stats;
 pub(crate) mod timers;
+pub(crate) mod upkeep;
 
 use crate::client::list::Clients;
 use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
+use crate::connection::lists::Leftover;
 use crate::connection::pool::Pool;
-use crate::connection::readable::{Readable, share_on};
-use crate::connection::slots::{ConnectionId, Slot, Slots, flag, mark};
-use crate::connection::stats::Tally;
+use crate::connection::readable::Readable;
+use crate::connection::slots::{Slots, flag};
+use crate::connection::stats::{Stats, Tally, ends_message};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::files::Files;
-use crate::server::list::ServerId;
+use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
-use crate::sys::socket_options;
 use bytes::Bytes;
 use mio::Registry;
 use std::borrow::Cow;
@@ -35,16 +38,7 @@ use std::fmt;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
-use ws_proto::{
-    Cause, CloseCode, Connection, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade,
-};
-
-/// Bytes that were read for a connection and that it has not used.
-pub(crate) struct Leftover {
-    pub(crate) buffer: Vec<u8>,
-    /// What stands before is used.
-    pub(crate) at: usize,
-}
+use ws_proto::{Cause, CloseCode, Frame, Message, Request, ResponseBody, SendError, Sent, State, Upgrade};
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
@@ -210,7 +204,7 @@ impl Connections {
             .inspect(|_| self.tally.messages_out += 1)
     }
 
-    /// Sends a Ping; its answer is [`Event::Pong`].
+    /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
@@ -285,62 +279,100 @@ impl Connections {
     }
 }
 
-/// How many messages end with this frame: one or none.
-#[inline]
-pub(crate) fn ends_message(frame: &Frame) -> u64 {
-    u64::from(frame.fin() && !frame.opcode().is_control())
-}
+/// Data of your own with a connection: who is there, what was agreed, how far it got.
+impl Connections {
+    /// Keeps data with a connection, in place of what it has of this type. Of each type it can have one, so that
+    /// an extension and the application keep theirs without knowing of each other.
+    ///
+    /// It can be had up to the handler's call for [`Closed`](crate::Event::Closed), that one included, and is
+    /// dropped right after it. Says whether there is such a connection; with one that is gone nothing is kept.
+    ///
+    /// ```
+    /// use ws_server_mio::{Connections, Event};
+    ///
+    /// struct Player {
+    ///     name: String,
+    ///     moves: u32,
+    /// }
+    ///
+    /// fn handle(connections: &mut Connections, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Upgrade(id, upgrade) => {
+    ///             let name = upgrade.query().unwrap_or("nobody").to_owned();
+    ///             connections.set_data(id, Player { name, moves: 0 });
+    ///             let _ = connections.accept(id, upgrade);
+    ///         }
+    ///         Event::Message(id, _) => {
+    ///             if let Some(player) = connections.data_mut::<Player>(id) {
+    ///                 player.moves += 1;
+    ///             }
+    ///         }
+    ///         Event::Closed(id, _) => {
+    ///             if let Some(player) = connections.take_data::<Player>(id) {
+    ///                 println!("{} leaves after {} moves", player.name, player.moves);
+    ///             }
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn set_data<T: Send + 'static>(&mut self, id: ConnectionId, data: T) -> bool {
+        let Some(live) = self.slots.get_mut(id) else { return false };
+        live.set(flag::DATA);
+        let kept = self.data.0.entry(id.slot).or_default();
+        match kept.iter_mut().find_map(|kept| kept.downcast_mut::<T>()) {
+            Some(kept) => *kept = data,
+            None => kept.push(Box::new(data)),
+        }
+        true
+    }
 
-/// Gives an outbox memory from the pool, if it has none.
-#[inline]
-pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
-    if !live.connection.has_storage() {
-        live.connection.lend(pool.storage());
+    /// The data of this type that a connection has. `None` for one that is gone.
+    pub fn data<T: 'static>(&self, id: ConnectionId) -> Option<&T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        self.data.0.get(&id.slot)?.iter().find_map(|kept| kept.downcast_ref())
+    }
+
+    /// As [`Connections::data`], to change it.
+    pub fn data_mut<T: 'static>(&mut self, id: ConnectionId) -> Option<&mut T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        self.data.0.get_mut(&id.slot)?.iter_mut().find_map(|kept| kept.downcast_mut())
+    }
+
+    /// Takes the data of this type from a connection.
+    pub fn take_data<T: 'static>(&mut self, id: ConnectionId) -> Option<T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        let kept = self.data.0.get_mut(&id.slot)?;
+        let place = kept.iter().position(|kept| kept.is::<T>())?;
+        kept.swap_remove(place).downcast().ok().map(|data| *data)
     }
 }
 
-/// Takes the memory of an empty outbox back.
-#[inline]
-pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
-    if let Some(storage) = live.connection.reclaim() {
-        pool.give_storage(storage);
-    }
-}
-
-/// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
-#[inline]
-pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
-    if !live.connection.timeout_moved() && live.is_armed() {
-        return;
-    }
-    let Some(deadline) = live.connection.poll_timeout() else { return };
-    let tick = timers.tick_of(deadline);
-    if tick < live.armed() {
-        live.set_armed(tick);
-        timers.push(timers::Entry::new(tick, slot));
-    }
-}
-
-/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection. One that has used its share waits for the next.
-#[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
-    if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
-        if live.connection.is_paused() {
-            share_on(slot, live, readable);
-        } else {
-            live.set(flag::QUEUED);
-            readable.push(slot);
+/// Counts.
+impl Connections {
+    /// What the endpoint has done. It looks at every connection: ask once a second rather than once a message.
+    pub fn stats(&self) -> Stats {
+        let tally = &self.tally;
+        let (mut bytes_in, mut bytes_out) = (tally.bytes_in, tally.bytes_out);
+        for (_, live) in self.slots.iter() {
+            bytes_in += live.connection.bytes_received();
+            bytes_out += live.connection.bytes_sent();
+        }
+        Stats {
+            accepted: tally.accepted,
+            turned_away: tally.turned_away,
+            open: self.slots.len(),
+            messages_in: tally.messages_in,
+            messages_out: tally.messages_out,
+            bytes_in,
+            bytes_out,
+            worst_turn: tally.worst_turn,
         }
     }
-}
 
-/// Puts a connection on the dirty list, once.
-#[inline]
-pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) {
-    if !live.has(flag::DIRTY) {
-        live.set(flag::DIRTY);
-        dirty.push_back(slot);
+    /// Begins to look for the [longest turn](Stats::worst_turn) anew, and answers what it was.
+    pub fn take_worst_turn(&mut self) -> Duration {
+        std::mem::take(&mut self.tally.worst_turn)
     }
 }
 
@@ -377,80 +409,5 @@ impl Connections {
             extension: extension::ExtensionSlot::default(),
             intercepted: false,
         }
-    }
-
-    /// Applies a verb to a connection that exists.
-    #[inline]
-    pub(crate) fn with<T>(
-        &mut self,
-        id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
-    ) -> Result<T, SendError> {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
-        lend(live, pool);
-        let result = verb(&mut live.connection, *now);
-        mark_dirty(id.slot, live, dirty);
-        result
-    }
-
-    /// Has the kernel find out when the peer vanishes.
-    fn probe(&mut self, id: ConnectionId) {
-        if let Some(live) = self.slots.get_mut(id)
-            && !live.has(flag::UNIX)
-            && !live.is_marked(mark::PROBED)
-        {
-            live.mark(mark::PROBED);
-            socket_options::probe(&live.stream);
-        }
-    }
-
-    /// Sees to it that the turn looks at this connection before it ends.
-    #[inline]
-    pub(crate) fn mark_dirty(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at_mut(slot) {
-            mark_dirty(slot, live, &mut self.dirty);
-        }
-    }
-
-    /// Whether the heap's entry is the one that its connection waits for.
-    pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
-        slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
-    }
-
-    /// All is quiet: what a busy time needed is freed. The lists go first, since one small block above many
-    /// large ones keeps an allocator from giving those back.
-    pub(crate) fn free_memory(&mut self) {
-        self.dirty.shrink_to_fit();
-        self.readable.shrink();
-        self.leftovers.shrink_to_fit();
-        self.files.shrink();
-        self.couples.shrink();
-        self.data.shrink();
-        self.pool.clear();
-    }
-
-    /// Takes a connection out and closes its socket.
-    pub(crate) fn remove_slot(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
-            self.lose_leg(live.id(slot));
-        }
-        if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
-            // Where the handler of its end has panicked.
-            self.forget_topics(id);
-        }
-        self.uncount(slot);
-        self.settle(slot);
-        self.files.forget(slot);
-        let leftovers = self.slots.at(slot).is_some_and(|live| live.has(flag::LEFTOVER));
-        if leftovers && let Some(rest) = self.leftovers.remove(&slot) {
-            self.pool.give_buffer(rest.buffer);
-        }
-        let Some(mut live) = self.slots.remove(slot) else { return };
-        if live.has(flag::CLIENT) {
-            self.clients.unbind(slot);
-        }
-        self.data.forget(slot, &live);
-        reclaim(&mut live, &mut self.pool);
     }
 }

@@ -1,8 +1,10 @@
 //! Reading that is held back: by the application, or by the other leg of a coupling.
 
+use crate::connection::Connections;
 use crate::connection::io::find_reset;
-use crate::connection::slots::{ConnectionId, flag, mark};
-use crate::connection::{Connections, mark_dirty};
+use crate::connection::lists::mark_dirty;
+use crate::connection::slots::{flag, mark};
+use crate::ids::ConnectionId;
 
 /// Whoever holds it back.
 const ANY: u8 = mark::PAUSED | mark::HELD;

@@ -8,18 +8,12 @@
 //! Each that is ready is visited first. Then those go on whose share was not enough: those that inflated little of late
 //! before those that inflated much.
 
-use crate::connection::Connections;
-use crate::connection::slots::{Slot, flag};
-use crate::endpoint::turn::TurnRun;
-use crate::event::Event;
 use std::collections::VecDeque;
 use ws_proto::Connection;
 
 /// Below so much of late, a connection goes before those above.
 const LITTLE: u64 = 256 << 10;
 
-/// So much is inflated in a turn for connections that want more than one share.
-const TURN: u64 = 1 << 20;
 /// So many of one that has inflated much, before the next of them goes on: a message of 16 MiB is finished, so that not
 /// all of them stand unfinished in memory.
 const AT_A_TIME: u32 = 1024;
@@ -96,50 +90,5 @@ impl Readable {
     #[cfg(test)]
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.ready.contains(&slot) || self.little.contains(&slot) || self.much.contains(&slot)
-    }
-}
-
-/// Queues a connection that has used its share, where it has.
-#[cold]
-pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
-    if live.connection.has_used_share() && !live.has(flag::QUEUED) {
-        live.set(flag::QUEUED);
-        readable.push_sharing(slot, &live.connection);
-    }
-}
-
-impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
-    /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
-    pub(crate) fn read(&mut self) {
-        if let Some(slot) = self.connections.readable.first_sharing() {
-            self.visit_sharing(slot);
-        }
-        for _ in 0..self.connections.readable.ready() {
-            if self.over {
-                break;
-            }
-            let Some(slot) = self.connections.readable.next_ready() else { break };
-            self.visit(slot);
-        }
-        let mut inflated = 0;
-        while inflated < TURN
-            && !self.over
-            && let Some(slot) = self.connections.readable.next_sharing()
-        {
-            inflated += self.visit_sharing(slot);
-        }
-    }
-
-    /// Goes on with a connection that had used its share; says how much it inflated.
-    #[cold]
-    fn visit_sharing(&mut self, slot: u32) -> u64 {
-        let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
-        let before = live.connection.inflated_lately();
-        live.connection.next_share(self.connections.now);
-        self.visit(slot);
-        self.worked();
-        let after = self.connections.slots.at(slot).map_or(0, |live| live.connection.inflated_lately());
-        after.saturating_sub(before)
     }
 }

@@ -9,26 +9,11 @@
 //! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
 
 use crate::connection::timers;
-use crate::server::list::ServerIndex;
+use crate::ids::{ConnectionId, ServerIndex};
 use crate::sys::socket::Stream;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use ws_proto::Connection;
-
-/// Which connection, for as long as the endpoint lives.
-///
-/// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-}
-
-impl std::fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
-    }
-}
 
 /// Independent facts about one connection.
 pub(crate) mod flag {

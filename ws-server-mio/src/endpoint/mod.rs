@@ -2,10 +2,10 @@
 
 pub(crate) mod options;
 pub(crate) mod poller;
-pub(crate) mod recovery;
 pub(crate) mod remote;
-pub(crate) mod resume;
+pub(crate) mod run;
 pub(crate) mod turn;
+pub(crate) mod visit;
 pub(crate) mod watch;
 
 use crate::client::resolver::Resolver;
@@ -16,7 +16,9 @@ use crate::endpoint::options::{Budget, Clock, Options, Turn, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::watch::Watch;
 use crate::event::Event;
+use crate::sys::poller::WAKER;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
@@ -26,7 +28,6 @@ use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
 
-pub(crate) const WAKER: Token = Token(usize::MAX);
 /// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
 const WAITS: usize = 16;
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
@@ -185,6 +186,49 @@ impl Endpoint {
             self.rx = vec![0; size].into_boxed_slice();
         }
         self.budget = budget;
+    }
+
+    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
+    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
+    /// where a loop takes no descriptor.
+    ///
+    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
+    /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
+    ///
+    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
+    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
+    ///   turns.
+    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
+    ///   when [`Endpoint::next_timeout`] has passed.
+    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
+    ///
+    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
+    /// them. While the watch lasts, leave the endpoint's descriptor alone.
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::{sync::mpsc, time::Duration};
+    /// use ws_server_mio::{Endpoint, Options};
+    ///
+    /// let mut endpoint = Endpoint::new(Options::ui())?;
+    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
+    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
+    /// while woken.recv().is_ok() {
+    ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
+    ///         // Draw, here: one turn does a millisecond of work.
+    ///     }
+    /// }
+    /// drop(watch);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
+    /// gives no thread. The endpoint is then as it was.
+    pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
+        let next = self.next_timeout();
+        self.waiting.watch(self.remote.clone(), next, wake)
     }
 
     fn has_work(&self) -> bool {

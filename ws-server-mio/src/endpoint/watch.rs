@@ -24,9 +24,9 @@
 //! A batch may be older than the socket that has its token by now. Readiness is then spurious, which every
 //! socket bears.
 
-use crate::endpoint::poller::{News, Selector, Waiting};
 use crate::endpoint::remote::Remote;
-use crate::endpoint::{Endpoint, WAKER};
+use crate::sys::poller::{Readiness, Selector, WAKER};
+use mio::Token;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -59,88 +59,11 @@ impl Drop for Watch {
     }
 }
 
-impl Endpoint {
-    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
-    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
-    /// where a loop takes no descriptor.
-    ///
-    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
-    /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
-    ///
-    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
-    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
-    ///   turns.
-    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
-    ///   when [`Endpoint::next_timeout`] has passed.
-    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
-    ///
-    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
-    /// them. While the watch lasts, leave the endpoint's descriptor alone.
-    ///
-    /// ```no_run
-    /// # fn main() -> std::io::Result<()> {
-    /// use std::{sync::mpsc, time::Duration};
-    /// use ws_server_mio::{Endpoint, Options};
-    ///
-    /// let mut endpoint = Endpoint::new(Options::ui())?;
-    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
-    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
-    /// while woken.recv().is_ok() {
-    ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
-    ///         // Draw, here: one turn does a millisecond of work.
-    ///     }
-    /// }
-    /// drop(watch);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
-    /// gives no thread. The endpoint is then as it was.
-    pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
-        let next = self.next_timeout();
-        self.waiting.watch(self.remote.clone(), next, wake)
-    }
-}
-
-impl Waiting {
-    fn watch(
-        &mut self,
-        remote: Remote,
-        next: Option<Duration>,
-        wake: impl Fn() + Send + 'static,
-    ) -> io::Result<Watch> {
-        if let Self::Watched(watched) = self
-            && !watched.has_ended()
-        {
-            let error = "the endpoint is watched already; drop the other Watch first";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
-        }
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), remote });
-        let attending = Arc::clone(&shared);
-        let thread =
-            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
-        let watched = Watched { shared: Arc::clone(&shared), taken: Vec::new() };
-        let mut state = shared.lock();
-        match std::mem::replace(self, Self::Watched(watched)) {
-            Self::Here(selector) => state.selector = Some(selector),
-            Self::Watched(ended) => ended.hand_on(&mut state),
-        }
-        state.thread = Some(thread);
-        state.owed = true;
-        state.deadline = deadline_of(next);
-        drop(state);
-        shared.changed.notify_all();
-        Ok(Watch { shared })
-    }
-}
-
 /// The endpoint's side of a watch.
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
     /// What the turn is about. Its memory and the batch's change places.
-    pub(crate) taken: Vec<News>,
+    pub(crate) taken: Vec<(Token, Readiness)>,
 }
 
 impl Watched {
@@ -173,7 +96,7 @@ impl Watched {
         if ended {
             return (waited, Some(selector));
         }
-        self.taken.extend(selector.news());
+        self.taken.extend(selector.ready());
         let mut state = shared.lock();
         state.selector = Some(selector);
         // Who is told of an error may still want to be woken.
@@ -184,16 +107,15 @@ impl Watched {
     }
 
     /// Whether the watch has ended, and the thread has let the selector go.
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let state = self.shared.lock();
         state.phase == Phase::Ended && state.selector.is_some()
     }
 
     /// Gives the next watch what this one had, with what nobody has taken.
-    fn hand_on(&self, next: &mut State) {
+    pub(crate) fn hand_on(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
         let mut state = self.shared.lock();
-        next.selector = state.selector.take();
-        next.batch = std::mem::take(&mut state.batch);
+        (state.selector.take(), std::mem::take(&mut state.batch))
     }
 }
 
@@ -216,7 +138,7 @@ struct State {
     /// Absent while somebody waits with it.
     selector: Option<Selector>,
     /// Handed over and not taken. The thread does not wait in the kernel before it is.
-    batch: Vec<News>,
+    batch: Vec<(Token, Readiness)>,
     /// The host is to be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
     owed: bool,
     /// When there is something to do without news, as of the last turn that drained.
@@ -260,6 +182,36 @@ impl State {
 }
 
 impl Shared {
+    /// Begins the thread, which waits for what it is to wait with.
+    pub(crate) fn begin(
+        remote: Remote,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let shared = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), remote });
+        let attending = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
+        Ok((shared, thread))
+    }
+
+    /// Gives the thread what it waits with.
+    pub(crate) fn start(
+        self: Arc<Self>,
+        selector: Option<Selector>,
+        batch: Vec<(Token, Readiness)>,
+        thread: JoinHandle<()>,
+        next: Option<Duration>,
+    ) -> Watch {
+        let mut state = self.lock();
+        (state.selector, state.batch) = (selector, batch);
+        state.thread = Some(thread);
+        state.owed = true;
+        state.deadline = deadline_of(next);
+        drop(state);
+        self.changed.notify_all();
+        Watch { shared: self }
+    }
+
     /// What the thread does.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
@@ -288,7 +240,9 @@ impl Shared {
             let failed = selector.wait(timeout).is_err();
             state = self.lock();
             // The waker is also how a turn tells this thread of an earlier deadline.
-            state.batch.extend(selector.news().filter(|news| news.token != WAKER || self.remote.has_jobs()));
+            state
+                .batch
+                .extend(selector.ready().filter(|(token, _)| *token != WAKER || self.remote.has_jobs()));
             state.selector = Some(selector);
             if !state.batch.is_empty() || state.phase == Phase::Ended {
                 self.changed.notify_all();

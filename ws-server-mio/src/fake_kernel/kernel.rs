@@ -18,7 +18,7 @@
 use super::dialling::Mood;
 use super::rng::Rng;
 use super::wire::{ALL, Link, Signal, Socket, Target};
-use crate::connection::io::Readiness;
+use crate::sys::poller::Readiness;
 use mio::Token;
 use std::collections::{BTreeMap, VecDeque};
 use std::io;

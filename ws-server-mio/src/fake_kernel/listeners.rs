@@ -1,7 +1,7 @@
 //! Several listeners, of which one is flooded, or fails.
 
 use crate::server::list::Servers;
-use crate::server::listener::{Accept, Listening};
+use crate::sys::listener::{Accept, Listening};
 use crate::sys::socket::{FakeSocket, Stream};
 use crate::{Budget, Endpoint, Options, ServerConfig, ServerId};
 use mio::Token;

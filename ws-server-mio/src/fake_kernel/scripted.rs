@@ -1,8 +1,9 @@
 //! Single answers of the system, given by hand.
 
-use crate::connection::io::Readiness;
-use crate::server::list::{ServerId, Servers};
-use crate::server::listener::{Accept, Listening};
+use crate::ids::ServerId;
+use crate::server::list::Servers;
+use crate::sys::listener::{Accept, Listening};
+use crate::sys::poller::Readiness;
 use crate::sys::socket::{FakeSocket, Stream};
 use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
 use http::Response;

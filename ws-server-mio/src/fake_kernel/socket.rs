@@ -1,7 +1,7 @@
 //! The loop's side of a socket of the fake kernel.
 
 use super::kernel::Kernel;
-use crate::server::listener::Accept;
+use crate::sys::listener::Accept;
 use crate::sys::socket::{Dial, FakeSocket, Stream};
 use mio::Token;
 use std::io::{self, IoSlice};

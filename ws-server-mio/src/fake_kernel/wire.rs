@@ -1,7 +1,7 @@
 //! What is on its way between a peer and the loop.
 
 use super::rng::Rng;
-use crate::connection::io::Readiness;
+use crate::sys::poller::Readiness;
 use mio::Token;
 use std::io;
 use std::net::SocketAddr;

@@ -7,7 +7,8 @@
 //!                                             the spread
 //! ```
 
-use crate::server::listener::Acceptor;
+use crate::ids::{NO_SERVER, ServerId, ServerIndex};
+use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -15,18 +16,6 @@ use std::time::{Duration, Instant};
 use ws_host::server::{Census, ServerConfig, Stop};
 use ws_host::token::TokenRule;
 use ws_proto::{Config, Transport};
-
-/// Place of a server in the list; small, since each connection keeps one.
-pub(crate) type ServerIndex = u16;
-/// That of a connection which came to no server.
-pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
-
-/// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId {
-    pub(crate) index: ServerIndex,
-    pub(crate) generation: u32,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {

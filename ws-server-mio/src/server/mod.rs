@@ -1,14 +1,16 @@
 //! Listening: start, stop, addresses, counts.
 
+pub(crate) mod accept;
 pub(crate) mod list;
-pub(crate) mod listener;
 pub(crate) mod token_auth;
 pub(crate) mod urls;
 
 use crate::connection::Connections;
-use crate::connection::slots::{ConnectionId, flag};
-use crate::server::list::{Listener, Server, ServerId, Servers};
-use crate::server::listener::{Acceptor, Listening};
+use crate::connection::slots::flag;
+use crate::ids::{ConnectionId, ServerId};
+use crate::server::list::{Listener, Server, Servers};
+use crate::sys::listener;
+use crate::sys::listener::{Acceptor, Listening};
 use std::io;
 use std::net::SocketAddr;
 use std::time::{Duration, UNIX_EPOCH};
@@ -43,6 +45,41 @@ impl Connections {
         let config = config.into();
         config.check_access()?;
         self.start(listener::open(&bind.into())?, config)
+    }
+
+    /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
+    /// [`Connections::listen`] otherwise; the file of such a Unix socket is left to who made it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Config, Endpoint, Options};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// endpoint.connections().listen_on(listener, Config::server())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # From systemd, or from a parent process
+    ///
+    /// With socket activation, systemd opens the listeners: before the program runs, and below port 1024 without
+    /// its having the right to. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
+    /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
+    /// and gives `TcpListener`s and `UnixListener`s of the standard library. A restart then loses nobody: who
+    /// connects meanwhile waits in the kernel.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
+    /// what is no host, no origin or no scheme.
+    pub fn listen_on(
+        &mut self,
+        listener: impl Into<Listening>,
+        config: impl Into<ServerConfig>,
+    ) -> Result<ServerId, ListenError> {
+        let config = config.into();
+        config.check_access()?;
+        self.start(vec![listener.into()], config)
     }
 
     /// Starts a server on these listeners.

@@ -1,7 +1,8 @@
 //! What servers are called: URLs for this machine and for the network around it.
 
 use crate::connection::Connections;
-use crate::server::list::{Server, ServerId};
+use crate::ids::ServerId;
+use crate::server::list::Server;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use ws_host::listen::{Scheme, lan_address, url};
 

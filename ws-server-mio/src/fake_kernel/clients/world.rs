@@ -126,7 +126,7 @@ impl World {
             let mut flag = || self.rng.percent(50);
             let (readable, writable) = (flag(), flag());
             let stale =
-                crate::connection::io::Readiness { readable, writable, read_closed: flag(), error: flag() };
+                crate::sys::poller::Readiness { readable, writable, read_closed: flag(), error: flag() };
             connections.ready(slot, stale);
         }
         let (app, trace, panics, rng) = (&self.app, self.trace, self.panics, &mut self.rng);

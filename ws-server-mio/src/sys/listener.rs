@@ -1,7 +1,5 @@
 //! What a server listens on: a TCP or a Unix socket, opened here or handed in.
 
-use crate::connection::Connections;
-use crate::server::list::ServerId;
 use crate::sys::socket::Stream;
 use mio::net::TcpListener;
 use mio::{Interest, Registry, Token};
@@ -10,7 +8,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use ws_host::listen::{BACKLOG, Bind, ListenError};
-use ws_host::server::ServerConfig;
 use ws_proto::Transport;
 
 #[cfg(unix)]
@@ -170,42 +167,5 @@ impl Acceptor {
             Self::Fake(accept) => return accept(),
         };
         Ok((Stream::from(stream), peer))
-    }
-}
-
-impl Connections {
-    /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
-    /// [`Connections::listen`] otherwise; the file of such a Unix socket is left to who made it.
-    ///
-    /// ```no_run
-    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Config, Endpoint, Options};
-    ///
-    /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
-    /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen_on(listener, Config::server())?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # From systemd, or from a parent process
-    ///
-    /// With socket activation, systemd opens the listeners: before the program runs, and below port 1024 without
-    /// its having the right to. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
-    /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
-    /// and gives `TcpListener`s and `UnixListener`s of the standard library. A restart then loses nobody: who
-    /// connects meanwhile waits in the kernel.
-    ///
-    /// # Errors
-    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
-    /// what is no host, no origin or no scheme.
-    pub fn listen_on(
-        &mut self,
-        listener: impl Into<Listening>,
-        config: impl Into<ServerConfig>,
-    ) -> Result<ServerId, ListenError> {
-        let config = config.into();
-        config.check_access()?;
-        self.start(vec![listener.into()], config)
     }
 }
