@@ -44,7 +44,8 @@ impl SleepDetector {
     ///
     /// ```
     /// # use std::time::{Duration, Instant, SystemTime};
-    /// # use ws_proto::{WallClock, sleep::SleepDetector};
+    /// # use ws_proto::WallClock;
+    /// # use ws_host::sleep::SleepDetector;
     /// let (now, wall) = (Instant::now(), SystemTime::UNIX_EPOCH);
     /// let (mut detector, second) = (SleepDetector::new(now, wall), Duration::from_secs(1));
     /// let clock = WallClock::new(wall);

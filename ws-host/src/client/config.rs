@@ -20,7 +20,8 @@ use ws_proto::{Config, Heartbeat};
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
-/// use ws_proto::{Config, Heartbeat, Reconnect};
+/// use ws_proto::{Config, Heartbeat};
+/// use ws_host::client::Reconnect;
 ///
 /// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
 /// ```

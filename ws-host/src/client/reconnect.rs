@@ -34,7 +34,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// ```
 /// use std::time::Duration;
-/// use ws_proto::{CloseCode, reconnect::Reconnect};
+/// use ws_proto::CloseCode;
+/// use ws_host::client::Reconnect;
 ///
 /// let policy = Reconnect::default()
 ///     .wait(Duration::from_secs(1), Duration::from_secs(60))

@@ -149,7 +149,8 @@ impl From<Config> for ServerConfig {
 ///
 /// ```
 /// use std::time::Duration;
-/// use ws_proto::{CloseCode, limits::Stop};
+/// use ws_proto::CloseCode;
+/// use ws_host::server::Stop;
 ///
 /// // A restart, of which a thousand clients hear within ten seconds rather than at once.
 /// let stop = Stop::within(Duration::from_secs(5))

@@ -19,7 +19,7 @@ pub fn text(text: impl Into<Bytes>) -> Response<Bytes> {
 /// JSON, which the application has made: browsers are told to ask for it anew each time.
 ///
 /// ```
-/// use ws_proto::web;
+/// use ws_host::web;
 ///
 /// let response = web::json(http::StatusCode::CREATED, r#"{"id":7}"#);
 /// assert_eq!(response.headers()["content-type"], "application/json");

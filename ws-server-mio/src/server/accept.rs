@@ -7,8 +7,7 @@ use crate::ids::ServerIndex;
 use crate::sys::socket_options;
 use mio::{Interest, Token};
 use std::io;
-use ws_host::listen;
-use ws_host::listen::ACCEPT_AGAIN;
+use ws_host::listen::{self, ACCEPT_AGAIN};
 use ws_proto::Connection;
 
 impl Connections {

@@ -7,13 +7,12 @@ use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
-use ws_host::listen::{BACKLOG, Bind, ListenError};
-use ws_proto::Transport;
-
 #[cfg(unix)]
 use std::os::fd::OwnedFd;
 #[cfg(unix)]
 use ws_host::listen::SocketFile;
+use ws_host::listen::{BACKLOG, Bind, ListenError};
+use ws_proto::Transport;
 
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
 /// [`Connections::listen_on`].
