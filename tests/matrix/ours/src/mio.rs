@@ -3,6 +3,7 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use ws_server_mio::ws_proto;
 use ws_server_mio::{Bind, ClientRequest, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
 
 pub(crate) struct Mio {
@@ -90,9 +91,16 @@ impl Ours for Mio {
         }
     }
 
-    fn next(&mut self) -> Result<Event<'static>, String> {
+    fn next(&mut self) -> Result<ws_proto::Event<'static>, String> {
         let current = self.id()?;
-        self.wait(GUARD, |event| event.connection() == Some(current))
+        match self.wait(GUARD, |event| event.connection() == Some(current))? {
+            Event::Message(_, message) => Ok(ws_proto::Event::Message(message)),
+            Event::Fragment(_, piece) => Ok(ws_proto::Event::Piece(piece)),
+            Event::Pong(_, pong) => Ok(ws_proto::Event::Pong(pong)),
+            Event::Drained(_) => Ok(ws_proto::Event::Drained),
+            Event::Closed(_, closed) => Ok(ws_proto::Event::Closed(closed)),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     fn send(&mut self, frame: &Frame) -> Result<(), String> {
