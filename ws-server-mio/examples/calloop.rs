@@ -57,7 +57,7 @@ mod host {
         let port = env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
         let mut endpoint = Endpoint::new(Options::ui())?;
         let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-        println!("calloop: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+        println!("calloop: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
         let mut event_loop = EventLoop::try_new()?;
         let calloop = event_loop.handle();

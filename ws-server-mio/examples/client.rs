@@ -112,28 +112,28 @@ impl Client {
     }
 
     /// It is over when nothing is tried any more.
-    fn rest(&mut self, connections: &Connections, fine: bool) {
-        if connections.client_state(self.id) == ClientState::Idle {
+    fn rest(&mut self, connections: &mut Connections, fine: bool) {
+        if connections.client(self.id).state() == ClientState::Idle {
             self.status = Some(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
 
     /// Sends the lines that wait, as far as they go; behind the last one it parts.
     fn send(&mut self, connections: &mut Connections) {
-        let state = connections.client_state(self.id);
+        let state = connections.client(self.id).state();
         while !self.congested {
             let line = match self.next.take().map_or_else(|| self.lines.try_recv(), Ok) {
                 Ok(line) => line,
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     if matches!(state, ClientState::Open | ClientState::Waiting) {
-                        connections.disconnect(self.id);
+                        connections.client(self.id).disconnect();
                         self.rest(connections, false); // it had no connection to close
                     }
                     return;
                 }
             };
-            let connection = connections.connection_of(self.id).filter(|_| state == ClientState::Open);
+            let connection = connections.client(self.id).connection().filter(|_| state == ClientState::Open);
             let Some(connection) = connection else { return self.next = Some(line) };
             match connections.send_text(connection, line) {
                 Ok(sent) => self.congested = sent == Sent::Congested,

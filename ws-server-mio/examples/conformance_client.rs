@@ -57,7 +57,7 @@ impl Suite {
                 _ => {}
             })?;
         }
-        self.endpoint.connections().remove(client);
+        self.endpoint.connections().client(client).remove();
         Ok(end.transpose().map(drop)?)
     }
 }

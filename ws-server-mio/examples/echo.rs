@@ -22,7 +22,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
-    println!("echo: {}", endpoint.connections().url(server, "/").unwrap_or_default());
+    println!("echo: {}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         match event {
@@ -38,7 +38,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     Text(text) => Frame::text(text),
                     Binary(data) => Frame::binary(data.into_owned()),
                 };
-                connections.send_to(&frame, room.iter().copied());
+                connections.topics().send_to(&frame, room.iter().copied());
             }
             Event::Message(id, message) => {
                 if let Err(_full) = connections.send_message(id, message) {

@@ -12,7 +12,7 @@ pub(crate) const CHUNK: usize = 64 << 10;
 /// More than what frames a chunk.
 const FRAMING: usize = 64;
 
-/// A folder whose files are served by [`Connections::respond_file`].
+/// A folder whose files are served by [`Connections::respond_file`](crate::Connections::respond_file).
 ///
 /// ```no_run
 /// # use ws_server_mio::{Connections, ConnectionId, Folder, Request};
@@ -28,7 +28,7 @@ const FRAMING: usize = 64;
 /// No system reads files without blocking. A turn reads at most 64 KiB for each answer, and none for a peer that
 /// does not read, so a disk takes microseconds where the file is cached and milliseconds where it is not. Where
 /// that is too long for your frames (a network drive, a disk that sleeps), open and read on a thread of your own
-/// and hand the chunks to [`Connections::send_body`] through [`Remote::run`](crate::Remote::run). What the
+/// and hand the chunks to [`Connections::send_body`](crate::Connections::send_body) through [`Remote::run`](crate::Remote::run). What the
 /// program needs at all times is better [embedded](ws_host::web::Assets).
 pub type Folder = web::Folder<Disk>;
 

@@ -7,7 +7,7 @@
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
 //!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
-//!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+//!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Request(id, request) => {
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
@@ -120,6 +120,7 @@ mod server;
 mod sys;
 mod topics;
 
+pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
 pub use connection::stats::Stats;
@@ -131,7 +132,9 @@ pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use ids::{ClientId, ConnectionId, ServerId};
+pub use server::handle::ServerHandle;
 pub use sys::listener::Listening;
+pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;

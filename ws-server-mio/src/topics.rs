@@ -9,14 +9,14 @@ use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, SlowPeer, TopicError, release};
 use ws_proto::{Frame, State};
 
-/// To all, and to some.
+/// To all.
 impl Connections {
     /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
     /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
     /// copied. Where messages are compressed, it is compressed once for all peers whose terms are alike, and what is
     /// sent to each of them next refers to nothing before.
     ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
     pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
         let Self { slots, pool, dirty, now, .. } = self;
         let mut sent = 0;
@@ -28,30 +28,29 @@ impl Connections {
         self.tally.messages_out += sent as u64 * ends_message(frame);
         sent
     }
+}
 
-    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
-    /// over. As [`Connections::broadcast`] otherwise.
-    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let mut sent = 0;
-        for id in ids {
-            if let Some(live) = slots.get_mut(id) {
-                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
+impl Connections {
+    /// Topics: who is subscribed to what, and what is sent to all of them.
+    pub fn topics(&mut self) -> Topics<'_> {
+        Topics { connections: self }
     }
 }
 
-/// Topics.
-impl Connections {
+/// Topics, as [`Connections::topics`] gives them.
+#[derive(Debug)]
+pub struct Topics<'c> {
+    connections: &'c mut Connections,
+}
+
+/// Subscriptions.
+impl<'c> Topics<'c> {
     /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
     ///
     /// # Presence
     ///
     /// When [`Closed`](crate::Event::Closed) is told, to the extension and then to the handler, the connection is no
-    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`topics_of`](Self::topics_of)
+    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`of`](Self::of)
     /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
     /// was open gets there, whatever ended it, unless the endpoint is dropped first.
     ///
@@ -60,9 +59,9 @@ impl Connections {
     /// # fn handler(connections: &mut Connections, event: Event<'_>) {
     /// # match event {
     /// Event::Closed(id, _) => {
-    ///     let topics: Vec<_> = connections.topics_of(id).map(str::to_owned).collect();
+    ///     let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
     ///     for topic in topics {
-    ///         connections.publish(&topic, &Frame::text(format!("{id} has left")));
+    ///         connections.topics().publish(&topic, &Frame::text(format!("{id} has left")));
     ///     }
     /// }
     /// # _ => {}
@@ -77,10 +76,10 @@ impl Connections {
     ///
     /// fn handler(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         Event::Open(id, _) => drop(connections.subscribe(id, "news")),
+    ///         Event::Open(id, _) => drop(connections.topics().subscribe(id, "news")),
     ///         Event::Message(_, message) => {
     ///             let Some(text) = message.as_text() else { return };
-    ///             connections.publish("news", &Frame::text(text));
+    ///             connections.topics().publish("news", &Frame::text(text));
     ///         }
     ///         _ => {}
     ///     }
@@ -89,33 +88,82 @@ impl Connections {
     ///
     /// # Errors
     /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
-    /// [`Connections::set_topic_limits`].
+    /// [`set_limits`](Self::set_limits).
     pub fn subscribe(&mut self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
-        if self.state(id) != State::Open {
+        if self.connections.state(id) != State::Open {
             return Err(TopicError::NotOpen);
         }
-        self.fanout.topics.subscribe(id, topic)
+        self.connections.fanout.topics.subscribe(id, topic)
     }
 
     /// Ends a subscription; says whether there was one.
     pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
-        self.fanout.topics.unsubscribe(id, topic)
+        self.connections.fanout.topics.unsubscribe(id, topic)
     }
 
+    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
+    pub fn subscribers(self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
+        self.connections.fanout.topics.subscribers(topic)
+    }
+
+    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
+    pub fn of(self, id: ConnectionId) -> impl Iterator<Item = &'c str> {
+        self.connections.fanout.topics.topics_of(id)
+    }
+
+    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
+    /// bytes (256); zero topics allow none.
+    pub fn set_limits(&mut self, per_connection: usize, name_len: usize) {
+        self.connections.fanout.topics.set_limits(per_connection, name_len);
+    }
+}
+
+/// One frame to many.
+impl Topics<'_> {
     /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody
     /// else is looked at. As [`Connections::broadcast`] otherwise: who is too slow is closed.
     pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
 
-    /// As [`Connections::publish`], with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`publish`](Self::publish), with what becomes of slow peers. Those for whom it is kept are counted.
     pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
+        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
         let FanOut { topics, newest } = fanout;
         let mut delivery = Delivery { frame, slow, newest, pool, dirty, tally, now: *now };
         topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
     }
 
+    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
+    /// over. As [`Connections::broadcast`] otherwise.
+    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
+        let Connections { slots, pool, dirty, now, .. } = &mut *self.connections;
+        let mut sent = 0;
+        for id in ids {
+            if let Some(live) = slots.get_mut(id) {
+                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
+            }
+        }
+        self.connections.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+
+    /// As [`send_to`](Self::send_to), with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn send_to_with(
+        &mut self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        ids: impl IntoIterator<Item = ConnectionId>,
+    ) -> usize {
+        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
+        ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
+    }
+}
+
+/// For the turn.
+impl Connections {
     /// As [`Connections::broadcast`], with what becomes of slow peers. Those for whom it is kept are counted.
     pub fn broadcast_with(
         &mut self,
@@ -134,35 +182,6 @@ impl Connections {
             }
         }
         sent
-    }
-
-    /// As [`Connections::send_to`], with what becomes of slow peers. Those for whom it is kept are counted.
-    pub fn send_to_with(
-        &mut self,
-        frame: &Frame,
-        slow: SlowPeer<'_>,
-        ids: impl IntoIterator<Item = ConnectionId>,
-    ) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
-        ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
-    }
-
-    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
-    pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
-        self.fanout.topics.subscribers(topic)
-    }
-
-    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
-    pub fn topics_of(&self, id: ConnectionId) -> impl Iterator<Item = &str> {
-        self.fanout.topics.topics_of(id)
-    }
-
-    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256); zero topics allow none.
-    pub fn set_topic_limits(&mut self, per_connection: usize, name_len: usize) {
-        self.fanout.topics.set_limits(per_connection, name_len);
     }
 
     /// A connection has drained: it gets what was kept for it, as far as it takes it.

@@ -31,7 +31,7 @@ fn a_list_may_name_who_is_gone() {
     let (_gone, b) = rig.open("/");
     rig.endpoint.connections().terminate(b);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
-    assert_eq!(rig.endpoint.connections().send_to(&Frame::text("you two"), [a, b]), 1);
+    assert_eq!(rig.endpoint.connections().topics().send_to(&Frame::text("you two"), [a, b]), 1);
     assert_eq!(rig.frame(&mut here), (TEXT, b"you two".to_vec()));
 }
 

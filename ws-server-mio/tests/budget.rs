@@ -165,7 +165,7 @@ fn accepts_are_bounded_in_a_turn() {
     let mut counts = Vec::new();
     while counts.last() != Some(&7) {
         let turn = rig.turn();
-        counts.push(rig.endpoint.connections().http_count(rig.server));
+        counts.push(rig.endpoint.connections().server(rig.server).http_count());
         assert_eq!(turn.more, counts.last() < Some(&7) || turn.more);
     }
     counts.insert(0, 0);

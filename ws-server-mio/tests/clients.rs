@@ -16,8 +16,8 @@ fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
     let mut rig = Both::new();
     let url = rig.url("/chat");
     let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
-    assert_eq!(rig.connections().connection_of(client), None);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).connection(), None);
     let mut ids = Vec::new();
     for _ in 0..3 {
         let id = rig.opened(client);
@@ -28,20 +28,20 @@ fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
         assert_eq!(rig.connections().peer_addr(id), Some(server));
         rig.connections().send_text(id, "hello").unwrap();
         assert_eq!(rig.text(id), "hello");
-        rig.connections().disconnect(client);
-        assert_eq!(rig.connections().client_state(client), ClientState::Closing);
+        rig.connections().client(client).disconnect();
+        assert_eq!(rig.connections().client(client).state(), ClientState::Closing);
         let closed = rig.closed(id);
         assert_eq!((closed.code, closed.clean), (CloseCode::NORMAL, true));
-        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
         assert_eq!(rig.connections().state(id), State::Closed);
         ids.push(id);
-        assert!(rig.connections().reconnect(client));
+        assert!(rig.connections().client(client).reconnect());
     }
     ids.dedup();
     assert_eq!(ids.len(), 3, "each connection has an id of its own");
     // Connecting anew while a connection is open closes that one first.
     let id = rig.opened(client);
-    assert!(rig.connections().reconnect(client));
+    assert!(rig.connections().client(client).reconnect());
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     assert_ne!(rig.opened(client), id);
     assert!(rig.told.reconnecting.is_empty(), "nobody asked for a policy");
@@ -79,14 +79,14 @@ fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection()
     assert!(!format!("{failure:?}").contains("not you"), "{failure:?}");
     assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
     // Asking again would not change it.
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     assert!(rig.told.reconnecting.is_empty());
     assert!(rig.told.client_closed.is_empty());
     // A server that is only busy is asked again.
     rig.refuse = Some(503);
-    rig.connections().reconnect(client);
+    rig.connections().client(client).reconnect();
     assert_eq!(rig.failed(client).response().unwrap().status(), 503);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
 }
 
 #[test]
@@ -114,7 +114,7 @@ fn where_nobody_listens_the_failure_says_what_was_tried() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     assert_eq!(rig.connections().stats().open, 0, "no socket is left");
 }
 
@@ -141,7 +141,7 @@ fn names_are_looked_up_where_that_is_allowed() {
     let port = rig.server_address().port();
     // A name to us, which the system's resolver knows without asking anybody.
     let client = rig.connections().connect(format!("ws://127.1:{port}/"), Config::client()).unwrap();
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
     // And one that it refuses without asking anybody: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
@@ -163,7 +163,7 @@ fn one_deadline_covers_the_whole_attempt() {
     rig.turns(10);
     rig.clock.pass(Duration::from_millis(6_999));
     rig.turns(10);
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     match rig.failed(client) {
         ConnectFailure::TimedOut { tried } => assert_eq!(tried, [address]),
@@ -190,7 +190,7 @@ fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a
         .collect();
     let client = rig.connections().connect(format!("ws://localhost:{port}/"), Config::client()).unwrap();
     rig.turns(20);
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(250));
     let id = rig.opened(client);
     assert!(rig.connections().peer_addr(id).unwrap().is_ipv6());
@@ -212,7 +212,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     rig.stop_server();
     let closed = rig.closed(id);
     assert_eq!(closed.code, CloseCode::GOING_AWAY);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
     // Attempts fail one after the other, with longer and longer waits.
     let mut longest = policy.min;
     for attempt in 1..=9 {
@@ -222,7 +222,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
         longest = (longest * 2).min(policy.max);
         rig.clock.pass(delay - Duration::from_millis(1));
         rig.turns(3);
-        assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
         rig.clock.pass(Duration::from_millis(1));
         assert!(matches!(rig.failed(client), ConnectFailure::Unreachable { .. }));
     }
@@ -253,7 +253,7 @@ fn some_codes_end_it_and_so_does_the_application() {
         rig.connections().close(peer, code, "").unwrap();
         assert_eq!(rig.closed(id).code, code);
         rig.turns(2);
-        rig.connections().client_state(client)
+        rig.connections().client(client).state()
     };
     assert_eq!(peer_closes(&mut rig, CloseCode::NORMAL), ClientState::Idle);
     assert_eq!(peer_closes(&mut rig, CloseCode::POLICY), ClientState::Idle);
@@ -267,16 +267,16 @@ fn some_codes_end_it_and_so_does_the_application() {
             false => rig.connections().close(id, CloseCode::from(4000), "").unwrap(),
         }
         rig.closed(id);
-        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     }
     // While it waits.
     let waiting = rig.connections().clients().find(|_| true).unwrap();
-    rig.connections().disconnect(waiting);
+    rig.connections().client(waiting).disconnect();
     let client = rig.connections().connect("ws://127.0.0.1:1/", config()).unwrap();
     rig.failed(client);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
-    rig.connections().disconnect(client);
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
+    rig.connections().client(client).disconnect();
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
 }
 
 #[test]
@@ -286,18 +286,18 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     let url = format!("ws://{}/", silent.local_addr().unwrap());
     let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
     rig.turns(5);
-    rig.connections().disconnect(client);
+    rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
     assert_eq!(rig.connections().stats().open, 0);
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     // One that is removed is told of no more.
-    rig.connections().reconnect(client);
-    rig.connections().remove(client);
+    rig.connections().client(client).reconnect();
+    rig.connections().client(client).remove();
     rig.turns(5);
     assert!(rig.told.failed.is_empty());
     assert_eq!(rig.connections().clients().count(), 0);
-    assert!(!rig.connections().reconnect(client));
-    assert_eq!(rig.connections().set_request(client, url.as_str()), Err(ConnectError::NoClient));
+    assert!(!rig.connections().client(client).reconnect());
+    assert_eq!(rig.connections().client(client).set_request(url.as_str()), Err(ConnectError::NoClient));
 }
 
 #[test]
@@ -306,14 +306,14 @@ fn removed_while_open_its_end_is_still_told_and_its_id_finds_nobody() {
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
     let id = rig.opened(client);
-    rig.connections().remove(client);
-    assert_eq!(rig.connections().connection_of(client), None);
+    rig.connections().client(client).remove();
+    assert_eq!(rig.connections().client(client).connection(), None);
     assert_eq!(rig.connections().client_of(id), None);
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     let other = rig.connections().connect(url.as_str(), Config::client()).unwrap();
     assert_ne!(other, client);
     rig.opened(other);
-    assert_eq!(rig.connections().connection_of(client), None);
+    assert_eq!(rig.connections().client(client).connection(), None);
 }
 
 #[test]
@@ -328,12 +328,15 @@ fn what_is_asked_for_can_be_renewed_before_each_attempt() {
     rig.closed(id);
     let (_, delay) = rig.reconnecting(client);
     let url = rig.url("/2");
-    rig.connections().set_request(client, url).unwrap();
+    rig.connections().client(client).set_request(url).unwrap();
     rig.clock.pass(delay);
     rig.opened(client);
     let paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
     assert_eq!(paths, ["/1", "/2"]);
-    assert_eq!(rig.connections().set_request(client, "wss://127.0.0.1/"), Err(ConnectError::TlsUnsupported));
+    assert_eq!(
+        rig.connections().client(client).set_request("wss://127.0.0.1/"),
+        Err(ConnectError::TlsUnsupported)
+    );
 }
 
 #[test]
@@ -348,7 +351,7 @@ fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
     assert_eq!(rig.connections().broadcast(&Frame::text("news"), |_| true), 1);
     assert_eq!(rig.text(id), "news");
     let server = rig.server;
-    assert_eq!(rig.connections().count(server), 1);
+    assert_eq!(rig.connections().server(server).count(), 1);
 }
 
 #[test]
@@ -377,7 +380,7 @@ fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
     let peer = rig.told.accepted[0];
     rig.connections().send_text(peer, "more than ten").unwrap();
     assert!(matches!(rig.closed(id).error, Some(Error::Protocol(_))));
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
 }
 
 #[cfg(unix)]
@@ -418,7 +421,7 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
         assert_eq!(rig.text(*id), k.to_string());
     }
     for client in &clients {
-        rig.connections().remove(*client);
+        rig.connections().client(*client).remove();
     }
     rig.until("all gone", |rig| rig.connections().stats().open == 0);
 }

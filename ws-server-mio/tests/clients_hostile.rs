@@ -17,7 +17,7 @@ use ws_server_mio::{
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
-    let url = endpoint.connections().url(server, "/").unwrap();
+    let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
@@ -41,7 +41,7 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let client = endpoint.connections().connect(url, Config::client()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Open(..) => connections.remove(client),
+        Event::Open(_, _) => connections.client(client).remove(),
         Event::Closed(_, closed) => ends += u32::from(closed.clean),
         _ => {}
     };
@@ -105,7 +105,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
         let (listener, url) = by_hand();
         let client = rig.connections().connect(url, Config::client()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
-        assert_eq!(rig.connections().connection_of(client), None, "nobody can send before it is open");
+        assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
             ConnectFailure::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
@@ -156,7 +156,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     let client = rig.connections().connect(url, Config::client()).unwrap();
     let (mut stream, _) = taken(&mut rig, &listener);
     for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
-        assert_eq!(rig.connections().client_state(client), ClientState::Connecting, "{second}");
+        assert_eq!(rig.connections().client(client).state(), ClientState::Connecting, "{second}");
         let _ = stream.write_all(&[*byte]);
         rig.turns(3);
         rig.clock.pass(Duration::from_secs(1));

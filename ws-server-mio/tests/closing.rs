@@ -72,7 +72,7 @@ fn a_peer_that_vanishes_is_told_of() {
         (closed.code, closed.clean, closed.initiator),
         (CloseCode::ABNORMAL, false, Initiator::Remote)
     );
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
     rig.endpoint.connections().terminate(id);
     rig.turn();
     assert_eq!(rig.app.closed().len(), 1);

@@ -73,7 +73,7 @@ fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_no
         }
     }
     drop(peer);
-    rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+    rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
     rig.until("quiet", |rig| rig.turn().events == 0);
     assert!(rig.app.seen.is_empty(), "{:?}", rig.app.seen);
     let head = ask(&mut rig, preflight("192.0.2.1:1".parse().unwrap(), DEV), "");
@@ -146,7 +146,11 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
     for _ in 0..10 {
         assert!(!rig.turn().more, "it does not spin");
     }
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1, "the first has asked nothing yet");
+    assert_eq!(
+        rig.endpoint.connections().server(rig.server).http_count(),
+        1,
+        "the first has asked nothing yet"
+    );
     rig.app.hold = true;
     first.send(&[get(address, "/first"), preflight(address, DEV), get(address, "/third")].concat());
     rig.until("all requests", |rig| rig.app.requests.len() == 3);

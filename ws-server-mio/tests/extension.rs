@@ -92,7 +92,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let _open = rig.open("/");
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     let mut stopped = false;
     while !stopped {
         let told = |_: &mut Connections, event: Event<'_>| match event {

@@ -258,7 +258,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
         let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
         let connections = endpoint.connections();
         let server = connections.listen(Bind::localhost(), of_deflate(Config::server())).unwrap();
-        let url = format!("ws://{}/", connections.local_addr(server).unwrap());
+        let url = format!("ws://{}/", connections.server(server).local_addr().unwrap());
         connections.connect(url.as_str(), of_deflate(Config::client())).unwrap();
         let (mut arrived, mut ends) = (None, Vec::new());
         let start = Instant::now();

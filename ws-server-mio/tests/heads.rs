@@ -399,7 +399,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
         match case {
             0 => rig.app.upgrades.clear(),
             1 => clock.pass(10 * SECOND),
-            _ => rig.endpoint.connections().stop(rig.server, HOUR),
+            _ => rig.endpoint.connections().server(rig.server).stop(HOUR),
         }
         // A connection that is touched sees that its upgrade was dropped.
         peer.send(b"more");

@@ -48,7 +48,7 @@ fn clients() {
                 rig.connections().send_text(id, "hello").unwrap();
                 assert_eq!(rig.text(id), "hello");
             }
-            rig.connections().remove(client);
+            rig.connections().client(client).remove();
             rig.until("its end", |rig| rig.connections().stats().open == 0);
             rig.told = Told::default();
         }
@@ -102,15 +102,15 @@ fn servers() {
             assert!(ids.insert(server), "an id was used twice");
             rig.server = server;
             let (mut peer, id) = rig.open("/");
-            rig.endpoint.connections().subscribe(id, "topic").unwrap();
+            rig.endpoint.connections().topics().subscribe(id, "topic").unwrap();
             peer.send(&frame(TEXT, b"hello"));
             rig.frame(&mut peer);
-            rig.endpoint.connections().stop(server, Duration::from_secs(60));
+            rig.endpoint.connections().server(server).stop(Duration::from_secs(60));
             assert_eq!(rig.frame(&mut peer).0, CLOSE);
             peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
             drop(peer);
             rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
-            assert_eq!(rig.endpoint.connections().local_addr(server), None);
+            assert_eq!(rig.endpoint.connections().server(server).local_addr(), None);
             rig.app.seen = Vec::new();
         }
         assert_eq!(rig.endpoint.connections().servers().collect::<Vec<_>>(), [keeps]);

@@ -24,7 +24,7 @@ fn every_verb_answers_for_who_is_gone() {
     assert_eq!(connections.state(id), State::Closed);
     assert_eq!(connections.queued(id), 0);
     assert_eq!(connections.peer_addr(id), None);
-    assert_eq!(connections.local_addr_of(id), None);
+    assert_eq!(connections.local_addr(id), None);
     assert_eq!(connections.latency(id), None);
     assert_eq!(connections.server_of(id), None);
     assert_eq!(connections.state(new), State::Open, "and nobody else is meant");
@@ -51,7 +51,7 @@ fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
     }
     let opened: HashSet<_> = rig.app.open_ids().into_iter().collect();
     assert_eq!(opened.len(), 200);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 10);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 10);
     for (k, peer) in peers.iter_mut().enumerate() {
         rig.until("the head", |_| peer.take_head().is_some());
         peer.send(&frame(TEXT, format!("mine is {k}").as_bytes()));

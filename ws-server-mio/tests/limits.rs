@@ -39,22 +39,22 @@ fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number
     let mut rig = Rig { endpoint, server, app: App::default() };
     let port = rig.address().port();
     let mut near: Vec<_> = (0..5).map(|_| Peer::connect(([127, 0, 0, 1], port).into())).collect();
-    rig.until("all of this machine", |rig| rig.endpoint.connections().http_count(server) == 5);
+    rig.until("all of this machine", |rig| rig.endpoint.connections().server(server).http_count() == 5);
     near.clear();
-    rig.until("their end", |rig| rig.endpoint.connections().http_count(server) == 0);
+    rig.until("their end", |rig| rig.endpoint.connections().server(server).http_count() == 0);
 
     // A machine without a network has no other address.
-    let Some(url) = rig.endpoint.connections().lan_url(server, "/") else { return };
+    let Some(url) = rig.endpoint.connections().server(server).lan_url("/") else { return };
     let address = url[5..].trim_end_matches('/').parse().unwrap();
     let (first, _second) = (Peer::connect(address), Peer::connect(address));
-    rig.until("two", |rig| rig.endpoint.connections().http_count(server) == 2);
+    rig.until("two", |rig| rig.endpoint.connections().server(server).http_count() == 2);
     let mut third = Peer::connect(address);
     rig.end(&mut third);
-    assert_eq!(rig.endpoint.connections().turned_away(server), 1);
+    assert_eq!(rig.endpoint.connections().server(server).turned_away(), 1);
     drop(first);
-    rig.until("room", |rig| rig.endpoint.connections().http_count(server) == 1);
+    rig.until("room", |rig| rig.endpoint.connections().server(server).http_count() == 1);
     let _fourth = Peer::connect(address);
-    rig.until("the fourth", |rig| rig.endpoint.connections().http_count(server) == 2);
+    rig.until("the fourth", |rig| rig.endpoint.connections().server(server).http_count() == 2);
 }
 
 #[test]
@@ -62,18 +62,18 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_asked() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(2));
     let address = rig.address();
     let (mut first, _second) = (rig.peer(), rig.peer());
-    rig.until("two", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+    rig.until("two", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
     let mut third = rig.peer();
     third.send(&get(address, "/third"));
     for _ in 0..10 {
         let turn = rig.turn();
         assert!(!turn.more, "it does not spin");
     }
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 2);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 2);
     first.send(&get(address, "/first"));
     assert_eq!(rig.response(&mut first).0, 200);
     assert_eq!(rig.response(&mut third).0, 200);
-    assert_eq!(rig.endpoint.connections().turned_away(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).turned_away(), 0);
 }
 
 #[test]
@@ -81,9 +81,9 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(1));
     for _ in 0..3 {
         let silent = rig.peer();
-        rig.until("its turn", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+        rig.until("its turn", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
         drop(silent);
-        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
     }
     rig.open("/");
 }

@@ -106,7 +106,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
     let good = connect(&mut rig, "good.test", persistent());
     rig.opened(good);
     for (k, client) in others.into_iter().enumerate() {
-        assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
         names.release(&format!("stuck{k}.test"), false);
         rig.failed(client);
     }
@@ -119,7 +119,7 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
     let ninth = connect(&mut rig, "good.test", Config::client());
     rig.turns(5);
     assert_eq!(names.begun(8).len(), 8);
-    assert_eq!(rig.connections().client_state(ninth), ClientState::Connecting);
+    assert_eq!(rig.connections().client(ninth).state(), ClientState::Connecting);
     names.release("stuck5.test", true);
     rig.opened(ninth);
     rig.opened(others[5]);
@@ -161,9 +161,9 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
     let removed = connect(&mut rig, "two.test", persistent());
     let kept = connect(&mut rig, "three.test", Config::client());
     let shared = connect(&mut rig, "three.test", Config::client());
-    rig.connections().disconnect(disconnected);
-    rig.connections().remove(removed);
-    rig.connections().disconnect(shared);
+    rig.connections().client(disconnected).disconnect();
+    rig.connections().client(removed).remove();
+    rig.connections().client(shared).disconnect();
     names.release("stuck0.test", false);
     rig.opened(kept);
     assert_eq!(names.begun(9)[8..], ["three.test"], "they would have come before it");
@@ -176,16 +176,16 @@ fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
     let (mut rig, names) = rig();
     let client = connect(&mut rig, "stuck0.test", persistent());
     names.begun(1);
-    rig.connections().disconnect(client);
+    rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectFailure::Cancelled));
-    rig.connections().reconnect(client);
+    rig.connections().client(client).reconnect();
     // An attempt whose time is over leaves it, and the next one waits for the same answer.
     let timeout = Config::client().handshake_timeout;
     rig.clock.pass(timeout);
     rig.failed(client);
     let (_, delay) = rig.reconnecting(client);
     rig.clock.pass(delay);
-    rig.until("the next attempt", |rig| rig.connections().client_state(client) == ClientState::Connecting);
+    rig.until("the next attempt", |rig| rig.connections().client(client).state() == ClientState::Connecting);
     names.release("stuck0.test", true);
     rig.opened(client);
     assert_eq!(names.begun(1), ["stuck0.test"]);
@@ -203,7 +203,7 @@ fn an_error_says_that_it_was_the_name() {
     let waiting = connect(&mut rig, "good.test", config.clone());
     rig.clock.pass(Duration::from_millis(6_999));
     rig.turns(3);
-    assert_eq!(rig.connections().client_state(waiting), ClientState::Connecting);
+    assert_eq!(rig.connections().client(waiting).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     let failure = rig.failed(waiting);
     assert!(failure.to_string().contains(r#"cannot look up "good.test""#), "{failure}");

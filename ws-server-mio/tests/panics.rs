@@ -122,7 +122,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
     let (peer, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let connections = rig.endpoint.connections();
-    connections.subscribe(id, "topic").unwrap();
+    connections.topics().subscribe(id, "topic").unwrap();
     let witness = Arc::new(());
     connections.set_data(id, witness.clone());
     let told = Arc::new(Mutex::new(0));
@@ -136,7 +136,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
     until(&mut rig, "its end", |rig| rig.endpoint.connections().stats().open == 1);
     assert_eq!(*told.lock().unwrap(), 1);
     let connections = rig.endpoint.connections();
-    assert_eq!((connections.topics_of(id).count(), connections.state(id)), (0, State::Closed));
+    assert_eq!((connections.topics().of(id).count(), connections.state(id)), (0, State::Closed));
     assert_eq!(Arc::strong_count(&witness), 1);
     other.send(&frame(TEXT, b"hello"));
     assert_eq!(rig.frame(&mut other), (TEXT, b"hello".to_vec()));
@@ -179,7 +179,7 @@ fn a_job_that_panics_keeps_none_of_the_others_from_running() {
 fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
     let mut rig = Rig::new(Config::server());
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::ZERO);
+    rig.endpoint.connections().server(server).stop(Duration::ZERO);
     let run = catching(|| {
         rig.endpoint.run(|_, event| {
             if matches!(event, Event::Stopped(_)) {
@@ -251,24 +251,24 @@ fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_bel
     let mut rig = Rig::new(Config::server());
     rig.endpoint.connections().set_extension(Fragile).unwrap();
     let (peer, id) = rig.open("/");
-    rig.endpoint.connections().subscribe(id, "topic").unwrap();
+    rig.endpoint.connections().topics().subscribe(id, "topic").unwrap();
     rig.endpoint.connections().set_data(id, "data");
     let found = Arc::new(Mutex::new(Vec::new()));
     let kept = found.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Closed(id, _) = event {
-            let topics = connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>();
+            let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             kept.lock().unwrap().push((topics, connections.data::<&str>(*id).copied()));
         }
     }));
     drop(peer);
     assert_eq!(until(&mut rig, "its end", |rig| rig.app.closed().len() == 1), 1);
     assert_eq!(*found.lock().unwrap(), [(vec!["topic".to_owned()], Some("data"))]);
-    assert_eq!(rig.endpoint.connections().topics_of(id).count(), 0);
+    assert_eq!(rig.endpoint.connections().topics().of(id).count(), 0);
 
     // What is told of servers is not lost either.
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::ZERO);
+    rig.endpoint.connections().server(server).stop(Duration::ZERO);
     until(&mut rig, "the server's end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
     assert_eq!(rig.app.closed().len(), 1);
 }

@@ -24,14 +24,14 @@ struct Left {
 
 /// Looks, and tells the others.
 fn leave(connections: &mut Connections, id: ConnectionId) -> Left {
-    let topics: BTreeSet<_> = connections.topics_of(id).map(str::to_owned).collect();
-    assert_eq!(connections.subscribe(id, "late"), Err(TopicError::NotOpen));
+    let topics: BTreeSet<_> = connections.topics().of(id).map(str::to_owned).collect();
+    assert_eq!(connections.topics().subscribe(id, "late"), Err(TopicError::NotOpen));
     let subscribers = ["room", "own"].map(|topic| {
-        assert!(connections.subscribers(topic).all(|other| other != id));
-        connections.subscribers(topic).len()
+        assert!(connections.topics().subscribers(topic).all(|other| other != id));
+        connections.topics().subscribers(topic).len()
     });
     let left = Frame::text(format!("{id} left"));
-    let reached = ["room", "own"].map(|topic| connections.publish(topic, &left));
+    let reached = ["room", "own"].map(|topic| connections.topics().publish(topic, &left));
     Left { topics, subscribers, reached }
 }
 
@@ -59,9 +59,9 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
         let (mut peer, id) = rig.open("/");
         let (mut other, other_id) = rig.open("/other");
         let connections = rig.endpoint.connections();
-        connections.subscribe(id, "room").unwrap();
-        connections.subscribe(id, "own").unwrap();
-        connections.subscribe(other_id, "room").unwrap();
+        connections.topics().subscribe(id, "room").unwrap();
+        connections.topics().subscribe(id, "own").unwrap();
+        connections.topics().subscribe(other_id, "room").unwrap();
         let looks = seen.clone();
         rig.app.also = Some(Box::new(move |connections, event| {
             if let Event::Closed(closed, _) = event
@@ -79,13 +79,13 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
             assert_eq!(before.lock().unwrap()[0], expected, "{name}");
         }
         let connections = rig.endpoint.connections();
-        assert_eq!(connections.topics_of(id).count(), 0, "{name}: gone after the event");
-        assert_eq!(connections.subscribers("room").collect::<Vec<_>>(), [other_id]);
+        assert_eq!(connections.topics().of(id).count(), 0, "{name}: gone after the event");
+        assert_eq!(connections.topics().subscribers("room").collect::<Vec<_>>(), [other_id]);
         for _ in 0..=usize::from(extended) {
             assert_eq!(rig.frame(&mut other), (TEXT, format!("{id} left").into_bytes()), "{name}");
         }
         let (_late, late) = rig.open("/late");
-        assert_eq!(rig.endpoint.connections().topics_of(late).count(), 0, "nobody inherits them");
+        assert_eq!(rig.endpoint.connections().topics().of(late).count(), 0, "nobody inherits them");
     }
 }
 
@@ -118,7 +118,7 @@ fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() 
         let large = Frame::binary(vec![0; 1 << 20]);
         let connections = rig.endpoint.connections();
         // Closed with 1013, and then cut: nobody reads.
-        while connections.send_to_with(&large, SlowPeer::Close, [id]) == 1 {}
+        while connections.topics().send_to_with(&large, SlowPeer::Close, [id]) == 1 {}
         connections.terminate(id);
     });
 }
@@ -128,18 +128,18 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
     let mut rig = Rig::new(Config::server());
     let (_peers, ids): (Vec<_>, Vec<_>) = (0..3).map(|_| rig.open("/")).unzip();
     for id in &ids {
-        rig.endpoint.connections().subscribe(*id, "room").unwrap();
+        rig.endpoint.connections().topics().subscribe(*id, "room").unwrap();
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Closed(id, _) = event {
-            let topics = connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>();
-            looks.lock().unwrap().push((topics, connections.subscribers("room").len()));
+            let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
+            looks.lock().unwrap().push((topics, connections.topics().subscribers("room").len()));
         }
     }));
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(Duration::ZERO));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(Duration::ZERO));
     rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(common::Seen::Stopped(_))));
     let seen = seen.lock().unwrap();
     assert_eq!(seen.iter().map(|(topics, _)| topics.join(" ")).collect::<Vec<_>>(), ["room"; 3]);
@@ -152,9 +152,9 @@ fn clients_and_coupled_connections_have_presence_too() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| match event {
-        Event::Open(id, _) => drop(connections.subscribe(*id, "room").unwrap()),
+        Event::Open(id, _) => drop(connections.topics().subscribe(*id, "room").unwrap()),
         Event::Closed(id, _) => {
-            looks.lock().unwrap().push(connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>());
+            looks.lock().unwrap().push(connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>());
         }
         _ => {}
     }));
@@ -168,7 +168,7 @@ fn clients_and_coupled_connections_have_presence_too() {
     rig.until("three ends", |_| seen.lock().unwrap().len() == 3);
     assert_eq!(*seen.lock().unwrap(), [["room"], ["room"], ["room"]]);
     for id in rig.app.open_ids() {
-        assert_eq!(rig.endpoint.connections().topics_of(id).count(), 0);
+        assert_eq!(rig.endpoint.connections().topics().of(id).count(), 0);
     }
 }
 
@@ -182,12 +182,12 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     rig.until("the question", |rig| rig.app.upgrades.len() == 1);
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.subscribe(id, "room"), Err(TopicError::NotOpen));
+    assert_eq!(connections.topics().subscribe(id, "room"), Err(TopicError::NotOpen));
     connections.respond(id, upgrade, ok("not you")).unwrap();
     drop(peer);
     rig.app.also = Some(Box::new(move |connections, event| {
-        if matches!(event, Event::Closed(..)) {
-            assert_eq!(connections.topics_of(id).count(), 0);
+        if matches!(event, Event::Closed(_, _)) {
+            assert_eq!(connections.topics().of(id).count(), 0);
         }
     }));
     rig.until("its end", |rig| rig.app.closed().len() == 1);

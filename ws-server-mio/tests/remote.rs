@@ -35,7 +35,7 @@ fn a_job_can_ask_and_send_the_answer_back() {
     let (_peer, _) = rig.open("/");
     let remote = rig.endpoint.remote();
     let (tell, told) = mpsc::channel();
-    remote.run(move |connections| tell.send(connections.count(server)).unwrap()).unwrap();
+    remote.run(move |connections| tell.send(connections.server(server).count()).unwrap()).unwrap();
     rig.until("the answer", |_| told.try_recv() == Ok(1));
 }
 

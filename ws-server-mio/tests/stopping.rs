@@ -61,7 +61,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
     let server = rig.server;
     let stop =
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
-    rig.endpoint.connections().stop_with(server, stop);
+    rig.endpoint.connections().server(server).stop_with(stop);
     rig.until("the last word", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
     for told in 0..8 {
         if told > 0 {
@@ -113,7 +113,7 @@ fn nobody_is_accepted_from_the_beginning_of_the_spread() {
     let (mut peer, _) = rig.open("/");
     let (mut last, _) = rig.open("/");
     let (server, address) = (rig.server, rig.address());
-    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(10 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(SECOND).spread(10 * SECOND));
     assert!(std::net::TcpStream::connect(address).is_err());
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     last.send(&frame(TEXT, b"one"));
@@ -126,7 +126,7 @@ fn the_deadline_counts_from_the_end_of_the_spread() {
     let address = rig.address();
     let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(5 * SECOND).spread(10 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(5 * SECOND).spread(10 * SECOND));
     clock.pass(15 * SECOND - Duration::from_millis(1));
     turns(&mut rig);
     assert!(rig.app.closed().is_empty() && !stopped(&mut rig));
@@ -142,9 +142,9 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
         let address = rig.address();
         let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
         let server = rig.server;
-        rig.endpoint.connections().stop(server, first * SECOND);
+        rig.endpoint.connections().server(server).stop(first * SECOND);
         turns(&mut rig);
-        rig.endpoint.connections().stop(server, second * SECOND);
+        rig.endpoint.connections().server(server).stop(second * SECOND);
         clock.pass(end * SECOND - Duration::from_millis(1));
         turns(&mut rig);
         assert!(!stopped(&mut rig));
@@ -156,11 +156,11 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
     let stop = Stop::within(SECOND).code(CloseCode::SERVICE_RESTART).spread(3600 * SECOND);
-    rig.endpoint.connections().stop_with(server, stop);
+    rig.endpoint.connections().server(server).stop_with(stop);
     assert_eq!(rig.frame(&mut open[0]).0, CLOSE);
     turns(&mut rig);
     assert_eq!(open[1].take_frame(), None);
-    rig.endpoint.connections().stop(server, SECOND);
+    rig.endpoint.connections().server(server).stop(SECOND);
     for peer in &mut open[1..] {
         let (first, payload) = rig.frame(peer);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1012));
@@ -172,7 +172,7 @@ fn who_leaves_by_itself_in_the_spread_ends_it_early() {
     let (_, mut rig) = rig(Config::server());
     let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(3600 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(SECOND).spread(3600 * SECOND));
     turns(&mut rig);
     drop(open);
     rig.until("the end", stopped);
@@ -184,7 +184,7 @@ fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     clock.pass(4 * SECOND);
     turns(&mut rig);
     rig.endpoint.connections().respond(id, request, ok("all of it")).unwrap();
@@ -202,7 +202,7 @@ fn an_answer_after_the_deadline_finds_nobody() {
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);
     clock.pass(5 * SECOND);
     rig.until("the end", stopped);
@@ -224,7 +224,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
         rig.endpoint.connections().respond_file(id, request, &served).unwrap();
         turns(&mut rig);
         let server = rig.server;
-        rig.endpoint.connections().stop(server, 20 * SECOND);
+        rig.endpoint.connections().server(server).stop(20 * SECOND);
         turns(&mut rig);
         clock.pass(20 * SECOND - Duration::from_millis(1));
         turns(&mut rig);
@@ -257,7 +257,7 @@ fn a_request_that_is_arriving_is_read_and_answered() {
     );
     rig.until("its coming", |rig| rig.endpoint.connections().stats().bytes_in > 50);
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);
     peer.send(b"there");
     assert_eq!(rig.response(&mut peer).0, 200);
@@ -278,7 +278,7 @@ fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
         connections.send_body(id, &body, Bytes::from_static(b"some of it")).unwrap();
         rig.head(&mut peer);
         let server = rig.server;
-        rig.endpoint.connections().stop(server, SECOND);
+        rig.endpoint.connections().server(server).stop(SECOND);
         turns(&mut rig);
         clock.pass(SECOND);
         rig.until("the end", stopped);

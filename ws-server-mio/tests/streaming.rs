@@ -133,7 +133,7 @@ fn a_server_that_stops_finishes_its_event_streams() {
     let (id, request) = rig.app.requests.pop().unwrap();
     let body = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::from_secs(5));
+    rig.endpoint.connections().server(server).stop(Duration::from_secs(5));
     rig.end(&mut peer);
     assert!(peer.got.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&peer.got));
     assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));

@@ -40,8 +40,9 @@ fn names() -> BTreeSet<String> {
         "Bind::port": Bind::port;
         "Bind::port_range": Bind::port_range;
         "ListenError": |error: ListenError| error.to_string();
-        "Connections::stop": |c: C<'_>, server: ServerId| c.stop(server, NOW);
-        "Connections::stop_with": Connections::stop_with;
+        "Connections::server": |c: C<'_>, server: ServerId| drop(c.server(server));
+        "ServerHandle::stop": ServerHandle::stop;
+        "ServerHandle::stop_with": ServerHandle::stop_with;
         "Stop": |stop: Stop| stop.spread(NOW);
         "Event::Stopping": |event: Event<'_>| matches!(event, Event::Stopping(_));
         "Event::Stopped": |event: Event<'_>| matches!(event, Event::Stopped(_));
@@ -85,21 +86,21 @@ fn names() -> BTreeSet<String> {
         "SendError": |error: SendError| error == SendError::Full;
         "Frame::raw": || Frame::raw(Opcode::Text, true, "");
         "Connections::broadcast": |c: C<'_>, frame: &Frame| c.broadcast(frame, |_| true);
-        "Connections::send_to": |c: C<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
-        "Connections::subscribe": |c: C<'_>, id: Id| c.subscribe(id, "topic");
-        "Connections::publish": |c: C<'_>, frame: &Frame| c.publish("topic", frame);
+        "Topics::send_to": |mut c: Topics<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
+        "Topics::subscribe": |mut c: Topics<'_>, id: Id| c.subscribe(id, "topic");
+        "Topics::publish": |mut c: Topics<'_>, frame: &Frame| c.publish("topic", frame);
         "Connections::broadcast_with":
             |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.broadcast_with(frame, slow, |_| true);
-        "Connections::send_to_with":
-            |c: C<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| c.send_to_with(frame, slow, [id]);
-        "Connections::publish_with":
-            |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.publish_with("topic", frame, slow);
+        "Topics::send_to_with":
+            |mut c: Topics<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| c.send_to_with(frame, slow, [id]);
+        "Topics::publish_with":
+            |mut c: Topics<'_>, frame: &Frame, slow: SlowPeer<'_>| c.publish_with("topic", frame, slow);
         "SlowPeer": |slow: SlowPeer<'_>| matches!(slow, SlowPeer::Close);
         "Connections::close": |c: C<'_>, id: Id| c.close(id, CloseCode::NORMAL, "");
         "Connections::terminate": Connections::terminate;
         "Connections::state": Connections::state;
         "Connections::peer_addr": Connections::peer_addr;
-        "Connections::local_addr_of": Connections::local_addr_of;
+        "Connections::local_addr": Connections::local_addr;
         "Connections::server_of": Connections::server_of;
         "Connections::queued": Connections::queued;
         "Connections::latency": Connections::latency;
@@ -107,15 +108,15 @@ fn names() -> BTreeSet<String> {
         "Connections::data": |c: C<'_>, id: Id| c.data::<u8>(id).copied();
         "Connections::data_mut": |c: C<'_>, id: Id| c.data_mut::<u8>(id).copied();
         "Connections::take_data": Connections::take_data::<u8>;
-        "Connections::count": Connections::count;
-        "Connections::http_count": Connections::http_count;
+        "ServerHandle::count": ServerHandle::count;
+        "ServerHandle::http_count": ServerHandle::http_count;
         "Connections::stats": Connections::stats;
-        "Connections::local_addr": Connections::local_addr;
-        "Connections::url": Connections::url;
-        "Connections::http_url": Connections::http_url;
-        "Connections::lan_url": Connections::lan_url;
-        "Connections::lan_http_url": Connections::lan_http_url;
-        "Connections::urls": Connections::urls;
+        "ServerHandle::local_addr": ServerHandle::local_addr;
+        "ServerHandle::url": ServerHandle::url;
+        "ServerHandle::http_url": ServerHandle::http_url;
+        "ServerHandle::lan_url": ServerHandle::lan_url;
+        "ServerHandle::lan_http_url": ServerHandle::lan_http_url;
+        "ServerHandle::urls": ServerHandle::urls;
         "Config::heartbeat": Config::heartbeat;
         "Heartbeat::server": Heartbeat::server;
         "Heartbeat::live": Heartbeat::live;
@@ -125,20 +126,19 @@ fn names() -> BTreeSet<String> {
         "Heartbeat::answer": Heartbeat::answer;
         "Heartbeat::payload": |heartbeat: Heartbeat| heartbeat.payload("");
         "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", Config::client());
-        "Connections::disconnect": Connections::disconnect;
-        "Connections::reconnect": Connections::reconnect;
-        "Connections::remove": Connections::remove;
-        "Connections::set_request": |c: C<'_>, client: ClientId| c.set_request(client, "ws://localhost/");
-        "Connections::connection_of": Connections::connection_of;
+        "ClientHandle::disconnect": ClientHandle::disconnect;
+        "ClientHandle::reconnect": ClientHandle::reconnect;
+        "ClientHandle::remove": ClientHandle::remove;
+        "ClientHandle::set_request": |mut c: ClientHandle<'_>| c.set_request("ws://localhost/");
+        "ClientHandle::connection": ClientHandle::connection;
         "Connections::client_of": Connections::client_of;
-        "Connections::client_state": Connections::client_state;
+        "ClientHandle::state": ClientHandle::state;
         "ClientConfig": ClientConfig::default;
         "Reconnect": Reconnect::default;
         "Event::ConnectFailed": |event: Event<'_>| matches!(event, Event::ConnectFailed { .. });
         "Event::Reconnecting": |event: Event<'_>| matches!(event, Event::Reconnecting { .. });
         "Heartbeat::client": Heartbeat::client;
-        "Connections::set_client_config":
-            |c: C<'_>, client: ClientId| c.set_client_config(client, Config::client());
+        "ClientHandle::set_config": |mut c: ClientHandle<'_>| c.set_config(Config::client());
         "ws_proto::handshake::key": ws_proto::handshake::key;
         "ws_proto::handshake::accept_key": ws_proto::handshake::accept_key;
         "ws_proto::handshake::verify": ws_proto::handshake::verify;

@@ -42,7 +42,7 @@ fn who_shows_no_token_gets_401_for_page_and_socket_and_the_application_hears_not
         }
     }
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Request(..) | Seen::Upgrade(..))), 0);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
         peer.send(&get(address, path));
         rig.response(&mut peer);
         drop(peer);
-        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
         rig.until("quiet", |rig| rig.turn().events == 0);
     }
     assert_eq!(rig.app.closed().len(), 1);

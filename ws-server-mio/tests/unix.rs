@@ -83,11 +83,11 @@ fn a_unix_socket_carries_pages_and_sockets_and_its_peers_have_no_address() {
     let id = rig.app.open_ids()[0];
     let server = rig.server;
     let connections = rig.endpoint.connections();
-    assert_eq!((connections.peer_addr(id), connections.local_addr_of(id)), (None, None));
-    assert_eq!(connections.local_addr(server), None);
-    assert_eq!((connections.url(server, "/"), connections.lan_url(server, "/")), (None, None));
-    assert!(connections.urls(server, "/").is_empty());
-    assert_eq!((connections.count(server), connections.server_of(id)), (1, Some(server)));
+    assert_eq!((connections.peer_addr(id), connections.local_addr(id)), (None, None));
+    assert_eq!(connections.server(server).local_addr(), None);
+    assert_eq!((connections.server(server).url("/"), connections.server(server).lan_url("/")), (None, None));
+    assert!(connections.server(server).urls("/").is_empty());
+    assert_eq!((connections.server(server).count(), connections.server_of(id)), (1, Some(server)));
     drop(stream);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
 }
@@ -115,7 +115,7 @@ fn the_file_is_for_this_user_and_goes_when_the_server_stops() {
     let path = directory.socket();
     let mut rig = rig(Bind::unix(&path), Config::server());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     assert!(!path.exists());
     rig.server = rig.endpoint.connections().listen(Bind::unix(&path), Config::server()).unwrap();
     assert!(path.exists());
@@ -170,13 +170,13 @@ fn listeners_are_taken_from_outside() {
     let address = tcp.local_addr().unwrap();
     rig.server = rig.endpoint.connections().listen_on(tcp, Config::server()).unwrap();
     assert_eq!(rig.address(), address);
-    let url = rig.endpoint.connections().url(rig.server, "/");
+    let url = rig.endpoint.connections().server(rig.server).url("/");
     assert_eq!(url.unwrap(), format!("ws://{address}/"));
     rig.open("/tcp");
 
     let unix = UnixListener::bind(directory.socket()).unwrap();
     rig.server = rig.endpoint.connections().listen_on(unix, Config::server()).unwrap();
     open(&mut rig, &mut UnixStream::connect(directory.socket()).unwrap());
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     assert!(directory.socket().exists(), "who made the file removes it");
 }

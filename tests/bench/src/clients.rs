@@ -118,7 +118,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let mut sent = 0;
     for client in ids {
         let connections = endpoint.connections();
-        if let Some(id) = connections.connection_of(client) {
+        if let Some(id) = connections.client(client).connection() {
             connections.send_text(id, str::from_utf8(MESSAGE)?)?;
             sent += 1;
         }

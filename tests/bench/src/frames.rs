@@ -229,7 +229,7 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let mut endpoint =
                 Endpoint::new(Options::server().budget(case.budget).clock(move || clock.read()))?;
             let server = endpoint.connections().listen(Bind::localhost(), Config::server())?;
-            let address = endpoint.connections().local_addr(server).ok_or("no address")?;
+            let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };
             let mut flood = Flood::start(address, clients, size)?;
             // Opening and draining are no part of what is measured.

@@ -33,7 +33,7 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let mut endpoint = Endpoint::new(Options::server())?;
     let config = ServerConfig::new(config).max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
-    println!("{}", endpoint.connections().local_addr(server).ok_or("no address")?);
+    println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| match event {
         Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
         Event::Message(id, message) => drop(connections.send_message(id, message)),

@@ -45,7 +45,7 @@ impl Net {
         let (heard, session) = (Heard::default(), String::new());
         let mut net = Self { endpoint, live, devtools, heard, last_call: 0, session };
         net.until("both connections", |net| {
-            let open = net.endpoint.connections().connection_of(devtools).is_some();
+            let open = net.endpoint.connections().client(devtools).connection().is_some();
             (open && net.heard.states > 0).then_some(())
         })?;
         Ok(net)
@@ -112,7 +112,7 @@ impl Net {
             call["sessionId"] = self.session.clone().into();
         }
         let connections = self.endpoint.connections();
-        let devtools = connections.connection_of(self.devtools).ok_or("the browser is gone")?;
+        let devtools = connections.client(self.devtools).connection().ok_or("the browser is gone")?;
         connections.send_text(devtools, call.to_string())?;
         let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
         match answer.get("result") {

@@ -62,7 +62,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
         Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live()).deflate(Deflate::chat());
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
-    if let Some(url) = endpoint.connections().http_url(server, "/") {
+    if let Some(url) = endpoint.connections().server(server).http_url("/") {
         println!("chat: {url}");
         std::io::stdout().flush()?;
     }

@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-    println!("http: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();
     let mut ticks = 0;
     loop {

@@ -257,7 +257,7 @@ impl Connections {
     }
 
     /// The address that the peer connected to; none on a Unix socket.
-    pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
+    pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
         let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
         address.set_ip(address.ip().to_canonical());
         Some(address)

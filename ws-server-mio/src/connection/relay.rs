@@ -22,7 +22,7 @@ impl Connections {
     ///   peer that keeps its socket open takes up to [`Config::close_timeout`](crate::Config::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
     ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
-    ///   the client is [disconnected](Connections::disconnect).
+    ///   the client is [disconnected](crate::ClientHandle::disconnect).
     ///
     /// The application still sees `Open`, `Pong` and `Closed` of both, and what a client tells beside its connection; messages,
     /// pieces and `Drained` it does not see. What it sends by itself stands between the messages of the other leg; a message in
@@ -56,12 +56,12 @@ impl Connections {
     ///     Event::Closed(id, closed) => {
     ///         println!("{id}: {closed}");
     ///         if let Some(client) = connections.client_of(id) {
-    ///             connections.remove(client);
+    ///             connections.client(client).remove();
     ///         }
     ///     }
     ///     Event::ConnectFailed { client, error } => {
     ///         println!("{error}");
-    ///         connections.remove(client); // the other side is told 1011
+    ///         connections.client(client).remove(); // the other side is told 1011
     ///     }
     ///     _ => {}
     /// })?;
@@ -170,7 +170,7 @@ impl Connections {
             return;
         }
         match leg {
-            Leg::Client(client) => self.disconnect(client),
+            Leg::Client(client) => self.client(client).disconnect(),
             Leg::Connection(id) => {
                 let to_server = self.slots.get(id).is_some_and(|live| live.has(flag::CLIENT));
                 let (code, reason) = end(to_server);

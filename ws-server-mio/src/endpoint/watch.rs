@@ -37,7 +37,7 @@ use std::time::{Duration, Instant};
 /// Waits are counted in these; who waits so much too long is not interrupted.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`] begins. Dropped, the thread ends,
+/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`](crate::Endpoint::watch) begins. Dropped, the thread ends,
 /// `wake` is not called any more, and the endpoint waits by itself again.
 ///
 /// A call of `wake` that is under way is not waited for. It does not matter whether this or its endpoint is

@@ -205,7 +205,7 @@ impl<'s> App<'s> {
                 assert!(!record.open);
                 record.open = true;
                 if self.rng.percent(50) {
-                    let _ = connections.subscribe(id, "latest");
+                    let _ = connections.topics().subscribe(id, "latest");
                 }
                 if self.behaviour.users {
                     let bulk = match self.behaviour.refill {
@@ -318,10 +318,10 @@ impl<'s> App<'s> {
                 self.latest += 1;
                 let frame =
                     Frame::text(format!("latest {:>1$}", self.latest, self.rng.pick(&[1, 500, 5000])));
-                for id in connections.subscribers("latest").collect::<Vec<_>>() {
+                for id in connections.topics().subscribers("latest").collect::<Vec<_>>() {
                     self.records[self.ids[&id]].latest = self.latest;
                 }
-                connections.publish_with("latest", &frame, SlowPeer::Latest("key"));
+                connections.topics().publish_with("latest", &frame, SlowPeer::Latest("key"));
             }
             80..85 => {
                 if let Some(id) = self.any() {
@@ -342,7 +342,7 @@ impl<'s> App<'s> {
             }
             _ => {
                 if let Some(id) = self.any() {
-                    let _ = connections.unsubscribe(id, "latest");
+                    let _ = connections.topics().unsubscribe(id, "latest");
                     self.record(id).latest = 0;
                 }
             }
@@ -358,7 +358,7 @@ impl<'s> App<'s> {
         let mut reached = 0;
         for id in &listeners {
             // Who is too slow for it is closed.
-            if connections.send_to(&frame, [*id]) == 1 {
+            if connections.topics().send_to(&frame, [*id]) == 1 {
                 reached += 1;
                 self.record(*id).said.push(Said::News(seq));
             } else {

@@ -102,7 +102,7 @@ fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
     }
     assert_eq!(told, 1);
     let connections = endpoint.connections();
-    assert_eq!((connections.stats().open, connections.http_count(server)), (0, 0));
+    assert_eq!((connections.stats().open, connections.server(server).http_count()), (0, 0));
     assert_eq!(connections.stats().accepted, 0);
 }
 

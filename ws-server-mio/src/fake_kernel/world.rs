@@ -345,7 +345,7 @@ impl<'s> World<'s> {
     pub(super) fn stop(&mut self) {
         let deadline = Duration::from_millis(self.rng.pick(&[0, 100, 3000]));
         self.stop.get_or_insert((self.time.now(), deadline));
-        self.endpoint.connections().stop(self.server, deadline);
+        self.endpoint.connections().server(self.server).stop(deadline);
         self.trace(|| format!("stop within {deadline:?}"));
     }
 }

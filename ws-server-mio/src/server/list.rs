@@ -133,6 +133,12 @@ impl Server {
         }
     }
 
+    /// What holds for connections that come from now on.
+    pub(crate) fn set_config(&mut self, config: &ServerConfig) {
+        self.token = config.token_rule(self.address);
+        self.config = Arc::new(config.shared_config());
+    }
+
     pub(crate) fn address(&self) -> Option<SocketAddr> {
         self.address
     }
@@ -173,7 +179,7 @@ impl Servers {
         self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
     }
 
-    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+    pub(crate) fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
     }
 

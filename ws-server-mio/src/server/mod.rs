@@ -1,9 +1,9 @@
 //! Listening: start, stop, addresses, counts.
 
 pub(crate) mod accept;
+pub(crate) mod handle;
 pub(crate) mod list;
 pub(crate) mod token_auth;
-pub(crate) mod urls;
 
 use crate::connection::Connections;
 use crate::connection::slots::flag;
@@ -12,10 +12,9 @@ use crate::server::list::{Listener, Server, Servers};
 use crate::sys::listener;
 use crate::sys::listener::{Acceptor, Listening};
 use std::io;
-use std::net::SocketAddr;
-use std::time::{Duration, UNIX_EPOCH};
+use std::time::UNIX_EPOCH;
 use ws_host::listen::{Bind, ListenError};
-use ws_host::server::{ServerConfig, Stop};
+use ws_host::server::ServerConfig;
 use ws_proto::{Cause, State, WallClock};
 
 /// Servers.
@@ -104,65 +103,16 @@ impl Connections {
         Ok(self.servers.add(index, server))
     }
 
-    /// Stops a server: from now on nobody is accepted, and the port is free.
-    ///
-    /// Then, from the next turn on: [`Event::Stopping`](crate::Event::Stopping), while the clients are still
-    /// open; each of them is told 1001; what they still send is delivered, and `Closed` for each; at last, when
-    /// all are gone or the deadline has cut the rest, [`Event::Stopped`](crate::Event::Stopped).
-    ///
-    /// Over HTTP no further request is taken. Event streams (`text/event-stream`) end at once; every other answer,
-    /// also one that is given later, and every request that is arriving goes on to its end. What the deadline cuts, the
-    /// peer sees cut off, and its `Closed` has [`Cause::Stopped`](ws_proto::Cause::Stopped) as error.
-    ///
-    /// Stopping twice is harmless: the earlier deadline holds. Listening anew is possible at any time.
-    pub fn stop(&mut self, server: ServerId, deadline: Duration) {
-        self.stop_with(server, Stop::within(deadline));
-    }
-
-    /// As [`Connections::stop`], with another code and a reason, and over a time: each connection is told in its turn, plain
-    /// HTTP included, so that an event stream ends when its turn comes; those whose turn has not come are served as ever.
-    /// A thousand clients then do not come back in the same second. The deadline counts from the end of that time.
-    ///
-    /// ```
-    /// # use ws_server_mio::{Connections, ServerId};
-    /// use std::time::Duration;
-    /// use ws_server_mio::{CloseCode, Stop};
-    ///
-    /// fn restart(connections: &mut Connections, server: ServerId) {
-    ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
-    ///     connections.stop_with(server, stop.spread(Duration::from_secs(30)));
-    /// }
-    /// ```
-    ///
-    /// Of a server that is stopping already, the earlier deadline and the earlier end of the spread hold, and the code and
-    /// the reason stay those of the first call.
-    pub fn stop_with(&mut self, server: ServerId, stop: Stop) {
-        self.servers.stop(server, self.now, stop);
-    }
-
-    /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
-    /// on a Unix socket, and once it has stopped.
-    pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        self.servers.get(server)?.address()
-    }
-
-    /// How many WebSocket clients a server has: connecting, open or closing.
-    pub fn count(&self, server: ServerId) -> usize {
-        self.servers.get(server).map_or(0, |server| server.websockets)
-    }
-
-    /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
-    /// the end of the latter the application is told only with
-    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
-    pub fn http_count(&self, server: ServerId) -> usize {
-        self.servers.get(server).map_or(0, |server| server.http)
-    }
-
-    /// How many connections a server has turned away since it started, being at its
-    /// [`max_connections`](ServerConfig::max_connections), or the peer at its
-    /// [`max_per_address`](ServerConfig::max_per_address).
-    pub fn turned_away(&self, server: ServerId) -> u64 {
-        self.servers.get(server).map_or(0, |server| server.census.turned_away())
+    /// What holds for connections that come to a server from now on.
+    pub(crate) fn set_server_config(&mut self, id: ServerId, mut config: ServerConfig) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let clock = server.config.wall_clock.clone();
+        if let Some(clock) = config.connection.wall_clock.as_ref().or(clock.as_ref()) {
+            self.sleep.keep(clock);
+        }
+        config.connection.wall_clock = config.connection.wall_clock.take().or(clock);
+        server.set_config(&config);
+        self.intercepted |= server.token.is_some();
     }
 
     /// The servers that listen or are about to stop.

@@ -15,7 +15,7 @@ use ws_host::listen::{BACKLOG, Bind, ListenError};
 use ws_proto::Transport;
 
 /// A listener that was opened elsewhere: by the system, by a parent process, or with options of one's own. See
-/// [`Connections::listen_on`].
+/// [`Connections::listen_on`](crate::Connections::listen_on).
 pub struct Listening(Std);
 
 enum Std {

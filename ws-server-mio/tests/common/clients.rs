@@ -61,7 +61,7 @@ impl Both {
         let given = clock.clone();
         let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
         let server = endpoint.connections().listen(bind, config).unwrap();
-        let address = endpoint.connections().local_addr(server);
+        let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
             server,
@@ -100,8 +100,8 @@ impl Both {
 
     pub fn stop_server(&mut self) {
         let server = self.server;
-        self.connections().stop(server, Duration::from_secs(3600));
-        self.until("the server's end", |rig| rig.connections().local_addr(server).is_none());
+        self.connections().server(server).stop(Duration::from_secs(3600));
+        self.until("the server's end", |rig| rig.connections().server(server).local_addr().is_none());
     }
 
     /// On the same port.

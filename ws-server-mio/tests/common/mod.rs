@@ -153,7 +153,7 @@ impl Rig {
     }
 
     pub fn address(&mut self) -> SocketAddr {
-        self.endpoint.connections().local_addr(self.server).unwrap()
+        self.endpoint.connections().server(self.server).local_addr().unwrap()
     }
 
     pub fn turn(&mut self) -> Turn {

@@ -138,7 +138,7 @@ fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
         }
         assert_eq!(client.take_frame(), None);
         let trying = proxy.app.clients[0];
-        proxy.connections().disconnect(trying);
+        proxy.connections().client(trying).disconnect();
         let (first, payload) = proxy.frame(&mut client);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
     }

@@ -43,7 +43,7 @@ impl App {
             Event::ConnectFailed { client, .. } => {
                 self.told.push("failed".to_owned());
                 if self.forgets {
-                    connections.remove(client);
+                    connections.client(client).remove();
                 }
                 return;
             }
@@ -80,7 +80,7 @@ impl App {
                     connections.couple(front, client).unwrap();
                 }
                 if let Some(client) = client.filter(|_| self.forgets) {
-                    connections.remove(client);
+                    connections.client(client).remove();
                 }
                 format!("closed {} {}", closed.code.get(), closed.reason).trim_end().to_owned()
             }
@@ -102,7 +102,7 @@ impl Proxy {
     pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
         let mut endpoint = Endpoint::new(Options::default()).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
-        let address = endpoint.connections().local_addr(server).unwrap();
+        let address = endpoint.connections().server(server).local_addr().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();
         let app = App {

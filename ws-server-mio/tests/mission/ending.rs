@@ -64,7 +64,7 @@ fn end(how: How, clock: &Clock, rig: &mut Rig) -> ConnectionId {
         }
         How::PeerBreaksTheProtocol => peer.send(&[0x81, 0x01, b'x']), // not masked
         How::ServerStops => {
-            rig.endpoint.connections().stop(rig.server, SECOND);
+            rig.endpoint.connections().server(rig.server).stop(SECOND);
             rig.frame(&mut peer);
             peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
         }
@@ -137,7 +137,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         let mut told = log.take();
         told.retain(|line| line.ends_with("closed"));
         assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
-        assert_eq!(rig.endpoint.connections().count(rig.server), 0, "{how:?}");
+        assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0, "{how:?}");
     }
 
     // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
@@ -147,10 +147,10 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         let mut asking = rig.peer();
         asking.send(&get(rig.address(), "/"));
         assert_eq!(rig.response(&mut asking).0, 200);
-        rig.until("both", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+        rig.until("both", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
         drop((silent, asking));
         rig.until("their ends", |rig| rig.endpoint.connections().stats().open == 0);
-        assert_eq!(rig.endpoint.connections().http_count(rig.server), 0);
+        assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
         assert_eq!(rig.app.closed().len(), expected);
         assert!(rig.app.closed().iter().all(|closed| !closed.was_open && closed.error.is_none()));
     }

@@ -21,7 +21,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     let json = [json, b"{\"a\":1}".to_vec()].concat();
     browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
     rig.until("three requests", |rig| rig.app.requests.len() == 3);
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1, "one connection has them all");
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1, "one connection has them all");
     socket.send(&frame(TEXT, b"meanwhile"));
     assert_eq!(rig.frame(&mut socket), (TEXT, b"meanwhile".to_vec()));
     browser.read();
@@ -40,7 +40,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     rig.app.hold = false;
     browser.send(&get(address, "/more"));
     assert_eq!(rig.response(&mut browser), (200, "hello".to_owned()));
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1);
 }
 
 #[test]

@@ -29,7 +29,7 @@ impl Mio {
             None => {
                 let connections = endpoint.connections();
                 let server = connections.listen(Bind::localhost(), config).map_err(text)?;
-                say("listening", "ok", &connections.url(server, "/").unwrap_or_default());
+                say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }
         };

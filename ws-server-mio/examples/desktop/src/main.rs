@@ -64,7 +64,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     let mut endpoint = Endpoint::new(Options::ui())?;
     let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
-    let url = endpoint.connections().http_url(server, "/").unwrap_or_default();
+    let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
 
     let event_loop = EventLoop::<Wake>::with_user_event().build()?;
     let proxy = event_loop.create_proxy();
@@ -223,7 +223,7 @@ impl App {
         if let Some(view) = &mut self.view {
             view.hide();
         }
-        self.endpoint.connections().stop(self.server, FAREWELL);
+        self.endpoint.connections().server(self.server).stop(FAREWELL);
     }
 
     fn fail(&mut self, event_loop: &ActiveEventLoop, error: Box<dyn Error>) {

@@ -56,7 +56,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut endpoint = Endpoint::new(Options::ui())?;
     let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-    println!("glib: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
     let host = Rc::new(RefCell::new(Host { endpoint, deadline: None, ticks: 0 }));

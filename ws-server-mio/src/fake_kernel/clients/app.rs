@@ -146,7 +146,7 @@ impl App {
         if !known.by_policy {
             return;
         }
-        let state = connections.client_state(client);
+        let state = connections.client(client).state();
         self.comes_next(client, state, is_final);
     }
 
@@ -161,10 +161,16 @@ impl App {
         }
     }
 
-    fn reconnecting(&mut self, connections: &Connections, client: ClientId, attempt: u32, delay: Duration) {
+    fn reconnecting(
+        &mut self,
+        connections: &mut Connections,
+        client: ClientId,
+        attempt: u32,
+        delay: Duration,
+    ) {
         self.reconnects += 1;
         let known = self.clients.get_mut(&client).expect("told of a client that was removed");
-        assert_eq!(connections.client_state(client), ClientState::Waiting);
+        assert_eq!(connections.client(client).state(), ClientState::Waiting);
         let attempts = connections.clients.get(client).unwrap().attempts;
         assert!(attempt > 0 && known.permits == attempts, "told twice of an attempt");
         assert_eq!(known.ended(), attempts, "told before the end of the attempt before");
@@ -210,8 +216,8 @@ impl App {
         self.opens += 1;
         let socket = self.kernel.lock().tokens().find(|(token, _)| *token == id.slot as usize).unwrap().1;
         let client = connections.client_of(id).expect("a removed client opens nothing");
-        assert_eq!(connections.connection_of(client), Some(id));
-        assert_eq!(connections.client_state(client), ClientState::Open);
+        assert_eq!(connections.client(client).connection(), Some(id));
+        assert_eq!(connections.client(client).state(), ClientState::Open);
         assert_eq!(connections.state(id), State::Open);
         assert!(self.ids.insert(id, socket).is_none(), "opened twice");
         let known = self.clients.get_mut(&client).unwrap();
@@ -253,7 +259,7 @@ impl App {
         assert_eq!(connections.client_of(id), Some(client));
         assert_eq!(known.connection.take(), Some(id));
         (known.quiet, known.by_policy) = (true, true);
-        let state = connections.client_state(client);
+        let state = connections.client(client).state();
         match known.again.take() {
             Some(true) => assert_eq!(state, ClientState::Waiting),
             Some(false) => assert_eq!(state, ClientState::Idle),

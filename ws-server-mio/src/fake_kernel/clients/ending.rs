@@ -85,7 +85,7 @@ impl World {
         assert_eq!(connections.clients.due_len(), 0);
         let mut app = lock(&self.app);
         for (id, known) in &app.clients {
-            assert_eq!(connections.client_state(*id), ClientState::Idle);
+            assert_eq!(connections.client(*id).state(), ClientState::Idle);
             assert_eq!(known.ended(), connections.clients.get(*id).unwrap().attempts);
             assert!(known.connection.is_none() && known.cancelled == 0);
         }

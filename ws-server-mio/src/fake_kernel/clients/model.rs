@@ -125,9 +125,9 @@ impl App {
     pub(super) fn disconnect(&mut self, connections: &mut Connections, id: ClientId) {
         self.trace(|| format!("disconnect: {id:?}"));
         let Some(known) = self.clients.get_mut(&id) else { return };
-        let before = connections.client_state(id);
-        connections.disconnect(id);
-        let after = connections.client_state(id);
+        let before = connections.client(id).state();
+        connections.client(id).disconnect();
+        let after = connections.client(id).state();
         known.quiet = false;
         known.permits = connections.clients.get(id).unwrap().attempts;
         match before {
@@ -146,10 +146,10 @@ impl App {
     fn reconnect(&mut self, connections: &mut Connections, id: ClientId) {
         self.trace(|| format!("reconnect: {id:?}"));
         let Some(known) = self.clients.get_mut(&id) else { return };
-        let before = connections.client_state(id);
+        let before = connections.client(id).state();
         let attempts = connections.clients.get(id).unwrap().attempts;
-        assert!(connections.reconnect(id));
-        let after = connections.client_state(id);
+        assert!(connections.client(id).reconnect());
+        let after = connections.client(id).state();
         (known.quiet, known.fresh) = (false, true);
         match before {
             ClientState::Connecting => assert_eq!(after, before),
@@ -168,10 +168,10 @@ impl App {
     pub(super) fn remove(&mut self, connections: &mut Connections, id: ClientId) {
         self.trace(|| format!("remove: {id:?}"));
         self.clients.remove(&id);
-        connections.remove(id);
-        assert_eq!(connections.client_state(id), ClientState::Idle);
-        assert!(!connections.reconnect(id) && connections.clients().all(|other| other != id));
-        let refused = connections.set_request(id, "ws://localhost/");
+        connections.client(id).remove();
+        assert_eq!(connections.client(id).state(), ClientState::Idle);
+        assert!(!connections.client(id).reconnect() && connections.clients().all(|other| other != id));
+        let refused = connections.client(id).set_request("ws://localhost/");
         assert_eq!(refused, Err(ConnectError::NoClient));
     }
 
@@ -194,13 +194,13 @@ impl App {
                 let (number, request) = self.request();
                 let attempts = connections.clients.get(id).unwrap().attempts;
                 self.clients.get_mut(&id).unwrap().requests.push((attempts, number));
-                connections.set_request(id, request).unwrap();
+                connections.client(id).set_request(request).unwrap();
             }
             87..93 => {
                 let config = self.config();
                 let known = self.clients.get_mut(&id).unwrap();
                 (known.policy, known.quiet) = (config.reconnect.clone(), false);
-                connections.set_client_config(id, config).unwrap();
+                connections.client(id).set_config(config).unwrap();
             }
             93..96 => {
                 if let Some(at) = self.clients[&id].connection {

@@ -320,7 +320,7 @@ impl World {
     pub(super) fn is_settled(&mut self) -> bool {
         let app = lock(&self.app);
         let connections = self.endpoint.connections();
-        app.clients.iter().all(|(id, known)| match connections.client_state(*id) {
+        app.clients.iter().all(|(id, known)| match connections.client(*id).state() {
             ClientState::Idle => true,
             ClientState::Open => known.connection.is_some_and(|at| {
                 let socket = app.ids[&at];

@@ -37,7 +37,7 @@ fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
 fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(address, config)?;
-    println!("{}", endpoint.connections().url(server, "/").unwrap_or_default());
+    println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         match event {
@@ -51,7 +51,7 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
             Event::Message(id, message) => {
                 let frame = if room.contains(&id) { for_all(&message) } else { None };
                 if let Some(frame) = frame {
-                    connections.send_to(&frame, room.iter().copied());
+                    connections.topics().send_to(&frame, room.iter().copied());
                 } else if connections.send_message(id, message).is_err() {
                     connections.terminate(id);
                 }
