@@ -129,7 +129,7 @@ impl Told {
                 let note = Note::Message(sample(&message));
                 if setup.echoes {
                     watched.given += message.as_bytes().len() as u64;
-                    watched.act(|c| drop(c.send_message(message)));
+                    watched.act(|c| drop(c.send(message)));
                 } else {
                     watched.forget(message);
                 }

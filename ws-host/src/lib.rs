@@ -18,6 +18,7 @@
 pub mod client;
 pub mod listen;
 pub mod server;
+mod settings;
 pub mod sleep;
 pub mod token;
 pub mod topics;

@@ -55,7 +55,7 @@
 //!             let mut input = &mut rx[..n];
 //!             while let Some(event) = conn.receive(now, &mut input) {
 //!                 if let Event::Message(message) = event {
-//!                     conn.send_message(message).ok(); // a slow reader: see SendError
+//!                     conn.send(message).ok(); // a slow reader: see SendError
 //!                 }
 //!             }
 //!         }
@@ -144,6 +144,7 @@ mod mask;
 mod memory;
 mod origin;
 mod outbox;
+mod outgoing;
 mod partial;
 #[cfg(test)]
 mod tests_access;
@@ -165,5 +166,6 @@ pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use memory::Memory;
 pub use outbox::{Outbox, Storage};
+pub use outgoing::Outgoing;
 pub use transport::Transport;
 pub use wall_clock::WallClock;

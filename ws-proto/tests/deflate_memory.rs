@@ -142,7 +142,7 @@ fn what_was_sent_leaves_little() {
     for ours in [FULL, ALONE] {
         for shared in [false, true] {
             let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
-            client.send_binary(&b"warm"[..]).unwrap();
+            client.send(&b"warm"[..]).unwrap();
             take_output(&mut client, now);
             drop(client.reclaim());
             let held = HEAP.allocated();
@@ -163,10 +163,10 @@ fn what_waits_holds_about_as_much_as_it_is_long() {
     // 4 MiB that become a little more than 16 KiB.
     let document = |seed| [noise(seed, 16 * KIBI), vec![0; 4 * MEBI - 16 * KIBI]].concat();
     let (mut server, _) = open_by(Role::Server, config(deflate()), FULL, FULL);
-    server.send_binary(document(0)).unwrap();
+    server.send(document(0)).unwrap();
     let (held, queued) = (HEAP.allocated(), server.queued());
     for seed in 1..50 {
-        server.send_binary(document(seed)).unwrap();
+        server.send(document(seed)).unwrap();
     }
     let (held, queued) = (HEAP.allocated() - held, server.queued() - queued);
     assert!(held < 2 * queued, "{queued} bytes wait, and {held} are held");

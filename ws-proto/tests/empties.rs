@@ -351,7 +351,7 @@ fn what_came_before_the_socket_was_open_waits_in_order_too() {
 fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
     feed(&mut server, now, &message(Role::Server, TEXT, &[""]).repeat(RATE + 1));
-    server.send_text("never taken").unwrap();
+    server.send("never taken").unwrap();
     server.wrote(now, 1);
     server.receive_eof(now);
     server.handle_timeout(now + SECOND * 30);

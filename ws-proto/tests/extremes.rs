@@ -155,7 +155,7 @@ fn exchange(pair: &mut Pair) {
     for _ in 0..2 {
         for text in ["short", &long, ""] {
             for end in [&mut pair.client, &mut pair.server] {
-                assert!(end.connection.send_text(text).is_ok(), "{end:?}", end = end.connection);
+                assert!(end.connection.send(text).is_ok(), "{end:?}", end = end.connection);
             }
             pair.drive();
         }
@@ -220,7 +220,7 @@ fn a_peer_that_takes_nothing_makes_nothing_spin() {
         pair.cut = true;
         for end in [&mut pair.client, &mut pair.server] {
             for _ in 0..50 {
-                let sent = end.connection.send_binary(vec![7; 100_000]);
+                let sent = end.connection.send(vec![7; 100_000]);
                 assert!(
                     matches!(sent, Ok(Sent::Queued | Sent::Congested) | Err(ws_proto::SendError::Full)),
                     "{name}"
@@ -382,7 +382,7 @@ fn a_clock_may_be_anywhere() {
                 }
                 let events = give(&mut server, &mut now, &wire);
                 assert_eq!(events.iter().filter(is_message).count(), 6, "{name}, {ahead:?}: {events:?}");
-                server.send_text("answer").unwrap();
+                server.send("answer").unwrap();
                 take_output(&mut server, now);
             }
         }
@@ -399,7 +399,7 @@ fn a_clock_that_goes_back_only_delays() {
     assert_eq!(give(&mut server, &mut now, &frame(true, FIN | TEXT, b"x").repeat(3)).len(), 3);
     server.handle_timeout(before);
     server.handle_resume(before);
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(before, 0);
     server.wrote(birth, 1);
     server.wrote(before, usize::MAX);

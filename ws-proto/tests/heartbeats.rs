@@ -39,7 +39,7 @@ fn a_dead_peer_is_found_however_often_we_send() {
             for second in 1..24 * 3600 {
                 let now = birth + second * SECOND;
                 if second % every == 0 {
-                    connection.send_text("tick").unwrap();
+                    connection.send("tick").unwrap();
                 }
                 if second < 650 && second % 10 == 0 {
                     feed(&mut connection, now, &frame_to(role, FIN | TEXT, b"alive"));
@@ -65,7 +65,7 @@ fn a_dead_peer_is_found_however_often_we_send() {
 fn a_ping_is_due_an_interval_after_the_last_byte_heard() {
     let (mut server, now) = open(Role::Server, live());
     feed(&mut server, now + 10 * SECOND, &[FIN | TEXT]);
-    server.send_text("written").unwrap();
+    server.send("written").unwrap();
     take_output(&mut server, now + 20 * SECOND);
     server.handle_timeout(now + 25 * SECOND);
     assert_eq!(server.poll_timeout(), Some(now + 35 * SECOND));
@@ -107,7 +107,7 @@ fn a_peer_that_talks_and_never_answers_lives() {
 #[test]
 fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     let (mut server, birth) = open(Role::Server, live());
-    server.send_binary(vec![0; 2_000_000]).unwrap();
+    server.send(vec![0; 2_000_000]).unwrap();
     server.wrote(birth + 20 * SECOND, 1000);
     let due = birth + 25 * SECOND;
     server.handle_timeout(due);
@@ -123,7 +123,7 @@ fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     now += 15 * SECOND;
     let output = take_output(&mut server, now);
     assert!(output.ends_with(&[FIN | PING, 0]));
-    server.send_text("more").unwrap();
+    server.send("more").unwrap();
     now += 19 * SECOND;
     take_output(&mut server, now);
     server.handle_timeout(now);
@@ -147,7 +147,7 @@ fn a_ping_that_is_partly_written_is_not_sent_yet() {
 #[test]
 fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
     let (mut server, birth) = open(Role::Server, live());
-    server.send_binary(vec![0; 2000]).unwrap();
+    server.send(vec![0; 2000]).unwrap();
     server.wrote(birth + 24 * SECOND, 0);
     server.handle_timeout(birth + 25 * SECOND);
     server.handle_timeout(birth + 45 * SECOND);
@@ -158,7 +158,7 @@ fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
 fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize) {
     let (mut sender, birth) = open(sender, live());
     let (mut receiver, _) = open(receiver, live().pieces(pieces));
-    sender.send_binary(vec![0; 3 << 20]).unwrap();
+    sender.send(vec![0; 3 << 20]).unwrap();
     let (mut pipe, mut is_there) = (std::collections::VecDeque::new(), false);
     for tick in 0..1000 {
         let now = birth + tick * 100 * MILLISECOND;
@@ -270,7 +270,7 @@ fn flood(server: &mut Connection) {
 fn while_reading_is_paused_the_output_deadline_judges() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();
-    server.send_text("unread").unwrap();
+    server.send("unread").unwrap();
     server.wrote(birth, 0);
     for second in 1..=30 {
         assert_eq!(server.state(), State::Open);
@@ -296,14 +296,14 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
         let (mut other, _) = open(Role::Server, Config::server().memory(memory).outbox(0, 0, 99));
         if by == "memory" {
             // Another connection holds more than all may.
-            other.send_binary(vec![0; 50]).unwrap();
+            other.send(vec![0; 50]).unwrap();
             feed(&mut server, birth, &frame(true, FIN | TEXT, b"begun")[..8]);
         } else {
             let mut bytes = frame(true, FIN | TEXT, b"x");
             assert!(server.receive(birth, &mut &mut bytes[..]).is_some());
         }
         if by == "output" {
-            server.send_binary(vec![0; 990]).unwrap();
+            server.send(vec![0; 990]).unwrap();
         }
         feed(&mut server, birth, b"");
         let mut output = Vec::new();
@@ -340,7 +340,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
     for second in 30..60 {
         let now = birth + second * SECOND;
         if second % 5 == 0 {
-            client.send_text("written").unwrap();
+            client.send("written").unwrap();
             take_output(&mut client, now);
         }
         client.handle_timeout(now);

@@ -41,10 +41,10 @@ fn zero_is_the_smallest_limit_and_not_none() {
     }
 
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
-    assert_eq!(server.send_text("alone it fits"), Ok(Sent::Congested));
-    assert_eq!(server.send_text("and no other"), Err(SendError::Full));
+    assert_eq!(server.send("alone it fits"), Ok(Sent::Congested));
+    assert_eq!(server.send("and no other"), Err(SendError::Full));
     take_output(&mut server, now);
-    assert_eq!(server.send_text("until it is gone"), Ok(Sent::Congested));
+    assert_eq!(server.send("until it is gone"), Ok(Sent::Congested));
 
     let mut config = Config::server();
     config.drain_limit = 0;
@@ -70,7 +70,7 @@ fn a_time_of_zero_is_over_at_once() {
     assert_eq!(server.state(), State::Closed);
 
     let (mut server, now) = open(Role::Server, Config::server().output_timeout(none));
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(now, 0);
     server.handle_timeout(now);
     assert_eq!(server.state(), State::Closed);

@@ -113,7 +113,7 @@ fn random_run(role: Role, seed: u64) {
             }
             4 if !open_message => {
                 let data = data_of(&mut random, number);
-                connection.send_binary(&data[..]).unwrap();
+                connection.send(&data[..]).unwrap();
                 model.data.push(data);
             }
             _ => {
@@ -194,7 +194,7 @@ fn a_pong_waits_for_one_frame_of_sixteen_mebibytes_at_most() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         for _ in 0..255 {
-            connection.send_binary(vec![0; 64 << 10]).unwrap();
+            connection.send(vec![0; 64 << 10]).unwrap();
         }
         let mut output = take(&mut connection, now, 100, false);
         feed(&mut connection, now, &frame_to(role, FIN | PING, b"?"));
@@ -208,7 +208,7 @@ fn a_pong_waits_for_one_frame_of_sixteen_mebibytes_at_most() {
 fn of_many_pings_sixteen_and_the_newest_are_answered() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
-        connection.send_binary(vec![0; 3000]).unwrap();
+        connection.send(vec![0; 3000]).unwrap();
         connection.wrote(now, 1);
         for k in 0..100_u8 {
             feed(&mut connection, now, &frame_to(role, FIN | PING, &[k]));
@@ -244,7 +244,7 @@ fn an_answer_goes_out_however_long_the_outbox_is_not_empty() {
     let mut output = Vec::new();
     for round in 0..200_u8 {
         while server.queued() < 512 << 10 {
-            server.send_binary(vec![0; 64 << 10]).unwrap();
+            server.send(vec![0; 64 << 10]).unwrap();
         }
         feed(&mut server, now, &frame(true, FIN | PING, &[round]));
         output.extend(take(&mut server, now, 70_000, round % 2 == 0));
@@ -268,7 +268,7 @@ fn nothing_overtakes_the_101() {
         let (server, now) = (&mut pair.server.connection, pair.now);
         server.accept(now, upgrade).unwrap();
         let len = server.queued();
-        server.send_text("first").unwrap();
+        server.send("first").unwrap();
         let mut output = take(server, now, cut, false);
         server.send_ping(now, b"?").unwrap();
         output.extend(take_output(server, now));
@@ -292,7 +292,7 @@ fn nothing_overtakes_the_request_of_a_client() {
         let mut output = take(&mut client, now, cut, false);
         // A server that answers before it has read all.
         assert!(matches!(feed(&mut client, now, &answer)[..], [Event::Open(_)]));
-        client.send_text("first").unwrap();
+        client.send("first").unwrap();
         client.send_ping(now, b"?").unwrap();
         output.extend(take_output(&mut client, now));
         assert_eq!(output[..request.len()], request, "cut at {cut}");
@@ -315,7 +315,7 @@ fn a_close_never_overtakes_data() {
         for by_peer in [false, true] {
             let (mut connection, now) = open(role, quiet());
             for _ in 0..5 {
-                connection.send_binary(vec![0; 2000]).unwrap();
+                connection.send(vec![0; 2000]).unwrap();
             }
             let mut output = take(&mut connection, now, 100, false);
             if by_peer {
@@ -391,8 +391,8 @@ fn a_close_that_is_partly_written_is_written_once() {
 fn what_had_overtaken_stays_before_a_close_that_overtakes() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
-        connection.send_binary(vec![1; 2000]).unwrap();
-        connection.send_binary(vec![2; 2000]).unwrap();
+        connection.send(vec![1; 2000]).unwrap();
+        connection.send(vec![2; 2000]).unwrap();
         let mut output = take(&mut connection, now, 100, false);
         connection.send_ping(now, b"?").unwrap();
         feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));

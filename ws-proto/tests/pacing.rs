@@ -80,11 +80,11 @@ fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
         let mut bytes = frame(true, TEXT, b"good\xff");
         let mut input = &mut bytes[..];
         let Some(Event::Piece(piece)) = server.receive(now, &mut input) else { panic!("no piece") };
-        assert_eq!(server.send_message(piece.data), Ok(sent));
+        assert_eq!(server.send(piece.data), Ok(sent));
         assert!(input.is_empty());
         // Nothing more comes, so nobody will ask again.
         assert!(server.receive(now, &mut input).is_none());
-        assert_eq!(server.send_text("x"), Err(SendError::NotOpen), "it has failed");
+        assert_eq!(server.send("x"), Err(SendError::NotOpen), "it has failed");
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
         assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::TextNotUtf8))), "{closed}");
     }

@@ -19,7 +19,7 @@ fn a_client_and_a_server_meet_through_http_in_reads_of_any_size() {
             matches!(&pair.client.events[..], [Event::Open(response)] if response.status().as_u16() == 101)
         );
         assert!(matches!(pair.server.events[..], [Event::Open(_)]));
-        pair.client.connection.send_text("hello").unwrap();
+        pair.client.connection.send("hello").unwrap();
         pair.drive();
         assert_eq!(pair.server.texts(), ["hello"]);
     }
@@ -32,7 +32,7 @@ fn what_is_sent_with_the_101_arrives_behind_it() {
     pair.drive();
     let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
     pair.server.connection.accept(pair.now, upgrade).unwrap();
-    pair.server.connection.send_text("welcome").unwrap();
+    pair.server.connection.send("welcome").unwrap();
     pair.drive();
     assert!(matches!(pair.client.events[0], Event::Open(_)));
     assert_eq!(pair.client.texts(), ["welcome"]);
@@ -66,7 +66,7 @@ fn act() -> impl Strategy<Value = (bool, Act)> {
 /// Sends a message whole or in fragments; says whether it was taken.
 fn send(end: &mut End, data: &[u8], fragments: bool) -> bool {
     if !fragments {
-        return end.connection.send_binary(data).is_ok();
+        return end.connection.send(data).is_ok();
     }
     let (a, b) = data.split_at(data.len() / 2);
     let first = Frame::raw(Opcode::Binary, false, a.to_vec()).unwrap();

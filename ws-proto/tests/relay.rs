@@ -89,7 +89,7 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
         for _ in 0..100 {
             assert_eq!(server.relay_message(message()), Ok(Sent::Congested));
         }
-        assert_eq!(server.send_binary(&data[..]), Err(SendError::Full));
+        assert_eq!(server.send(&data[..]), Err(SendError::Full));
         assert_eq!(parse(&take_output(&mut server, now)).len(), 102);
         assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
     }
@@ -105,7 +105,7 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
 fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let (mut server, now) = open(Role::Server, quiet());
     server.relay_piece(piece("a", true, false)).unwrap();
-    server.send_text("own").unwrap();
+    server.send("own").unwrap();
     server.relay_message(Message::Text("relayed".into())).unwrap();
     server.send(&Frame::ping("").unwrap()).unwrap();
     server.relay_piece(piece("b", false, true)).unwrap();
@@ -176,7 +176,7 @@ fn compression_is_each_legs_own() {
             };
             let (mut near, mut far) = (leg(one), leg(other));
             // A client sends to the relay's server end, whose client end sends it on.
-            near.client.connection.send_text(&text[..]).unwrap();
+            near.client.connection.send(&text[..]).unwrap();
             near.drive();
             for event in near.server.events.drain(..) {
                 match event {

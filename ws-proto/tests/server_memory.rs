@@ -27,7 +27,7 @@ fn server_of(memory: &Memory) -> (Connection, Instant) {
 
 /// Queues so many bytes, header included.
 fn queue(server: &mut Connection, len: usize) {
-    server.send_binary(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
+    server.send(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
 }
 
 fn closed_of(events: Vec<Event<'static>>) -> Closed {
@@ -47,7 +47,7 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
         let memory = Memory::new(1 << 20);
         let (mut connection, now) = open(role, config(&memory));
         let header = if role == Role::Server { 4 } else { 8 };
-        connection.send_binary(&vec![0; 1000 - header][..]).unwrap();
+        connection.send(&vec![0; 1000 - header][..]).unwrap();
         assert_eq!((connection.queued(), memory.held()), (1000, 0));
         connection.send_ping(now, b"").unwrap();
         assert_eq!(memory.held(), 0, "it may be written at once");
@@ -234,13 +234,13 @@ fn while_all_hold_too_much_sends_above_the_high_mark_are_refused() {
     queue(&mut other, 7999);
     assert_eq!(memory.held(), 10_000);
     queue(&mut one, 500);
-    assert_eq!(one.send_binary(&[0][..]), Err(SendError::Full));
+    assert_eq!(one.send(&[0][..]), Err(SendError::Full));
     let (mut third, _) = server_of(&memory);
     queue(&mut third, 2000);
     queue(&mut third, 10);
-    assert_eq!(third.send_text("x"), Err(SendError::Full), "above the high mark");
+    assert_eq!(third.send("x"), Err(SendError::Full), "above the high mark");
     take_output(&mut other, now);
-    assert!(one.send_binary(&[0][..]).is_ok());
+    assert!(one.send(&[0][..]).is_ok());
     take_output(&mut one, now);
     assert!(matches!(poll(&mut one, now)[..], [Event::Drained]), "who was refused is told");
 }
@@ -501,12 +501,12 @@ fn answers_to_requests_count_too() {
 
 #[test]
 fn the_connections_of_one_server_share_and_those_of_two_do_not() {
-    let config = ServerConfig::new(Config::server());
+    let config = ServerConfig::from(Config::server());
     let (one, other) = (config.shared_config(), config.shared_config());
     let memory = |config: &Config| config.memory.clone().unwrap();
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
     let (mut server, now) = open(Role::Server, one.clone());
-    server.send_binary(vec![0; 100_000]).unwrap();
+    server.send(vec![0; 100_000]).unwrap();
     server.wrote(now, 0);
     assert_eq!((memory(&one).held() > 0, memory(&other).held()), (true, 0));
 }

@@ -138,7 +138,7 @@ fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() 
 fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
     for heartbeat in [Heartbeat::off(), Heartbeat::live(), Heartbeat::client().interval(SECOND)] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
-        server.send_text("unread").unwrap();
+        server.send("unread").unwrap();
         server.wrote(now, 0);
         for second in 1..30 {
             server.handle_timeout(now + second * SECOND);
@@ -154,13 +154,13 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
 fn nothing_is_due_once_it_is_over() {
     for is_read in [true, false] {
         let (mut server, now) = open(Role::Server, Config::server());
-        server.send_text("hello").unwrap();
+        server.send("hello").unwrap();
         server.wrote(now, if is_read { 7 } else { 0 });
         server.abort(now + SECOND, Cause::Terminated);
         assert_eq!(server.poll_timeout(), None, "read: {is_read}");
     }
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send_text("unread").unwrap();
+    server.send("unread").unwrap();
     server.wrote(now, 0);
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
@@ -171,7 +171,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
     let enough = 30 * 1024;
     for taken in [enough, enough - 1] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-        server.send_binary(vec![0; 1 << 20]).unwrap();
+        server.send(vec![0; 1 << 20]).unwrap();
         server.wrote(now, 0);
         for round in 1..10 {
             let at = now + round * 30 * SECOND;
@@ -190,7 +190,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
         }
     }
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    server.send_binary(vec![0; 1000]).unwrap();
+    server.send(vec![0; 1000]).unwrap();
     server.wrote(now, 1);
     take_output(&mut server, now + 29 * SECOND);
     server.handle_timeout(now + 9999 * SECOND);
@@ -200,7 +200,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
 #[test]
 fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_took() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    server.send_binary(vec![0; 1 << 20]).unwrap();
+    server.send(vec![0; 1 << 20]).unwrap();
     server.wrote(now, 0);
     server.wrote(now + SECOND, 200_000);
     for (time, state) in [(30 * SECOND, State::Open), (31 * SECOND, State::Closed)] {
@@ -220,7 +220,7 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
     for second in 1..25 {
         let at = now + second * SECOND;
         assert!(is_text(&feed(&mut server, at, &frame(true, FIN | TEXT, b"x"))[0], "x"));
-        server.send_text("y").unwrap();
+        server.send("y").unwrap();
         take_output(&mut server, at);
         server.handle_timeout(at);
         assert_eq!(server.poll_timeout(), due);
@@ -303,7 +303,7 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
 fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
     let heartbeat = Heartbeat::client().interval(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(birth + 9 * SECOND, 0);
     server.handle_timeout(birth + 10 * SECOND);
     take_output(&mut server, birth + 11 * SECOND);
@@ -313,7 +313,7 @@ fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
 #[test]
 fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
     let (mut server, birth) = open(Role::Server, Config::server());
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(birth, 0);
     server.abort(birth + SECOND, Cause::Terminated);
     assert_eq!(server.poll_timeout(), None);

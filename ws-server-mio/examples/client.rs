@@ -23,7 +23,7 @@ fn arguments(
 ) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
     // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
     let rules = Config::client().heartbeat(Heartbeat::live()).outbox(64 << 10, 1 << 20, 32 << 20);
-    let mut config = ClientConfig::new(rules).reconnect(Reconnect::default());
+    let mut config = ClientConfig::from(rules).reconnect(Reconnect::default());
     let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} wants a value"));

@@ -18,7 +18,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         // It is flooded by benchmarks and judged by suites, for which no rate is right.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let config = ServerConfig::new(config).max_connections(20_000);
+    let config = ServerConfig::from(config).max_connections(20_000);
 
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;

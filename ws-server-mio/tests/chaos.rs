@@ -209,7 +209,7 @@ fn listen(connections: &mut Connections) -> ServerId {
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))
         .answer_timeout(Duration::from_millis(100));
-    connections.listen(Bind::localhost(), ServerConfig::new(times).max_connections(12)).unwrap()
+    connections.listen(Bind::localhost(), ServerConfig::from(times).max_connections(12)).unwrap()
 }
 
 fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {

@@ -374,7 +374,7 @@ fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let config = Config::client().message_limit(10);
-    let config = ClientConfig::new(config).reconnect(Reconnect::default());
+    let config = ClientConfig::from(config).reconnect(Reconnect::default());
     let client = rig.connections().connect(url, config).unwrap();
     let id = rig.opened(client);
     let peer = rig.told.accepted[0];

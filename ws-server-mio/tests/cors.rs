@@ -10,7 +10,7 @@ const DEV: &str = "http://localhost:5173";
 const EVIL: &str = "http://evil.example";
 
 fn named() -> ServerConfig {
-    ServerConfig::new(Config::server()).cors(Cors::new().origin(DEV))
+    ServerConfig::from(Config::server()).cors(Cors::new().origin(DEV))
 }
 
 fn with_token(config: ServerConfig) -> (Rig, String) {
@@ -115,7 +115,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 
 #[test]
 fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
-    let any = || ServerConfig::new(Config::server()).cors(Cors::new().any_origin());
+    let any = || ServerConfig::from(Config::server()).cors(Cors::new().any_origin());
     for (config, from, status) in
         [(named(), DEV, 200), (named(), EVIL, 403), (any(), DEV, 403), (any(), EVIL, 403)]
     {

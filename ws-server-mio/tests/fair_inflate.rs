@@ -25,7 +25,7 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
     let role = Role::Client { seed: [3; 32] };
     let mut client = Connection::upgraded(Instant::now(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
-    client.send_binary(data).unwrap();
+    client.send(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 
@@ -148,7 +148,7 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 #[test]
 fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
     let bomb = compressed(vec![0; 8 * MEBI]);
-    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let config = ServerConfig::from(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
     // All of them together would be 1.6 GiB. Nobody is closed for it.

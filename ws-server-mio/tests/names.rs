@@ -89,7 +89,7 @@ fn connect(rig: &mut Both, host: &str, config: impl Into<ClientConfig>) -> Clien
 }
 
 fn persistent() -> ClientConfig {
-    ClientConfig::new(Config::client()).reconnect(Reconnect::default())
+    ClientConfig::from(Config::client()).reconnect(Reconnect::default())
 }
 
 /// So many names without an answer, each with a client, all being looked up.

@@ -33,7 +33,7 @@ fn rests(rig: &mut Rig, what: &str) -> usize {
 }
 
 fn server() -> ServerConfig {
-    ServerConfig::new(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::from(Config::server().heartbeat(Heartbeat::off()))
 }
 
 #[test]
@@ -172,7 +172,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
         let mut rig = Both::new();
         let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
         (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::new(Config::client()).reconnect(policy);
+        let config = ClientConfig::from(Config::client()).reconnect(policy);
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         rig.failed(client);
         let (_, delay) = rig.reconnecting(client);

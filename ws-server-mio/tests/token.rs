@@ -8,7 +8,7 @@ use ws_server_mio::{Config, ServerConfig, Token};
 fn rig() -> (Rig, String) {
     let token = Token::from_random([3; 16]);
     let text = token.as_str().to_owned();
-    (Rig::new(ServerConfig::new(Config::server()).require_token(token)), text)
+    (Rig::new(ServerConfig::from(Config::server()).require_token(token)), text)
 }
 
 /// Sends a request with one more header field, and gives the answer's head.
@@ -163,7 +163,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
 
 #[test]
 fn where_every_end_is_asked_for_a_strangers_is_told_too() {
-    let config = ServerConfig::new(Config::server().tell_every_end());
+    let config = ServerConfig::from(Config::server().tell_every_end());
     let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));

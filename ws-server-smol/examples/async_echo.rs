@@ -19,7 +19,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         // It is flooded by benchmarks and judged by suites, for which no rate is right.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let config = ServerConfig::new(config).max_connections(20_000);
+    let config = ServerConfig::from(config).max_connections(20_000);
 
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
     println!("echo: {}", server.url("/").unwrap_or_default());

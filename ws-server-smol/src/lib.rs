@@ -133,7 +133,7 @@
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
 //! let server = Server::bind(Bind::unix(&path), Config::server())?;
-//! let to = ClientConfig::new(Config::client()).unix(&path);
+//! let to = ClientConfig::from(Config::client()).unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
 //! # async_io::block_on(futures_lite::future::or(serving, client));
@@ -173,7 +173,7 @@ pub use client::{Client, ClientEvent};
 pub use connection::bridge;
 pub use connection::http::{AcceptError, Acceptor, Incoming};
 pub use connection::responder::{Body, Responder};
-pub use connection::sender::{Outgoing, Sender};
+pub use connection::sender::Sender;
 pub use connection::shared::ConnectionId;
 pub use connection::websocket::WebSocket;
 pub use extension::{AlreadyExtended, Extension};
@@ -195,8 +195,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode, Pieces,
-    Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Pieces, Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

@@ -20,7 +20,7 @@ const PREFLIGHT: &str =
     "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: authorization\r\n";
 
 fn named() -> ServerConfig {
-    ServerConfig::new(Config::server()).cors(Cors::new().origin(DEV))
+    ServerConfig::from(Config::server()).cors(Cors::new().origin(DEV))
 }
 
 fn with_token(config: ServerConfig) -> ServerConfig {
@@ -166,7 +166,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 
 #[test]
 fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
-    let any = || ServerConfig::new(Config::server()).cors(Cors::new().any_origin());
+    let any = || ServerConfig::from(Config::server()).cors(Cors::new().any_origin());
     let cases = [(named(), DEV, true), (named(), EVIL, false), (any(), DEV, false), (any(), EVIL, false)];
     for (config, from, is_in) in cases {
         serving(config, async |at, _| {

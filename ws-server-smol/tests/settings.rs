@@ -20,7 +20,7 @@ const MAX: Duration = Duration::MAX;
 const STEPS: usize = 5_000;
 
 fn config() -> ServerConfig {
-    ServerConfig::new(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::from(Config::server().heartbeat(Heartbeat::off()))
 }
 
 fn server(config: ServerConfig) -> Server {
@@ -143,7 +143,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
     {
         let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
         (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::new(Config::client()).reconnect(policy);
+        let config = ClientConfig::from(Config::client()).reconnect(policy);
         let mut client = Client::new(url.as_str(), config).unwrap();
         run(async {
             let waits = Cell::new(0);

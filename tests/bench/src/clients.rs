@@ -32,7 +32,7 @@ impl App {
     fn connect(&mut self, connections: &mut Connections) {
         while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
             self.asked += 1;
-            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new(Config::client())) {
+            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::from(Config::client())) {
                 self.faults.push(error.to_string());
             }
         }

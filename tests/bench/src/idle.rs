@@ -31,7 +31,7 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         _ => Config::server(),
     };
     let mut endpoint = Endpoint::new(Options::server())?;
-    let config = ServerConfig::new(config).max_connections(usize::MAX);
+    let config = ServerConfig::from(config).max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| match event {

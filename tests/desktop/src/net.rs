@@ -39,7 +39,7 @@ impl Net {
         let mut endpoint = Endpoint::new(Options::default())?;
         let connections = endpoint.connections();
         // The one comes back by itself, as the page does.
-        let policy = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+        let policy = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
         let live = connections.connect(live, policy)?;
         let devtools = connections.connect(devtools, Config::client())?;
         let (heard, session) = (Heard::default(), String::new());

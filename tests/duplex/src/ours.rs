@@ -10,7 +10,7 @@ use ws_proto::{Config, Heartbeat};
 
 /// The settings of a server: the defaults, where the scenario is about nothing else.
 pub fn server(arguments: &Arguments) -> ServerConfig {
-    let config = ServerConfig::new(connection(arguments.scenario, Config::server()));
+    let config = ServerConfig::from(connection(arguments.scenario, Config::server()));
     match arguments.scenario {
         // All of them come from one address.
         Scenario::Events => config.max_connections(arguments.count as usize).max_per_address(None),

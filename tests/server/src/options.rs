@@ -12,7 +12,7 @@ use ws_proto::{Config, Cors, Heartbeat};
 pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut bind = Bind::localhost();
-    let mut config = ServerConfig::new(Config::server());
+    let mut config = ServerConfig::from(Config::server());
     for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
         match name {
             "bind" if value == "any" => bind = Bind::any(),

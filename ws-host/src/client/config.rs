@@ -1,6 +1,7 @@
 //! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
 
 use super::Reconnect;
+use crate::settings::settings_of_a_connection;
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
@@ -20,10 +21,10 @@ use ws_proto::{Config, Heartbeat};
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
-/// use ws_proto::{Config, Heartbeat};
+/// use ws_proto::Heartbeat;
 /// use ws_host::client::Reconnect;
 ///
-/// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().heartbeat(Heartbeat::live()).reconnect(Reconnect::default());
 /// ```
 #[derive(Clone, Debug)]
 #[non_exhaustive]
@@ -38,11 +39,13 @@ pub struct ClientConfig {
     pub unix: Option<PathBuf>,
 }
 
+settings_of_a_connection!(ClientConfig);
+
 impl ClientConfig {
-    /// The defaults, with these rules for the connection.
-    pub fn new(connection: Config) -> Self {
+    /// The defaults.
+    pub fn new() -> Self {
         Self {
-            connection,
+            connection: Config::client(),
             reconnect: None,
             #[cfg(unix)]
             unix: None,
@@ -77,13 +80,13 @@ impl ClientConfig {
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        Self::new(Config::client())
+        Self::new()
     }
 }
 
 impl From<Config> for ClientConfig {
     fn from(connection: Config) -> Self {
-        Self::new(connection)
+        Self { connection, ..Self::new() }
     }
 }
 

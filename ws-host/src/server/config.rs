@@ -1,14 +1,14 @@
 //! What a server allows: how many may come, and how many came.
 
+use super::upgrades::{UpgradeRule, Upgrades};
+use crate::settings::{handed_on, settings_of_a_connection};
 use crate::token::{Token, TokenRule};
 use core::net::{IpAddr, SocketAddr};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::string::String;
-use ws_proto::CloseCode;
-use ws_proto::Config;
-use ws_proto::Cors;
-use ws_proto::{InvalidAccess, Memory};
+use std::vec::Vec;
+use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
 /// What a server allows: the rules of each connection, and how many there may be.
 ///
@@ -34,18 +34,60 @@ pub struct ServerConfig {
     pub memory_limit: Option<usize>,
     /// What a client must show. Nothing.
     pub token: Option<Token>,
+    upgrades: Upgrades,
+}
+
+settings_of_a_connection!(ServerConfig);
+
+handed_on! { ServerConfig:
+    /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
+    keep_alive(time: Duration);
+
+    /// Sets how long the application may take to answer a request: [`Config::answer_timeout`]. 60 s.
+    answer_timeout(time: Duration);
+
+    /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
+    half_close(allowed: bool);
+
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
+    /// [`Access::allow_host`].
+    allow_host(host: impl Into<String>);
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
+    allow_origin(origin: impl Into<String>);
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    allow_file_origin();
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    allow_null_origin();
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    allow_scheme(scheme: impl Into<String>);
+
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: [`Config::access`].
+    access(access: Access);
+
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`]. Where a token is required,
+    /// preflights need none, and the 401 is readable too.
+    cors(cors: Cors);
+
+    /// Gives the time of day for the `Date` of answers: [`Config::wall_clock`]. Servers of the adapters have one.
+    wall_clock(clock: WallClock);
 }
 
 impl ServerConfig {
-    /// The defaults, with these rules for each connection.
-    pub fn new(connection: Config) -> Self {
+    /// The defaults.
+    pub fn new() -> Self {
         Self {
-            connection,
+            connection: Config::server(),
             max_connections: 10_000,
             max_per_address: Some(1_000),
             max_handshakes: None,
             memory_limit: Some(1 << 30),
             token: None,
+            upgrades: Upgrades::default(),
         }
     }
 
@@ -77,12 +119,42 @@ impl ServerConfig {
         self
     }
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection. Where a
-    /// token is required, preflights need none, and the 401 is readable too.
+    /// Sets the paths at which there is a WebSocket, as a client sends them: without query, not decoded. An upgrade on any
+    /// other gets 404 and never comes to the application; a plain request for one of them that nobody answers gets 426,
+    /// which says how to ask. Every path.
+    ///
+    /// ```
+    /// use ws_host::server::ServerConfig;
+    ///
+    /// let config = ServerConfig::new().upgrade_paths(["/ws"]).subprotocols(["chat.v2", "chat.v1"]);
+    /// ```
     #[must_use]
-    pub fn cors(mut self, cors: Cors) -> Self {
-        self.connection.cors = cors;
+    pub fn upgrade_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let rooted = |path: String| if path.starts_with('/') { path } else { ["/", &path].concat() };
+        self.upgrades.paths = Some(paths.into_iter().map(|path| rooted(path.into())).collect());
         self
+    }
+
+    /// Sets whether the application decides about each upgrade, on the [paths](Self::upgrade_paths) that there are; one that
+    /// it drops is refused with 503. Otherwise those that are valid are accepted, and the application sees the open
+    /// WebSocket. `false`.
+    #[must_use]
+    pub fn decide_upgrades(mut self, asked: bool) -> Self {
+        self.upgrades.asks = asked;
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks, the one that it likes best first. Of those that a client offers too,
+    /// the first is chosen; where there is none, none is spoken. None.
+    #[must_use]
+    pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self
+    }
+
+    /// What becomes of upgrades, and of plain requests that nobody answers.
+    pub fn upgrade_rule(&self) -> UpgradeRule {
+        self.upgrades.clone().into()
     }
 
     /// The rules of each connection of a server that starts now, with the memory that they share.
@@ -135,91 +207,13 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self::new(Config::server())
+        Self::new()
     }
 }
 
 impl From<Config> for ServerConfig {
     fn from(connection: Config) -> Self {
-        Self::new(connection)
-    }
-}
-
-/// How a server stops: what its WebSockets are told, and over what time.
-///
-/// ```
-/// use std::time::Duration;
-/// use ws_proto::CloseCode;
-/// use ws_host::server::Stop;
-///
-/// // A restart, of which a thousand clients hear within ten seconds rather than at once.
-/// let stop = Stop::within(Duration::from_secs(5))
-///     .code(CloseCode::SERVICE_RESTART)
-///     .reason("back in a moment")
-///     .spread(Duration::from_secs(10));
-/// ```
-#[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stop {
-    /// How long what is left may take, counted from the end of the spread; then it is cut: at once with zero, and never
-    /// with what no clock can show.
-    pub deadline: Duration,
-    /// The close code. 1001.
-    pub code: CloseCode,
-    /// The reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
-    pub reason: String,
-    /// Over what time the connections are told, one after the other: who reconnects at once then does not meet
-    /// everybody else. Those that are not told yet are served as ever. The first is told at once,
-    /// however long that is. Zero.
-    pub spread: Duration,
-}
-
-impl Stop {
-    /// Tells 1001 to all at once, and cuts at the deadline what is left.
-    pub fn within(deadline: Duration) -> Self {
-        Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
-    }
-
-    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001.
-    #[must_use]
-    pub fn code(mut self, code: CloseCode) -> Self {
-        if code.is_sendable() {
-            self.code = code;
-        }
-        self
-    }
-
-    /// Sets the reason.
-    #[must_use]
-    pub fn reason(mut self, reason: impl Into<String>) -> Self {
-        self.reason = reason.into();
-        while self.reason.len() > 123 {
-            self.reason.pop();
-        }
-        self
-    }
-
-    /// Sets over what time the connections are told.
-    #[must_use]
-    pub fn spread(mut self, time: Duration) -> Self {
-        self.spread = time;
-        self
-    }
-
-    /// How many of `count` connections are told when so much of the spread has passed.
-    pub fn told(&self, count: usize, elapsed: Duration) -> usize {
-        if elapsed >= self.spread {
-            return count;
-        }
-        let part = elapsed.as_nanos().saturating_mul(count as u128) / self.spread.as_nanos().max(1);
-        // The first is told at once.
-        usize::try_from(part).unwrap_or(count).saturating_add(1).min(count)
-    }
-
-    /// When the next is told, counted from the beginning, where so many of `count` have been.
-    pub fn next_at(&self, count: usize, told: usize) -> Duration {
-        let part = self.spread.as_nanos().saturating_mul(told as u128).div_ceil((count as u128).max(1));
-        u64::try_from(part).map_or(Duration::MAX, Duration::from_nanos).min(self.spread)
+        Self { connection, ..Self::new() }
     }
 }
 

@@ -74,7 +74,7 @@ use std::time::Instant;
 /// let mut input = &mut received[..];
 /// while let Some(event) = server.receive(now, &mut input) {
 ///     if let Event::Message(message) = event {
-///         server.send_message(message)?;
+///         server.send(message)?;
 ///     }
 /// }
 /// assert_eq!(server.next_io(), Next::Write);

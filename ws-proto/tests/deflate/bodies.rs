@@ -81,7 +81,7 @@ impl Sent {
         match dice.below(8) {
             0 => drop(connection.send_ping(now, b"?").unwrap()),
             1 => {
-                connection.send_binary(&data[..]).unwrap();
+                connection.send(&data[..]).unwrap();
                 self.whole(data);
             }
             2 => {
@@ -95,7 +95,7 @@ impl Sent {
             }
             4 => {
                 let text = String::from_utf8_lossy(&data).into_owned();
-                connection.send_text(text.clone()).unwrap();
+                connection.send(text.clone()).unwrap();
                 self.whole(text.into_bytes());
             }
             _ => {

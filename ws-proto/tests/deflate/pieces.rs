@@ -239,7 +239,7 @@ fn two_ends_stream_to_each_other() {
         }
         assert!(joined.is_whole);
         let mut joined = Joined::default();
-        server.send_binary(parts.concat()).unwrap();
+        server.send(parts.concat()).unwrap();
         give(&mut client, now, &take_output(&mut server, now), |event| joined.add(&event));
         assert!(joined.is_whole && joined.data == parts.concat());
     }

@@ -211,7 +211,7 @@ impl End {
         connection.handle_timeout(now + Duration::from_secs(1));
         connection.abort(now, Cause::Terminated);
         assert!(connection.poll_event(now).is_none());
-        assert_eq!(connection.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(connection.send("late"), Err(SendError::NotOpen));
         assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));
         assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
         assert_eq!((connection.queued(), connection.poll_timeout()), (0, None));

@@ -119,12 +119,12 @@ impl Party {
         let queued = self.end.queued(false);
         let connection = &mut self.end.connection;
         let result = match (rng.below(4), said.is_text) {
-            (0, true) => connection.send_text(said.text()),
-            (1, true) => connection.send_text(said.text().to_owned()),
-            (0, false) => connection.send_binary(&said.data[..]),
-            (1, false) => connection.send_binary(said.data.to_vec()),
-            (2, true) => connection.send_message(Message::Text(said.text().into())),
-            (2, false) => connection.send_message(Message::Binary(said.data[..].into())),
+            (0, true) => connection.send(said.text()),
+            (1, true) => connection.send(said.text().to_owned()),
+            (0, false) => connection.send(&said.data[..]),
+            (1, false) => connection.send(said.data.to_vec()),
+            (2, true) => connection.send(Message::Text(said.text().into())),
+            (2, false) => connection.send(Message::Binary(said.data[..].into())),
             (_, true) => connection.send(&Frame::text(said.text())),
             (_, false) => connection.send(&Frame::binary(said.data.clone())),
         };

@@ -35,7 +35,7 @@ impl Connections {
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.

@@ -179,7 +179,8 @@ impl Connections {
         id: ConnectionId,
         text: impl Into<Cow<'t, str>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_text(text)).inspect(|_| self.tally.messages_out += 1)
+        let text: Cow<'t, str> = text.into();
+        self.with(id, |connection, _| connection.send(text)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends bytes. A large vector that is owned moves; it is not copied.
@@ -191,7 +192,8 @@ impl Connections {
         id: ConnectionId,
         data: impl Into<Cow<'t, [u8]>>,
     ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_binary(data)).inspect(|_| self.tally.messages_out += 1)
+        let data: Cow<'t, [u8]> = data.into();
+        self.with(id, |connection, _| connection.send(data)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a message as it was received, say.
@@ -200,8 +202,7 @@ impl Connections {
     /// As [`Connections::send`].
     #[inline]
     pub fn send_message(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_message(message))
-            .inspect(|_| self.tally.messages_out += 1)
+        self.with(id, |connection, _| connection.send(message)).inspect(|_| self.tally.messages_out += 1)
     }
 
     /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).

@@ -173,7 +173,7 @@ impl Peer {
         if !socket.open || self.left || self.asks_to_stop.is_some() {
             return;
         }
-        if socket.connection.send_text("stop").is_ok() {
+        if socket.connection.send("stop").is_ok() {
             let n = kernel.lock().send(self.socket, bytes::Buf::chunk(socket.connection.outbox()));
             socket.connection.wrote(now, n);
             self.asks_to_stop = Some((kernel.lock().sockets[self.socket].bytes_sent, None));

@@ -80,7 +80,7 @@ impl<'s> World<'s> {
             }
         };
         let config = config.wall_clock(WallClock::new(time.wall()));
-        let mut config = ServerConfig::new(config);
+        let mut config = ServerConfig::from(config);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
         }

@@ -32,7 +32,7 @@ fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
 #[test]
 fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
     let pieces = Pieces::AsTheyCome { whole: 0 };
-    let client = ClientConfig::new(Config::client().pieces(pieces));
+    let client = ClientConfig::from(Config::client().pieces(pieces));
     let mut proxy = Proxy::with(Config::server().pieces(pieces), client);
     let (mut client, mut host) = proxy.pair();
     // The first is there before the last is sent, and a ping between them is nobody else's.
@@ -51,7 +51,7 @@ fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
 
 #[test]
 fn a_message_that_is_joined_on_one_leg_goes_over_whole() {
-    let client = ClientConfig::new(Config::client().pieces(Pieces::AsTheyCome { whole: 0 }));
+    let client = ClientConfig::from(Config::client().pieces(Pieces::AsTheyCome { whole: 0 }));
     let mut proxy = Proxy::with(Config::server(), client);
     let (mut client, mut host) = proxy.pair();
     client.send(&[frame(0x01, b"one "), frame(0x80, b"two")].concat());
@@ -83,7 +83,7 @@ fn compression_is_each_legs_own() {
     // The client offers none; the host is one of ours, which agrees.
     let mut proxy = Proxy::with(
         Config::server().deflate(Deflate::new()),
-        ClientConfig::new(Config::client().deflate(Deflate::new())),
+        ClientConfig::from(Config::client().deflate(Deflate::new())),
     );
     let mut other = Rig::new(Config::server().deflate(Deflate::new()));
     proxy.app.upstream = format!("ws://{}/", other.address());

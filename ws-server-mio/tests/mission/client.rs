@@ -105,7 +105,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
-    let config = ClientConfig::new(Config::client()).reconnect(policy);
+    let config = ClientConfig::from(Config::client()).reconnect(policy);
     rig.endpoint.connections().client(client).set_config(config).unwrap();
     rig.endpoint.connections().server(server).stop(SECOND);
     for (k, whole) in [1, 2, 4, 4, 4].into_iter().enumerate() {

@@ -124,7 +124,7 @@ fn add(params: Value) -> Answer {
 /// The second process: it connects, calls and is called, and comes back by itself.
 pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn Error>> {
     let policy = Reconnect::default().wait(Duration::from_millis(100), Duration::from_secs(5));
-    let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(policy);
+    let config = ClientConfig::from(Config::client().heartbeat(Heartbeat::live())).reconnect(policy);
     let mut client = Client::new(url, config)?;
     while let Some(event) = client.next_event().await {
         match event {

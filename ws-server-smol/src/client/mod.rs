@@ -26,7 +26,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+/// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
 ///     // Each time: the place to set things up again.

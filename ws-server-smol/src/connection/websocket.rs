@@ -1,6 +1,6 @@
 //! An open WebSocket: a stream of messages and a sink of frames.
 
-use crate::connection::sender::{Outgoing, Sender};
+use crate::connection::sender::{self, Sender};
 use crate::connection::shared::{ConnectionId, Holder};
 use crate::driver::Driver;
 use crate::driver::sleep::Sleep;
@@ -15,7 +15,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Role, SendError, Sent, State,
+    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Outgoing, Role, SendError, Sent,
+    State,
 };
 
 /// An open WebSocket, of a server or of a client.
@@ -93,8 +94,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send`].
-    pub async fn send(&mut self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
-        self.try_send(frame)?;
+    pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        self.try_send(outgoing)?;
         self.flush().await
     }
 
@@ -103,8 +104,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send`]; nothing was queued then.
-    pub fn try_send(&mut self, frame: impl Into<Outgoing>) -> Result<Sent, SendError> {
-        frame.into().send(&self.driver.shared)
+    pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
+        sender::queue(&self.driver.shared, outgoing.into())
     }
 
     /// Waits until everything that was queued is written. Nothing is read meanwhile, and so no heartbeat is judged;

@@ -58,7 +58,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
         let millisecond = Duration::from_millis(1);
         let policy = Reconnect::default().wait(20 * millisecond, 80 * millisecond);
-        client.set_config(ClientConfig::new(Config::client()).reconnect(policy));
+        client.set_config(ClientConfig::from(Config::client()).reconnect(policy));
         let ws = client.websocket().unwrap();
         future::zip(server.stop(LONG), async { while ws.next().await.is_some() {} }).await;
         assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);

@@ -7,7 +7,7 @@ use ws_server_smol::{Client, ClientConfig, ClientEvent, CloseCode, Message, Sock
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
-    let config = ClientConfig::new(options::client()?).reconnect(reconnect());
+    let config = ClientConfig::from(options::client()?).reconnect(reconnect());
     let mut client = Client::new(url.as_str(), config)?;
     async_io::block_on(async {
         while let Some(event) = client.next_event().await {

@@ -109,7 +109,7 @@ impl Host {
         let socket = self.socket;
         let Some(server) = self.server() else { return };
         let text = format!("news {}", server.news);
-        if server.connection.state() == State::Open && server.connection.send_text(text).is_ok() {
+        if server.connection.state() == State::Open && server.connection.send(text).is_ok() {
             app.record(socket).said.push(Said::News(server.news));
             server.news += 1;
         }
@@ -276,7 +276,7 @@ impl Server {
         let record = app.record(socket);
         assert!(message.as_bytes() == content(socket, n, record.lengths[n]), "message {n} at {socket}");
         record.heard = self.heard;
-        if self.connection.send_message(message).is_ok() {
+        if self.connection.send(message).is_ok() {
             record.said.push(Said::Echo(n));
         }
     }

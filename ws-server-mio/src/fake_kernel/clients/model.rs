@@ -85,7 +85,7 @@ impl App {
         let rng = &mut self.rng;
         let mut config = setting::config(Config::client(), rng, self.hasty);
         config = config.handshake_timeout(Duration::from_millis(rng.pick(&[50, 400, 2000, 10_000])));
-        let mut config = ClientConfig::new(config);
+        let mut config = ClientConfig::from(config);
         if rng.percent(80) {
             let millis = |min, max| (Duration::from_millis(min), Duration::from_millis(max));
             let (min, max) = rng.pick(&[
