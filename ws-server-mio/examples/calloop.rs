@@ -31,8 +31,7 @@ mod host {
                     Event::Request(id, request) => {
                         connections.respond(id, request, web::text(self.ticks.to_string()))
                     }
-                    Event::Upgrade(id, upgrade) => connections.accept(id, upgrade),
-                    Event::Message(id, message) => connections.send_message(id, message).map(drop),
+                    Event::Message(id, message) => connections.send(id, message).map(drop),
                     _ => Ok(()),
                 };
             })?;
@@ -55,7 +54,7 @@ mod host {
 
     pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         let port = env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
-        let mut endpoint = Endpoint::new(Options::ui())?;
+        let mut endpoint = Endpoint::with(Options::ui())?;
         let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
         println!("calloop: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 

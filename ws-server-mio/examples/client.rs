@@ -135,7 +135,7 @@ impl Client {
             };
             let connection = connections.client(self.id).connection().filter(|_| state == ClientState::Open);
             let Some(connection) = connection else { return self.next = Some(line) };
-            match connections.send_text(connection, line) {
+            match connections.send(connection, line) {
                 Ok(sent) => self.congested = sent == Sent::Congested,
                 Err(error) => eprintln!("not sent: {error}"),
             }
@@ -153,7 +153,7 @@ fn harmless(text: &str) -> String {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut endpoint = Endpoint::new(Options::default().resolve_names())?;
+    let mut endpoint = Endpoint::with(Options::default().resolve_names())?;
     let connected = arguments(std::env::args().skip(1))
         .and_then(|(request, config)| Ok(endpoint.connections().connect(request, config)?));
     let id = match connected {

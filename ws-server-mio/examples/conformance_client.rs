@@ -17,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let mut suite = Suite { url, config, endpoint: Endpoint::new(Options::default().resolve_names())? };
+    let mut suite = Suite { url, config, endpoint: Endpoint::with(Options::default().resolve_names())? };
 
     let mut count = None::<u32>;
     suite.visit("/getCaseCount", |_, _, message| {
@@ -25,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
         suite.visit(&format!("/runCase?case={case}&agent={AGENT}"), |connections, id, message| {
-            if connections.send_message(id, message).is_err() {
+            if connections.send(id, message).is_err() {
                 connections.terminate(id); // it asks for more than it reads
             }
         })?;

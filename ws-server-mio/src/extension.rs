@@ -28,7 +28,7 @@ use ws_proto::{Cause, CloseCode, State};
 ///     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
 ///         match event {
 ///             Event::Message(id, message) if message.as_bytes() == b"?" => {
-///                 let _ = connections.send_text(id, "say anything");
+///                 let _ = connections.send(id, "say anything");
 ///                 None
 ///             }
 ///             event => Some(event),
@@ -95,10 +95,11 @@ impl Connections {
     /// What is left of an event for the handler.
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
-        let event = match event.connection() {
-            Some(id) => self.guard(id, event)?,
-            None => event,
-        };
+        if let Event::Closed(id, _) = event
+            && self.hides_end(id)
+        {
+            return None;
+        }
         match mem::replace(&mut self.extension, ExtensionSlot::Out) {
             ExtensionSlot::Set(extension) => Call::new(self, extension).call(event),
             place => {

@@ -5,15 +5,14 @@
 //! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut endpoint = Endpoint::new(Options::default())?;
+//!     let mut endpoint = Endpoint::new()?;
 //!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
 //!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Request(id, request) => {
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
 //!         }
-//!         Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
-//!         Event::Message(id, message) => drop(connections.send_message(id, message)),
+//!         Event::Message(id, message) => drop(connections.send(id, message)),
 //!         _ => {}
 //!     })?;
 //!     Ok(())
@@ -82,11 +81,11 @@
 //! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut endpoint = Endpoint::new(Options::default())?;
+//!     let mut endpoint = Endpoint::new()?;
 //!     let config = ClientConfig::default().reconnect(Reconnect::default());
 //!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
 //!     endpoint.run(|connections, event| match event {
-//!         Event::Open(id, _) => drop(connections.send_text(id, "hello")),
+//!         Event::Open(id, _) => drop(connections.send(id, "hello")),
 //!         Event::Message(_, message) => println!("{message:?}"),
 //!         _ => {}
 //!     })?;
@@ -106,6 +105,7 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
+mod alarms;
 mod client;
 mod connection;
 mod endpoint;
@@ -120,6 +120,7 @@ mod server;
 mod sys;
 mod topics;
 
+pub use alarms::{Timer, TooManyTimers};
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};

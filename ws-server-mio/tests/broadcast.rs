@@ -13,8 +13,8 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
     let connections = rig.endpoint.connections();
     assert_eq!(connections.ids().count(), 20);
     let large = vec![b'x'; 100_000];
-    assert_eq!(connections.broadcast(&Frame::text("small"), |id| id != left_out), 19);
-    assert_eq!(connections.broadcast(&Frame::binary(large.clone()), |_| true), 20);
+    assert_eq!(connections.broadcast_where(&Frame::text("small"), |_, id| id != left_out), 19);
+    assert_eq!(connections.broadcast(&Frame::binary(large.clone())), 20);
     for (peer, id) in &mut open {
         if *id != left_out {
             assert_eq!(rig.frame(peer), (TEXT, b"small".to_vec()));
@@ -42,7 +42,7 @@ fn a_handler_broadcasts_to_all_the_sender_included() {
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {
         if let Event::Message(_, message) = event {
-            connections.broadcast(&Frame::text(message.as_text().unwrap()), |_| true);
+            connections.broadcast(&Frame::text(message.as_text().unwrap()));
         }
     };
     let mut events = 0;

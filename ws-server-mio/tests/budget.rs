@@ -55,7 +55,7 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
                 clock.pass(300);
                 let k = ids.iter().position(|other| *other == id).unwrap();
                 heard[k].push(message.as_text().unwrap().to_owned());
-                connections.send_message(id, message).unwrap();
+                connections.send(id, message).unwrap();
             }
         });
         let turn = turn.unwrap();
@@ -148,7 +148,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
 fn a_broadcast_to_many_is_written_over_several_turns() {
     let mut rig = Rig::with(Clock::default().costly_options(), Config::server());
     let mut open: Vec<_> = (0..100).map(|_| rig.open("/")).collect();
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all"), |_| true), 100);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all")), 100);
     let turn = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     assert!(turn.events == 0 && turn.more, "{turn:?}");
     for (peer, _) in &mut open {
@@ -158,8 +158,7 @@ fn a_broadcast_to_many_is_written_over_several_turns() {
 
 #[test]
 fn accepts_are_bounded_in_a_turn() {
-    let mut budget = Budget::unbounded();
-    budget.accepts = 2;
+    let budget = Budget::server().accepts(2);
     let mut rig = Rig::with(Options::default().budget(budget), Config::server());
     let peers: Vec<_> = (0..7).map(|_| rig.peer()).collect();
     let mut counts = Vec::new();

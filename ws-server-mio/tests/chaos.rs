@@ -173,9 +173,9 @@ impl App {
                 let frame = Frame::binary(vec![0; dice.roll(50_000)]);
                 let slow = [SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest("k")][dice.roll(3)];
                 connections.topics().publish_with(["a", "b", "c"][dice.roll(3)], &frame, slow);
-                connections.broadcast_with(&Frame::text("to all"), slow, |_| true);
+                connections.topics().broadcast_with(&Frame::text("to all"), slow, |_, _| true);
             }
-            20 => drop(connections.send_text(id, "hello")),
+            20 => drop(connections.send(id, "hello")),
             21 => assert_eq!(connections.set_extension(Passing(Arc::default())), Err(AlreadyExtended)),
             22 if !self.is_over && dice.roll(8) == 0 => {
                 let server = servers[0];
@@ -209,7 +209,9 @@ fn listen(connections: &mut Connections) -> ServerId {
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))
         .answer_timeout(Duration::from_millis(100));
-    connections.listen(Bind::localhost(), ServerConfig::from(times).max_connections(12)).unwrap()
+    connections
+        .listen(Bind::localhost(), ServerConfig::from(times).max_connections(12).decide_upgrades(true))
+        .unwrap()
 }
 
 fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {
@@ -230,7 +232,7 @@ fn run(seed: u64, budget: Budget) {
     let temp = std::env::temp_dir().join(format!("ws-server-mio-{}-chaos", std::process::id()));
     std::fs::create_dir_all(&temp).unwrap();
     std::fs::write(temp.join("big.bin"), vec![b'z'; 500_000]).unwrap();
-    let mut endpoint = Endpoint::new(Options::default().budget(budget)).unwrap();
+    let mut endpoint = Endpoint::with(Options::default().budget(budget)).unwrap();
     let passed = Arc::new(Mutex::new(0));
     endpoint.connections().set_extension(Passing(passed.clone())).unwrap();
     let mut app = App {
@@ -291,9 +293,8 @@ fn run(seed: u64, budget: Budget) {
 #[test]
 fn each_connection_is_told_of_in_order_and_ends_once_whatever_is_done_in_which_event() {
     for seed in 1..=4 {
-        run(seed, Budget::unbounded());
-        let mut budget = Budget::ui();
-        budget.time = Some(Duration::from_micros(seed));
+        run(seed, Budget::server());
+        let budget = Budget::ui().time(Duration::from_micros(seed));
         run(seed + 100, budget);
     }
 }

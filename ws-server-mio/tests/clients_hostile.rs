@@ -9,19 +9,16 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use ws_server_mio::ws_proto::HandshakeError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::{
-    Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
-};
+use ws_server_mio::{Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event};
 
 /// A server on a thread, until its first connection has ended.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
     let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Upgrade(id, upgrade) => connections.accept(id, upgrade).unwrap(),
             Event::Closed(_, closed) => {
                 code = Some(closed.code);
                 connections.exit();
@@ -37,7 +34,7 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 #[test]
 fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let client = endpoint.connections().connect(url, Config::client()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
@@ -53,7 +50,7 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 #[test]
 fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     endpoint.connections().connect(url, Config::client()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
         if let Event::Open(..) = event {
@@ -201,7 +198,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
         );
         stream.write_all(answer.as_bytes()).unwrap();
         let id = rig.opened(client);
-        rig.connections().send_text(id, "hello").unwrap();
+        rig.connections().send(id, "hello").unwrap();
         let mut frame = Vec::new();
         rig.until("its frame", |_| {
             let mut part = [0; 11];

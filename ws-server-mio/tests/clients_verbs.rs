@@ -117,9 +117,8 @@ impl Story {
 
     fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         match event {
-            Event::Upgrade(_, upgrade) => connections.accept(id, upgrade).unwrap(),
             Event::Open(..) => {
-                connections.send_text(id, "welcome").unwrap();
+                connections.send(id, "welcome").unwrap();
                 if self.closes > 0 {
                     self.closes -= 1;
                     connections.close(id, CloseCode::SERVICE_RESTART, "").unwrap();
@@ -185,7 +184,7 @@ fn every_verb_is_fine_in_every_event() {
             given.pass(Duration::from_millis(u64::from(hurried) * 2));
             given.now()
         });
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let mut endpoint = Endpoint::with(options).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
         let url = endpoint.connections().server(server).url("/").unwrap();
         let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
@@ -215,7 +214,7 @@ fn every_verb_is_fine_in_every_event() {
         }
         let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
         assert!(story.done, "{what}: it never came to that");
-        for client in endpoint.connections().clients().collect::<Vec<_>>() {
+        for client in endpoint.clients().collect::<Vec<_>>() {
             endpoint.connections().client(client).remove();
             story.removed.insert(client);
         }
@@ -226,14 +225,14 @@ fn every_verb_is_fine_in_every_event() {
         }
         assert!(story.open.is_empty(), "{what}: ends were not told");
         assert_eq!(endpoint.connections().stats().open, 0, "{what}: sockets are left");
-        assert_eq!(endpoint.connections().clients().count(), 0);
+        assert_eq!(endpoint.clients().count(), 0);
     }
 }
 
 #[cfg(unix)]
 #[test]
 fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
     let mut told = String::new();
@@ -256,7 +255,7 @@ fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
 #[cfg(unix)]
 #[test]
 fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let nowhere = ClientConfig::default().unix("/nowhere/at/all");
     let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
     let mut failures = 0;
@@ -275,7 +274,7 @@ fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() 
 fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut endpoint = Endpoint::new(Options::default().clock(move || given.now())).unwrap();
+    let mut endpoint = Endpoint::with(Options::default().clock(move || given.now())).unwrap();
     let busy = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
     let other = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
     let mut failures = HashMap::<ClientId, u32>::new();
@@ -300,7 +299,7 @@ fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() 
 fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut endpoint = Endpoint::new(Options::ui().clock(move || given.now())).unwrap();
+    let mut endpoint = Endpoint::with(Options::ui().clock(move || given.now())).unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
     let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut peer = Peer::connect(address);
@@ -315,8 +314,7 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
             let config = ClientConfig::default().reconnect(policy.clone());
             endpoint.connections().connect(format!("ws://127.0.0.1:{refused}/"), config).unwrap();
         }
-        let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Upgrade(id, upgrade) => connections.accept(id, upgrade).unwrap(),
+        let turn = endpoint.poll(Some(Duration::ZERO), |_, event| match event {
             Event::Open(..) => open = true,
             Event::Message(..) => {
                 messages += 1;
@@ -386,7 +384,7 @@ fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
 #[cfg(unix)]
 #[test]
 fn a_wait_that_no_clock_will_show_never_ends_by_itself() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::MAX, Duration::MAX);
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
     let mut failures = 0;

@@ -23,7 +23,7 @@ impl Two {
     }
 
     fn with(options: [Options; 2]) -> Self {
-        let mut loops = options.map(|options| Endpoint::new(options).unwrap());
+        let mut loops = options.map(|options| Endpoint::with(options).unwrap());
         let server = loops[0].connections().listen(Bind::localhost(), Config::server()).unwrap();
         let url = loops[0].connections().server(server).url("/").unwrap();
         loops[1].connections().connect(url.as_str(), ClientConfig::default()).unwrap();
@@ -42,7 +42,6 @@ impl Two {
             assert!(start.elapsed() < HANG, "the two wait for each other");
             for (side, endpoint) in self.loops.iter_mut().enumerate() {
                 let handler = |connections: &mut Connections, event: Event<'_>| match event {
-                    Event::Upgrade(id, upgrade) => connections.accept(id, upgrade).unwrap(),
                     Event::Closed(_, closed) => panic!("{closed}"),
                     event => {
                         if let Some(id) = event.connection() {
@@ -62,11 +61,11 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
     for shared in [false, true] {
         let mut two = Two::new();
         if shared {
-            let mut endpoint = Endpoint::new(Options::default()).unwrap();
+            let mut endpoint = Endpoint::new().unwrap();
             let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
             let url = endpoint.connections().server(server).url("/").unwrap();
             endpoint.connections().connect(url.as_str(), ClientConfig::default()).unwrap();
-            two = Two { loops: [endpoint, Endpoint::new(Options::default()).unwrap()] };
+            two = Two { loops: [endpoint, Endpoint::new().unwrap()] };
         }
         let mut got = HashMap::new();
         let handle = |got: &mut HashMap<_, u32>,
@@ -76,7 +75,7 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
                       event: Event<'_>| match event {
             Event::Open(..) => {
                 for _ in 0..240 {
-                    connections.send_binary(id, vec![7; MESSAGE]).unwrap();
+                    connections.send(id, vec![7; MESSAGE]).unwrap();
                 }
             }
             Event::Message(_, message) => {
@@ -105,7 +104,7 @@ fn fill(
     until_full: bool,
 ) {
     while progress.sent < total {
-        match connections.send_binary(id, vec![7; MESSAGE]) {
+        match connections.send(id, vec![7; MESSAGE]) {
             Ok(Sent::Congested) if !until_full => {
                 progress.sent += MESSAGE;
                 break;
@@ -158,7 +157,7 @@ fn what_is_uploaded_to_an_echo_by_the_book_comes_back() {
     let handle = |upload: &mut Progress, connections: &mut Connections, side, id, event: Event<'_>| match (
         side, event,
     ) {
-        (0, Event::Message(_, message)) => drop(connections.send_message(id, message).unwrap()),
+        (0, Event::Message(_, message)) => drop(connections.send(id, message).unwrap()),
         (1, Event::Open(..) | Event::Drained(_)) => fill(connections, id, upload, total, false),
         (1, Event::Message(_, message)) => upload.got += message.as_bytes().len(),
         _ => {}
@@ -185,7 +184,7 @@ fn a_server_that_refills_whenever_it_has_drained_hears_its_client_say_stop() {
                     let before = state.0.got;
                     state.0.got += message.as_bytes().len();
                     if before < 40 << 20 && state.0.got >= 40 << 20 {
-                        connections.send_text(id, "stop").unwrap();
+                        connections.send(id, "stop").unwrap();
                     }
                     assert!(state.1 || state.0.got < 400 << 20, "it is not heard");
                 }

@@ -33,7 +33,7 @@ impl Extension for Keeper {
             let text = message.as_text().unwrap_or_default();
             self.notes.note(format!("extension: {text}"));
             if text.starts_with('!') {
-                connections.send_text(*id, format!("kept {text}")).unwrap();
+                connections.send(*id, format!("kept {text}")).unwrap();
                 assert_eq!(connections.set_extension(Nothing), Err(AlreadyExtended), "not during its call");
                 return None;
             }

@@ -84,7 +84,7 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
         if let Event::Message(id, message) = event {
             *served += 1;
             clock.pass(5 + *served * 37 % (DEAREST - 4));
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     });
     turn.unwrap().more

@@ -130,7 +130,7 @@ fn an_answer_between_turns_and_one_of_the_engine_have_the_date_of_their_time() {
 fn all_servers_of_an_endpoint_are_dated_those_with_a_clock_of_their_own_and_those_that_come_later() {
     let clocks = Clocks::new();
     let given = WallClock::new(UNIX_EPOCH);
-    let mut endpoint = Endpoint::new(clocks.options()).unwrap();
+    let mut endpoint = Endpoint::with(clocks.options()).unwrap();
     clocks.pass(HOUR);
     let connections = endpoint.connections();
     let mut servers = vec![
@@ -207,7 +207,7 @@ fn names_are_spelled_as_rfc_6455_spells_them() {
 
 #[test]
 fn a_client_asks_in_that_spelling_too() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let address = listener.local_addr().unwrap();
     let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();

@@ -16,8 +16,8 @@ fn every_verb_answers_for_who_is_gone() {
     let connections = rig.endpoint.connections();
     let frame = Frame::text("x");
     assert_eq!(connections.send(id, &frame), Err(SendError::NotOpen));
-    assert_eq!(connections.send_text(id, "x"), Err(SendError::NotOpen));
-    assert_eq!(connections.send_binary(id, &b"x"[..]), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, "x"), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, &b"x"[..]), Err(SendError::NotOpen));
     assert_eq!(connections.send_ping(id, b""), Err(SendError::NotOpen));
     assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     connections.terminate(id);

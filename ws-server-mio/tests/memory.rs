@@ -17,9 +17,9 @@ fn handler(connections: &mut Connections, event: Event<'_>) {
     if let Event::Message(id, message) = event {
         if message.as_bytes() == b"all" {
             let frame = Frame::text(message.as_text().unwrap());
-            connections.broadcast(&frame, |_| true);
+            connections.broadcast(&frame);
         } else {
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     }
 }

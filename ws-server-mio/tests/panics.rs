@@ -59,8 +59,7 @@ fn texts(rig: &Rig) -> Vec<&str> {
 #[test]
 fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices() {
     for visit in [1, 7, 256 << 10] {
-        let mut budget = Budget::unbounded();
-        budget.bytes_per_visit = visit;
+        let budget = Budget::server().bytes_per_visit(visit);
         let mut rig = Rig::with(Options::default().budget(budget), Config::server());
         let (mut peer, _) = rig.open("/");
         let (mut other, _) = rig.open("/other");
@@ -340,7 +339,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
     let connections = rig.endpoint.connections();
     let mut asked = 0;
     let sent = catching(|| {
-        connections.broadcast(&Frame::text("first"), |_| {
+        connections.broadcast_where(&Frame::text("first"), |_, _| {
             asked += 1;
             if asked == 2 {
                 fail();
@@ -349,7 +348,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
         })
     });
     assert_eq!(sent, None);
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second"), |_| true), 3);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second")), 3);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
         if k == 0 {
             assert_eq!(rig.frame(peer), (TEXT, b"first".to_vec()));

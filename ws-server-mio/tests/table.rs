@@ -52,7 +52,7 @@ fn names() -> BTreeSet<String> {
         "Endpoint::watch": |endpoint: &mut Endpoint| endpoint.watch(|| {});
         "Endpoint::set_budget": |endpoint: &mut Endpoint| endpoint.set_budget(Budget::ui());
         "Options::ui": Options::ui;
-        "Budget": |budget: Budget| budget.time;
+        "Budget": |budget: Budget| budget.get_time();
         "Turn": |turn: Turn| turn.more;
         "Event::Request": |event: Event<'_>| matches!(event, Event::Request(..));
         "Connections::respond": |c: C<'_>, id: Id, r: Request| c.respond(id, r, http::Response::default());
@@ -79,18 +79,15 @@ fn names() -> BTreeSet<String> {
         "Config::tell_every_end": Config::tell_every_end;
         "Closed::error": |closed: Closed| closed.error;
         "Connections::send": |c: C<'_>, id: Id, frame: &Frame| c.send(id, frame);
-        "Connections::send_text": |c: C<'_>, id: Id| c.send_text(id, "");
-        "Connections::send_binary": |c: C<'_>, id: Id| c.send_binary(id, vec![]);
-        "Connections::send_message": |c: C<'_>, id: Id, m: Message<'_>| c.send_message(id, m);
         "Sent": |sent: Sent| sent == Sent::Congested;
         "SendError": |error: SendError| error == SendError::Full;
         "Frame::raw": || Frame::raw(Opcode::Text, true, "");
-        "Connections::broadcast": |c: C<'_>, frame: &Frame| c.broadcast(frame, |_| true);
+        "Connections::broadcast": |c: C<'_>, frame: &Frame| c.broadcast(frame);
         "Topics::send_to": |mut c: Topics<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
         "Topics::subscribe": |mut c: Topics<'_>, id: Id| c.subscribe(id, "topic");
         "Topics::publish": |mut c: Topics<'_>, frame: &Frame| c.publish("topic", frame);
-        "Connections::broadcast_with":
-            |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.broadcast_with(frame, slow, |_| true);
+        "Topics::broadcast_with":
+            |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.topics().broadcast_with(frame, slow, |_, _| true);
         "Topics::send_to_with":
             |mut c: Topics<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| c.send_to_with(frame, slow, [id]);
         "Topics::publish_with":

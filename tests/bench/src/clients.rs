@@ -50,7 +50,7 @@ impl App {
                     self.faults.push("an echo of something else".into());
                 }
                 if self.talking
-                    && let Err(error) = connections.send_message(id, message)
+                    && let Err(error) = connections.send(id, message)
                 {
                     self.faults.push(error.to_string());
                 }
@@ -87,7 +87,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     }
     let server = Server::start(&["serve-idle", "default"])?;
     system::pin(0);
-    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut endpoint = Endpoint::with(Options::server())?;
     let mut app = App {
         url: format!("ws://{}/", server.address),
         wanted: 1,
@@ -113,13 +113,13 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let idle = system::resident(pid)?.saturating_sub(empty) / clients;
 
     app.talking = true;
-    let ids: Vec<_> = endpoint.connections().clients().collect();
+    let ids: Vec<_> = endpoint.clients().collect();
     let (cpu, start) = (system::process_time(pid)?, Instant::now());
     let mut sent = 0;
     for client in ids {
         let connections = endpoint.connections();
         if let Some(id) = connections.client(client).connection() {
-            connections.send_text(id, str::from_utf8(MESSAGE)?)?;
+            connections.send(id, str::from_utf8(MESSAGE)?)?;
             sent += 1;
         }
     }

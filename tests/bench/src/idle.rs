@@ -30,13 +30,12 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::live()),
         _ => Config::server(),
     };
-    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut endpoint = Endpoint::with(Options::server())?;
     let config = ServerConfig::from(config).max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| match event {
-        Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
-        Event::Message(id, message) => drop(connections.send_message(id, message)),
+        Event::Message(id, message) => drop(connections.send(id, message)),
         _ => {}
     })?;
     Ok(())

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Message;
-use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Options, Reconnect};
+use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.
 const HANG: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ struct Heard {
 impl Net {
     /// Connects to both.
     pub(crate) fn new(live: &str, devtools: &str) -> Outcome<Self> {
-        let mut endpoint = Endpoint::new(Options::default())?;
+        let mut endpoint = Endpoint::new()?;
         let connections = endpoint.connections();
         // The one comes back by itself, as the page does.
         let policy = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
@@ -113,7 +113,7 @@ impl Net {
         }
         let connections = self.endpoint.connections();
         let devtools = connections.client(self.devtools).connection().ok_or("the browser is gone")?;
-        connections.send_text(devtools, call.to_string())?;
+        connections.send(devtools, call.to_string())?;
         let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
         match answer.get("result") {
             Some(result) => Ok(result.clone()),

@@ -15,7 +15,7 @@
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
-//! `Config::server().allow_host("my-machine.local")`. Ctrl-C ends the program.
+//! `ServerConfig::new().allow_host("my-machine.local")`. Ctrl-C ends the program.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
@@ -27,10 +27,9 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
-use ws_server_mio::http::StatusCode;
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
-    Options,
+    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
+    ServerConfig,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -58,9 +57,13 @@ fn serve() -> Result<(), Box<dyn Error>> {
 
     // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
-    let config =
-        Config::server().message_limit(64 << 10).heartbeat(Heartbeat::live()).deflate(Deflate::chat());
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let config = ServerConfig::new()
+        .upgrade_paths(["/ws"])
+        .subprotocols(["chat"])
+        .message_limit(64 << 10)
+        .heartbeat(Heartbeat::live())
+        .deflate(Deflate::chat());
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
     if let Some(url) = endpoint.connections().server(server).http_url("/") {
         println!("chat: {url}");
@@ -68,10 +71,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     }
 
     let mut room = Room::new(milliseconds());
-    endpoint.run(|connections, event| {
-        handle(connections, &mut room, event);
-    })?;
-    Ok(())
+    Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
 }
 
 /// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
@@ -81,13 +81,6 @@ fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: E
         Event::Request(id, request) => {
             let response = pages::answer(request.method(), request.uri().path());
             let _ = connections.respond(id, request, response);
-            return;
-        }
-        Event::Upgrade(id, upgrade) => {
-            let _ = match upgrade.path() {
-                "/ws" => connections.accept(id, upgrade),
-                _ => connections.respond(id, upgrade, pages::plain(StatusCode::NOT_FOUND)),
-            };
             return;
         }
         Event::Message(id, Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
@@ -105,10 +98,10 @@ fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: E
         _ => return,
     };
     if let Some(json) = reply.one {
-        let _ = connections.send(id, &Frame::text(json));
+        let _ = connections.send(id, json);
     }
     if let Some(json) = reply.all {
-        connections.broadcast(&Frame::text(json), |id| room.contains(id));
+        connections.broadcast_where(&Frame::text(json), |_, id| room.contains(id));
     }
 }
 

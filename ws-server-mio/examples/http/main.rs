@@ -8,8 +8,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
-    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
-    SendError,
+    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Request, ResponseBody, SendError,
 };
 
 /// What routes lead to: anything that a program likes to match.
@@ -118,7 +117,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         clocks: Vec::new(),
     };
 
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
     println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();

@@ -34,7 +34,7 @@ impl Connections {
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use ws_server_mio::ws_proto::{handshake::upgrade_required};
-    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Options, Upgrade};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Upgrade};
     ///
     /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
     ///     let path = upgrade.path().to_owned();
@@ -43,7 +43,7 @@ impl Connections {
     ///     Ok(connections.couple(id, upstream)?)
     /// }
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
     /// endpoint.run(|connections, event| match event {
     ///     Event::Request(id, request) => drop(connections.respond(id, request, upgrade_required())),

@@ -61,6 +61,7 @@ impl Connections {
         self.files.shrink();
         self.couples.shrink();
         self.data.shrink();
+        self.paths.shrink();
         self.pool.clear();
     }
 
@@ -82,9 +83,13 @@ impl Connections {
         }
         let Some(mut live) = self.slots.remove(slot) else { return };
         if live.has(flag::CLIENT) {
+            let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
+            // Where the handler of its end has panicked.
+            client.inspect(|client| self.clients.forget_rested(*client));
         }
         self.data.forget(slot, &live);
+        self.paths.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
     }
 
@@ -160,6 +165,7 @@ impl Connections {
             || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
+            || self.alarms.has_work(self.now)
     }
 
     /// A connection has asked something: it is no handshake in progress any more.

@@ -18,13 +18,14 @@ use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::turn::TurnRun;
 use crate::endpoint::watch::Watch;
 use crate::event::Event;
+use crate::ids::{ClientId, ServerId};
 use crate::sys::poller::WAKER;
 use mio::{Poll, Token, Waker};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
 use std::io;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
 
@@ -72,18 +73,27 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// A loop with nothing in it.
+    /// A loop with nothing in it, for a thread of its own: [`Options::server`].
     ///
     /// # Errors
     /// When the system gives no descriptors for it.
-    pub fn new(options: Options) -> io::Result<Self> {
-        let Options { budget, resolve_names, lookup, clock, wall_clock } = options;
+    pub fn new() -> io::Result<Self> {
+        Self::with(Options::server())
+    }
+
+    /// A loop with nothing in it that behaves like this.
+    ///
+    /// # Errors
+    /// When the system gives no descriptors for it.
+    pub fn with(options: Options) -> io::Result<Self> {
+        let Options { budget, max_timers, resolve_names, lookup, clock, wall_clock } = options;
         let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.now(), wall_clock.now());
         let poll = Poll::new()?;
         let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
         let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
-        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
+        let connections =
+            Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep, max_timers);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
             waiting: Waiting::new(poll),
@@ -125,7 +135,54 @@ impl Endpoint {
             self.connections.now = now;
             self.connections.timers.set_now(now);
         }
-        Ok(self.turn(timeout, handler)?.0)
+        Ok(self.turn(timeout, None, handler)?.0)
+    }
+
+    /// Serves until a point in time: waits and does turns, the last of which starts no event after it. At least one turn is
+    /// done, also where that time is past. The answer counts the events of all turns, and says whether the last one left
+    /// work. For a loop with a rate of its own:
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::time::{Duration, Instant};
+    /// use ws_server_mio::Endpoint;
+    ///
+    /// let mut endpoint = Endpoint::new()?;
+    /// let mut next_frame = Instant::now();
+    /// loop {
+    ///     // update and draw …
+    ///     next_frame += Duration::from_micros(16_667);
+    ///     endpoint.poll_until(next_frame, |_connections, _event| {})?;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Endpoint::poll`].
+    pub fn poll_until(
+        &mut self,
+        deadline: Instant,
+        mut handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<Turn> {
+        let mut all = Turn::default();
+        loop {
+            let now = self.clock.now();
+            self.connections.now = now;
+            self.connections.timers.set_now(now);
+            let left = deadline.saturating_duration_since(now);
+            let (turn, _) = self.turn(Some(left), Some(deadline), &mut handler)?;
+            all.events = all.events.saturating_add(turn.events);
+            all.elapsed += turn.elapsed;
+            all.more = turn.more;
+            if self.clock.now() >= deadline {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Begins to look for the [longest turn](crate::Stats::worst_turn) anew, and answers what it was.
+    pub fn take_worst_turn(&mut self) -> Duration {
+        std::mem::take(&mut self.connections.tally.worst_turn)
     }
 
     /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
@@ -137,7 +194,7 @@ impl Endpoint {
         // Something came to its end; where the rest has done so before, that was the last.
         let mut ended = false;
         loop {
-            let (_, stopped) = self.turn(None, &mut handler)?;
+            let (_, stopped) = self.turn(None, None, &mut handler)?;
             ended |= stopped | self.connections.clients.take_rested();
             let exit = std::mem::take(&mut self.connections.exit);
             if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
@@ -170,7 +227,18 @@ impl Endpoint {
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
         let client = self.connections.clients.wait_from(now);
-        timer.into_iter().chain(server).chain(client).min()
+        let alarm = self.connections.alarms.wait_from(now);
+        timer.into_iter().chain(server).chain(client).chain(alarm).min()
+    }
+
+    /// The servers that listen or are about to stop.
+    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+        self.connections.servers()
+    }
+
+    /// The clients there are, at rest or not.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.connections.clients()
     }
 
     /// A handle for other threads.
@@ -210,7 +278,7 @@ impl Endpoint {
     /// use std::{sync::mpsc, time::Duration};
     /// use ws_server_mio::{Endpoint, Options};
     ///
-    /// let mut endpoint = Endpoint::new(Options::ui())?;
+    /// let mut endpoint = Endpoint::with(Options::ui())?;
     /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
     /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
     /// while woken.recv().is_ok() {
@@ -254,6 +322,7 @@ impl Endpoint {
     fn turn(
         &mut self,
         timeout: Option<Duration>,
+        deadline: Option<Instant>,
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<(Turn, bool)> {
         let wait = match self.has_work() {
@@ -264,7 +333,9 @@ impl Endpoint {
                 let timer = self.connections.timers.wait();
                 let server = self.connections.servers.wait_from(self.connections.now);
                 let client = self.connections.clients.wait_from(self.connections.now);
-                timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
+                let alarm = self.connections.alarms.wait_from(self.connections.now);
+                let own = timer.into_iter().chain(server).chain(client).chain(alarm);
+                own.chain(timeout).chain(self.quiet()).min()
             }
         };
         self.nudged = false;
@@ -298,6 +369,8 @@ impl Endpoint {
             self.waiting.abandon();
         };
         let stopped = std::mem::take(&mut self.connections.stopped);
+        let budgeted = self.budget.time.and_then(|time| start.checked_add(time));
+        let end = budgeted.into_iter().chain(deadline).min();
         let mut turn = TurnRun {
             connections: &mut self.connections,
             rx: &mut self.rx,
@@ -306,7 +379,7 @@ impl Endpoint {
             handler,
             budget: &self.budget,
             clock: &self.clock,
-            end: self.budget.time.and_then(|time| start.checked_add(time)),
+            end,
             over: false,
             events: 0,
             stopped,
@@ -325,7 +398,7 @@ impl Endpoint {
         if more && self.nested.get() {
             self.remote.wake()?;
         }
-        let elapsed = match self.budget.time {
+        let elapsed = match end {
             None => Duration::ZERO,
             Some(_) => self.connections.now.saturating_duration_since(start),
         };

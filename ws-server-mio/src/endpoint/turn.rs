@@ -20,6 +20,7 @@ use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
+use ws_proto::{Request, Upgrade};
 
 pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
@@ -93,14 +94,42 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if !self.connections.note(id.slot, &event) {
             return;
         }
-        if coupled {
-            return self.dispatch_coupled(id, event);
+        match event {
+            Event::Request(..) | Event::Upgrade(..) => match self.connections.guard(id, event) {
+                Some(Event::Request(_, request)) => self.dispatch_request(id, request),
+                Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
+                _ => self.worked(),
+            },
+            event if coupled => self.dispatch_coupled(id, event),
+            event @ Event::Closed(..) => self.dispatch_closed(id, event),
+            event => self.tell(event),
         }
-        let has_ended = matches!(event, Event::Closed(..));
+    }
+
+    /// A plain request. One that nobody keeps or answers is answered here.
+    fn dispatch_request(&mut self, id: ConnectionId, request: Request) {
+        let unanswered = self.connections.unanswered(id, request.path());
+        self.tell(Event::Request(id, request));
+        if let Some(unanswered) = unanswered {
+            self.connections.answer_dropped(id, unanswered);
+        }
+    }
+
+    /// An upgrade, about which the application decides where it wants to.
+    fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
+        match self.connections.decide(id, upgrade) {
+            Some(upgrade) => self.tell(Event::Upgrade(id, upgrade)),
+            None => self.worked(),
+        }
+    }
+
+    fn dispatch_closed(&mut self, id: ConnectionId, event: Event<'_>) {
+        let client = self.connections.client_of(id);
         self.tell(event);
-        if has_ended {
-            // What it was subscribed to is known while that is told.
-            self.connections.forget_topics(id);
+        // What it was subscribed to is known while that is told, and whose connection it was.
+        self.connections.forget_topics(id);
+        if let Some(client) = client {
+            self.connections.clients.forget_rested(client);
         }
     }
 }
@@ -128,8 +157,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     });
                     self.connections.couples.ending.push((other, ends));
                 }
-                self.tell(Event::Closed(id, closed));
-                self.connections.forget_topics(id);
+                self.dispatch_closed(id, Event::Closed(id, closed));
                 self.connections.end_legs();
             }
             event => self.tell(event),

@@ -296,7 +296,7 @@ impl<'s> App<'s> {
             "message {n} of peer {peer} differs"
         );
         record.heard += 1;
-        if self.echoes && connections.send_message(id, message).is_ok() {
+        if self.echoes && connections.send(id, message).is_ok() {
             record.said.push(Said::Echo(n));
         }
         if self.rng.percent(self.wild) {
@@ -372,7 +372,7 @@ impl<'s> App<'s> {
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
-            if self.records[peer].open && connections.send_text(id, format!("news {}", self.news)).is_ok() {
+            if self.records[peer].open && connections.send(id, format!("news {}", self.news)).is_ok() {
                 self.records[peer].said.push(Said::News(self.news));
             }
         }

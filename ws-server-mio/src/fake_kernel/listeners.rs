@@ -51,9 +51,8 @@ fn start(endpoint: &mut Endpoint, accept: Vec<Accept>, config: ServerConfig) -> 
 
 #[test]
 fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
-    let mut budget = Budget::unbounded();
-    budget.accepts = 1;
-    let mut endpoint = Endpoint::new(Options::default().budget(budget)).unwrap();
+    let budget = Budget::server().accepts(1);
+    let mut endpoint = Endpoint::with(Options::default().budget(budget)).unwrap();
     let counts: [Arc<AtomicUsize>; 4] = Default::default();
     let flood = |count: &Arc<AtomicUsize>| -> Accept {
         let count = count.clone();
@@ -75,7 +74,7 @@ fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
 fn a_listener_that_failed_on_a_crowded_server_is_not_asked_in_vain() {
     let clock = Arc::new(Mutex::new(Instant::now()));
     let time = clock.clone();
-    let mut endpoint = Endpoint::new(Options::default().clock(move || *time.lock().unwrap())).unwrap();
+    let mut endpoint = Endpoint::with(Options::default().clock(move || *time.lock().unwrap())).unwrap();
     let asked = Arc::new(AtomicUsize::new(0));
     let count = asked.clone();
     let failing: Accept = Box::new(move || match count.fetch_add(1, Ordering::Relaxed) {

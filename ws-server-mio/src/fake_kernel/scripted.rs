@@ -5,7 +5,7 @@ use crate::server::list::Servers;
 use crate::sys::listener::{Accept, Listening};
 use crate::sys::poller::Readiness;
 use crate::sys::socket::{FakeSocket, Stream};
-use crate::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig};
+use crate::{Config, Connections, Endpoint, Event, Folder, ServerConfig};
 use http::Response;
 use mio::Token;
 use std::io::{self, IoSlice};
@@ -89,7 +89,7 @@ fn turn(endpoint: &mut Endpoint, handler: impl FnMut(&mut Connections, Event<'_>
 
 #[test]
 fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let fake = Fake::default();
     fake.0.lock().unwrap().unwatched = true;
     let server = serve(&mut endpoint, vec![vec![Ok(fake)]], ServerConfig::default());
@@ -108,7 +108,7 @@ fn a_socket_that_cannot_be_watched_is_told_and_counts_nowhere() {
 
 #[test]
 fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let fake = Fake::default();
     fake.0.lock().unwrap().bytes = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n".repeat(2);
     serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
@@ -137,7 +137,7 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
 
 #[test]
 fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let fake = Fake::default();
     {
         let mut state = fake.0.lock().unwrap();
@@ -168,7 +168,7 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
 
 #[test]
 fn an_error_that_comes_with_bytes_is_found_behind_them() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let fake = Fake::default();
     {
         let mut state = fake.0.lock().unwrap();
@@ -193,12 +193,12 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
 
 #[test]
 fn a_reset_is_found_while_nobody_reads() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let fake = Fake::default();
     let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     fake.0.lock().unwrap().bytes = handshake.to_vec();
-    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    serve(&mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default().decide_upgrades(true));
     turn(&mut endpoint, |_, _| {});
     let slot = endpoint.connections().slots.iter().next().unwrap().0;
     endpoint.connections().ready(slot, Readiness { readable: true, ..Readiness::default() });

@@ -54,7 +54,7 @@ impl<'s> World<'s> {
         let kernel = Kernel::new(Rng::new(rng.next()));
         let bounded = rng.percent(50);
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
-        let mut budget = Budget::unbounded();
+        let mut budget = Budget::server();
         budget.bytes_per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
         if behaviour.slow {
             // So that it is the handlers that are slow, and not the reading of what has come.
@@ -66,7 +66,7 @@ impl<'s> World<'s> {
         let largest = (budget.bytes_per_visit * 100).min(150_000);
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let mut endpoint = Endpoint::with(options).unwrap();
         let hasty = rng.percent(20) && !behaviour.users;
         let (mut beat, mut half_close) = (None, true);
         let config = match behaviour.users {
@@ -80,7 +80,7 @@ impl<'s> World<'s> {
             }
         };
         let config = config.wall_clock(WallClock::new(time.wall()));
-        let mut config = ServerConfig::from(config);
+        let mut config = ServerConfig::from(config).decide_upgrades(true);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
         }

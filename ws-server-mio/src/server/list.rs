@@ -13,7 +13,7 @@ use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_host::server::{Census, ServerConfig, Stop};
+use ws_host::server::{Census, ServerConfig, Stop, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::{Config, Transport};
 
@@ -101,6 +101,7 @@ pub(crate) struct Server {
     pub(crate) census: Census,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
+    pub(crate) upgrades: UpgradeRule,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) parting: Option<Box<Parting>>,
@@ -121,6 +122,7 @@ impl Server {
             generation: 0,
             census: Census::new(&config),
             token: config.token_rule(address),
+            upgrades: config.upgrade_rule(),
             config: Arc::new(config.shared_config()),
             transport,
             listeners,
@@ -136,6 +138,7 @@ impl Server {
     /// What holds for connections that come from now on.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
+        self.upgrades = config.upgrade_rule();
         self.config = Arc::new(config.shared_config());
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod handle;
 pub(crate) mod list;
 pub(crate) mod token_auth;
+pub(crate) mod upgrades;
 
 use crate::connection::Connections;
 use crate::connection::slots::flag;
@@ -25,7 +26,7 @@ impl Connections {
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
     /// use ws_server_mio::{Bind, Config, Endpoint, Options, ServerConfig};
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// let connections = endpoint.connections();
     /// let local = connections.listen(Bind::localhost(), Config::server())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
@@ -54,7 +55,7 @@ impl Connections {
     /// use ws_server_mio::{Config, Endpoint, Options};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// endpoint.connections().listen_on(listener, Config::server())?;
     /// # Ok(())
     /// # }
@@ -116,7 +117,7 @@ impl Connections {
     }
 
     /// The servers that listen or are about to stop.
-    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+    pub(crate) fn servers(&self) -> impl Iterator<Item = ServerId> {
         (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
     }
 

@@ -6,6 +6,7 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::Message;
+use ws_server_mio::ServerConfig;
 use ws_server_mio::{
     Bind, ClientId, Closed, Config, ConnectFailure, ConnectionId, Connections, Endpoint, Event, Options,
     ServerId, http,
@@ -59,8 +60,9 @@ impl Both {
     pub fn with(bind: Bind, options: Options, config: Config) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
-        let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
-        let server = endpoint.connections().listen(bind, config).unwrap();
+        let mut endpoint = Endpoint::with(options.clock(move || given.now())).unwrap();
+        let server =
+            endpoint.connections().listen(bind, ServerConfig::from(config).decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
@@ -107,7 +109,7 @@ impl Both {
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, Config::server()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new().decide_upgrades(true)).unwrap();
     }
 
     pub fn turn(&mut self) {
@@ -136,7 +138,7 @@ impl Both {
                     }
                     Event::Open(id, _) => told.accepted.push(id),
                     Event::Message(id, message) if !*silent => {
-                        let _ = connections.send_message(id, message);
+                        let _ = connections.send(id, message);
                     }
                     _ => {}
                 },

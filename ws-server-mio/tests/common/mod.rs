@@ -101,7 +101,7 @@ impl App {
                 }
                 // Of two ends of ours one must not answer.
                 if !self.silent && connections.server_of(id).is_some() {
-                    let _ = connections.send_message(id, message);
+                    let _ = connections.send(id, message);
                 }
             }
             Event::Fragment(id, piece) => {
@@ -147,7 +147,8 @@ impl Rig {
     }
 
     pub fn with(options: Options, config: impl Into<ServerConfig>) -> Self {
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let mut endpoint = Endpoint::with(options).unwrap();
+        let config = config.into().decide_upgrades(true);
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         Self { endpoint, server, app: App::default() }
     }

@@ -180,7 +180,7 @@ impl Extension for Filter {
         if let Event::Message(id, message) = &event
             && message.as_bytes().starts_with(b"!")
         {
-            connections.send_text(*id, "kept").unwrap();
+            connections.send(*id, "kept").unwrap();
             return None;
         }
         Some(event)

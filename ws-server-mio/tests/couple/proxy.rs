@@ -3,9 +3,10 @@
 use crate::common::*;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
+use ws_server_mio::ServerConfig;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Options, Upgrade,
+    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Upgrade,
 };
 
 const HANG: Duration = Duration::from_secs(30);
@@ -100,8 +101,11 @@ impl Proxy {
     }
 
     pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
-        let mut endpoint = Endpoint::new(Options::default()).unwrap();
-        let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
+        let mut endpoint = Endpoint::new().unwrap();
+        let server = endpoint
+            .connections()
+            .listen(Bind::localhost(), ServerConfig::from(front).decide_upgrades(true))
+            .unwrap();
         let address = endpoint.connections().server(server).local_addr().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();

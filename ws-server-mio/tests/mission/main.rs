@@ -87,7 +87,7 @@ impl Extension for Witness {
         self.0.note("extension", &event);
         match event {
             Event::Message(id, message) if message.as_bytes().starts_with(b"!") => {
-                connections.send_text(id, "kept").unwrap();
+                connections.send(id, "kept").unwrap();
                 None
             }
             event => Some(event),
@@ -101,7 +101,7 @@ impl Extension for Witness {
 
 /// An endpoint with one server, wherever it listens.
 fn serving(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Rig {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(bind, config).unwrap();
     Rig { endpoint, server, app: App::default() }
 }

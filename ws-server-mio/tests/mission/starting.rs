@@ -77,7 +77,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         application.note("application", event);
         if let Event::Stopping(_) = event {
             for id in connections.ids().collect::<Vec<_>>() {
-                assert_eq!(connections.send_text(id, "so long"), Ok(Sent::Queued));
+                assert_eq!(connections.send(id, "so long"), Ok(Sent::Queued));
             }
         }
     }));
@@ -135,7 +135,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
             if let Event::Message(id, message) = event {
                 assert_eq!(thread::current().id(), me);
-                connections.send_message(id, message).unwrap();
+                connections.send(id, message).unwrap();
                 clock.pass(Duration::from_micros(300));
                 heard += 1;
             }

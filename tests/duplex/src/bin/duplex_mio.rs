@@ -8,7 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 use ws_host::web::{self, sse};
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Options, Request, ResponseBody, SendError,
+    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, ResponseBody, SendError,
     Sent,
 };
 
@@ -31,7 +31,6 @@ impl App {
                 let answered = self.answer(connections, id, request);
                 debug_assert!(answered.is_ok(), "{answered:?}");
             }
-            Event::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
             Event::Open(id, _) => {
                 self.talks.insert(id, Talk::new(&self.arguments));
                 self.say(connections, id);
@@ -41,8 +40,8 @@ impl App {
                 let Some(talk) = self.talks.get_mut(&id) else { return };
                 let said = match talk.heard(message.as_bytes()) {
                     Step::Nothing => Ok(Sent::Queued),
-                    Step::Say(text) => connections.send_text(id, text),
-                    Step::Echo => connections.send_message(id, message),
+                    Step::Say(text) => connections.send(id, text),
+                    Step::Echo => connections.send(id, message),
                     Step::Close => connections.close(id, CloseCode::NORMAL, "").map(|()| Sent::Queued),
                 };
                 if let Err(error) = said {
@@ -69,7 +68,7 @@ impl App {
             if talk.scenario == Scenario::Kept && connections.queued(id) >= KEPT {
                 break;
             }
-            let sent = match connections.send_binary(id, message) {
+            let sent = match connections.send(id, message) {
                 Ok(sent) => sent,
                 Err(SendError::Full) if talk.scenario == Scenario::Full => break,
                 Err(SendError::NotOpen) => break, // `Closed` tells why
@@ -99,7 +98,7 @@ impl App {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     match &arguments.url {
         Some(url) => drop(endpoint.connections().connect(url.as_str(), ours::client(&arguments))?),
         None => {

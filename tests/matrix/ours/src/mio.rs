@@ -4,7 +4,7 @@ use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto;
-use ws_server_mio::{Bind, ClientRequest, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
+use ws_server_mio::{Bind, ClientRequest, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
@@ -20,7 +20,7 @@ pub(crate) struct Mio {
 
 impl Mio {
     pub(crate) fn new(url: Option<&str>, config: Config) -> Result<Self, String> {
-        let mut endpoint = Endpoint::new(Options::default()).map_err(text)?;
+        let mut endpoint = Endpoint::new().map_err(text)?;
         let client = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
@@ -28,7 +28,7 @@ impl Mio {
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), config).map_err(text)?;
+                let server = connections.listen(Bind::localhost(), ServerConfig::from(config).decide_upgrades(true)).map_err(text)?;
                 say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }

@@ -3,12 +3,12 @@
 use std::error::Error;
 use test_server::options;
 use test_server::talk::{Talk, reconnect};
-use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint, Event};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
     let config = ClientConfig::from(options::client()?).reconnect(reconnect());
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     endpoint.connections().connect(url.as_str(), config)?;
     let mut fault = None;
     endpoint.run(|connections, event| {
@@ -44,6 +44,6 @@ fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> R
 fn send(talk: &mut Talk, connections: &mut Connections, id: ConnectionId) {
     while let Some(message) = talk.say() {
         // A connection that is lost meanwhile is told as such.
-        let _ = connections.send_text(id, message);
+        let _ = connections.send(id, message);
     }
 }

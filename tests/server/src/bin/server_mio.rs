@@ -8,7 +8,7 @@ use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
 use ws_host::web;
-use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Options, Request, SendError, Sent};
+use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Request, SendError, Sent};
 
 #[derive(Default)]
 struct App {
@@ -28,18 +28,14 @@ impl App {
                 return Ok(());
             }
             Event::Request(id, request) => return self.answer(connections, id, request),
-            Event::Upgrade(id, upgrade) if SOCKETS.contains(&upgrade.path()) => {
-                self.talking.insert(id, upgrade.path() == "/talk");
-                return connections.accept(id, upgrade);
-            }
-            Event::Upgrade(id, upgrade) => return connections.respond(id, upgrade, web::not_found()),
             Event::Open(id, _) => {
+                self.talking.insert(id, connections.path(id) == Some("/talk"));
                 add(&self.counts.opened);
                 self.talk(connections, id);
             }
             Event::Message(id, message) => {
                 add(&self.counts.messages);
-                if connections.send_message(id, message).is_err() {
+                if connections.send(id, message).is_err() {
                     connections.terminate(id); // it asks for more than it reads
                 }
             }
@@ -59,7 +55,7 @@ impl App {
 
     fn talk(&mut self, connections: &mut Connections, id: ConnectionId) {
         if self.talking.get(&id) == Some(&true) {
-            while connections.send_binary(id, talk::word()) == Ok(Sent::Queued) {}
+            while connections.send(id, talk::word()) == Ok(Sent::Queued) {}
         }
     }
 
@@ -113,8 +109,8 @@ impl App {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (bind, config) = options::server()?;
-    let mut endpoint = Endpoint::new(Options::default())?;
-    let server = endpoint.connections().listen(bind, config)?;
+    let mut endpoint = Endpoint::new()?;
+    let server = endpoint.connections().listen(bind, config.upgrade_paths(SOCKETS))?;
     println!("test: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let mut app = App::default();
     let mut wait = None;

@@ -61,7 +61,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
-    let mut endpoint = Endpoint::new(Options::ui())?;
+    let mut endpoint = Endpoint::with(Options::ui())?;
     let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();

@@ -48,7 +48,7 @@ pub(crate) fn handle(
         // Those who flood us want it all back.
         Event::Message(id, echo) => {
             scope.heard(&id);
-            let _ = connections.send_message(id, echo);
+            let _ = connections.send(id, echo);
         }
         Event::Closed(id, _) => scope.leave(&id),
         _ => {}
@@ -58,7 +58,7 @@ pub(crate) fn handle(
 /// Tells all pages how things stand. Of a page that does not keep up only the newest is kept.
 pub(crate) fn publish(connections: &mut Connections, scope: &Scope<ConnectionId>, meter: &Meter) {
     let state = Frame::text(scope.state(&meter.report()));
-    connections.broadcast_with(&state, SlowPeer::Latest("state"), |id| scope.is_page(&id));
+    connections.topics().broadcast_with(&state, SlowPeer::Latest("state"), |_, id| scope.is_page(&id));
 }
 
 /// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.

@@ -29,8 +29,7 @@ fn turn(host: &Rc<RefCell<Host>>) {
                 connections.respond(id, request, web::html(PAGE))
             }
             Event::Request(id, request) => connections.respond(id, request, web::text(ticks.to_string())),
-            Event::Upgrade(id, upgrade) => connections.accept(id, upgrade),
-            Event::Message(id, message) => connections.send_message(id, message).map(drop),
+            Event::Message(id, message) => connections.send(id, message).map(drop),
             _ => Ok(()),
         };
     });
@@ -54,7 +53,7 @@ fn turn(host: &Rc<RefCell<Host>>) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
-    let mut endpoint = Endpoint::new(Options::ui())?;
+    let mut endpoint = Endpoint::with(Options::ui())?;
     let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 

@@ -228,8 +228,8 @@ impl App {
         let record = self.records.get_mut(&socket).unwrap();
         let data = content(socket, record.lengths.len(), len);
         let sent = match record.lengths.len().is_multiple_of(2) {
-            true => connections.send_binary(at, data),
-            false => connections.send_text(at, std::str::from_utf8(data).unwrap()),
+            true => connections.send(at, data),
+            false => connections.send(at, std::str::from_utf8(data).unwrap()),
         };
         if sent.is_ok() {
             record.lengths.push(len);

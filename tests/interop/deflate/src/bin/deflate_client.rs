@@ -5,7 +5,7 @@
 
 use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
 use ws_server_mio::ws_proto::Opcode;
-use ws_server_mio::{CloseCode, Config, Endpoint, Event, Frame, Options};
+use ws_server_mio::{CloseCode, Config, Endpoint, Event, Frame};
 use ws_server_smol::connect;
 
 const USAGE: &str = "usage: deflate_client mio|smol URL SEED COUNT TERMS";
@@ -39,7 +39,7 @@ fn frames(message: Payload) -> Result<Vec<Frame>, Failure> {
 }
 
 fn mio(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure> {
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     endpoint.connections().connect(url, config)?;
     let mut end = None;
     while end.is_none() {
