@@ -15,9 +15,9 @@ use crate::taken::Taken;
 use crate::watch::Watched;
 use http::{Method, Response};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, HandshakeError, Message, Next,
+    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, HandshakeError, Message, Moment, Next,
     Request, ResponseBody, Role, State, Upgrade,
 };
 
@@ -48,9 +48,9 @@ pub(crate) fn request() -> ClientRequest {
         .expect("the request is good")
 }
 
-fn run(data: &[u8], base: Config, make: impl FnOnce(Instant, Arc<Config>, bool) -> Watched) -> Seen {
+fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -> Watched) -> Seen {
     let mut input = Input::new(data);
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let setup = Setup::new(base, &mut input);
     let mut run = Run {
         now,
@@ -96,7 +96,7 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Instant, Arc<Config>, bool) 
 }
 
 struct Run<'a> {
-    now: Instant,
+    now: Moment,
     watched: Watched,
     script: Script<'a>,
     coming: Vec<u8>,
@@ -130,7 +130,7 @@ impl Run<'_> {
         self.poll();
     }
 
-    fn pass(&mut self, until: Instant) {
+    fn pass(&mut self, until: Moment) {
         self.now = self.now.max(until);
         self.watched.pass(self.now);
     }

@@ -39,8 +39,8 @@ pub fn extensions(data: &[u8]) -> Seen {
     let deflate = Deflate::new()
         .window_bits(ours & 15)
         .peer_window_bits(theirs & 15)
-        .takeover(ours & 16 != 0)
-        .peer_takeover(theirs & 16 != 0);
+        .context_takeover(ours & 16 != 0)
+        .peer_context_takeover(theirs & 16 != 0);
     let mut fields = HeaderMap::new();
     for line in input.rest().split(|byte| *byte == b'\n') {
         if let Ok(value) = HeaderValue::from_bytes(line) {
@@ -50,13 +50,13 @@ pub fn extensions(data: &[u8]) -> Seen {
     if let Some((terms, answer)) = deflate.accept(&fields) {
         assert!((9..=(ours & 15).max(9)).contains(&terms.ours.window_bits), "{terms:?}");
         assert!((8..=(theirs & 15).max(8)).contains(&terms.theirs.window_bits), "{terms:?}");
-        assert!(ours & 16 != 0 || !terms.ours.takeover, "{terms:?}");
-        assert!(theirs & 16 != 0 || !terms.theirs.takeover, "{terms:?}");
+        assert!(ours & 16 != 0 || !terms.ours.context_takeover, "{terms:?}");
+        assert!(theirs & 16 != 0 || !terms.theirs.context_takeover, "{terms:?}");
         assert!(answer.as_bytes().starts_with(b"permessage-deflate"), "{answer:?}");
     }
     if let Ok(Some(terms)) = deflate.agree(&fields) {
         assert!(terms.ours.window_bits <= (ours & 15).max(9), "{terms:?}");
-        assert!(ours & 16 != 0 || !terms.ours.takeover, "{terms:?}");
+        assert!(ours & 16 != 0 || !terms.ours.context_takeover, "{terms:?}");
     }
     Seen::default()
 }

@@ -3,8 +3,7 @@
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
 use std::collections::VecDeque;
-use std::time::Instant;
-use ws_proto::{Connection, Event, Message, Next, SendError, Sent, State};
+use ws_proto::{Connection, Event, Message, Moment, Next, SendError, Sent, State};
 
 /// What one read gives at most.
 const READ: usize = 16 * 1024;
@@ -128,7 +127,7 @@ impl End {
         self.note_sent(&result);
     }
 
-    pub(crate) fn hear(&mut self, now: Instant, event: Event<'_>) {
+    pub(crate) fn hear(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Upgrade(upgrade) => self.watched.act(|c| c.accept(now, upgrade).expect("it is undecided")),
             Event::Message(message) => {
@@ -152,7 +151,7 @@ impl End {
     }
 
     /// What only this application does, or how it does all: its habit, a pause, or much at once.
-    pub(crate) fn behave(&mut self, now: Instant, byte: u8, is_text: bool) {
+    pub(crate) fn behave(&mut self, now: Moment, byte: u8, is_text: bool) {
         match byte >> 4 {
             0..4 => {
                 self.habit = Habit::new(byte);
@@ -170,19 +169,19 @@ impl End {
     }
 
     /// An honest application resumes what it has paused.
-    pub(crate) fn resume(&mut self, now: Instant) {
+    pub(crate) fn resume(&mut self, now: Moment) {
         self.paused = false;
         self.watched.act(|c| c.resume(now));
     }
 
-    pub(crate) fn poll(&mut self, now: Instant) {
+    pub(crate) fn poll(&mut self, now: Moment) {
         while let Some(event) = self.watched.poll_event(now) {
             self.hear(now, event);
         }
     }
 
     /// Gives up to `n` of the bytes that are on their way; says whether any were used.
-    pub(crate) fn read(&mut self, now: Instant, n: usize) -> bool {
+    pub(crate) fn read(&mut self, now: Moment, n: usize) -> bool {
         if self.is_dropped {
             self.coming.clear();
             return false;
@@ -205,7 +204,7 @@ impl End {
 
     /// Moves up to `n` bytes of the output on their way, and does what the connection wants of its transport; says
     /// whether anything moved.
-    pub(crate) fn write(&mut self, now: Instant, n: usize, to: &mut Self) -> bool {
+    pub(crate) fn write(&mut self, now: Moment, n: usize, to: &mut Self) -> bool {
         if self.is_dropped {
             return false;
         }

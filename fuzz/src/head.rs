@@ -13,8 +13,7 @@ use crate::setup::{SEED, answer, lenient};
 use crate::watch::Watched;
 use http::{HeaderMap, Response, Uri, Version};
 use std::sync::Arc;
-use std::time::Instant;
-use ws_proto::{Config, Connection, Error, Event, HandshakeError};
+use ws_proto::{Config, Connection, Error, Event, HandshakeError, Moment};
 
 /// More fields than the engine takes.
 const FIELDS: usize = 128;
@@ -23,12 +22,12 @@ const FIELDS: usize = 128;
 pub fn http_head(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let is_server = input.byte() & 1 == 0;
-    let now = Instant::now();
+    let now = Moment::default();
     if is_server { requests(now, input.rest()) } else { responses(now, input.rest()) }
 }
 
 /// Requests that follow each other, each answered at once.
-fn requests(now: Instant, bytes: &[u8]) -> Seen {
+fn requests(now: Moment, bytes: &[u8]) -> Seen {
     let config = Arc::new(lenient(Config::server()));
     let mut watched = Watched::server(Connection::server(now, config, Default::default()));
     let mut left = bytes.to_vec();
@@ -84,7 +83,7 @@ fn check_request<T>(bytes: &[u8], request: &http::Request<T>, body: &[u8]) {
 }
 
 /// Interim responses, and the answer.
-fn responses(now: Instant, bytes: &[u8]) -> Seen {
+fn responses(now: Moment, bytes: &[u8]) -> Seen {
     let config = Arc::new(lenient(Config::client()));
     let mut watched = Watched::client(Connection::client(now, config, request(), SEED));
     watched.write(now, usize::MAX, |_| {});

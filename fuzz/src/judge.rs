@@ -4,8 +4,7 @@ use crate::setup::{CLIENT, lenient};
 use crate::watch::{Sample, sample};
 use http::Method;
 use std::sync::Arc;
-use std::time::Instant;
-use ws_proto::{Config, Connection, Error, Event, Role, State};
+use ws_proto::{Config, Connection, Error, Event, Moment, Role, State};
 
 /// The messages in what a server wrote. `asked` are the methods of the requests that its application heard of;
 /// of an output that is cut off, the end may be missing.
@@ -85,13 +84,13 @@ pub(crate) fn of_client(output: &[u8], is_upgraded: bool) -> Vec<Sample> {
     if is_upgraded {
         return frames(Role::Server, output);
     }
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     drive(Connection::server(now, Arc::new(lenient(Config::server())), Default::default()), now, output)
 }
 
 /// The messages in the frames for this role.
 fn frames(role: Role, output: &[u8]) -> Vec<Sample> {
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     drive(Connection::upgraded(now, Arc::new(lenient(Config::server())), role), now, output)
 }
 
@@ -99,7 +98,7 @@ fn frames(role: Role, output: &[u8]) -> Vec<Sample> {
 const CLOSE: usize = 2 + 4 + 125;
 
 /// What a peer makes of it. Where a Close may stand, it is read byte by byte, so that nothing can hide behind one.
-fn drive(mut peer: Connection, now: Instant, output: &[u8]) -> Vec<Sample> {
+fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
     let mut messages = Vec::new();
     let (begin, end) = output.split_at(output.len().saturating_sub(CLOSE));
     for part in core::iter::once(begin).chain(end.chunks(1)) {

@@ -14,10 +14,10 @@ use crate::seen::Seen;
 use crate::setup::{CLIENT, SEED};
 use crate::watch::Watched;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Pieces, Role,
-    State, Timeout,
+    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Pieces,
+    Role, State, Timeout,
 };
 
 /// Two ends, and any schedule.
@@ -31,14 +31,14 @@ pub fn pair(data: &[u8]) -> Seen {
 }
 
 struct Pair {
-    now: Instant,
+    now: Moment,
     client: End,
     server: End,
 }
 
 impl Pair {
     fn new(input: &mut Input<'_>) -> Self {
-        let now = Instant::now();
+        let now = Moment::from_nanos(1 << 60);
         let [how, each] = [0; 2].map(|_| input.byte());
         let config = |base: Config, bits: u8| {
             let second = Duration::from_secs(1);
@@ -143,7 +143,7 @@ impl Pair {
         self.now = until;
     }
 
-    fn due(&self) -> Option<Instant> {
+    fn due(&self) -> Option<Moment> {
         let deadlines = [&self.client, &self.server].map(|end| end.watched.ask().poll_timeout());
         deadlines.into_iter().flatten().min()
     }
@@ -188,7 +188,7 @@ impl Pair {
             }
             assert!(round < 10_000, "each waits for the other to read");
             let due = self.due().expect("what holds reading back has an end");
-            self.pass(due.saturating_duration_since(self.now));
+            self.pass(due.since(self.now));
             self.drive();
         }
         let are_open = is_open(&self.client) && is_open(&self.server);
@@ -225,7 +225,7 @@ impl Pair {
             self.drive();
             let Some(due) = self.due() else { break };
             assert!(round < 1000, "it does not end: {:?}", [&self.client.watched, &self.server.watched]);
-            self.pass(due.saturating_duration_since(self.now));
+            self.pass(due.since(self.now));
         }
         self.judge()
     }

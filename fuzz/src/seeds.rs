@@ -5,8 +5,7 @@
 use crate::bytes::request;
 use crate::setup::SEED;
 use std::sync::Arc;
-use std::time::Instant;
-use ws_proto::{Config, Connection};
+use ws_proto::{Config, Connection, Moment};
 
 mod frames;
 mod messages;
@@ -96,7 +95,7 @@ fn head(setup: Setup, script: &[u8]) -> Vec<u8> {
 
 /// The `Sec-WebSocket-Accept` that the client of these targets awaits.
 fn accept() -> String {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut client = Connection::client(now, Arc::new(Config::client()), request(), SEED);
     let wire = bytes::Buf::chunk(client.outbox()).to_vec();
     let text = String::from_utf8(wire).expect("a request is text");

@@ -11,16 +11,15 @@ use crate::setup::{CLIENT, SEED, Setup, answer};
 use crate::watch::{Sample, Watched, sample};
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::deflate::{Direction, Terms};
-use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Role};
+use ws_proto::{Config, Connection, Deflate, Event, Heartbeat, Moment, Role};
 
 /// The same bytes, at once and cut.
 pub fn split(data: &[u8]) -> Seen {
     let mut input = Input::new(data);
     let first = input.byte();
     let (is_server, is_compressed) = (first & 1 == 0, first & 2 != 0);
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let base = if is_server { Config::server() } else { Config::client() };
     let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
     let setup = Setup::new(base, &mut input);
@@ -41,7 +40,7 @@ pub fn split(data: &[u8]) -> Seen {
     let bytes = input.rest();
     let upgraded = |config, role| {
         let mut connection = Connection::upgraded(now, config, role);
-        let full = Direction { takeover: true, window_bits: 15 };
+        let full = Direction { context_takeover: true, window_bits: 15 };
         connection.compress_by(Terms { ours: full, theirs: full });
         connection
     };
@@ -83,7 +82,7 @@ struct Told {
 impl Told {
     fn of(
         mut watched: Watched,
-        mut now: Instant,
+        mut now: Moment,
         bytes: &[u8],
         mut cuts: Option<Script<'_>>,
         setup: &Setup,
@@ -123,7 +122,7 @@ impl Told {
         told
     }
 
-    fn hear(&mut self, watched: &mut Watched, now: Instant, event: Event<'_>, setup: &Setup) {
+    fn hear(&mut self, watched: &mut Watched, now: Moment, event: Event<'_>, setup: &Setup) {
         let note = match event {
             Event::Message(message) => {
                 let note = Note::Message(sample(&message));

@@ -7,8 +7,7 @@
 
 use crate::seen::Seen;
 use bytes::Buf;
-use std::time::Instant;
-use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Next, Piece, Pieces, State};
+use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Moment, Next, Piece, Pieces, State};
 
 /// A connection, with what its owner would know of it.
 #[derive(Debug)]
@@ -24,7 +23,7 @@ pub(crate) struct Watched {
     is_over: bool,
     state: State,
     /// When its owner's timer fires.
-    timer: Option<Instant>,
+    timer: Option<Moment>,
     received: u64,
     sent: u64,
     has_half_closed: bool,
@@ -94,7 +93,7 @@ impl Watched {
 
     // --- things happen
 
-    pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub(crate) fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         let event = self.measured(|connection| connection.receive(now, input));
         self.received += (before - input.len()) as u64;
@@ -108,17 +107,17 @@ impl Watched {
         event
     }
 
-    pub(crate) fn receive_eof(&mut self, now: Instant) {
+    pub(crate) fn receive_eof(&mut self, now: Moment) {
         self.act(|connection| connection.receive_eof(now));
     }
 
-    pub(crate) fn abort(&mut self, now: Instant, cause: Cause) {
+    pub(crate) fn abort(&mut self, now: Moment, cause: Cause) {
         self.act(|connection| connection.abort(now, cause));
         assert_eq!(self.connection.state(), State::Closed);
     }
 
     /// Takes up to `n` bytes of the output, as a socket does that has room for so many.
-    pub(crate) fn write(&mut self, now: Instant, n: usize, mut to: impl FnMut(&[u8])) {
+    pub(crate) fn write(&mut self, now: Moment, n: usize, mut to: impl FnMut(&[u8])) {
         let mut left = n;
         while left > 0 && self.connection.outbox().has_remaining() {
             let outbox = self.connection.outbox();
@@ -134,7 +133,7 @@ impl Watched {
         }
     }
 
-    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment) {
         self.act(|connection| connection.handle_timeout(now));
         let due = self.connection.poll_timeout();
         assert!(
@@ -146,7 +145,7 @@ impl Watched {
     }
 
     /// What an owner's timer does: nothing before its time.
-    pub(crate) fn pass(&mut self, now: Instant) {
+    pub(crate) fn pass(&mut self, now: Moment) {
         if self.timer.is_some_and(|at| at <= now) {
             self.handle_timeout(now);
         }
@@ -183,7 +182,7 @@ impl Watched {
 
     // --- ask
 
-    pub(crate) fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
+    pub(crate) fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
         let event = self.measured(|connection| connection.poll_event(now));
         if let Some(event) = &event {
             self.note(event);
@@ -205,7 +204,7 @@ impl Watched {
     }
 
     /// It is over, and nobody has anything more of it: what was told must have come to its end.
-    pub(crate) fn must_be_over(&mut self, now: Instant) {
+    pub(crate) fn must_be_over(&mut self, now: Moment) {
         assert_eq!(self.next_io(), Next::Drop, "it does not end: {:?}", self.connection);
         assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
         assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
@@ -272,7 +271,7 @@ impl Watched {
                 assert!(len <= self.config().message_limit);
                 if let Pieces::AsTheyCome { whole } = self.config().pieces {
                     // It is the frame that is so short, and not what is compressed in it.
-                    assert!(len <= whole || self.config().deflate.is_some());
+                    assert!(len <= whole || self.config().get_deflate().is_some());
                 }
             }
             Event::Piece(piece) => {
@@ -320,7 +319,7 @@ const A_BYTE: i64 = 100;
 
 /// What a compressor and a decompressor take, whatever passes through them.
 fn contexts(config: &Config) -> i64 {
-    if config.deflate.is_some() { 1 << 20 } else { 0 }
+    if config.get_deflate().is_some() { 1 << 20 } else { 0 }
 }
 
 /// The most memory that a connection may hold, in whichever state: each limit with what surrounds it, and room

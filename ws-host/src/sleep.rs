@@ -1,18 +1,18 @@
-//! The machine slept: finding out from its two clocks.
+//! Detecting from its two clocks that the machine slept.
 //!
-//! In sleep the monotonic clock of most systems stands still while the wall clock goes on (on Windows both go
-//! on, and deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: whoever
-//! finds out tells each connection by [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
+//! In sleep the monotonic clock of most systems stands still while the wall clock goes on (on Windows both go on, and
+//! deadlines have passed instead). Sockets look open afterwards, and their peers may be long gone: the owner passes the
+//! news to each connection by [`Connection::handle_resume`](ws_proto::Connection::handle_resume).
 //!
-//! Who compares the clocks has read the time of day, and so keeps each [`WallClock`] set, from which `Date` is written.
+//! Comparing the clocks reads the time of day, so the detector also keeps each [`WallClock`] set, the source of `Date`.
 
 use core::time::Duration;
 use std::time::{Instant, SystemTime};
 use ws_proto::WallClock;
 
-/// The clocks are compared so often, and no more.
+/// The clocks are compared at most this often.
 const COMPARE: Duration = Duration::from_secs(1);
-/// A wall clock that is set right jumps by less.
+/// A smaller jump of the wall clock is a correction of it.
 const SLEEP: Duration = Duration::from_secs(5);
 
 /// Compares the monotonic clock with the wall clock, and keeps the time of day set.
@@ -34,13 +34,13 @@ pub struct SleepDetector {
 }
 
 impl SleepDetector {
-    /// Begins to compare.
+    /// Starts from these readings of both clocks.
     pub fn new(now: Instant, wall: SystemTime) -> Self {
         Self { compared: (now, wall), kept: Vec::new() }
     }
 
-    /// Sets this clock to the wall clock as it was last read, and again whenever that is read, for as long as anybody
-    /// else has a clone.
+    /// Sets this clock to the last reading of the wall clock, and again at each reading while another clone of it
+    /// exists.
     ///
     /// ```
     /// # use std::time::{Duration, Instant, SystemTime};
@@ -56,14 +56,14 @@ impl SleepDetector {
     pub fn keep(&mut self, clock: &WallClock) {
         clock.set(self.compared.1);
         if !self.kept.iter().any(|kept| kept.is(clock)) {
-            // Those of servers that have stopped since the clocks were compared.
+            // Servers may have stopped since the clocks were compared.
             self.kept.retain(WallClock::is_shared);
             self.kept.push(clock.clone());
         }
     }
 
-    /// How long the machine slept, if it did since this was last asked. The wall clock is read once a second at most;
-    /// asked before answers are given, their `Date` is right to a second however long nothing happened.
+    /// How long the machine slept since the last call, if it did. The wall clock is read once a second at most. Called
+    /// before answers are given, it keeps their `Date` right to a second, however long the owner was idle.
     #[inline]
     pub fn slept(&mut self, now: Instant, wall: impl FnOnce() -> SystemTime) -> Option<Duration> {
         let awake = now.saturating_duration_since(self.compared.0);
@@ -77,12 +77,53 @@ impl SleepDetector {
             clock.set(wall);
             clock.is_shared()
         });
-        // A wall clock that was set back tells nothing.
+        // A wall clock that was set back says nothing of sleep.
         let slept = wall.duration_since(before).ok()?.saturating_sub(awake);
         (slept >= SLEEP).then_some(slept)
     }
 }
 
 #[cfg(test)]
-#[path = "tests_sleep.rs"]
-mod tests;
+mod tests {
+    use super::*;
+    use std::time::UNIX_EPOCH;
+
+    const SECOND: Duration = Duration::from_secs(1);
+
+    #[test]
+    fn kept_clocks_follow_the_wall_clock_forwards_and_back() {
+        let (now, day) = (Instant::now(), UNIX_EPOCH + 86_400 * SECOND);
+        let mut detector = SleepDetector::new(now, day);
+        let (one, other) = (WallClock::new(UNIX_EPOCH), WallClock::new(UNIX_EPOCH));
+        detector.keep(&one);
+        detector.keep(&other);
+        assert_eq!((one.get(), other.get()), (Some(day), Some(day)), "at once");
+        for (after, wall) in [(1, day + 7200 * SECOND), (2, day - 7200 * SECOND), (3, day)] {
+            detector
+                .slept(now + after * SECOND - Duration::from_nanos(1), || panic!("it was read a moment ago"));
+            detector.slept(now + after * SECOND, || wall);
+            assert_eq!((one.get(), other.get()), (Some(wall), Some(wall)));
+        }
+        // What HTTP has no way to write.
+        detector.slept(now + 4 * SECOND, || UNIX_EPOCH - SECOND);
+        assert_eq!(one.get(), None);
+        detector.slept(now + 5 * SECOND, || day);
+        assert_eq!(one.get(), Some(day));
+    }
+
+    #[test]
+    fn a_clock_is_kept_once_and_let_go_when_nobody_else_has_it() {
+        let (now, wall) = (Instant::now(), UNIX_EPOCH);
+        let mut detector = SleepDetector::new(now, wall);
+        let clock = WallClock::new(wall);
+        detector.keep(&clock);
+        detector.keep(&clock.clone());
+        detector.keep(&WallClock::new(wall));
+        assert_eq!(detector.kept.len(), 2);
+        detector.slept(now + SECOND, || wall);
+        assert_eq!(detector.kept.len(), 1);
+        drop(clock);
+        detector.slept(now + 2 * SECOND, || wall);
+        assert!(detector.kept.is_empty());
+    }
+}

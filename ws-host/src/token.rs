@@ -1,11 +1,10 @@
 //! Access tokens: a secret in the URL that is handed out, and in a cookie from then on.
 //!
-//! Whoever has the URL of a server on the local network may use it; a token in that URL keeps everybody else
-//! out: `http://192.168.1.7:8700/?token=…`. A browser gets it as a cookie with the first answer, so that the
-//! page's own requests and sockets need no token in theirs.
+//! Only holders of the full URL may use the server: `http://192.168.1.7:8700/?token=…`. A browser gets the token as a
+//! cookie with the first answer, so that the page's own requests and sockets need none in their URLs.
 //!
-//! Where [`Cors`](ws_proto::Cors) is set, a preflight is answered before a token is asked for, and the 401 can be read by
-//! pages of the origins that are allowed.
+//! Where [`Cors`](ws_proto::Cors) is set, preflights are answered without a token, and pages of allowed origins can read
+//! the 401.
 
 use ::http::header::{self, HeaderValue};
 use ::http::{HeaderMap, Response, StatusCode};
@@ -18,15 +17,15 @@ use ws_proto::Event;
 use ws_proto::Request;
 use ws_proto::fields::{cookies, hide_secret};
 
-/// A secret that lets its bearer in.
+/// A secret that authenticates its bearer.
 ///
 /// It is compared in constant time, and `Debug` does not show it.
 #[derive(Clone)]
 pub struct Token(Box<str>);
 
 impl Token {
-    /// A token of unpredictable bytes from the system: at least 16, which the compiler checks. It is as text
-    /// what these bytes are in Base64 for URLs.
+    /// A token of unpredictable bytes from the system: at least 16, which the compiler checks. Its text is the Base64 of
+    /// these bytes in the alphabet for URLs.
     ///
     /// ```
     /// use ws_host::token::Token;
@@ -38,12 +37,12 @@ impl Token {
         Self(URL_SAFE_NO_PAD.encode(random).into())
     }
 
-    /// As it stands in a URL.
+    /// The token as text; it needs no encoding in a URL.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Whether this is the token. The time that it takes tells at most whether the length is right.
+    /// Whether the candidate is this token. The time that it takes reveals at most whether the length is right.
     pub fn matches(&self, candidate: impl AsRef<[u8]>) -> bool {
         let (own, other) = (self.0.as_bytes(), candidate.as_ref());
         let differs = own.iter().zip(other).fold(0, |differs, (a, b)| black_box(differs | (a ^ b)));
@@ -57,7 +56,7 @@ impl fmt::Debug for Token {
     }
 }
 
-/// Lets in who shows a token: as the query parameter `token`, as a cookie, or as `Authorization: Bearer`
+/// Authenticates requests by a token: in the query parameter `token`, in a cookie, or as `Authorization: Bearer`
 /// (RFC 6750 §2.1) for programs.
 #[derive(Clone, Debug)]
 pub struct TokenRule {
@@ -65,10 +64,10 @@ pub struct TokenRule {
     cookie: String,
 }
 
-/// How a request showed the token.
+/// Where a request has the token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shown {
-    /// In its query alone: the answer should carry [`TokenRule::set_cookie`].
+    /// Only in its query: the answer should carry [`TokenRule::set_cookie`].
     InQuery,
     /// In a cookie or in its `Authorization`.
     InHeader,
@@ -80,16 +79,16 @@ impl TokenRule {
         Self { token, cookie: "ws_token".to_owned() }
     }
 
-    /// Names the cookie after the server's port. Cookies are shared by all ports of a host (RFC 6265 §8.5), so
-    /// that two servers would otherwise overwrite each other's.
+    /// Names the cookie after the server's port. All ports of a host share their cookies (RFC 6265 §8.5), so two servers
+    /// would otherwise overwrite each other's.
     #[must_use]
     pub fn port(mut self, port: u16) -> Self {
         self.cookie = format!("ws_token_{port}");
         self
     }
 
-    /// Looks for the token in a request; `None` when it is not there. Cookies of other names and of other bytes hide
-    /// none: whoever can set one for this host, such as a page on another port of it, cannot lock the bearer out.
+    /// Looks for the token in a request; `None` when it is missing. Cookies of other names or bytes hide none: a page on
+    /// another port of this host can set them, and must not lock the bearer out.
     pub fn check(&self, query: Option<&str>, headers: &HeaderMap) -> Option<Shown> {
         let own = self.cookie.as_bytes();
         let mut cookies = cookies(headers).filter(|(name, _)| *name == own);
@@ -106,7 +105,7 @@ impl TokenRule {
 
     fn is_bearer(&self, headers: &HeaderMap) -> bool {
         headers.get_all(header::AUTHORIZATION).iter().any(|value| {
-            // The name of a scheme has no case (RFC 9110 §11.1).
+            // Scheme names are case-insensitive (RFC 9110 §11.1).
             let Some((scheme, credentials)) = value.as_bytes().split_at_checked(b"bearer".len()) else {
                 return false;
             };
@@ -116,18 +115,18 @@ impl TokenRule {
         })
     }
 
-    /// The `Set-Cookie` with which a browser shows the token from then on. Scripts cannot read it, and requests
-    /// that other sites cause do not carry it.
+    /// The value of the `Set-Cookie` that makes a browser send the token from then on. Scripts cannot read the cookie,
+    /// and requests that other sites cause do not carry it.
     pub fn set_cookie(&self) -> String {
         format!("{}={}; Path=/; HttpOnly; SameSite=Strict", self.cookie, self.token.as_str())
     }
 
-    /// Lets a request or an upgrade in that shows the token, and any other event; an upgrade gets the cookie where
-    /// it is due.
+    /// Passes on a request or an upgrade that has the token, and any other event. An upgrade with the token in its query
+    /// alone gets the cookie.
     ///
     /// # Errors
-    /// The request that does not show it: to be answered with the [refusal](Self::refusal).
-    pub fn let_in<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
+    /// The request that lacks the token: answer it with [`unauthorized`](Self::unauthorized).
+    pub fn authenticate<'a>(&self, mut event: Event<'a>) -> Result<Event<'a>, Request> {
         let shown = match &event {
             Event::Request(request) => self.check(request.query(), request.headers()),
             Event::Upgrade(upgrade) => self.check(upgrade.query(), upgrade.headers()),
@@ -145,10 +144,9 @@ impl TokenRule {
         }
     }
 
-    /// Gives the cookie, with an answer, to who showed the token in the query alone; and sees to it, wherever the query
-    /// has the token, that no page that is linked from there, or that is loaded into it, is told that query as its
-    /// referrer.
-    pub fn sign<B>(&self, request: &Request, response: &mut Response<B>) {
+    /// Completes the answer to a request that has the token in its query: it sets the cookie, unless the request has the
+    /// token elsewhere too, and keeps that query out of the `Referer` of requests to other sites.
+    pub fn complete_response<B>(&self, request: &Request, response: &mut Response<B>) {
         if !self.is_in_query(request.query()) {
             return;
         }
@@ -159,12 +157,12 @@ impl TokenRule {
             hide_secret(&header::SET_COOKIE, &mut cookie);
             headers.append(header::SET_COOKIE, cookie);
         }
-        // Stricter, it would hide the origin of the page's own forms.
+        // A stricter policy would hide the origin of the page's own forms.
         headers.entry(header::REFERRER_POLICY).or_insert(HeaderValue::from_static("same-origin"));
     }
 
-    /// The answer to who did not show it: 401.
-    pub fn refusal() -> Response<Bytes> {
+    /// The answer to a request that lacks the token: 401.
+    pub fn unauthorized() -> Response<Bytes> {
         let mut response = Response::new(Bytes::from_static(b"open this with the link that has its token\n"));
         *response.status_mut() = StatusCode::UNAUTHORIZED;
         let headers = response.headers_mut();
@@ -320,13 +318,16 @@ mod tests {
         ] {
             for event in asks(&target, fields.clone()) {
                 let kind = core::mem::discriminant(&event);
-                match rule().let_in(event) {
+                match rule().authenticate(event) {
                     Ok(event) => assert!(is_in && core::mem::discriminant(&event) == kind, "{target}"),
                     Err(request) => assert!(!is_in && request.path() == "/", "{target}"),
                 }
             }
         }
-        assert!(matches!(rule().let_in(Event::Drained), Ok(Event::Drained)), "other events are not asked");
+        assert!(
+            matches!(rule().authenticate(Event::Drained), Ok(Event::Drained)),
+            "other events are not asked"
+        );
     }
 
     #[test]
@@ -335,11 +336,11 @@ mod tests {
         let known = header(header::COOKIE, &format!("ws_token_8700={TOKEN}"));
         for (fields, cookies) in [(HeaderMap::new(), 1), (known, 0)] {
             for event in in_query(fields) {
-                let headers = match rule().let_in(event).unwrap() {
+                let headers = match rule().authenticate(event).unwrap() {
                     Event::Upgrade(upgrade) => upgrade.response_headers().clone(),
                     Event::Request(request) => {
                         let mut response = Response::new(());
-                        rule().sign(&request, &mut response);
+                        rule().complete_response(&request, &mut response);
                         // Also where the cookie is there already: the page was opened by its link once more.
                         assert_eq!(response.headers()[header::REFERRER_POLICY], "same-origin");
                         response.into_parts().0.headers
@@ -357,7 +358,7 @@ mod tests {
         for target in ["/", "/?token=old", &format!("/?xtoken={TOKEN}")] {
             let [Event::Request(request), _] = asks(target, known.clone()) else { panic!() };
             let mut response = Response::new(());
-            rule().sign(&request, &mut response);
+            rule().complete_response(&request, &mut response);
             assert!(response.headers().is_empty(), "{target}");
         }
     }
@@ -369,7 +370,7 @@ mod tests {
         };
         let mut response = Response::new(());
         response.headers_mut().insert(header::REFERRER_POLICY, HeaderValue::from_static("no-referrer"));
-        rule().sign(&request, &mut response);
+        rule().complete_response(&request, &mut response);
         assert_eq!(response.headers()[header::REFERRER_POLICY], "no-referrer");
     }
 
@@ -379,9 +380,9 @@ mod tests {
             panic!()
         };
         let mut response = Response::new(());
-        rule().sign(&request, &mut response);
+        rule().complete_response(&request, &mut response);
         assert!(response.headers()[header::SET_COOKIE].to_str().unwrap().contains(TOKEN));
-        let upgrade = rule().let_in(upgrade).unwrap();
+        let upgrade = rule().authenticate(upgrade).unwrap();
         for shown in [format!("{response:?}"), format!("{request:?}"), format!("{upgrade:?}")] {
             assert!(!shown.contains(TOKEN), "{shown}");
         }
@@ -389,7 +390,7 @@ mod tests {
 
     #[test]
     fn a_refusal_says_how_to_be_let_in_and_is_not_kept() {
-        let refusal = TokenRule::refusal();
+        let refusal = TokenRule::unauthorized();
         assert_eq!(refusal.status(), StatusCode::UNAUTHORIZED);
         assert_eq!(refusal.headers()["www-authenticate"], "Bearer");
         assert_eq!(refusal.headers()["cache-control"], "no-store");

@@ -6,9 +6,17 @@
 use bytes::Buf;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
-use ws_proto::{ClientRequest, CloseCode, Config, Connection, Event, Message, Next, Transport};
+use ws_proto::{
+    ClientRequest, Clock, CloseCode, Config, Connection, Event, Message, Moment, Next, Transport,
+};
+
+/// The engine reads no clock: this program does, and counts from its first reading.
+fn now() -> Moment {
+    static CLOCK: LazyLock<Clock> = LazyLock::new(|| Clock::new(Instant::now()));
+    CLOCK.moment(Instant::now())
+}
 
 /// Runs a connection to its end: writes what waits, then reads, with the deadline as the socket's time-out.
 fn drive(
@@ -19,34 +27,34 @@ fn drive(
     let mut buffer = [0; 16 * 1024];
     let mut unread = 0..0; // what a paused connection left in the buffer
     loop {
-        while let Some(event) = connection.poll_event(Instant::now()) {
+        while let Some(event) = connection.poll_event(now()) {
             handle(&mut connection, event);
         }
         match connection.next_io() {
             Next::Drop => return Ok(()),
             Next::Shutdown => socket.shutdown(Shutdown::Write)?,
             Next::Write => match socket.write(connection.outbox().chunk()) {
-                Ok(n) => connection.wrote(Instant::now(), n),
-                Err(error) => connection.abort(Instant::now(), error.into()),
+                Ok(n) => connection.wrote(now(), n),
+                Err(error) => connection.abort(now(), error.into()),
             },
             Next::Read if unread.is_empty() => {
-                let wait = connection.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+                let wait = connection.poll_timeout().map(|at| at.since(now()));
                 socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
                 match socket.read(&mut buffer) {
-                    Ok(0) => connection.receive_eof(Instant::now()),
+                    Ok(0) => connection.receive_eof(now()),
                     Ok(n) => unread = 0..n,
                     Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
-                        connection.handle_timeout(Instant::now());
+                        connection.handle_timeout(now());
                     }
-                    Err(error) => connection.abort(Instant::now(), error.into()),
+                    Err(error) => connection.abort(now(), error.into()),
                 }
             }
             // This program answers at once, so nothing but a deadline can be waited for.
-            Next::Pause => connection.handle_timeout(Instant::now()),
+            Next::Pause => connection.handle_timeout(now()),
             Next::Read => {}
         }
         let mut input = &mut buffer[unread.clone()];
-        while let Some(event) = connection.receive(Instant::now(), &mut input) {
+        while let Some(event) = connection.receive(now(), &mut input) {
             handle(&mut connection, event);
         }
         unread.start = unread.end - input.len();
@@ -59,13 +67,11 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     let server = std::thread::spawn(move || -> io::Result<()> {
         let (socket, peer) = listener.accept()?;
-        let connection = Connection::server(Instant::now(), Arc::new(Config::server()), Transport::default());
+        let connection = Connection::server(now(), Arc::new(Config::server()), Transport::default());
         drive(socket, connection, |connection, event| match event {
             Event::Upgrade(upgrade) => {
                 println!("server: {peer} asks for {}", upgrade.path());
-                connection
-                    .accept(Instant::now(), upgrade)
-                    .unwrap_or_else(|error| println!("server: {error}"));
+                connection.accept(now(), upgrade).unwrap_or_else(|error| println!("server: {error}"));
             }
             Event::Message(message) => {
                 connection.send(message).map_or_else(|error| println!("server: {error}"), |_| ());
@@ -78,7 +84,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     let request = ClientRequest::new(&format!("ws://{address}/greeting"))?;
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)?;
-    let connection = Connection::client(Instant::now(), Arc::new(Config::client()), request, seed);
+    let connection = Connection::client(now(), Arc::new(Config::client()), request, seed);
     drive(TcpStream::connect(address)?, connection, |connection, event| match event {
         Event::Open(response) => {
             println!("client: {}", response.status());
@@ -86,7 +92,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         Event::Message(Message::Text(text)) => {
             println!("client: got {text:?} back");
-            connection.close(Instant::now(), CloseCode::NORMAL, "done").unwrap_or_default();
+            connection.close(now(), CloseCode::NORMAL, "done").unwrap_or_default();
         }
         Event::Closed(closed) => println!("client: {closed}"),
         _ => {}

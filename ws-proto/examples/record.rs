@@ -14,7 +14,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use trace::{Driven, Record, Role, What};
-use ws_proto::Next;
+use ws_proto::{Clock, Moment, Next};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to = std::env::args().nth(1).unwrap_or_default();
@@ -43,11 +43,12 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
         Role::Client(url) => writeln!(file, "client {url}")?,
     }
     let birth = Instant::now();
-    let mut driven = Driven::new(birth, role);
+    let clock = Clock::new(birth);
+    let mut driven = Driven::new(Moment::default(), role);
     let mut buffer = [0; 16 * 1024];
     let mut happens = |driven: &mut Driven, what: What| {
         let record = Record { at: birth.elapsed(), what };
-        driven.happens(birth + record.at, &record.what);
+        driven.happens(Moment::default() + record.at, &record.what);
         writeln!(file, "{}", record.line())
     };
     loop {
@@ -69,8 +70,7 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
                 Err(_) => happens(&mut driven, What::Reset)?,
             },
             Next::Read if driven.may_read() => {
-                let wait =
-                    driven.connection.poll_timeout().map(|at| at.saturating_duration_since(Instant::now()));
+                let wait = driven.connection.poll_timeout().map(|at| at.since(clock.moment(Instant::now())));
                 socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
                 let what = match socket.read(&mut buffer) {
                     Ok(0) => What::End,

@@ -5,6 +5,7 @@ use crate::cors::Cors;
 use crate::deflate::Deflate;
 use crate::memory::Memory;
 use crate::wall_clock::WallClock;
+use alloc::sync::Arc;
 use core::time::Duration;
 
 /// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
@@ -89,11 +90,7 @@ pub struct Config {
     /// What keeps a quiet connection alive, and finds a dead peer.
     pub heartbeat: Heartbeat,
 
-    /// How messages are compressed, where the peer agrees; `None` for not at all. None.
-    #[cfg(feature = "deflate")]
-    pub deflate: Option<Deflate>,
-    #[cfg(not(feature = "deflate"))]
-    pub(crate) deflate: Option<Deflate>,
+    pub(crate) deflate: Option<Arc<Deflate>>,
     /// Whether a server's [`Closed`](crate::Event::Closed) is told of every connection, also of one that never
     /// asked anything (a port scanner, a browser that connects ahead of need) or whose request was refused by the
     /// engine (a page of a strange origin, a host that is not allowed). `false`.
@@ -163,12 +160,18 @@ impl Config {
         self
     }
 
-    /// Compresses messages where the peer does so too.
+    /// Compresses messages where the peer agrees. Without it, none are.
     #[cfg(feature = "deflate")]
     #[must_use]
     pub fn deflate(mut self, deflate: Deflate) -> Self {
-        self.deflate = Some(deflate);
+        self.deflate = Some(Arc::new(deflate));
         self
+    }
+
+    /// How messages are compressed where the peer agrees; `None` where they are not.
+    #[cfg(feature = "deflate")]
+    pub fn get_deflate(&self) -> Option<&Deflate> {
+        self.deflate.as_deref()
     }
 
     /// Sets the longest HTTP body in bytes.

@@ -1,6 +1,6 @@
 //! Frames (RFC 6455 §5.2): headers in and out, and [`Frame`], a message encoded once.
 
-use crate::deflate::Shared;
+use crate::deflate::{CompressionHint, Shared};
 use crate::error::{ProtocolError, SendError};
 use crate::utf8;
 use alloc::string::String;
@@ -200,18 +200,9 @@ pub struct Frame {
     /// A small frame as a server sends it, header and payload; `payload` is its end. Empty for a large one,
     /// whose payload is not copied.
     pub(crate) encoded: Bytes,
-    pub(crate) compression: Compression,
+    pub(crate) compression: CompressionHint,
     /// The message as it is compressed for many; of a whole message only.
     pub(crate) shared: Option<Shared>,
-}
-
-/// Whether a message is compressed where that was agreed on.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Compression {
-    /// As its length and the settings say.
-    ByLength,
-    With,
-    Without,
 }
 
 impl PartialEq for Frame {
@@ -249,21 +240,21 @@ impl Frame {
     }
 
     pub(crate) fn unencoded(opcode: Opcode, fin: bool, payload: Bytes) -> Self {
-        let compression = Compression::ByLength;
+        let compression = CompressionHint::ByLength;
         Self { opcode, fin, payload, encoded: Bytes::new(), compression, shared: None }
     }
 
     /// The same, compressed however short it is, where compression was agreed on.
     #[must_use]
     pub fn with_compression(self) -> Self {
-        Self { compression: Compression::With, ..self }
+        Self { compression: CompressionHint::With, ..self }
     }
 
     /// The same, never compressed: for data that is compressed already, and for secrets beside text that a stranger
     /// chose. A message in fragments is compressed unless its first one says this.
     #[must_use]
     pub fn without_compression(self) -> Self {
-        Self { compression: Compression::Without, ..self }
+        Self { compression: CompressionHint::Without, ..self }
     }
 
     /// Whether it is a whole message that stands encoded, as a server sends it.

@@ -29,7 +29,7 @@
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
 //!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::tell_every_end).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
-//! 5. There is one deadline.
+//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing.
 //!
 //! # Driving it
 //!
@@ -39,9 +39,14 @@
 //! ```
 //! # use std::{io::{Read, Write}, time::Instant};
 //! # use bytes::Buf;
-//! # use ws_proto::{Connection, Event, Next, SendError};
-//! fn turn(conn: &mut Connection, socket: &mut (impl Read + Write), rx: &mut [u8]) -> std::io::Result<bool> {
-//!     let now = Instant::now();
+//! # use ws_proto::{Clock, Connection, Event, Next};
+//! fn turn(
+//!     conn: &mut Connection,
+//!     socket: &mut (impl Read + Write),
+//!     rx: &mut [u8],
+//!     clock: Clock, // Clock::new(Instant::now()), once: what `now` counts from
+//! ) -> std::io::Result<bool> {
+//!     let now = clock.moment(Instant::now());
 //!     match conn.next_io() {
 //!         Next::Write => {
 //!             let n = socket.write(conn.outbox().chunk())?;
@@ -74,9 +79,10 @@
 //! #     fn flush(&mut self) -> std::io::Result<()> { Ok(()) }
 //! # }
 //! # let config = std::sync::Arc::new(ws_proto::Config::server());
-//! # let mut conn = Connection::server(Instant::now(), config, Default::default());
+//! # let clock = Clock::new(Instant::now());
+//! # let mut conn = Connection::server(clock.moment(Instant::now()), config, Default::default());
 //! # let mut rounds = 0;
-//! # while turn(&mut conn, &mut Empty, &mut [0; 64])? { rounds += 1; }
+//! # while turn(&mut conn, &mut Empty, &mut [0; 64], clock)? { rounds += 1; }
 //! # assert!(rounds <= 2);
 //! # Ok::<(), std::io::Error>(())
 //! ```
@@ -129,11 +135,9 @@ mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
-#[path = "no_deflate.rs"]
 mod deflate;
 mod error;
 mod event;
-#[cfg_attr(not(feature = "deflate"), allow(dead_code))] // parameters are those of compression
 mod extensions;
 pub mod fields;
 mod frame;
@@ -142,12 +146,15 @@ mod http;
 mod invalid_access;
 mod mask;
 mod memory;
+mod moment;
 mod origin;
 mod outbox;
 mod outgoing;
 mod partial;
 #[cfg(test)]
 mod tests_access;
+#[cfg(test)]
+mod tests_moment;
 mod transport;
 mod utf8;
 mod wall_clock;
@@ -165,6 +172,7 @@ pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use memory::Memory;
+pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, Storage};
 pub use outgoing::Outgoing;
 pub use transport::Transport;

@@ -9,6 +9,7 @@
 //! exceeded for a second, those that moved least for what they hold are doomed, the largest first, until the rest fits;
 //! those that have only come are the last. Each of them finds that out at its next look, and ends itself.
 
+use crate::moment::Moment;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
@@ -16,7 +17,6 @@ use core::sync::atomic::{AtomicUsize, Ordering};
 use core::time::Duration;
 use std::collections::HashMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
 
 /// How long the limit may be exceeded before somebody has to go; the pace of each is that of such a time.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -66,7 +66,7 @@ struct Table {
     holders: Vec<Option<Holder>>,
     vacant: Vec<usize>,
     /// Since when the limit is exceeded, as far as anybody has looked.
-    over_since: Option<Instant>,
+    over_since: Option<Moment>,
 }
 
 /// A payload that stands in outboxes.
@@ -170,7 +170,7 @@ pub(crate) struct Charge {
     place: usize,
     own: usize,
     /// When it last looked, and what had been moved by then.
-    looked: Option<(Instant, u64)>,
+    looked: Option<(Moment, u64)>,
 }
 
 impl Charge {
@@ -187,7 +187,7 @@ impl Charge {
 
     /// Looks whether this connection has to go, having moved so many bytes since it began. Answers what all hold, where
     /// it has. One that is not read for want of memory is judged by what it moved before.
-    pub(crate) fn look(&mut self, now: Instant, moved: u64, is_held_back: bool) -> Option<usize> {
+    pub(crate) fn look(&mut self, now: Moment, moved: u64, is_held_back: bool) -> Option<usize> {
         let held = self.memory.held();
         let excess = held.saturating_sub(self.memory.limit());
         let mut table = self.memory.inner.table.lock().unwrap_or_else(PoisonError::into_inner);
@@ -195,7 +195,7 @@ impl Charge {
             // Whoever was there when the limit was exceeded has been measured when that is judged.
             let window = if holder.moved.is_none() { PATIENCE - LOOK } else { PATIENCE };
             match self.looked {
-                Some((at, before)) if now.saturating_duration_since(at) >= window => {
+                Some((at, before)) if now.since(at) >= window => {
                     if !is_held_back || holder.moved.is_none() {
                         holder.moved = Some(moved.saturating_sub(before));
                     }
@@ -211,7 +211,7 @@ impl Charge {
             return None;
         }
         let since = *table.over_since.get_or_insert(now);
-        if now.saturating_duration_since(since) >= PATIENCE {
+        if now.since(since) >= PATIENCE {
             // Those that are doomed have a second to find out.
             table.over_since = Some(now);
             table.judge(excess);

@@ -8,11 +8,11 @@ use bytes::Buf;
 use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::{
     Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Heartbeat,
-    Initiator, Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
+    Initiator, Moment, Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -319,7 +319,7 @@ fn a_pong_that_waits_is_dropped_when_the_peer_closes() {
 
 #[test]
 fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
-    let now = Instant::now();
+    let now = Moment::default();
     let config = Arc::new(Config::server());
     let request = || ClientRequest::new("ws://localhost/").unwrap();
     let handshake = || Connection::client(now, config.clone(), request(), [0; 32]);
@@ -362,7 +362,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
 
 #[test]
 fn a_connection_that_never_asked_anything_is_over_without_a_word() {
-    let now = Instant::now();
+    let now = Moment::default();
     for bytes in [&b""[..], b"GET / HT", b"garbage\r\n\r\n"] {
         let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
         assert!(feed(&mut server, now, bytes).is_empty());
@@ -407,7 +407,7 @@ fn closed_explains_itself_in_a_sentence() {
 
 #[test]
 fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
-    let now = Instant::now();
+    let now = Moment::default();
     let head = b"HTTP/1.1 401 Unauthorized\r\nWWW-Authenticate: Bearer\r\n\r\nnot you";
     let asked = || {
         let request = ClientRequest::new("ws://localhost/").unwrap();
@@ -479,7 +479,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 
 #[test]
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
-    let ends: [fn(&mut Connection, Instant); 4] = [
+    let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.receive_eof(now),
         |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_timeout(now + Duration::from_secs(10)),
@@ -487,7 +487,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     ];
     for (k, how) in ends.into_iter().enumerate() {
         for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
-            let now = Instant::now();
+            let now = Moment::default();
             let mut server = Connection::server(now, Arc::new(config), Default::default());
             how(&mut server, now);
             take_output(&mut server, now);

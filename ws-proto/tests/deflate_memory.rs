@@ -12,10 +12,10 @@ use kit::*;
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::deflate::Deflate;
-use ws_proto::{Config, Connection, Event, Frame, Opcode, Pieces, Role};
+use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Pieces, Role};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -37,7 +37,7 @@ fn peak(body: impl FnOnce()) -> usize {
 }
 
 /// Gives bytes to a connection in reads of so many, and looks at what it tells; says how many bytes that was.
-fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], read: usize) -> usize {
+fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize) -> usize {
     let mut told = 0;
     for mut input in bytes.chunks_mut(read) {
         while let Some(event) = connection.receive(now, &mut input) {
@@ -52,7 +52,7 @@ fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], read: usize
 }
 
 /// A connection whose context is there, with as much of a window as it may have.
-fn warm(config: Config) -> (Connection, Instant, Zip) {
+fn warm(config: Config) -> (Connection, Moment, Zip) {
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::with_level(FULL, 9);
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&noise(1, MEBI)));
@@ -175,14 +175,14 @@ fn what_waits_holds_about_as_much_as_it_is_long() {
 /// How many connections of a kind are measured together.
 const MANY: usize = 10;
 
-type Connections = Vec<(Connection, Instant)>;
+type Connections = Vec<(Connection, Moment)>;
 
 /// What these hold, each, and what is held still when they are gone.
 fn weigh(connections: Connections) -> (usize, usize) {
     let with = HEAP.allocated();
     drop(connections);
     let without = HEAP.allocated();
-    ((with - without) / MANY - size_of::<(Connection, Instant)>(), without)
+    ((with - without) / MANY - size_of::<(Connection, Moment)>(), without)
 }
 
 /// Bytes of heap that a server's connection holds: from the agreement on; after a message each way; in the middle of
@@ -192,7 +192,7 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
     let config = Arc::new(Config::server().deflate(deflate.clone()));
     let terms = deflate.accept(&headers).unwrap().0;
     let open = || -> Connections {
-        let now = Instant::now();
+        let now = Moment::default();
         let open = || {
             let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
             connection.compress_by(terms);

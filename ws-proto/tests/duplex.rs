@@ -6,9 +6,10 @@ mod pipes;
 use pipes::{App, World};
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{
-    Config, Connection, Error, Event, Heartbeat, Memory, Message, Role, SendError, Sent, State, Timeout,
+    Config, Connection, Error, Event, Heartbeat, Memory, Message, Moment, Role, SendError, Sent, State,
+    Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -205,7 +206,7 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
 
 #[test]
 fn a_server_that_refills_until_full_hears_stop_within_a_second() {
-    let heard = Cell::new(None::<Instant>);
+    let heard = Cell::new(None::<Moment>);
     let client: App<'_> = Box::new(|_, _, _| {});
     let tally = Tally::of(usize::MAX / PIECE * PIECE);
     let refills: App<'_> = Box::new(|connection, now, event| {
@@ -244,7 +245,7 @@ fn a_slow_upload_does_not_slow_the_download() {
 
 #[test]
 fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
-    let turns: [fn(&mut Connection, Instant); 3] = [
+    let turns: [fn(&mut Connection, Moment); 3] = [
         // Its socket was full before, and nobody asks it for anything.
         |server, now| {
             server.send("unread").unwrap();
@@ -263,7 +264,7 @@ fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
         },
     ];
     for (number, turn) in turns.iter().enumerate() {
-        let (memory, now) = (Memory::new(KIB), Instant::now());
+        let (memory, now) = (Memory::new(KIB), Moment::default());
         let config = Config::server().memory(memory.clone()).outbox(KIB, 2 * KIB, MIB);
         let config = config.heartbeat(Heartbeat::off()).output_timeout(3600 * SECOND);
         let mut server = Connection::upgraded(now, Arc::new(config), Role::Server);

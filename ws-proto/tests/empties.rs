@@ -4,10 +4,11 @@
 mod wire;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::{
-    CloseCode, Config, Connection, Event, Heartbeat, Message, Next, Piece, Pieces, ProtocolError, Role, State,
+    CloseCode, Config, Connection, Event, Heartbeat, Message, Moment, Next, Piece, Pieces, ProtocolError,
+    Role, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -48,14 +49,14 @@ impl Told {
     }
 
     /// Gives bytes until the connection takes no more of them.
-    fn give(&mut self, connection: &mut Connection, now: Instant, input: &mut &mut [u8]) {
+    fn give(&mut self, connection: &mut Connection, now: Moment, input: &mut &mut [u8]) {
         while let Some(event) = connection.receive(now, input) {
             self.hear(event);
         }
     }
 }
 
-fn fault(connection: &mut Connection, now: Instant) -> Option<ProtocolError> {
+fn fault(connection: &mut Connection, now: Moment) -> Option<ProtocolError> {
     match end(connection, now).pop() {
         Some(Event::Closed(closed)) => match closed.error {
             Some(ws_proto::Error::Protocol(error)) => Some(error),
@@ -317,7 +318,7 @@ fn the_end_of_the_stream_is_behind_what_waits() {
 #[test]
 fn what_came_before_the_socket_was_open_waits_in_order_too() {
     for parts in NOTHING {
-        let now = Instant::now();
+        let now = Moment::default();
         let mut server =
             Connection::server(now, Arc::new(Config::server().frame_rate(Some(2))), Default::default());
         let asked = "GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\

@@ -4,12 +4,12 @@
 mod wire;
 
 use std::io::ErrorKind;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_host::client::Reconnect;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Next, Role, State,
-    Timeout,
+    Cause, CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Moment, Next, Role,
+    State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,7 +42,7 @@ fn assert_gone(closed: &Closed, is_whole: bool) {
 fn a_reset_before_the_echo_is_written_changes_no_code() {
     for role in ROLES {
         for queued in [0, 100, 100_000] {
-            let ends: [fn(&mut Connection, Instant); 3] = [
+            let ends: [fn(&mut Connection, Moment); 3] = [
                 |connection, now| connection.abort(now, RESET),
                 |connection, now| connection.write_failed(now, RESET),
                 // It never takes what waits.
@@ -116,7 +116,7 @@ fn a_close_behind_what_held_reading_back_is_read_after_a_write_failed() {
 #[test]
 fn after_a_write_failed_it_is_over_within_the_second() {
     for role in ROLES {
-        let ends: [fn(&mut Connection, Instant, Role); 4] = [
+        let ends: [fn(&mut Connection, Moment, Role); 4] = [
             |connection, now, _| connection.handle_timeout(now + SECOND),
             |connection, now, _| connection.receive_eof(now),
             |connection, now, _| connection.abort(now, RESET),
@@ -140,7 +140,7 @@ fn after_a_write_failed_it_is_over_within_the_second() {
 }
 
 /// The peer breaks the protocol.
-fn connection_fails(connection: &mut Connection, now: Instant, role: Role) {
+fn connection_fails(connection: &mut Connection, now: Moment, role: Role) {
     let mut bytes = frame_to(role, 0xf0 | TEXT, b"");
     assert!(connection.receive(now, &mut &mut bytes[..]).is_none());
 }
@@ -190,7 +190,7 @@ fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
 
 #[test]
 fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
-    let ends: [fn(&mut Connection, Instant); 4] = [
+    let ends: [fn(&mut Connection, Moment); 4] = [
         |client, now| client.receive_eof(now),
         |client, now| client.abort(now, RESET),
         |client, now| client.write_failed(now, RESET),

@@ -5,9 +5,9 @@ mod rig;
 mod wire;
 
 use rig::Pair;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
-use ws_proto::{CloseCode, Config, Connection, Event, Heartbeat, Role, SendError, State};
+use ws_proto::{CloseCode, Config, Connection, Event, Heartbeat, Moment, Role, SendError, State};
 
 const HALF: usize = 8000;
 const DELAY: Duration = Duration::from_millis(100);
@@ -26,14 +26,14 @@ fn queue(server: &mut Connection, len: usize) {
 }
 
 /// Open, with so much queued outside any event.
-fn with_queued(len: usize) -> (Connection, Instant) {
+fn with_queued(len: usize) -> (Connection, Moment) {
     let (mut server, now) = open(Role::Server, config());
     queue(&mut server, len);
     (server, now)
 }
 
 /// Gives two messages: the first is told, and handled so. Says whether the second is told, too.
-fn is_next_told(server: &mut Connection, now: Instant, handle: impl FnOnce(&mut Connection)) -> bool {
+fn is_next_told(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut Connection)) -> bool {
     let mut bytes = [frame(true, FIN | TEXT, b"1"), frame(true, FIN | TEXT, b"2")].concat();
     let mut input = &mut bytes[..];
     assert!(matches!(server.receive(now, &mut input), Some(Event::Message(_))));
@@ -45,7 +45,7 @@ fn is_next_told(server: &mut Connection, now: Instant, handle: impl FnOnce(&mut 
 }
 
 /// An event whose handling adds 1000 bytes, and delays the next.
-fn delay(server: &mut Connection, now: Instant) {
+fn delay(server: &mut Connection, now: Moment) {
     assert!(!is_next_told(server, now, |server| queue(server, 1000)));
 }
 
@@ -150,7 +150,7 @@ fn a_peer_that_takes_a_byte_between_two_delays_has_the_short_one_again() {
 }
 
 /// A delay of so many times the shortest, in which the peer takes so much.
-fn delay_of(server: &mut Connection, now: &mut Instant, expected: u32, taken: usize) {
+fn delay_of(server: &mut Connection, now: &mut Moment, expected: u32, taken: usize) {
     assert!(!is_next_told(server, *now, |server| queue(server, 10)));
     server.wrote(*now + MILLISECOND, taken);
     *now += DELAY * expected;

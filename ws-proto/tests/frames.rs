@@ -4,9 +4,8 @@
 mod wire;
 
 use std::sync::Arc;
-use std::time::Instant;
 use wire::*;
-use ws_proto::{CloseCode, Config, Connection, Error, Event, Message, ProtocolError, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Error, Event, Message, Moment, ProtocolError, Role, State};
 
 fn texts(events: &[Event<'_>]) -> Vec<String> {
     events
@@ -19,7 +18,7 @@ fn texts(events: &[Event<'_>]) -> Vec<String> {
 }
 
 /// The cause that a failed connection tells at its end.
-fn fault(connection: &mut Connection, now: Instant) -> Option<ProtocolError> {
+fn fault(connection: &mut Connection, now: Moment) -> Option<ProtocolError> {
     match end(connection, now).pop() {
         Some(Event::Closed(closed)) => match closed.error {
             Some(Error::Protocol(error)) => Some(error),
@@ -114,7 +113,7 @@ impl Before {
     }
 
     /// A connection in this state, and what it wrote on the way there.
-    fn reach(self, role: Role, config: &Arc<Config>, now: Instant) -> (Connection, Vec<u8>) {
+    fn reach(self, role: Role, config: &Arc<Config>, now: Moment) -> (Connection, Vec<u8>) {
         let mut connection = match self {
             Handshake => return after_the_handshake(role, config, now),
             _ => Connection::upgraded(now, config.clone(), role),
@@ -143,7 +142,7 @@ impl Before {
     }
 }
 
-fn after_the_handshake(role: Role, config: &Arc<Config>, now: Instant) -> (Connection, Vec<u8>) {
+fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connection, Vec<u8>) {
     let request = ws_proto::ClientRequest::new("ws://localhost").unwrap();
     let (seed, mut server) = ([7; 32], Connection::server(now, config.clone(), Default::default()));
     let mut client = Connection::client(now, config.clone(), request, seed);
@@ -201,7 +200,7 @@ fn begun(masked: bool, first: u8, second: u8) -> Vec<u8> {
 }
 
 /// Gives all in two reads, cut there.
-fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], cut: usize) {
+fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], cut: usize) {
     let (first, second) = bytes.split_at_mut(cut);
     for mut input in [first, second] {
         while connection.receive(now, &mut input).is_some() {}
@@ -211,7 +210,7 @@ fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8], cut: usize)
 
 /// Every first two bytes in every state, at once or cut behind the first or the second.
 fn give_all(role: Role, config: Config) {
-    let (now, config) = (Instant::now(), Arc::new(config));
+    let (now, config) = (Moment::default(), Arc::new(config));
     for before in Before::ALL {
         for first in 0..=255u8 {
             for second in 0..=255u8 {

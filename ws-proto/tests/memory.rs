@@ -6,9 +6,8 @@ mod wire;
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::hint::black_box;
-use std::time::Instant;
 use wire::*;
-use ws_proto::{Config, Connection, Event, Frame, Opcode, Role, State, Storage};
+use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Role, State, Storage};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -23,7 +22,7 @@ fn measure(mut body: impl FnMut()) -> (usize, isize) {
 }
 
 /// Gives bytes to a connection without owning what it tells.
-fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8]) {
+fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8]) {
     let mut input = bytes;
     while let Some(event) = connection.receive(now, &mut input) {
         black_box(&event);
@@ -31,7 +30,7 @@ fn give(connection: &mut Connection, now: Instant, bytes: &mut [u8]) {
 }
 
 /// What a connection is busy with, and how it comes to be.
-type Business = (&'static str, fn(&mut Connection, Instant));
+type Business = (&'static str, fn(&mut Connection, Moment));
 
 /// What a connection may be busy with for a while, begun and brought to its end but for what waits to be written.
 fn busy_for_a_while() -> [Business; 6] {

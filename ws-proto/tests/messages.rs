@@ -7,9 +7,8 @@ use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::Arc;
-use std::time::Instant;
 use wire::*;
-use ws_proto::{Config, Connection, Error, Event, Message, Pieces, ProtocolError, Role, State};
+use ws_proto::{Config, Connection, Error, Event, Message, Moment, Pieces, ProtocolError, Role, State};
 
 /// What a connection told, in a form that does not depend on how its bytes were cut.
 #[derive(Clone, Debug, PartialEq)]
@@ -48,7 +47,7 @@ fn note(told: &mut Vec<Told>, event: Event<'_>) {
 
 /// All that a connection tells and writes when these bytes come in these parts.
 fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Told>, Vec<u8>) {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut connection = Connection::upgraded(now, config.clone(), role);
     let (mut told, mut output) = (Vec::new(), Vec::new());
     for part in parts {

@@ -8,10 +8,10 @@ use bytes::{Buf, Bytes};
 use rig::Pair;
 use std::io::IoSlice;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Frame, Heartbeat, Opcode, Piece, Role, State,
+    ClientRequest, CloseCode, Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Piece, Role, State,
 };
 
 /// Two that are masked or not, and whose payloads are copied or shared.
@@ -22,7 +22,7 @@ fn quiet() -> Config {
 }
 
 /// Takes so much, over chunks or over a vectored write.
-fn take(connection: &mut Connection, now: Instant, n: usize, vectored: bool) -> Vec<u8> {
+fn take(connection: &mut Connection, now: Moment, n: usize, vectored: bool) -> Vec<u8> {
     if !vectored {
         return take_some(connection, now, n);
     }
@@ -301,7 +301,7 @@ fn nothing_overtakes_the_request_of_a_client() {
     }
 }
 
-fn feed_and_accept(server: &mut Connection, now: Instant, bytes: &[u8]) {
+fn feed_and_accept(server: &mut Connection, now: Moment, bytes: &[u8]) {
     for event in feed(server, now, bytes) {
         if let Event::Upgrade(upgrade) = event {
             server.accept(now, upgrade).unwrap();
@@ -335,7 +335,7 @@ fn a_close_never_overtakes_data() {
 }
 
 /// A connection that owes two echoes, the first partly written, and whose peer has broken the protocol.
-fn failed(role: Role) -> (Connection, Instant, Vec<u8>) {
+fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
     let (mut connection, now) = open(role, quiet());
     connection.send(&Frame::binary(Bytes::from(vec![1; 2000]))).unwrap();
     connection.send(&Frame::binary(Bytes::from(vec![2; 2000]))).unwrap();

@@ -7,9 +7,9 @@ mod wire;
 use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
-use ws_proto::{Cause, CloseCode, Config, Connection, Event, Heartbeat, Next, Role, State};
+use ws_proto::{Cause, CloseCode, Config, Connection, Event, Heartbeat, Moment, Next, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -77,7 +77,7 @@ fn no_ping_is_answered_and_no_close_is_read_while_paused() {
 
 #[test]
 fn requests_wait_too() {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut input = &mut bytes[..];
@@ -142,7 +142,7 @@ fn closing_ends_a_pause() {
 
 #[test]
 fn an_end_while_paused_says_so() {
-    let ends: [fn(&mut Connection, Instant); 4] = [
+    let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
         |server, now| server.receive_eof(now),
         |server, now| {
@@ -172,7 +172,7 @@ fn an_end_while_paused_says_so() {
 
 #[test]
 fn http_that_is_closed_while_paused_says_so() {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();

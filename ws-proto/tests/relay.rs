@@ -5,11 +5,11 @@ mod rig;
 mod wire;
 
 use rig::Pair;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Piece, Pieces,
-    Role, SendError, Sent,
+    Cause, CloseCode, Closed, Config, Connection, Event, Frame, Heartbeat, Message, Moment, Opcode, Piece,
+    Pieces, Role, SendError, Sent,
 };
 
 fn quiet() -> Config {
@@ -25,7 +25,7 @@ fn piece(text: &str, first: bool, last: bool) -> Piece<'_> {
 }
 
 /// Gives bytes to one connection, and what it tells to the other.
-fn relay(from: &mut Connection, to: &mut Connection, now: Instant, bytes: &[u8]) {
+fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     while let Some(event) = from.receive(now, &mut input) {

@@ -8,9 +8,9 @@ mod trace;
 
 use std::fs;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use trace::{Driven, Record, Role, What};
-use ws_proto::Next;
+use ws_proto::{Moment, Next};
 
 /// Each trace by its name.
 fn traces() -> Vec<(String, Role, Vec<Record>)> {
@@ -29,7 +29,7 @@ fn traces() -> Vec<(String, Role, Vec<Record>)> {
 
 /// Does it all again, with what came cut as `cut` says.
 fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
-    let birth = Instant::now();
+    let birth = Moment::from_nanos(1 << 60);
     let mut driven = Driven::new(birth, role);
     for (n, Record { at, what }) in records.iter().enumerate() {
         let now = birth + *at;

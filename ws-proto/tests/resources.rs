@@ -5,8 +5,7 @@ mod rig;
 mod wire;
 
 use rig::Pair;
-use std::time::Instant;
-use ws_proto::{CloseCode, Config, Connection, Event, Role};
+use ws_proto::{CloseCode, Config, Connection, Event, Moment, Role};
 
 #[test]
 fn every_byte_is_counted_at_both_ends() {
@@ -43,7 +42,7 @@ fn has_spare(server: &mut Connection) -> bool {
 
 /// Sends back the binary message that these bytes hold, given in two parts, and flushes it. Says whether the memory of
 /// the message before was still unused when the second part came.
-fn echo_in_parts(server: &mut Connection, now: Instant, len: usize, first: usize) -> bool {
+fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize) -> bool {
     let mut bytes = wire::frame(true, wire::FIN | wire::BINARY, &vec![7; len]);
     let header = bytes.len() - len;
     let (one, other) = bytes.split_at_mut(header + first);

@@ -77,7 +77,7 @@ fn nothing_is_sent_before_the_connection_is_open_nor_after_a_close() {
 
 #[test]
 fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
-    let now = std::time::Instant::now();
+    let now = ws_proto::Moment::default();
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     assert_eq!(client.send("early"), Err(SendError::NotOpen));
@@ -275,7 +275,7 @@ proptest! {
 }
 
 /// A message in fragments whose last one is still to be sent, with all before it taken by the socket.
-fn with_an_unfinished_message() -> (Connection, std::time::Instant) {
+fn with_an_unfinished_message() -> (Connection, ws_proto::Moment) {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
     server.send(&Frame::raw(Opcode::Binary, false, "a").unwrap()).unwrap();
     take_output(&mut server, now);

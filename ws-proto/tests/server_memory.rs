@@ -5,12 +5,12 @@ mod wire;
 
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_host::server::ServerConfig;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Memory, Message,
-    Opcode, Role, SendError, State,
+    Moment, Opcode, Role, SendError, State,
 };
 
 const MILLISECOND: Duration = Duration::from_millis(1);
@@ -21,7 +21,7 @@ fn config(memory: &Memory) -> Config {
     Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off()).memory(memory.clone())
 }
 
-fn server_of(memory: &Memory) -> (Connection, Instant) {
+fn server_of(memory: &Memory) -> (Connection, Moment) {
     open(Role::Server, config(memory))
 }
 
@@ -95,7 +95,7 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
         server.reclaim();
         assert!(is_idle(&server));
     }
-    let ends: [fn(Connection, Instant); 4] = [
+    let ends: [fn(Connection, Moment); 4] = [
         |connection, _| drop(connection),
         |mut connection, now| connection.abort(now, ws_proto::Cause::Stopped),
         |mut connection, now| connection.receive_eof(now),
@@ -307,13 +307,13 @@ type Member = (Connection, usize, Option<(Duration, Closed)>);
 /// Many connections, of which some take so much in each 50 ms.
 struct Crowd {
     members: Vec<Member>,
-    birth: Instant,
-    now: Instant,
+    birth: Moment,
+    now: Moment,
 }
 
 impl Crowd {
     fn new() -> Self {
-        let now = Instant::now();
+        let now = Moment::default();
         Self { members: Vec::new(), birth: now, now }
     }
 
@@ -483,7 +483,7 @@ fn with_a_limit_of_zero_who_holds_anything_for_long_goes() {
 #[test]
 fn answers_to_requests_count_too() {
     let memory = Memory::new(20_000);
-    let now = Instant::now();
+    let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(config(&memory)), Default::default());
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };

@@ -4,13 +4,13 @@
 mod wire;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, SystemTime};
 use wire::*;
 use ws_host::client::Backoff;
 use ws_host::client::Reconnect;
 use ws_proto::{
-    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Opcode, Pieces, Role,
-    WallClock,
+    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Moment, Opcode, Pieces,
+    Role, WallClock,
 };
 
 #[test]
@@ -51,7 +51,7 @@ fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
 
 /// What a server with this configuration answers to a page of `origin` that reached it as `host`.
 fn status(config: Config, host: &str, origin: &str) -> String {
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(config), Default::default());
     let request = format!("POST / HTTP/1.1\r\nHost: {host}\r\nOrigin: {origin}\r\n\r\n");
     // An application that takes no request: it is answered 503.
@@ -98,7 +98,7 @@ fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
 
 #[test]
 fn an_upgrade_is_under_way_until_it_is_decided() {
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     assert!(!server.is_upgrading());
     let mut client = Connection::client(

@@ -3,24 +3,24 @@
 
 mod wire;
 
-use std::time::Instant;
 use wire::*;
-use ws_host::topics::{Delivered, Newest, SlowPeer, release};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, flush_latest};
+use ws_proto::Moment;
 use ws_proto::{Config, Connection, Event, Frame, Role, State};
 
 const PEER: u32 = 7;
 
 struct Rig {
     server: Connection,
-    now: Instant,
-    newest: Newest<u32, Frame>,
+    now: Moment,
+    newest: LatestByKey<u32, Frame>,
 }
 
 impl Rig {
     /// Over its high mark with the second message of a hundred bytes; the cap takes a third one.
     fn new() -> Self {
         let (server, now) = open(Role::Server, Config::server().outbox(10, 150, 350));
-        Self { server, now, newest: Newest::default() }
+        Self { server, now, newest: LatestByKey::default() }
     }
 
     fn deliver(&mut self, policy: SlowPeer<'_>, byte: u8, len: usize) -> Delivered {
@@ -37,7 +37,7 @@ impl Rig {
     /// Gives what was kept; says what became of each.
     fn release(&mut self) -> Vec<(u8, Delivered)> {
         let mut told = Vec::new();
-        release(self.now, PEER, &mut self.server, &mut self.newest, |frame, delivered| {
+        flush_latest(self.now, PEER, &mut self.server, &mut self.newest, |frame, delivered| {
             told.push((frame.payload()[0], delivered));
         });
         told

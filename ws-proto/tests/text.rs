@@ -7,11 +7,11 @@ mod wire;
 
 use rig::Pair;
 use std::sync::Arc;
-use std::time::Instant;
 use wire::*;
 use ws_host::web::{ServerSentEvent, redirect};
 use ws_proto::{
-    ClientRequest, Config, Connection, Error, Event, HandshakeError, Message, Role, SendError, Upgrade,
+    ClientRequest, Config, Connection, Error, Event, HandshakeError, Message, Moment, Role, SendError,
+    Upgrade,
 };
 
 /// What ends a line, or is taken for its end somewhere, or is no text at all (RFC 9110 §5.5); but for the tab.
@@ -24,7 +24,7 @@ fn spoilt(text: &str) -> impl Iterator<Item = String> {
     controls().flat_map(move |c| [format!("{c}{text}"), format!("{text}{c}{text}"), format!("{text}{c}")])
 }
 
-fn upgrade() -> (Connection, Upgrade, Instant) {
+fn upgrade() -> (Connection, Upgrade, Moment) {
     let mut pair = Pair::new(Config::client(), Config::server());
     pair.accept = false;
     pair.drive();
@@ -115,7 +115,7 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     assert!(matches!(&events[..], [Event::Message(Message::Text(text))] if text == NASTY));
     assert_harmless(&format!("{events:?}"));
     // What it asks, and what keeps it out. Beyond ASCII, an Origin is none.
-    let now = Instant::now();
+    let now = Moment::default();
     for field in ["Host: evil.example", "Host: localhost\r\nOrigin: http://evil.example\u{9b}2J"] {
         let mut server =
             Connection::server(now, Arc::new(Config::server().tell_every_end()), Default::default());

@@ -6,10 +6,11 @@ mod wire;
 
 use rig::{Pair, is_text};
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use wire::*;
 use ws_proto::{
-    Cause, ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Role, State, Timeout,
+    Cause, ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Moment, Role, State,
+    Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -235,7 +236,7 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
 
 #[test]
 fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     for (second, byte) in b"GET / HTT".iter().enumerate() {
         let at = now + second as u32 * SECOND;
@@ -255,7 +256,7 @@ fn a_handshake_must_be_done_in_time_however_its_bytes_drip() {
 
 #[test]
 fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
-    let now = Instant::now();
+    let now = Moment::from_nanos(1 << 60);
     let request = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
@@ -270,7 +271,7 @@ fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
 }
 
 /// A server that has sent a heartbeat after ten seconds, to be answered within five.
-fn waiting_for_an_answer() -> (Connection, Instant) {
+fn waiting_for_an_answer() -> (Connection, Moment) {
     let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(birth + 10 * SECOND);
@@ -321,7 +322,7 @@ fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
 
 #[test]
 fn a_handshake_that_stalled_once_has_its_whole_time() {
-    let birth = Instant::now();
+    let birth = Moment::from_nanos(1 << 60);
     let config = Config::client().handshake_timeout(60 * SECOND).output_timeout(30 * SECOND);
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let mut client = Connection::client(birth, Arc::new(config), request, [1; 32]);
@@ -346,7 +347,7 @@ fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
 
 #[test]
 fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
-    let birth = Instant::now();
+    let birth = Moment::from_nanos(1 << 60);
     let heartbeat = Heartbeat::live().interval(5 * SECOND);
     let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));
     pair.accept = false;

@@ -4,15 +4,13 @@ use crate::connection::Connections;
 use crate::endpoint::remote::Job;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::time::{Duration, Instant};
-
-/// Longer than any program runs, and still a time that a clock can show.
-const LONGEST: Duration = Duration::from_secs(100 * 365 * 24 * 3600);
+use std::time::Duration;
+use ws_proto::Moment;
 
 /// A timer that [`Connections::after`] has set. Never used twice; dropping it leaves the timer to run.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timer {
-    at: Instant,
+    at: Moment,
     number: u64,
 }
 
@@ -81,21 +79,21 @@ impl Alarms {
     }
 
     /// One whose time has come, of those that were set before there were so many.
-    pub(crate) fn take_due(&mut self, now: Instant, count: u64) -> Option<Job> {
+    pub(crate) fn take_due(&mut self, now: Moment, count: u64) -> Option<Job> {
         let next = self.waiting.first_entry()?;
         let is_due = next.key().at <= now && next.key().number < count;
         is_due.then(|| next.remove())
     }
 
     #[inline]
-    pub(crate) fn has_work(&self, now: Instant) -> bool {
+    pub(crate) fn has_work(&self, now: Moment) -> bool {
         self.waiting.first_key_value().is_some_and(|(timer, _)| timer.at <= now)
     }
 
     /// The time from now until the next one.
     #[inline]
-    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
-        Some(self.waiting.first_key_value()?.0.at.saturating_duration_since(now))
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        Some(self.waiting.first_key_value()?.0.at.since(now))
     }
 }
 
@@ -145,8 +143,7 @@ impl Connections {
         if alarms.waiting.len() >= alarms.limit {
             return Err(TooManyTimers { limit: alarms.limit });
         }
-        let at = self.now.checked_add(duration.min(LONGEST)).unwrap_or(self.now);
-        let timer = Timer { at, number: alarms.count };
+        let timer = Timer { at: self.now + duration, number: alarms.count };
         alarms.count += 1;
         alarms.waiting.insert(timer, Box::new(job));
         Ok(timer)

@@ -115,12 +115,12 @@ impl Connections {
     /// dropped is answered 503.
     #[cold]
     fn give_up(&mut self, id: ConnectionId) {
-        let Self { slots, dirty, now, .. } = self;
+        let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
             // One that is closing already needs no word.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
-            write(live, *now, usize::MAX);
+            write(id.slot, live, others, *now, usize::MAX);
             live.connection.abort(*now, Cause::Terminated);
             mark_dirty(id.slot, live, dirty);
         }

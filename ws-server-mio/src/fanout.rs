@@ -7,22 +7,13 @@ use crate::connection::slots::{Slot, Slots, flag};
 use crate::connection::stats::{Tally, ends_message};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
-use std::time::Instant;
-use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, too_slow};
-use ws_proto::{Frame, SendError};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, close_slow};
+use ws_proto::{Frame, Moment, SendError};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
     pub(crate) topics: Topics<ConnectionId>,
-    pub(crate) newest: Newest<ConnectionId, Frame>,
-}
-
-#[cfg(test)]
-impl FanOut {
-    /// Whether nothing is kept, for these or for anybody's subscription.
-    pub(crate) fn is_empty<'i>(&self, mut ids: impl Iterator<Item = &'i ConnectionId>) -> bool {
-        self.topics.is_empty() && !ids.any(|id| self.newest.has(*id))
-    }
+    pub(crate) newest: LatestByKey<ConnectionId, Frame>,
 }
 
 /// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
@@ -34,13 +25,13 @@ pub(crate) fn deliver(
     frame: &Frame,
     pool: &mut Pool,
     dirty: &mut VecDeque<u32>,
-    now: Instant,
+    now: Moment,
 ) -> bool {
     lend(live, pool);
     let sent = match live.connection.send_shared(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
-            too_slow(now, &mut live.connection);
+            close_slow(now, &mut live.connection);
             false
         }
         Err(_) => false,
@@ -53,11 +44,11 @@ pub(crate) fn deliver(
 pub(crate) struct Delivery<'d> {
     pub(crate) frame: &'d Frame,
     pub(crate) slow: SlowPeer<'d>,
-    pub(crate) newest: &'d mut Newest<ConnectionId, Frame>,
+    pub(crate) newest: &'d mut LatestByKey<ConnectionId, Frame>,
     pub(crate) pool: &'d mut Pool,
     pub(crate) dirty: &'d mut VecDeque<u32>,
     pub(crate) tally: &'d mut Tally,
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
 }
 
 impl Delivery<'_> {

@@ -76,7 +76,6 @@ impl Files {
         }
     }
 
-    #[cfg(test)]
     pub(crate) fn is_empty(&self) -> bool {
         self.ready.is_empty() && self.waiting.is_empty()
     }

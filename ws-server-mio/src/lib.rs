@@ -111,13 +111,14 @@ mod connection;
 mod endpoint;
 mod event;
 mod extension;
-#[cfg(test)]
-mod fake_kernel;
 mod fanout;
 mod files;
 mod ids;
+#[doc(hidden)]
+pub mod inspect;
 mod server;
-mod sys;
+#[doc(hidden)]
+pub mod sys;
 mod topics;
 
 pub use alarms::{Timer, TooManyTimers};
@@ -134,14 +135,13 @@ pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use ids::{ClientId, ConnectionId, ServerId};
 pub use server::handle::ServerHandle;
-pub use sys::listener::Listening;
 pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
-pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};

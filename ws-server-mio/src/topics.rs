@@ -5,7 +5,7 @@ use crate::connection::lists::{lend, mark_dirty};
 use crate::connection::stats::ends_message;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
-use ws_host::topics::{Delivered, SlowPeer, TopicError, release};
+use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
 use ws_proto::{Frame, State};
 
 impl Connections {
@@ -168,7 +168,7 @@ impl Connections {
             return;
         }
         lend(live, pool);
-        release(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
+        flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
             tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
         });
         mark_dirty(slot, live, dirty);

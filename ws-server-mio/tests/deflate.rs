@@ -17,15 +17,15 @@ fn document() -> String {
 
 #[test]
 fn both_ends_know_what_was_agreed_on() {
-    let mut rig = rig(Deflate::new().takeover(false).window_bits(12));
+    let mut rig = rig(Deflate::new().context_takeover(false).window_bits(12));
     let url = rig.url("/");
     let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
     let ours = rig.opened(client);
     let theirs = rig.told.accepted.pop().unwrap();
     let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
     let (client, server) = (client.unwrap(), server.unwrap());
-    assert_eq!((server.ours.takeover, server.ours.window_bits), (false, 12));
-    assert!(server.theirs.takeover);
+    assert_eq!((server.ours.context_takeover, server.ours.window_bits), (false, 12));
+    assert!(server.theirs.context_takeover);
     assert_eq!((client.ours, client.theirs), (server.theirs, server.ours));
     rig.connections().terminate(ours);
     assert_eq!(rig.connections().compression(ours), None);

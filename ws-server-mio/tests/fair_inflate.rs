@@ -16,14 +16,14 @@ use ws_server_mio::{
 const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;
 const PEERS: usize = 200;
-const ALONE: Direction = Direction { takeover: false, window_bits: 15 };
+const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_no_context_takeover\r\n";
 
 /// A message as a client sends it, compressed by itself.
 fn compressed(data: Vec<u8>) -> Vec<u8> {
     let config = Config::client().deflate(Deflate::new().level(9)).outbox(0, 1, 64 * MEBI);
     let role = Role::Client { seed: [3; 32] };
-    let mut client = Connection::upgraded(Instant::now(), Arc::new(config), role);
+    let mut client = Connection::upgraded(ws_proto::Moment::default(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
     client.send(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()

@@ -181,3 +181,34 @@ fn each_server_has_its_own_rule() {
     rig.server = open;
     rig.open("/");
 }
+
+#[test]
+fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocket() {
+    let mut rig = Rig::new(Config::server());
+    let (address, server) = (rig.address(), rig.server);
+    let (mut peer, _) = rig.open("/");
+    let token = Token::from_random([3; 16]);
+    let text = token.as_str().to_owned();
+    let config = ServerConfig::new(Config::server()).require_token(token);
+    rig.endpoint.connections().server(server).set_config(config).unwrap();
+    let head = ask(&mut rig, get(address, "/"), "");
+    assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+    let head = ask(&mut rig, get(address, &format!("/?token={text}")), "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    peer.send(&frame(TEXT, b"still here"));
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"still here".to_vec()));
+    drop(peer);
+    rig.until("its end", |rig| rig.app.closed().iter().any(|closed| closed.was_open));
+}
+
+#[test]
+fn a_configuration_that_can_allow_nobody_is_refused_and_changes_nothing() {
+    let mut rig = Rig::new(Config::server());
+    let (address, server) = (rig.address(), rig.server);
+    let config = ServerConfig::new(Config::server().allow_origin("no origin"))
+        .require_token(Token::from_random([3; 16]));
+    let refused = rig.endpoint.connections().server(server).set_config(config);
+    assert!(refused.is_err());
+    let head = ask(&mut rig, get(address, "/"), "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+}

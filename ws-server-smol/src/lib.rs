@@ -156,6 +156,7 @@
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
 mod client;
+mod clock;
 mod connection;
 mod driver;
 mod extension;

@@ -41,11 +41,11 @@ async fn client(server: &Server, config: Config) -> WebSocket<Socket> {
 
 #[test]
 fn one_knows_what_was_agreed_on() {
-    with_echo(Deflate::new().takeover(false).window_bits(12), async |server| {
+    with_echo(Deflate::new().context_takeover(false).window_bits(12), async |server| {
         let ws = client(server, Config::client().deflate(Deflate::new())).await;
         let terms = ws.compression().unwrap();
-        assert_eq!((terms.theirs.takeover, terms.theirs.window_bits), (false, 12));
-        assert_eq!((terms.ours.takeover, terms.ours.window_bits), (true, 15));
+        assert_eq!((terms.theirs.context_takeover, terms.theirs.window_bits), (false, 12));
+        assert_eq!((terms.ours.context_takeover, terms.ours.window_bits), (true, 15));
     });
 }
 

@@ -5,7 +5,6 @@ use crate::{MESSAGE_LIMIT, Outcome, Role};
 use bytes::Buf;
 use std::error::Error;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::{Cause, Config, Connection, Event, ProtocolError};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,7 +15,7 @@ pub(crate) struct Ours {
 }
 
 pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<dyn Error>> {
-    let now = Instant::now();
+    let now = ws_proto::Moment::default();
     let (config, role) = match role {
         Role::Server => (Config::server(), ws_proto::Role::Server),
         Role::Client => (Config::client(), ws_proto::Role::Client { seed: [1; 32] }),

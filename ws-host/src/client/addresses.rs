@@ -1,20 +1,16 @@
-//! Which addresses a client tries, and in which order.
+//! The addresses that a client tries, in order.
 
 use super::ConnectFailure;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
-use core::time::Duration;
 use std::collections::VecDeque;
 use ws_proto::ClientRequest;
 use ws_proto::handshake::Zone;
 
-/// When an address has not answered for so long, the next one is tried beside it (RFC 8305 §5).
-pub const NEXT_ADDRESS_AFTER: Duration = Duration::from_millis(250);
-
-/// The addresses to connect to where nothing need be looked up: for an address literal, and for `localhost`
-/// (RFC 6761 §6.3), which is this machine in both families. `None` for any other name.
+/// The addresses to connect to where no lookup is needed: for an address literal, and for `localhost` (RFC 6761 §6.3),
+/// which is this machine in both families. `None` for any other name.
 ///
-/// The zone of a link-local address may be the name of a network interface, whose number the kernel says at once. It is
-/// asked for each attempt anew: an interface that comes back has another number.
+/// The zone of a link-local address may be the name of a network interface, whose number the kernel knows without
+/// waiting. Ask anew for each attempt: an interface that comes back has another number.
 ///
 /// # Errors
 /// [`ConnectFailure::Zone`].
@@ -22,7 +18,7 @@ pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>
     addresses_with(request, super::zones::index)
 }
 
-/// As [`addresses`], with a function that tells the number of a network interface by its name.
+/// As [`addresses`], with a function that maps the name of a network interface to its number.
 ///
 /// # Errors
 /// That of the function.
@@ -58,7 +54,7 @@ pub fn addresses_with<E>(
     Ok(is_localhost(request).then(|| both.into()))
 }
 
-/// Whether the host is a name that only a resolver knows.
+/// Whether the host is a name that needs a lookup.
 pub fn needs_resolver(request: &ClientRequest) -> bool {
     request.host().parse::<IpAddr>().is_err() && !is_localhost(request)
 }
@@ -69,10 +65,14 @@ fn is_localhost(request: &ClientRequest) -> bool {
     last.eq_ignore_ascii_case("localhost")
 }
 
-/// Puts the addresses of a name in the order in which to try them: as the resolver gave them, but with the two
-/// families in turn, so that one which is broken costs little (RFC 8305 §4).
-pub fn in_turn(addresses: impl IntoIterator<Item = SocketAddr>) -> VecDeque<SocketAddr> {
-    let mut addresses = addresses.into_iter().peekable();
+/// The addresses of a name, each with this port in place of its own, in the order in which to try them: as the resolver
+/// gave them, but alternating between the two families, so that a broken one costs little (RFC 8305 §4).
+pub fn interleaved(addresses: impl IntoIterator<Item = SocketAddr>, port: u16) -> VecDeque<SocketAddr> {
+    let at_port = |mut address: SocketAddr| {
+        address.set_port(port);
+        address
+    };
+    let mut addresses = addresses.into_iter().map(at_port).peekable();
     let first_is_v6 = addresses.peek().is_some_and(SocketAddr::is_ipv6);
     let (first, other): (Vec<_>, Vec<_>) = addresses.partition(|address| address.is_ipv6() == first_is_v6);
     let (mut first, mut other) = (first.into_iter(), other.into_iter());
@@ -132,7 +132,7 @@ mod tests {
     fn families_take_turns() {
         let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
         let given = parse("[::1]:1 [::2]:1 [::3]:1 1.1.1.1:1 2.2.2.2:1");
-        assert_eq!(in_turn(given), parse("[::1]:1 1.1.1.1:1 [::2]:1 2.2.2.2:1 [::3]:1"));
-        assert!(in_turn([]).is_empty());
+        assert_eq!(interleaved(given, 9), parse("[::1]:9 1.1.1.1:9 [::2]:9 2.2.2.2:9 [::3]:9"));
+        assert!(interleaved([], 9).is_empty());
     }
 }

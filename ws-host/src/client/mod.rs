@@ -1,12 +1,22 @@
 //! Where a client connects, in which order, why that failed, and when it tries again.
+//!
+//! ```text
+//!  ClientRequest ──addresses──▶ literals and localhost ─────────────────────▶ Race ──▶ a connection
+//!        │                      any other name ──▶ Lookups ──interleaved──▶     │            │
+//!        │                                                                      ▼            ▼
+//!        └◀───────────── the next attempt ◀── Backoff::schedule_next ◀── ConnectFailure,  Closed
+//! ```
 
 mod addresses;
 mod config;
-mod names;
+mod lookups;
+mod race;
 mod reconnect;
+mod retry;
 mod zones;
 
-pub use addresses::*;
-pub use config::*;
-pub use names::*;
-pub use reconnect::*;
+pub use addresses::{addresses, addresses_with, interleaved, needs_resolver};
+pub use config::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use lookups::{Lookups, MAX_LOOKUPS};
+pub use race::{NEXT_ADDRESS_AFTER, Race, RaceStep};
+pub use reconnect::{Backoff, Reconnect, retry_after};

@@ -3,7 +3,7 @@
 use super::ConnectFailure;
 use std::io;
 
-/// The number of the network interface of this name. The kernel says it at once.
+/// The number of the network interface of this name, from the kernel; it does not wait.
 pub(crate) fn index(name: &str) -> Result<u32, ConnectFailure> {
     look_up(name).map_err(|error| ConnectFailure::Zone { zone: name.to_owned(), error })
 }

@@ -1,11 +1,10 @@
-//! Where a server listens: which sockets to open for it, in which order, and what to say when that fails.
+//! Where a server listens: which sockets to open, in which order, and why that failed.
 //!
-//! Opening one is the owner's; nothing here touches the system.
+//! Nothing here touches the system: [`open`](super::open) does.
 
 use core::fmt;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use core::ops::RangeInclusive;
-use core::time::Duration;
 use std::io;
 #[cfg(unix)]
 use std::path::{Path, PathBuf};
@@ -16,20 +15,6 @@ use ws_proto::InvalidAccess;
 pub const BACKLOG: i32 = 4096;
 /// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
-
-/// When accepting failed for want of something, it is tried again after this long: at once would be a spin.
-pub const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
-
-/// Whether accepting failed for this one peer, who went away before it was accepted; the next may be there.
-pub fn is_passing(error: &io::Error) -> bool {
-    use io::ErrorKind::{
-        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
-    };
-    matches!(
-        error.kind(),
-        Interrupted | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable
-    )
-}
 
 /// Where a server listens.
 ///
@@ -67,14 +52,14 @@ impl Bind {
 
     /// Every interface, IPv6 and IPv4 on one socket; IPv4 alone on a machine without IPv6.
     ///
-    /// Whoever reaches the machine reaches the server. On Windows and macOS the firewall asks the user when a
+    /// Every host that reaches this machine reaches the server. On Windows and macOS the firewall asks the user when a
     /// program does this for the first time.
     pub fn any() -> Self {
         Self { host: Host::Any, ports: 0..=0 }
     }
 
-    /// The local network: the same as [`Bind::any`]. Everybody in it can connect, so let only those in who have
-    /// the link: [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
+    /// The local network: the same as [`Bind::any`]. Every host in it can connect, so admit only holders of the link:
+    /// [`ServerConfig::require_token`](crate::server::ServerConfig::require_token).
     pub fn lan() -> Self {
         Self::any()
     }
@@ -82,11 +67,10 @@ impl Bind {
     /// A Unix socket at this path, for programs on this machine. It has no port, no address and no URL; a peer's
     /// address is `None`, and its `Host` may be empty or any name without a dot ([`Access`](ws_proto::Access)).
     ///
-    /// The file can be used by this user alone. To let others in, change its permissions once the server listens;
-    /// on some systems only the directory's permissions count, so a
-    /// private directory (such as `$XDG_RUNTIME_DIR`) is the better place in any case. A file that was left by
-    /// a program that is gone is replaced, one on which somebody listens is not, nor is one that is no socket.
-    /// The file is removed when the server stops.
+    /// Only this user can use the file. To admit others, change its permissions once the server listens. On some systems
+    /// only the directory's permissions count, so a private directory (such as `$XDG_RUNTIME_DIR`) is the better place in
+    /// any case. A stale file, left by a program that has ended, is replaced; a socket that still has a listener is not,
+    /// nor is any other kind of file. The server removes its file when it stops.
     #[cfg(unix)]
     pub fn unix(path: impl Into<PathBuf>) -> Self {
         Self { host: Host::Unix(path.into()), ports: 0..=0 }
@@ -115,8 +99,8 @@ impl Bind {
         }
     }
 
-    /// Opens one listener, or two on the same port, with a function that opens one: it is given an address and
-    /// whether an IPv6 socket serves IPv6 alone, and returns what it opened with the address it is bound to.
+    /// Opens one listener, or two on the same port, with a function that opens one: it takes an address and whether an
+    /// IPv6 socket serves IPv6 only, and returns the listener with the address that it is bound to.
     ///
     /// # Errors
     /// [`ListenError`] says what was tried. What was opened until then is dropped.
@@ -200,8 +184,7 @@ impl From<(IpAddr, u16)> for Bind {
     }
 }
 
-/// Why a server could not start. Nothing is left open; trying again is fine.
-#[derive(Debug)]
+/// Why a server could not start. Nothing is left open, and it may be retried.
 #[non_exhaustive]
 pub enum ListenError {
     /// Every port that was tried is taken.
@@ -221,9 +204,10 @@ pub enum ListenError {
     },
     /// The range of ports is empty.
     NoPort,
-    /// The configuration allows what is no host, no origin or no scheme. Nothing was opened.
+    /// The configuration allows an invalid host, origin or scheme. Nothing was opened.
     Access(InvalidAccess),
-    /// The Unix socket could not be opened: somebody listens on it, say ([`AddrInUse`](io::ErrorKind::AddrInUse)).
+    /// The Unix socket could not be opened: because it has a listener, for example
+    /// ([`AddrInUse`](io::ErrorKind::AddrInUse)).
     #[cfg(unix)]
     Unix {
         /// Where.
@@ -292,6 +276,13 @@ impl fmt::Display for ListenError {
     }
 }
 
+/// The sentence, so that `main() -> Result<(), ListenError>` prints it.
+impl fmt::Debug for ListenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl core::error::Error for ListenError {
     fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
         match self {
@@ -301,6 +292,13 @@ impl core::error::Error for ListenError {
             Self::Access(error) => Some(error),
             _ => None,
         }
+    }
+}
+
+/// The system refuses to watch a listener, say. Nothing was tried.
+impl From<io::Error> for ListenError {
+    fn from(error: io::Error) -> Self {
+        Self::Io { tried: Vec::new(), error }
     }
 }
 
@@ -384,18 +382,6 @@ mod tests {
         assert_eq!(bind.unix_path(), Some(Path::new("/run/app.sock")));
         assert_eq!(Bind::localhost().unix_path(), None);
         assert!(open(bind, |address| panic!("{address} is opened")).is_err());
-    }
-
-    #[test]
-    fn who_went_away_before_being_accepted_is_no_reason_to_wait() {
-        for (kind, is_one) in [
-            (io::ErrorKind::ConnectionAborted, true),
-            (io::ErrorKind::Interrupted, true),
-            (io::ErrorKind::Other, false),
-            (io::ErrorKind::OutOfMemory, false),
-        ] {
-            assert_eq!(is_passing(&kind.into()), is_one, "{kind}");
-        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The file of a Unix socket: made, found stale, removed.
+//! The file of a Unix socket: creating it, replacing a stale one, removing it.
 
 use super::BACKLOG;
 use socket2::{Domain, SockAddr, Socket, Type};
@@ -9,7 +9,7 @@ use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
 use std::path::{Path, PathBuf};
 
-/// Removes the file of a socket that we made, when the listener goes; not one that another made since.
+/// Removes the file of a Unix socket when it is dropped, unless another program has replaced that file since.
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
@@ -28,13 +28,16 @@ impl Drop for SocketFile {
     fn drop(&mut self) {
         let ours = |metadata: fs::Metadata| (metadata.dev(), metadata.ino()) == (self.device, self.inode);
         if fs::symlink_metadata(&self.path).is_ok_and(ours) {
-            // What cannot be removed is found stale at the next start.
+            // A file that cannot be removed is found stale at the next start.
             let _ = fs::remove_file(&self.path);
         }
     }
 }
 
-/// Listens at a path, for this user alone.
+/// Listens at a path that only this user may use, without blocking.
+///
+/// # Errors
+/// What the system says; [`AddrInUse`](io::ErrorKind::AddrInUse) where the path has a listener, or is no socket.
 pub fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     // The program may change its directory before it stops.
     let path = std::path::absolute(path)?;
@@ -49,20 +52,20 @@ pub fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
         result => result?,
     }
     let file = SocketFile::of(path)?;
-    // Nobody can connect before `listen`, so that nobody slips in before this.
+    // Connecting fails before `listen`, so no other user connects before this.
     fs::set_permissions(&file.path, Permissions::from_mode(0o600))?;
     socket.listen(BACKLOG)?;
     Ok((UnixListener::from(OwnedFd::from(socket)), file))
 }
 
-/// Whether the path is that of a socket on which nobody listens: the program ended without removing it.
+/// Whether the path leads to a socket without a listener: its program ended without removing it.
 fn is_stale(path: &Path, address: &SockAddr) -> bool {
     if !fs::symlink_metadata(path).is_ok_and(|metadata| metadata.file_type().is_socket()) {
         return false;
     }
     let refused = || {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
-        // A listener whose queue is full must not make us wait; it is alive.
+        // A listener whose queue is full is alive, and must not block us.
         socket.set_nonblocking(true)?;
         socket.connect(address)
     };

@@ -1,19 +1,21 @@
-//! Making URLs that can be opened.
+//! The URLs of a server, for this machine and for the network around it.
 
+use super::lan_address;
 use core::fmt::Write;
-use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use core::net::SocketAddr;
 
-/// What a URL is for.
+/// The scheme of a URL.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Scheme {
-    /// `ws`: a WebSocket. It has no fragment (RFC 6455 §3), so that a `#` is encoded.
+    /// `ws`: a WebSocket. Its URL has no fragment (RFC 6455 §3), so a `#` is encoded.
     Ws,
     /// `http`: a page.
     Http,
 }
 
 impl Scheme {
-    /// As it stands in a URL.
+    /// The scheme as it appears in a URL, without the colon.
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Ws => "ws",
@@ -24,9 +26,9 @@ impl Scheme {
 
 /// The URL of a path on a server of this address.
 ///
-/// A slash in front of the path may be left out, and a backslash before the query is a slash. Whatever a URL
-/// cannot contain is percent-encoded (RFC 3986 §2.1); what is encoded already stays so. For an address that
-/// means every interface the host is `localhost`.
+/// The path's leading slash may be omitted, and a backslash before the query counts as a slash. Characters that a URL
+/// cannot contain are percent-encoded (RFC 3986 §2.1); existing escapes are kept. For the address of every interface the
+/// host is `localhost`.
 ///
 /// ```
 /// use ws_host::listen::{Scheme, url};
@@ -38,7 +40,7 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
     let mut url = String::with_capacity(32 + path.len());
     url.push_str(scheme.as_str());
     url.push_str("://");
-    // Writing to a string does not fail. The scope of an IPv6 address means nothing in a URL (RFC 3986 §3.2.2).
+    // Writing to a string does not fail. The scope of an IPv6 address has no place in a URL (RFC 3986 §3.2.2).
     let _ = match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => write!(url, "localhost:{}", v4.port()),
         SocketAddr::V6(v6) if v6.ip().is_unspecified() => write!(url, "localhost:{}", v6.port()),
@@ -52,26 +54,28 @@ pub fn url(scheme: Scheme, address: SocketAddr, path: &str) -> String {
     url
 }
 
-/// The address at which the local network reaches a server that is bound to this one: of one on every interface the
-/// address from which this machine reaches others. `None` where the network cannot reach it, or there is none.
-///
-/// `route` asks the system's routing table from which address a socket that is bound to the first would speak to
-/// the second; that one is for documentation (RFC 5737, RFC 3849), and nobody's.
-pub fn lan_address(
-    mut address: SocketAddr,
-    route: impl Fn(IpAddr, IpAddr) -> Option<IpAddr>,
-) -> Option<SocketAddr> {
-    if address.ip().is_unspecified() {
-        let v4 = (Ipv4Addr::UNSPECIFIED.into(), IpAddr::from([192, 0, 2, 1]));
-        let v6 = (Ipv6Addr::UNSPECIFIED.into(), Ipv6Addr::new(0x2001, 0xdb8, 0, 0, 0, 0, 0, 1).into());
-        let ways = [Some(v4), address.is_ipv6().then_some(v6)];
-        let own = ways
-            .into_iter()
-            .flatten()
-            .find_map(|(from, to)| route(from, to).filter(|ip| !ip.is_unspecified() && !ip.is_loopback()));
-        address.set_ip(own?);
-    }
-    (!address.ip().to_canonical().is_loopback()).then_some(address)
+/// The URL of a path on a server of this address, for the local network: of a server on every interface the address on
+/// this machine's default route, otherwise the address that it is bound to. `None` where the network cannot reach it, or
+/// there is none. The path is treated as in [`url`].
+pub fn lan_url(scheme: Scheme, address: SocketAddr, path: &str) -> Option<String> {
+    Some(url(scheme, lan_address(address)?, path))
+}
+
+/// The WebSocket URLs of a server with listeners of these addresses: each of them, and last the one for the local
+/// network, where there is one and it differs.
+pub fn urls(addresses: impl IntoIterator<Item = SocketAddr>, path: &str) -> Vec<String> {
+    urls_with(addresses, path, lan_address)
+}
+
+fn urls_with(
+    addresses: impl IntoIterator<Item = SocketAddr>,
+    path: &str,
+    lan: impl FnOnce(SocketAddr) -> Option<SocketAddr>,
+) -> Vec<String> {
+    let mut addresses: Vec<_> = addresses.into_iter().collect();
+    let lan = addresses.first().and_then(|first| lan(*first));
+    addresses.extend(lan.filter(|lan| !addresses.contains(lan)));
+    addresses.into_iter().map(|address| url(Scheme::Ws, address, path)).collect()
 }
 
 fn push_path(url: &mut String, scheme: Scheme, path: &str) {
@@ -172,20 +176,14 @@ mod tests {
     }
 
     #[test]
-    fn the_network_reaches_a_server_on_every_interface_by_the_address_of_the_route() {
-        let lan = |bound: &str, own: &str| {
-            let address = lan_address(bound.parse().unwrap(), |_, to| {
-                let own: IpAddr = own.parse().unwrap();
-                (own.is_ipv6() == to.is_ipv6()).then_some(own)
-            });
-            address.map(|address| address.to_string())
+    fn each_listener_has_a_url_and_the_network_one_more() {
+        let parse = |list: &str| list.split(' ').map(|a| a.parse().unwrap()).collect::<Vec<SocketAddr>>();
+        let urls = |list: &str, lan: Option<&str>| {
+            urls_with(parse(list), "a", |_| lan.map(|address| address.parse().unwrap())).join(" ")
         };
-        assert_eq!(lan("0.0.0.0:1", "192.168.1.7").as_deref(), Some("192.168.1.7:1"));
-        assert_eq!(lan("[::]:1", "192.168.1.7").as_deref(), Some("192.168.1.7:1"));
-        assert_eq!(lan("[::]:1", "2001:db8::7").as_deref(), Some("[2001:db8::7]:1"));
-        assert_eq!(lan("0.0.0.0:1", "2001:db8::7"), None);
-        assert_eq!(lan("0.0.0.0:1", "127.0.0.1"), None);
-        assert_eq!(lan("127.0.0.1:1", "192.168.1.7"), None);
-        assert_eq!(lan("10.0.0.1:1", "192.168.1.7").as_deref(), Some("10.0.0.1:1"));
+        assert_eq!(urls("127.0.0.1:1 [::1]:1", None), "ws://127.0.0.1:1/a ws://[::1]:1/a");
+        assert_eq!(urls("[::]:1", Some("192.168.1.7:1")), "ws://localhost:1/a ws://192.168.1.7:1/a");
+        assert_eq!(urls("192.168.1.7:1", Some("192.168.1.7:1")), "ws://192.168.1.7:1/a");
+        assert!(urls_with([], "a", |_| panic!("there is no address")).is_empty());
     }
 }

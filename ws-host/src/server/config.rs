@@ -3,43 +3,49 @@
 use super::upgrades::{UpgradeRule, Upgrades};
 use crate::settings::{handed_on, settings_of_a_connection};
 use crate::token::{Token, TokenRule};
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use core::time::Duration;
-use std::collections::HashMap;
 use std::string::String;
+use std::time::UNIX_EPOCH;
 use std::vec::Vec;
 use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
-/// What a server allows: the rules of each connection, and how many there may be.
+/// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
 ///
-/// A [`Config`] alone is a server with the other defaults.
+/// ```
+/// use std::time::Duration;
+/// use ws_host::server::ServerConfig;
+/// use ws_proto::Heartbeat;
+///
+/// let config = ServerConfig::new()
+///     .max_connections(500)
+///     .allow_origin("https://app.example")
+///     .heartbeat(Heartbeat::frequent())
+///     .close_timeout(Duration::from_secs(2));
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServerConfig {
-    /// The rules of each connection.
-    pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come; zero
-    /// closes all of them. 10,000.
-    pub max_connections: usize,
-    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
-    pub max_per_address: Option<usize>,
-    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. Zero is one; `None` is a quarter of
-    /// `max_connections`, and 16 at least.
-    pub max_handshakes: Option<usize>,
-    /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
-    /// read ahead; what is shared counts once, and what is below the low mark not at all. See
-    /// [`Memory`]. 1 GiB.
-    pub memory_limit: Option<usize>,
-    /// What a client must show. Nothing.
-    pub token: Option<Token>,
+    connection: Config,
+    pub(super) max_connections: usize,
+    pub(super) max_per_address: Option<usize>,
+    pub(super) max_handshakes: Option<usize>,
+    memory_limit: Option<usize>,
+    token: Option<Token>,
     upgrades: Upgrades,
 }
 
 settings_of_a_connection!(ServerConfig);
 
 handed_on! { ServerConfig:
+    /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
+    target_limit(bytes: usize);
+
+    /// Sets the most pipelined requests that wait for their answers: [`Config::pipeline_limit`]. 16.
+    pipeline_limit(requests: usize);
+
+    /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
+    request_limit(requests: u32);
+
     /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
     keep_alive(time: Duration);
 
@@ -48,6 +54,10 @@ handed_on! { ServerConfig:
 
     /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
     half_close(allowed: bool);
+
+    /// Sets whether `Closed` comes of every connection, also of one that never asked anything:
+    /// [`Config::report_all_closes`]. `false`.
+    report_all_closes(all: bool);
 
     /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
     /// [`Access::allow_host`].
@@ -91,28 +101,34 @@ impl ServerConfig {
         }
     }
 
-    /// Sets the most connections at a time.
+    /// Sets the most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets the most connections of one address at a time.
+    /// Sets the most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
         self
     }
 
-    /// Sets the most connections at a time that have asked nothing yet.
+    /// Sets the most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Self::handshake_timeout) is over. Zero is one. A quarter of
+    /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
         self.max_handshakes = Some(connections);
         self
     }
 
-    /// Sets the most bytes that the server holds for all its connections together; `None` is no limit.
+    /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// read ahead; what is shared counts once, and what is below the low mark not at all. See [`Memory`]. `None` is no
+    /// limit. 1 GiB.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
@@ -157,13 +173,35 @@ impl ServerConfig {
         self.upgrades.clone().into()
     }
 
-    /// The rules of each connection of a server that starts now, with the memory that they share.
+    /// The most connections at a time.
+    pub fn get_max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// The most connections of one address at a time.
+    pub fn get_max_per_address(&self) -> Option<usize> {
+        self.max_per_address
+    }
+
+    /// The most bytes that the server holds for all its connections together.
+    pub fn get_memory_limit(&self) -> Option<usize> {
+        self.memory_limit
+    }
+
+    /// The rules of each connection.
+    pub fn get_connection(&self) -> &Config {
+        &self.connection
+    }
+
+    /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
+    /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn shared_config(&self) -> Config {
-        let mut config = self.connection.clone();
-        if config.memory.is_none() {
-            config.memory = self.memory_limit.map(Memory::new);
+        let clock = self.connection.get_wall_clock().cloned();
+        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
+        match self.memory_limit {
+            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
+            _ => config,
         }
-        config
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
@@ -211,217 +249,9 @@ impl Default for ServerConfig {
     }
 }
 
-impl From<Config> for ServerConfig {
-    fn from(connection: Config) -> Self {
-        Self { connection, ..Self::new() }
-    }
-}
-
-/// What a server counts of its connections, and whether one more may come.
-///
-/// ```
-/// use ws_host::server::{Census, ServerConfig};
-///
-/// let mut census = Census::new(&ServerConfig::default().max_connections(1));
-/// let peer = Some(([192, 0, 2, 1], 40_000).into());
-/// assert!(census.admit(peer));
-/// assert!(!census.admit(peer), "it is full");
-/// census.dismiss(peer); // the first one is gone
-/// assert!(census.admit(peer));
-/// assert_eq!(census.turned_away(), 1);
-/// ```
-#[derive(Debug)]
-pub struct Census {
-    max_connections: usize,
-    max_handshakes: usize,
-    max_per_address: Option<usize>,
-    addresses: Addresses,
-    sockets: usize,
-    handshakes: usize,
-    turned_away: u64,
-}
-
-impl Census {
-    /// Nobody has come yet.
-    pub fn new(config: &ServerConfig) -> Self {
-        // Browsers open connections ahead of need: a few of those must not keep everybody else waiting.
-        let handshakes = config.max_handshakes.unwrap_or((config.max_connections / 4).max(16));
-        Self {
-            max_connections: config.max_connections,
-            max_handshakes: handshakes.max(1),
-            max_per_address: config.max_per_address,
-            addresses: Addresses::default(),
-            sockets: 0,
-            handshakes: 0,
-            turned_away: 0,
-        }
-    }
-
-    /// Whether one more may come from there. If so, it is counted, as one that has asked nothing yet; if not, as
-    /// turned away.
-    pub fn admit(&mut self, peer: Option<SocketAddr>) -> bool {
-        let admitted = self.sockets < self.max_connections
-            && match (self.max_per_address, peer) {
-                (Some(limit), Some(peer)) => self.addresses.add(peer, limit),
-                _ => true,
-            };
-        if admitted {
-            self.sockets += 1;
-            self.handshakes += 1;
-        } else {
-            self.turned_away += 1;
-        }
-        admitted
-    }
-
-    /// One of them has asked something, or is about to go without.
-    pub fn asked(&mut self) {
-        self.handshakes = self.handshakes.saturating_sub(1);
-    }
-
-    /// One that was admitted from there, and has [asked](Self::asked), is gone.
-    pub fn dismiss(&mut self, peer: Option<SocketAddr>) {
-        self.sockets = self.sockets.saturating_sub(1);
-        if let (Some(_), Some(peer)) = (self.max_per_address, peer) {
-            self.addresses.remove(peer);
-        }
-    }
-
-    /// Whether so many have asked nothing yet that the next must wait in the kernel.
-    pub fn is_crowded(&self) -> bool {
-        self.handshakes >= self.max_handshakes
-    }
-
-    /// How many are there.
-    pub fn sockets(&self) -> usize {
-        self.sockets
-    }
-
-    /// How many of them have asked nothing yet.
-    pub fn handshakes(&self) -> usize {
-        self.handshakes
-    }
-
-    /// How many addresses they come from, this machine's own not counted.
-    pub fn addresses(&self) -> usize {
-        self.addresses.0.len()
-    }
-
-    /// How many were turned away.
-    pub fn turned_away(&self) -> u64 {
-        self.turned_away
-    }
-}
-
-/// How many connections each address has; this machine's own are not counted.
-#[derive(Debug, Default)]
-struct Addresses(HashMap<u64, u32>);
-
-impl Addresses {
-    /// Counts one more, unless there are as many as there may be.
-    fn add(&mut self, peer: SocketAddr, limit: usize) -> bool {
-        let Some(key) = key(peer) else { return true };
-        let count = self.0.entry(key).or_default();
-        if *count as usize >= limit {
-            // A limit of zero must not leave an entry.
-            if *count == 0 {
-                self.0.remove(&key);
-            }
-            return false;
-        }
-        *count += 1;
-        true
-    }
-
-    fn remove(&mut self, peer: SocketAddr) {
-        if let Some(key) = key(peer)
-            && let Some(count) = self.0.get_mut(&key)
-        {
-            *count -= 1;
-            if *count == 0 {
-                self.0.remove(&key);
-            }
-        }
-    }
-}
-
-/// Whoever has an IPv6 address has its whole /64 (RFC 4291 §2.5.4); no such network is all zeros above.
-fn key(peer: SocketAddr) -> Option<u64> {
-    match peer.ip().to_canonical() {
-        ip if ip.is_loopback() => None,
-        IpAddr::V4(v4) => Some(u64::from(v4.to_bits())),
-        IpAddr::V6(v6) => Some((v6.to_bits() >> 64) as u64),
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    fn at(address: &str) -> SocketAddr {
-        SocketAddr::new(address.parse().unwrap(), 1)
-    }
-
-    #[test]
-    fn an_address_has_so_many_and_no_more_until_one_goes() {
-        let mut addresses = Addresses::default();
-        let (a, b) = (at("192.0.2.1"), at("192.0.2.2"));
-        assert!(addresses.add(a, 2) && addresses.add(a, 2) && !addresses.add(a, 2));
-        assert!(addresses.add(b, 2));
-        addresses.remove(a);
-        assert!(addresses.add(a, 2) && !addresses.add(a, 2));
-        for _ in 0..2 {
-            addresses.remove(a);
-        }
-        addresses.remove(b);
-        assert!(!addresses.add(a, 0));
-        assert!(addresses.0.is_empty());
-    }
-
-    #[test]
-    fn a_network_of_ipv6_is_one_address_and_so_is_an_ipv4_one_on_dual_stack() {
-        let mut addresses = Addresses::default();
-        assert!(addresses.add(at("2001:db8::1"), 1));
-        assert!(!addresses.add(at("2001:db8::ffff:1"), 1));
-        assert!(addresses.add(at("2001:db8:0:1::1"), 1));
-        assert!(addresses.add(at("::ffff:192.0.2.1"), 1));
-        assert!(!addresses.add(at("192.0.2.1"), 1));
-    }
-
-    #[test]
-    fn those_who_have_asked_nothing_crowd_a_server_until_they_ask_or_go() {
-        let mut census = Census::new(&ServerConfig::default().max_handshakes(2));
-        assert!(census.admit(None) && !census.is_crowded());
-        assert!(census.admit(None) && census.is_crowded());
-        census.asked();
-        assert!(!census.is_crowded());
-        census.asked();
-        census.dismiss(None);
-        assert_eq!(census.sockets(), 1);
-    }
-
-    #[test]
-    fn a_full_server_turns_away_and_counts_whom() {
-        let config = ServerConfig::from(Config::server()).max_connections(3).max_per_address(Some(2));
-        let mut census = Census::new(&config);
-        let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
-        assert!(census.admit(a) && census.admit(a));
-        assert!(!census.admit(a), "one address has no more");
-        assert!(census.admit(b) && !census.admit(b), "nor has the server");
-        assert_eq!((census.sockets(), census.handshakes(), census.addresses()), (3, 3, 2));
-        assert_eq!(census.turned_away(), 2);
-        census.asked();
-        census.dismiss(a);
-        assert_eq!((census.sockets(), census.turned_away()), (2, 2));
-        assert!(census.admit(a));
-    }
-
-    #[test]
-    fn behind_a_proxy_one_address_may_be_everybody() {
-        let mut census = Census::new(&ServerConfig::default().max_per_address(None).max_connections(9));
-        assert_eq!((0..10).filter(|_| census.admit(Some(at("192.0.2.1")))).count(), 9);
-        assert_eq!(census.addresses(), 0);
-    }
 
     #[test]
     fn each_server_of_a_host_has_a_cookie_of_its_own() {
@@ -430,15 +260,5 @@ mod tests {
         let (one, two) = (cookie(Some(([127, 0, 0, 1], 1).into())), cookie(Some(([127, 0, 0, 1], 2).into())));
         assert!(one.is_some() && one != two && one != cookie(None));
         assert!(ServerConfig::default().token_rule(None).is_none(), "nothing is required");
-    }
-
-    #[test]
-    fn this_machine_is_not_counted() {
-        let mut addresses = Addresses::default();
-        for address in ["127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"] {
-            assert!(addresses.add(at(address), 0) && addresses.add(at(address), 0));
-            addresses.remove(at(address));
-        }
-        assert!(addresses.0.is_empty());
     }
 }

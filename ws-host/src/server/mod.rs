@@ -1,9 +1,13 @@
-//! What a server allows, counts and tells when it stops.
+//! What a server allows, how many connections it admits, what it counts, and how it stops.
 
+mod admission;
 mod config;
+mod stats;
 mod stop;
 mod upgrades;
 
-pub use config::*;
+pub use admission::Admission;
+pub use config::ServerConfig;
+pub use stats::Stats;
 pub use stop::Stop;
 pub use upgrades::{Decision, Unanswered, UpgradeRule};

@@ -11,9 +11,9 @@ use std::collections::BTreeMap;
 
 /// Embedded files by their paths, with types, entity tags, ranges and precompressed variants.
 ///
-/// A folder, and the root, is its `index.html`. A file whose name also exists with `.br` or `.gz` behind it is
-/// answered with that to who takes it. Browsers ask each time whether a file has changed; those whose name has
-/// a hash in it (`app.3f2a9c1b.js`), or that stand under [`immutable`](Self::immutable), they keep.
+/// A folder, and the root, is its `index.html`. A client that accepts `br` or `gzip` gets `app.js.br` or `app.js.gz` for
+/// `app.js`, where there is one. Browsers revalidate a file at each use; those with a hash in their name
+/// (`app.3f2a9c1b.js`), or under [`immutable`](Self::immutable), they keep.
 ///
 /// ```
 /// use http::Request;
@@ -59,8 +59,8 @@ impl Assets {
     /// Adds a file: `include_bytes!("../web/app.js")`, a text, a `Vec`, [`Bytes`]. Nothing is copied, and the
     /// content is hashed once.
     ///
-    /// A path that [`clean`] refuses is never answered: where a folder comes in whole, `.git` and `.env` may be among
-    /// its files. What must have such a path, as `/.well-known/` has, is answered by a route of its own.
+    /// A path that [`clean`] refuses is never answered: a folder that is embedded whole may contain `.git` and `.env`.
+    /// Answer paths such as `/.well-known/` by a route of their own.
     #[must_use]
     pub fn add(mut self, path: &str, data: impl AsRef<[u8]> + Send + 'static) -> Self {
         let etag = ETag::of(data.as_ref());
@@ -69,18 +69,18 @@ impl Assets {
         self
     }
 
-    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not there is
-    /// this one, also where its path looks like that of a file (`/users/john.doe`). Not so where a name in the path
-    /// begins with a dot. [`is_navigation`] says what navigates; the answer says by `Vary` that it depends on that, and
-    /// so should a 404 in place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
+    /// For a single-page application, which makes its paths itself: a navigation to a path without a file gets this page,
+    /// even where the path looks like that of a file (`/users/john.doe`), but not where a name in it begins with a dot.
+    /// [`is_navigation`] defines navigation; the answer declares by `Vary` that it depends on that, and so should a 404 in
+    /// place of `None`, unless no cache keeps it ([`not_found`](super::not_found)).
     #[must_use]
     pub fn single_page(mut self, path: &str) -> Self {
         self.page = Some(path.trim_matches('/').to_owned());
         self
     }
 
-    /// The files under this path never change under their names, as those that a bundler names by their hash,
-    /// such as `/assets/`; all of them under `/`.
+    /// Declares that the files under this path, such as `/assets/`, never change under their names, as where a bundler
+    /// names them by their hash; `/` declares it for all.
     #[must_use]
     pub fn immutable(mut self, under: &str) -> Self {
         self.immutable.push(match under.trim_matches('/') {
@@ -90,8 +90,7 @@ impl Assets {
         self
     }
 
-    /// Answers a request for a file; `None` where there is none. What is no GET or HEAD of a file that is there
-    /// is answered 405.
+    /// Answers a request for a file; `None` where there is none. Methods other than GET and HEAD are answered 405.
     pub fn respond<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
         self.respond_to_path(request, request.uri().path())
     }
@@ -170,8 +169,8 @@ impl Assets {
     }
 }
 
-/// Whether a part of a file's name, between dots and hyphens, is a hexadecimal hash: at least eight digits, of
-/// both kinds, so that no word and no date is taken for one.
+/// Whether a part of a file's name, between dots and hyphens, is a hexadecimal hash: at least eight digits, of both
+/// kinds, so that no word and no date passes for one.
 fn has_hash(file: &str) -> bool {
     let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
     stem.split(['.', '-']).skip(1).any(|part| {

@@ -1,4 +1,4 @@
-//! The files that a folder serves: those of the system.
+//! The files of the system, as a folder serves them.
 
 use super::{Files, Kind, Opened};
 use std::fs::{self, File};

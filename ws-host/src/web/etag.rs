@@ -7,7 +7,7 @@ use http::HeaderValue;
 use sha1::{Digest, Sha1};
 use std::time::{SystemTime, UNIX_EPOCH};
 
-/// A strong entity tag: it is another one for other content.
+/// A strong entity tag: other content has another one.
 ///
 /// ```
 /// use ws_host::web::ETag;

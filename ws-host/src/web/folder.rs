@@ -1,4 +1,4 @@
-//! Which file of a folder a request is answered with, or why with none.
+//! The file of a folder that answers a request, or the error that does.
 
 use super::path::visible;
 use super::query::NAVIGATION;
@@ -72,10 +72,10 @@ pub struct Opened<File> {
     pub modified: Option<SystemTime>,
 }
 
-/// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names
-/// that mean something else on some system are refused ([`clean`] lists them), and so are links that lead out of the
-/// folder. Hidden files are not served: a path with a name that begins with a dot is answered 404. So is
-/// `/.well-known/`; a folder of its own serves that one place:
+/// A folder whose files are served, with types, entity tags, ranges and conditions, and with no way out: names that mean
+/// something else on some system are refused ([`clean`] lists them), and so are links that lead out of the folder.
+/// Hidden files are not served: a path with a name that begins with a dot is answered 404. So is `/.well-known/`, which
+/// a folder of its own can serve:
 ///
 /// ```
 /// # use ws_host::web::{Files, Folder};
@@ -86,18 +86,18 @@ pub struct Opened<File> {
 ///
 /// Links inside the folder are followed, also to hidden places of it, as `node_modules/x` leads to `.pnpm/x`, and a
 /// file in a volume of Kubernetes to `..data`. Where a link ends at or below `.git`, `.svn`, `.hg`, `.ssh` or a name that
-/// begins with `.env`, in any case, it is answered 404: nobody means to publish these. What stands above the folder
+/// begins with `.env`, in any case, it is answered 404: these are published by mistake only. What stands above the folder
 /// does not matter. Where the folder itself is a link, as in a deployment that turns `current` to each new release,
 /// [`new`](Self::new) follows it once.
 ///
-/// Opening and reading is the owner's, as [`Files`] says; adapters have it ready.
+/// [`Files`] opens and reads; [`Disk`](super::Disk) does so on the system's files.
 ///
-/// Links are followed when the file is asked for. Whoever may write into the folder while it is served could
-/// exchange a file for a link between the check and the opening; let nobody do so whom you do not trust.
+/// Links are followed at each request. A program that may write into the folder while it is served could replace a file by
+/// a link between the check and the opening: grant that to trusted programs only.
 #[derive(Clone, Debug)]
 pub struct Folder<F> {
     files: F,
-    /// Without links in it, so that what is below it can be told by comparing.
+    /// Without links, so that a comparison shows what is below it.
     root: PathBuf,
     prefix: String,
     index: String,
@@ -153,10 +153,9 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// For an application in one page, which makes its paths itself: a page that is navigated to and is not there is
-    /// this file of the folder, also where its path looks like that of a file (`/users/john.doe`). Not so where a name
-    /// in the path begins with a dot. [`is_navigation`] says what navigates; the page and each 404 say by `Vary` that
-    /// they depend on that.
+    /// For a single-page application, which makes its paths itself: a navigation to a path without a file gets this file
+    /// of the folder, even where the path looks like that of a file (`/users/john.doe`), but not where a name in it begins
+    /// with a dot. [`is_navigation`] defines navigation; the page and each 404 declare by `Vary` that they depend on that.
     #[must_use]
     pub fn single_page(mut self, name: &str) -> Self {
         self.single_page = Some(name.trim_matches('/').to_owned());
@@ -174,15 +173,15 @@ impl<F: Files> Folder<F> {
     /// link, it may stand beside the link or beside the file that the link leads to.
     ///
     /// A compressed file that is older than the plain one is left over from an earlier build and is not sent; of equal
-    /// age, it is. The times are compared as the file system tells them, and where it does not tell one of them, the
-    /// plain file is sent. A copy that gives files new times has to make the compressed ones last.
+    /// age, it is. The times are those of the file system; where one of them is unknown, the plain file is sent. A copy
+    /// that gives files new times has to write the compressed ones last.
     #[must_use]
     pub fn precompressed(mut self) -> Self {
         self.precompressed = true;
         self
     }
 
-    /// Sets `Cache-Control`; without, browsers keep a file and ask each time whether it has changed.
+    /// Sets `Cache-Control`; without it, browsers keep a file and revalidate it at each use.
     #[must_use]
     pub fn cache_control(self, value: HeaderValue) -> Self {
         self.header(header::CACHE_CONTROL, value)
@@ -196,7 +195,7 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Sets what is answered where no file is: 404, 405 and 500 have a page of yours, which gets the status.
+    /// Sets the page of errors: it is called with the status, 404, 405 or 500, and its answer gets that status.
     ///
     /// ```
     /// # use ws_host::web::{self, Files, Folder};
@@ -210,7 +209,7 @@ impl<F: Files> Folder<F> {
         self
     }
 
-    /// Opens what a request asks for, and decides what of it is sent.
+    /// Opens the file that a request asks for, and decides which part of it to send.
     ///
     /// # Errors
     /// The answer instead: 404, 405, 500, or a redirect for a folder whose slash is missing.
@@ -223,7 +222,7 @@ impl<F: Files> Folder<F> {
         self.answer(error.into(), request)
     }
 
-    /// The file, or the page of an application in one page in its place.
+    /// The file, or the page of a single-page application in its place.
     fn look(&self, request: &Request) -> Result<(F::File, Plan), Refusal> {
         if !self.prefix.is_empty() && request.path() == self.prefix {
             return Err(Refusal::SlashMissing);
@@ -359,10 +358,10 @@ impl<F: Files> Folder<F> {
     }
 }
 
-/// Whether nobody means to publish what has this name, or stands below it, although a link leads there.
+/// Whether a file of this name, or below it, is secret even where a link leads there.
 fn is_private(name: &OsStr) -> bool {
     let name = name.to_string_lossy();
-    // As a file system may compare names.
+    // File systems may compare names without case.
     let name = visible(&name).trim_end_matches(['.', ' ']).to_ascii_lowercase();
     matches!(name.as_str(), ".git" | ".svn" | ".hg" | ".ssh") || name.starts_with(".env")
 }
@@ -377,7 +376,7 @@ enum Refusal {
 }
 
 impl From<io::Error> for Refusal {
-    /// Who may not read a file is not told that it is there.
+    /// A client that may not read a file does not learn that it exists.
     fn from(error: io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::NotFound

@@ -2,8 +2,8 @@
 
 use http::HeaderValue;
 
-/// The `Content-Type` of a file by its extension; `application/octet-stream`, which browsers save rather than
-/// show, for what is not known.
+/// The `Content-Type` of a file by its extension; for an unknown one `application/octet-stream`, which browsers save
+/// rather than show.
 ///
 /// ```
 /// use ws_host::web::content_type;
@@ -19,7 +19,7 @@ pub fn content_type(name: &str) -> HeaderValue {
     HeaderValue::from_static(found.map_or("application/octet-stream", |at| TYPES[at].1))
 }
 
-/// In the order of the extensions. Text is taken for UTF-8.
+/// In the order of the extensions. Text counts as UTF-8.
 const TYPES: &[(&str, &str)] = &[
     ("7z", "application/x-7z-compressed"),
     ("aac", "audio/aac"),

@@ -1,7 +1,7 @@
 //! A small web server's decisions, as data: which route, which file, which part of it, which header fields.
 //!
-//! Nothing here is needed for [`Event::Request`](ws_proto::Event::Request), nothing here does I/O, and each piece
-//! works without the others:
+//! All of it is optional: an application may answer [`Event::Request`](ws_proto::Event::Request) by itself. Only [`Disk`]
+//! does I/O, and each piece works without the others:
 //!
 //! ```text
 //!  request ─▶ Routes::find ─▶ a value of yours ─▶ text, html, json, redirect, error_page ─▶ respond
@@ -36,11 +36,10 @@
 //! # assert_eq!(ask("/nowhere").status(), 404);
 //! ```
 //!
-//! Where a page of an error should look like the application's own, answer with one of yours in place of
-//! [`Found::Answer`], by its status. A program that takes nothing from here sees the request and answers it.
+//! For error pages in the application's own style, answer with one of yours in place of [`Found::Answer`], by its status.
 //!
-//! Whatever is answered from here says `X-Content-Type-Options: nosniff`, repeats nothing of the request
-//! unescaped, and grants no other origin anything, unless [`Cors`](ws_proto::Cors) is asked to.
+//! Every answer from here has `X-Content-Type-Options: nosniff`, repeats nothing of the request unescaped, and grants
+//! nothing to other origins, unless [`Cors`](ws_proto::Cors) is set.
 
 mod assets;
 mod disk;

@@ -29,7 +29,7 @@ impl CleanPath {
 }
 
 /// Why a path is not served.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum PathError {
     /// Not percent-encoded UTF-8.
@@ -50,10 +50,16 @@ impl fmt::Display for PathError {
     }
 }
 
+impl fmt::Debug for PathError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl std::error::Error for PathError {}
 
-/// Decodes the path of a request, once, and cleans it name by name: what could mean something else than a file
-/// below the folder, on any system, is refused, and so is what begins with a dot. Answer a refusal with 404.
+/// Decodes the path of a request, once, and checks it name by name: a name that could mean something other than a file
+/// below the folder, on any system, is refused, and so is one that begins with a dot. Answer a refusal with 404.
 ///
 /// ```
 /// use ws_host::web::{PathError, clean};

@@ -7,7 +7,7 @@ use http::header::{self, HeaderName, HeaderValue};
 use http::{HeaderMap, Method, Request, Response, StatusCode};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-/// What a server knows of a file, or of anything else that has a length, before it reads it.
+/// The metadata of a file, or of anything else that has a length, before it is read.
 #[derive(Clone, Debug)]
 pub struct Representation {
     len: u64,
@@ -17,8 +17,8 @@ pub struct Representation {
 }
 
 impl Representation {
-    /// Something of this type and length. Browsers ask again each time, until [`immutable`](Self::immutable)
-    /// or a `Cache-Control` of your own says otherwise.
+    /// Content of this type and length. Browsers revalidate it at each use, unless [`immutable`](Self::immutable) or a
+    /// `Cache-Control` of yours says otherwise.
     pub fn new(content_type: HeaderValue, len: u64) -> Self {
         let mut headers = HeaderMap::new();
         headers.insert(header::CONTENT_TYPE, content_type);
@@ -46,7 +46,7 @@ impl Representation {
         self
     }
 
-    /// It will never change under its name: browsers keep it for a year, and do not ask again.
+    /// Declares that it never changes under its name: browsers keep it for a year without revalidating it.
     #[must_use]
     pub fn immutable(self) -> Self {
         let value = HeaderValue::from_static("public, max-age=31536000, immutable");
@@ -60,7 +60,7 @@ impl Representation {
         self
     }
 
-    /// Sets the content coding; the entity tag is another one then.
+    /// Sets the content coding, and with it another entity tag.
     pub(super) fn encoded(mut self, coding: &'static str) -> Self {
         self.etag = self.etag.map(|etag| etag.encoded(coding));
         self.header(header::CONTENT_ENCODING, HeaderValue::from_static(coding))
@@ -139,7 +139,7 @@ impl Representation {
         (is_read && unchanged).then_some(StatusCode::NOT_MODIFIED)
     }
 
-    /// `If-Range`: a part is of use only to who has the other parts of the same content (§13.1.5).
+    /// `If-Range`: a part is useful only beside the other parts of the same content (§13.1.5).
     fn is_in_range(&self, headers: &HeaderMap) -> bool {
         let Some(value) = headers.get(header::IF_RANGE) else { return true };
         let Ok(value) = value.to_str() else { return false };
@@ -170,7 +170,7 @@ impl Representation {
         let mut head = self.head(status);
         head.headers_mut().remove(header::CONTENT_TYPE);
         if status != StatusCode::NOT_MODIFIED {
-            // Of an error, nothing is to be kept, nor is it encoded.
+            // An error must not be cached, and is not encoded.
             for name in [header::CONTENT_ENCODING, header::ETAG, header::LAST_MODIFIED] {
                 head.headers_mut().remove(name);
             }
@@ -219,7 +219,7 @@ fn any(headers: &HeaderMap, name: &HeaderName, matches: impl Fn(&str) -> bool) -
     headers.get_all(name).iter().any(|value| matches(&String::from_utf8_lossy(value.as_bytes())))
 }
 
-/// A time as a field can tell it.
+/// A time in the resolution of a field.
 fn whole_seconds(time: SystemTime) -> SystemTime {
     match time.duration_since(UNIX_EPOCH) {
         Ok(since) => UNIX_EPOCH + Duration::from_secs(since.as_secs()),

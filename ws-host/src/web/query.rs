@@ -1,4 +1,4 @@
-//! What a request says beside its path.
+//! Queries, forms, cookies and other fields of a request.
 
 use super::encoding::is_zero;
 use http::{HeaderMap, HeaderName, Method, Request, header};
@@ -6,7 +6,7 @@ use percent_encoding::percent_decode;
 use std::borrow::Cow;
 use ws_proto::fields::{cookies, list, single};
 
-/// The names and values of a query, or of a form's body, decoded. What is no UTF-8 is replaced.
+/// The names and values of a query, or of a form's body, decoded. Invalid UTF-8 is replaced.
 ///
 /// ```
 /// let pairs: Vec<_> = ws_host::web::pairs("name=J%C3%BCrgen+M.&flag").collect();
@@ -29,8 +29,8 @@ pub fn query<'r, B>(request: &'r Request<B>, name: &str) -> Option<Cow<'r, str>>
     pairs(request.uri().query()?).find(|(key, _)| key == name).map(|(_, value)| value)
 }
 
-/// What a form sent: the names and values in the body. `None` where the body is said to be something else, or is no
-/// text; answer 415 then.
+/// The names and values of a form in the body. `None` where the body is declared as another type, or is no text; answer
+/// 415 then.
 ///
 /// ```
 /// let request = http::Request::post("/").header("Content-Type", "application/x-www-form-urlencoded");
@@ -45,8 +45,8 @@ pub fn form<B: AsRef<[u8]>>(
     str::from_utf8(request.body().as_ref()).ok().filter(|_| is_form).map(pairs)
 }
 
-/// The cookie of this name, as it was set; the first, where there are several. One that is no UTF-8 is passed over, and
-/// neither it nor a pair that is broken hides another: a page on another port of this host can set them.
+/// The cookie of this name, as it was set; the first, where there are several. One that is not UTF-8 is skipped, and
+/// neither it nor a malformed pair hides another: a page on another port of this host can set them.
 ///
 /// ```
 /// let request = http::Request::get("/").header("Cookie", "theme=dark; lang=de").body(()).unwrap();
@@ -57,7 +57,7 @@ pub fn cookie<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h str> {
     values.find_map(|value| str::from_utf8(value).ok())
 }
 
-/// Whether the body of a request is said to be of this type, whatever the parameters; if not, answer with
+/// Whether a request declares its body as this type, whatever the parameters; if not, answer with
 /// [`unsupported_media_type`](super::unsupported_media_type).
 ///
 /// ```
@@ -70,13 +70,13 @@ pub fn has_content_type<B>(request: &Request<B>, content_type: &str) -> bool {
     essence.is_some_and(|essence| essence.trim_ascii().eq_ignore_ascii_case(content_type.as_bytes()))
 }
 
-/// Whether a browser goes to a page, rather than asking for a part of one. An application in one page answers with
-/// that page, whatever the path: `/users/john.doe` is a page too.
+/// Whether a browser navigates to a page, rather than fetching a part of one. A single-page application answers with its
+/// page, whatever the path: `/users/john.doe` is a page too.
 ///
-/// Only GET and HEAD navigate. Browsers say `Sec-Fetch-Mode: navigate`, and something else for scripts, images and
-/// `fetch()`. They leave the field out where a page came by `http://` from another machine, as older browsers always
-/// do; there, a request that accepts `text/html` is a navigation. An answer that depends on this has to say
-/// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) do.
+/// Only GET and HEAD navigate. Browsers send `Sec-Fetch-Mode: navigate`, and another value for scripts, images and
+/// `fetch()`. They omit the field where a page came by `http://` from another machine, as older browsers always do;
+/// there, a request that accepts `text/html` is a navigation. An answer that depends on this needs
+/// `Vary: Sec-Fetch-Mode, Accept`; [`Assets`](super::Assets) and [`Folder`](super::Folder) set it.
 ///
 /// ```
 /// let request = http::Request::get("/settings").header("Accept", "text/html,*/*;q=0.8").body(()).unwrap();

@@ -2,15 +2,15 @@
 
 use core::ops::Range;
 
-/// What a `Range` field asks of something that has a length.
+/// The part that a `Range` field asks for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Ranged {
-    /// All of it: no range, several ranges, a range that is not understood, or one that begins with the first byte
-    /// of nothing; a server may ignore each of these (§14.2).
+    /// All of it: no range, several ranges, an unknown kind of range, or a range from the first byte of empty content; a
+    /// server may ignore each of these (§14.2).
     Whole,
     /// These bytes, at least one: 206.
     Part(Range<u64>),
-    /// Nothing that is there: 416.
+    /// Bytes that do not exist: 416.
     Unsatisfiable,
 }
 
@@ -50,7 +50,7 @@ fn parse(value: &str, len: u64) -> Option<Ranged> {
     Some(if first < last { Ranged::Part(first..last) } else { Ranged::Unsatisfiable })
 }
 
-/// `*DIGIT`. What is too large for a number is larger than every file.
+/// `*DIGIT`. A number that overflows is larger than every file.
 fn number(digits: &str) -> Option<Option<u64>> {
     if !digits.bytes().all(|b| b.is_ascii_digit()) {
         return None;

@@ -16,7 +16,7 @@ pub fn text(text: impl Into<Bytes>) -> Response<Bytes> {
     typed(StatusCode::OK, "text/plain; charset=utf-8", text)
 }
 
-/// JSON, which the application has made: browsers are told to ask for it anew each time.
+/// JSON that the application has written; browsers do not keep it.
 ///
 /// ```
 /// use ws_host::web;
@@ -37,7 +37,7 @@ pub fn status(status: StatusCode) -> Response<Bytes> {
     response
 }
 
-/// A page that tells of an error. The message is shown as text, whatever it has in it; empty, there is none.
+/// An error page. The message is escaped; an empty one is left out.
 ///
 /// ```
 /// let response = ws_host::web::error_page(http::StatusCode::NOT_FOUND, "No <such> page.");
@@ -57,20 +57,20 @@ pub fn error_page(status: StatusCode, message: &str) -> Response<Bytes> {
     no_cache(typed(status, "text/html; charset=utf-8", page))
 }
 
-/// 404. It does not repeat what was asked for.
+/// 404. It does not repeat the path.
 pub fn not_found() -> Response<Bytes> {
     error_page(StatusCode::NOT_FOUND, "There is nothing at this address.")
 }
 
-/// 405, with the methods that would do (RFC 9110 §15.5.6).
+/// 405, with the allowed methods (RFC 9110 §15.5.6).
 pub fn method_not_allowed(allowed: &[Method]) -> Response<Bytes> {
     let mut response = error_page(StatusCode::METHOD_NOT_ALLOWED, "");
     allow(&mut response, allowed);
     response
 }
 
-/// 415, with the type that would do (RFC 9110 §15.5.16). A body that is too large, 413, the connection answers by
-/// itself: see [`Config::body_limit`](ws_proto::Config::body_limit).
+/// 415, with the accepted type (RFC 9110 §15.5.16). The connection answers a body that is too large by itself, with 413:
+/// see [`Config::body_limit`](ws_proto::Config::body_limit).
 ///
 /// ```
 /// let response = ws_host::web::unsupported_media_type("application/json");
@@ -85,7 +85,7 @@ pub fn unsupported_media_type(accepted: &str) -> Response<Bytes> {
 }
 
 /// Sends the browser to another address: 303 for it to GET that, 307 and 308 for it to ask the same there.
-/// What may not stand in a field is percent-encoded.
+/// Characters that a field cannot contain are percent-encoded.
 ///
 /// ```
 /// let response = ws_host::web::redirect(http::StatusCode::SEE_OTHER, "/done?a=ü\r\nX: y");
@@ -116,13 +116,13 @@ pub fn add_slash<B>(request: &Request<B>) -> Response<Bytes> {
     redirect(StatusCode::PERMANENT_REDIRECT, &format!("./{name}/{query}"))
 }
 
-/// The same answer, which nobody is to keep.
+/// The same answer, not to be kept by browsers and caches.
 pub fn no_cache<T>(mut response: Response<T>) -> Response<T> {
     response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
     response
 }
 
-/// Text as a part of a page.
+/// Escapes text for HTML.
 ///
 /// ```
 /// assert_eq!(ws_host::web::escape("<a href='x'>&\""), "&lt;a href=&#39;x&#39;&gt;&amp;&quot;");

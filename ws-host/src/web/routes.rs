@@ -1,11 +1,11 @@
-//! From method and path to a value.
+//! Routing: from method and path to a value.
 
 use super::path::decode;
 use super::response::{allow, method_not_allowed, not_found, status};
 use bytes::Bytes;
 use http::{Method, Request, Response, StatusCode};
 
-/// Values by method and path: function pointers, an enum, assets, whatever the program likes to match.
+/// Values by method and path: function pointers, an enum, assets, any type that the program matches on.
 ///
 /// A pattern is read segment by segment: `:name` is any one that is not empty, a final `*` the rest of the path,
 /// which may be empty, and anything else is itself, decoded. Of several patterns that match, the one with the
@@ -61,17 +61,16 @@ impl Segment {
     }
 }
 
-/// What a request comes to.
+/// The outcome of routing a request.
 #[derive(Debug)]
 pub enum Found<'r, T> {
-    /// A route, and what stands in the variable parts of its path. A HEAD finds what GET finds; the connection
-    /// keeps the body back.
+    /// A route, and the variable parts of its path. HEAD finds the route of GET; the connection withholds the body.
     Route(&'r T, Params),
     /// 404; 405 with `Allow`; for OPTIONS, 204 with `Allow`.
     Answer(Response<Bytes>),
 }
 
-/// The variable parts of a path. They are their own, so that the request can be answered while they live.
+/// The variable parts of a path. They borrow nothing, so that the request can be answered while they live.
 #[derive(Clone, Debug, Default)]
 pub struct Params {
     named: Vec<(String, String)>,
@@ -84,7 +83,7 @@ impl Params {
         self.named.iter().find(|(key, _)| key == name).map(|(_, value)| &**value)
     }
 
-    /// What `*` stands for, as it was sent: fit for [`clean`](super::clean), which decodes.
+    /// The path that `*` matched, as it was sent: for [`clean`](super::clean), which decodes it.
     pub fn rest(&self) -> &str {
         &self.rest
     }
@@ -181,7 +180,7 @@ fn parse(pattern: &str) -> Vec<Segment> {
     segments.collect()
 }
 
-/// What the variable parts of a pattern stand for in a path, if it matches.
+/// The variable parts of a path, if the pattern matches.
 fn capture(pattern: &[Segment], path: &str) -> Option<Params> {
     let mut params = Params::default();
     let mut rest = path.strip_prefix('/');
@@ -208,7 +207,7 @@ fn capture(pattern: &[Segment], path: &str) -> Option<Params> {
     rest.is_none().then_some(params)
 }
 
-/// What `Allow` says of these routes.
+/// The value of `Allow` for these routes.
 fn allowed<T>(routes: &[&Route<T>]) -> Vec<Method> {
     let mut methods = Vec::new();
     let mut push = |method: &Method| {

@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use ws_host::web::{ServerSentEvent, sse};
-//! # use std::{sync::Arc, time::Instant};
-//! # use ws_proto::{Config, Connection, Event, Transport};
-//! # let now = Instant::now();
+//! # use std::sync::Arc;
+//! # use ws_proto::{Config, Connection, Event, Moment, Transport};
+//! # let now = Moment::default();
 //! # let mut connection = Connection::server(now, Arc::new(Config::server()), Transport::default());
 //! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 //! # let Some(Event::Request(request)) = connection.receive(now, &mut &mut input[..]) else { panic!() };
@@ -17,8 +17,8 @@
 //! # Ok::<(), ws_proto::SendError>(())
 //! ```
 //!
-//! A page that goes away is noticed when something is sent to it: a comment now and then
-//! ([`keep_alive`]) ends the streams of those that are gone, and keeps proxies from cutting the others.
+//! A page that has gone is noticed when something is sent to it: a comment now and then ([`keep_alive`]) ends the streams
+//! of such pages, and keeps proxies from cutting the others.
 
 use super::response::no_sniff;
 use bytes::Bytes;
@@ -27,8 +27,8 @@ use core::time::Duration;
 use http::Response;
 use http::header::{self, HeaderMap, HeaderValue};
 
-/// The head of the answer. `X-Accel-Buffering: no` has nginx, and what follows its example, pass each event on at once
-/// instead of collecting 4 or 8 KiB first.
+/// The head of the answer. `X-Accel-Buffering: no` makes nginx, and proxies like it, pass each event on at once instead of
+/// collecting 4 or 8 KiB first.
 pub fn head() -> Response<()> {
     let mut response = super::no_cache(Response::new(()));
     no_sniff(&mut response);
@@ -38,7 +38,7 @@ pub fn head() -> Response<()> {
     response
 }
 
-/// The id of the last event that a page got before it was cut off, where events had ids.
+/// The id of the last event that a page received before its stream was cut off, where events had ids.
 pub fn last_event_id(headers: &HeaderMap) -> Option<&str> {
     str::from_utf8(headers.get("last-event-id")?.as_bytes()).ok()
 }
@@ -71,21 +71,21 @@ impl ServerSentEvent {
         Self { data: data.into(), ..Self::default() }
     }
 
-    /// Sets the type that the page listens to; `message` without.
+    /// Sets the type that the page listens to; without one, `message`.
     #[must_use]
     pub fn event(mut self, event: &str) -> Self {
         self.event = Some(one_line(event));
         self
     }
 
-    /// Sets the id that the page tells when it comes again.
+    /// Sets the id that the page sends when it reconnects.
     #[must_use]
     pub fn id(mut self, id: &str) -> Self {
         self.id = Some(one_line(id));
         self
     }
 
-    /// Sets how long the page waits before it comes again.
+    /// Sets how long the page waits before it reconnects.
     #[must_use]
     pub fn retry(mut self, time: Duration) -> Self {
         self.retry = Some(time);
@@ -115,7 +115,7 @@ impl From<ServerSentEvent> for Bytes {
     }
 }
 
-/// Without what would end the line, or make a page forget the id.
+/// The text without characters that would end the line, or make a page forget the id.
 fn one_line(text: &str) -> String {
     text.chars().filter(|c| !matches!(c, '\n' | '\r' | '\0')).collect()
 }

@@ -6,8 +6,8 @@ use crate::error::SendError;
 use crate::event::Event;
 use crate::handshake::{Request, Upgrade};
 use crate::http::{Incoming, ResponseBody};
+use crate::moment::Moment;
 use bytes::Bytes;
-use std::time::Instant;
 
 impl Connection {
     /// Server: completes an opening handshake. [`Event::Open`](crate::Event::Open) follows from
@@ -17,7 +17,7 @@ impl Connection {
     /// [`SendError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer has
     /// ended its stream meanwhile; [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its
     /// time is over.
-    pub fn accept(&mut self, now: Instant, upgrade: Upgrade) -> Result<(), SendError> {
+    pub fn accept(&mut self, now: Moment, upgrade: Upgrade) -> Result<(), SendError> {
         let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
         self.settle_http(now);
@@ -37,7 +37,7 @@ impl Connection {
     /// [`SendError::ResponseStatus`] for what would break the framing: the request is then answered 503.
     pub fn respond(
         &mut self,
-        now: Instant,
+        now: Moment,
         request: impl Into<Request>,
         response: ::http::Response<Bytes>,
     ) -> Result<(), SendError> {
@@ -72,9 +72,9 @@ impl Connection {
     /// itself; pieces that come later are refused.
     ///
     /// ```
-    /// # use std::{sync::Arc, time::Instant};
-    /// # use ws_proto::{Config, Connection, Event, Transport};
-    /// # let now = Instant::now();
+    /// # use std::sync::Arc;
+    /// # use ws_proto::{Config, Connection, Event, Moment, Transport};
+    /// # let now = Moment::default();
     /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
@@ -91,7 +91,7 @@ impl Connection {
     /// answer would have no length. `Content-Length` is told by `length` alone.
     pub fn respond_streaming(
         &mut self,
-        now: Instant,
+        now: Moment,
         request: impl Into<Request>,
         head: ::http::Response<()>,
         length: Option<u64>,
@@ -161,7 +161,7 @@ impl Connection {
     /// [`SendError::NotOpen`] and [`SendError::WrongRequest`] as for [`send_body`](Self::send_body);
     /// [`SendError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
     /// sees that the body was cut off.
-    pub fn finish_body(&mut self, now: Instant, body: ResponseBody) -> Result<(), SendError> {
+    pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), SendError> {
         if body.is_unwanted() {
             return Ok(());
         }
@@ -172,7 +172,7 @@ impl Connection {
     }
 
     /// Takes input in the HTTP stage, and what was kept of it before.
-    pub(super) fn receive_http(&mut self, now: Instant, input: &mut &mut [u8]) -> Option<Event<'static>> {
+    pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
         let held = self.takes_no_request();
         let Stage::Http(http) = &mut self.stage else { return None };
         let incoming = http.receive(now, &self.config, &mut self.outbox, held, input);
@@ -189,7 +189,7 @@ impl Connection {
     }
 
     /// Notes for the deadlines of HTTP whether we hold reading back.
-    pub(super) fn note_http_held(&mut self, now: Instant) {
+    pub(super) fn note_http_held(&mut self, now: Moment) {
         let held = self.takes_no_request();
         if let Stage::Http(http) = &mut self.stage {
             http.note_held(now, &self.config, held);
@@ -198,7 +198,7 @@ impl Connection {
     }
 
     /// Tells HTTP that the socket took so much.
-    pub(super) fn note_http_written(&mut self, now: Instant, n: usize) {
+    pub(super) fn note_http_written(&mut self, now: Moment, n: usize) {
         if let Stage::Http(http) = &mut self.stage {
             http.wrote(now, n, &self.outbox);
             self.note_http_held(now);

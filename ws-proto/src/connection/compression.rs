@@ -1,12 +1,12 @@
-//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and for how long the
-//! contexts are kept.
+//! permessage-deflate on this connection (RFC 7692): what is agreed on, what is sent compressed, and when its contexts are
+//! released.
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
-use crate::deflate::PerMessage;
+use crate::deflate::{CompressionHint, PerMessage};
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
-use crate::frame::{self, Compression, Frame, RSV1, first_byte};
+use crate::frame::{self, Frame, RSV1, first_byte};
 
 impl Stage {
     /// What inflates the peer's messages, and compresses ours.
@@ -36,13 +36,13 @@ impl Connection {
     /// with the [`Config::deflate`](crate::Config::deflate) of this connection; without that it does nothing.
     ///
     /// ```
-    /// use std::{sync::Arc, time::Instant};
-    /// use ws_proto::{Config, Connection, Deflate, Role};
+    /// use std::sync::Arc;
+    /// use ws_proto::{Config, Connection, Deflate, Moment, Role};
     /// # let request = http::Request::new(());
     ///
     /// let config = Config::server().deflate(Deflate::new());
-    /// let agreed = config.deflate.as_ref().and_then(|deflate| deflate.accept(request.headers()));
-    /// let mut server = Connection::upgraded(Instant::now(), Arc::new(config), Role::Server);
+    /// let agreed = config.get_deflate().and_then(|deflate| deflate.accept(request.headers()));
+    /// let mut server = Connection::upgraded(Moment::default(), Arc::new(config), Role::Server);
     /// if let Some((terms, answer)) = agreed {
     ///     // … the 101 says `answer` in Sec-WebSocket-Extensions …
     ///     server.compress_by(terms);
@@ -50,10 +50,8 @@ impl Connection {
     /// ```
     #[cfg(feature = "deflate")]
     pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
-        if self.config.deflate.is_some()
-            && let Stage::Open(compression) = &mut self.stage
-        {
-            *compression = Some(Box::new(PerMessage::new(terms)));
+        if let Stage::Open(compression) = &mut self.stage {
+            *compression = PerMessage::new(self.config.deflate.as_ref(), terms);
             self.begin_shares();
         }
     }
@@ -88,24 +86,23 @@ impl Connection {
         }
         self.check_open()?;
         self.check_room(frame.payload.len())?;
-        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            let compressed = deflate.compress_shared(settings, shared, &frame.payload);
+        if let Some(compression) = self.stage.compression_mut() {
+            let compressed = compression.compress_shared(shared, &frame.payload);
             self.write_shared(first_byte(true, frame.opcode) | RSV1, &compressed);
         }
         Ok(self.note_queued())
     }
 
     /// Whether a message of this length is to be compressed.
-    pub(super) fn compresses(&self, how: Compression, len: usize) -> bool {
-        let agreed = self.stage.compression().zip(self.config.deflate.as_ref());
-        agreed.is_some_and(|(compression, settings)| compression.compresses(settings, how, len))
+    pub(super) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
+        self.stage.compression().is_some_and(|compression| compression.compresses(hint, len))
     }
 
     /// Appends a frame of a compressed message.
     pub(super) fn write_compressed(&mut self, first: u8, payload: &[u8], fin: bool) {
-        let Self { stage, config, side, outbox, .. } = self;
-        let (Some(compression), Some(settings)) = (stage.compression_mut(), &config.deflate) else { return };
-        let compressed = compression.compress(settings, payload, fin);
+        let Self { stage, side, outbox, .. } = self;
+        let Some(compression) = stage.compression_mut() else { return };
+        let compressed = compression.compress(payload, fin);
         let len = compressed.len();
         if len <= COPY_UP_TO || matches!(side, Side::Client(_)) {
             write_bytes(side, outbox.buffer(), first, compressed);
@@ -113,22 +110,21 @@ impl Connection {
             frame::write_header(outbox.buffer(), first, len, None);
             outbox.push_shared(compression.take_compressed(len));
         }
-        compression.compressed(settings);
+        compression.compressed();
     }
 
-    /// When contexts that nothing has used for long are let go. Heartbeats use none.
+    /// When unused contexts are released. Heartbeats use none.
     pub(super) fn release_due(&self) -> Option<Moment> {
-        let settings = self.config.deflate.as_ref()?;
         let compression = self.stage.compression()?;
-        let last_use = Moment(compression.last_use(self.heard.max(self.beat).0));
-        compression.can_release().then(|| last_use.after(settings.quiet()))
+        let last_use = Moment::from_nanos(compression.last_use(self.heard.max(self.beat).as_nanos()));
+        compression.can_release().then(|| last_use + compression.release_after())
     }
 
     /// Counts with the contexts that have come into being.
     #[inline]
     pub(super) fn note_contexts(&mut self, now: Moment) {
         if let Some(compression) = self.stage.compression_mut() {
-            compression.note_use(now.0);
+            compression.note_use(now.as_nanos());
             if compression.can_release() && !*compression.release_is_due() {
                 self.arm();
             }
@@ -137,8 +133,8 @@ impl Connection {
 
     /// Nothing more is compressed or inflated.
     pub(super) fn release_contexts(&mut self) {
-        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            compression.release_all(settings);
+        if let Some(compression) = self.stage.compression_mut() {
+            compression.release_all();
         }
     }
 }

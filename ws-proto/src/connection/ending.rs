@@ -4,13 +4,13 @@ use super::flow::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
+use crate::deflate::PerMessage;
 use crate::error::{Cause, Error, HandshakeError, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
 use alloc::string::String;
 use core::mem;
-use std::time::Instant;
 
 /// An end in progress: what has been said on both sides, and the first cause.
 #[derive(Debug)]
@@ -35,7 +35,7 @@ pub(super) struct Ending {
     /// It was open, of which the application is yet to hear.
     pub(super) opened: Option<Box<::http::Response<()>>>,
     /// What inflates data that comes before the peer's Close.
-    pub(super) compression: super::Compression,
+    pub(super) compression: Option<Box<PerMessage>>,
     /// An HTTP answer is being flushed whose end is that of the connection.
     pub(super) has_open_end: bool,
     /// The body of our Close, which overtakes what waits once the socket takes no more: the connection failed.
@@ -65,7 +65,7 @@ impl Ending {
             was_open: true,
             announced: true,
             since: None,
-            ended: Moment(0),
+            ended: Moment::default(),
             half_close: HalfClose::No,
             peer_ended: false,
             discarded: 0,
@@ -102,7 +102,7 @@ impl Ending {
             reading_paused: self.was_paused,
             bytes_received: connection.bytes_received,
             bytes_sent: connection.bytes_sent,
-            age: self.ended.since(Moment(0)),
+            age: self.ended.since(connection.birth),
         }
     }
 }
@@ -117,7 +117,7 @@ impl Connection {
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`], and [`SendError::NotOpen`] when the
     /// connection is ending already, which is harmless.
-    pub fn close(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, now: Moment, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let body = close_body::encode(code, reason)?;
         match &mut self.stage {
             Stage::Opened(_) | Stage::Open(_) => {
@@ -143,7 +143,7 @@ impl Connection {
 
     /// Ends the connection at once: its transport failed, or the application wants no closing handshake.
     /// Nothing more is sent. An end that was already in order stays so.
-    pub fn abort(&mut self, now: Instant, cause: Cause) {
+    pub fn abort(&mut self, now: Moment, cause: Cause) {
         self.done(now, Error::Lost(cause));
     }
 
@@ -161,7 +161,7 @@ impl Connection {
     ///
     /// # Errors
     /// As [`close`](Self::close).
-    pub fn go_away(&mut self, now: Instant, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let Stage::Http(http) = &mut self.stage else { return self.close(now, code, reason) };
         close_body::encode(code, reason)?;
         http.go_away(now, &self.config, &mut self.outbox);
@@ -170,7 +170,7 @@ impl Connection {
     }
 
     /// Takes the connection out of its stage, which is open, to put what is made of it into the next.
-    pub(super) fn begin_ending(&mut self, now: Instant, initiator: Initiator) -> Box<Ending> {
+    pub(super) fn begin_ending(&mut self, now: Moment, initiator: Initiator) -> Box<Ending> {
         let mut ending = Ending::new(initiator);
         match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Opened(opened) => {
@@ -180,7 +180,7 @@ impl Connection {
             Stage::Open(compression) => ending.compression = compression,
             _ => {}
         }
-        ending.since = Some(self.moment(now));
+        ending.since = Some(now);
         ending.was_paused = self.input.held.has(Held::PAUSED);
         Box::new(ending)
     }
@@ -207,7 +207,7 @@ impl Connection {
     }
 
     /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.
-    pub(super) fn receive_close(&mut self, now: Instant, code: CloseCode, reason: String) {
+    pub(super) fn receive_close(&mut self, now: Moment, code: CloseCode, reason: String) {
         self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
@@ -224,7 +224,7 @@ impl Connection {
         let is_broken = ending.is_broken;
         self.drain(ending);
         if is_broken {
-            self.finish(self.moment(now));
+            self.finish(now);
         }
     }
 
@@ -240,7 +240,7 @@ impl Connection {
     }
 
     /// The end of an HTTP connection: what is answered is flushed, then it drains.
-    pub(super) fn end_http(&mut self, now: Instant) {
+    pub(super) fn end_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
         let (cause, at_once) = match http.ending() {
             Some(ending) => (ending.cause.clone(), ending.at_once),
@@ -266,7 +266,6 @@ impl Connection {
         }
         self.stage = Stage::Draining(ending);
         if self.outbox.is_empty() {
-            let now = self.moment(now);
             self.flushed(now);
         }
         self.arm();
@@ -311,7 +310,7 @@ impl Connection {
     }
 
     /// Ends at once, from any stage. The first cause stays (§7.1.7); so does an end that was in order.
-    pub(super) fn done(&mut self, now: Instant, error: Error) {
+    pub(super) fn done(&mut self, now: Moment, error: Error) {
         self.release_contexts();
         let initiator = match &error {
             Error::Timeout(_)
@@ -365,7 +364,7 @@ impl Connection {
                 ending
             }
         };
-        ending.ended = self.moment(now);
+        ending.ended = now;
         ending.was_paused |= self.input.held.has(Held::PAUSED);
         self.stage = Stage::Done(ending.announced.then_some(ending));
         self.decoder = Decoder::new();

@@ -6,15 +6,14 @@ use crate::close::CloseCode;
 use crate::error::{Cause, Error, ProtocolError};
 use crate::event::Initiator;
 use crate::frame::Opcode;
+use crate::moment::Moment;
 use core::mem;
-use std::time::Instant;
 
 impl Connection {
     /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
     /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
-    pub fn write_failed(&mut self, now: Instant, cause: Cause) {
+    pub fn write_failed(&mut self, now: Moment, cause: Cause) {
         let error = Error::Lost(cause);
-        let moment = self.moment(now);
         match &mut self.stage {
             Stage::Opened(_) | Stage::Open(_) => {
                 let mut ending = self.begin_ending(now, Initiator::Remote);
@@ -23,7 +22,7 @@ impl Connection {
             }
             Stage::Closing(ending) if !ending.is_broken => {
                 ending.error.get_or_insert(error);
-                ending.since = Some(moment);
+                ending.since = Some(now);
             }
             Stage::Closing(_) => return,
             _ => return self.done(now, error),
@@ -39,7 +38,7 @@ impl Connection {
 
     /// Ends a connection that is over a limit of time or memory: a WebSocket is told why, in a Close that overtakes what
     /// waits.
-    pub(super) fn give_up(&mut self, now: Instant, error: Error, code: CloseCode, reason: &str) {
+    pub(super) fn give_up(&mut self, now: Moment, error: Error, code: CloseCode, reason: &str) {
         if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
             return self.done(now, error);
         }
@@ -67,7 +66,7 @@ impl Connection {
     }
 
     /// Fails the connection (§7.1.7): the peer broke the protocol.
-    pub(super) fn fail(&mut self, now: Instant, error: ProtocolError) {
+    pub(super) fn fail(&mut self, now: Moment, error: ProtocolError) {
         self.release_contexts();
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
             Stage::Closing(ending) => ending,
@@ -87,7 +86,7 @@ impl Connection {
         let is_broken = ending.is_broken;
         self.drain(ending);
         if is_broken {
-            self.finish(self.moment(now));
+            self.finish(now);
         }
     }
 }

@@ -7,7 +7,6 @@
 
 use super::{Connection, Moment, Stage, Told};
 use core::time::Duration;
-use std::time::Instant;
 
 /// The longest delay of a peer that takes what is sent to it.
 const DELAY: Duration = Duration::from_millis(100);
@@ -121,7 +120,7 @@ impl Connection {
     }
 
     /// The handling of the event that was told last is over: what it added delays the next one.
-    pub(super) fn end_handling(&mut self, now: Instant) {
+    pub(super) fn end_handling(&mut self, now: Moment) {
         let told = self.input.told;
         self.note_heard(now);
         if !self.input.held.has(Held::SWOLLEN) {
@@ -137,16 +136,16 @@ impl Connection {
         if added == 0 {
             return;
         }
-        let (moment, since) = (self.moment(now), self.bytes_sent);
+        let since = self.bytes_sent;
         let flow = &mut self.busy().flow;
-        let until = moment.after(DELAY * (1 << flow.in_vain));
+        let until = now + DELAY * (1 << flow.in_vain);
         flow.delay = Some(Delay { until, sent: since + added, since });
         self.input.held.set(Held::OUTPUT, true);
         self.arm();
     }
 
     /// The peer has taken so much.
-    pub(super) fn flow_on(&mut self, moment: Moment, taken: usize) {
+    pub(super) fn flow_on(&mut self, now: Moment, taken: usize) {
         let is_swollen = self.check_swollen();
         let sent = self.bytes_sent;
         let Some(busy) = &mut self.busy else { return };
@@ -157,57 +156,57 @@ impl Connection {
         if is_taken || !is_swollen {
             busy.flow.in_vain = 0;
             busy.flow.mark = None;
-            self.end_delay(moment);
+            self.end_delay(now);
         }
     }
 
     /// What is held back for a time is so no longer, once that has passed.
-    pub(super) fn pass_delay(&mut self, moment: Moment) {
+    pub(super) fn pass_delay(&mut self, now: Moment) {
         let sent = self.bytes_sent;
         let Some(busy) = &mut self.busy else { return };
         let flow = &mut busy.flow;
-        if let Some(delay) = flow.delay.filter(|delay| moment >= delay.until) {
+        if let Some(delay) = flow.delay.filter(|delay| now >= delay.until) {
             flow.in_vain = if sent > delay.since { 0 } else { (flow.in_vain + 1).min(DOUBLINGS) };
-            self.end_delay(moment);
+            self.end_delay(now);
         }
-        self.pass_memory_delay(moment);
+        self.pass_memory_delay(now);
     }
 
-    fn end_delay(&mut self, moment: Moment) {
+    fn end_delay(&mut self, now: Moment) {
         let Some(busy) = &mut self.busy else { return };
         if busy.flow.delay.take().is_some() {
             self.input.held.set(Held::OUTPUT, false);
-            self.read_on(moment);
+            self.read_on(now);
         }
         self.forget_busy_if_idle();
     }
 
-    pub(super) fn pass_memory_delay(&mut self, moment: Moment) {
+    pub(super) fn pass_memory_delay(&mut self, now: Moment) {
         let Some(busy) = &mut self.busy else { return };
-        if busy.flow.memory_until.is_some_and(|until| moment >= until) {
+        if busy.flow.memory_until.is_some_and(|until| now >= until) {
             busy.flow.memory_until = None;
             self.input.held.set(Held::MEMORY, false);
-            self.read_on(moment);
+            self.read_on(now);
             self.forget_busy_if_idle();
         }
     }
 
     /// A message, or a request's body, that has begun waits while all connections together hold too much.
-    pub(super) fn wait_for_memory(&mut self, moment: Moment) {
-        self.busy().flow.memory_until = Some(moment.after(DELAY));
+    pub(super) fn wait_for_memory(&mut self, now: Moment) {
+        self.busy().flow.memory_until = Some(now + DELAY);
         self.input.held.set(Held::MEMORY, true);
         self.arm();
     }
 
     /// Reading goes on: what the peer may have said meanwhile is still to be read before it is judged.
-    pub(super) fn read_on(&mut self, moment: Moment) {
+    pub(super) fn read_on(&mut self, now: Moment) {
         if self.input.held.has(Held::ANY) {
             return;
         }
         if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
             && let Some(awaited) = &mut ping.awaited
         {
-            *awaited = (*awaited).max(moment);
+            *awaited = (*awaited).max(now);
         }
         self.arm();
     }

@@ -5,7 +5,6 @@ use super::{Connection, Moment, Stage};
 use crate::close::CloseCode;
 use crate::error::Error;
 use crate::memory::{self, Charge};
-use std::time::Instant;
 
 /// That this connection is counted.
 #[derive(Debug)]
@@ -46,8 +45,8 @@ impl Connection {
             counted.charge.set(outbox.copied_len() + beside, all);
             if is_new && self.output.stalled {
                 // Nobody may write or read for a long time, and there is no clock here: it is due at once.
-                counted.look_at = Moment(0);
-                self.set_deadline(Moment(0));
+                counted.look_at = Moment::default();
+                self.set_deadline(Moment::default());
             }
         } else if let Some(busy) = busy
             && busy.counted.take().is_some()
@@ -58,11 +57,11 @@ impl Connection {
     }
 
     /// What is held after a write or a read, or when the turn is over, is held for longer: it is looked at.
-    pub(super) fn look_soon(&mut self, moment: Moment) {
+    pub(super) fn look_soon(&mut self, now: Moment) {
         let counted = self.busy.as_mut().and_then(|busy| busy.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
-            counted.look_at = moment;
-            self.set_deadline(self.deadline.min(moment));
+            counted.look_at = now;
+            self.set_deadline(self.deadline.min(now));
         }
     }
 
@@ -76,15 +75,14 @@ impl Connection {
     }
 
     /// Looks whether this connection has to go, so that the others can stay.
-    pub(super) fn look_at_memory(&mut self, now: Instant) {
-        let moment = self.moment(now);
+    pub(super) fn look_at_memory(&mut self, now: Moment) {
         let moved = self.bytes_received + self.bytes_sent;
         let is_held_back = self.input.held.has(Held::MEMORY);
         let Some(counted) = self.busy.as_mut().and_then(|busy| busy.counted.as_mut()) else { return };
-        if moment < counted.look_at {
+        if now < counted.look_at {
             return;
         }
-        counted.look_at = moment.after(memory::LOOK);
+        counted.look_at = now + memory::LOOK;
         let held = counted.charge.look(now, moved, is_held_back);
         if let (Some(held), Some(memory)) = (held, &self.config.memory) {
             let error = Error::Memory { held, limit: memory.limit() };

@@ -35,6 +35,7 @@ use crate::deflate::PerMessage;
 use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
+use crate::moment::Moment;
 use crate::outbox::{Outbox, Storage};
 use crate::transport::Transport;
 use alloc::boxed::Box;
@@ -45,7 +46,6 @@ use core::time::Duration;
 use ending::Ending;
 use flow::Held;
 pub use state::{Next, Role, Sent, State};
-use std::time::Instant;
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
 ///
@@ -61,14 +61,14 @@ use std::time::Instant;
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
 /// stays correct when nobody drains it; then it only waits.
 ///
-/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; 584 years after the
-/// connection began its time stands still.
+/// It knows the time by what it is given. A clock that goes back delays what is due, and nothing else; at the end of the
+/// range of a [`Moment`], 584 years after the origin, its time stands still.
 ///
 /// ```
-/// use std::{sync::Arc, time::Instant};
-/// use ws_proto::{Config, Connection, Event, Message, Next, Role};
+/// use std::sync::Arc;
+/// use ws_proto::{Config, Connection, Event, Message, Moment, Next, Role};
 ///
-/// let now = Instant::now();
+/// let now = Moment::default();
 /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
 /// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455 §5.7: a masked "Hello"
 /// let mut input = &mut received[..];
@@ -88,7 +88,7 @@ pub struct Connection {
     stage: Stage,
     decoder: Decoder,
     outbox: Outbox,
-    birth: Instant,
+    birth: Moment,
     /// The last byte from the peer.
     heard: Moment,
     /// Since when the next heartbeat is waited for: of Pings, when the last one was sent; of one-way Pongs, when the
@@ -104,34 +104,6 @@ pub struct Connection {
     latency: u32,
     /// What only a connection with something unfinished needs.
     busy: Option<Box<Busy>>,
-}
-
-/// A point in time, in nanoseconds since the birth of the connection.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct Moment(u64);
-
-const SECOND: u64 = 1_000_000_000;
-
-impl Moment {
-    const NEVER: Self = Self(u64::MAX);
-
-    fn after(self, duration: Duration) -> Self {
-        let nanos = u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX);
-        Self(self.0.saturating_add(nanos))
-    }
-
-    fn since(self, earlier: Self) -> Duration {
-        Duration::from_nanos(self.0.saturating_sub(earlier.0))
-    }
-
-    fn second(self) -> u64 {
-        self.0 / SECOND
-    }
-
-    /// When the next second of the connection begins.
-    fn next_second(self) -> Self {
-        Self((self.second() + 1).saturating_mul(SECOND))
-    }
 }
 
 /// Which end this is, with what only that end has.
@@ -150,7 +122,7 @@ enum Stage {
     Handshake(Box<ClientHttp>),
     /// The switch is done, and the application is yet to hear of it.
     Opened(Box<Opened>),
-    Open(Compression),
+    Open(Option<Box<PerMessage>>),
     /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
     Closing(Box<Ending>),
     /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
@@ -160,14 +132,12 @@ enum Stage {
     Done(Option<Box<Ending>>),
 }
 
-/// permessage-deflate, where it was agreed on.
-type Compression = Option<Box<PerMessage>>;
-
 /// A connection that has just opened.
 #[derive(Debug)]
 struct Opened {
     response: Box<::http::Response<()>>,
-    compression: Compression,
+    /// permessage-deflate, where it was agreed on.
+    compression: Option<Box<PerMessage>>,
 }
 
 /// How the outbox stands to its marks and to the socket, and the application to what was told.
@@ -222,7 +192,7 @@ struct Rates {
 
 impl Connection {
     /// The server's end of a connection on which nothing has been received yet, and what it stands on.
-    pub fn server(now: Instant, config: Arc<Config>, transport: Transport) -> Self {
+    pub fn server(now: Moment, config: Arc<Config>, transport: Transport) -> Self {
         Self::new(now, config, Side::Server, Stage::Http(Box::new(ServerHttp::new(now, transport))))
     }
 
@@ -230,7 +200,7 @@ impl Connection {
     ///
     /// `seed` is 32 unpredictable bytes, never used twice: the handshake's key and all masking keys come from a
     /// cryptographic stream of it (RFC 6455 §10.3).
-    pub fn client(now: Instant, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self {
+    pub fn client(now: Moment, config: Arc<Config>, request: ClientRequest, seed: [u8; 32]) -> Self {
         let mut keys = MaskingKeys::new(seed);
         let mut outbox = Outbox::default();
         let http = ClientHttp::new(&config, &request, keys.nonce(), &mut outbox);
@@ -241,7 +211,7 @@ impl Connection {
 
     /// A connection whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
     /// It is open at once, and no [`Event::Open`](crate::Event::Open) comes.
-    pub fn upgraded(now: Instant, config: Arc<Config>, role: Role) -> Self {
+    pub fn upgraded(now: Moment, config: Arc<Config>, role: Role) -> Self {
         let side = match role {
             Role::Server => Side::Server,
             Role::Client { seed } => Side::Client(MaskingKeys::new(seed)),
@@ -249,7 +219,7 @@ impl Connection {
         Self::new(now, config, side, Stage::Open(None))
     }
 
-    fn new(now: Instant, config: Arc<Config>, side: Side, stage: Stage) -> Self {
+    fn new(now: Moment, config: Arc<Config>, side: Side, stage: Stage) -> Self {
         let mut this = Self {
             config,
             side,
@@ -257,8 +227,8 @@ impl Connection {
             decoder: Decoder::new(),
             outbox: Outbox::default(),
             birth: now,
-            heard: Moment(0),
-            beat: Moment(0),
+            heard: now,
+            beat: now,
             deadline: Moment::NEVER,
             bytes_received: 0,
             bytes_sent: 0,
@@ -380,11 +350,6 @@ impl Connection {
     /// The limits, times and rules of this connection.
     pub fn config(&self) -> &Arc<Config> {
         &self.config
-    }
-
-    fn moment(&self, now: Instant) -> Moment {
-        let since = now.saturating_duration_since(self.birth);
-        Moment(since.as_secs().saturating_mul(SECOND).saturating_add(since.subsec_nanos().into()))
     }
 
     fn rules(&self) -> Rules {

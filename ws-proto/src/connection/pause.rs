@@ -2,7 +2,7 @@
 
 use super::flow::Held;
 use super::{Connection, Stage};
-use std::time::Instant;
+use crate::moment::Moment;
 
 impl Connection {
     /// Stops reading: [`receive`](Self::receive) leaves its input with the caller until [`resume`](Self::resume) or
@@ -13,10 +13,10 @@ impl Connection {
     /// [says so](crate::Closed::reading_paused).
     ///
     /// ```
-    /// use std::{sync::Arc, time::Instant};
-    /// use ws_proto::{Config, Connection, Role};
+    /// use std::sync::Arc;
+    /// use ws_proto::{Config, Connection, Moment, Role};
     ///
-    /// let now = Instant::now();
+    /// let now = Moment::default();
     /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
     /// server.pause();
     /// let mut bytes = *b"\x81\x80\0\0\0\0";
@@ -37,10 +37,10 @@ impl Connection {
     }
 
     /// Reads on. Harmless where nothing is paused.
-    pub fn resume(&mut self, now: Instant) {
+    pub fn resume(&mut self, now: Moment) {
         if self.input.held.has(Held::PAUSED) {
             self.input.held.set(Held::PAUSED, false);
-            self.read_on(self.moment(now));
+            self.read_on(now);
             self.note_http_held(now);
         }
     }

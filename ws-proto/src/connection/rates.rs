@@ -12,14 +12,14 @@ use crate::error::ProtocolError;
 use crate::frame::{self, Opcode, first_byte};
 use alloc::vec::Vec;
 use bytes::BytesMut;
-use std::time::Instant;
+use core::time::Duration;
 
 impl Connection {
     /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to
     /// nothing.
-    pub(super) fn note_rate(&mut self, now: Instant, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
+    pub(super) fn note_rate(&mut self, now: Moment, decoded: &Decoded<'_>) -> Result<(), ProtocolError> {
         let Some(limit) = self.config.frame_rate else { return Ok(()) };
-        self.count_second(self.moment(now));
+        self.count_second(now);
         let count = match decoded {
             Decoded::Empty => &mut self.rates.empty_frames,
             _ => &mut self.rates.control,
@@ -31,17 +31,16 @@ impl Connection {
     /// Whether an empty message is over the limit. It then waits for the next second, as bytes that become it again, and
     /// so does all that is behind it.
     #[cold]
-    pub(super) fn put_back(&mut self, now: Instant, is_text: bool, in_pieces: bool) -> bool {
+    pub(super) fn put_back(&mut self, now: Moment, is_text: bool, in_pieces: bool) -> bool {
         let (Some(limit), Stage::Open(_)) = (self.config.frame_rate, &self.stage) else { return false };
-        let moment = self.moment(now);
-        self.count_second(moment);
+        self.count_second(now);
         let count = &mut self.rates.empty_messages;
         // A count that has stopped is no limit.
         if u32::from(*count) < limit.max(1) || *count == u16::MAX {
             *count = count.saturating_add(1);
             return false;
         }
-        if !self.wait_for_next_second(moment) {
+        if !self.wait_for_next_second(now) {
             return false;
         }
         let key = matches!(self.side, Side::Server).then_some([0; 4]);
@@ -57,28 +56,32 @@ impl Connection {
 
     /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
     /// send in this second, reading pauses.
-    pub(super) fn pace(&mut self, now: Instant, messages: u16) {
+    pub(super) fn pace(&mut self, now: Moment, messages: u16) {
         if self.config.message_rate.is_none() && self.stage.compression().is_none() {
             return;
         }
-        let moment = self.moment(now);
-        let mut is_over = false;
+        let (mut is_over, second) = (false, self.second(now));
         if let Some(limit) = self.config.message_rate {
-            self.count_second(moment);
+            self.count_second(now);
             self.rates.messages = self.rates.messages.saturating_add(messages);
             is_over = self.rates.messages >= limit;
         }
-        if let (Some(deflate), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            is_over |= deflate.is_over_rate(settings, moment.second() as u16);
+        if let Some(compression) = self.stage.compression_mut() {
+            is_over |= compression.is_over_rate(second as u16);
         }
         if is_over && matches!(self.stage, Stage::Open(_)) {
-            self.wait_for_next_second(moment);
+            self.wait_for_next_second(now);
         }
     }
 
+    /// Whole seconds since the birth of the connection.
+    fn second(&self, now: Moment) -> u64 {
+        now.since(self.birth).as_secs()
+    }
+
     /// The counts are those of the present second.
-    fn count_second(&mut self, moment: Moment) {
-        let second = moment.second() as u32;
+    fn count_second(&mut self, now: Moment) {
+        let second = self.second(now) as u32;
         if self.rates.second != second {
             self.rates = Rates { second, ..Default::default() };
         }
@@ -86,8 +89,8 @@ impl Connection {
 
     /// Reads nothing until the next second, and says whether there is one: a clock that has reached its end stands
     /// still.
-    fn wait_for_next_second(&mut self, moment: Moment) -> bool {
-        let until = moment.next_second();
+    fn wait_for_next_second(&mut self, now: Moment) -> bool {
+        let until = self.birth + Duration::from_secs(self.second(now) + 1);
         if until == Moment::NEVER {
             return false;
         }
@@ -98,12 +101,12 @@ impl Connection {
     }
 
     /// The next second ends the pause, timer or not.
-    pub(super) fn end_pace(&mut self, moment: Moment) {
+    pub(super) fn end_pace(&mut self, now: Moment) {
         let Some(busy) = &mut self.busy else { return };
-        if busy.flow.paced_until.is_some_and(|until| moment >= until) {
+        if busy.flow.paced_until.is_some_and(|until| now >= until) {
             busy.flow.paced_until = None;
             self.input.held.set(Held::PACED, false);
-            self.read_on(moment);
+            self.read_on(now);
             self.forget_busy_if_idle();
         }
     }

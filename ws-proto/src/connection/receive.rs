@@ -8,10 +8,10 @@ use crate::deflate::Terms;
 use crate::error::Error;
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
+use crate::moment::Moment;
 use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
 use core::mem;
-use std::time::Instant;
 
 /// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
@@ -25,7 +25,7 @@ impl Connection {
     ///
     /// The input is written to: payloads are unmasked in place.
     #[inline]
-    pub fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
             self.note_heard(now);
@@ -48,9 +48,9 @@ impl Connection {
 
     /// What was told last is dealt with; when it came, is noted once for all that came with it.
     #[inline]
-    pub(super) fn note_heard(&mut self, now: Instant) {
+    pub(super) fn note_heard(&mut self, now: Moment) {
         if mem::take(&mut self.input.told) == Told::Received {
-            self.heard = self.moment(now);
+            self.heard = now;
         }
     }
 
@@ -64,16 +64,15 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn receive_slowly<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    fn receive_slowly<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         self.end_handling(now);
         if before > 0 {
-            self.heard = self.moment(now);
+            self.heard = now;
         }
         if !self.input.held.is_free() {
-            let moment = self.moment(now);
-            self.end_pace(moment);
-            self.pass_delay(moment);
+            self.end_pace(now);
+            self.pass_delay(now);
         }
         let mut event = self.receive_ahead(now);
         if event.is_none() && !self.has_ahead() {
@@ -90,7 +89,7 @@ impl Connection {
     }
 
     /// Goes on with what was kept.
-    fn receive_ahead(&mut self, now: Instant) -> Option<Event<'static>> {
+    fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
         if !self.has_ahead() {
             return None;
         }
@@ -124,7 +123,7 @@ impl Connection {
         self.forget_busy_if_idle();
     }
 
-    fn receive_in_stage<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    fn receive_in_stage<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
             // A fault behind the last piece is told all the same: it may be that nothing more comes.
             if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
@@ -184,19 +183,19 @@ impl Connection {
     }
 
     /// Whether nothing is received now.
-    fn is_held_back(&mut self, now: Instant) -> bool {
+    fn is_held_back(&mut self, now: Moment) -> bool {
         let is_amid = match &self.stage {
             Stage::Http(http) => http.is_amid_body(),
             _ => self.decoder.is_inside_message(),
         };
         if is_amid && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
-            self.wait_for_memory(self.moment(now));
+            self.wait_for_memory(now);
         }
         self.input.held.has(Held::ANY)
     }
 
     /// Brings the stage up to date with what HTTP came to: the switch, or the end.
-    pub(super) fn settle_http(&mut self, now: Instant) {
+    pub(super) fn settle_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
         // Its pieces stand in the outbox, and their draining will be told.
         self.output.congested |= http.take_owed_room();
@@ -214,21 +213,21 @@ impl Connection {
         self.note_http_held(now);
     }
 
-    fn open(&mut self, now: Instant, response: ::http::Response<()>, terms: Option<Terms>) {
+    fn open(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
         // Until it is written, the 101 counts as written: it is no quiet connection that opens.
-        self.beat = self.moment(now);
+        self.beat = now;
         self.heard = self.beat;
         self.outbox.begin_frames();
-        let compression = terms.map(|terms| Box::new(PerMessage::new(terms)));
+        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
         self.begin_shares();
         self.arm();
     }
 
-    fn receive_frames<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    fn receive_frames<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
         loop {
-            let inflation = self.stage.compression_mut().zip(self.config.deflate.as_ref());
+            let inflation = self.stage.compression_mut();
             match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
                 Ok(Some(Decoded::Message(message))) => {
                     let is_late =
@@ -258,7 +257,7 @@ impl Connection {
     }
 
     #[cold]
-    fn receive_control(&mut self, now: Instant, decoded: Decoded<'_>) -> Option<Event<'static>> {
+    fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
         // Nothing is read behind a Close, so that it is part of no flood.
         if !matches!(decoded, Decoded::Close(_))
             && let Err(error) = self.note_rate(now, &decoded)
@@ -309,12 +308,12 @@ impl Connection {
     }
 
     /// Tells that the peer ended its stream: `read` gave 0.
-    pub fn receive_eof(&mut self, now: Instant) {
+    pub fn receive_eof(&mut self, now: Moment) {
         match &mut self.stage {
             Stage::Http(http) => {
                 http.receive_eof(&self.config);
                 self.settle_http(now);
-                self.finish_if_flushed(self.moment(now));
+                self.finish_if_flushed(now);
             }
             Stage::Handshake(http) => {
                 let error = http.receive_eof();
@@ -328,7 +327,7 @@ impl Connection {
             Stage::Draining(ending) => {
                 ending.peer_ended = true;
                 // A peer that has closed its half may still be reading what we answer.
-                self.finish_if_flushed(self.moment(now));
+                self.finish_if_flushed(now);
             }
             Stage::Done(_) => {}
         }
@@ -337,7 +336,7 @@ impl Connection {
     /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
     /// after everything that may have caused one.
     #[inline]
-    pub fn poll_event(&mut self, now: Instant) -> Option<Event<'static>> {
+    pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
         if matches!(self.stage, Stage::Open(_))
             && !self.output.drained
@@ -350,7 +349,7 @@ impl Connection {
         }
         self.end_handling(now);
         if self.is_counted() {
-            self.look_soon(self.moment(now));
+            self.look_soon(now);
         }
         let event = self.poll_event_in_stage(now);
         if event.is_some() {
@@ -359,7 +358,7 @@ impl Connection {
         event
     }
 
-    fn poll_event_in_stage(&mut self, now: Instant) -> Option<Event<'static>> {
+    fn poll_event_in_stage(&mut self, now: Moment) -> Option<Event<'static>> {
         // What was kept is parsed as soon as it may be, since nothing more need come.
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);

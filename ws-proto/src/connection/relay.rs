@@ -2,9 +2,10 @@
 
 use super::{Connection, Outgoing, Sent};
 use crate::close::CloseCode;
+use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::event::{Closed, Message, Piece};
-use crate::frame::{Compression, Frame, Opcode, RSV1, first_byte};
+use crate::frame::{Frame, Opcode, RSV1, first_byte};
 use crate::utf8::Utf8;
 use alloc::borrow::Cow;
 use alloc::string::String;
@@ -29,7 +30,7 @@ impl Connection {
         if is_unfinished || is_owned(&message) {
             return self.enqueue(&Frame::unencoded(opcode, true, payload(message)));
         }
-        if self.compresses(Compression::ByLength, len) {
+        if self.compresses(CompressionHint::ByLength, len) {
             self.write_compressed(first_byte(true, opcode) | RSV1, message.as_bytes(), true);
         } else {
             self.write_copied(opcode, true, message.as_bytes());
@@ -53,7 +54,7 @@ impl Connection {
         if first && self.busy.as_ref().is_none_or(|busy| busy.outgoing.is_none()) {
             // Its text is checked already, and is cut at characters.
             let text = data.is_text().then(Utf8::default);
-            let compressed = self.compresses(Compression::ByLength, usize::MAX);
+            let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
             self.busy().outgoing = Some(Outgoing { text, compressed });
             self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
             return Ok(self.note_queued());

@@ -2,14 +2,14 @@
 
 use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
 use crate::config::HeartbeatKind;
+use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
-use crate::frame::{self, Compression, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
+use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
 use crate::mask;
 use crate::utf8::Utf8;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
-use std::time::Instant;
 
 impl Connection {
     #[inline]
@@ -87,7 +87,7 @@ impl Connection {
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
-    pub fn send_ping(&mut self, now: Instant, payload: &[u8]) -> Result<Sent, SendError> {
+    pub fn send_ping(&mut self, now: Moment, payload: &[u8]) -> Result<Sent, SendError> {
         self.check_open()?;
         if payload.len() > frame::MAX_CONTROL_PAYLOAD {
             return Err(SendError::ControlTooLong(payload.len()));
@@ -96,8 +96,8 @@ impl Connection {
         Ok(self.note_queued())
     }
 
-    pub(super) fn ping(&mut self, now: Instant, payload: Bytes, vital: bool) {
-        let at = self.moment(now);
+    pub(super) fn ping(&mut self, now: Moment, payload: Bytes, vital: bool) {
+        let at = now;
         let sent_at = self.bytes_sent + self.write_urgent(Opcode::Ping, &payload) as u64;
         let busy = self.busy();
         let (awaited, sent_at) = match busy.ping.take() {
@@ -110,7 +110,7 @@ impl Connection {
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     #[inline]
-    pub fn wrote(&mut self, now: Instant, n: usize) {
+    pub fn wrote(&mut self, now: Moment, n: usize) {
         // Everything was taken of an ordinary connection: there is nothing to judge.
         if n > 0
             && n == self.outbox.len()
@@ -123,7 +123,7 @@ impl Connection {
             self.outbox.sent_all();
             self.bytes_sent += n as u64;
             if self.config.heartbeat.kind == HeartbeatKind::Pong {
-                self.beat = self.moment(now);
+                self.beat = now;
             }
             return;
         }
@@ -131,7 +131,7 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn wrote_in_stage(&mut self, now: Instant, n: usize) {
+    fn wrote_in_stage(&mut self, now: Moment, n: usize) {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();
@@ -139,29 +139,28 @@ impl Connection {
         let is_refused = n < queued && n < self.outbox.chunk().len();
         self.outbox.sent(n, framed);
         self.bytes_sent += n as u64;
-        let moment = self.moment(now);
         if n > 0 && self.config.heartbeat.kind == HeartbeatKind::Pong {
-            self.beat = moment;
+            self.beat = now;
         }
         if n == queued {
             if core::mem::take(&mut self.output.stalled) {
                 self.end_stall();
             }
-            self.flushed(moment);
-            self.note_contexts(moment);
+            self.flushed(now);
+            self.note_contexts(now);
         } else {
             if !self.output.stalled {
-                self.begin_stall(moment);
+                self.begin_stall(now);
             }
             if is_refused {
                 self.close_overtakes();
             }
         }
         if self.busy.is_some() {
-            self.wrote_while_busy(moment, n);
+            self.wrote_while_busy(now, n);
         }
         if !self.input.held.is_free() {
-            self.flow_on(moment, n);
+            self.flow_on(now, n);
         }
         if self.output.congested && self.outbox.len() <= self.config.low_mark {
             self.output.congested = false;
@@ -184,10 +183,10 @@ impl Connection {
     }
 
     /// The socket took less than there is: from now on the peer has to take some in its time.
-    fn begin_stall(&mut self, moment: Moment) {
+    fn begin_stall(&mut self, now: Moment) {
         self.output.stalled = true;
-        self.busy().stall = Some(Stall { since: moment, sent: self.bytes_sent, last: moment });
-        self.set_deadline(self.deadline.min(moment.after(self.config.output_timeout)));
+        self.busy().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
+        self.set_deadline(self.deadline.min(now + self.config.output_timeout));
     }
 
     fn end_stall(&mut self) {
@@ -203,11 +202,11 @@ impl Connection {
 
     /// What a write means for a ping that stood in the outbox, for pongs that wait, and for what is counted.
     #[inline(never)]
-    fn wrote_while_busy(&mut self, moment: Moment, n: usize) {
+    fn wrote_while_busy(&mut self, now: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
         let Some(busy) = &mut self.busy else { return };
         if let Some(stall) = busy.stall.as_mut().filter(|_| n > 0) {
-            stall.last = moment;
+            stall.last = now;
         }
         if let Some(ping) = &mut busy.ping
             && let Some(awaited) = &mut ping.awaited
@@ -215,14 +214,14 @@ impl Connection {
             && before < ping.sent_at
         {
             // Its answer cannot come before it is sent, and it was not in the hands of the kernel before this.
-            *awaited = moment;
+            *awaited = now;
         }
         if busy.pong.is_some() && self.outbox.pongs() == 0 {
             self.send_newest_pong();
         }
         if self.is_counted() || self.outbox.len() > self.config.low_mark {
             self.count_held();
-            self.look_soon(moment);
+            self.look_soon(now);
         }
         self.forget_busy_if_idle();
     }
@@ -252,7 +251,7 @@ impl Connection {
         if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
             return self.send_owned(opcode, Bytes::copy_from_slice(payload));
         }
-        if self.compresses(Compression::ByLength, payload.len()) {
+        if self.compresses(CompressionHint::ByLength, payload.len()) {
             self.write_compressed(first_byte(true, opcode) | RSV1, payload, true);
         } else {
             self.write_copied(opcode, true, payload);

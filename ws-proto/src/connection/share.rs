@@ -2,7 +2,7 @@
 
 use super::Connection;
 use super::flow::Held;
-use std::time::Instant;
+use crate::moment::Moment;
 
 impl Connection {
     /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
@@ -17,10 +17,10 @@ impl Connection {
     ///
     /// ```
     /// # #[cfg(feature = "deflate")] {
-    /// use std::{sync::Arc, time::Instant};
-    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Role};
+    /// use std::sync::Arc;
+    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Moment, Role};
     /// # use bytes::Buf;
-    /// # let (now, config) = (Instant::now(), Arc::new(Config::server().deflate(Deflate::new())));
+    /// # let (now, config) = (Moment::default(), Arc::new(Config::server().deflate(Deflate::new())));
     /// # let terms = Deflate::new().accept(&[(http::header::SEC_WEBSOCKET_EXTENSIONS, Deflate::new().offer())].into_iter().collect()).unwrap().0;
     /// # let mut client = Connection::upgraded(now, config.clone(), Role::Client { seed: [0; 32] });
     /// # client.compress_by(terms);
@@ -54,15 +54,15 @@ impl Connection {
     }
 
     /// Gives the next share: reading goes on. Harmless where none is awaited.
-    pub fn next_share(&mut self, now: Instant) {
+    pub fn next_share(&mut self, now: Moment) {
         if !self.has_used_share() {
             return;
         }
-        if let (Some(compression), Some(settings)) = (self.stage.compression_mut(), &self.config.deflate) {
-            compression.next_share(settings);
+        if let Some(compression) = self.stage.compression_mut() {
+            compression.next_share();
         }
         self.input.held.set(Held::SHARE, false);
-        self.read_on(self.moment(now));
+        self.read_on(now);
     }
 
     /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that

@@ -8,7 +8,6 @@ use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
 use core::time::Duration;
-use std::time::Instant;
 
 /// How long a connection is read whose writing failed.
 const READ_BROKEN: Duration = Duration::from_secs(1);
@@ -19,11 +18,8 @@ impl Connection {
     /// When [`handle_timeout`](Self::handle_timeout) wants to be called; `None` for never.
     ///
     /// It only moves to an earlier time by a call into the connection; a timer that fires early is harmless.
-    pub fn poll_timeout(&self) -> Option<Instant> {
-        match self.deadline {
-            Moment::NEVER => None,
-            Moment(nanos) => self.birth.checked_add(Duration::from_nanos(nanos)),
-        }
+    pub fn poll_timeout(&self) -> Option<Moment> {
+        (self.deadline != Moment::NEVER).then_some(self.deadline)
     }
 
     /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since this was last asked. An owner of
@@ -34,25 +30,24 @@ impl Connection {
     }
 
     /// Does what is due, and arms the deadline anew. Harmless when early.
-    pub fn handle_timeout(&mut self, now: Instant) {
-        let moment = self.moment(now);
-        if moment < self.deadline || self.deadline == Moment::NEVER {
+    pub fn handle_timeout(&mut self, now: Moment) {
+        if now < self.deadline || self.deadline == Moment::NEVER {
             return;
         }
-        self.act(now, moment);
+        self.act(now);
         // The end of it may have a time of zero. What is open is read before it is judged again.
-        if moment >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
-            self.act(now, moment);
+        if now >= self.deadline && matches!(self.stage, Stage::Closing(_) | Stage::Draining(_)) {
+            self.act(now);
         }
     }
 
-    fn act(&mut self, now: Instant, moment: Moment) {
+    fn act(&mut self, now: Moment) {
         self.look_at_memory(now);
-        if self.output_due().is_some_and(|due| moment >= due) && self.judge_output(now) {
+        if self.output_due().is_some_and(|due| now >= due) && self.judge_output(now) {
             return;
         }
         if matches!(self.stage, Stage::Http(_)) {
-            self.pass_memory_delay(moment);
+            self.pass_memory_delay(now);
         }
         self.note_http_held(now);
         match &mut self.stage {
@@ -61,31 +56,30 @@ impl Connection {
                 self.settle_http(now);
             }
             Stage::Handshake(_) => {
-                if moment >= self.handshake_due() {
+                if now >= self.handshake_due() {
                     self.time_out(now, Timeout::Handshake);
                 }
             }
             Stage::Opened(_) | Stage::Open(_) => {
                 // A reader that stopped at a message has not had it noted.
                 self.note_heard(now);
-                self.pass_delay(moment);
-                self.beat(now, moment);
-                self.end_pace(moment);
-                if self.release_due().is_some_and(|due| moment >= due)
-                    && let (Some(compression), Some(settings)) =
-                        (self.stage.compression_mut(), &self.config.deflate)
+                self.pass_delay(now);
+                self.beat(now);
+                self.end_pace(now);
+                if self.release_due().is_some_and(|due| now >= due)
+                    && let Some(compression) = self.stage.compression_mut()
                 {
-                    compression.release(settings);
+                    compression.release();
                 }
             }
             Stage::Closing(_) => {
-                if moment >= self.ending_due() {
+                if now >= self.ending_due() {
                     self.time_out(now, Timeout::Close);
                 }
             }
             Stage::Draining(_) => {
-                if moment >= self.ending_due() {
-                    self.finish(moment);
+                if now >= self.ending_due() {
+                    self.finish(now);
                 }
             }
             Stage::Done(_) => {}
@@ -97,28 +91,27 @@ impl Connection {
     ///
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.
-    pub fn handle_resume(&mut self, now: Instant) {
+    pub fn handle_resume(&mut self, now: Moment) {
         if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
             return;
         }
-        let moment = self.moment(now);
         if let Some(busy) = &mut self.busy {
             if let Some(stall) = &mut busy.stall {
-                (stall.since, stall.last) = (moment, moment);
+                (stall.since, stall.last) = (now, now);
             }
             if let Some(awaited) = busy.ping.as_mut().and_then(|ping| ping.awaited.as_mut()) {
-                *awaited = moment;
+                *awaited = now;
                 return self.arm();
             }
         }
         if self.config.heartbeat.interval.is_some() {
             // Also where heartbeats are one-way: only an answer shows that the peer is there.
-            self.send_heartbeat(now, moment, HeartbeatKind::Ping);
+            self.send_heartbeat(now, HeartbeatKind::Ping);
         }
         self.arm();
     }
 
-    fn send_heartbeat(&mut self, now: Instant, moment: Moment, kind: HeartbeatKind) {
+    fn send_heartbeat(&mut self, now: Moment, kind: HeartbeatKind) {
         let payload = self.config.heartbeat.payload.clone();
         match kind {
             HeartbeatKind::Ping => self.ping(now, payload, true),
@@ -127,11 +120,11 @@ impl Connection {
             }
         }
         // Until it is written, it counts as written: one heartbeat an interval.
-        self.beat = moment;
+        self.beat = now;
     }
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
-    fn beat(&mut self, now: Instant, moment: Moment) {
+    fn beat(&mut self, now: Moment) {
         if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
             && let Some(since) = ping.awaited
         {
@@ -139,13 +132,13 @@ impl Connection {
                 ping.awaited = None;
             } else if self.input.held.has(Held::ANY) {
                 // The answer may be there, unread.
-                ping.awaited = Some(moment);
-            } else if moment >= since.after(self.config.heartbeat.answer) {
+                ping.awaited = Some(now);
+            } else if now >= since + self.config.heartbeat.answer {
                 return self.time_out(now, Timeout::Heartbeat);
             }
         }
-        if self.heartbeat_due().is_some_and(|due| moment >= due) {
-            self.send_heartbeat(now, moment, self.config.heartbeat.kind);
+        if self.heartbeat_due().is_some_and(|due| now >= due) {
+            self.send_heartbeat(now, self.config.heartbeat.kind);
         }
     }
 
@@ -157,11 +150,11 @@ impl Connection {
             HeartbeatKind::Ping if awaited => None,
             // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
             HeartbeatKind::Ping => {
-                let at_latest = self.beat.after(interval.saturating_mul(PINGS_AT_LEAST));
-                Some(self.heard.after(interval).min(at_latest))
+                let at_latest = self.beat + interval.saturating_mul(PINGS_AT_LEAST);
+                Some((self.heard + interval).min(at_latest))
             }
             // While output waits, there is no need to show that we live.
-            HeartbeatKind::Pong => (!self.output.stalled).then(|| self.beat.after(interval)),
+            HeartbeatKind::Pong => (!self.output.stalled).then(|| self.beat + interval),
         }
     }
 
@@ -169,12 +162,12 @@ impl Connection {
         let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
         // It may be there, unread: then its time begins anew once reading goes on.
         let is_hidden = self.heard <= since && self.input.held.has(Held::ANY);
-        (!is_hidden).then(|| since.after(self.config.heartbeat.answer))
+        (!is_hidden).then(|| since + self.config.heartbeat.answer)
     }
 
     /// When a client must be open.
     fn handshake_due(&self) -> Moment {
-        Moment(0).after(self.config.handshake_timeout)
+        self.birth + self.config.handshake_timeout
     }
 
     /// When the peer must have taken some output. A closing handshake has its own, shorter time, and what is over
@@ -189,24 +182,24 @@ impl Connection {
             return None;
         }
         let stall = self.busy.as_ref()?.stall?;
-        Some(stall.since.min(stall.last).after(self.config.output_timeout))
+        Some(stall.since.min(stall.last) + self.config.output_timeout)
     }
 
     /// The time for taking output has passed: a peer that took nothing for so long is gone, one that took enough has that
     /// time again. Says whether it is over.
-    fn judge_output(&mut self, now: Instant) -> bool {
-        let (moment, sent) = (self.moment(now), self.bytes_sent);
+    fn judge_output(&mut self, now: Moment) -> bool {
+        let sent = self.bytes_sent;
         let rate = u128::from(self.config.min_output_rate);
         let enough = self.config.output_timeout.as_millis() * rate / 1000;
         let timeout = self.config.output_timeout;
         let Some(stall) = self.busy.as_mut().and_then(|busy| busy.stall.as_mut()) else { return false };
         let error = Error::Timeout(Timeout::Output);
-        if moment >= stall.last.after(timeout) {
+        if now >= stall.last + timeout {
             self.done(now, error);
         } else if u128::from(sent - stall.sent) < enough {
             self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
         } else {
-            *stall = Stall { since: moment, sent, last: stall.last };
+            *stall = Stall { since: now, sent, last: stall.last };
             return false;
         }
         true
@@ -217,8 +210,8 @@ impl Connection {
     fn ending_due(&self) -> Moment {
         match &self.stage {
             Stage::Closing(ending) | Stage::Draining(ending) => match ending.since {
-                Some(since) if ending.is_broken => since.after(READ_BROKEN.min(self.config.close_timeout)),
-                Some(since) => since.after(self.config.close_timeout),
+                Some(since) if ending.is_broken => since + READ_BROKEN.min(self.config.close_timeout),
+                Some(since) => since + self.config.close_timeout,
                 None => Moment::NEVER,
             },
             _ => Moment::NEVER,
@@ -230,7 +223,7 @@ impl Connection {
         let flow = self.busy.as_ref().and_then(|busy| busy.flow.due());
         let stage = match &self.stage {
             Stage::Http(http) => {
-                let http = http.deadline(&self.config, &self.outbox).map(|at| self.moment(at));
+                let http = http.deadline(&self.config, &self.outbox);
                 http.into_iter().chain(flow).min()
             }
             Stage::Handshake(_) => Some(self.handshake_due()),
@@ -256,7 +249,7 @@ impl Connection {
         self.deadline = deadline;
     }
 
-    fn time_out(&mut self, now: Instant, timeout: Timeout) {
+    fn time_out(&mut self, now: Moment, timeout: Timeout) {
         self.done(now, Error::Timeout(timeout));
     }
 }

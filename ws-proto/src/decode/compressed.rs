@@ -9,7 +9,7 @@ use bytes::Bytes;
 impl Decoder {
     /// Whether what comes next of a compressed message waits for the connection's next share.
     pub(super) fn waits_for_share(&self, inflation: &Inflation<'_>) -> bool {
-        inflation.as_ref().is_some_and(|(per_message, _)| per_message.has_used_share())
+        inflation.as_ref().is_some_and(|per_message| per_message.has_used_share())
             && self.message.is_some_and(|message| {
                 matches!(message.form, Form::CompressedJoined | Form::CompressedPieces)
             })
@@ -25,7 +25,7 @@ impl Decoder {
         input: &mut &'a mut [u8],
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let Some((per_message, settings)) = inflation else { return Ok(None) };
+        let Some(per_message) = inflation else { return Ok(None) };
         let n = usize::try_from(self.remaining).map_or(input.len(), |remaining| remaining.min(input.len()));
         let mut key = self.key;
         if rules.masked {
@@ -35,7 +35,7 @@ impl Decoder {
         let mut bytes = &input[..n];
         let partial = self.partial.get_or_insert_default();
         loop {
-            let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+            let (chunk, more) = per_message.inflate(&mut bytes, rules.message_limit)?;
             let held = (partial.text.len() + partial.data.len() + chunk.len()) as u64;
             let expected = if last && !more { 0 } else { rules.message_limit.saturating_sub(held) };
             partial.join(kind, chunk, usize::try_from(expected).unwrap_or(usize::MAX))?;
@@ -59,7 +59,7 @@ impl Decoder {
         if !last {
             return Ok(None);
         }
-        per_message.end_message(settings)?;
+        per_message.end_message()?;
         self.message = None;
         let joined = partial.take_joined(kind)?;
         self.forget_if_empty();
@@ -97,11 +97,11 @@ impl Decoder {
         held: usize,
         inflation: &mut Inflation<'_>,
     ) -> Result<Option<Decoded<'a>>, ProtocolError> {
-        let (Some((per_message, settings)), Some(message)) = (inflation, self.message) else {
+        let (Some(per_message), Some(message)) = (inflation, self.message) else {
             return Ok(None);
         };
         let mut bytes = &taken[..];
-        let (chunk, more) = per_message.inflate(settings, &mut bytes, rules.message_limit)?;
+        let (chunk, more) = per_message.inflate(&mut bytes, rules.message_limit)?;
         let chunk = chunk.to_vec();
         let last = !more && fin && self.remaining == 0;
         self.position = match (more, self.remaining) {
@@ -114,7 +114,7 @@ impl Decoder {
         } else {
             take(input, held);
         }
-        let end = if last { per_message.end_message(settings) } else { Ok(()) };
+        let end = if last { per_message.end_message() } else { Ok(()) };
         if last {
             self.message = None;
         }

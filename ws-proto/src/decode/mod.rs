@@ -17,7 +17,7 @@
 mod compressed;
 
 use crate::config::Pieces;
-use crate::deflate::{Deflate, PerMessage};
+use crate::deflate::PerMessage;
 use crate::error::ProtocolError;
 use crate::event::{Message, Piece};
 use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
@@ -43,7 +43,7 @@ pub(crate) struct Rules {
 }
 
 /// What inflates the peer's messages, where it may compress them.
-pub(crate) type Inflation<'d> = Option<(&'d mut PerMessage, &'d Deflate)>;
+pub(crate) type Inflation<'d> = Option<&'d mut PerMessage>;
 
 impl Rules {
     /// How many bytes a message may have on the wire. Compressed, it may be larger than it is: a byte that is flushed

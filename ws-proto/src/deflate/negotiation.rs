@@ -1,7 +1,6 @@
 //! How both ends come to [`Terms`]: the client's offer, the server's answer (RFC 7692 §5, §7.1).
 
 use super::settings::{Deflate, Direction, Terms};
-use crate::config::Config;
 use crate::extensions::{Extension, Malformed, Value, extensions};
 use ::http::HeaderMap;
 use ::http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
@@ -61,7 +60,7 @@ impl Deflate {
     /// let mut response = HeaderMap::new();
     /// response.insert("sec-websocket-extensions", "permessage-deflate; server_no_context_takeover".parse()?);
     /// let terms = Deflate::new().agree(&response)?.ok_or("the server will not")?;
-    /// assert!(terms.ours.takeover && !terms.theirs.takeover);
+    /// assert!(terms.ours.context_takeover && !terms.theirs.context_takeover);
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///
@@ -89,7 +88,7 @@ impl Deflate {
         let client = answer.client();
         let ours = Direction {
             // What we said of our own messages holds, whether the server takes note of it or not (§7.1.1.2, §7.1.2.2).
-            takeover: self.ours.takeover && client.takeover,
+            context_takeover: self.ours.context_takeover && client.context_takeover,
             window_bits: self.ours.window_bits.min(client.window_bits),
         };
         Ok(Some(Terms { ours, theirs: answer.server() }))
@@ -109,8 +108,8 @@ impl Deflate {
             Some(most) => self.theirs.window_bits.min(most.unwrap_or(FULL)),
         };
         Some(Parameters {
-            server_no_context_takeover: offer.server_no_context_takeover || !self.ours.takeover,
-            client_no_context_takeover: offer.client_no_context_takeover || !self.theirs.takeover,
+            server_no_context_takeover: offer.server_no_context_takeover || !self.ours.context_takeover,
+            client_no_context_takeover: offer.client_no_context_takeover || !self.theirs.context_takeover,
             // Saying it accepts what was asked for, the whole window too (§7.1.2.1).
             server_max_window_bits: (offer.server_max_window_bits.is_some() || server_bits < FULL)
                 .then_some(server_bits),
@@ -121,8 +120,8 @@ impl Deflate {
     fn offered(&self) -> Parameters {
         let less = |bits: u8| (bits < FULL).then_some(bits);
         Parameters {
-            server_no_context_takeover: !self.theirs.takeover,
-            client_no_context_takeover: !self.ours.takeover,
+            server_no_context_takeover: !self.theirs.context_takeover,
+            client_no_context_takeover: !self.ours.context_takeover,
             server_max_window_bits: less(self.theirs.window_bits),
             // Always: the server may choose, and one that wants to need not decline.
             client_max_window_bits: Some(less(self.ours.window_bits)),
@@ -130,20 +129,15 @@ impl Deflate {
     }
 }
 
-/// What the 101 says of compression, and what holds then.
-pub(crate) fn accept(config: &Config, offers: &HeaderMap) -> Option<(Terms, HeaderValue)> {
-    config.deflate.as_ref()?.accept(offers)
+/// Whether a request offers it.
+pub(crate) fn is_offered(request: &HeaderMap) -> bool {
+    extensions(request).flatten().any(|extension| extension.is(NAME))
 }
 
-/// What a request says of compression.
-pub(crate) fn offer(config: &Config) -> Option<HeaderValue> {
-    config.deflate.as_ref().map(Deflate::offer)
-}
-
-/// What holds by the answer to a request, or what is wrong with it.
-pub(crate) fn agree(config: &Config, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
-    match &config.deflate {
-        Some(deflate) => deflate.agree(response),
+/// What the answer to a request agrees on, with these settings or none, or what is wrong with it.
+pub(crate) fn agree(settings: Option<&Deflate>, response: &HeaderMap) -> Result<Option<Terms>, &'static str> {
+    match settings {
+        Some(settings) => settings.agree(response),
         None if response.contains_key(SEC_WEBSOCKET_EXTENSIONS) => Err("an extension that was not offered"),
         None => Ok(None),
     }
@@ -220,7 +214,7 @@ impl Parameters {
     /// What this answer says of the server's messages.
     fn server(&self) -> Direction {
         Direction {
-            takeover: !self.server_no_context_takeover,
+            context_takeover: !self.server_no_context_takeover,
             window_bits: self.server_max_window_bits.unwrap_or(FULL),
         }
     }
@@ -228,7 +222,7 @@ impl Parameters {
     /// What this answer says of the client's messages.
     fn client(&self) -> Direction {
         Direction {
-            takeover: !self.client_no_context_takeover,
+            context_takeover: !self.client_no_context_takeover,
             window_bits: self.client_max_window_bits.flatten().unwrap_or(FULL),
         }
     }

@@ -1,33 +1,42 @@
 //! The extension on one connection: what the peer compressed, and what we compress.
 
-use super::deflater::{Deflater, Effort};
-use super::inflater::{Broken, CHUNK, Incoming, Inflater};
+use super::codec::{Broken, CHUNK, Deflater, Effort, Incoming, Inflater};
+use super::pool::Pool;
 use super::settings::{Deflate, Terms};
 use super::share::Share;
 use crate::error::ProtocolError;
-use crate::frame::Compression;
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::Bytes;
 use core::mem;
-use std::sync::{Arc, Mutex, PoisonError};
+use core::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
-/// The ratio of a message is looked at once it is larger than this.
+/// The ratio of a message is checked once it is larger than this.
 const RATIO_FROM: u64 = 1 << 20;
 
 /// More than deflate can reach, which is 1,032: only streams that begin anew again and again cost so much.
 const RATIO_MOST: u32 = 2_000;
 
-/// Who compresses knows no time.
+/// Used since the last mark; the codec has no clock.
 const TO_BE_NOTED: u64 = u64::MAX;
 
-/// permessage-deflate on one connection. Small while nothing was compressed.
+/// Whether a message is compressed, where that was agreed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum CompressionHint {
+    /// As its length and the settings say.
+    ByLength,
+    With,
+    Without,
+}
+
+/// permessage-deflate on one connection. Small until something is compressed.
 #[derive(Debug)]
 pub(crate) struct PerMessage {
+    settings: Arc<Deflate>,
     terms: Terms,
-    inflater: Option<Box<Inflater>>,
-    /// What the peer's messages may refer to, while there is no inflater.
-    window: Box<[u8]>,
+    peer: PeerContext,
     deflater: Option<Box<Deflater>>,
     /// A message of ours has begun and not ended.
     is_sending: bool,
@@ -42,16 +51,56 @@ pub(crate) struct PerMessage {
     share: Option<Share>,
     /// When something was last compressed or inflated, or [`TO_BE_NOTED`].
     used: u64,
-    /// Whether the deadline knows that contexts are to be let go.
+    /// Whether the deadline accounts for the release of contexts.
     release_is_due: bool,
 }
 
+/// What the peer's messages may refer to.
+#[derive(Debug)]
+enum PeerContext {
+    /// The bytes alone, while nothing is inflated.
+    Window(Box<[u8]>),
+    Inflater(Box<Inflater>),
+}
+
+impl PeerContext {
+    fn inflater(&mut self, pool: &Pool, window_bits: u8) -> &mut Inflater {
+        loop {
+            match self {
+                Self::Inflater(inflater) => return inflater,
+                Self::Window(window) => {
+                    let mut inflater = pool.inflater();
+                    inflater.begin(window, window_bits);
+                    *self = Self::Inflater(inflater);
+                }
+            }
+        }
+    }
+
+    /// The inflater, where it can be released.
+    fn idle_inflater(&self) -> Option<&Inflater> {
+        match self {
+            Self::Inflater(inflater) if !inflater.is_within_message() => Some(inflater),
+            _ => None,
+        }
+    }
+
+    /// Keeps these bytes alone; the inflater goes to the pool.
+    fn release(&mut self, window: Box<[u8]>, pool: &Pool) {
+        if let Self::Inflater(inflater) = mem::replace(self, Self::Window(window)) {
+            pool.keep_inflater(inflater);
+        }
+    }
+}
+
 impl PerMessage {
-    pub(crate) fn new(terms: Terms) -> Self {
-        Self {
+    /// By these terms, with these settings; `None` where there are none.
+    pub(crate) fn new(settings: Option<&Arc<Deflate>>, terms: Terms) -> Option<Box<Self>> {
+        let settings = settings?.clone();
+        Some(Box::new(Self {
+            settings,
             terms,
-            inflater: None,
-            window: Box::default(),
+            peer: PeerContext::Window(Box::default()),
             deflater: None,
             is_sending: false,
             second: 0,
@@ -61,7 +110,7 @@ impl PerMessage {
             share: None,
             used: 0,
             release_is_due: false,
-        }
+        }))
     }
 
     pub(crate) fn terms(&self) -> Terms {
@@ -74,19 +123,19 @@ impl PerMessage {
 
     /// Whether a message of this length is to be compressed. That is decided before: under context takeover, what
     /// was compressed must be sent so.
-    pub(crate) fn compresses(&self, settings: &Deflate, compression: Compression, len: usize) -> bool {
+    pub(crate) fn compresses(&self, hint: CompressionHint, len: usize) -> bool {
         let can = self.terms.ours.window_bits > 8;
-        can && match compression {
-            Compression::ByLength => len >= settings.threshold,
-            Compression::With => true,
-            Compression::Without => false,
+        can && match hint {
+            CompressionHint::ByLength => len >= self.settings.threshold,
+            CompressionHint::With => true,
+            CompressionHint::Without => false,
         }
     }
 
     /// Compresses a message, or the next piece of one, with what was sent before.
-    pub(crate) fn compress(&mut self, settings: &Deflate, payload: &[u8], fin: bool) -> &[u8] {
-        let effort = effort(settings, self.terms);
-        let deflater = self.deflater.get_or_insert_with(|| settings.pool.deflater(effort));
+    pub(crate) fn compress(&mut self, payload: &[u8], fin: bool) -> &[u8] {
+        let effort = self.effort();
+        let deflater = self.deflater.get_or_insert_with(|| self.settings.pool.deflater(effort));
         self.is_sending = !fin;
         self.used = TO_BE_NOTED;
         deflater.compress(payload, fin)
@@ -98,41 +147,31 @@ impl PerMessage {
     }
 
     /// What was compressed is queued.
-    pub(crate) fn compressed(&mut self, settings: &Deflate) {
+    pub(crate) fn compressed(&mut self) {
         if let Some(deflater) = &mut self.deflater {
             deflater.shrink();
         }
         if !self.is_sending
-            && !self.terms.ours.takeover
+            && !self.terms.ours.context_takeover
             && let Some(deflater) = self.deflater.take()
         {
-            settings.pool.keep_deflater(deflater);
+            self.settings.pool.keep_deflater(deflater);
         }
     }
 
     /// A message that is sent to many, compressed by itself, once for all.
-    pub(crate) fn compress_shared(&mut self, settings: &Deflate, shared: &Shared, payload: &[u8]) -> Bytes {
+    pub(crate) fn compress_shared(&mut self, shared: &Shared, payload: &[u8]) -> Bytes {
         // The peer's window will hold it, and our context does not: neither may refer to what was before.
         if let Some(deflater) = &mut self.deflater {
             deflater.forget();
         }
-        shared.compressed(settings, effort(settings, self.terms), payload)
+        shared.compressed(&self.settings.pool, self.effort(), payload)
     }
 
     /// The next bytes of the peer's message, and whether the input holds more, good or broken. No byte over the limit is
     /// given.
-    pub(crate) fn inflate(
-        &mut self,
-        settings: &Deflate,
-        input: &mut &[u8],
-        limit: u64,
-    ) -> Result<(&[u8], bool), ProtocolError> {
-        let inflater = self.inflater.get_or_insert_with(|| {
-            let mut inflater = settings.pool.inflater();
-            inflater.begin(&self.window, self.terms.theirs.window_bits);
-            self.window = Box::default();
-            inflater
-        });
+    pub(crate) fn inflate(&mut self, input: &mut &[u8], limit: u64) -> Result<(&[u8], bool), ProtocolError> {
+        let inflater = self.peer.inflater(&self.settings.pool, self.terms.theirs.window_bits);
         self.used = TO_BE_NOTED;
         // At the limit, one byte more shows that there is more.
         let at_most = (limit - inflater.message.became).clamp(1, CHUNK as u64) as usize;
@@ -151,7 +190,7 @@ impl PerMessage {
         if let Some(share) = &mut self.share {
             share.spend(work);
         }
-        let ratio = settings.ratio_limit.unwrap_or(RATIO_MOST);
+        let ratio = self.settings.ratio_limit.unwrap_or(RATIO_MOST);
         if message.work > RATIO_FROM && message.work > message.came.saturating_mul(ratio.into()) {
             return Err(ProtocolError::CompressionRatio { limit: ratio });
         }
@@ -160,16 +199,14 @@ impl PerMessage {
     }
 
     /// Ends the peer's message.
-    pub(crate) fn end_message(&mut self, settings: &Deflate) -> Result<(), ProtocolError> {
-        let Some(inflater) = &mut self.inflater else {
+    pub(crate) fn end_message(&mut self) -> Result<(), ProtocolError> {
+        let PeerContext::Inflater(inflater) = &mut self.peer else {
             return Err(ProtocolError::DeflateInvalid);
         };
         inflater.message = Incoming::default();
         inflater.end().map_err(broken)?;
-        if !self.terms.theirs.takeover
-            && let Some(inflater) = self.inflater.take()
-        {
-            settings.pool.keep_inflater(inflater);
+        if !self.terms.theirs.context_takeover {
+            self.peer.release(Box::default(), &self.settings.pool);
         }
         Ok(())
     }
@@ -179,7 +216,7 @@ impl PerMessage {
     }
 
     /// Whether the peer's messages have cost all that they may in this second.
-    pub(crate) fn is_over_rate(&mut self, settings: &Deflate, second: u16) -> bool {
+    pub(crate) fn is_over_rate(&mut self, second: u16) -> bool {
         if self.second != second {
             let passed = u32::from(second.wrapping_sub(self.second));
             let all = self.earlier.saturating_add(self.work_of_second);
@@ -188,7 +225,7 @@ impl PerMessage {
             self.work_of_second = 0;
         }
         self.work_of_second = self.work_of_second.saturating_add(mem::take(&mut self.uncounted));
-        settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
+        self.settings.inflate_rate.is_some_and(|rate| u64::from(self.work_of_second) > rate)
     }
 
     /// What the peer's messages have cost of late: in this second, and half as much of each earlier one.
@@ -207,9 +244,9 @@ impl PerMessage {
     }
 
     /// Gives this connection its next share.
-    pub(crate) fn next_share(&mut self, settings: &Deflate) {
+    pub(crate) fn next_share(&mut self) {
         if let Some(share) = &mut self.share {
-            share.renew(&settings.pool);
+            share.renew(&self.settings.pool);
         }
     }
 
@@ -232,42 +269,41 @@ impl PerMessage {
 
     /// Whether there are contexts that no unfinished message needs.
     pub(crate) fn can_release(&self) -> bool {
-        self.inflater.as_ref().is_some_and(|inflater| !inflater.is_within_message())
-            || self.deflater.is_some() && !self.is_sending
+        self.peer.idle_inflater().is_some() || self.deflater.is_some() && !self.is_sending
     }
 
-    /// Lets go of everything: nothing more is to come.
-    pub(crate) fn release_all(&mut self, settings: &Deflate) {
-        if let Some(inflater) = self.inflater.take() {
-            settings.pool.keep_inflater(inflater);
-        }
+    /// How long unused contexts are kept.
+    pub(crate) fn release_after(&self) -> Duration {
+        self.settings.release_after
+    }
+
+    /// Releases everything: nothing more is to come.
+    pub(crate) fn release_all(&mut self) {
+        self.peer.release(Box::default(), &self.settings.pool);
         if let Some(deflater) = self.deflater.take() {
-            settings.pool.keep_deflater(deflater);
+            self.settings.pool.keep_deflater(deflater);
         }
-        self.window = Box::default();
         self.finish_share();
     }
 
-    /// Lets go of what no unfinished message needs.
-    pub(crate) fn release(&mut self, settings: &Deflate) {
-        if let Some(inflater) = self.inflater.take_if(|inflater| !inflater.is_within_message()) {
-            if self.terms.theirs.takeover {
-                self.window = inflater.window().into();
-            }
-            settings.pool.keep_inflater(inflater);
+    /// Releases what no unfinished message needs.
+    pub(crate) fn release(&mut self) {
+        if let Some(inflater) = self.peer.idle_inflater() {
+            let window = if self.terms.theirs.context_takeover { inflater.window() } else { &[] };
+            self.peer.release(window.into(), &self.settings.pool);
         }
         if !self.is_sending
             && let Some(deflater) = self.deflater.take()
         {
-            settings.pool.keep_deflater(deflater);
+            self.settings.pool.keep_deflater(deflater);
         }
     }
-}
 
-fn effort(settings: &Deflate, terms: Terms) -> Effort {
-    let Deflate { level, memory_level, .. } = *settings;
-    // Terms that were agreed on elsewhere may be anything.
-    Effort { level, memory_level, window_bits: terms.ours.window_bits.min(15) }
+    fn effort(&self) -> Effort {
+        let Deflate { level, memory_level, .. } = *self.settings;
+        // Terms that were agreed on elsewhere may be anything.
+        Effort { level, memory_level, window_bits: self.terms.ours.window_bits.min(15) }
+    }
 }
 
 fn broken(_: Broken) -> ProtocolError {
@@ -281,14 +317,14 @@ pub(crate) struct Shared {
 }
 
 impl Shared {
-    fn compressed(&self, settings: &Deflate, effort: Effort, payload: &[u8]) -> Bytes {
+    fn compressed(&self, pool: &Pool, effort: Effort, payload: &[u8]) -> Bytes {
         let mut compressed = self.compressed.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, bytes)) = compressed.iter().find(|(made, _)| *made == effort) {
             return bytes.clone();
         }
-        let mut deflater = settings.pool.deflater(effort);
+        let mut deflater = pool.deflater(effort);
         let bytes = Bytes::copy_from_slice(deflater.compress(payload, true));
-        settings.pool.keep_deflater(deflater);
+        pool.keep_deflater(deflater);
         compressed.push((effort, bytes.clone()));
         bytes
     }

@@ -1,7 +1,6 @@
-//! Contexts that nobody uses just now.
+//! Contexts that are not in use.
 
-use super::deflater::{Deflater, Effort};
-use super::inflater::Inflater;
+use super::codec::{Codec, Deflater, Effort, Inflater};
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
@@ -11,8 +10,8 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 /// A loop uses one at a time; a few more serve messages in pieces, and loops on other threads.
 const KEPT: usize = 4;
 
-#[derive(Default)]
 pub(crate) struct Pool {
+    codec: Codec,
     idle: Mutex<Idle>,
     /// How many connections want more than their first share of what is inflated.
     wanting: AtomicUsize,
@@ -27,9 +26,13 @@ struct Idle {
 }
 
 impl Pool {
+    pub(crate) fn new(codec: Codec) -> Self {
+        Self { codec, idle: Mutex::default(), wanting: AtomicUsize::new(0) }
+    }
+
     pub(crate) fn inflater(&self) -> Box<Inflater> {
         let pooled = self.idle().inflaters.pop();
-        pooled.unwrap_or_else(|| Box::new(Inflater::new()))
+        pooled.unwrap_or_else(|| Box::new(Inflater::new(self.codec)))
     }
 
     pub(crate) fn deflater(&self, effort: Effort) -> Box<Deflater> {
@@ -37,10 +40,10 @@ impl Pool {
         let at = idle.deflaters.iter().position(|deflater| deflater.effort() == effort);
         let pooled = at.map(|at| idle.deflaters.swap_remove(at));
         drop(idle);
-        pooled.unwrap_or_else(|| Box::new(Deflater::new(effort)))
+        pooled.unwrap_or_else(|| Box::new(Deflater::new(self.codec, effort)))
     }
 
-    /// Takes one back, which forgets whom it worked for.
+    /// Takes one back, which forgets all that it saw.
     pub(crate) fn keep_inflater(&self, mut inflater: Box<Inflater>) {
         inflater.forget();
         let mut idle = self.idle();
@@ -49,7 +52,7 @@ impl Pool {
         }
     }
 
-    /// Takes one back, which forgets whom it worked for.
+    /// Takes one back, which forgets all that it saw.
     pub(crate) fn keep_deflater(&self, mut deflater: Box<Deflater>) {
         deflater.forget();
         deflater.shrink();

@@ -1,5 +1,7 @@
-//! What is asked for, and what was agreed.
+//! The settings of compression, and the terms that both ends agree on.
 
+#[cfg(feature = "deflate")]
+use super::codec::Codec;
 use super::pool::Pool;
 use alloc::sync::Arc;
 use core::ops::RangeInclusive;
@@ -12,38 +14,41 @@ const PEER_BITS: RangeInclusive<u8> = 8..=15;
 /// How messages are compressed, what is agreed on with the peer, and what its messages may cost.
 ///
 /// Three presets serve most programs: [`chat`](Self::chat), [`large_json`](Self::large_json) and
-/// [`many_idle`](Self::many_idle). What a connection holds, and when, is told [here](crate::deflate#memory).
+/// [`many_idle`](Self::many_idle). Each setting `x` is read by `get_x`. What a connection holds, and when, stands
+/// [here](crate::deflate#memory).
 ///
 /// Clones share a small pool of idle contexts.
 ///
 /// A message that holds a secret must not be compressed where a stranger's text stands in it or, with context takeover,
-/// in any other message of the connection: lengths tell of the secret (CRIME, BREACH). Send it as a [`Frame`](crate::Frame) [without
-/// compression](crate::Frame::without_compression), or [decline
+/// in any other message of the connection: lengths reveal the secret (CRIME, BREACH). Send it as a [`Frame`](crate::Frame)
+/// [without compression](crate::Frame::without_compression), or [decline
 /// compression](crate::Upgrade::decline_compression) for the whole connection.
 ///
 /// ```
 /// use ws_proto::{Config, Deflate};
 ///
-/// let config = Config::server().deflate(Deflate::new().level(3).threshold(256).peer_takeover(false));
+/// let settings = Deflate::new().level(3).threshold(256).peer_context_takeover(false);
+/// assert_eq!(settings.get_threshold(), 256);
+/// let config = Config::server().deflate(settings);
 /// ```
 #[derive(Clone, Debug)]
 pub struct Deflate {
-    pub(crate) level: u8,
-    pub(crate) memory_level: u8,
-    pub(crate) threshold: usize,
-    pub(crate) ours: Direction,
-    pub(crate) theirs: Direction,
-    pub(crate) ratio_limit: Option<u32>,
-    pub(crate) inflate_rate: Option<u64>,
-    pub(crate) release_after: Duration,
-    pub(crate) pool: Arc<Pool>,
+    pub(super) level: u8,
+    pub(super) memory_level: u8,
+    pub(super) threshold: usize,
+    pub(super) ours: Direction,
+    pub(super) theirs: Direction,
+    pub(super) ratio_limit: Option<u32>,
+    pub(super) inflate_rate: Option<u64>,
+    pub(super) release_after: Duration,
+    pub(super) pool: Arc<Pool>,
 }
 
 /// What holds for the messages of one side (RFC 7692 §7.1).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Direction {
-    /// Whether a message may refer to earlier ones: context takeover (§7.1.1).
-    pub takeover: bool,
+    /// Whether a message may refer to earlier ones (§7.1.1).
+    pub context_takeover: bool,
     /// The base-two logarithm of the window, 8 to 15 (§7.1.2): how far back a message refers.
     pub window_bits: u8,
 }
@@ -57,16 +62,20 @@ pub struct Terms {
     pub theirs: Direction,
 }
 
+#[cfg(feature = "deflate")]
 impl Default for Deflate {
     fn default() -> Self {
         Self::new()
     }
 }
 
+// Without the feature there is no codec to begin with, and so there are no settings.
+/// Presets, named for their use.
+#[cfg(feature = "deflate")]
 impl Deflate {
     /// Level 6, the whole window and context takeover both ways, from 64 bytes on.
     pub fn new() -> Self {
-        let full = Direction { takeover: true, window_bits: 15 };
+        let full = Direction { context_takeover: true, window_bits: 15 };
         Self {
             level: 6,
             memory_level: 6,
@@ -76,7 +85,7 @@ impl Deflate {
             ratio_limit: None,
             inflate_rate: Some(64 << 20),
             release_after: Duration::from_secs(30),
-            pool: Arc::default(),
+            pool: Arc::new(Pool::new(Codec)),
         }
     }
 
@@ -90,73 +99,104 @@ impl Deflate {
     /// Few large documents: level 6, from 1 KiB on, and no memory between them, since each has its repetitions in
     /// itself.
     pub fn large_json() -> Self {
-        Self::new().level(6).threshold(1024).takeover(false).peer_takeover(false)
+        Self::new().level(6).threshold(1024).context_takeover(false).peer_context_takeover(false)
     }
 
     /// Thousands of connections of which few speak at a time: each message by itself, by contexts that all share,
     /// from 256 bytes on. A quiet connection holds nothing. It is [`large_json`](Self::large_json) for shorter messages.
     pub fn many_idle() -> Self {
-        Self::new().threshold(256).takeover(false).peer_takeover(false)
+        Self::new().threshold(256).context_takeover(false).peer_context_takeover(false)
     }
+}
 
-    pub(crate) fn quiet(&self) -> Duration {
-        self.release_after
-    }
-
-    /// Sets how hard to try, 1 (fast) to 9 (small); what is outside is brought in. 6.
+/// Settings, each with its getter.
+impl Deflate {
+    /// Sets how hard to try, clamped to 1 (fast) to 9 (small). 6.
     #[must_use]
     pub fn level(mut self, level: u8) -> Self {
         self.level = level.clamp(1, 9);
         self
     }
 
-    /// Sets zlib's memory level, 1 to 9, of what is compressed; what is outside is brought in. 6.
+    /// How hard to try, 1 to 9.
+    pub fn get_level(&self) -> u8 {
+        self.level
+    }
+
+    /// Sets zlib's memory level for compressing, clamped to 1 to 9. 6.
     #[must_use]
     pub fn memory_level(mut self, level: u8) -> Self {
         self.memory_level = level.clamp(1, 9);
         self
     }
 
-    /// Sets the shortest message in bytes that is compressed. For one message decide otherwise with
-    /// [`Frame::with_compression`](crate::Frame::with_compression) and
-    /// [`Frame::without_compression`](crate::Frame::without_compression). 64.
+    /// zlib's memory level for compressing, 1 to 9.
+    pub fn get_memory_level(&self) -> u8 {
+        self.memory_level
+    }
+
+    /// Sets the shortest message that is compressed, in bytes. [`Frame::with_compression`](crate::Frame::with_compression)
+    /// and [`Frame::without_compression`](crate::Frame::without_compression) decide otherwise for one message. 64.
     #[must_use]
     pub fn threshold(mut self, bytes: usize) -> Self {
         self.threshold = bytes;
         self
     }
 
-    /// Sets whether our messages refer to earlier ones: smaller messages, for memory that each connection
-    /// holds. `true`.
+    /// The shortest message that is compressed, in bytes.
+    pub fn get_threshold(&self) -> usize {
+        self.threshold
+    }
+
+    /// Sets whether our messages refer to earlier ones: smaller messages, for memory that each connection holds. `true`.
     #[must_use]
-    pub fn takeover(mut self, takeover: bool) -> Self {
-        self.ours.takeover = takeover;
+    pub fn context_takeover(mut self, takeover: bool) -> Self {
+        self.ours.context_takeover = takeover;
         self
     }
 
-    /// Sets whether the peer's messages may refer to earlier ones. `false` asks it not to; then nothing is held
-    /// for it between messages. `true`.
+    /// Whether our messages refer to earlier ones.
+    pub fn get_context_takeover(&self) -> bool {
+        self.ours.context_takeover
+    }
+
+    /// Sets whether the peer's messages may refer to earlier ones. `false` asks it not to; then the connection holds
+    /// nothing for it between messages. `true`.
     #[must_use]
-    pub fn peer_takeover(mut self, takeover: bool) -> Self {
-        self.theirs.takeover = takeover;
+    pub fn peer_context_takeover(mut self, takeover: bool) -> Self {
+        self.theirs.context_takeover = takeover;
         self
     }
 
-    /// Sets the window of our messages, as the base-two logarithm, 9 to 15; what is outside is brought in. A peer
-    /// that asks for a smaller one gets it. 15.
+    /// Whether the peer's messages may refer to earlier ones.
+    pub fn get_peer_context_takeover(&self) -> bool {
+        self.theirs.context_takeover
+    }
+
+    /// Sets the window of our messages, as the base-two logarithm, clamped to 9 to 15. A peer that asks for a smaller one
+    /// gets it. 15.
     #[must_use]
     pub fn window_bits(mut self, bits: u8) -> Self {
         self.ours.window_bits = bits.clamp(*OUR_BITS.start(), *OUR_BITS.end());
         self
     }
 
-    /// Sets the window that the peer's messages may have, as the base-two logarithm, 8 to 15; what is outside is
-    /// brought in. A server does not compress for a client that could use more and does not say that it can be told
-    /// (Firefox); a client only asks. 15.
+    /// The window of our messages, as the base-two logarithm, 9 to 15.
+    pub fn get_window_bits(&self) -> u8 {
+        self.ours.window_bits
+    }
+
+    /// Sets the window that the peer's messages may have, as the base-two logarithm, clamped to 8 to 15. A server does not
+    /// compress for a client that could use more and does not offer to use less (Firefox); a client only asks. 15.
     #[must_use]
     pub fn peer_window_bits(mut self, bits: u8) -> Self {
         self.theirs.window_bits = bits.clamp(*PEER_BITS.start(), *PEER_BITS.end());
         self
+    }
+
+    /// The window that the peer's messages may have, as the base-two logarithm, 8 to 15.
+    pub fn get_peer_window_bits(&self) -> u8 {
+        self.theirs.window_bits
     }
 
     /// Sets how many times larger than it came a message may become, once it is over 1 MiB; over it the connection fails
@@ -169,7 +209,12 @@ impl Deflate {
         self
     }
 
-    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included; a peer
+    /// How many times larger than it came a message over 1 MiB may become.
+    pub fn get_ratio_limit(&self) -> Option<u32> {
+        self.ratio_limit
+    }
+
+    /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included. A peer
     /// over it is not read until the next second begins, and nothing is lost. Below it, peers take turns: see
     /// [`Connection::share_inflating`](crate::Connection::share_inflating). `None` is no limit. 64 MiB.
     #[must_use]
@@ -178,11 +223,21 @@ impl Deflate {
         self
     }
 
-    /// Sets after how long without compressed messages a connection lets its contexts go. Ours is begun anew; of the
-    /// peer's, whose messages may refer to earlier ones, only the window's bytes are kept. 30 s.
+    /// How many bytes a second one peer's messages may become.
+    pub fn get_inflate_rate(&self) -> Option<u64> {
+        self.inflate_rate
+    }
+
+    /// Sets how long after its last compressed message a connection releases its contexts. Ours begins anew; of the
+    /// peer's, whose messages may refer to earlier ones, the connection keeps only the window's bytes. 30 s.
     #[must_use]
-    pub fn release_after(mut self, quiet: Duration) -> Self {
-        self.release_after = quiet;
+    pub fn release_after(mut self, time: Duration) -> Self {
+        self.release_after = time;
         self
+    }
+
+    /// How long after its last compressed message a connection releases its contexts.
+    pub fn get_release_after(&self) -> Duration {
+        self.release_after
     }
 }

@@ -73,7 +73,9 @@ impl Drop for Wanting {
 }
 
 #[cfg(test)]
+#[cfg(feature = "deflate")]
 mod tests {
+    use super::super::codec::Codec;
     use super::*;
 
     fn of(wanting: usize) -> u32 {
@@ -83,7 +85,7 @@ mod tests {
     #[test]
     fn a_share_is_smaller_the_more_want_one_and_within_its_bounds() {
         for wanting in [1, 2, 64, 65, 200, 256, 257, 1000] {
-            let pool = Arc::<Pool>::default();
+            let pool = Arc::new(Pool::new(Codec));
             let mut shares: Vec<_> = (0..wanting).map(|_| Share::first()).collect();
             for share in &mut shares {
                 assert_eq!(share.left, 16 << 10);
@@ -104,7 +106,7 @@ mod tests {
 
     #[test]
     fn what_is_left_over_is_no_advantage() {
-        let pool = Arc::<Pool>::default();
+        let pool = Arc::new(Pool::new(Codec));
         let mut share = Share::first();
         share.renew(&pool);
         share.spend(1);

@@ -26,7 +26,7 @@ fn answer_to(server: &Deflate, parameters: &str) -> Option<String> {
 
 /// Takeover and window of the one side, takeover and window of the other.
 fn terms(ours: (bool, u8), theirs: (bool, u8)) -> Terms {
-    let direction = |(takeover, window_bits)| Direction { takeover, window_bits };
+    let direction = |(takeover, window_bits)| Direction { context_takeover: takeover, window_bits };
     Terms { ours: direction(ours), theirs: direction(theirs) }
 }
 
@@ -75,7 +75,7 @@ fn a_server_answers_what_it_was_asked_and_what_it_wants() {
     let full = Deflate::new();
     let ours_small = Deflate::new().window_bits(11);
     let theirs_small = Deflate::new().peer_window_bits(10);
-    let no_memory = Deflate::new().takeover(false).peer_takeover(false);
+    let no_memory = Deflate::new().context_takeover(false).peer_context_takeover(false);
     for (server, offer, want) in [
         // Firefox; a window of which nothing is said is 15 bits.
         (&full, "", Some("")),
@@ -123,8 +123,8 @@ fn what_a_server_answers_is_what_it_does() {
         (Deflate::new(), "; client_no_context_takeover", terms((true, 15), (false, 15))),
         (Deflate::new(), "; server_max_window_bits=9", terms((true, 9), (true, 15))),
         (Deflate::new(), "; client_max_window_bits=8", terms((true, 15), (true, 8))),
-        (Deflate::new().takeover(false), "", terms((false, 15), (true, 15))),
-        (Deflate::new().peer_takeover(false), "", terms((true, 15), (false, 15))),
+        (Deflate::new().context_takeover(false), "", terms((false, 15), (true, 15))),
+        (Deflate::new().peer_context_takeover(false), "", terms((true, 15), (false, 15))),
         (Deflate::new().window_bits(12), "; server_max_window_bits=13", terms((true, 12), (true, 15))),
         (Deflate::new().peer_window_bits(8), "; client_max_window_bits", terms((true, 15), (true, 8))),
     ] {
@@ -232,10 +232,14 @@ fn a_client_offers_what_it_wants() {
         (Deflate::new(), "; client_max_window_bits"),
         (Deflate::new().window_bits(10), "; client_max_window_bits=10"),
         (Deflate::new().peer_window_bits(8), "; server_max_window_bits=8; client_max_window_bits"),
-        (Deflate::new().takeover(false), "; client_no_context_takeover; client_max_window_bits"),
-        (Deflate::new().peer_takeover(false), "; server_no_context_takeover; client_max_window_bits"),
+        (Deflate::new().context_takeover(false), "; client_no_context_takeover; client_max_window_bits"),
+        (Deflate::new().peer_context_takeover(false), "; server_no_context_takeover; client_max_window_bits"),
         (
-            Deflate::new().window_bits(9).peer_window_bits(12).takeover(false).peer_takeover(false),
+            Deflate::new()
+                .window_bits(9)
+                .peer_window_bits(12)
+                .context_takeover(false)
+                .peer_context_takeover(false),
             "; server_no_context_takeover; client_no_context_takeover; server_max_window_bits=12; client_max_window_bits=9",
         ),
     ] {
@@ -252,7 +256,7 @@ fn agree(client: &Deflate, answer: &str) -> Result<Option<Terms>, &'static str> 
 fn a_client_does_what_the_server_answered() {
     let full = Deflate::new();
     let small = Deflate::new().window_bits(12).peer_window_bits(10);
-    let no_memory = Deflate::new().takeover(false).peer_takeover(false);
+    let no_memory = Deflate::new().context_takeover(false).peer_context_takeover(false);
     for (client, answer, want) in [
         (&full, "", terms((true, 15), (true, 15))),
         // Unasked for (§7.1.1.1, §7.1.1.2, §7.1.2.1).
@@ -303,8 +307,8 @@ fn a_client_refuses_an_answer_to_something_else() {
         refused.extend(NO_WINDOW.map(|value| (full.clone(), format!("; {name}{value}"))));
     }
     // The server accepts what was asked for by saying it as well (§7.1.1.1, §7.1.2.1), or does not accept at all.
-    refused.push((Deflate::new().peer_takeover(false), String::new()));
-    refused.push((Deflate::new().peer_takeover(false), "; client_no_context_takeover".to_owned()));
+    refused.push((Deflate::new().peer_context_takeover(false), String::new()));
+    refused.push((Deflate::new().peer_context_takeover(false), "; client_no_context_takeover".to_owned()));
     refused.push((Deflate::new().peer_window_bits(10), String::new()));
     refused.push((Deflate::new().peer_window_bits(10), "; server_max_window_bits=11".to_owned()));
     refused.push((Deflate::new().window_bits(10), "; client_max_window_bits=11".to_owned()));
@@ -336,7 +340,7 @@ fn the_error_says_what_is_wrong() {
         (&full, "; server_max_window_bits=16", "8 to 15"),
         (&full, "; client_max_window_bits", "without a value"),
         (&full, "; client_no_context_takeover; client_no_context_takeover", "repeated"),
-        (&Deflate::new().peer_takeover(false), "", "server_no_context_takeover"),
+        (&Deflate::new().peer_context_takeover(false), "", "server_no_context_takeover"),
         (&Deflate::new().peer_window_bits(9), "", "server_max_window_bits"),
     ] {
         let error = agree(client, answer).unwrap_err();
@@ -348,7 +352,11 @@ fn the_error_says_what_is_wrong() {
 
 fn settings() -> impl Strategy<Value = Deflate> {
     (any::<[bool; 2]>(), 9..=15_u8, 8..=15_u8).prop_map(|([ours, theirs], our_bits, their_bits)| {
-        Deflate::new().takeover(ours).peer_takeover(theirs).window_bits(our_bits).peer_window_bits(their_bits)
+        Deflate::new()
+            .context_takeover(ours)
+            .peer_context_takeover(theirs)
+            .window_bits(our_bits)
+            .peer_window_bits(their_bits)
     })
 }
 

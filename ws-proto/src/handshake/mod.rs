@@ -15,7 +15,6 @@ pub use client::{ClientRequest, InvalidRequest};
 use crate::config::Config;
 use crate::deflate::{self, Terms};
 use crate::error::SendError;
-use crate::extensions::extensions;
 use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -274,7 +273,7 @@ impl Upgrade {
     /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where `Config::deflate` asks for it and
     /// the offer will do.
     pub fn offers_compression(&self) -> bool {
-        extensions(self.headers()).flatten().any(|extension| extension.is("permessage-deflate"))
+        deflate::is_offered(self.headers())
     }
 
     /// Has nothing compressed on this connection, whatever the configuration asks for: where what strangers write
@@ -303,8 +302,8 @@ impl Upgrade {
 
     /// The 101 that accepts (§4.2.2), and what it agrees on.
     pub(crate) fn into_response(self, config: &Config) -> (Response<()>, Option<Terms>) {
-        let is_declined = self.offer.declines_compression;
-        let agreed = if is_declined { None } else { deflate::accept(config, self.headers()) };
+        let settings = config.deflate.as_ref().filter(|_| !self.offer.declines_compression);
+        let agreed = settings.and_then(|settings| settings.accept(self.headers()));
         let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
         let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
         let mut response = Response::new(());

@@ -1,15 +1,15 @@
 //! Nothing that is printed shows a token.
 
 use super::ClientRequest;
+use crate::moment::Moment;
 use crate::{Config, Connection, Event, Transport};
 use std::sync::Arc;
-use std::time::Instant;
 
 const SECRET: &str = "BwcHBwcHBwcHBwcHBwcHBw";
 
 /// What a server is given of these bytes.
 fn received(bytes: &str) -> Event<'static> {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     let mut bytes = bytes.as_bytes().to_vec();
     server.receive(now, &mut &mut bytes[..]).unwrap().into_owned()
@@ -74,14 +74,14 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
         assert!(shown.contains(part), "{shown}");
     }
     let config = Arc::new(Config::client());
-    let mut client = Connection::client(Instant::now(), config, request, [7; 32]);
+    let mut client = Connection::client(Moment::default(), config, request, [7; 32]);
     let mut answer = format!(
         "HTTP/1.1 302 Found\r\nLocation: /login?token={SECRET}\r\nSet-Cookie: a={SECRET}\r\nContent-Length: 50\r\n\r\n\
          <a href=\"/?token={SECRET}\">Found</a>"
     )
     .into_bytes();
-    let closed = client.receive(Instant::now(), &mut &mut answer[..]);
-    let closed = closed.or_else(|| client.poll_event(Instant::now())).unwrap();
+    let closed = client.receive(Moment::default(), &mut &mut answer[..]);
+    let closed = closed.or_else(|| client.poll_event(Moment::default())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
     let shown = format!("{closed:?}");
     assert!(shown.contains("Refused") && shown.contains("302") && shown.contains("50 bytes"), "{shown}");
@@ -89,7 +89,7 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
 
 #[test]
 fn a_connection_shows_nothing_of_what_it_reads() {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     let mut bytes =
         format!("POST /?token={SECRET} HTTP/1.1\r\n{}Content-Length: 9\r\n\r\n", fields()).into_bytes();

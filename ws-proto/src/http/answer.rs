@@ -7,10 +7,11 @@ use crate::cors::Grant;
 use crate::deflate::Terms;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
+use crate::moment::Moment;
 use ::http::Response;
 use bytes::Bytes;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// A request that was read, in its place among the others.
 #[derive(Debug)]
@@ -26,7 +27,7 @@ pub(super) struct Pending {
 pub(super) enum Answer {
     Awaited {
         token: Token,
-        since: Instant,
+        since: Moment,
         is_upgrade: bool,
     },
     Ready(Response<Bytes>),
@@ -45,7 +46,7 @@ const LEAST_CHECK: Duration = Duration::from_secs(1);
 
 impl Answer {
     /// When it must be there; of a streamed one, when to see whether it was dropped.
-    pub(super) fn deadline(&self, config: &Config) -> Option<Instant> {
+    pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
         match self {
             Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
             Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
@@ -56,7 +57,7 @@ impl Answer {
     }
 
     /// The deadline has passed.
-    pub(super) fn time_out(&mut self, now: Instant) {
+    pub(super) fn time_out(&mut self, now: Moment) {
         match self {
             // It may go on for ever; a peer that takes none of it has a deadline elsewhere.
             Self::Streamed(streamed) => streamed.checked = now,

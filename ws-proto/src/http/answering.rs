@@ -8,20 +8,20 @@ use crate::config::Config;
 use crate::cors::Grant;
 use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{Request, Token, Upgrade};
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
-use std::time::Instant;
 
 impl ServerHttp {
     /// Answers a request, or refuses an upgrade: what stands behind that may be frames of a client that does not wait,
     /// or a request smuggled in as such, so it is not read, and the connection ends.
     pub(crate) fn respond(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         request: Request,
@@ -63,7 +63,7 @@ impl ServerHttp {
     /// Accepts an upgrade.
     pub(crate) fn accept(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         upgrade: Upgrade,
@@ -83,7 +83,7 @@ impl ServerHttp {
     /// Begins an answer whose body comes in pieces.
     pub(crate) fn respond_streaming(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         request: Request,
@@ -159,7 +159,7 @@ impl ServerHttp {
     /// Ends a body. One that is shorter than it was declared to be ends the connection.
     pub(crate) fn finish_body(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         body: ResponseBody,
@@ -210,7 +210,7 @@ impl ServerHttp {
     /// A fault of the peer, answered in its turn behind the requests that were good.
     pub(super) fn fail(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         error: HandshakeError,
@@ -228,7 +228,7 @@ impl ServerHttp {
     }
 
     /// Writes the answers whose turn has come.
-    pub(super) fn flush(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+    pub(super) fn flush(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         let date = config.wall_clock.as_ref().and_then(WallClock::get);
         let mut answered = false;
         while let Some(mut pending) = self.queue.pop_front() {

@@ -64,8 +64,8 @@ impl ClientHttp {
         if !subprotocols.is_empty() {
             put(bytes, "Sec-WebSocket-Protocol", subprotocols.join(", ").as_bytes());
         }
-        if let Some(offer) = deflate::offer(config) {
-            put(bytes, "Sec-WebSocket-Extensions", offer.as_bytes());
+        if let Some(settings) = &config.deflate {
+            put(bytes, "Sec-WebSocket-Extensions", settings.offer().as_bytes());
         }
         put_all(bytes, request.headers());
         bytes.extend_from_slice(b"\r\n");
@@ -163,7 +163,7 @@ impl ClientHttp {
         if single(headers, &header::SEC_WEBSOCKET_ACCEPT) != Ok(Some(accept.as_bytes())) {
             return Err(AcceptInvalid("Sec-WebSocket-Accept does not answer our key"));
         }
-        let terms = deflate::agree(config, headers).map_err(AcceptInvalid)?;
+        let terms = deflate::agree(config.deflate.as_deref(), headers).map_err(AcceptInvalid)?;
         match single(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
             Ok(None) => Ok(terms),
             Ok(Some(name)) if self.subprotocols.iter().any(|offered| offered.as_bytes() == name) => Ok(terms),

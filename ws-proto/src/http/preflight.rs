@@ -5,11 +5,11 @@ use super::answer::{Answer, Pending};
 use super::response::Shape;
 use super::server::ServerHttp;
 use crate::config::Config;
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use ::http::{Request, Response};
 use bytes::Bytes;
 use core::mem;
-use std::time::Instant;
 
 impl ServerHttp {
     /// The answer to a preflight, where a rule is set; `None` for any other request.
@@ -19,7 +19,7 @@ impl ServerHttp {
 
     pub(super) fn answer_preflight(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         response: Response<Bytes>,
         shape: Shape,
@@ -35,7 +35,7 @@ impl ServerHttp {
 
     /// Until when a connection may idle that has sent nothing but preflights. They need no token, and its owner counts
     /// it as a handshake in progress: kept alive by more of them, a few such connections would hold all places.
-    pub(super) fn preflights_end(&self, config: &Config) -> Option<Instant> {
+    pub(super) fn preflights_end(&self, config: &Config) -> Option<Moment> {
         if self.announced() { None } else { self.birth.checked_add(config.handshake_timeout) }
     }
 }

@@ -6,10 +6,10 @@ use super::request::RequestLine;
 use super::response::Shape;
 use super::server::ServerHttp;
 use crate::config::Config;
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use core::fmt;
 use core::time::Duration;
-use std::time::Instant;
 
 /// A body may take this long, and a second more for each KiB that came.
 const BODY_GRACE: Duration = Duration::from_secs(5);
@@ -46,7 +46,7 @@ impl fmt::Debug for Reader {
 }
 
 impl ServerHttp {
-    pub(super) fn reading_deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
+    pub(super) fn reading_deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
         if self.is_held {
             return None;
         }

@@ -24,13 +24,13 @@ use crate::config::Config;
 use crate::cors::Grant;
 use crate::error::{Error, HandshakeError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::transport::Transport;
 use ::http::{Method, Version};
 use bytes::{Buf, Bytes, BytesMut};
 use core::mem;
 use std::collections::VecDeque;
-use std::time::Instant;
 
 /// What the application is asked.
 #[derive(Debug)]
@@ -55,9 +55,9 @@ pub(crate) struct ServerHttp {
     /// The requests that are not answered, and the answers that wait for their turn.
     pub(super) queue: VecDeque<Pending>,
     /// When the connection began, or became idle, or the head or body that is being read began.
-    pub(super) since: Instant,
+    pub(super) since: Moment,
     /// When the connection began.
-    pub(super) birth: Instant,
+    pub(super) birth: Moment,
     /// The heads that were read.
     served: u32,
     /// The request that is being read is a HEAD.
@@ -88,7 +88,7 @@ pub(crate) struct ServerHttp {
 }
 
 impl ServerHttp {
-    pub(crate) fn new(now: Instant, transport: Transport) -> Self {
+    pub(crate) fn new(now: Moment, transport: Transport) -> Self {
         Self {
             transport,
             reading: Reading::Head { head: Head::default(), line: None },
@@ -119,7 +119,7 @@ impl ServerHttp {
     /// ending; bytes that are not used stay with the caller. `held` says that nothing may be asked now, whatever comes.
     pub(crate) fn receive(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         held: bool,
@@ -137,7 +137,7 @@ impl ServerHttp {
     /// the rest is kept.
     fn parse(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         held: bool,
@@ -176,7 +176,7 @@ impl ServerHttp {
     }
 
     /// Acts on all deadlines that have passed.
-    pub(crate) fn handle_timeout(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+    pub(crate) fn handle_timeout(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         for pending in &mut self.queue {
             if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
                 pending.answer.time_out(now);
@@ -210,7 +210,7 @@ impl ServerHttp {
     }
 
     /// Answers 503 to the requests that the application has dropped.
-    pub(crate) fn sweep(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+    pub(crate) fn sweep(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         for pending in &mut self.queue {
             if pending.answer.is_dropped() {
                 pending.answer.unanswered();
@@ -220,7 +220,7 @@ impl ServerHttp {
     }
 
     /// Tells that the socket took so much of the outbox.
-    pub(crate) fn wrote(&mut self, now: Instant, n: usize, out: &Outbox) {
+    pub(crate) fn wrote(&mut self, now: Moment, n: usize, out: &Outbox) {
         self.in_front = self.in_front.saturating_sub(n);
         // A connection is idle from the flush on: before it, the peer has not heard the answer to its last request.
         if n > 0 && out.is_empty() && self.queue.is_empty() && self.is_between_requests() {
@@ -235,7 +235,7 @@ impl ServerHttp {
 
     /// Notes whether anything of ours holds requests back. What the peer sends then stands unread, so its time does
     /// not run; when it is read again, what has begun has its whole time.
-    pub(crate) fn note_held(&mut self, now: Instant, config: &Config, held: bool) {
+    pub(crate) fn note_held(&mut self, now: Moment, config: &Config, held: bool) {
         let held = held || self.is_held_back(config);
         if self.is_held && !held {
             self.since = now;
@@ -278,7 +278,7 @@ impl ServerHttp {
     }
 
     /// The next deadline of all.
-    pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Instant> {
+    pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
         let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
         answers.chain(self.reading_deadline(config, out)).min()
     }
@@ -312,7 +312,7 @@ impl ServerHttp {
 
     fn read(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         input: &mut &mut [u8],
@@ -358,7 +358,7 @@ impl ServerHttp {
     /// Goes on behind a head.
     fn begin(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         checked: Checked,
         out: &mut Outbox,
@@ -390,7 +390,7 @@ impl ServerHttp {
     /// A request is whole: the application is asked, unless it is a preflight.
     fn announce(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         request: ::http::Request<Bytes>,
         shape: Shape,
@@ -405,7 +405,7 @@ impl ServerHttp {
         Some(Incoming::Request(Request::new(request, token)))
     }
 
-    fn enqueue(&mut self, now: Instant, shape: Shape, is_upgrade: bool) -> Token {
+    fn enqueue(&mut self, now: Moment, shape: Shape, is_upgrade: bool) -> Token {
         let token = Token::default();
         let answer = Answer::Awaited { token: token.clone(), since: now, is_upgrade };
         let grant = mem::take(&mut self.grant);
@@ -414,7 +414,7 @@ impl ServerHttp {
     }
 
     /// Waits for the next request, if there may be one.
-    pub(super) fn read_on(&mut self, now: Instant, keep_alive: bool) {
+    pub(super) fn read_on(&mut self, now: Moment, keep_alive: bool) {
         self.since = now;
         self.is_head = false;
         self.reading =

@@ -4,14 +4,14 @@ use super::answer::{Answer, Pending};
 use super::response::{self, Shape};
 use super::server::{Reading, ServerHttp};
 use crate::config::Config;
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use core::mem;
-use std::time::Instant;
 
 impl ServerHttp {
     /// Takes no further request. A request that has begun to arrive is read and answered, event streams are finished,
     /// and an upgrade that is not complete is refused: its WebSocket would end with its first frame.
-    pub(crate) fn go_away(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+    pub(crate) fn go_away(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         if self.is_stopping || self.ending.is_some() {
             return;
         }
@@ -40,7 +40,7 @@ impl ServerHttp {
     }
 
     /// Refuses an upgrade whose head was arriving when the server began to stop.
-    pub(super) fn refuse_upgrade(&mut self, now: Instant, config: &Config, out: &mut Outbox) {
+    pub(super) fn refuse_upgrade(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response::stopping()) });

@@ -4,13 +4,14 @@ use super::response::{self, Length, Shape};
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
 use crate::handshake::Token;
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use ::http::{Response, StatusCode};
 use bytes::Bytes;
 use std::collections::VecDeque;
 use std::io::Write as _;
 use std::sync::Arc;
-use std::time::{Instant, SystemTime};
+use std::time::SystemTime;
 
 /// The body of an answer that is given in pieces: a file, a stream of events.
 ///
@@ -58,7 +59,7 @@ pub(super) struct Streamed {
     /// A piece was refused, or was one too many, before the turn: of room is to be told.
     pub(super) owes_room: bool,
     /// When it was last seen that the application still has the body.
-    pub(super) checked: Instant,
+    pub(super) checked: Moment,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -73,7 +74,7 @@ enum Framing {
 
 impl Streamed {
     pub(super) fn new(
-        now: Instant,
+        now: Moment,
         head: Response<()>,
         length: Option<u64>,
         shape: Shape,

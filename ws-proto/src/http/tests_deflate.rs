@@ -10,7 +10,7 @@ use crate::outbox::Outbox;
 use bytes::Buf;
 
 const OFFER: &str = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits";
-const FULL: Direction = Direction { takeover: true, window_bits: 15 };
+const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
 
 fn with(fields: &str) -> String {
     UPGRADE.replace("\r\n\r\n", &format!("\r\n{fields}\r\n\r\n"))
@@ -43,7 +43,10 @@ fn a_server_that_compresses_says_so_once_in_its_101() {
     let config = Config::server().deflate(Deflate::new().window_bits(12));
     let fields = format!("{OFFER}\r\nSec-WebSocket-Extensions: x, permessage-deflate");
     let (output, (response, terms)) = accepted(config, &with(&fields), |_| ());
-    assert_eq!(terms, Some(Terms { ours: Direction { takeover: true, window_bits: 12 }, theirs: FULL }));
+    assert_eq!(
+        terms,
+        Some(Terms { ours: Direction { context_takeover: true, window_bits: 12 }, theirs: FULL })
+    );
     let field = "permessage-deflate; server_max_window_bits=12";
     assert_eq!(response.headers()["sec-websocket-extensions"], field);
     assert_eq!(output.to_ascii_lowercase().matches("sec-websocket-extensions").count(), 1);
@@ -86,7 +89,7 @@ fn an_upgrade_says_whether_compression_is_offered() {
 #[test]
 fn a_client_offers_compression_where_it_is_told_to() {
     assert!(!client(&Config::client()).1.contains("Sec-WebSocket-Extensions"));
-    let (_, request) = client(&Config::client().deflate(Deflate::new().takeover(false)));
+    let (_, request) = client(&Config::client().deflate(Deflate::new().context_takeover(false)));
     let field = "permessage-deflate; client_no_context_takeover; client_max_window_bits";
     assert!(request.contains(&format!("\r\nSec-WebSocket-Extensions: {field}\r\n")), "{request}");
 }
@@ -103,7 +106,7 @@ fn a_client_takes_a_right_answer_and_fails_at_a_wrong_one() {
     let ask = |fields: &str| answered(client(&config).0, &config, &answer(fields));
     assert!(matches!(ask(""), Ok((_, None))));
     let field = "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits=8\r\n";
-    let ours = Direction { takeover: true, window_bits: 8 };
+    let ours = Direction { context_takeover: true, window_bits: 8 };
     assert_eq!(ask(field).unwrap().1, Some(Terms { ours, theirs: FULL }));
     for field in [
         "Sec-WebSocket-Extensions: permessage-bzip2\r\n",
@@ -124,7 +127,11 @@ fn both_ends_agree_on_the_same_whatever_each_was_told() {
         bits.flat_map(move |bits| flags.map(|flags| (flags, bits)))
     };
     let deflate = |((ours, theirs), (our_bits, their_bits))| {
-        Deflate::new().takeover(ours).peer_takeover(theirs).window_bits(our_bits).peer_window_bits(their_bits)
+        Deflate::new()
+            .context_takeover(ours)
+            .peer_context_takeover(theirs)
+            .window_bits(our_bits)
+            .peer_window_bits(their_bits)
     };
     let clients: Vec<_> = all()
         .map(|told| {
@@ -143,8 +150,14 @@ fn both_ends_agree_on_the_same_whatever_each_was_told() {
             let ((c_ours, c_theirs), (c_our_bits, c_their_bits)) = *told;
             // A server cannot compress with a window of 8 bits.
             let want = (c_their_bits > 8).then(|| Terms {
-                ours: Direction { takeover: s_ours && c_theirs, window_bits: s_our_bits.min(c_their_bits) },
-                theirs: Direction { takeover: s_theirs && c_ours, window_bits: s_their_bits.min(c_our_bits) },
+                ours: Direction {
+                    context_takeover: s_ours && c_theirs,
+                    window_bits: s_our_bits.min(c_their_bits),
+                },
+                theirs: Direction {
+                    context_takeover: s_theirs && c_ours,
+                    window_bits: s_their_bits.min(c_our_bits),
+                },
             });
             assert_eq!(server_terms, want, "server {server:?}, client {told:?}");
             let mirrored = want.map(|terms| Terms { ours: terms.theirs, theirs: terms.ours });

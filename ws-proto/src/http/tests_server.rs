@@ -4,20 +4,21 @@ use super::{Incoming, ServerHttp};
 use crate::config::Config;
 use crate::error::{Error, HandshakeError, SendError, Timeout};
 use crate::handshake::{Request, Upgrade};
+use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::transport::Transport;
 use crate::wall_clock::WallClock;
 use ::http::{Response, StatusCode};
 use bytes::{Buf, Bytes};
 use core::time::Duration;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 /// A server's stage with a clock and a socket that takes everything.
 pub(super) struct Rig {
     pub(super) http: ServerHttp,
     pub(super) config: Config,
     pub(super) out: Outbox,
-    pub(super) now: Instant,
+    pub(super) now: Moment,
     /// Input that was not taken.
     pub(super) rest: Vec<u8>,
     /// What the socket took while time passed.
@@ -34,7 +35,7 @@ impl Rig {
     }
 
     pub(super) fn with(config: Config) -> Self {
-        let now = Instant::now();
+        let now = Moment::default();
         Self {
             http: ServerHttp::new(now, Transport::default()),
             config,

@@ -1,5 +1,6 @@
 //! Answers in pieces: framing, order, pressure, and ends that are seen.
 
+use crate::moment::Moment;
 use crate::{
     Closed, Config, Connection, Error, Event, HandshakeError, Next, Outbox, Request, ResponseBody, SendError,
     Sent,
@@ -8,11 +9,11 @@ use ::http::Response;
 use bytes::{Buf, Bytes};
 use proptest::prelude::*;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 pub(super) struct Rig {
     pub(super) conn: Connection,
-    pub(super) now: Instant,
+    pub(super) now: Moment,
 }
 
 pub(super) const GET: &str = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
@@ -23,7 +24,7 @@ impl Rig {
     }
 
     pub(super) fn with(config: Config) -> Self {
-        let now = Instant::now();
+        let now = Moment::default();
         Self { conn: Connection::server(now, Arc::new(config), Default::default()), now }
     }
 

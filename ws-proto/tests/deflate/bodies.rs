@@ -4,9 +4,9 @@ use super::kit::*;
 use super::rig::{End, Pair};
 use super::wire::*;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
-use ws_proto::{Config, Connection, Event, Frame, Heartbeat, Opcode, Pieces, Role};
+use ws_proto::{Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Pieces, Role};
 
 /// Decisions, one after another; where the bytes end, the first of all choices each time.
 pub(crate) struct Dice<'a>(pub(crate) &'a [u8]);
@@ -75,7 +75,7 @@ impl Sent {
         }
     }
 
-    fn act(&mut self, dice: &mut Dice<'_>, end: &mut End, now: Instant) {
+    fn act(&mut self, dice: &mut Dice<'_>, end: &mut End, now: Moment) {
         let (data, connection) = (dice.data(), &mut end.connection);
         let frame = Frame::binary(data.clone());
         match dice.below(8) {
@@ -145,7 +145,7 @@ fn told(end: &End) -> Vec<Vec<u8>> {
 /// time passes: what one sent, the other is told.
 pub(crate) fn exchange(bytes: &[u8]) {
     let dice = &mut Dice(bytes);
-    let now = Instant::now();
+    let now = Moment::default();
     let (ours, theirs) = (dice.direction(), dice.direction());
     let mut end = |role, ours, theirs| {
         let pieces =
@@ -200,7 +200,7 @@ struct Outcome {
 }
 
 fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> Outcome {
-    let now = Instant::now();
+    let now = Moment::default();
     let mut connection = Connection::upgraded(now, config.clone(), role);
     connection.compress_by(terms);
     let mut outcome = Outcome::default();

@@ -6,15 +6,15 @@ use super::reader::Reader;
 use super::rig::Pair;
 use super::wire::*;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
-use ws_proto::{Config, Connection, Frame, Heartbeat, Opcode, ProtocolError, Role};
+use ws_proto::{Config, Connection, Frame, Heartbeat, Moment, Opcode, ProtocolError, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
 const QUIET: Duration = Duration::from_secs(30);
 
 /// A connection of which nothing else has a deadline.
-fn quiet(ours: Direction, theirs: Direction) -> (Connection, Instant) {
+fn quiet(ours: Direction, theirs: Direction) -> (Connection, Moment) {
     open_by(Role::Server, config(deflate()).heartbeat(Heartbeat::off()), ours, theirs)
 }
 
@@ -24,7 +24,7 @@ fn fragment(opcode: Opcode, fin: bool, data: &[u8]) -> Frame {
 
 /// How many contexts wait for somebody who needs one: what inflates, and what compresses.
 fn pooled(config: &Config) -> (usize, usize) {
-    let shown = format!("{:?}", config.deflate);
+    let shown = format!("{:?}", config.get_deflate());
     let count = |what: &str| {
         let before = shown.split(what).next().unwrap();
         before.rsplit(['(', ' ']).find(|word| !word.is_empty()).unwrap().parse().unwrap()
@@ -150,7 +150,7 @@ fn heartbeats_keep_no_context() {
 #[test]
 fn what_broke_for_one_peer_is_not_charged_to_another() {
     let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
-    let now = Instant::now();
+    let now = Moment::default();
     let open = || {
         let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
         connection.compress_by(Terms { ours: FULL, theirs: FULL });
@@ -318,7 +318,7 @@ fn without_takeover_one_context_serves_all() {
     let config = Arc::new(config(deflate()));
     let mut ends: Vec<_> = (0..20)
         .map(|_| {
-            let now = Instant::now();
+            let now = Moment::default();
             let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
             connection.compress_by(Terms { ours: ALONE, theirs: ALONE });
             (connection, now, Zip::new(ALONE), Reader::new(ALONE))
@@ -360,7 +360,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
         let terms = direction(takeover, 15);
         let config = Arc::new(config(deflate()).heartbeat(Heartbeat::off()));
         let open = || {
-            let now = Instant::now();
+            let now = Moment::default();
             let mut connection = Connection::upgraded(now, config.clone(), Role::Server);
             connection.compress_by(Terms { ours: terms, theirs: terms });
             (connection, now)

@@ -3,8 +3,7 @@
 use super::bits::{Stream, Token};
 use super::kit::*;
 use super::wire::*;
-use std::time::Instant;
-use ws_proto::{Config, Connection, Event, Pieces, ProtocolError, Role};
+use ws_proto::{Config, Connection, Event, Moment, Pieces, ProtocolError, Role};
 
 /// Told of one connection, so that it can be compared: adjacent pieces are joined.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -43,7 +42,7 @@ fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
     told
 }
 
-fn next<'a>(connection: &mut Connection, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+fn next<'a>(connection: &mut Connection, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
     connection.receive(now, input).or_else(|| connection.poll_event(now))
 }
 

@@ -10,7 +10,7 @@ const SECOND: Duration = Duration::from_secs(1);
 /// The default.
 const RATE: usize = 1000;
 
-fn open_both_ways(role: Role) -> [(ws_proto::Connection, std::time::Instant); 2] {
+fn open_both_ways(role: Role) -> [(ws_proto::Connection, ws_proto::Moment); 2] {
     [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }]
         .map(|pieces| open_by(role, config(deflate()).pieces(pieces), FULL, FULL))
 }

@@ -3,20 +3,19 @@
 
 use super::wire::*;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::deflate::{Deflate, Direction, Terms};
-use ws_proto::{Config, Connection, Error, Event, ProtocolError, Role};
+use ws_proto::{Config, Connection, Error, Event, Moment, ProtocolError, Role};
 use zlib_rs::DeflateFlush;
 
 /// Says that a message is compressed (RFC 7692 §6).
 pub(crate) const RSV1: u8 = 0x40;
 pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-pub(crate) const FULL: Direction = Direction { takeover: true, window_bits: 15 };
-pub(crate) const ALONE: Direction = Direction { takeover: false, window_bits: 15 };
+pub(crate) const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
+pub(crate) const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
 pub(crate) const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
 pub(crate) fn direction(takeover: bool, window_bits: u8) -> Direction {
-    Direction { takeover, window_bits }
+    Direction { context_takeover: takeover, window_bits }
 }
 
 /// The defaults, with everything compressed.
@@ -34,15 +33,15 @@ pub(crate) fn open_by(
     config: Config,
     ours: Direction,
     theirs: Direction,
-) -> (Connection, Instant) {
-    let now = Instant::now();
+) -> (Connection, Moment) {
+    let now = Moment::from_nanos(1 << 60);
     let mut connection = Connection::upgraded(now, Arc::new(config), role);
     connection.compress_by(Terms { ours, theirs });
     (connection, now)
 }
 
 /// A connection that is open and may use all that there is to use.
-pub(crate) fn open_full(role: Role) -> (Connection, Instant) {
+pub(crate) fn open_full(role: Role) -> (Connection, Moment) {
     open_by(role, config(deflate()), FULL, FULL)
 }
 
@@ -59,7 +58,7 @@ impl Zip {
 
     pub(crate) fn with_level(direction: Direction, level: i32) -> Self {
         let deflate = zlib_rs::Deflate::new(level, false, direction.window_bits);
-        Self { deflate, takeover: direction.takeover }
+        Self { deflate, takeover: direction.context_takeover }
     }
 
     /// Compresses so much, and flushes it so.

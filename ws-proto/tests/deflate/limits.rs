@@ -5,9 +5,9 @@ use super::kit::*;
 use super::wire::*;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::deflate::{Deflate, Terms};
-use ws_proto::{Config, Connection, Event, Frame, Next, Opcode, Pieces, ProtocolError, Role, State};
+use ws_proto::{Config, Connection, Event, Frame, Moment, Next, Opcode, Pieces, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MEBI: usize = 1 << 20;
@@ -217,7 +217,7 @@ fn a_message_of_just_the_ratio_passes_and_a_byte_more_fails() {
 /// A server that may inflate a mebibyte a second, and messages that come to it.
 struct Paced {
     server: Connection,
-    birth: Instant,
+    birth: Moment,
 }
 
 impl Paced {
@@ -302,7 +302,7 @@ fn who_stays_below_the_rate_is_never_paused_and_without_one_nobody_is() {
 fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
     // Each costs the sender a flush: compressed, the message is several times larger.
     let data = noise(1, 1000);
-    let now = Instant::now();
+    let now = Moment::default();
     let mut client = Connection::upgraded(now, Arc::new(config(deflate())), CLIENT);
     client.compress_by(Terms { ours: FULL, theirs: FULL });
     for (n, byte) in data.chunks(1).enumerate() {

@@ -3,8 +3,8 @@
 use super::bits::Stream;
 use super::kit::*;
 use super::wire::*;
-use std::time::{Duration, Instant};
-use ws_proto::{Config, Connection, Event, Frame, Opcode, Pieces, ProtocolError, Role, State};
+use std::time::Duration;
+use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Pieces, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// More than a piece ever is.
@@ -34,7 +34,7 @@ impl Joined {
 }
 
 /// Gives bytes as an adapter does, which asks again only while some of them are left; and looks elsewhere too.
-fn give(connection: &mut Connection, now: Instant, bytes: &[u8], mut told: impl FnMut(Event<'_>)) {
+fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut told: impl FnMut(Event<'_>)) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     while !input.is_empty() {

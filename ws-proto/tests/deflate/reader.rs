@@ -26,7 +26,7 @@ pub(crate) struct Reader {
 
 impl Reader {
     pub(crate) fn new(direction: Direction) -> Self {
-        let judge = Judge::new(direction.takeover, direction.window_bits);
+        let judge = Judge::new(direction.context_takeover, direction.window_bits);
         Self { judge, begun: None, controls: 0 }
     }
 

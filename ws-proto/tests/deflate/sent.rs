@@ -98,7 +98,7 @@ fn with_takeover_messages_refer_to_earlier_ones_and_without_they_do_not() {
             for later in &lens[1..] {
                 assert_eq!(
                     (*later < 40, *later == lens[0]),
-                    (ours.takeover, !ours.takeover),
+                    (ours.context_takeover, !ours.context_takeover),
                     "{ours:?}: {lens:?}"
                 );
             }
@@ -304,7 +304,11 @@ fn a_refused_fragment_changes_nothing() {
 #[test]
 fn two_ends_that_agreed_understand_each_other_in_reads_of_any_size() {
     let settings = |bits: u8, takeover: bool| {
-        deflate().window_bits(bits.max(9)).peer_window_bits(bits).takeover(takeover).peer_takeover(!takeover)
+        deflate()
+            .window_bits(bits.max(9))
+            .peer_window_bits(bits)
+            .context_takeover(takeover)
+            .peer_context_takeover(!takeover)
     };
     for bits in 8..=15 {
         for takeover in [true, false] {

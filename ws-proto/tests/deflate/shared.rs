@@ -5,20 +5,19 @@ use super::reader::{Read, Reader};
 use super::wire::*;
 use bytes::Buf;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::deflate::{Direction, Terms};
-use ws_proto::{Config, Connection, Frame, Opcode, Role};
+use ws_proto::{Config, Connection, Frame, Moment, Opcode, Role};
 
 /// Somebody who is sent to.
 struct Member {
     connection: Connection,
-    now: Instant,
+    now: Moment,
     reader: Reader,
 }
 
 impl Member {
     fn new(role: Role, config: &Arc<Config>, ours: Option<Direction>) -> Self {
-        let now = Instant::now();
+        let now = Moment::default();
         let mut connection = Connection::upgraded(now, config.clone(), role);
         if let Some(ours) = ours {
             connection.compress_by(Terms { ours, theirs: FULL });
@@ -112,7 +111,7 @@ fn one_message_is_compressed_once_for_each_window() {
         data,
         "who does not compress gets it plain"
     );
-    let pool = format!("{:?}", config.deflate);
+    let pool = format!("{:?}", config.get_deflate());
     assert!(pool.contains("0 inflaters, 4 deflaters"), "no context is made anew for each: {pool}");
 }
 

@@ -4,9 +4,9 @@ use super::kit::*;
 use super::wire::*;
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::deflate::Terms;
-use ws_proto::{CloseCode, Config, Connection, Deflate, Event, Next, Pieces, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Deflate, Event, Moment, Next, Pieces, Role, State};
 
 const MEBI: usize = 1 << 20;
 const FIRST: u64 = 16 << 10;
@@ -16,7 +16,7 @@ const MORE: u64 = 24 << 10;
 /// No rate: what is measured is what a share holds back.
 const WAYS: [Pieces; 2] = [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }];
 
-fn sharing(role: Role, config: Config) -> (Connection, Instant) {
+fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     let (mut connection, now) = open_by(role, config, FULL, FULL);
     connection.share_inflating();
     (connection, now)
@@ -29,7 +29,7 @@ fn unlimited(pieces: Pieces) -> Config {
 /// What is told of these bytes, read so many at a time, and how much was inflated for each share.
 fn told(
     connection: &mut Connection,
-    now: Instant,
+    now: Moment,
     bytes: &[u8],
     read: usize,
 ) -> (Vec<Event<'static>>, Vec<u64>) {
@@ -160,7 +160,7 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
 fn shares_are_smaller_where_many_want_one() {
     let wire = compressed(Role::Server, BINARY, &zeros(8));
     let config = Arc::new(unlimited(Pieces::Joined));
-    let now = Instant::now();
+    let now = Moment::default();
     let mut peers: Vec<_> = (0..200)
         .map(|_| {
             let mut server = Connection::upgraded(now, config.clone(), Role::Server);

@@ -5,8 +5,8 @@
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Next, Role};
+use std::time::Duration;
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Moment, Next, Role};
 
 const PIPE: usize = 64 * 1024;
 const READ: usize = 16 * 1024;
@@ -14,7 +14,7 @@ const READ: usize = 16 * 1024;
 const TICK: Duration = Duration::from_millis(10);
 
 /// What an application does with an event.
-pub type App<'a> = Box<dyn FnMut(&mut Connection, Instant, Event<'_>) + 'a>;
+pub type App<'a> = Box<dyn FnMut(&mut Connection, Moment, Event<'_>) + 'a>;
 
 pub struct Side<'a> {
     pub connection: Connection,
@@ -46,7 +46,7 @@ impl<'a> Side<'a> {
         }
     }
 
-    fn tell(&mut self, now: Instant, event: Event<'_>) {
+    fn tell(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Closed(closed) => self.closed = Some(*closed),
             Event::Upgrade(upgrade) => self.connection.accept(now, upgrade).unwrap(),
@@ -55,13 +55,13 @@ impl<'a> Side<'a> {
         self.most_queued = self.most_queued.max(self.connection.queued());
     }
 
-    fn poll(&mut self, now: Instant) {
+    fn poll(&mut self, now: Moment) {
         while let Some(event) = self.connection.poll_event(now) {
             self.tell(now, event);
         }
     }
 
-    fn read(&mut self, now: Instant) -> bool {
+    fn read(&mut self, now: Moment) -> bool {
         let before = self.left.len();
         let mut came = 0;
         if !self.connection.is_paused() && self.left.is_empty() {
@@ -86,7 +86,7 @@ impl<'a> Side<'a> {
         came > 0 || self.left.len() < before
     }
 
-    fn write(&mut self, now: Instant, to: &mut Self) -> bool {
+    fn write(&mut self, now: Moment, to: &mut Self) -> bool {
         let mut moved = false;
         while self.connection.outbox().has_remaining() {
             let outbox = self.connection.outbox();
@@ -118,8 +118,8 @@ impl<'a> Side<'a> {
 
 /// Two ends; the first is the client where that matters.
 pub struct World<'a> {
-    pub birth: Instant,
-    pub now: Instant,
+    pub birth: Moment,
+    pub now: Moment,
     pub client: Side<'a>,
     pub server: Side<'a>,
 }
@@ -127,7 +127,7 @@ pub struct World<'a> {
 impl<'a> World<'a> {
     /// Both are open already.
     pub fn open(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
-        let now = Instant::now();
+        let now = Moment::from_nanos(1 << 60);
         let role = Role::Client { seed: [1; 32] };
         let client = Connection::upgraded(now, Arc::new(client), role);
         let server = Connection::upgraded(now, Arc::new(server), Role::Server);
@@ -136,14 +136,14 @@ impl<'a> World<'a> {
 
     /// Both begin with the handshake.
     pub fn new(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
-        let now = Instant::now();
+        let now = Moment::from_nanos(1 << 60);
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let client = Connection::client(now, Arc::new(client), request, [1; 32]);
         let server = Connection::server(now, Arc::new(server), Default::default());
         Self::of(now, client, server, apps)
     }
 
-    fn of(now: Instant, client: Connection, server: Connection, apps: [App<'a>; 2]) -> Self {
+    fn of(now: Moment, client: Connection, server: Connection, apps: [App<'a>; 2]) -> Self {
         let [one, other] = apps;
         let (client, server) = (Side::new(client, one), Side::new(server, other));
         Self { birth: now, now, client, server }
@@ -180,7 +180,7 @@ impl<'a> World<'a> {
         }
     }
 
-    fn next(&self) -> Option<Instant> {
+    fn next(&self) -> Option<Moment> {
         let sides = [&self.client, &self.server];
         let is_slow = sides.iter().any(|side| {
             side.rate.is_some_and(|rate| rate > 0) && !side.pipe.is_empty() && side.left.is_empty()

@@ -5,8 +5,8 @@
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Message, Next, Role};
+use std::time::Duration;
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Message, Moment, Next, Role};
 
 /// One end: a connection, what it told, and what is on its way to it.
 pub struct End {
@@ -57,7 +57,7 @@ impl End {
     }
 
     /// Gives up to `chunk` of the bytes that are on their way; says whether there were any.
-    fn read(&mut self, now: Instant, chunk: usize, accept: bool) -> bool {
+    fn read(&mut self, now: Moment, chunk: usize, accept: bool) -> bool {
         if self.dropped {
             self.incoming.clear();
             return false;
@@ -79,14 +79,14 @@ impl End {
         n > left
     }
 
-    fn note(&mut self, now: Instant, event: Event<'static>, accept: bool) {
+    fn note(&mut self, now: Moment, event: Event<'static>, accept: bool) {
         match event {
             Event::Upgrade(upgrade) if accept => self.connection.accept(now, upgrade).unwrap(),
             event => self.events.push(event),
         }
     }
 
-    fn poll(&mut self, now: Instant, accept: bool) {
+    fn poll(&mut self, now: Moment, accept: bool) {
         while let Some(event) = self.connection.poll_event(now) {
             self.note(now, event, accept);
         }
@@ -95,7 +95,7 @@ impl End {
 
 /// A client and a server.
 pub struct Pair {
-    pub now: Instant,
+    pub now: Moment,
     pub client: End,
     pub server: End,
     /// How many bytes a read gives at most.
@@ -109,14 +109,14 @@ pub struct Pair {
 impl Pair {
     /// Through HTTP, from the first byte.
     pub fn new(client: Config, server: Config) -> Self {
-        let now = Instant::now();
+        let now = Moment::from_nanos(1 << 60);
         let request = ClientRequest::new("ws://localhost/chat").unwrap();
         let client = Connection::client(now, Arc::new(client), request, [1; 32]);
         let server = Connection::server(now, Arc::new(server), Default::default());
         Self::of(now, client, server)
     }
 
-    pub fn of(now: Instant, client: Connection, server: Connection) -> Self {
+    pub fn of(now: Moment, client: Connection, server: Connection) -> Self {
         let (client, server) = (End::new(client), End::new(server));
         Self { now, client, server, chunk: usize::MAX, cut: false, accept: true }
     }
@@ -180,7 +180,7 @@ impl Pair {
 }
 
 /// Does what one end wants of its transport; says whether anything moved.
-fn write(now: Instant, from: &mut End, to: &mut End, cut: bool) -> bool {
+fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
     if from.dropped {
         return false;
     }
@@ -211,8 +211,8 @@ fn write(now: Instant, from: &mut End, to: &mut End, cut: bool) -> bool {
 }
 
 /// An open server connection alone, for a peer made by hand.
-pub fn server(config: Config) -> (Connection, Instant) {
-    let now = Instant::now();
+pub fn server(config: Config) -> (Connection, Moment) {
+    let now = Moment::from_nanos(1 << 60);
     (Connection::upgraded(now, Arc::new(config), Role::Server), now)
 }
 

@@ -8,8 +8,8 @@ use super::rng::Rng;
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
-use std::time::{Duration, Instant};
-use ws_proto::{Request, ResponseBody, SendError, Sent, Upgrade};
+use std::time::Duration;
+use ws_proto::{Moment, Request, ResponseBody, SendError, Sent, Upgrade};
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,7 +89,7 @@ impl Asked {
 
 /// What the application does later.
 pub(crate) struct Later {
-    pub(crate) at: Instant,
+    pub(crate) at: Moment,
     pub(crate) what: What,
 }
 
@@ -119,7 +119,7 @@ fn response(status: StatusCode, asked: Asked) -> Response<Bytes> {
 /// Answers a request, or puts that off.
 pub(crate) fn request(
     end: &mut End,
-    now: Instant,
+    now: Moment,
     request: Request,
     asked: Asked,
     rng: &mut Rng,
@@ -166,7 +166,7 @@ pub(crate) fn request(
 /// Decides an upgrade, or puts that off.
 pub(crate) fn upgrade(
     end: &mut End,
-    now: Instant,
+    now: Moment,
     upgrade: Upgrade,
     asked: Asked,
     rng: &mut Rng,
@@ -186,7 +186,7 @@ pub(crate) fn upgrade(
     None
 }
 
-fn answer(end: &mut End, now: Instant, to: impl Into<Request>, asked: Asked, status: StatusCode) {
+fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, status: StatusCode) {
     end.exempt_answer(asked.len);
     // Whoever was let wait may be gone, or was answered 503.
     let result = end.connection.respond(now, to, response(status, asked));
@@ -197,7 +197,7 @@ fn answer(end: &mut End, now: Instant, to: impl Into<Request>, asked: Asked, sta
 }
 
 /// Does what was put off; what is to be done behind that comes back.
-pub(crate) fn go_on(end: &mut End, now: Instant, what: What, rng: &mut Rng) -> Option<What> {
+pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Option<What> {
     match what {
         What::Respond(request, asked) => answer(end, now, request, asked, StatusCode::OK),
         What::Refuse(upgrade, asked) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
@@ -244,7 +244,7 @@ pub(crate) fn go_on(end: &mut End, now: Instant, what: What, rng: &mut Rng) -> O
 /// Gives a piece of a body; what is left of it, and whether it waits for room, comes back.
 fn piece(
     end: &mut End,
-    now: Instant,
+    now: Moment,
     body: &ResponseBody,
     rest: &'static [u8],
     rng: &mut Rng,

@@ -4,7 +4,8 @@ use super::answers::{Asked, Kind};
 use super::link::{CLIENT, Link, Read};
 use super::rng::Rng;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use ws_proto::Moment;
 
 /// A request on its way, and what its answer depends on.
 #[derive(Clone, Copy, Debug)]
@@ -13,7 +14,7 @@ struct Sent {
     is_head: bool,
     is_10: bool,
     /// When its body was on its way, if it has one.
-    body_since: Option<Instant>,
+    body_since: Option<Moment>,
 }
 
 /// A body that takes longer may be answered 408.
@@ -30,7 +31,7 @@ pub(crate) struct Browser {
     /// What was read and not understood yet.
     input: Vec<u8>,
     answer: Option<Answer>,
-    pub(crate) reads_from: Instant,
+    pub(crate) reads_from: Moment,
     most: usize,
     /// It ends its half behind its last request.
     half_closes: bool,
@@ -73,7 +74,7 @@ const UPGRADE: &str = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocke
                        Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n";
 
 impl Browser {
-    pub(crate) fn new(number: usize, now: Instant, most: usize, is_hasty: bool) -> Self {
+    pub(crate) fn new(number: usize, now: Moment, most: usize, is_hasty: bool) -> Self {
         Self {
             number,
             asked: 0,
@@ -101,7 +102,7 @@ impl Browser {
     // --- what it asks
 
     /// One request more, unless the last one was made.
-    pub(crate) fn ask(&mut self, now: Instant, rng: &mut Rng) {
+    pub(crate) fn ask(&mut self, now: Moment, rng: &mut Rng) {
         if self.is_last || self.half_closes || self.left || self.switched.is_some() {
             return;
         }
@@ -189,25 +190,25 @@ impl Browser {
 
     // --- what it does
 
-    pub(crate) fn can_read(&self, now: Instant, link: &Link) -> bool {
+    pub(crate) fn can_read(&self, now: Moment, link: &Link) -> bool {
         !self.left && self.switched.is_none() && self.reads_from <= now && link.is_readable(CLIENT, now)
     }
 
-    pub(crate) fn can_write(&self, now: Instant, link: &Link) -> bool {
+    pub(crate) fn can_write(&self, now: Moment, link: &Link) -> bool {
         let is_over = self.left || self.shut || self.switched.is_some();
         let has_room = link.room(CLIENT) > 0 || link.is_reset(CLIENT, now);
         let ends = self.out.is_empty() && self.behind_continue.is_none() && self.half_closes;
         !is_over && (!self.out.is_empty() && has_room || ends)
     }
 
-    pub(crate) fn next(&self, now: Instant, link: &Link) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Moment, link: &Link) -> Option<Moment> {
         if self.left || self.switched.is_some() {
             return None;
         }
         link.next_arrival(CLIENT, now).into_iter().chain([self.reads_from]).filter(|at| *at > now).min()
     }
 
-    pub(crate) fn write(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
+    pub(crate) fn write(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) {
         if self.out.is_empty() {
             self.shut = true;
             return link.shut(CLIENT, now);
@@ -219,7 +220,7 @@ impl Browser {
         }
     }
 
-    pub(crate) fn read(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
+    pub(crate) fn read(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) {
         let most = rng.pick(&[1, 100, 10_000, 1 << 20]);
         match link.read(CLIENT, now, most, &mut self.input) {
             Read::Bytes(_) => self.understand(now),
@@ -234,12 +235,12 @@ impl Browser {
         }
     }
 
-    pub(crate) fn leave(&mut self, now: Instant, link: &mut Link) {
+    pub(crate) fn leave(&mut self, now: Moment, link: &mut Link) {
         self.left = true;
         link.close(CLIENT, now);
     }
 
-    fn end(&mut self, now: Instant, link: &mut Link, in_order: bool) {
+    fn end(&mut self, now: Moment, link: &mut Link, in_order: bool) {
         self.ended = Some(in_order);
         self.left = true;
         link.close(CLIENT, now);
@@ -274,7 +275,7 @@ impl Browser {
 
     // --- what it is answered
 
-    fn understand(&mut self, now: Instant) {
+    fn understand(&mut self, now: Moment) {
         while self.switched.is_none() {
             if self.answer.is_none() && !self.read_head() {
                 return;
@@ -332,7 +333,7 @@ impl Browser {
         true
     }
 
-    fn is_answered(&mut self, now: Instant, answer: Answer) {
+    fn is_answered(&mut self, now: Moment, answer: Answer) {
         let Some(sent) = self.expected.pop_front() else { panic!("nobody asked") };
         let Sent { asked, .. } = sent;
         self.answered += 1;
@@ -365,7 +366,7 @@ impl Browser {
     }
 
     /// The connection ended within an answer.
-    fn is_cut_off(&mut self, now: Instant, answer: Answer) {
+    fn is_cut_off(&mut self, now: Moment, answer: Answer) {
         let Some(sent) = self.expected.front().copied() else { panic!("nobody asked") };
         if answer.framing == Framing::UntilEnd && sent.asked.kind != Kind::CutOff && !self.is_forced {
             self.input.clear();

@@ -3,8 +3,8 @@
 use super::deadlines::later;
 use super::end::End;
 use super::link::CLIENT;
-use std::time::{Duration, Instant};
-use ws_proto::{Cause, CloseCode, Event, Next, SendError, Sent, State};
+use std::time::Duration;
+use ws_proto::{Cause, CloseCode, Event, Moment, Next, SendError, Sent, State};
 
 /// The most that a control frame has on the wire.
 const CONTROL: usize = 2 + 4 + 125;
@@ -19,12 +19,12 @@ const PONGS: usize = 16;
 
 impl End {
     /// Behind whatever the application did.
-    pub(crate) fn touch(&mut self, now: Instant) {
+    pub(crate) fn touch(&mut self, now: Moment) {
         self.is_unpolled = true;
         self.check(now);
     }
 
-    pub(super) fn check(&mut self, now: Instant) {
+    pub(super) fn check(&mut self, now: Moment) {
         let connection = &mut self.connection;
         if connection.timeout_moved() {
             self.armed = connection.poll_timeout();
@@ -141,7 +141,7 @@ impl End {
     /// Judges what became of a message or a part, where so much was queued before.
     pub(crate) fn judge_send(
         &mut self,
-        now: Instant,
+        now: Moment,
         queued: usize,
         len: usize,
         ahead: bool,
@@ -170,7 +170,7 @@ impl End {
         self.touch(now);
     }
 
-    pub(super) fn note(&mut self, now: Instant, event: &Event<'_>) {
+    pub(super) fn note(&mut self, now: Moment, event: &Event<'_>) {
         assert!(self.closed.is_none(), "something is told after the end: {event:?}");
         self.events += 1;
         if let Some(name) = &self.name {
@@ -199,7 +199,7 @@ impl End {
     }
 
     /// The transport is closed: nothing comes of it any more, whatever is done.
-    pub(super) fn is_over(&mut self, now: Instant) {
+    pub(super) fn is_over(&mut self, now: Moment) {
         let connection = &mut self.connection;
         assert_eq!(connection.state(), State::Closed);
         let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.tell_every_end;

@@ -12,8 +12,8 @@ use super::rng::Rng;
 use super::server::Conn;
 use super::setting::Rules;
 use super::world::{Client, ClientKind, Health, Purpose, World};
-use std::time::{Duration, Instant};
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Role, State};
+use std::time::Duration;
+use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Moment, Role, State};
 
 /// What ends a connection however it is understood.
 const JUNK: [&[u8]; 5] =
@@ -210,7 +210,7 @@ impl World {
 }
 
 /// What kind of application it is.
-fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
+fn behave(party: &mut Party, now: Moment, rng: &mut Rng) {
     party.habit = rng.pick(&[Habit::Waits, Habit::Fills, Habit::Refills, Habit::Ignores]);
     party.repeats = rng.percent(30);
     party.answers = rng.percent(20).then_some(100_000);
@@ -221,7 +221,7 @@ fn behave(party: &mut Party, now: Instant, rng: &mut Rng) {
 }
 
 /// A server that has more to say than it may hold, to a client that reads late, or little.
-fn hoard(server: &mut Party, client: &mut Party, now: Instant, rng: &mut Rng) {
+fn hoard(server: &mut Party, client: &mut Party, now: Moment, rng: &mut Rng) {
     (server.most, client.most) = (HOARDED, HOARDED);
     (server.answers, client.repeats) = (None, false);
     (server.feed, client.feed) = (None, None);

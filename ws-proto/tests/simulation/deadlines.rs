@@ -2,8 +2,8 @@
 
 use super::end::End;
 use super::setting::Rules;
-use std::time::{Duration, Instant};
-use ws_proto::{Cause, CloseCode, Closed, Error, HeartbeatKind, State, Timeout};
+use std::time::Duration;
+use ws_proto::{Cause, CloseCode, Closed, Error, HeartbeatKind, Moment, State, Timeout};
 
 /// How long is read on where writing has failed.
 const READS_ON: Duration = Duration::from_secs(1);
@@ -13,7 +13,7 @@ const SLACK: Duration = Duration::from_millis(1);
 const FAR: Duration = Duration::from_secs(1 << 32);
 
 /// A time of the future; for the greatest durations, one that never comes.
-pub(super) fn later(since: Instant, time: Duration) -> Instant {
+pub(super) fn later(since: Moment, time: Duration) -> Moment {
     since + time.min(FAR)
 }
 
@@ -25,17 +25,17 @@ impl End {
     }
 
     /// Since when nothing was heard of a peer that could say something.
-    pub(super) fn silent_since(&self) -> Instant {
+    pub(super) fn silent_since(&self) -> Moment {
         self.heard.max(self.opened)
     }
 
     /// Whatever is waited for has an end, where timers are in time.
-    pub(crate) fn check_time(&self, now: Instant) {
+    pub(crate) fn check_time(&self, now: Moment) {
         if self.manner.late > Duration::ZERO || self.manner.reads_first && self.reads_from > now {
             return;
         }
         let Rules { config, beat, .. } = &self.rules;
-        let in_time = |since: Instant, time: Duration, what: &str| {
+        let in_time = |since: Moment, time: Duration, what: &str| {
             assert!(
                 now <= later(since, time) + SLACK,
                 "{what} is waited for longer than {time:?}, {}",
@@ -72,7 +72,7 @@ impl End {
         }
     }
 
-    pub(super) fn judge_end(&self, now: Instant, closed: &Closed) {
+    pub(super) fn judge_end(&self, now: Moment, closed: &Closed) {
         assert_eq!(closed.was_open, self.is_open, "{closed}");
         assert_eq!(closed.bytes_received, self.used, "{closed}");
         assert_eq!(closed.bytes_sent, self.sent, "{closed}");
@@ -83,7 +83,7 @@ impl End {
         self.judge_code(closed);
         let at = self.born + closed.age;
         let Rules { config, beat, .. } = &self.rules;
-        let waited = |since: Instant, time: Duration| {
+        let waited = |since: Moment, time: Duration| {
             assert!(at >= later(since, time), "too early: {closed}, {}", self.knows())
         };
         match &closed.error {
@@ -113,7 +113,7 @@ impl End {
     /// What is known of it, to tell.
     fn knows(&self) -> String {
         let Self { side, born, heard, wrote, hindered, asked, waiting, blocked, .. } = self;
-        let since = |at: Instant| at - *born;
+        let since = |at: Moment| at - *born;
         format!(
             "side {side}: heard {:?}, wrote {:?}, hindered {:?}, asked {:?}, waiting {:?}, blocked {:?}, {:?}, {:?}, {:?}",
             since(*heard),

@@ -11,8 +11,8 @@ use super::wire::{Marks, Wire};
 use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
-use std::time::{Duration, Instant};
-use ws_proto::{Cause, Closed, Connection, Event, Next, State, Storage};
+use std::time::Duration;
+use ws_proto::{Cause, Closed, Connection, Event, Moment, Next, State, Storage};
 
 /// What an end can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,15 +35,15 @@ pub(crate) struct End {
     pub(crate) connection: Connection,
     pub(crate) rules: Rules,
     pub(super) side: Side,
-    pub(super) born: Instant,
+    pub(super) born: Moment,
     pub(crate) manner: Manner,
     /// What a paused connection left.
     pub(super) unread: Vec<u8>,
     pub(super) storage: Option<Storage>,
     /// The timer, as an owner sets it who asks whether it moved.
-    pub(super) armed: Option<Instant>,
+    pub(super) armed: Option<Moment>,
     /// It reads nothing before this.
-    pub(crate) reads_from: Instant,
+    pub(crate) reads_from: Moment,
     /// Its poll is put off.
     pub(crate) is_unpolled: bool,
     /// No more comes; whether the connection was told.
@@ -52,28 +52,28 @@ pub(crate) struct End {
     /// It was paused when its timer fired last.
     pub(super) is_judged_unread: bool,
     /// Its application holds reading back until then.
-    pub(crate) pauses_until: Option<Instant>,
+    pub(crate) pauses_until: Option<Moment>,
     pub(super) half_closed: bool,
     pub(crate) is_dropped: bool,
 
     // What is known of it, to judge it by.
     /// Since when a peer that takes nothing is waited for.
-    pub(super) blocked: Option<Instant>,
-    pub(super) heard: Instant,
+    pub(super) blocked: Option<Moment>,
+    pub(super) heard: Moment,
     /// When its application heard that it is open: from there on a peer is silent.
-    pub(super) opened: Instant,
-    pub(super) wrote: Instant,
+    pub(super) opened: Moment,
+    pub(super) wrote: Moment,
     /// When it was last not read, or could not write, or was not yet known to be open.
-    pub(super) hindered: Instant,
+    pub(super) hindered: Moment,
     /// It was not to be read when that was last looked at.
     pub(super) is_unread: bool,
     /// When a Ping went out that nothing was heard after yet, or could not but have gone out.
-    pub(super) asked: Option<Instant>,
+    pub(super) asked: Option<Moment>,
     /// Since when output waits.
-    pub(super) waiting: Option<Instant>,
+    pub(super) waiting: Option<Moment>,
     /// What the peer last said may have been lost: it was not read in time, or its owner broke off.
     pub(crate) is_deaf: bool,
-    pub(super) closing_since: Option<Instant>,
+    pub(super) closing_since: Option<Moment>,
     pub(super) used: u64,
     /// How much of that was used before it was over.
     pub(super) understood: u64,
@@ -87,7 +87,7 @@ pub(crate) struct End {
     /// The application ended it without a closing handshake.
     pub(crate) is_terminated: bool,
     /// When writing failed.
-    pub(super) failed_at: Option<Instant>,
+    pub(super) failed_at: Option<Moment>,
     /// Its peer writes what nobody has marked.
     pub(crate) is_unmarked: bool,
     /// What may stand in the outbox beyond its cap: control frames, the frames of chunks.
@@ -113,13 +113,7 @@ pub(crate) struct End {
 }
 
 impl End {
-    pub(crate) fn new(
-        connection: Connection,
-        rules: Rules,
-        side: Side,
-        now: Instant,
-        manner: Manner,
-    ) -> Self {
+    pub(crate) fn new(connection: Connection, rules: Rules, side: Side, now: Moment, manner: Manner) -> Self {
         let is_open = connection.state() == State::Open;
         let may_compress = rules.may_compress();
         let mut this = Self {
@@ -205,7 +199,7 @@ impl End {
         !self.unread.is_empty()
     }
 
-    pub(crate) fn born(&self) -> Instant {
+    pub(crate) fn born(&self) -> Moment {
         self.born
     }
 
@@ -216,7 +210,7 @@ impl End {
 
     // --- when something is to be done
 
-    pub(crate) fn can(&mut self, op: Op, now: Instant, link: &Link) -> bool {
+    pub(crate) fn can(&mut self, op: Op, now: Moment, link: &Link) -> bool {
         if self.is_dropped {
             return false;
         }
@@ -251,7 +245,7 @@ impl End {
     }
 
     /// When something can be done that cannot be done now.
-    pub(crate) fn next(&self, now: Instant, link: &Link) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Moment, link: &Link) -> Option<Moment> {
         if self.is_dropped {
             return None;
         }
@@ -264,7 +258,7 @@ impl End {
     // --- what it does
 
     /// Bytes to give to the connection: what it left, then what comes.
-    pub(crate) fn input(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) -> Vec<u8> {
+    pub(crate) fn input(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) -> Vec<u8> {
         let mut bytes = std::mem::take(&mut self.unread);
         let is_paused = self.connection.is_paused();
         if self.is_ended || !bytes.is_empty() && rng.percent(50) {
@@ -289,14 +283,14 @@ impl End {
         bytes
     }
 
-    fn lose(&mut self, now: Instant) {
+    fn lose(&mut self, now: Moment) {
         (self.is_ended, self.told_end) = (true, true);
         self.connection.abort(now, Cause::Io(ErrorKind::ConnectionReset));
         self.touch(now);
     }
 
     /// The next event in the input.
-    pub(crate) fn receive<'a>(&mut self, now: Instant, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub(crate) fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = (input.len(), self.connection.state());
         let allocated = meter::allocated();
         let event = self.connection.receive(now, input);
@@ -334,7 +328,7 @@ impl End {
     }
 
     /// What is left stays with the owner.
-    pub(crate) fn keep(&mut self, now: Instant, left: &[u8]) {
+    pub(crate) fn keep(&mut self, now: Moment, left: &[u8]) {
         if self.connection.state() != State::Closed {
             self.unread.extend_from_slice(left);
         }
@@ -345,7 +339,7 @@ impl End {
         self.touch(now);
     }
 
-    pub(crate) fn poll(&mut self, now: Instant) -> Option<Event<'static>> {
+    pub(crate) fn poll(&mut self, now: Moment) -> Option<Event<'static>> {
         let event = self.connection.poll_event(now);
         if let Some(event) = &event {
             self.note(now, event);
@@ -356,7 +350,7 @@ impl End {
         event
     }
 
-    pub(crate) fn write(&mut self, now: Instant, link: &mut Link, rng: &mut Rng) {
+    pub(crate) fn write(&mut self, now: Moment, link: &mut Link, rng: &mut Rng) {
         let mut most = rng.within(1, self.manner.write_most);
         let pings = self.wire.pings;
         let outbox = self.connection.outbox();
@@ -384,7 +378,7 @@ impl End {
     }
 
     /// A Ping went out: a heartbeat, unless it is too early for that. While output waited, it was not the first perhaps.
-    fn note_asked(&mut self, now: Instant) {
+    fn note_asked(&mut self, now: Moment) {
         let is_due = self.interval().is_some_and(|interval| now >= later(self.silent_since(), interval));
         if is_due && (self.asked.is_none() || self.blocked.is_some()) {
             self.asked = Some(now);
@@ -392,7 +386,7 @@ impl End {
     }
 
     /// What the peer said last may still be read.
-    fn fail_to_write(&mut self, now: Instant, kind: ErrorKind) {
+    fn fail_to_write(&mut self, now: Moment, kind: ErrorKind) {
         self.is_deaf |= self.connection.is_paused() || self.reads_from > now;
         self.connection.write_failed(now, Cause::Io(kind));
         self.failed_at = Some(now);
@@ -400,7 +394,7 @@ impl End {
         self.touch(now);
     }
 
-    fn wrote(&mut self, now: Instant, n: usize) {
+    fn wrote(&mut self, now: Moment, n: usize) {
         self.connection.wrote(now, n);
         self.sent += n as u64;
         if n > 0 {
@@ -415,7 +409,7 @@ impl End {
         self.check(now);
     }
 
-    pub(crate) fn time_out(&mut self, now: Instant) {
+    pub(crate) fn time_out(&mut self, now: Moment) {
         let was_paused = self.connection.is_paused() && self.is_open;
         self.connection.handle_timeout(now);
         self.is_judged_unread = was_paused;
@@ -438,7 +432,7 @@ impl End {
     }
 
     /// Does what is to be done with the socket itself.
-    pub(crate) fn settle(&mut self, now: Instant, link: &mut Link) {
+    pub(crate) fn settle(&mut self, now: Moment, link: &mut Link) {
         if self.manner.lends && self.storage.is_none() {
             self.storage = self.connection.reclaim();
         } else if let Some(storage) = self.storage.take_if(|_| !self.connection.has_storage()) {
@@ -469,7 +463,7 @@ impl End {
     }
 
     /// The machine slept, or is believed to have slept.
-    pub(crate) fn resume(&mut self, now: Instant) {
+    pub(crate) fn resume(&mut self, now: Moment) {
         self.connection.handle_resume(now);
         if self.connection.state() == State::Open {
             (self.heard, self.wrote) = (now, now);
@@ -480,14 +474,14 @@ impl End {
     }
 
     /// The application ends it at once, or its server, which has stopped.
-    pub(crate) fn abort(&mut self, now: Instant, cause: Cause) {
+    pub(crate) fn abort(&mut self, now: Moment, cause: Cause) {
         self.is_terminated = true;
         self.connection.abort(now, cause);
         self.touch(now);
     }
 
     /// The application holds reading back until then.
-    pub(crate) fn pause(&mut self, now: Instant, until: Instant) {
+    pub(crate) fn pause(&mut self, now: Moment, until: Moment) {
         if self.connection.state() == State::Open {
             self.connection.pause();
             self.pauses_until = Some(until);
@@ -496,7 +490,7 @@ impl End {
     }
 
     /// It reads on.
-    pub(crate) fn read_on(&mut self, now: Instant) {
+    pub(crate) fn read_on(&mut self, now: Moment) {
         if self.pauses_until.take().is_some() {
             self.connection.resume(now);
             self.hindered = now;

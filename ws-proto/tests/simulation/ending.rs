@@ -237,7 +237,7 @@ impl World {
             }
             (asked, None) if asked.is_none_or(opens) => assert!(closed.clean, "client {id}: {closed}"),
             _ if (conn.is_cut || self.has_stopped) && !closed.was_open => {} // the server stopped before it was open
-            _ => panic!("client {id}: {closed}, {:?} after the beginning", self.now - *BIRTH),
+            _ => panic!("client {id}: {closed}, {:?} after the beginning", self.now - BIRTH),
         }
     }
 }

@@ -11,7 +11,8 @@
 use super::rng::Rng;
 use std::collections::VecDeque;
 use std::io::{Error, ErrorKind};
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use ws_proto::Moment;
 
 /// An end: whoever connected is 0, whoever accepted is 1.
 pub(crate) type Side = usize;
@@ -34,17 +35,17 @@ struct Pipe {
     /// What stands before this was read.
     start: usize,
     /// Where each segment ends, counted from the first byte of all, and when it is due.
-    segments: VecDeque<(u64, Instant)>,
+    segments: VecDeque<(u64, Moment)>,
     read: u64,
     written: u64,
     /// When the end of the stream is due, and whether it was read.
-    fin: Option<Instant>,
+    fin: Option<Moment>,
     is_ended: bool,
     /// When a reset is due.
-    reset: Option<Instant>,
+    reset: Option<Moment>,
     /// Nothing is due before this.
-    held_until: Option<Instant>,
-    last_due: Option<Instant>,
+    held_until: Option<Moment>,
+    last_due: Option<Moment>,
     /// How many bytes a second pass, where the network and not the ends decides that.
     rate: Option<u32>,
     /// The window opens when so much was read, or all was: what was read since still takes room.
@@ -60,16 +61,16 @@ impl Pipe {
         self.bytes.len() - self.start
     }
 
-    fn due(&self, at: Instant) -> Instant {
+    fn due(&self, at: Moment) -> Moment {
         self.held_until.map_or(at, |held| held.max(at))
     }
 
-    fn is_due(&self, at: Option<Instant>, now: Instant) -> bool {
+    fn is_due(&self, at: Option<Moment>, now: Moment) -> bool {
         at.is_some_and(|at| self.due(at) <= now)
     }
 
     /// How much has arrived, up to `most`.
-    fn arrived(&self, now: Instant, most: usize) -> usize {
+    fn arrived(&self, now: Moment, most: usize) -> usize {
         let mut arrived = 0;
         for (end, at) in &self.segments {
             if arrived >= most || self.due(*at) > now {
@@ -80,7 +81,7 @@ impl Pipe {
         arrived.min(most)
     }
 
-    fn push(&mut self, bytes: &[u8], at: Instant) {
+    fn push(&mut self, bytes: &[u8], at: Moment) {
         // What was read is forgotten when it is the larger half.
         if self.start > 4096 && self.start * 2 > self.bytes.len() {
             self.bytes.drain(..self.start);
@@ -212,13 +213,13 @@ impl Link {
     }
 
     /// Whether nothing is to be read any more but the end.
-    pub(crate) fn is_at_end(&self, side: Side, now: Instant) -> bool {
+    pub(crate) fn is_at_end(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && (pipe.is_due(pipe.reset, now) || pipe.len() == 0 && pipe.is_due(pipe.fin, now))
     }
 
     /// Whether all that a side wrote has arrived, or was read.
-    pub(crate) fn has_arrived(&self, side: Side, now: Instant) -> bool {
+    pub(crate) fn has_arrived(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[side];
         pipe.arrived(now, usize::MAX) == pipe.len()
     }
@@ -229,7 +230,7 @@ impl Link {
     }
 
     /// Whether the other side has reset the connection, as far as is known here.
-    pub(crate) fn is_reset(&self, side: Side, now: Instant) -> bool {
+    pub(crate) fn is_reset(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut && pipe.is_due(pipe.reset, now)
     }
@@ -238,7 +239,7 @@ impl Link {
     pub(crate) fn write(
         &mut self,
         side: Side,
-        now: Instant,
+        now: Moment,
         bytes: &[u8],
         rng: &mut Rng,
     ) -> Result<usize, Error> {
@@ -264,7 +265,7 @@ impl Link {
     }
 
     /// Whether a read would give anything.
-    pub(crate) fn is_readable(&self, side: Side, now: Instant) -> bool {
+    pub(crate) fn is_readable(&self, side: Side, now: Moment) -> bool {
         let pipe = &self.pipes[1 - side];
         !self.is_cut
             && (pipe.is_due(pipe.reset, now)
@@ -273,7 +274,7 @@ impl Link {
     }
 
     /// Adds up to `most` bytes that have arrived.
-    pub(crate) fn read(&mut self, side: Side, now: Instant, most: usize, into: &mut Vec<u8>) -> Read {
+    pub(crate) fn read(&mut self, side: Side, now: Moment, most: usize, into: &mut Vec<u8>) -> Read {
         if !self.is_readable(side, now) {
             return Read::Nothing;
         }
@@ -293,7 +294,7 @@ impl Link {
     }
 
     /// When the next thing arrives.
-    pub(crate) fn next_arrival(&self, side: Side, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_arrival(&self, side: Side, now: Moment) -> Option<Moment> {
         if self.is_cut {
             return None;
         }
@@ -304,14 +305,14 @@ impl Link {
     }
 
     /// Ends what this side writes.
-    pub(crate) fn shut(&mut self, side: Side, now: Instant) {
+    pub(crate) fn shut(&mut self, side: Side, now: Moment) {
         let pipe = &mut self.pipes[side];
         let at = pipe.last_due.map_or(now + self.latency, |last| last.max(now));
         pipe.fin.get_or_insert(at);
     }
 
     /// Closes a socket: in order where all was read, else with a reset, as TCP does (RFC 1122 §4.2.2.13).
-    pub(crate) fn close(&mut self, side: Side, now: Instant) {
+    pub(crate) fn close(&mut self, side: Side, now: Moment) {
         if self.closed[side] {
             return;
         }
@@ -324,7 +325,7 @@ impl Link {
     }
 
     /// Closes a socket with a reset. It may overtake what was written.
-    pub(crate) fn reset(&mut self, side: Side, now: Instant) {
+    pub(crate) fn reset(&mut self, side: Side, now: Moment) {
         self.closed[side] = true;
         self.pipes[side].reset.get_or_insert(now + self.latency / 2);
         self.pipes[1 - side].lose();
@@ -333,7 +334,7 @@ impl Link {
     // --- what a network does
 
     /// Nothing that this side writes arrives for a while.
-    pub(crate) fn hold(&mut self, side: Side, until: Instant) {
+    pub(crate) fn hold(&mut self, side: Side, until: Moment) {
         let held = &mut self.pipes[side].held_until;
         *held = Some(held.map_or(until, |held| held.max(until)));
     }
@@ -351,7 +352,7 @@ impl Link {
     }
 
     /// The network itself breaks the connection: both sides find it reset.
-    pub(crate) fn break_off(&mut self, now: Instant) {
+    pub(crate) fn break_off(&mut self, now: Moment) {
         for pipe in &mut self.pipes {
             pipe.reset.get_or_insert(now);
         }

@@ -7,8 +7,8 @@ use super::flow::{Flow, Shared};
 use super::link::Link;
 use super::rng::Rng;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
-use ws_proto::{CloseCode, Event, Frame, Message, Opcode, Piece, SendError, Sent, State};
+use std::time::Duration;
+use ws_proto::{CloseCode, Event, Frame, Message, Moment, Opcode, Piece, SendError, Sent, State};
 
 /// What an application makes of the answer to a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +27,7 @@ pub(crate) enum Habit {
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Feed {
     pub(crate) every: Duration,
-    pub(crate) next: Instant,
+    pub(crate) next: Moment,
     pub(crate) left: usize,
 }
 
@@ -80,23 +80,23 @@ impl Party {
         self.end.connection.state() == State::Open
     }
 
-    pub(crate) fn can(&mut self, op: Op, now: Instant) -> bool {
+    pub(crate) fn can(&mut self, op: Op, now: Moment) -> bool {
         let has_more = !self.backlog.is_empty() && !self.waits_for_room;
         op == Op::Push && self.is_open() && (has_more || self.feed_due().is_some_and(|at| at <= now))
     }
 
-    fn feed_due(&self) -> Option<Instant> {
+    fn feed_due(&self) -> Option<Moment> {
         self.feed.filter(|feed| feed.left > 0 && self.is_open()).map(|feed| feed.next)
     }
 
     /// When it can do something that it cannot do now.
-    pub(crate) fn next(&self, now: Instant, link: &Link) -> Option<Instant> {
+    pub(crate) fn next(&self, now: Moment, link: &Link) -> Option<Moment> {
         let feed = self.feed_due().filter(|at| *at > now);
         self.end.next(now, link).into_iter().chain(feed).min()
     }
 
     /// From now on it reads and writes what there is.
-    pub(crate) fn be_brisk(&mut self, now: Instant) {
+    pub(crate) fn be_brisk(&mut self, now: Moment) {
         self.end.reads_from = now;
         self.end.manner.be_brisk();
         self.end.read_on(now);
@@ -115,7 +115,7 @@ impl Party {
     // --- what it says
 
     /// A whole message, by one of the ways there are; says whether it was taken.
-    pub(crate) fn say(&mut self, now: Instant, said: Said, rng: &mut Rng) -> Result<Sent, SendError> {
+    pub(crate) fn say(&mut self, now: Moment, said: Said, rng: &mut Rng) -> Result<Sent, SendError> {
         let queued = self.end.queued(false);
         let connection = &mut self.end.connection;
         let result = match (rng.below(4), said.is_text) {
@@ -137,7 +137,7 @@ impl Party {
 
     fn judge(
         &mut self,
-        now: Instant,
+        now: Moment,
         queued: usize,
         len: usize,
         ahead: bool,
@@ -157,7 +157,7 @@ impl Party {
     }
 
     /// Begins a message in fragments, or goes on with it.
-    pub(crate) fn say_part(&mut self, now: Instant, rng: &mut Rng) {
+    pub(crate) fn say_part(&mut self, now: Moment, rng: &mut Rng) {
         if !self.is_open() {
             return;
         }
@@ -195,7 +195,7 @@ impl Party {
     }
 
     /// Goes on with a message that was begun, if there is one and there is room; says whether it did.
-    pub(crate) fn finish_fragments(&mut self, now: Instant, rng: &mut Rng) -> bool {
+    pub(crate) fn finish_fragments(&mut self, now: Moment, rng: &mut Rng) -> bool {
         let may = self.fragments.is_some() && !self.end.connection.is_congested();
         if may {
             self.say_part(now, rng);
@@ -216,7 +216,7 @@ impl Party {
     }
 
     /// What its feed is due to say, or what waits for room: one message, or as many as are taken.
-    pub(crate) fn push(&mut self, now: Instant, rng: &mut Rng) {
+    pub(crate) fn push(&mut self, now: Moment, rng: &mut Rng) {
         if let Some(feed) = self.feed.as_mut().filter(|feed| feed.left > 0 && feed.next <= now) {
             feed.left -= 1;
             feed.next = now + feed.every;
@@ -228,7 +228,7 @@ impl Party {
     }
 
     /// Says the next of its backlog, if there is one; says whether it did.
-    fn push_one(&mut self, now: Instant, rng: &mut Rng) -> bool {
+    fn push_one(&mut self, now: Moment, rng: &mut Rng) -> bool {
         let Some(said) = self.backlog.pop_front() else { return false };
         match self.say(now, said.clone(), rng) {
             Ok(Sent::Queued) => {}
@@ -245,7 +245,7 @@ impl Party {
     }
 
     /// What it says to a message that it has heard.
-    pub(crate) fn reply(&mut self, now: Instant, heard: Said, rng: &mut Rng) {
+    pub(crate) fn reply(&mut self, now: Moment, heard: Said, rng: &mut Rng) {
         let said = match self.answers {
             Some(len) => Said::of(rng, len.min(self.most)),
             None => heard,
@@ -262,7 +262,7 @@ impl Party {
         }
     }
 
-    pub(crate) fn ping(&mut self, now: Instant, rng: &mut Rng) {
+    pub(crate) fn ping(&mut self, now: Moment, rng: &mut Rng) {
         let payload = [b'p'; 125];
         let sent = self.end.connection.send_ping(now, &payload[..rng.pick(&[0, 4, 125])]);
         assert_eq!(sent.is_ok(), self.is_open());
@@ -271,7 +271,7 @@ impl Party {
         self.end.touch(now);
     }
 
-    pub(crate) fn close(&mut self, now: Instant, code: CloseCode, reason: &str) {
+    pub(crate) fn close(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
         self.end.is_terminated |= self.asked.is_some() && self.end.connection.state() == State::Connecting;
@@ -285,7 +285,7 @@ impl Party {
     }
 
     /// Its server stops.
-    pub(crate) fn go_away(&mut self, now: Instant, code: CloseCode, reason: &str) {
+    pub(crate) fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) {
         let was_open = self.is_open();
         self.end.pauses_until = None;
         let gone = self.end.connection.go_away(now, code, reason);
@@ -300,7 +300,7 @@ impl Party {
     // --- what it hears
 
     /// What every application does with an event. A whole message comes back.
-    pub(crate) fn hear(&mut self, now: Instant, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
+    pub(crate) fn hear(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
         match event {
             Event::Message(message) => {
                 assert!(self.piece.is_none(), "a message amid the pieces of another");

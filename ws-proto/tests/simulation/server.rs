@@ -6,8 +6,9 @@ use super::link::{Link, SERVER};
 use super::party::Party;
 use super::rng::Rng;
 use std::collections::{BTreeMap, BTreeSet};
-use std::time::{Duration, Instant};
-use ws_host::topics::{Delivered, Newest, SlowPeer, Topics, release};
+use std::time::Duration;
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, flush_latest};
+use ws_proto::Moment;
 use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
 
 const TOPICS: [&str; 3] = ["prices", "news", "weather"];
@@ -27,24 +28,24 @@ pub(crate) struct Conn {
     /// The application closed it, or would not have it.
     pub(crate) is_cut: bool,
     /// Since when its client is gone that is answered without a length.
-    pub(crate) left_since: Option<Instant>,
+    pub(crate) left_since: Option<Moment>,
 }
 
 #[derive(Default)]
 pub(crate) struct Server {
     pub(crate) conns: Vec<Conn>,
     topics: Topics<usize>,
-    newest: Newest<usize, Frame>,
+    newest: LatestByKey<usize, Frame>,
     /// What is known of the two above.
     subscribed: BTreeSet<(&'static str, usize)>,
     kept: BTreeMap<(usize, &'static str), Frame>,
-    pub(crate) stops: Option<Instant>,
+    pub(crate) stops: Option<Moment>,
 }
 
 impl Server {
     // --- what happens
 
-    pub(crate) fn handle(&mut self, id: usize, now: Instant, event: Event<'_>, rng: &mut Rng) {
+    pub(crate) fn handle(&mut self, id: usize, now: Moment, event: Event<'_>, rng: &mut Rng) {
         let conn = &mut self.conns[id];
         let heard = conn.party.hear(now, &event, rng);
         match event {
@@ -106,7 +107,7 @@ impl Server {
         self.check();
     }
 
-    fn put_off(&mut self, id: usize, now: Instant, what: Option<What>, rng: &mut Rng) {
+    fn put_off(&mut self, id: usize, now: Moment, what: Option<What>, rng: &mut Rng) {
         if let Some(what) = what {
             let at = now + answers::delay(rng, &what);
             self.conns[id].later.push(Later { at, what });
@@ -123,16 +124,16 @@ impl Server {
     // --- what it does by itself
 
     /// Whether something that was put off is to be done.
-    pub(crate) fn has_later(&self, id: usize, now: Instant) -> bool {
+    pub(crate) fn has_later(&self, id: usize, now: Moment) -> bool {
         self.conns[id].later.iter().any(|later| later.at <= now && !later.waits())
     }
 
-    pub(crate) fn next_later(&self, id: usize, now: Instant) -> Option<Instant> {
+    pub(crate) fn next_later(&self, id: usize, now: Moment) -> Option<Moment> {
         let later = self.conns[id].later.iter().filter(|later| !later.waits());
         later.map(|later| later.at).filter(|at| *at > now).min()
     }
 
-    pub(crate) fn go_on(&mut self, id: usize, now: Instant, rng: &mut Rng) {
+    pub(crate) fn go_on(&mut self, id: usize, now: Moment, rng: &mut Rng) {
         let conn = &mut self.conns[id];
         let due = |later: &Later| later.at <= now && !later.waits();
         let Some(at) = conn.later.iter().position(due) else { return };
@@ -152,7 +153,7 @@ impl Server {
     }
 
     /// Something that no peer asked for.
-    pub(crate) fn act(&mut self, now: Instant, rng: &mut Rng) {
+    pub(crate) fn act(&mut self, now: Moment, rng: &mut Rng) {
         if rng.percent(50) {
             return self.publish(now, rng);
         }
@@ -186,27 +187,27 @@ impl Server {
         self.check();
     }
 
-    fn say(&mut self, id: usize, now: Instant, rng: &mut Rng) {
+    fn say(&mut self, id: usize, now: Moment, rng: &mut Rng) {
         let party = &mut self.conns[id].party;
         let said = Said::any(rng, party.most);
         let _ = party.say(now, said, rng);
     }
 
-    pub(crate) fn close(&mut self, id: usize, now: Instant, code: CloseCode, reason: &str) {
+    pub(crate) fn close(&mut self, id: usize, now: Moment, code: CloseCode, reason: &str) {
         let conn = &mut self.conns[id];
         conn.is_cut = true;
         conn.party.close(now, code, reason);
     }
 
     /// Ends all connections, in order; whoever is not done in time is cut.
-    pub(crate) fn stop(&mut self, now: Instant, deadline: Instant) {
+    pub(crate) fn stop(&mut self, now: Moment, deadline: Moment) {
         self.stops = Some(deadline);
         for id in 0..self.conns.len() {
             self.conns[id].party.go_away(now, CloseCode::GOING_AWAY, "the server stops");
         }
     }
 
-    pub(crate) fn cut_all(&mut self, now: Instant) {
+    pub(crate) fn cut_all(&mut self, now: Moment) {
         for conn in &mut self.conns {
             if conn.party.end.connection.state() != State::Closed {
                 conn.is_cut = true;
@@ -217,7 +218,7 @@ impl Server {
 
     // --- one to many
 
-    fn publish(&mut self, now: Instant, rng: &mut Rng) {
+    fn publish(&mut self, now: Moment, rng: &mut Rng) {
         let topic = rng.pick(&TOPICS);
         let listeners: Vec<_> = self.topics.subscribers(topic).collect();
         let most = listeners.iter().map(|id| self.conns[*id].party.most).min().unwrap_or(0);
@@ -233,7 +234,7 @@ impl Server {
     fn deliver(
         &mut self,
         id: usize,
-        now: Instant,
+        now: Moment,
         policy: SlowPeer<'_>,
         said: &Said,
         frame: &Frame,
@@ -279,11 +280,11 @@ impl Server {
     }
 
     /// It has drained: what was kept is sent, the newest of each key.
-    fn give_kept(&mut self, id: usize, now: Instant) {
+    fn give_kept(&mut self, id: usize, now: Moment) {
         let mut told = Vec::new();
         let connection = &mut self.conns[id].party.end.connection;
         let is_empty = connection.queued() == 0;
-        release(now, id, connection, &mut self.newest, |frame, delivered| {
+        flush_latest(now, id, connection, &mut self.newest, |frame, delivered| {
             told.push((frame.clone(), delivered));
         });
         for (frame, delivered) in told {
@@ -356,7 +357,7 @@ const NOTICES: Duration = Duration::from_secs(1);
 
 impl Conn {
     /// Whoever is answered without a length and goes is found, as soon as nothing stands before that.
-    pub(crate) fn must_notice(&mut self, now: Instant, link: &Link) {
+    pub(crate) fn must_notice(&mut self, now: Moment, link: &Link) {
         let end = &self.party.end;
         let is_attentive = end.manner.late == Duration::ZERO
             && end.manner.handling == Duration::ZERO

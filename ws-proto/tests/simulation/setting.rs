@@ -157,8 +157,8 @@ fn extended(config: Config, rng: &mut Rng) -> Config {
     let mut deflate = ws_proto::Deflate::new()
         .threshold(rng.pick(&[0, 64, 1000]))
         .level(rng.pick(&[1, 6]))
-        .takeover(rng.percent(70))
-        .peer_takeover(rng.percent(70))
+        .context_takeover(rng.percent(70))
+        .peer_context_takeover(rng.percent(70))
         .window_bits(rng.within(9, 15) as u8)
         .peer_window_bits(rng.within(9, 15) as u8)
         .release_after(Duration::from_millis(rng.pick(&[1, 100, 30_000])));
@@ -173,7 +173,7 @@ fn extended(config: Config, rng: &mut Rng) -> Config {
 impl Rules {
     /// Whether it would compress, if the other end would.
     pub(crate) fn may_compress(&self) -> bool {
-        self.config.deflate.is_some()
+        self.config.get_deflate().is_some()
     }
 }
 

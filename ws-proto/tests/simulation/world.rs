@@ -8,12 +8,11 @@ use super::party::Party;
 use super::rng::Rng;
 use super::server::Server;
 use super::setting::Rules;
-use std::sync::LazyLock;
-use std::time::{Duration, Instant};
-use ws_proto::{CloseCode, Config, Connection, Event, Memory, Role};
+use std::time::Duration;
+use ws_proto::{CloseCode, Config, Connection, Event, Memory, Moment, Role};
 
 /// When every run begins.
-pub(crate) static BIRTH: LazyLock<Instant> = LazyLock::new(Instant::now);
+pub(crate) const BIRTH: Moment = Moment::from_nanos(1 << 60);
 /// More steps than any run takes, and than any takes at one time.
 const MOST_STEPS: usize = 4_000_000;
 const MOST_AT_ONCE: usize = 200_000;
@@ -42,7 +41,7 @@ pub(crate) struct Client {
     pub(crate) health: Health,
     /// What it will do by itself, and when next.
     pub(crate) acts: usize,
-    pub(crate) next_act: Instant,
+    pub(crate) next_act: Moment,
     /// It resets the connection once its Close has arrived.
     pub(crate) resets: bool,
     /// It did so, and the server could have heard of this code.
@@ -79,15 +78,15 @@ pub(crate) struct World {
     pub(crate) is_slow: bool,
     pub(crate) memory: Memory,
     /// Since when more is held than it allows.
-    pub(crate) over_since: Option<Instant>,
+    pub(crate) over_since: Option<Moment>,
     pub(crate) rng: Rng,
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
     pub(crate) is_hasty: bool,
     pub(crate) server: Server,
     pub(crate) clients: Vec<Client>,
     pub(crate) links: Vec<Link>,
     pub(crate) server_acts: usize,
-    next_server_act: Instant,
+    next_server_act: Moment,
     can: Vec<Who>,
     /// The connection that the last step changed; none, where any may have changed.
     pub(crate) changed: Option<usize>,
@@ -115,7 +114,7 @@ const OPS: [Op; 6] = [Op::Read, Op::Write, Op::Timer, Op::Poll, Op::Push, Op::Re
 impl World {
     pub(crate) fn new(purpose: Purpose, seed: u64, is_told: bool) -> Self {
         let mut rng = Rng::new(seed);
-        let now = *BIRTH;
+        let now = BIRTH;
         let mut this = Self {
             purpose,
             is_slow: purpose == Purpose::Any && rng.percent(10),
@@ -156,7 +155,7 @@ impl World {
 
     pub(crate) fn tell(&self, what: impl FnOnce() -> String) {
         if self.is_told {
-            println!("{:?} {}", self.now - *BIRTH, what());
+            println!("{:?} {}", self.now - BIRTH, what());
         }
     }
 
@@ -276,10 +275,10 @@ impl World {
     }
 
     /// When somebody can do something who cannot now.
-    fn next(&self) -> Option<Instant> {
+    fn next(&self) -> Option<Moment> {
         let now = self.now;
-        let mut next: Option<Instant> = None;
-        let mut at = |time: Option<Instant>| {
+        let mut next: Option<Moment> = None;
+        let mut at = |time: Option<Moment>| {
             if let Some(time) = time.filter(|time| *time > now) {
                 next = Some(next.map_or(time, |next| next.min(time)));
             }
@@ -422,7 +421,7 @@ impl World {
 }
 
 /// A client has little more to do with an event than any application.
-fn hear(party: &mut Party, now: Instant, event: &Event<'_>, rng: &mut Rng) {
+fn hear(party: &mut Party, now: Moment, event: &Event<'_>, rng: &mut Rng) {
     assert!(!matches!(event, Event::Request(_) | Event::Upgrade(_)), "a client is asked");
     let heard = party.hear(now, event, rng);
     if let Some(said) = heard.filter(|_| party.repeats) {

@@ -15,9 +15,10 @@
 use bytes::{Buf, Bytes};
 use std::fmt::Write as _;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Event, Heartbeat, Message, Next, Request, SendError,
+    Cause, ClientRequest, CloseCode, Config, Connection, Event, Heartbeat, Message, Moment, Next, Request,
+    SendError,
 };
 
 /// What happened.
@@ -134,7 +135,7 @@ socket.onclose = (event) => { document.title = `closed ${event.code} ${event.was
 
 impl Driven {
     /// The rules are not those of today's defaults, so that a trace keeps its meaning.
-    pub fn new(now: Instant, role: &Role) -> Self {
+    pub fn new(now: Moment, role: &Role) -> Self {
         let heartbeat = Heartbeat::live().interval(Duration::from_millis(250)).payload("there?");
         let connection = match role {
             Role::Server => {
@@ -153,7 +154,7 @@ impl Driven {
     }
 
     /// Does what is recorded, but for what was written.
-    pub fn happens(&mut self, now: Instant, what: &What) {
+    pub fn happens(&mut self, now: Moment, what: &What) {
         match what {
             What::Received(bytes) => self.unread.extend_from_slice(bytes),
             What::Wrote(bytes) => self.connection.wrote(now, bytes.len()),
@@ -170,7 +171,7 @@ impl Driven {
         self.unread.is_empty()
     }
 
-    fn react(&mut self, now: Instant) {
+    fn react(&mut self, now: Moment) {
         let mut bytes = std::mem::take(&mut self.unread);
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.receive(now, &mut input) {
@@ -184,7 +185,7 @@ impl Driven {
 
     /// A server echoes and has a page; a client says some words and closes. What is refused for want of room or since
     /// the connection ends is refused again when it is replayed.
-    fn handle(&mut self, now: Instant, event: Event<'_>) {
+    fn handle(&mut self, now: Moment, event: Event<'_>) {
         match event {
             Event::Request(request) => drop(self.answer(now, request)),
             Event::Upgrade(mut upgrade) => {
@@ -213,7 +214,7 @@ impl Driven {
         }
     }
 
-    fn answer(&mut self, now: Instant, request: Request) -> Result<(), SendError> {
+    fn answer(&mut self, now: Moment, request: Request) -> Result<(), SendError> {
         let mut response = http::Response::new(Bytes::new());
         match request.path() {
             "/" => {

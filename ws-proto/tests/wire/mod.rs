@@ -3,8 +3,8 @@
 
 use bytes::Buf;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_proto::{Config, Connection, Event, Next, Role};
+use std::time::Duration;
+use ws_proto::{Config, Connection, Event, Moment, Next, Role};
 
 pub const CONTINUATION: u8 = 0;
 pub const TEXT: u8 = 1;
@@ -85,15 +85,15 @@ pub fn parse(mut bytes: &[u8]) -> Vec<Written> {
 }
 
 /// A connection that is open, with the moment at which it began.
-pub fn open(role: Role, config: Config) -> (Connection, Instant) {
-    let now = Instant::now();
+pub fn open(role: Role, config: Config) -> (Connection, Moment) {
+    let now = Moment::from_nanos(1 << 60);
     (Connection::upgraded(now, Arc::new(config), role), now)
 }
 
 pub const CLIENT: Role = Role::Client { seed: [7; 32] };
 
 /// Gives bytes to a connection, all at once, and collects what it tells.
-pub fn feed(connection: &mut Connection, now: Instant, bytes: &[u8]) -> Vec<Event<'static>> {
+pub fn feed(connection: &mut Connection, now: Moment, bytes: &[u8]) -> Vec<Event<'static>> {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     let mut events = Vec::new();
@@ -104,12 +104,12 @@ pub fn feed(connection: &mut Connection, now: Instant, bytes: &[u8]) -> Vec<Even
     events
 }
 
-pub fn poll(connection: &mut Connection, now: Instant) -> Vec<Event<'static>> {
+pub fn poll(connection: &mut Connection, now: Moment) -> Vec<Event<'static>> {
     std::iter::from_fn(|| connection.poll_event(now)).collect()
 }
 
 /// Takes all output, as a socket would that takes everything.
-pub fn take_output(connection: &mut Connection, now: Instant) -> Vec<u8> {
+pub fn take_output(connection: &mut Connection, now: Moment) -> Vec<u8> {
     let mut all = Vec::new();
     while connection.outbox().has_remaining() {
         let chunk = connection.outbox().chunk().to_vec();
@@ -120,7 +120,7 @@ pub fn take_output(connection: &mut Connection, now: Instant) -> Vec<u8> {
 }
 
 /// Takes so much of the output, or all there is, slice by slice.
-pub fn take_some(connection: &mut Connection, now: Instant, n: usize) -> Vec<u8> {
+pub fn take_some(connection: &mut Connection, now: Moment, n: usize) -> Vec<u8> {
     let mut taken = Vec::new();
     while taken.len() < n && connection.outbox().has_remaining() {
         let outbox = connection.outbox();
@@ -145,7 +145,7 @@ pub fn close_code(output: &[u8]) -> Option<u16> {
 }
 
 /// Ends the transport, and gives the last events; the connection must be over then.
-pub fn end(connection: &mut Connection, now: Instant) -> Vec<Event<'static>> {
+pub fn end(connection: &mut Connection, now: Moment) -> Vec<Event<'static>> {
     take_output(connection, now);
     let _ = connection.next_io();
     connection.receive_eof(now);

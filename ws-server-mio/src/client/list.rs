@@ -12,9 +12,10 @@ use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_proto::Moment;
 use ws_proto::{ClientRequest, Config};
 
 /// What a client is at.
@@ -26,12 +27,12 @@ pub(crate) enum Phase {
     /// A connection, open or closing.
     Open {
         slot: u32,
-        since: Instant,
+        since: Moment,
     },
     /// `None`: the application has not been told yet, and may want to change what will be asked for; or it is longer
     /// than any clock will show.
     Waiting {
-        until: Option<Instant>,
+        until: Option<Moment>,
     },
 }
 
@@ -39,7 +40,7 @@ pub(crate) enum Phase {
 /// one, and a new token never goes to an old address.
 #[derive(Clone)]
 pub(crate) struct Attempt {
-    pub(crate) since: Instant,
+    pub(crate) since: Moment,
     pub(crate) request: ClientRequest,
     pub(crate) rules: Arc<Config>,
 }
@@ -83,7 +84,7 @@ pub(crate) struct Client {
     /// one.
     pub(crate) attempts: u32,
     /// When it wants to act by itself.
-    due: Option<Instant>,
+    due: Option<Moment>,
 }
 
 impl Client {
@@ -110,7 +111,7 @@ impl Client {
         }
     }
 
-    fn deadline(&self) -> Option<Instant> {
+    fn deadline(&self) -> Option<Moment> {
         match &self.phase {
             Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.handshake_timeout),
             Phase::Waiting { until } => *until,
@@ -132,7 +133,7 @@ pub(crate) enum Notice {
         attempts: u32,
         attempt: u32,
         delay: Duration,
-        until: Option<Instant>,
+        until: Option<Moment>,
     },
 }
 
@@ -147,13 +148,10 @@ pub(crate) struct Clients {
     generation: u32,
     by_slot: HashMap<u32, ClientId>,
     /// Those that want to act by themselves; stale where the client says another time.
-    due: BinaryHeap<Reverse<(Instant, u32)>>,
+    due: BinaryHeap<Reverse<(Moment, u32)>>,
     pub(crate) notices: VecDeque<Notice>,
     /// One of them, or a connection of one that was removed, has ended since that was last asked.
     rested: bool,
-    /// Who connects in the system's place.
-    #[cfg(test)]
-    pub(crate) dial: Option<crate::sys::socket::Dial>,
 }
 
 impl Clients {
@@ -255,7 +253,7 @@ impl Clients {
     }
 
     /// A client has come to another phase, or wants to act at this time too.
-    pub(crate) fn arm(&mut self, index: u32, also: Option<Instant>) {
+    pub(crate) fn arm(&mut self, index: u32, also: Option<Moment>) {
         let Some(client) = self.list.get_mut(index as usize).and_then(Option::as_mut) else { return };
         let due = client.deadline().into_iter().chain(also).min();
         let before = std::mem::replace(&mut client.due, due);
@@ -273,7 +271,7 @@ impl Clients {
     }
 
     /// A client whose time has come.
-    pub(crate) fn take_due(&mut self, now: Instant) -> Option<u32> {
+    pub(crate) fn take_due(&mut self, now: Moment) -> Option<u32> {
         while let Some(&Reverse((at, index))) = self.due.peek() {
             let client = self.list.get_mut(index as usize).and_then(Option::as_mut);
             let client = client.filter(|client| client.due == Some(at));
@@ -297,14 +295,14 @@ impl Clients {
 
     /// Whether there is something to do now.
     #[inline]
-    pub(crate) fn has_work(&self, now: Instant) -> bool {
+    pub(crate) fn has_work(&self, now: Moment) -> bool {
         !self.notices.is_empty() || self.due.peek().is_some_and(|Reverse((at, _))| *at <= now)
     }
 
     /// The time from now until one of them may want to act.
     #[inline]
-    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
-        Some(self.due.peek()?.0.0.saturating_duration_since(now))
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        Some(self.due.peek()?.0.0.since(now))
     }
 }
 
@@ -317,7 +315,7 @@ mod tests {
         let mut clients = Clients::default();
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let id = clients.add(Client::new(request, ClientConfig::default()));
-        let start = Instant::now();
+        let start = Moment::default();
         let mut wait = |seconds| {
             let until = Some(start + Duration::from_secs(seconds));
             clients.get_mut(id).unwrap().phase = Phase::Waiting { until };

@@ -7,7 +7,7 @@ use crate::ids::ClientId;
 use std::io;
 use std::net::SocketAddr;
 use ws_host::client::ConnectFailure;
-use ws_host::client::in_turn;
+use ws_host::client::interleaved;
 
 impl Connections {
     /// Adds a client that waits for its name. Where no thread can be had, its attempt fails.
@@ -26,24 +26,25 @@ impl Connections {
         let Some(id) = self.clients.id_at(index) else { return };
         let Some(client) = self.clients.get(id) else { return };
         if let (Phase::Resolving(attempt), Some(resolver)) = (&client.phase, &mut self.resolver) {
-            resolver.names.leave(attempt.request.host(), &(id, client.attempts));
+            resolver.names.cancel(attempt.request.host(), &(id, client.attempts));
         }
     }
 
     /// A name was looked up.
     pub(crate) fn resolved(&mut self, host: &str, answer: io::Result<Vec<SocketAddr>>) {
         let Some(resolver) = &mut self.resolver else { return };
-        let waiters = resolver.names.answered(host);
+        let waiters = resolver.names.finish(host);
         self.tell_answer(host, waiters, answer);
         self.begin_lookups();
     }
 
     fn begin_lookups(&mut self) {
         while let Some(resolver) = &mut self.resolver
-            && let Some(host) = resolver.names.begin()
+            && let Some(host) = resolver.names.start_next()
         {
-            if let Err(error) = resolver.start(host.clone()) {
-                let waiters = resolver.names.answered(&host);
+            let answer = (resolver.answer)(host.clone());
+            if let Err(error) = self.sys.look_up(&host, answer) {
+                let waiters = resolver.names.finish(&host);
                 self.tell_answer(&host, waiters, Err(error));
             }
         }
@@ -56,17 +57,11 @@ impl Connections {
             let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
             match &answer {
                 Ok(addresses) => {
-                    let port = attempt.request.port();
-                    let addresses = addresses.iter().map(|address| with_port(*address, port));
-                    self.race(id.index, attempt.clone(), in_turn(addresses));
+                    let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
+                    self.race(id.index, attempt.clone(), addresses);
                 }
                 Err(error) => self.fail(id.index, ConnectFailure::name(host, error), None),
             }
         }
     }
-}
-
-fn with_port(mut address: SocketAddr, port: u16) -> SocketAddr {
-    address.set_port(port);
-    address
 }

@@ -1,25 +1,25 @@
-//! What is done with one socket: accepting it, hearing that it is ready, writing to it.
+//! What is done with one socket: writing to it, finding that it was reset.
 
 use crate::connection::slots::{Slot, flag, mark};
-use crate::sys::socket::{Stream, short_says_all};
+use crate::sys::socket::{Others, SocketRef};
 use bytes::Buf;
-use std::io::{self, IoSlice, Write};
-use std::time::Instant;
-use ws_proto::Connection;
+use std::io::{self, IoSlice};
+use ws_proto::{Connection, Moment};
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
 /// Writes once; says whether the connection learned something of it.
-pub(crate) fn write(live: &mut Slot, now: Instant, limit: usize) -> bool {
+pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, limit: usize) -> bool {
     // What counts as queued may be a body that waits for its turn.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
     }
     loop {
-        match write_once(&mut live.connection, &live.stream, limit) {
+        let socket = others.socket(slot, &live.stream);
+        match write_once(&mut live.connection, socket, limit) {
             Ok((asked, n)) => {
-                if n < asked && short_says_all(&live.stream) {
+                if n < asked && socket.short_says_all() {
                     live.clear(flag::WRITABLE);
                 }
                 live.connection.wrote(now, n);
@@ -41,8 +41,8 @@ pub(crate) fn write(live: &mut Slot, now: Instant, limit: usize) -> bool {
 }
 
 /// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
-pub(crate) fn find_reset(live: &mut Slot, now: Instant) {
-    if let Ok(Some(error)) = live.stream.take_error() {
+pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Moment) {
+    if let Ok(Some(error)) = others.socket(slot, &live.stream).take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }
@@ -54,12 +54,16 @@ pub(crate) fn find_reset(live: &mut Slot, now: Instant) {
 
 /// How many bytes were offered, and how many the socket took.
 #[inline]
-fn write_once(connection: &mut Connection, mut stream: &Stream, limit: usize) -> io::Result<(usize, usize)> {
+fn write_once(
+    connection: &mut Connection,
+    socket: SocketRef<'_>,
+    limit: usize,
+) -> io::Result<(usize, usize)> {
     let outbox = connection.outbox();
     let chunk = outbox.chunk();
     if chunk.len() == outbox.remaining() || chunk.len() >= limit {
         let chunk = &chunk[..chunk.len().min(limit)];
-        return Ok((chunk.len(), stream.write(chunk)?));
+        return Ok((chunk.len(), socket.write(chunk)?));
     }
     let mut slices = [IoSlice::new(&[]); SLICES];
     let mut count = outbox.chunks_vectored(&mut slices);
@@ -71,5 +75,5 @@ fn write_once(connection: &mut Connection, mut stream: &Stream, limit: usize) ->
             break;
         }
     }
-    Ok((asked, stream.write_vectored(&slices[..count])?))
+    Ok((asked, socket.write_vectored(&slices[..count])?))
 }

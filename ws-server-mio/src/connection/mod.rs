@@ -33,14 +33,18 @@ use crate::fanout::FanOut;
 use crate::files::Files;
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
+use crate::sys::Sys;
+use crate::sys::socket::Others;
 use bytes::Bytes;
-use mio::Registry;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_host::sleep::SleepDetector;
-use ws_proto::{Cause, CloseCode, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade};
+use ws_host::socket::canonical;
+use ws_proto::{
+    Cause, CloseCode, Moment, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
+};
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
@@ -53,10 +57,13 @@ pub struct Connections {
     pub(crate) clients: Clients,
     /// Who looks names up, where somebody may.
     pub(crate) resolver: Option<Resolver>,
-    pub(crate) registry: Registry,
+    /// What the system is asked for.
+    pub(crate) sys: Sys,
+    /// Sockets that are none of the system's.
+    pub(crate) others: Others,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
-    pub(crate) now: Instant,
+    pub(crate) now: Moment,
     /// Finds out whether the machine slept, and keeps the time of day of all servers set.
     pub(crate) sleep: SleepDetector,
     /// Connections that may have something to tell or to write, each once.
@@ -253,9 +260,8 @@ impl Connections {
 
     /// The address that the peer connected to; none on a Unix socket.
     pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
-        address.set_ip(address.ip().to_canonical());
-        Some(address)
+        let live = self.slots.get(id)?;
+        self.others.socket(id.slot, &live.stream).local_addr().ok().map(canonical)
     }
 }
 
@@ -369,9 +375,9 @@ impl Connections {
 /// For the turn.
 impl Connections {
     pub(crate) fn new(
-        registry: Registry,
+        sys: Sys,
         resolver: Option<Resolver>,
-        now: Instant,
+        now: Moment,
         sleep: SleepDetector,
         max_timers: usize,
     ) -> Self {
@@ -380,7 +386,8 @@ impl Connections {
             servers: Servers::default(),
             clients: Clients::default(),
             resolver,
-            registry,
+            sys,
+            others: Others::default(),
             timers: Timers::new(now),
             now,
             sleep,

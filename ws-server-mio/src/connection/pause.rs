@@ -28,13 +28,13 @@ impl Connections {
     }
 
     pub(crate) fn hold(&mut self, id: ConnectionId, why: u8) {
-        let Self { slots, dirty, now, .. } = self;
+        let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id).filter(|live| !live.is_marked(why)) else { return };
         live.mark(why);
         live.connection.pause();
         // No further edge tells of a reset that came before.
         if live.has(flag::READ_CLOSED) && live.connection.is_paused() {
-            find_reset(live, *now);
+            find_reset(id.slot, live, others, *now);
         }
         mark_dirty(id.slot, live, dirty);
     }

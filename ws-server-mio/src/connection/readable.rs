@@ -87,7 +87,6 @@ impl Readable {
         self.much.shrink_to_fit();
     }
 
-    #[cfg(test)]
     pub(crate) fn contains(&self, slot: u32) -> bool {
         self.ready.contains(&slot) || self.little.contains(&slot) || self.much.contains(&slot)
     }

@@ -6,10 +6,12 @@
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
-use std::time::{Duration, Instant};
+use std::time::Duration;
+use ws_proto::Moment;
 
 /// The tick of no timer: about 34 years from the birth.
 pub(crate) const NEVER: u64 = (1 << 40) - 1;
+const NANOS_PER_TICK: u64 = 1_000_000;
 pub(crate) const SLOT_BITS: u32 = 24;
 
 /// One timer in eight bytes: a tick of 40 bits, and a slot of 24. It needs no generation: a timer that fires
@@ -32,35 +34,33 @@ impl Entry {
 }
 
 pub(crate) struct Timers {
-    birth: Instant,
-    now: Instant,
+    birth: Moment,
+    now: Moment,
     /// The present in milliseconds since the birth, rounded down.
     tick: u64,
     heap: BinaryHeap<Reverse<Entry>>,
 }
 
 impl Timers {
-    pub(crate) fn new(birth: Instant) -> Self {
+    pub(crate) fn new(birth: Moment) -> Self {
         Self { birth, now: birth, tick: 0, heap: BinaryHeap::new() }
     }
 
     /// A deadline in milliseconds since the birth, rounded up: never early.
     #[inline]
-    pub(crate) fn tick_of(&self, deadline: Instant) -> u64 {
-        let since = deadline.saturating_duration_since(self.birth);
-        let tick = since.as_secs().saturating_mul(1000);
-        tick.saturating_add(u64::from(since.subsec_nanos().div_ceil(1_000_000))).min(NEVER)
+    pub(crate) fn tick_of(&self, deadline: Moment) -> u64 {
+        let nanos = deadline.as_nanos().saturating_sub(self.birth.as_nanos());
+        nanos.div_ceil(NANOS_PER_TICK).min(NEVER)
     }
 
     /// A turn begins.
-    pub(crate) fn set_now(&mut self, now: Instant) {
+    pub(crate) fn set_now(&mut self, now: Moment) {
         self.now = now;
-        let since = now.saturating_duration_since(self.birth);
-        self.tick = since.as_secs() * 1000 + u64::from(since.subsec_millis());
+        self.tick = now.as_nanos().saturating_sub(self.birth.as_nanos()) / NANOS_PER_TICK;
     }
 
     /// When the turn began.
-    pub(crate) fn now(&self) -> Instant {
+    pub(crate) fn now(&self) -> Moment {
         self.now
     }
 
@@ -75,9 +75,9 @@ impl Timers {
     }
 
     /// The time from now to the next timer.
-    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
-        let at = self.birth.checked_add(Duration::from_millis(self.first()?.tick()))?;
-        Some(at.saturating_duration_since(now))
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        let at = self.birth + Duration::from_millis(self.first()?.tick());
+        Some(at.since(now))
     }
 
     pub(crate) fn push(&mut self, entry: Entry) {
@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn ticks_are_never_early() {
-        let birth = Instant::now();
+        let birth = Moment::default();
         let mut timers = Timers::new(birth);
         let deadline = birth + Duration::from_micros(1500);
         assert_eq!(timers.tick_of(deadline), 2);
@@ -128,7 +128,7 @@ mod tests {
 
     #[test]
     fn stale_entries_are_cleaned_when_they_outnumber_the_live() {
-        let mut timers = Timers::new(Instant::now());
+        let mut timers = Timers::new(Moment::default());
         for tick in 0..1000 {
             timers.push(Entry::new(tick, 7));
         }

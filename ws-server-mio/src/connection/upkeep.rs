@@ -10,7 +10,7 @@ use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
 use crate::sys::socket_options;
 use std::time::Instant;
-use ws_proto::{Connection, SendError};
+use ws_proto::{Connection, Moment, SendError};
 
 impl Connections {
     /// Applies a verb to a connection that exists.
@@ -18,7 +18,7 @@ impl Connections {
     pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Instant) -> Result<T, SendError>,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
         let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
@@ -35,7 +35,7 @@ impl Connections {
             && !live.is_marked(mark::PROBED)
         {
             live.mark(mark::PROBED);
-            socket_options::probe(&live.stream);
+            self.others.socket(id.slot, &live.stream).probe();
         }
     }
 
@@ -88,6 +88,9 @@ impl Connections {
             // Where the handler of its end has panicked.
             client.inspect(|client| self.clients.forget_rested(*client));
         }
+        if live.stream.is_none() {
+            self.others.remove(slot);
+        }
         self.data.forget(slot, &live);
         self.paths.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
@@ -96,7 +99,7 @@ impl Connections {
     /// The kernel has news of a connection.
     #[inline]
     pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
-        let Self { slots, dirty, readable, now, .. } = self;
+        let Self { slots, others, dirty, readable, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.has(flag::CONNECTING) {
             return self.connect_ready(slot, ready);
@@ -112,7 +115,7 @@ impl Connections {
             live.set(flag::READABLE);
             read_on(slot, live, readable);
             if ready.error && live.connection.is_paused() {
-                find_reset(live, *now);
+                find_reset(slot, live, others, *now);
                 mark_dirty(slot, live, dirty);
             }
         }
@@ -173,7 +176,7 @@ impl Connections {
         let Some(live) = self.slots.at_mut(slot).filter(|live| live.has(flag::NEW)) else { return };
         live.clear(flag::NEW);
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.asked();
+            server.admission.handshake_done();
         }
     }
 
@@ -184,7 +187,7 @@ impl Connections {
         self.tally.bytes_in += live.connection.bytes_received();
         self.tally.bytes_out += live.connection.bytes_sent();
         if let Some(server) = self.servers.at_mut(live.server) {
-            server.census.dismiss(self.slots.peer(live.id(slot)));
+            server.admission.release(self.slots.peer(live.id(slot)));
         }
     }
 

@@ -19,8 +19,9 @@ use crate::endpoint::turn::TurnRun;
 use crate::endpoint::watch::Watch;
 use crate::event::Event;
 use crate::ids::{ClientId, ServerId};
-use crate::sys::poller::WAKER;
-use mio::{Poll, Token, Waker};
+use crate::sys::poller::{Selector, WAKER, Waker};
+use crate::sys::{Answer, Sys, System};
+use mio::{Poll, Token};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -86,17 +87,38 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn with(options: Options) -> io::Result<Self> {
-        let Options { budget, max_timers, resolve_names, lookup, clock, wall_clock } = options;
+        Self::on(options, None)
+    }
+
+    /// As [`Endpoint::with`], with something in the system's place.
+    ///
+    /// # Errors
+    /// As [`Endpoint::with`].
+    #[doc(hidden)]
+    pub fn with_system(options: Options, system: impl System + 'static) -> io::Result<Self> {
+        Self::on(options, Some(Box::new(system)))
+    }
+
+    fn on(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
+        let Options { budget, max_timers, resolve_names, lookup, mut clock, wall_clock } = options;
         let budget = budget.clamped();
-        let sleep = SleepDetector::new(clock.now(), wall_clock.now());
+        let sleep = SleepDetector::new(clock.begin(), wall_clock.now());
         let poll = Poll::new()?;
-        let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
-        let connections =
-            Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep, max_timers);
+        let registry = poll.registry().try_clone()?;
+        let (selector, waker) = match &mut system {
+            None => (Selector::new(poll), Waker::Mio(mio::Waker::new(&registry, WAKER)?)),
+            Some(system) => {
+                let (poller, wake) = system.poller();
+                (Selector::other(poller), Waker::Other(wake))
+            }
+        };
+        let remote = Remote::new(waker);
+        let resolver = resolve_names.then(|| Resolver::new(answers(remote.clone())));
+        let sys = Sys::new(registry, lookup, system);
+        let connections = Connections::new(sys, resolver, clock.now(), sleep, max_timers);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
-            waiting: Waiting::new(poll),
+            waiting: Waiting::new(selector),
             rx,
             connections,
             remote,
@@ -164,12 +186,13 @@ impl Endpoint {
         deadline: Instant,
         mut handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<Turn> {
+        let deadline = self.clock.moment(deadline);
         let mut all = Turn::default();
         loop {
             let now = self.clock.now();
             self.connections.now = now;
             self.connections.timers.set_now(now);
-            let left = deadline.saturating_duration_since(now);
+            let left = deadline.since(now);
             let (turn, _) = self.turn(Some(left), Some(deadline), &mut handler)?;
             all.events = all.events.saturating_add(turn.events);
             all.elapsed += turn.elapsed;
@@ -206,8 +229,9 @@ impl Endpoint {
     /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
     /// zero, the endpoint's descriptor is readable where somebody watches that, and a [`Watch`](crate::Watch) wakes.
     pub fn connections(&mut self) -> &mut Connections {
-        self.connections.now = self.clock.now();
-        self.compare_clocks();
+        let instant = self.clock.instant();
+        self.connections.now = self.clock.moment(instant);
+        self.compare_clocks(instant);
         if self.nested.get() && !self.nudged {
             self.nudged = true;
             // Where that fails, `next_timeout` still tells.
@@ -311,8 +335,8 @@ impl Endpoint {
 
     /// Looks whether the machine slept, and so sets the time of day, before anything is answered.
     #[inline]
-    fn compare_clocks(&mut self) {
-        let slept = self.connections.sleep.slept(self.connections.now, || self.wall_clock.now());
+    fn compare_clocks(&mut self, now: Instant) {
+        let slept = self.connections.sleep.slept(now, || self.wall_clock.now());
         if let Some(slept) = slept {
             self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
         }
@@ -322,7 +346,7 @@ impl Endpoint {
     fn turn(
         &mut self,
         timeout: Option<Duration>,
-        deadline: Option<Instant>,
+        deadline: Option<Moment>,
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<(Turn, bool)> {
         let wait = match self.has_work() {
@@ -343,10 +367,11 @@ impl Endpoint {
         if wait == Some(QUIET) && self.waiting.is_empty() {
             self.connections.free_memory();
         }
-        let start = self.clock.now();
+        let instant = self.clock.instant();
+        let start = self.clock.moment(instant);
         self.connections.now = start;
         self.connections.timers.set_now(start);
-        self.compare_clocks();
+        self.compare_clocks(instant);
         for _ in 0..WAITS {
             self.waiting.each(|token, readiness| match token {
                 WAKER => self.remote.take(&mut self.jobs),
@@ -400,11 +425,23 @@ impl Endpoint {
         }
         let elapsed = match end {
             None => Duration::ZERO,
-            Some(_) => self.connections.now.saturating_duration_since(start),
+            Some(_) => self.connections.now.since(start),
         };
         self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))
     }
+}
+
+/// Makes what takes the answer for a name: it goes on in the next turn.
+fn answers(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
+    Box::new(move |host| {
+        let remote = remote.clone();
+        Box::new(move |answer| {
+            let host = host.clone();
+            // Without an endpoint there is nothing left to tell.
+            let _ = remote.run(move |connections| connections.resolved(&host, answer));
+        })
+    })
 }
 
 fn rx_size(budget: &Budget) -> usize {
@@ -419,7 +456,7 @@ fn rx_size(budget: &Budget) -> usize {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(&self.connections.registry)
+        std::os::fd::AsFd::as_fd(&self.connections.sys.registry)
     }
 }
 
@@ -427,13 +464,14 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.remote.end();
         let now = self.clock.now();
-        for (_, live) in self.connections.slots.iter_mut() {
+        let Connections { slots, others, .. } = &mut self.connections;
+        for (slot, live) in slots.iter_mut() {
             let code = match live.has(flag::CLIENT) {
                 true => CloseCode::NORMAL,
                 false => CloseCode::GOING_AWAY,
             };
             if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
-                write(live, now, usize::MAX);
+                write(slot, live, others, now, usize::MAX);
             }
         }
     }

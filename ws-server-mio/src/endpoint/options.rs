@@ -1,10 +1,12 @@
 //! How a loop behaves, and what a turn of it did.
 
+use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
+use ws_proto::Moment;
 
 /// So many timers may wait, where nothing else is said: as many as connections.
 const MAX_TIMERS: usize = 10_000;
@@ -96,7 +98,7 @@ impl Options {
     /// Replaces `Instant::now`, for tests. What waits in the kernel still waits by the system's clock.
     #[must_use]
     pub fn clock(mut self, clock: impl Fn() -> Instant + Send + 'static) -> Self {
-        self.clock = Clock(Some(Box::new(clock)));
+        self.clock.given = Some(Box::new(clock));
         self
     }
 
@@ -211,22 +213,49 @@ pub struct Turn {
 }
 
 /// Where the time comes from.
-#[derive(Default)]
-pub(crate) struct Clock(Option<Box<dyn Fn() -> Instant + Send>>);
+pub(crate) struct Clock {
+    given: Option<Box<dyn Fn() -> Instant + Send>>,
+    moments: ws_proto::Clock,
+}
+
+impl Default for Clock {
+    fn default() -> Self {
+        Self { given: None, moments: ws_host::clock::of_process() }
+    }
+}
 
 impl Clock {
+    /// The first reading; a clock that was given counts from here.
+    pub(crate) fn begin(&mut self) -> Instant {
+        let now = self.instant();
+        if self.given.is_some() {
+            self.moments = ws_proto::Clock::new(now);
+        }
+        now
+    }
+
     #[inline]
-    pub(crate) fn now(&self) -> Instant {
-        match &self.0 {
+    pub(crate) fn instant(&self) -> Instant {
+        match &self.given {
             None => Instant::now(),
             Some(clock) => clock(),
         }
+    }
+
+    #[inline]
+    pub(crate) fn moment(&self, instant: Instant) -> Moment {
+        self.moments.moment(instant)
+    }
+
+    #[inline]
+    pub(crate) fn now(&self) -> Moment {
+        self.moment(self.instant())
     }
 }
 
 impl fmt::Debug for Clock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Clock(given)" } else { "Clock(system)" })
+        f.write_str(if self.given.is_some() { "Clock(given)" } else { "Clock(system)" })
     }
 }
 
@@ -246,26 +275,5 @@ impl WallClock {
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
-    }
-}
-
-/// Who looks names up; the ports of the answer mean nothing.
-#[derive(Clone, Default)]
-pub(crate) struct Lookup(Option<Arc<LookUp>>);
-
-type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-
-impl Lookup {
-    pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        match &self.0 {
-            None => (host, 0).to_socket_addrs().map(Iterator::collect),
-            Some(lookup) => lookup(host),
-        }
-    }
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
     }
 }

@@ -3,7 +3,7 @@
 use crate::endpoint::remote::Remote;
 use crate::endpoint::watch::{Shared, Watch, Watched};
 use crate::sys::poller::{EVENTS, Readiness, Selector};
-use mio::{Poll, Token};
+use mio::Token;
 use std::io;
 use std::time::Duration;
 
@@ -16,8 +16,8 @@ pub(crate) enum Waiting {
 }
 
 impl Waiting {
-    pub(crate) fn new(poll: Poll) -> Self {
-        Self::Here(Selector::new(poll))
+    pub(crate) fn new(selector: Selector) -> Self {
+        Self::Here(selector)
     }
 
     /// Waits for news.
@@ -56,7 +56,7 @@ impl Waiting {
     #[inline]
     pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
         match self {
-            Self::Here(selector) => selector.ready().for_each(|(token, readiness)| hear(token, readiness)),
+            Self::Here(selector) => selector.each(hear),
             Self::Watched(watched) => {
                 watched.taken.iter().for_each(|(token, readiness)| hear(*token, *readiness))
             }

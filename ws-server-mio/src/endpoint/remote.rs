@@ -1,7 +1,7 @@
 //! Work from other threads.
 
 use crate::connection::Connections;
-use mio::Waker;
+use crate::sys::poller::Waker;
 use std::fmt;
 use std::io;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};

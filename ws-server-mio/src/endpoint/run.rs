@@ -12,8 +12,6 @@ use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
-use crate::sys::socket_options;
-use std::net::Shutdown;
 use ws_proto::Next;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
@@ -149,11 +147,11 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// Writes once, tells what a connection has to tell, and does what it wants of its socket.
     fn finish(&mut self, slot: u32) {
         let limit = self.write_limit();
-        let now = self.connections.now;
-        let Some(live) = self.connections.slots.at_mut(slot) else { return };
+        let Connections { slots, others, now, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
         live.clear(flag::DIRTY);
         self.current = Some(slot);
-        let wrote = live.connection.queued() > 0 && write(live, now, limit);
+        let wrote = live.connection.queued() > 0 && write(slot, live, others, *now, limit);
         // An answer that waited, an outbox that drained, an end. Mostly nothing.
         while let Some(live) = self.connections.slots.at_mut(slot)
             && let Some(event) = live.connection.poll_event(self.connections.now)
@@ -165,7 +163,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 return;
             }
         }
-        let Connections { slots, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
+        let Connections { slots, others, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
@@ -173,13 +171,13 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let mut next = live.connection.next_io();
         if next == Next::Shutdown {
             // It fails where the peer has reset the connection: reading will tell.
-            let _ = live.stream.shutdown(Shutdown::Write);
+            let _ = others.socket(slot, &live.stream).shutdown();
             next = live.connection.next_io();
         }
         match next {
             Next::Drop => {
                 if live.connection.wants_reset() {
-                    socket_options::reset_when_dropped(&live.stream);
+                    others.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);
                 return self.worked();

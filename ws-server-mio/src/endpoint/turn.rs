@@ -19,8 +19,8 @@ use crate::endpoint::remote::Job;
 use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
-use std::time::{Duration, Instant};
-use ws_proto::{Request, Upgrade};
+use std::time::Duration;
+use ws_proto::{Moment, Request, Upgrade};
 
 pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
@@ -31,7 +31,7 @@ pub(crate) struct TurnRun<'e, H> {
     pub(crate) budget: &'e Budget,
     pub(crate) clock: &'e Clock,
     /// When the time is over; `None` reads no clock.
-    pub(crate) end: Option<Instant>,
+    pub(crate) end: Option<Moment>,
     pub(crate) over: bool,
     pub(crate) events: u32,
     pub(crate) stopped: bool,

@@ -8,9 +8,7 @@ use crate::connection::lists::{Leftover, judge, lend, mark_dirty, read_on, recla
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
-use crate::sys::socket::short_says_all;
 use std::io;
-use std::io::Read;
 
 /// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
 /// their memory can serve the next one.
@@ -34,7 +32,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             self.visit_socket(slot);
         }
         let limit = self.write_limit();
-        let Connections { slots, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
+        let Connections { slots, others, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
         let Some(live) = slots.at_mut(slot) else { return };
         if live.is_marked(mark::OVERDUE) {
             live.unmark(mark::OVERDUE);
@@ -43,7 +41,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         mark_dirty(slot, live, dirty);
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
         if early {
-            write(live, *now, limit);
+            write(slot, live, others, *now, limit);
             reclaim(live, pool);
         }
         read_on(slot, live, readable);
@@ -83,7 +81,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 break;
             }
             let room = rx.len().min(left);
-            let n = match (&live.stream).read(&mut rx[..room]) {
+            let socket = self.connections.others.socket(slot, &live.stream);
+            let n = match socket.read(&mut rx[..room]) {
                 Ok(0) => {
                     live.clear(flag::READABLE);
                     live.connection.receive_eof(now);
@@ -102,7 +101,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 }
             };
             // The end of the stream is to be read too, and brings no edge of its own once it was told.
-            let drained = n < room && short_says_all(&live.stream) && !live.has(flag::READ_CLOSED);
+            let drained = n < room && socket.short_says_all() && !live.has(flag::READ_CLOSED);
             if drained {
                 live.clear(flag::READABLE);
             }

@@ -96,7 +96,7 @@ impl Watched {
         if ended {
             return (waited, Some(selector));
         }
-        self.taken.extend(selector.ready());
+        selector.each(|token, readiness| self.taken.push((token, readiness)));
         let mut state = shared.lock();
         state.selector = Some(selector);
         // Who is told of an error may still want to be woken.
@@ -240,9 +240,11 @@ impl Shared {
             let failed = selector.wait(timeout).is_err();
             state = self.lock();
             // The waker is also how a turn tells this thread of an earlier deadline.
-            state
-                .batch
-                .extend(selector.ready().filter(|(token, _)| *token != WAKER || self.remote.has_jobs()));
+            selector.each(|token, readiness| {
+                if token != WAKER || self.remote.has_jobs() {
+                    state.batch.push((token, readiness));
+                }
+            });
             state.selector = Some(selector);
             if !state.batch.is_empty() || state.phase == Phase::Ended {
                 self.changed.notify_all();

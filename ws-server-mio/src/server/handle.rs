@@ -3,9 +3,9 @@
 use crate::connection::Connections;
 use crate::ids::ServerId;
 use crate::server::list::Server;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::time::Duration;
-use ws_host::listen::{Scheme, lan_address, url};
+use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::server::{ServerConfig, Stop};
 use ws_proto::InvalidAccess;
 
@@ -52,26 +52,19 @@ impl ServerHandle<'_> {
     /// The system is asked for the way to an address that nobody has: no packet is sent, no name is looked up,
     /// and nothing is waited for.
     pub fn lan_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Ws, self.lan_addr()?, path))
+        lan_url(Scheme::Ws, self.running()?.address()?, path)
     }
 
     /// As [`lan_url`](Self::lan_url), with `http` in front: what to show as a QR code, say.
     pub fn lan_http_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Http, self.lan_addr()?, path))
+        lan_url(Scheme::Http, self.running()?.address()?, path)
     }
 
     /// All of them: for each listener its address, and at last the one for the local network, where there is
     /// one.
     pub fn urls(&self, path: &str) -> Vec<String> {
         let Some(running) = self.running() else { return Vec::new() };
-        let listeners = running.listeners.iter().filter_map(|listener| listener.socket.local_addr());
-        let mut urls: Vec<_> = listeners.map(|address| url(Scheme::Ws, address, path)).collect();
-        if let Some(lan) = self.lan_url(path)
-            && !urls.contains(&lan)
-        {
-            urls.push(lan);
-        }
-        urls
+        listen::urls(running.listeners.iter().filter_map(|listener| listener.socket.local_addr()), path)
     }
 
     /// The address that it listens on, port included; the IPv4 one of a server on `localhost`. `None`
@@ -150,23 +143,12 @@ impl ServerHandle<'_> {
     /// [`max_connections`](ServerConfig::max_connections), or the peer at its
     /// [`max_per_address`](ServerConfig::max_per_address).
     pub fn turned_away(&self) -> u64 {
-        self.connections.servers.get(self.id).map_or(0, |server| server.census.turned_away())
+        self.connections.servers.get(self.id).map_or(0, |server| server.admission.rejected())
     }
 }
 
 impl ServerHandle<'_> {
-    fn lan_addr(&self) -> Option<SocketAddr> {
-        lan_address(self.running()?.address()?, own_ip)
-    }
-
     fn running(&self) -> Option<&Server> {
         self.connections.servers.get(self.id).filter(|server| !server.listeners.is_empty())
     }
-}
-
-/// A "connected" UDP socket has asked the routing table and sent nothing.
-fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind((from, 0)).ok()?;
-    socket.connect((to, 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }

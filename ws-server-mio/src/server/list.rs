@@ -12,9 +12,11 @@ use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
-use ws_host::server::{Census, ServerConfig, Stop, UpgradeRule};
+use std::time::Duration;
+use ws_host::listen::AcceptFailures;
+use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 use ws_host::token::TokenRule;
+use ws_proto::Moment;
 use ws_proto::{Config, Transport};
 
 #[derive(Clone, Copy, Debug)]
@@ -35,40 +37,40 @@ enum Phase {
 }
 
 /// How a server stops that does.
-pub(crate) struct Parting {
+pub(crate) struct Stopping {
     pub(crate) stop: Stop,
-    begun: Instant,
+    begun: Moment,
     /// How many connections it had then.
     count: usize,
     /// `None` is later than any clock will show.
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
 }
 
-impl Parting {
-    fn new(now: Instant, count: usize, stop: Stop) -> Self {
+impl Stopping {
+    fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
         let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
         Self { stop, begun: now, count, deadline }
     }
 
     /// Takes the earlier of both times; what is said stays.
-    fn hasten(&mut self, now: Instant, stop: &Stop) {
+    fn hasten(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let spread = now.saturating_duration_since(self.begun).saturating_add(stop.spread);
+        let spread = now.since(self.begun).saturating_add(stop.spread);
         self.stop.spread = self.stop.spread.min(spread);
     }
 
-    fn is_over(&self, now: Instant) -> bool {
+    fn is_over(&self, now: Moment) -> bool {
         self.deadline.is_some_and(|deadline| deadline <= now)
     }
 
     /// When the next connection is told.
-    fn next_at(&self, told: usize) -> Option<Instant> {
+    fn next_at(&self, told: usize) -> Option<Moment> {
         self.begun.checked_add(self.stop.next_at(self.count, told))
     }
 
-    fn tells_next(&self, now: Instant, told: usize) -> bool {
+    fn tells_next(&self, now: Moment, told: usize) -> bool {
         self.next_at(told).is_some_and(|at| at <= now)
     }
 }
@@ -91,24 +93,24 @@ pub(crate) struct Listener {
     /// Connections may wait.
     pub(crate) ready: bool,
     /// Accepting failed for want of something; not again before this.
-    pub(crate) retry_at: Option<Instant>,
+    pub(crate) retry_at: Option<Moment>,
 }
 
 pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
     pub(crate) transport: Transport,
-    pub(crate) census: Census,
+    pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     pub(crate) upgrades: UpgradeRule,
     address: Option<SocketAddr>,
     phase: Phase,
-    pub(crate) parting: Option<Box<Parting>>,
+    pub(crate) stopping: Option<Box<Stopping>>,
     pub(crate) http: usize,
     pub(crate) websockets: usize,
-    /// Accepting failed, and the handler was told.
-    pub(crate) failing: bool,
+    /// Which failures to accept the handler is told.
+    pub(crate) failures: AcceptFailures,
 }
 
 impl Server {
@@ -120,7 +122,7 @@ impl Server {
     ) -> Self {
         Self {
             generation: 0,
-            census: Census::new(&config),
+            admission: Admission::new(&config),
             token: config.token_rule(address),
             upgrades: config.upgrade_rule(),
             config: Arc::new(config.shared_config()),
@@ -128,10 +130,10 @@ impl Server {
             listeners,
             address,
             phase: Phase::Serving,
-            parting: None,
+            stopping: None,
             http: 0,
             websockets: 0,
-            failing: false,
+            failures: AcceptFailures::default(),
         }
     }
 
@@ -147,17 +149,17 @@ impl Server {
     }
 
     /// When there is something to do next for a server that stops.
-    fn due(&self) -> Option<Instant> {
-        let parting = self.parting.as_deref()?;
+    fn due(&self) -> Option<Moment> {
+        let stopping = self.stopping.as_deref()?;
         match self.phase {
-            Phase::Telling { told, .. } => parting.next_at(told).into_iter().chain(parting.deadline).min(),
-            Phase::Announced | Phase::Waiting => parting.deadline,
+            Phase::Telling { told, .. } => stopping.next_at(told).into_iter().chain(stopping.deadline).min(),
+            Phase::Announced | Phase::Waiting => stopping.deadline,
             Phase::Serving | Phase::Ending { .. } => None,
         }
     }
 
-    fn is_over(&self, now: Instant) -> bool {
-        self.parting.as_ref().is_some_and(|parting| parting.is_over(now))
+    fn is_over(&self, now: Moment) -> bool {
+        self.stopping.as_ref().is_some_and(|stopping| stopping.is_over(now))
     }
 }
 
@@ -217,12 +219,12 @@ impl Servers {
     }
 
     /// Begins to stop a server, or brings its deadline forward.
-    pub(crate) fn stop(&mut self, id: ServerId, now: Instant, stop: Stop) {
+    pub(crate) fn stop(&mut self, id: ServerId, now: Moment, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
-        match &mut server.parting {
-            Some(parting) => parting.hasten(now, &stop),
+        match &mut server.stopping {
+            Some(stopping) => stopping.hasten(now, &stop),
             None => {
-                server.parting = Some(Box::new(Parting::new(now, server.census.sockets(), stop)));
+                server.stopping = Some(Box::new(Stopping::new(now, server.admission.connections(), stop)));
                 server.phase = Phase::Announced;
                 server.listeners.clear();
             }
@@ -268,40 +270,40 @@ impl Servers {
 
     /// Whether there is something to do now for any server.
     #[inline]
-    pub(crate) fn has_work(&self, now: Instant) -> bool {
+    pub(crate) fn has_work(&self, now: Moment) -> bool {
         self.busy && self.any_has_work(now)
     }
 
-    fn any_has_work(&self, now: Instant) -> bool {
+    fn any_has_work(&self, now: Moment) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
-            Phase::Serving if server.census.is_crowded() => false,
+            Phase::Serving if server.admission.at_handshake_limit() => false,
             Phase::Serving => server
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
             Phase::Telling { told, .. } => {
-                let next = server.parting.as_ref().is_none_or(|parting| parting.tells_next(now, told));
-                next || server.census.sockets() == 0 || server.is_over(now)
+                let next = server.stopping.as_ref().is_none_or(|stopping| stopping.tells_next(now, told));
+                next || server.admission.connections() == 0 || server.is_over(now)
             }
-            Phase::Waiting => server.census.sockets() == 0 || server.is_over(now),
+            Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
             // What is cut goes through the dirty list.
-            Phase::Ending { cursor } => server.census.sockets() == 0 || cursor < u32::MAX,
+            Phase::Ending { cursor } => server.admission.connections() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })
     }
 
     /// The time from now until a server wants to act by itself.
     #[inline]
-    pub(crate) fn wait_from(&self, now: Instant) -> Option<Duration> {
-        if !self.busy { None } else { Some(self.next_deadline()?.saturating_duration_since(now)) }
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        if !self.busy { None } else { Some(self.next_deadline()?.since(now)) }
     }
 
-    fn next_deadline(&self) -> Option<Instant> {
+    fn next_deadline(&self) -> Option<Moment> {
         let servers = self.list.iter().flatten();
         servers
             .flat_map(|server| {
                 // A crowded server goes on when one of its handshakes has ended.
-                let listeners = server.listeners.iter().filter(|_| !server.census.is_crowded());
+                let listeners = server.listeners.iter().filter(|_| !server.admission.at_handshake_limit());
                 listeners.filter_map(|listener| listener.retry_at).chain(server.due())
             })
             .min()
@@ -328,7 +330,7 @@ impl Servers {
     pub(crate) fn step(
         &mut self,
         index: ServerIndex,
-        now: Instant,
+        now: Moment,
         end: u32,
         owner: impl Fn(u32) -> Option<ServerIndex>,
     ) -> Step {
@@ -342,11 +344,11 @@ impl Servers {
                     server.phase = Phase::Telling { cursor: 0, told: 0 };
                     return Step::Stopping(id);
                 }
-                Phase::Telling { .. } if server.is_over(now) || server.census.sockets() == 0 => {
+                Phase::Telling { .. } if server.is_over(now) || server.admission.connections() == 0 => {
                     server.phase = Phase::Waiting;
                 }
                 Phase::Telling { cursor, told } => {
-                    if server.parting.as_ref().is_some_and(|parting| !parting.tells_next(now, told)) {
+                    if server.stopping.as_ref().is_some_and(|stopping| !stopping.tells_next(now, told)) {
                         return Step::Nothing;
                     }
                     match next(cursor) {
@@ -357,13 +359,13 @@ impl Servers {
                         None => server.phase = Phase::Waiting,
                     }
                 }
-                Phase::Waiting if server.census.sockets() > 0 => {
+                Phase::Waiting if server.admission.connections() > 0 => {
                     if !server.is_over(now) {
                         return Step::Nothing;
                     }
                     server.phase = Phase::Ending { cursor: 0 };
                 }
-                Phase::Ending { cursor } if server.census.sockets() > 0 => match next(cursor) {
+                Phase::Ending { cursor } if server.admission.connections() > 0 => match next(cursor) {
                     Some(slot) => {
                         server.phase = Phase::Ending { cursor: slot + 1 };
                         return Step::Cut(slot);

@@ -7,11 +7,10 @@ pub(crate) mod token_auth;
 pub(crate) mod upgrades;
 
 use crate::connection::Connections;
-use crate::connection::slots::flag;
+use crate::connection::slots::{Slot, flag};
 use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::{Listener, Server, Servers};
-use crate::sys::listener;
-use crate::sys::listener::{Acceptor, Listening};
+use crate::sys::listener::NewListeners;
 use std::io;
 use std::time::UNIX_EPOCH;
 use ws_host::listen::{Bind, ListenError};
@@ -44,7 +43,8 @@ impl Connections {
     ) -> Result<ServerId, ListenError> {
         let config = config.into();
         config.check_access()?;
-        self.start(listener::open(&bind.into())?, config)
+        let listeners = self.sys.listen(&bind.into())?;
+        self.start(listeners, config)
     }
 
     /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
@@ -74,30 +74,24 @@ impl Connections {
     /// what is no host, no origin or no scheme.
     pub fn listen_on(
         &mut self,
-        listener: impl Into<Listening>,
+        listener: impl Into<ws_host::listen::Listener>,
         config: impl Into<ServerConfig>,
     ) -> Result<ServerId, ListenError> {
         let config = config.into();
         config.check_access()?;
-        self.start(vec![listener.into()], config)
+        self.start(NewListeners::System(vec![listener.into()]), config)
     }
 
     /// Starts a server on these listeners.
-    pub(crate) fn start(
-        &mut self,
-        sockets: Vec<Listening>,
-        mut config: ServerConfig,
-    ) -> Result<ServerId, ListenError> {
-        let transport = listener::transport(&sockets);
+    fn start(&mut self, listeners: NewListeners, mut config: ServerConfig) -> Result<ServerId, ListenError> {
+        let transport = listeners.transport();
         self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
-        let mut listeners = Vec::with_capacity(sockets.len());
-        for (place, socket) in sockets.into_iter().enumerate() {
-            let token = Servers::token(index, place);
-            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
-            listeners.push(Listener { socket, ready: false, retry_at: None });
-        }
+        let token = |place| Servers::token(index, place);
+        let sockets = listeners.register(&self.sys.registry, token).map_err(failed)?;
+        let listener = |socket| Listener { socket, ready: false, retry_at: None };
+        let listeners: Vec<_> = sockets.into_iter().map(listener).collect();
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let server = Server::new(config, listeners, address, transport);
         self.intercepted |= server.token.is_some();
@@ -112,8 +106,14 @@ impl Connections {
             self.sleep.keep(clock);
         }
         config.connection.wall_clock = config.connection.wall_clock.take().or(clock);
+        let required = server.token.is_some();
         server.set_config(&config);
-        self.intercepted |= server.token.is_some();
+        if server.token.is_some() && !required {
+            self.intercepted = true;
+            // What comes of those that needed no token is still told.
+            let ours = |(_, live): &(u32, &mut Slot)| live.server == id.index;
+            self.slots.iter_mut().filter(ours).for_each(|(_, live)| live.set(flag::AUTHENTICATED));
+        }
     }
 
     /// The servers that listen or are about to stop.
@@ -130,11 +130,11 @@ impl Connections {
     pub(crate) fn leave(&mut self, slot: u32) {
         let Self { slots, servers, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        let Some(parting) = servers.at(live.server).and_then(|server| server.parting.as_ref()) else {
+        let Some(stopping) = servers.at(live.server).and_then(|server| server.stopping.as_ref()) else {
             return;
         };
         // One that is ending already needs no word.
-        let _ = live.connection.go_away(*now, parting.stop.code, &parting.stop.reason);
+        let _ = live.connection.go_away(*now, stopping.stop.code, &stopping.stop.reason);
         self.mark_dirty(slot);
     }
 

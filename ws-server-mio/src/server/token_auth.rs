@@ -19,7 +19,7 @@ impl Connections {
             Event::Upgrade(_, upgrade) => ws_proto::Event::Upgrade(upgrade),
             event => return Some(event),
         };
-        let request = match rule.let_in(asked) {
+        let request = match rule.authenticate(asked) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
                 return Event::of(id, event);
@@ -27,7 +27,7 @@ impl Connections {
             Err(request) => request,
         };
         // It was asked just now, so that it can be answered.
-        let _ = self.respond(id, request, TokenRule::refusal());
+        let _ = self.respond(id, request, TokenRule::unauthorized());
         None
     }
 
@@ -47,7 +47,7 @@ impl Connections {
         response: &mut http::Response<B>,
     ) {
         if let Some(rule) = self.token_rule(id) {
-            rule.sign(request, response);
+            rule.complete_response(request, response);
         }
     }
 

@@ -1,6 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
+use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -18,7 +19,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use ws_host::client::addresses;
 use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
-use ws_host::client::{NEXT_ADDRESS_AFTER, in_turn};
+use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
 /// Connects once.
@@ -100,7 +101,7 @@ where
 {
     let request = request.try_into().map_err(Into::into)?;
     let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
-    let connection = Connection::client(Instant::now(), config, request, seed);
+    let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
@@ -170,7 +171,7 @@ impl Attempt {
             None => return Err(ConnectFailure::TimedOut { tried }.into()),
         };
         // It keeps the rest of the time itself.
-        let connection = Connection::client(self.since, self.rules, self.request, seed);
+        let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
         let socket = Some(stream.clone());
         let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
         let websocket = open(driver, tried).await?;
@@ -187,8 +188,9 @@ impl Attempt {
             return Ok(addresses);
         }
         let host = self.request.host();
-        let answer = within(self.deadline(), self.names.clone().look_up(host, self.request.port())).await;
-        answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host))).map(in_turn)
+        let answer = within(self.deadline(), self.names.clone().look_up(host)).await;
+        let addresses = answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host)))?;
+        Ok(interleaved(addresses, self.request.port()))
     }
 
     fn deadline(&self) -> Timer {

@@ -11,7 +11,7 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
 use ws_host::client::ConnectFailure;
-use ws_host::client::{LOOKUPS, Names};
+use ws_host::client::{Lookups, MAX_LOOKUPS};
 
 type Addresses = Vec<SocketAddr>;
 type Answer = Result<Addresses, ConnectFailure>;
@@ -21,7 +21,7 @@ type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
 
 /// What the clients of a process share to look names up.
 pub(crate) struct Resolver {
-    names: Mutex<Names<Waiter>>,
+    names: Mutex<Lookups<Waiter>>,
     lookup: Lookup,
 }
 
@@ -40,27 +40,25 @@ impl Resolver {
     }
 
     pub(crate) fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
-        Arc::new(Self { names: Mutex::new(Names::new(LOOKUPS)), lookup: Box::new(lookup) })
+        Arc::new(Self { names: Mutex::new(Lookups::new(MAX_LOOKUPS)), lookup: Box::new(lookup) })
     }
 
-    /// The addresses of a host, at a port.
+    /// The addresses of a host; their ports mean nothing.
     ///
     /// Cancel-safe: dropped, it waits no longer. A lookup that has begun goes on, and whoever asks for the same name
     /// meanwhile shares it.
-    pub(crate) async fn look_up(self: Arc<Self>, host: &str, port: u16) -> Result<Addresses, ConnectFailure> {
+    pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectFailure> {
         let waiter = Waiter::default();
         self.names().ask(host, waiter.clone());
         self.begin();
         let asking = Asking { resolver: self, host, waiter };
-        let mut addresses = poll_fn(|cx| asking.waiter.poll(cx)).await?;
-        addresses.iter_mut().for_each(|address| address.set_port(port));
-        Ok(addresses)
+        poll_fn(|cx| asking.waiter.poll(cx)).await
     }
 
     /// Starts the lookups that a thread may be had for.
     fn begin(self: &Arc<Self>) {
         loop {
-            let Some(host) = self.names().begin() else { return };
+            let Some(host) = self.names().start_next() else { return };
             let resolver = self.clone();
             blocking::unblock(move || {
                 let answer = (resolver.lookup)(&host);
@@ -71,7 +69,7 @@ impl Resolver {
     }
 
     fn answered(self: &Arc<Self>, host: &str, answer: &io::Result<Addresses>) {
-        let waiters = self.names().answered(host);
+        let waiters = self.names().finish(host);
         for waiter in waiters {
             waiter.tell(answer.as_ref().cloned().map_err(|error| ConnectFailure::name(host, error)));
         }
@@ -81,7 +79,7 @@ impl Resolver {
     /// How many names are being looked up.
     #[cfg(test)]
     pub(crate) fn begun(&self) -> usize {
-        self.names().begun()
+        self.names().running()
     }
 
     /// How many names wait for a thread.
@@ -90,7 +88,7 @@ impl Resolver {
         self.names().waiting()
     }
 
-    fn names(&self) -> MutexGuard<'_, Names<Waiter>> {
+    fn names(&self) -> MutexGuard<'_, Lookups<Waiter>> {
         // No code of the application runs under it.
         self.names.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -105,7 +103,7 @@ struct Asking<'h> {
 
 impl Drop for Asking<'_> {
     fn drop(&mut self) {
-        self.resolver.names().leave(self.host, &self.waiter);
+        self.resolver.names().cancel(self.host, &self.waiter);
     }
 }
 

@@ -5,13 +5,13 @@
 //!   peer ◀── a ◀──message, piece── b ◀── peer        and the other way round
 //! ```
 
+use crate::clock;
 use crate::connection::shared::{Holder, Shared};
 use crate::connection::websocket::WebSocket;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::future::poll_fn;
 use std::sync::Arc;
 use std::task::{Context, Poll};
-use std::time::Instant;
 use ws_proto::{CloseCode, Closed, Event, SendError, Sent};
 
 /// Others run after so many rounds: two floods never make it wait.
@@ -146,7 +146,7 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
         // It is about to end, and then this side is closed.
         Ok(_) | Err(SendError::NotOpen) => {}
         // A message of the application's own stands unfinished there.
-        Err(_) => _ = from.connection().close(Instant::now(), CloseCode::INTERNAL_ERROR, ""),
+        Err(_) => _ = from.connection().close(clock::now(), CloseCode::INTERNAL_ERROR, ""),
     }
 }
 
@@ -154,5 +154,5 @@ fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
 fn close(to: &Shared, closed: &Closed) -> bool {
     let mut connection = to.connection();
     let (code, reason) = closed.relayed(connection.is_client());
-    connection.close(Instant::now(), code, reason).is_ok()
+    connection.close(clock::now(), code, reason).is_ok()
 }

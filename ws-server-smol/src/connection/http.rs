@@ -1,5 +1,6 @@
 //! The HTTP phase of a connection: requests, until one of them becomes a WebSocket.
 
+use crate::clock;
 use crate::connection::responder::{Body, Responder};
 use crate::connection::shared::ConnectionId;
 use crate::connection::websocket::WebSocket;
@@ -11,7 +12,6 @@ use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_host::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
 
@@ -74,7 +74,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
 
     /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
     pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
-        Self::of(Driver::new(stream, Connection::server(Instant::now(), config, transport)), None)
+        Self::of(Driver::new(stream, Connection::server(clock::now(), config, transport)), None)
     }
 
     pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
@@ -102,7 +102,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
                 membership.asked(matches!(event, Event::Upgrade(_)));
             }
             let let_in = match &shared.token {
-                Some(rule) => rule.let_in(event),
+                Some(rule) => rule.authenticate(event),
                 None => Ok(event),
             };
             match let_in {
@@ -111,7 +111,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
                 Ok(_) => {}
                 Err(request) => {
                     // It was asked just now, so that it can be answered.
-                    let _ = shared.connection().respond(Instant::now(), request, TokenRule::refusal());
+                    let _ = shared.connection().respond(clock::now(), request, TokenRule::unauthorized());
                 }
             }
         }
@@ -162,7 +162,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// [`AcceptError`]: the upgrade is another connection's, or the peer is gone.
     pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, AcceptError> {
         let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(SendError::NotOpen)) };
-        driver.shared.connection().accept(Instant::now(), upgrade).map_err(AcceptError::Refused)?;
+        driver.shared.connection().accept(clock::now(), upgrade).map_err(AcceptError::Refused)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {

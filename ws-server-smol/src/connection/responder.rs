@@ -1,10 +1,10 @@
 //! Answers to HTTP requests that are given later, elsewhere, or in pieces.
 
+use crate::clock;
 use crate::connection::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
-use std::time::Instant;
 use ws_proto::{Request, ResponseBody, SendError, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
@@ -102,7 +102,7 @@ impl Body {
     /// As [`ws_proto::Connection::finish_body`].
     pub fn finish(mut self) -> Result<(), SendError> {
         let token = self.token.take().ok_or(SendError::WrongRequest)?;
-        self.shared.connection().finish_body(Instant::now(), token)?;
+        self.shared.connection().finish_body(clock::now(), token)?;
         self.shared.wakers.driver.wake();
         Ok(())
     }

@@ -1,10 +1,11 @@
 //! A handle for other tasks and threads.
 
+use crate::clock;
 use crate::connection::pool;
 use crate::connection::shared::{ConnectionId, Holder, Shared};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 
 /// Sends to a WebSocket from other tasks and other threads. Clones speak to the same connection.
@@ -64,7 +65,7 @@ impl Sender {
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
     pub fn send_ping(&self, payload: &[u8]) -> Result<Sent, SendError> {
-        let sent = self.shared.connection().send_ping(Instant::now(), payload)?;
+        let sent = self.shared.connection().send_ping(clock::now(), payload)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
     }
@@ -88,14 +89,14 @@ impl Sender {
     /// # Errors
     /// As [`ws_proto::Connection::close`].
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.shared.connection().close(Instant::now(), code, reason)?;
+        self.shared.connection().close(clock::now(), code, reason)?;
         self.shared.wake();
         Ok(())
     }
 
     /// Ends the connection at once: no Close frame, and what was queued is lost.
     pub fn terminate(&self) {
-        self.shared.connection().abort(Instant::now(), ws_proto::Cause::Terminated);
+        self.shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
         self.shared.wake();
     }
 

@@ -1,5 +1,6 @@
 //! What the owner of a connection and its senders share: the engine, and who is to be woken.
 
+use crate::clock;
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
 use crate::sys::socket::Socket;
@@ -188,7 +189,7 @@ impl Shared {
         let mut connection = self.connection();
         let was_last = self.holders.fetch_and(!(holder as u8), Relaxed) == holder as u8;
         if was_last {
-            connection.resume(Instant::now());
+            connection.resume(clock::now());
             self.wakers.driver.wake();
         }
         was_last
@@ -201,11 +202,11 @@ impl Shared {
     /// Answers a request, or refuses an upgrade; the driver is woken to write it.
     pub(crate) fn respond(&self, request: Request, mut response: Response<Bytes>) -> Result<(), SendError> {
         if let Some(rule) = &self.token {
-            rule.sign(&request, &mut response);
+            rule.complete_response(&request, &mut response);
         }
         let now = Instant::now();
         self.sleep.look(now);
-        self.connection().respond(now, request, response)?;
+        self.connection().respond(clock::moment(now), request, response)?;
         self.wakers.driver.wake();
         Ok(())
     }
@@ -217,11 +218,11 @@ impl Shared {
         length: Option<u64>,
     ) -> Result<ResponseBody, SendError> {
         if let Some(rule) = &self.token {
-            rule.sign(&request, &mut head);
+            rule.complete_response(&request, &mut head);
         }
         let now = Instant::now();
         self.sleep.look(now);
-        let body = self.connection().respond_streaming(now, request, head, length)?;
+        let body = self.connection().respond_streaming(clock::moment(now), request, head, length)?;
         if length.is_none()
             && let Some(socket) = &*self.socket()
         {
@@ -302,7 +303,7 @@ impl Shared {
         let Some(socket) = &mut *self.socket() else { return false };
         let waker = Waker::from(self.wakers.clone());
         let mut io = Context::from_waker(&waker);
-        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, Instant::now());
+        let went = write(socket, &mut Output::Flushed, self, &mut connection, &mut io, clock::now());
         if self.has_write_failed() {
             // Its owner reads what the peer said at last.
             self.wakers.driver.wake();

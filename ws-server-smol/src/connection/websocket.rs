@@ -1,5 +1,6 @@
 //! An open WebSocket: a stream of messages and a sink of frames.
 
+use crate::clock;
 use crate::connection::sender::{self, Sender};
 use crate::connection::shared::{ConnectionId, Holder};
 use crate::driver::Driver;
@@ -43,7 +44,7 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
-    /// Pieces of a message that are joined for [`next`](Self::next).
+    /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
@@ -60,7 +61,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
 
     /// A WebSocket whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
     pub fn upgraded(stream: S, config: Arc<Config>, role: Role) -> Self {
-        let driver = Driver::new(stream, Connection::upgraded(Instant::now(), config, role));
+        let driver = Driver::new(stream, Connection::upgraded(clock::now(), config, role));
         Self::new(driver, Box::default(), None)
     }
 
@@ -136,7 +137,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// # Errors
     /// As [`ws_proto::Connection::close`].
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        self.driver.shared.connection().close(Instant::now(), code, reason)
+        self.driver.shared.connection().close(clock::now(), code, reason)
     }
 
     /// Stops reading, as [`Sender::pause`] does: [`next`](Self::next) then waits, and writes, and keeps deadlines.
@@ -240,12 +241,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         loop {
             match ready!(self.poll_event(cx)) {
                 Some(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
-                Some(Event::Piece(piece)) => {
+                Some(Event::Fragment(fragment)) => {
                     let joined = match self.joining.take() {
-                        Some(begun) if !piece.first => join(begun, piece.data),
-                        _ => piece.data,
+                        Some(begun) if !fragment.first => join(begun, fragment.data),
+                        _ => fragment.data,
                     };
-                    if piece.last {
+                    if fragment.last {
                         return Poll::Ready(Some(Ok(joined)));
                     }
                     self.joining = Some(joined);

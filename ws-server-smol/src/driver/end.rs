@@ -1,10 +1,10 @@
 //! The end of a connection from this side.
 
 use super::Driver;
+use crate::clock;
 use crate::driver::output::write;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::task::{Context, Waker};
-use std::time::Instant;
 use ws_proto::{Cause, CloseCode, Closed, Event};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
@@ -19,7 +19,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     pub(crate) fn give_up(&mut self, code: CloseCode) {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
-        let now = Instant::now();
+        let now = clock::now();
         // Where it is ending already, what was said last is still to be written.
         let _ = connection.close(now, code, "");
         if let Some(stream) = &mut self.stream {
@@ -35,7 +35,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         self.give_up(code);
         let shared = self.shared.clone();
         let mut connection = shared.connection();
-        let now = Instant::now();
+        let now = clock::now();
         let parting = self.parting.take().and_then(|parting| parting.event);
         let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
         let closed = events.find_map(|event| match event {

@@ -15,6 +15,7 @@ pub(crate) mod output;
 pub(crate) mod sleep;
 mod slice;
 
+use crate::clock;
 use crate::connection::pool::Buffer;
 use crate::connection::shared::Shared;
 use crate::driver::output::{Output, write};
@@ -31,6 +32,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
+use ws_proto::Moment;
 use ws_proto::{Connection, Error, Event, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
@@ -48,7 +50,7 @@ struct Unread {
 #[derive(Debug)]
 struct Parting {
     event: Option<Event<'static>>,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
 }
 
 #[derive(Debug)]
@@ -61,14 +63,14 @@ pub(crate) struct Driver<S> {
     unread: Option<Unread>,
     output: Output,
     timer: Timer,
-    deadline: Option<Instant>,
+    deadline: Option<Moment>,
     /// It is over, and is told once the stream has passed on what it holds.
     parting: Option<Box<Parting>>,
     slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
     /// Until when whoever waits for events may judge before who waits for the output does.
-    asked: Option<Instant>,
+    asked: Option<Moment>,
     /// What was received while only the output was waited for.
     held: Option<Box<Event<'static>>>,
     sleep: Arc<Sleep>,
@@ -124,9 +126,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         // Before anything is looked at, lest a sender's wake-up be lost.
         shared.wakers.driver.register(cx.waker());
         shared.note_poll();
-        let mut now = Instant::now();
+        let instant = Instant::now();
+        let mut now = clock::moment(instant);
         if self.slice.is_fresh() {
-            self.sleep.look(now);
+            self.sleep.look(instant);
         }
         let mut connection = shared.connection();
         if self.slept != self.sleep.times() {
@@ -181,7 +184,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             if went || is_due {
                 self.tell_room(&connection);
-                now = Instant::now();
+                now = clock::now();
                 continue;
             }
             self.slice.end();
@@ -220,7 +223,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut connection = shared.connection();
         loop {
             let Some(stream) = &mut self.stream else { return Poll::Ready(Err(SendError::NotOpen)) };
-            let now = Instant::now();
+            let now = clock::now();
             let paused = connection.is_paused();
             let mut io = Context::from_waker(&self.waker);
             write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
@@ -255,7 +258,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Asks whoever waits for events, in another task, to judge. Ready once it is known that nobody does.
-    fn poll_asking(&mut self, now: Instant) -> Poll<()> {
+    fn poll_asking(&mut self, now: Moment) -> Poll<()> {
         let until = *self.asked.get_or_insert_with(|| {
             self.shared.wakers.driver.wake();
             now + ASKED_FOR
@@ -263,7 +266,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         if until > now {
             // The deadline itself is past, and is no longer waited for.
             self.deadline = None;
-            self.timer.set_at(until);
+            clock::set(&mut self.timer, Some(until));
             let mut io = Context::from_waker(&self.waker);
             if Pin::new(&mut self.timer).poll(&mut io).is_pending() {
                 return Poll::Pending;
@@ -275,21 +278,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads once, before a deadline is judged that has passed: what proves life, or was waited for, may be there for
     /// long. A peer that floods postpones nothing by it. Says whether anything is to be used up first.
-    fn hear(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    fn hear(&mut self, connection: &mut Connection, now: Moment) -> bool {
         self.heard = true;
         self.unread.is_none() && !connection.is_paused() && self.read(connection, now)
     }
 
     /// Does what is due.
-    fn judge(&mut self, connection: &mut Connection, now: Instant) {
+    fn judge(&mut self, connection: &mut Connection, now: Moment) {
         self.heard = false;
         self.asked = None;
         self.deadline = None;
-        connection.handle_timeout(now.max(Instant::now()));
+        connection.handle_timeout(now.max(clock::now()));
     }
 
     /// Does what is due of an open WebSocket that nobody reads.
-    fn judge_unread(&mut self, connection: &mut Connection, now: Instant) {
+    fn judge_unread(&mut self, connection: &mut Connection, now: Moment) {
         let held = self.shared.is_held();
         if !held {
             connection.pause();
@@ -302,7 +305,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Reads once, for whoever asks for the next event. Says whether a deadline may be judged now: not where a closing
     /// handshake goes on behind what is held.
-    fn hold_what_is_there(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    fn hold_what_is_there(&mut self, connection: &mut Connection, now: Moment) -> bool {
         if self.held.is_none() {
             self.hear(connection, now);
         }
@@ -313,7 +316,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     #[inline]
-    fn use_unread(&mut self, connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
+    fn use_unread(&mut self, connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
         let unread = self.unread.as_mut()?;
         if connection.is_paused() {
             return before_the_end(connection, now);
@@ -332,7 +335,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Says whether anything came of it.
-    fn read(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    fn read(&mut self, connection: &mut Connection, now: Moment) -> bool {
         let Some(stream) = &mut self.stream else { return false };
         let mut io = Context::from_waker(&self.waker);
         let mut buffer = Buffer::take();
@@ -347,7 +350,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     /// Whether a deadline has passed; otherwise the timer wakes.
-    fn poll_deadline(&mut self, connection: &mut Connection, now: Instant) -> bool {
+    fn poll_deadline(&mut self, connection: &mut Connection, now: Moment) -> bool {
         // One that moved away is looked up when the timer wakes.
         if !connection.timeout_moved() && self.deadline.is_some_and(|deadline| now < deadline) {
             return false;
@@ -355,10 +358,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let deadline = connection.poll_timeout();
         if deadline != self.deadline {
             self.deadline = deadline;
-            match deadline {
-                Some(deadline) => self.timer.set_at(deadline),
-                None => self.timer = Timer::never(),
-            }
+            clock::set(&mut self.timer, deadline);
         }
         let Some(deadline) = deadline else { return false };
         let mut io = Context::from_waker(&self.waker);
@@ -367,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
     /// first passes on what was said last.
-    fn poll_parting(&mut self, connection: &mut Connection, now: Instant) -> Poll<Option<Event<'static>>> {
+    fn poll_parting(&mut self, connection: &mut Connection, now: Moment) -> Poll<Option<Event<'static>>> {
         let parting = self.parting.take().unwrap_or_else(|| {
             let deadline = now.checked_add(connection.config().close_timeout);
             // Writing may have been what ended it.
@@ -378,7 +378,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             self.end(connection.wants_reset());
             return Poll::Ready(parting.event);
         }
-        self.timer = parting.deadline.map_or_else(Timer::never, Timer::at);
+        clock::set(&mut self.timer, parting.deadline);
         let mut io = Context::from_waker(&self.waker);
         if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
             self.waker.wake_by_ref();
@@ -400,7 +400,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 }
 
 /// The next event, but for those that tell of the end: they wait for the stream.
-fn before_the_end(connection: &mut Connection, now: Instant) -> Option<Event<'static>> {
+fn before_the_end(connection: &mut Connection, now: Moment) -> Option<Event<'static>> {
     if connection.state() == State::Closed { None } else { connection.poll_event(now) }
 }
 

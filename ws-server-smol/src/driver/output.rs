@@ -7,8 +7,7 @@ use futures_io::AsyncWrite;
 use std::io::{self, IoSlice};
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
-use ws_proto::Connection;
+use ws_proto::{Connection, Moment};
 
 /// How many slices one write gathers.
 const SLICES: usize = 64;
@@ -31,7 +30,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
     shared: &Shared,
     connection: &mut Connection,
     io: &mut Context<'_>,
-    now: Instant,
+    now: Moment,
 ) -> bool {
     let mut went = false;
     while connection.outbox().has_remaining() {

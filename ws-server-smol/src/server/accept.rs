@@ -1,6 +1,7 @@
 //! Who comes is accepted, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
+use crate::clock;
 use crate::connection::http::Acceptor;
 use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
@@ -13,7 +14,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use ws_host::listen::{ACCEPT_AGAIN, is_passing};
+use ws_host::listen::{ACCEPT_RETRY, is_transient};
 use ws_proto::Connection;
 
 /// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
@@ -120,7 +121,7 @@ impl Server {
         let mut state = self.inner.state();
         let State { phase, census, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };
-        if census.is_crowded() {
+        if census.at_handshake_limit() {
             return Attempt::Wait(None);
         }
         let now = Instant::now();
@@ -139,10 +140,10 @@ impl Server {
         };
         let socket = match accepted {
             Ok(socket) => socket,
-            Err(error) if is_passing(&error) => return Attempt::Nobody,
+            Err(error) if is_transient(&error) => return Attempt::Nobody,
             // No descriptor, no memory: asking again at once would spin. Who waits, waits in the kernel.
             Err(error) => {
-                run.retry_at = Some(now + ACCEPT_AGAIN);
+                run.retry_at = Some(now + ACCEPT_RETRY);
                 let told = std::mem::replace(&mut run.failing, true);
                 return if told { Attempt::Nobody } else { Attempt::Failed(error) };
             }
@@ -150,11 +151,11 @@ impl Server {
         run.burst += 1;
         run.failing = false;
         let peer = socket.peer_addr();
-        if !census.admit(peer) {
+        if !census.try_admit(peer) {
             state.turned_away += 1;
             return Attempt::Nobody;
         }
-        let connection = Connection::server(now, run.config.clone(), run.transport);
+        let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
         let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
         let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
         let driver = Driver::with(socket.clone(), connection, belongings);

@@ -1,12 +1,13 @@
 //! The clients of a server: who is there, and what is said to one of them.
 
 use super::{Server, Stats};
+use crate::clock;
 use crate::connection::sender::Sender;
 use crate::connection::shared::{ConnectionId, Holder, Shared};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 use ws_proto::{CloseCode, Outgoing, Request, SendError, Sent, State};
 
 /// Clients. An id whose connection is gone finds nobody, and never another's.
@@ -33,7 +34,7 @@ impl Server {
     /// How many connections were turned away since it began to listen, being over a limit of
     /// [`ServerConfig`](crate::ServerConfig).
     pub fn turned_away(&self) -> u64 {
-        self.inner.state().census.turned_away()
+        self.inner.state().census.rejected()
     }
 
     /// What the server has done. It looks at every connection: ask once a second rather than once a message.
@@ -75,7 +76,7 @@ impl Server {
     /// As [`Sender::close`]; [`SendError::NotOpen`] also where there is no such client.
     pub fn close(&self, id: ConnectionId, code: CloseCode, reason: &str) -> Result<(), SendError> {
         let shared = self.shared(id).ok_or(SendError::NotOpen)?;
-        shared.connection().close(Instant::now(), code, reason)?;
+        shared.connection().close(clock::now(), code, reason)?;
         shared.wake();
         Ok(())
     }
@@ -102,7 +103,7 @@ impl Server {
         else {
             return;
         };
-        shared.connection().abort(Instant::now(), ws_proto::Cause::Terminated);
+        shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
         socket.cut();
         shared.wake();
     }

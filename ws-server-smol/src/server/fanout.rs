@@ -1,9 +1,9 @@
 //! One message to many: to everyone, to some, to the subscribers of a topic.
 
 use super::Server;
+use crate::clock;
 use crate::connection::shared::{ConnectionId, Shared};
 use std::sync::Arc;
-use std::time::Instant;
 use ws_host::topics::{Delivered, SlowPeer, TopicError};
 use ws_proto::{Frame, State};
 
@@ -135,7 +135,7 @@ impl Server {
     }
 
     fn deliver(&self, frame: &Frame, slow: SlowPeer<'_>, to: &[Arc<Shared>]) -> usize {
-        let now = Instant::now();
+        let now = clock::now();
         let mut newest = self.inner.newest();
         let reached = to.iter().filter(|shared| {
             let delivered = slow.deliver(now, shared.id, &mut shared.connection(), frame, &mut newest);

@@ -1,9 +1,9 @@
 //! That a connection belongs to a server, which counts it and can reach it.
 
 use super::{Phase, Server};
+use crate::clock;
 use crate::connection::shared::ConnectionId;
-use std::time::Instant;
-use ws_host::topics::release;
+use ws_host::topics::flush_latest;
 use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
@@ -27,8 +27,8 @@ impl Membership {
             state.upgrading.insert(self.id);
         }
         if new {
-            let crowded = state.census.is_crowded();
-            state.census.asked();
+            let crowded = state.census.at_handshake_limit();
+            state.census.handshake_done();
             if crowded {
                 drop(state);
                 self.server.inner.bell.0.notify(usize::MAX);
@@ -75,7 +75,7 @@ impl Membership {
             Some(member) => member.shared.clone(),
             None => return newest.forget(self.id),
         };
-        release(Instant::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
+        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
         drop(newest);
         shared.wake();
     }
@@ -96,7 +96,7 @@ impl Membership {
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
-        let crowded = state.census.is_crowded();
+        let crowded = state.census.at_handshake_limit();
         if state.remove(self.id).is_none() {
             return;
         }

@@ -21,16 +21,16 @@ use listener::{Listener, Listening};
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
-use std::net::{IpAddr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use stop::Stopping;
+use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{Bind, ListenError};
-use ws_host::listen::{Scheme, lan_address, url};
-use ws_host::server::{Census, ServerConfig};
+use ws_host::server::{Admission, ServerConfig};
 use ws_host::token::TokenRule;
-use ws_host::topics::{Newest, Topics};
+use ws_host::topics::{LatestByKey, Topics};
 use ws_proto::{Config, Frame, Transport, WallClock};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
@@ -78,7 +78,7 @@ pub struct Server {
 struct Inner {
     state: Mutex<State>,
     /// What is kept for peers that are slow.
-    newest: Mutex<Newest<ConnectionId, Frame>>,
+    newest: Mutex<LatestByKey<ConnectionId, Frame>>,
     bell: Arc<Bell>,
     /// A connection is gone, while the server stops.
     gone: Event,
@@ -111,7 +111,7 @@ struct State {
     config: ServerConfig,
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
-    census: Census,
+    census: Admission,
     /// Those that asked for an upgrade, and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
     /// Those that were opened.
@@ -194,7 +194,7 @@ impl Server {
 
     fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
-            census: Census::new(&config),
+            census: Admission::new(&config),
             config,
             phase: Phase::Idle,
             members: BTreeMap::new(),
@@ -273,7 +273,7 @@ impl Server {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping(_) => state.census = Census::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => state.census = Admission::new(&state.config),
         }
         let mut config = state.config.shared_config();
         self.inner.sleep.keep(config.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
@@ -352,23 +352,19 @@ impl Server {
     /// The system is asked for the way to an address that nobody has: no packet is sent, no name is looked up, and
     /// nothing is waited for.
     pub fn lan_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Ws, lan_address(self.local_addr()?, own_ip)?, path))
+        lan_url(Scheme::Ws, self.local_addr()?, path)
     }
 
     /// As [`lan_url`](Self::lan_url), with `http` in front: what to show as a QR code, say.
     pub fn lan_http_url(&self, path: &str) -> Option<String> {
-        Some(url(Scheme::Http, lan_address(self.local_addr()?, own_ip)?, path))
+        lan_url(Scheme::Http, self.local_addr()?, path)
     }
 
     /// All of them: for each listener its address, and at last the one for the local network, where there is one.
     pub fn urls(&self, path: &str) -> Vec<String> {
         let state = self.inner.state();
         let Some(run) = state.run() else { return Vec::new() };
-        let bound = run.listeners.iter().filter_map(Listener::local_addr);
-        let lan = run.address.and_then(|address| lan_address(address, own_ip));
-        let mut urls: Vec<_> = bound.chain(lan).map(|address| url(Scheme::Ws, address, path)).collect();
-        urls.dedup();
-        urls
+        listen::urls(run.listeners.iter().filter_map(Listener::local_addr), path)
     }
 
     /// Calls the extension, where there is one.
@@ -390,7 +386,7 @@ impl Inner {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn newest(&self) -> MutexGuard<'_, Newest<ConnectionId, Frame>> {
+    fn newest(&self) -> MutexGuard<'_, LatestByKey<ConnectionId, Frame>> {
         self.newest.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
@@ -410,20 +406,13 @@ impl State {
         self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
-            self.census.asked();
+            self.census.handshake_done();
         }
-        self.census.dismiss(member.peer);
+        self.census.release(member.peer);
         let connection = member.shared.connection();
         self.bytes_in += connection.bytes_received();
         self.bytes_out += connection.bytes_sent();
         drop(connection);
         Some(member)
     }
-}
-
-/// A "connected" UDP socket has asked the routing table and sent nothing.
-fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
-    let socket = UdpSocket::bind((from, 0)).ok()?;
-    socket.connect((to, 9)).ok()?;
-    Some(socket.local_addr().ok()?.ip())
 }

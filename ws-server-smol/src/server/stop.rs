@@ -7,6 +7,7 @@
 //! ```
 
 use super::{BeforeStop, Phase, Server};
+use crate::clock;
 use crate::connection::shared::{ConnectionId, until};
 use event_listener::listener;
 use std::collections::VecDeque;
@@ -151,9 +152,10 @@ impl Server {
         let (code, reason, deadline) = (stopping.stop.code, stopping.stop.reason.clone(), stopping.deadline);
         let due: Vec<_> = due.iter().filter_map(|id| Some(state.members.get(id)?.shared.clone())).collect();
         drop(state);
+        let moment = clock::moment(now);
         for shared in due {
             // Who is ending already needs no word.
-            let _ = shared.connection().go_away(now, code, &reason);
+            let _ = shared.connection().go_away(moment, code, &reason);
             shared.wake();
         }
         let mut state = self.inner.state();
@@ -167,7 +169,7 @@ impl Server {
         for member in rest {
             self.inner.newest().forget(member.shared.id);
             let mut connection = member.shared.connection();
-            connection.abort(now, Cause::Stopped);
+            connection.abort(moment, Cause::Stopped);
             // A FIN would make a whole answer of what was cut off.
             if connection.wants_reset() {
                 member.socket.reset_on_close()

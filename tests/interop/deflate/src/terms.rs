@@ -28,8 +28,8 @@ pub fn deflate(side: Side, terms: &str) -> Result<Deflate, Failure> {
         let (whose, name) = name.split_once('_').ok_or("a term is of one side")?;
         let is_ours = whose == if side == Side::Server { "server" } else { "client" };
         deflate = match (name, is_ours) {
-            ("no_context_takeover", true) => deflate.takeover(false),
-            ("no_context_takeover", false) => deflate.peer_takeover(false),
+            ("no_context_takeover", true) => deflate.context_takeover(false),
+            ("no_context_takeover", false) => deflate.peer_context_takeover(false),
             ("max_window_bits", true) => deflate.window_bits(value.parse()?),
             ("max_window_bits", false) => deflate.peer_window_bits(value.parse()?),
             _ => return Err(format!("what is {term}?").into()),

@@ -1,0 +1,71 @@
+//! What follows the end of an attempt or of a connection: another attempt, and after what wait.
+
+use super::{Backoff, Reconnect, retry_after};
+use core::time::Duration;
+use ws_proto::Closed;
+
+impl Backoff {
+    /// The wait before the next attempt, once an attempt has failed or a connection has ended, as `closed` says where
+    /// there was one. `None` when the client rests: it has no policy, the policy [ends](Reconnect::is_final) with such a
+    /// close, or there were as many attempts as there may be.
+    ///
+    /// A server that asks for patience with `Retry-After` gets [at least as much](retry_after). `random` is any number,
+    /// each with the same chance; where the system has none, `u32::MAX` waits the longest.
+    pub fn schedule_next(
+        &mut self,
+        policy: Option<&Reconnect>,
+        closed: Option<&Closed>,
+        random: impl FnOnce() -> u32,
+    ) -> Option<Duration> {
+        let policy = policy?;
+        if closed.is_some_and(|closed| policy.is_final(closed)) {
+            return None;
+        }
+        let least = closed.and_then(retry_after).unwrap_or_default();
+        self.next(policy, random()).map(|wait| wait.max(least))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::Bytes;
+    use ws_proto::{CloseCode, HandshakeError};
+
+    fn closed(code: CloseCode) -> Closed {
+        let mut closed = Closed::default();
+        closed.code = code;
+        closed
+    }
+
+    fn refused(retry_after: &str) -> Closed {
+        let response = http::Response::builder().status(503).header("retry-after", retry_after);
+        let mut closed = closed(CloseCode::from(1006));
+        closed.error = Some(HandshakeError::Refused(Box::new(response.body(Bytes::new()).unwrap())).into());
+        closed
+    }
+
+    #[test]
+    fn without_a_policy_and_after_a_final_close_the_client_rests() {
+        let policy = Reconnect::default();
+        let mut backoff = Backoff::default();
+        let never = || panic!("no number is needed");
+        assert_eq!(backoff.schedule_next(None, None, never), None);
+        assert_eq!(backoff.schedule_next(Some(&policy), Some(&closed(CloseCode::NORMAL)), never), None);
+        assert_eq!(backoff.attempt(), 0);
+    }
+
+    #[test]
+    fn the_server_may_ask_for_a_longer_wait_and_for_no_shorter_one() {
+        let policy = Reconnect::default().attempts(4);
+        let mut backoff = Backoff::default();
+        let mut wait = |closed: Option<&Closed>| {
+            backoff.schedule_next(Some(&policy), closed, || u32::MAX).map(|wait| wait.as_millis())
+        };
+        assert_eq!(wait(None), Some(500));
+        assert_eq!(wait(Some(&refused("0"))), Some(1000));
+        assert_eq!(wait(Some(&refused("60"))), Some(60_000));
+        assert_eq!(wait(Some(&closed(CloseCode::GOING_AWAY))), Some(4000));
+        assert_eq!(wait(None), None, "the attempts are used up");
+    }
+}

@@ -1,0 +1,97 @@
+//! What follows a failed accept.
+
+use core::time::Duration;
+use std::io;
+
+/// How long to wait after accepting failed for want of a resource: at once would spin.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+
+/// Whether accepting failed for one peer only, which left before it was accepted; the next may be there.
+pub fn is_transient(error: &io::Error) -> bool {
+    use io::ErrorKind::{
+        ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
+    };
+    matches!(
+        error.kind(),
+        Interrupted | ConnectionAborted | ConnectionReset | HostUnreachable | NetworkUnreachable
+    )
+}
+
+/// What an owner of listeners does after a failed accept, and which failures it reports.
+///
+/// ```
+/// use std::io;
+/// use ws_host::listen::{ACCEPT_RETRY, AcceptFailures, AfterFailure};
+///
+/// let mut failures = AcceptFailures::default();
+/// let full = io::Error::from(io::ErrorKind::OutOfMemory); // or no descriptor left
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: true });
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: false });
+/// failures.accepted();
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: true });
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct AcceptFailures {
+    reported: bool,
+}
+
+/// What to do after a failed accept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AfterFailure {
+    /// Only that peer is gone: accept on.
+    Continue,
+    /// No descriptor, no memory. Peers wait in the kernel meanwhile.
+    Wait {
+        /// For how long to accept nothing.
+        delay: Duration,
+        /// Whether to report the error: the first since a connection was accepted.
+        report: bool,
+    },
+}
+
+impl AcceptFailures {
+    /// A connection was accepted: the next failure is reported again.
+    pub fn accepted(&mut self) {
+        self.reported = false;
+    }
+
+    /// Accepting failed, other than by `WouldBlock`.
+    pub fn failed(&mut self, error: &io::Error) -> AfterFailure {
+        if is_transient(error) {
+            return AfterFailure::Continue;
+        }
+        let report = !core::mem::replace(&mut self.reported, true);
+        AfterFailure::Wait { delay: ACCEPT_RETRY, report }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_went_away_before_being_accepted_is_no_reason_to_wait() {
+        for (kind, is_one) in [
+            (io::ErrorKind::ConnectionAborted, true),
+            (io::ErrorKind::Interrupted, true),
+            (io::ErrorKind::Other, false),
+            (io::ErrorKind::OutOfMemory, false),
+        ] {
+            assert_eq!(is_transient(&kind.into()), is_one, "{kind}");
+            let after = AcceptFailures::default().failed(&kind.into());
+            assert_eq!(after == AfterFailure::Continue, is_one, "{kind}");
+        }
+    }
+
+    #[test]
+    fn a_peer_that_left_keeps_no_failure_from_being_reported_once() {
+        let mut failures = AcceptFailures::default();
+        let full = || io::ErrorKind::OutOfMemory.into();
+        let report = |after| matches!(after, AfterFailure::Wait { report: true, .. });
+        assert!(report(failures.failed(&full())));
+        assert_eq!(failures.failed(&io::ErrorKind::ConnectionAborted.into()), AfterFailure::Continue);
+        assert!(!report(failures.failed(&full())));
+        failures.accepted();
+        assert!(report(failures.failed(&full())));
+    }
+}

@@ -1,0 +1,45 @@
+//! What a server has done.
+
+use ws_proto::Connection;
+
+/// What a server has done since it started, or all servers of an endpoint together.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Stats {
+    /// Connections that were accepted, plain HTTP included.
+    pub accepted: u64,
+    /// Connections that were closed at once, being over a limit of [`ServerConfig`](super::ServerConfig).
+    pub rejected: u64,
+    /// Connections that are open now: plain HTTP included, and those that are about to end.
+    pub open: usize,
+    /// Messages that were received; a fragmented one counts once.
+    pub messages_in: u64,
+    /// Messages that were sent; one to each of a hundred connections counts a hundred times.
+    pub messages_out: u64,
+    /// Bytes from peers, HTTP included.
+    pub bytes_in: u64,
+    /// Bytes that sockets took, HTTP included.
+    pub bytes_out: u64,
+}
+
+impl Stats {
+    /// Adds the bytes of a connection: of each one that ends, as it ends, and of the open ones for a snapshot.
+    ///
+    /// ```
+    /// # use ws_host::server::Stats;
+    /// # use ws_proto::Connection;
+    /// /// `ended` holds the counts, with the bytes of connections that have ended.
+    /// fn stats<'c>(ended: &Stats, open: impl Iterator<Item = &'c Connection>) -> Stats {
+    ///     let mut stats = *ended;
+    ///     for connection in open {
+    ///         stats.open += 1;
+    ///         stats.add_bytes(connection);
+    ///     }
+    ///     stats
+    /// }
+    /// ```
+    pub fn add_bytes(&mut self, connection: &Connection) {
+        self.bytes_in += connection.bytes_received();
+        self.bytes_out += connection.bytes_sent();
+    }
+}

@@ -1,0 +1,121 @@
+//! Sending to many, and what happens to a peer that does not keep up.
+
+use super::LatestByKey;
+use core::hash::Hash;
+use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
+
+/// The policy for a peer that does not keep up with messages that are sent to many.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SlowPeer<'k> {
+    /// Queue up to the cap of its outbox, then close it with 1013: it may come again. For messages that must not have
+    /// gaps. Where peers cause the messages, as in a chat, one that floods makes all the others slow: bound what each may
+    /// cause, with [`Config::message_rate`](ws_proto::Config::message_rate).
+    #[default]
+    Close,
+    /// Over the high mark of its outbox, skip it until it has drained. For messages that the next one makes obsolete
+    /// anyway. Lower the mark as for [`Latest`](Self::Latest).
+    Skip,
+    /// Over the high mark of its outbox, keep only the latest message of each key, and send it once the peer has
+    /// drained. For the state of many things: a cursor for each user, a price for each product.
+    ///
+    /// Below the high mark everything is queued, however old, and bytes that the kernel has taken (often some megabytes)
+    /// cannot be recalled. For messages that are sent many times a second, lower the marks to a few messages, with
+    /// [`Config::outbox`](ws_proto::Config::outbox): the default of 1 MiB holds minutes of small ones.
+    Latest(&'k str),
+}
+
+/// What happened to one peer's copy of a message.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivered {
+    /// Queued.
+    Queued,
+    /// Kept until the peer has drained.
+    Kept,
+    /// Dropped: the peer is skipped.
+    Skipped,
+    /// Dropped: the peer is too slow, and its connection closes.
+    Closed,
+    /// Dropped: the connection is not open.
+    NotOpen,
+}
+
+impl Delivered {
+    /// Whether the peer gets the message, now or later.
+    pub fn reaches(self) -> bool {
+        matches!(self, Self::Queued | Self::Kept)
+    }
+}
+
+impl SlowPeer<'_> {
+    /// Sends a frame to one of many peers, or applies the policy where that peer is too slow. [`flush_latest`] sends the
+    /// frames that are kept in `latest`, once the connection has drained.
+    pub fn deliver<Id: Copy + Eq + Hash>(
+        self,
+        now: Moment,
+        id: Id,
+        connection: &mut Connection,
+        frame: &Frame,
+        latest: &mut LatestByKey<Id, Frame>,
+    ) -> Delivered {
+        let behind = connection.is_congested();
+        match self {
+            Self::Skip if behind => return Delivered::Skipped,
+            // Frames that were kept before go first.
+            Self::Latest(key) if behind || latest.has(id) => {
+                return keep(now, id, connection, frame, key, latest);
+            }
+            _ => {}
+        }
+        match (connection.send_shared(frame), self) {
+            (Ok(_), _) => Delivered::Queued,
+            // The frame is larger than the room that is left, though the mark was not reached. A refused sender counts
+            // as congested, and receives `Drained` later.
+            (Err(SendError::Full), Self::Skip) => Delivered::Skipped,
+            (Err(SendError::Full), Self::Latest(key)) if connection.is_congested() => {
+                keep(now, id, connection, frame, key, latest)
+            }
+            (Err(SendError::Full), _) => close_slow(now, connection),
+            (Err(_), _) => Delivered::NotOpen,
+        }
+    }
+}
+
+/// Sends the frames that were kept for a connection, once it has drained; those that it does not take yet are kept
+/// again. `report` is called with each frame and what happened to it.
+pub fn flush_latest<Id: Copy + Eq + Hash>(
+    now: Moment,
+    id: Id,
+    connection: &mut Connection,
+    latest: &mut LatestByKey<Id, Frame>,
+    mut report: impl FnMut(&Frame, Delivered),
+) {
+    if !latest.has(id) {
+        return;
+    }
+    for (key, frame) in latest.take(id) {
+        let delivered = SlowPeer::Latest(&key).deliver(now, id, connection, &frame, latest);
+        report(&frame, delivered);
+    }
+}
+
+fn keep<Id: Copy + Eq + Hash>(
+    now: Moment,
+    id: Id,
+    connection: &mut Connection,
+    frame: &Frame,
+    key: &str,
+    latest: &mut LatestByKey<Id, Frame>,
+) -> Delivered {
+    if connection.state() != State::Open {
+        return Delivered::NotOpen;
+    }
+    if latest.keep(id, key, frame.clone()) { Delivered::Kept } else { close_slow(now, connection) }
+}
+
+/// Closes a connection with 1013 because it is too slow: its outbox was [`Full`](SendError::Full).
+pub fn close_slow(now: Moment, connection: &mut Connection) -> Delivered {
+    // It is open, and the Close frame is exempt from the cap.
+    let _ = connection.close(now, CloseCode::TRY_AGAIN_LATER, "too slow");
+    Delivered::Closed
+}

@@ -1,0 +1,24 @@
+//! The time, as the engine counts it, and back.
+
+use async_io::Timer;
+use std::time::Instant;
+use ws_host::clock::of_process;
+use ws_proto::Moment;
+
+#[inline]
+pub(crate) fn now() -> Moment {
+    of_process().moment(Instant::now())
+}
+
+#[inline]
+pub(crate) fn moment(instant: Instant) -> Moment {
+    of_process().moment(instant)
+}
+
+/// Has a timer fire then; `None` is never.
+pub(crate) fn set(timer: &mut Timer, at: Option<Moment>) {
+    match at.and_then(|at| of_process().instant(at)) {
+        Some(at) => timer.set_at(at),
+        None => *timer = Timer::never(),
+    }
+}
