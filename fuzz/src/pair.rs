@@ -16,7 +16,7 @@ use crate::watch::Watched;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Pieces,
+    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
     Role, State, Timeout,
 };
 
@@ -42,7 +42,7 @@ impl Pair {
         let [how, each] = [0; 2].map(|_| input.byte());
         let config = |base: Config, bits: u8| {
             let second = Duration::from_secs(1);
-            let ping = Heartbeat::live().kind(HeartbeatKind::Ping).interval(3 * second).answer(2 * second);
+            let ping = Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(3 * second).pong_timeout(2 * second);
             let pong = ping.clone().kind(HeartbeatKind::Pong);
             let mut config = base.clone();
             config.heartbeat = pick(bits, 0, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
@@ -61,10 +61,10 @@ impl Pair {
             (of_client, of_server) = (of_client.deflate(Deflate::new()), of_server.deflate(Deflate::new()));
         }
         if how & 0x20 != 0 {
-            of_client.pieces = Pieces::AsTheyCome { whole: 10 };
+            of_client.delivery = Delivery::Chunked { whole: 10 };
         }
         if how & 0x40 != 0 {
-            of_server.pieces = Pieces::AsTheyCome { whole: 10 };
+            of_server.delivery = Delivery::Chunked { whole: 10 };
         }
         let (of_client, of_server) = (Arc::new(of_client), Arc::new(of_server));
         let (client, server) = if how & 1 == 0 {

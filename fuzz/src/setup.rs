@@ -3,7 +3,7 @@
 use crate::input::{Input, pick};
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
-use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Pieces, Role, WallClock};
+use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Delivery, Role, WallClock};
 
 /// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
 pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
@@ -38,14 +38,14 @@ impl Setup {
     pub(crate) fn new(base: Config, input: &mut Input<'_>) -> Self {
         let [messages, http, times, rest] = [0; 4].map(|_| input.byte());
         let (kind, interval) = (HeartbeatKind::Ping, Duration::from_secs(2));
-        let ping = Heartbeat::live().kind(kind).interval(interval).answer(interval).payload("there?");
+        let ping = Heartbeat::frequent().kind(kind).idle(interval).pong_timeout(interval).payload("there?");
         let pong = ping.clone().kind(HeartbeatKind::Pong);
 
         let mut config = base.clone();
         config.message_limit = pick(messages, 0, [base.message_limit, 16, 300, 70_000]);
-        let as_they_come = |whole| Pieces::AsTheyCome { whole };
-        let pieces = [Pieces::Joined, as_they_come(0), as_they_come(10), as_they_come(u64::MAX)];
-        config.pieces = pick(messages, 2, pieces);
+        let as_they_come = |whole| Delivery::Chunked { whole };
+        let pieces = [Delivery::Whole, as_they_come(0), as_they_come(10), as_they_come(u64::MAX)];
+        config.delivery = pick(messages, 2, pieces);
         let marks = (base.low_mark, base.high_mark, base.outbox_cap);
         let (low, high, cap) = pick(messages, 4, [marks, (0, 0, 0), (10, 100, 1000), (1000, 1000, 70_000)]);
         config = config.outbox(low, high, cap);
@@ -60,7 +60,7 @@ impl Setup {
 
         config.message_rate = pick(times, 0, [None, Some(0), Some(1), Some(3)]);
         config.heartbeat = pick(times, 2, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
-        config.tell_every_end = times & 0x10 != 0;
+        config.report_all_closes = times & 0x10 != 0;
         if times & 0x20 != 0 {
             config.access = any_access();
         }

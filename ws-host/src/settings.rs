@@ -19,13 +19,33 @@ macro_rules! handed_on {
 /// What servers and clients can set alike.
 macro_rules! settings_of_a_connection {
     ($of:ident) => {
+        impl $of {
+            /// Sets all rules of a connection at once, in place of those that were set before: for who has them from
+            /// elsewhere. Every setting of its own is a method here.
+            #[must_use]
+            pub fn connection(self, connection: ws_proto::Config) -> Self {
+                Self { connection, ..self }
+            }
+
+            /// The rules of a connection.
+            pub fn get_connection(&self) -> &ws_proto::Config {
+                &self.connection
+            }
+        }
+
         $crate::settings::handed_on! { $of:
             /// Sets the longest message in bytes: [`Config::message_limit`](ws_proto::Config::message_limit). 16 MiB.
             message_limit(bytes: u64);
 
-            /// Sets how messages that come in fragments are delivered: [`Config::pieces`](ws_proto::Config::pieces).
+            /// Sets how messages that come in fragments are delivered: [`Config::delivery`](ws_proto::Config::delivery).
             /// Whole.
-            pieces(pieces: ws_proto::Pieces);
+            delivery(delivery: ws_proto::Delivery);
+
+            /// Sets the most bytes of an HTTP head: [`Config::head_limit`](ws_proto::Config::head_limit). 32 KiB.
+            head_limit(bytes: usize);
+
+            /// Sets the most header fields of an HTTP head: [`Config::header_limit`](ws_proto::Config::header_limit). 100.
+            header_limit(fields: usize);
 
             /// Sets the longest HTTP body in bytes; for a client, how much of a refusal's body is kept:
             /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
@@ -38,6 +58,10 @@ macro_rules! settings_of_a_connection {
             /// Sets the most messages a second; `None` is no limit:
             /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
             message_rate(per_second: Option<u16>);
+
+            /// Sets the most bytes that are read and discarded while a connection drains:
+            /// [`Config::drain_limit`](ws_proto::Config::drain_limit). 16 MiB.
+            drain_limit(bytes: u64);
 
             /// Sets the marks and the cap of the outbox in bytes: [`Config::outbox`](ws_proto::Config::outbox). 64 KiB,
             /// 1 MiB and 16 MiB.

@@ -220,22 +220,21 @@ impl<'a> From<&'a Frame> for Outgoing<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Config, Role};
+    use crate::{Config, Moment, Role};
     use alloc::sync::Arc;
-    use std::time::Instant;
 
     /// What a server writes for it; borrowed and owned are the same.
     fn written<'a>(outgoing: impl Into<Outgoing<'a>>) -> Vec<u8> {
         let outgoing = outgoing.into();
         let write = |outgoing: Outgoing<'_>| {
             let config = Arc::new(Config::server());
-            let mut connection = Connection::upgraded(Instant::now(), config, Role::Server);
+            let mut connection = Connection::upgraded(Moment::default(), config, Role::Server);
             connection.send(outgoing).unwrap();
             let mut out = Vec::new();
             while !connection.outbox().is_empty() {
                 out.extend_from_slice(bytes::Buf::chunk(connection.outbox()));
                 let len = bytes::Buf::chunk(connection.outbox()).len();
-                connection.wrote(Instant::now(), len);
+                connection.wrote(Moment::default(), len);
             }
             out
         };

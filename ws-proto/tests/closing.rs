@@ -119,7 +119,8 @@ fn after_our_close_a_ping_is_not_answered() {
 
 #[test]
 fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
-    let heartbeat = Heartbeat::live().interval(Duration::from_millis(10)).answer(Duration::from_secs(60));
+    let heartbeat =
+        Heartbeat::frequent().idle(Duration::from_millis(10)).pong_timeout(Duration::from_secs(60));
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
@@ -237,7 +238,7 @@ fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
 #[test]
 fn draining_has_a_limit_in_bytes_and_in_time() {
     let mut config = Config::server();
-    config.drain_limit = 1000;
+    config = config.drain_limit(1000);
     let (mut server, now) = open(Role::Server, config);
     feed(&mut server, now, b"\xff");
     take_output(&mut server, now);
@@ -486,7 +487,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
         |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
     ];
     for (k, how) in ends.into_iter().enumerate() {
-        for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
+        for (config, told) in [(Config::server(), 0), (Config::server().report_all_closes(true), 1)] {
             let now = Moment::default();
             let mut server = Connection::server(now, Arc::new(config), Default::default());
             how(&mut server, now);

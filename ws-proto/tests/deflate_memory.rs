@@ -15,7 +15,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use wire::*;
 use ws_proto::deflate::Deflate;
-use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Pieces, Role};
+use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, Role};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -43,7 +43,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize)
         while let Some(event) = connection.receive(now, &mut input) {
             match black_box(event) {
                 Event::Message(message) => told += message.as_bytes().len(),
-                Event::Piece(piece) => told += piece.data.as_bytes().len(),
+                Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
                 other => panic!("{other:?}"),
             }
         }
@@ -112,7 +112,7 @@ fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
 
 fn pieces_hold_a_piece() {
     let (mut server, now, _) =
-        warm(config(deflate().ratio_limit(None)).pieces(Pieces::AsTheyCome { whole: 0 }));
+        warm(config(deflate().ratio_limit(None)).delivery(Delivery::Chunked { whole: 0 }));
     let mut wire = compressed(Role::Server, BINARY, &zeros(16)[..]);
     let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, 4 * KIBI), LIMIT));
     assert!(peak <= 24 * KIBI, "{peak} bytes");

@@ -208,7 +208,7 @@ fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
     let (mut client, now) = open(CLIENT, quiet());
     feed(&mut client, now, &frame_to(CLIENT, 0xf0 | TEXT, b""));
     assert!(!Reconnect::default().is_final(&closed_of(end(&mut client, now))));
-    let (mut client, now) = open(CLIENT, Config::client().heartbeat(Heartbeat::live()));
+    let (mut client, now) = open(CLIENT, Config::client().heartbeat(Heartbeat::frequent()));
     client.handle_timeout(now + 25 * SECOND);
     client.handle_timeout(now + 45 * SECOND);
     assert!(!Reconnect::default().is_final(&closed_of(poll(&mut client, now))));

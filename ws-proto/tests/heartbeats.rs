@@ -9,14 +9,14 @@ use wire::*;
 use ws_host::client::ClientConfig;
 use ws_host::client::Reconnect;
 use ws_proto::{
-    Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Memory, Pieces, Role, State, Timeout,
+    Config, Connection, Delivery, Error, Event, Heartbeat, HeartbeatKind, Memory, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn live() -> Config {
-    Config::server().heartbeat(Heartbeat::live())
+    Config::server().heartbeat(Heartbeat::frequent())
 }
 
 fn is_dead(events: &[Event<'_>]) -> bool {
@@ -155,9 +155,9 @@ fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
 }
 
 /// One message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe that holds so much.
-fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize) {
+fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usize) {
     let (mut sender, birth) = open(sender, live());
-    let (mut receiver, _) = open(receiver, live().pieces(pieces));
+    let (mut receiver, _) = open(receiver, live().delivery(pieces));
     sender.send(vec![0; 3 << 20]).unwrap();
     let (mut pipe, mut is_there) = (std::collections::VecDeque::new(), false);
     for tick in 0..1000 {
@@ -171,7 +171,7 @@ fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize
         for event in feed(&mut receiver, now, &came) {
             is_there |= match event {
                 Event::Message(message) => message.as_bytes().len() == 3 << 20,
-                Event::Piece(piece) => piece.last,
+                Event::Fragment(fragment) => fragment.last,
                 _ => false,
             };
         }
@@ -202,7 +202,7 @@ impl Outbox for Connection {
 #[test]
 fn three_mebibytes_in_one_message_at_40_kb_a_second_live() {
     for kernel in [16 << 10, 128 << 10, 512 << 10] {
-        for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 1000 }] {
+        for pieces in [Delivery::Whole, Delivery::Chunked { whole: 1000 }] {
             one_large_message(Role::Server, CLIENT, pieces, kernel);
             one_large_message(CLIENT, Role::Server, pieces, kernel);
         }
@@ -235,7 +235,7 @@ fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
 fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
     for answer in [Duration::ZERO, MILLISECOND, SECOND, Duration::MAX] {
         for pause in [Connection::pause, flood] {
-            let heartbeat = Heartbeat::live().interval(MILLISECOND).answer(answer);
+            let heartbeat = Heartbeat::frequent().idle(MILLISECOND).pong_timeout(answer);
             let (mut server, birth) =
                 open(Role::Server, Config::server().message_rate(Some(1)).heartbeat(heartbeat));
             pause(&mut server);
@@ -284,7 +284,7 @@ fn while_reading_is_paused_the_output_deadline_judges() {
 #[test]
 fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
     for (by, until) in [("output", 100), ("rate", 1000), ("memory", 100)] {
-        let heartbeat = Heartbeat::live().interval(20 * MILLISECOND).answer(30 * MILLISECOND);
+        let heartbeat = Heartbeat::frequent().idle(20 * MILLISECOND).pong_timeout(30 * MILLISECOND);
         let memory = Memory::new(0);
         let config = Config::server().heartbeat(heartbeat).outbox(10, 20, 1000);
         let config = match by {
@@ -327,7 +327,7 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
 
 #[test]
 fn one_way_pongs_are_due_after_the_last_byte_written() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, birth) = open(CLIENT, Config::client().heartbeat(heartbeat));
     for second in 1..30 {
         let now = birth + second * SECOND;
@@ -350,7 +350,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
 
 #[test]
 fn a_write_of_nothing_delays_no_one_way_pong() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, now) = open(CLIENT, Config::client().heartbeat(heartbeat));
     client.wrote(now + 9 * SECOND, 0);
     client.handle_timeout(now + 10 * SECOND);
@@ -379,24 +379,23 @@ fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
 #[test]
 fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
     let chosen = Heartbeat::client();
-    for (config, reconnects, expected) in [
-        (Config::client(), false, Heartbeat::client()),
-        (Config::client(), true, Heartbeat::live()),
-        (Config::client().heartbeat(chosen.clone()), false, chosen.clone()),
-        (Config::client().heartbeat(chosen.clone()), true, chosen),
-        (Config::client().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
-        (Config::client().heartbeat(Heartbeat::live().kind(HeartbeatKind::Pong)), true, {
-            Heartbeat::live().kind(HeartbeatKind::Pong)
+    for (mut client, reconnects, expected) in [
+        (ClientConfig::new(), false, Heartbeat::client()),
+        (ClientConfig::new(), true, Heartbeat::frequent()),
+        (ClientConfig::new().heartbeat(chosen.clone()), false, chosen.clone()),
+        (ClientConfig::new().heartbeat(chosen.clone()), true, chosen),
+        (ClientConfig::new().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
+        (ClientConfig::new().heartbeat(Heartbeat::frequent().kind(HeartbeatKind::Pong)), true, {
+            Heartbeat::frequent().kind(HeartbeatKind::Pong)
         }),
     ] {
-        let mut client = ClientConfig::from(config);
         if reconnects {
             client = client.reconnect(Reconnect::default());
         }
-        assert_eq!(client.rules().heartbeat, expected, "reconnects: {reconnects}");
+        assert_eq!(*client.rules().get_heartbeat(), expected, "reconnects: {reconnects}");
     }
     let client = ClientConfig::default().reconnect(Reconnect::default());
-    assert_eq!(client.rules().heartbeat, Heartbeat::live());
+    assert_eq!(*client.rules().get_heartbeat(), Heartbeat::frequent());
 }
 
 #[test]
@@ -411,7 +410,7 @@ fn an_answered_ping_leaves_no_memory_behind() {
 #[test]
 fn an_interval_of_nothing_is_a_millisecond() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
-        let config = Config::server().heartbeat(Heartbeat::live().kind(kind).interval(Duration::ZERO));
+        let config = Config::server().heartbeat(Heartbeat::frequent().kind(kind).idle(Duration::ZERO));
         let (mut server, now) = open(Role::Server, config);
         for sent in 1..100 {
             let due = server.poll_timeout().unwrap();

@@ -11,7 +11,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use wire::*;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Piece, Role, State,
+    ClientRequest, CloseCode, Config, Connection, Event, Fragment, Frame, Heartbeat, Moment, Opcode, Role,
+    State,
 };
 
 /// Two that are masked or not, and whose payloads are copied or shared.
@@ -406,10 +407,11 @@ fn what_had_overtaken_stays_before_a_close_that_overtakes() {
 #[test]
 fn fragments_of_a_relay_are_overtaken_in_between() {
     let (mut server, now) = open(Role::Server, quiet());
-    let piece = |first, last| Piece { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
-    server.relay_piece(piece(true, false)).unwrap();
-    server.relay_piece(piece(false, false)).unwrap();
-    server.relay_piece(piece(false, true)).unwrap();
+    let fragment =
+        |first, last| Fragment { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
+    server.relay_fragment(fragment(true, false)).unwrap();
+    server.relay_fragment(fragment(false, false)).unwrap();
+    server.relay_fragment(fragment(false, true)).unwrap();
     server.wrote(now + Duration::from_millis(1), 10);
     feed(&mut server, now, &frame(true, FIN | PING, b""));
     let mut output = vec![BINARY, 126, 11, 184];

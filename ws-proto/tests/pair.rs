@@ -86,7 +86,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn every_message_that_was_taken_arrives_once_and_in_order_and_every_end_is_told(acts in vec(act(), 0..60)) {
-        let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::live()), Config::server().heartbeat(Heartbeat::live()));
+        let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::frequent()), Config::server().heartbeat(Heartbeat::frequent()));
         let (mut by_client, mut by_server) = (Vec::new(), Vec::new());
         for (client_acts, act) in acts {
             let now = pair.now;

@@ -173,7 +173,7 @@ fn an_end_while_paused_says_so() {
 #[test]
 fn http_that_is_closed_while_paused_says_so() {
     let now = Moment::default();
-    let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()), Default::default());
+    let mut server = Connection::server(now, Arc::new(quiet().report_all_closes(true)), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.next_io(), Next::Shutdown, "it reads until the peer ends");

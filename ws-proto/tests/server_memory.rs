@@ -17,8 +17,13 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Counted above 1000 bytes; sends above 2000 are refused while all hold too much.
+/// Of a server whose connections share no memory.
+fn plain() -> Config {
+    Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off())
+}
+
 fn config(memory: &Memory) -> Config {
-    Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off()).memory(memory.clone())
+    plain().memory(memory.clone())
 }
 
 fn server_of(memory: &Memory) -> (Connection, Moment) {
@@ -188,8 +193,7 @@ fn what_is_left_with_the_caller_counts_until_it_is_taken() {
                 assert_eq!(memory.held(), expected);
             }
         };
-        let mut config = config(&Memory::new(0));
-        config.memory = memory.clone();
+        let config = memory.as_ref().map_or_else(plain, config);
         for (len, times) in [(100, 100), (10_000, 1)] {
             let (mut server, now) = open(Role::Server, config.clone());
             let mut bytes = frame(true, FIN | BINARY, &vec![7; len]).repeat(times);
@@ -501,9 +505,9 @@ fn answers_to_requests_count_too() {
 
 #[test]
 fn the_connections_of_one_server_share_and_those_of_two_do_not() {
-    let config = ServerConfig::from(Config::server());
+    let config = ServerConfig::new();
     let (one, other) = (config.shared_config(), config.shared_config());
-    let memory = |config: &Config| config.memory.clone().unwrap();
+    let memory = |config: &Config| config.get_memory().cloned().unwrap();
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
     let (mut server, now) = open(Role::Server, one.clone());
     server.send(vec![0; 100_000]).unwrap();

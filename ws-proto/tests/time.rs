@@ -66,7 +66,7 @@ fn a_client_sends_pongs_that_nobody_answers() {
 
 #[test]
 fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
-    let heartbeat = Heartbeat::live().kind(HeartbeatKind::Ping).interval(7 * SECOND).payload("still there?");
+    let heartbeat = Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(7 * SECOND).payload("still there?");
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     assert_eq!(server.poll_timeout(), Some(now + 7 * SECOND));
     server.handle_timeout(now + 7 * SECOND);
@@ -78,7 +78,7 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
 
 #[test]
 fn an_interval_shorter_than_the_time_to_answer_is_kept() {
-    let heartbeat = Heartbeat::server().interval(10 * SECOND).answer(30 * SECOND);
+    let heartbeat = Heartbeat::server().idle(10 * SECOND).pong_timeout(30 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     for round in 1..5 {
         let at = now + round * 10 * SECOND;
@@ -94,7 +94,7 @@ fn an_interval_shorter_than_the_time_to_answer_is_kept() {
 
 #[test]
 fn a_peer_that_answers_no_heartbeat_is_dead() {
-    let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::live()));
+    let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::frequent()));
     pair.cut = true;
     pair.advance(25 * SECOND + 20 * SECOND - SECOND);
     assert!(!pair.server.is_closed());
@@ -105,7 +105,7 @@ fn a_peer_that_answers_no_heartbeat_is_dead() {
 
 #[test]
 fn any_byte_from_the_peer_proves_that_it_lives() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
@@ -118,7 +118,7 @@ fn any_byte_from_the_peer_proves_that_it_lives() {
 
 #[test]
 fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
@@ -137,7 +137,7 @@ fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() 
 
 #[test]
 fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
-    for heartbeat in [Heartbeat::off(), Heartbeat::live(), Heartbeat::client().interval(SECOND)] {
+    for heartbeat in [Heartbeat::off(), Heartbeat::frequent(), Heartbeat::client().idle(SECOND)] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
         server.send("unread").unwrap();
         server.wrote(now, 0);
@@ -215,7 +215,7 @@ fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_to
 
 #[test]
 fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let due = server.poll_timeout();
     assert!(server.timeout_moved(), "there is one");
     for second in 1..25 {
@@ -272,7 +272,7 @@ fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
 
 /// A server that has sent a heartbeat after ten seconds, to be answered within five.
 fn waiting_for_an_answer() -> (Connection, Moment) {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(birth + 10 * SECOND);
     assert_eq!(take_output(&mut server, birth + 10 * SECOND), [0x89, 0]);
@@ -302,7 +302,7 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
 
 #[test]
 fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.send("x").unwrap();
     server.wrote(birth + 9 * SECOND, 0);
@@ -337,7 +337,7 @@ fn a_handshake_that_stalled_once_has_its_whole_time() {
 
 #[test]
 fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     let bytes = [frame(true, FIN | TEXT, b"whole"), frame(true, FIN | TEXT, b"cut")].concat();
     assert_eq!(feed(&mut server, birth + SECOND, &bytes[..bytes.len() - 1]).len(), 1);
@@ -348,7 +348,7 @@ fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
 #[test]
 fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
     let birth = Moment::from_nanos(1 << 60);
-    let heartbeat = Heartbeat::live().interval(5 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(5 * SECOND);
     let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));
     pair.accept = false;
     pair.drive();

@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use ws_server_mio::ws_proto::Initiator;
 use ws_server_mio::{
-    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, Connections, Endpoint, Event,
-    Heartbeat, Message, Options, Reconnect, Remote, Sent,
+    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
+    Message, Options, Reconnect, Remote, Sent,
 };
 
 const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
@@ -22,8 +22,8 @@ fn arguments(
     mut args: impl Iterator<Item = String>,
 ) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
     // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
-    let rules = Config::client().heartbeat(Heartbeat::live()).outbox(64 << 10, 1 << 20, 32 << 20);
-    let mut config = ClientConfig::from(rules).reconnect(Reconnect::default());
+    let rules = ClientConfig::new().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
+    let mut config = rules.reconnect(Reconnect::default());
     let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} wants a value"));
@@ -37,7 +37,7 @@ fn arguments(
             "--origin" => request = request.origin(&value()?)?,
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
-            "--once" => config.reconnect = None,
+            "--once" => config = config.reconnect(None),
             _ => return Err(format!("what is {option}?").into()),
         }
     }

@@ -3,8 +3,8 @@
 use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
-use ws_host::client::ConnectFailure;
-use ws_proto::{Closed, Message, Piece, Pong, Request, Upgrade};
+use ws_host::client::ConnectError;
+use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 
 /// What happened: on a connection, on a server, on a client, or to the endpoint.
 ///
@@ -30,8 +30,8 @@ pub enum Event<'a> {
     Open(ConnectionId, Box<http::Response<()>>),
     /// A whole message.
     Message(ConnectionId, Message<'a>),
-    /// A fragment of a message, where the configuration asks for [pieces](crate::Config::pieces).
-    Fragment(ConnectionId, Piece<'a>),
+    /// A fragment of a message, where the configuration asks for [chunks](ws_host::server::ServerConfig::delivery).
+    Fragment(ConnectionId, Fragment<'a>),
     /// The answer to a Ping of ours.
     Pong(ConnectionId, Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
@@ -67,7 +67,7 @@ pub enum Event<'a> {
         /// Whose attempt.
         client: ClientId,
         /// Why.
-        error: ConnectFailure,
+        error: ConnectError,
     },
     /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
     /// connection, and comes when the wait begins. [`set_request`](crate::ClientHandle::set_request) can renew what
@@ -89,7 +89,7 @@ impl<'a> Event<'a> {
         use ws_proto::Event as Engine;
         Some(match event {
             Engine::Message(message) => Event::Message(id, message),
-            Engine::Piece(piece) => Event::Fragment(id, piece),
+            Engine::Fragment(fragment) => Event::Fragment(id, fragment),
             Engine::Request(request) => Event::Request(id, request),
             Engine::Upgrade(upgrade) => Event::Upgrade(id, upgrade),
             Engine::Open(response) => Event::Open(id, response),

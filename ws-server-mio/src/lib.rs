@@ -140,7 +140,7 @@ pub use topics::Topics;
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
@@ -151,8 +151,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Pieces, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
+    Opcode, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]

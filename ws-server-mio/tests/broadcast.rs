@@ -2,11 +2,11 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Config, Connections, Event, Frame};
+use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[test]
 fn a_broadcast_reaches_whom_the_filter_wants() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..20).map(|_| rig.open("/")).collect();
     let http = rig.peer();
     let left_out = open[7].1;
@@ -26,7 +26,7 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
 
 #[test]
 fn a_list_may_name_who_is_gone() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut here, a) = rig.open("/");
     let (_gone, b) = rig.open("/");
     rig.endpoint.connections().terminate(b);
@@ -37,7 +37,7 @@ fn a_list_may_name_who_is_gone() {
 
 #[test]
 fn a_handler_broadcasts_to_all_the_sender_included() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {

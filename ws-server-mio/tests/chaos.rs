@@ -8,8 +8,8 @@ use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::{
-    AlreadyExtended, Bind, Budget, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Extension,
-    Folder, Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
+    AlreadyExtended, Bind, Budget, CloseCode, ConnectionId, Connections, Endpoint, Event, Extension, Folder,
+    Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
 };
 
 /// Numbers that look random and are the same each time.
@@ -204,7 +204,7 @@ impl Extension for Passing {
 }
 
 fn listen(connections: &mut Connections) -> ServerId {
-    let times = Config::server()
+    let times = ServerConfig::new()
         .outbox(1_000, 10_000, 100_000)
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))

@@ -9,12 +9,14 @@ use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use ws_server_mio::ws_proto::HandshakeError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::{Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
+};
 
 /// A server on a thread, until its first connection has ended.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let mut endpoint = Endpoint::new().unwrap();
-    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
@@ -35,7 +37,7 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new().unwrap();
-    let client = endpoint.connections().connect(url, Config::client()).unwrap();
+    let client = endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
         Event::Open(_, _) => connections.client(client).remove(),
@@ -51,7 +53,7 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new().unwrap();
-    endpoint.connections().connect(url, Config::client()).unwrap();
+    endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
         if let Event::Open(..) = event {
             connections.exit();
@@ -100,12 +102,12 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
         assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            ConnectError::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -128,7 +130,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
         stream.write_all(head.as_bytes()).unwrap();
         let flood = piece.repeat(1000);
@@ -137,10 +139,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
             !rig.told.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::Refused(response)) => {
+            ConnectError::Handshake(HandshakeError::Refused(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
-            ConnectFailure::Handshake(
+            ConnectError::Handshake(
                 HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
             ) => {}
             other => panic!("{other:?}"),
@@ -150,7 +152,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     // A byte each second is a sign of life, and no answer.
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, _) = taken(&mut rig, &listener);
     for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
         assert_eq!(rig.connections().client(client).state(), ClientState::Connecting, "{second}");
@@ -158,14 +160,14 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
         rig.turns(3);
         rig.clock.pass(Duration::from_secs(1));
     }
-    assert!(matches!(rig.failed(client), ConnectFailure::TimedOut { .. }));
+    assert!(matches!(rig.failed(client), ConnectError::TimedOut { .. }));
 }
 
 #[test]
 fn what_comes_right_behind_the_answer_is_not_lost() {
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, head) = taken(&mut rig, &listener);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
     let accept = accept_key(key);
@@ -187,7 +189,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
     let mut rig = Both::new();
     for _ in 0..50 {
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, head) = taken(&mut rig, &listener);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
         assert!(is_valid_key(key), "{key}");

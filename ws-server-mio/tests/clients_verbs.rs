@@ -9,8 +9,8 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectFailure,
-    ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, ConnectError, ConnectionId,
+    Connections, Endpoint, Event, Options, ServerConfig,
 };
 
 /// Fails at once, and comes again as soon as may be.
@@ -185,7 +185,7 @@ fn every_verb_is_fine_in_every_event() {
             given.now()
         });
         let mut endpoint = Endpoint::with(options).unwrap();
-        let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
         let url = endpoint.connections().server(server).url("/").unwrap();
         let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
         let mut story = Story {
@@ -300,7 +300,7 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut endpoint = Endpoint::with(Options::ui().clock(move || given.now())).unwrap();
-    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut peer = Peer::connect(address);
     peer.send(&handshake(address, "/"));
@@ -334,15 +334,18 @@ fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
     // Nobody listens on 127.0.0.1, so that there is a second address to ask.
     let (mut rig, _other) = Both::on_v6_alone();
     let url = format!("ws://localhost:{}", rig.server_address().port());
-    let client = rig.connections().connect(format!("{url}/1"), Config::client()).unwrap();
+    let client = rig.connections().connect(format!("{url}/1"), ClientConfig::new()).unwrap();
     let next =
         ClientRequest::new(&format!("{url}/2")).unwrap().header("Authorization", "Bearer new").unwrap();
     rig.connections().client(client).set_request(next).unwrap();
-    rig.connections().client(client).set_config(Config::client().handshake_timeout(Duration::ZERO)).unwrap();
+    rig.connections()
+        .client(client)
+        .set_config(ClientConfig::new().handshake_timeout(Duration::ZERO))
+        .unwrap();
     rig.opened(client);
     let asked = rig.told.upgrades.pop().unwrap();
     assert_eq!((asked.path_and_query.as_str(), asked.headers.get("authorization")), ("/1", None));
-    let config = Config::client();
+    let config = ClientConfig::new();
     rig.connections().client(client).set_config(config).unwrap();
     rig.connections().client(client).reconnect();
     rig.opened(client);
@@ -356,24 +359,24 @@ fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
 #[test]
 fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
     let bind = Bind::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let server = Config::server().allow_host("127.1");
+    let server = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), server);
     let url = format!("ws://127.1:{}", rig.server_address().port());
     // One that is removed; its place is taken before its answer comes. One that is given up and begun anew.
-    let gone = rig.connections().connect(format!("{url}/gone"), Config::client()).unwrap();
+    let gone = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
     rig.connections().client(gone).remove();
-    let heir = rig.connections().connect(format!("{url}/heir"), Config::client()).unwrap();
-    let anew = rig.connections().connect(format!("{url}/old"), Config::client()).unwrap();
+    let heir = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();
+    let anew = rig.connections().connect(format!("{url}/old"), ClientConfig::new()).unwrap();
     rig.connections().client(anew).disconnect();
     rig.connections().client(anew).set_request(format!("{url}/anew")).unwrap();
     rig.connections().client(anew).reconnect();
     // And one that is told another address while the first is looked up.
-    let other = rig.connections().connect(format!("{url}/other"), Config::client()).unwrap();
+    let other = rig.connections().connect(format!("{url}/other"), ClientConfig::new()).unwrap();
     rig.connections().client(other).set_request("ws://127.0.0.1:1/never").unwrap();
     for client in [heir, anew, other] {
         rig.opened(client);
     }
-    assert!(matches!(rig.failed(anew), ConnectFailure::Cancelled));
+    assert!(matches!(rig.failed(anew), ConnectError::Cancelled));
     rig.turns(10);
     let mut paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
     paths.sort_unstable();

@@ -4,8 +4,8 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, Config, ConnectionId, Connections, Endpoint, Event, Message, Options,
-    SendError, Sent,
+    Bind, Budget, ClientConfig, ConnectionId, Connections, Endpoint, Event, Message, Options, SendError,
+    Sent, ServerConfig,
 };
 
 /// Only a hang is cut by this.
@@ -24,7 +24,7 @@ impl Two {
 
     fn with(options: [Options; 2]) -> Self {
         let mut loops = options.map(|options| Endpoint::with(options).unwrap());
-        let server = loops[0].connections().listen(Bind::localhost(), Config::server()).unwrap();
+        let server = loops[0].connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
         let url = loops[0].connections().server(server).url("/").unwrap();
         loops[1].connections().connect(url.as_str(), ClientConfig::default()).unwrap();
         Self { loops }
@@ -62,7 +62,7 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
         let mut two = Two::new();
         if shared {
             let mut endpoint = Endpoint::new().unwrap();
-            let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
             let url = endpoint.connections().server(server).url("/").unwrap();
             endpoint.connections().connect(url.as_str(), ClientConfig::default()).unwrap();
             two = Two { loops: [endpoint, Endpoint::new().unwrap()] };

@@ -3,11 +3,11 @@
 mod common;
 use common::*;
 use std::collections::HashSet;
-use ws_server_mio::{CloseCode, Config, Event, Frame, SendError, State};
+use ws_server_mio::{CloseCode, Event, Frame, SendError, ServerConfig, State};
 
 #[test]
 fn every_verb_answers_for_who_is_gone() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
     rig.until("closed", |rig| rig.app.closed().len() == 1);
@@ -33,7 +33,7 @@ fn every_verb_answers_for_who_is_gone() {
 /// Old connections end and new ones are accepted between two turns, so that one batch of readiness has both.
 #[test]
 fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<Peer> = Vec::new();
     let address = rig.address();
     for round in 0..20 {
@@ -63,7 +63,7 @@ fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
 
 #[test]
 fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/")).collect();
     let ids: Vec<_> = open.iter().map(|(_, id)| *id).collect();
     for (peer, _) in &mut open {

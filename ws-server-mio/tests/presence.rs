@@ -9,7 +9,8 @@ use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::{
-    ClientConfig, Config, ConnectionId, Connections, Event, Extension, Frame, SlowPeer, Stop, TopicError,
+    ClientConfig, ConnectionId, Connections, Event, Extension, Frame, ServerConfig, SlowPeer, Stop,
+    TopicError,
 };
 
 /// What can be seen of a connection while its end is told.
@@ -51,7 +52,7 @@ impl Extension for Before {
 /// Ends one of two connections to the topic "room", and looks at what its handler, and an extension, see.
 fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
     for extended in [false, true] {
-        let mut rig = Rig::new(Config::server().heartbeat(ws_server_mio::Heartbeat::off()));
+        let mut rig = Rig::new(ServerConfig::new().heartbeat(ws_server_mio::Heartbeat::off()));
         let (before, seen) = (Seen::default(), Seen::default());
         if extended {
             rig.endpoint.connections().set_extension(Before(before.clone())).unwrap();
@@ -125,7 +126,7 @@ fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() 
 
 #[test]
 fn a_stop_tells_the_topics_of_everyone_it_cuts() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_peers, ids): (Vec<_>, Vec<_>) = (0..3).map(|_| rig.open("/")).unzip();
     for id in &ids {
         rig.endpoint.connections().topics().subscribe(*id, "room").unwrap();
@@ -148,7 +149,7 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
 
 #[test]
 fn clients_and_coupled_connections_have_presence_too() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| match event {
@@ -174,7 +175,7 @@ fn clients_and_coupled_connections_have_presence_too() {
 
 #[test]
 fn an_upgrade_that_is_refused_has_no_topics() {
-    let mut rig = Rig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();

@@ -7,8 +7,8 @@ use common::*;
 use std::net::TcpListener;
 use std::time::Duration;
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, ClientState, Config, Frame, Heartbeat, Options, Reconnect, ServerConfig,
-    Stop, TopicError,
+    Bind, Budget, ClientConfig, ClientState, Frame, Heartbeat, Options, Reconnect, ServerConfig, Stop,
+    TopicError,
 };
 
 /// More turns than anything here needs; a loop that spins takes all of them.
@@ -31,7 +31,7 @@ fn rests(rig: &mut Rig, what: &str) -> usize {
 }
 
 fn server() -> ServerConfig {
-    ServerConfig::from(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::new().heartbeat(Heartbeat::off())
 }
 
 #[test]
@@ -167,9 +167,8 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
         let mut rig = Both::new();
-        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
-        (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::from(Config::client()).reconnect(policy);
+        let policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
+        let config = ClientConfig::new().reconnect(policy);
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         rig.failed(client);
         let (_, delay) = rig.reconnecting(client);
@@ -191,11 +190,11 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
     let mut rig = Both::on(Bind::localhost(), Options::default());
     let url = rig.url("/");
-    let none = Config::client().handshake_timeout(Duration::ZERO);
+    let none = ClientConfig::new().handshake_timeout(Duration::ZERO);
     let client = rig.connections().connect(url.as_str(), none).unwrap();
     rig.failed(client);
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
-    let ever = Config::client().handshake_timeout(Duration::MAX);
+    let ever = ClientConfig::new().handshake_timeout(Duration::MAX);
     let client = rig.connections().connect(url.as_str(), ever).unwrap();
     rig.opened(client);
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto;
 use ws_server_mio::*;
+use ws_server_mio::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
@@ -30,8 +31,8 @@ type Id = ConnectionId;
 fn names() -> BTreeSet<String> {
     const NOW: Duration = Duration::ZERO;
     names! {
-        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), Config::server());
-        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, Config::server());
+        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), ServerConfig::new());
+        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, ServerConfig::new());
         "Bind::localhost": Bind::localhost;
         "Bind::lan": Bind::lan;
         "Bind::any": Bind::any;
@@ -70,13 +71,13 @@ fn names() -> BTreeSet<String> {
         "Connections::resume": Connections::resume;
         "Connections::couple": |c: C<'_>, a: Id, b: ClientId| c.couple(a, b);
         "Event::Fragment": |event: Event<'_>| matches!(event, Event::Fragment(..));
-        "Config::pieces": Config::pieces;
+        "Config::delivery": Config::delivery;
         "Extension::filter": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.filter(c, event).is_some();
         "Connections::set_extension": |c: C<'_>, e: Nothing| c.set_extension(e);
         "Closed::code": |closed: Closed| closed.code;
         "Closed::reason": |closed: Closed| closed.reason;
         "Event::Closed": |event: Event<'_>| matches!(event, Event::Closed(..));
-        "Config::tell_every_end": Config::tell_every_end;
+        "Config::report_all_closes": Config::report_all_closes;
         "Closed::error": |closed: Closed| closed.error;
         "Connections::send": |c: C<'_>, id: Id, frame: &Frame| c.send(id, frame);
         "Sent": |sent: Sent| sent == Sent::Congested;
@@ -116,13 +117,13 @@ fn names() -> BTreeSet<String> {
         "ServerHandle::urls": ServerHandle::urls;
         "Config::heartbeat": Config::heartbeat;
         "Heartbeat::server": Heartbeat::server;
-        "Heartbeat::live": Heartbeat::live;
+        "Heartbeat::frequent": Heartbeat::frequent;
         "Heartbeat::off": Heartbeat::off;
         "Heartbeat::kind": Heartbeat::kind;
-        "Heartbeat::interval": Heartbeat::interval;
-        "Heartbeat::answer": Heartbeat::answer;
+        "Heartbeat::idle": Heartbeat::idle;
+        "Heartbeat::pong_timeout": Heartbeat::pong_timeout;
         "Heartbeat::payload": |heartbeat: Heartbeat| heartbeat.payload("");
-        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", Config::client());
+        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", ClientConfig::new());
         "ClientHandle::disconnect": ClientHandle::disconnect;
         "ClientHandle::reconnect": ClientHandle::reconnect;
         "ClientHandle::remove": ClientHandle::remove;
@@ -135,7 +136,7 @@ fn names() -> BTreeSet<String> {
         "Event::ConnectFailed": |event: Event<'_>| matches!(event, Event::ConnectFailed { .. });
         "Event::Reconnecting": |event: Event<'_>| matches!(event, Event::Reconnecting { .. });
         "Heartbeat::client": Heartbeat::client;
-        "ClientHandle::set_config": |mut c: ClientHandle<'_>| c.set_config(Config::client());
+        "ClientHandle::set_config": |mut c: ClientHandle<'_>| c.set_config(ClientConfig::new());
         "ws_proto::handshake::key": ws_proto::handshake::key;
         "ws_proto::handshake::accept_key": ws_proto::handshake::accept_key;
         "ws_proto::handshake::verify": ws_proto::handshake::verify;

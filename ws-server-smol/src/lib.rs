@@ -185,7 +185,7 @@ pub use server::{Server, Stats};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
 pub use ws_host;
-pub use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure, Reconnect};
+pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
@@ -196,8 +196,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Pieces, Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
+    Opcode, Outgoing, Request, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

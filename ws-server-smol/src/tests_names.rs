@@ -2,7 +2,7 @@
 
 use crate::client::connect::{Attempt, Failed, Opened};
 use crate::client::names::Resolver;
-use crate::{Acceptor, ClientConfig, ClientRequest, Config, ConnectFailure, Incoming, Socket};
+use crate::{Acceptor, ClientConfig, ClientRequest, Config, ConnectError, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
@@ -139,7 +139,7 @@ async fn serve(listener: Async<TcpListener>) {
     }
 }
 
-fn failure(outcome: Outcome) -> ConnectFailure {
+fn failure(outcome: Outcome) -> ConnectError {
     outcome.err().unwrap().failure
 }
 
@@ -150,7 +150,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
         rig.connect("good.test").await.await.ok().unwrap();
         (0..4).for_each(|k| rig.names.release(&format!("stuck{k}.test"), false));
         for other in others {
-            assert!(matches!(failure(other.await), ConnectFailure::Name { .. }));
+            assert!(matches!(failure(other.await), ConnectError::Name { .. }));
         }
     });
 }
@@ -217,7 +217,7 @@ fn an_error_says_that_it_was_the_name() {
             let late = failure(rig.connect_with(host, soon.clone()).await);
             assert!(late.to_string().contains(&format!("cannot look up {host:?}")), "{late}");
             match late {
-                ConnectFailure::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
+                ConnectError::Name { error, .. } => assert_eq!(error.kind(), io::ErrorKind::TimedOut),
                 other => panic!("{other:?}"),
             }
         }

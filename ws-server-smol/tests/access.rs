@@ -14,8 +14,8 @@ use ws_server_smol::ws_proto::access::InvalidAccess;
 use ws_server_smol::ws_proto::handshake::upgrade_required;
 use ws_server_smol::ws_proto::{Access, Cors};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientRequest, Config, ConnectFailure, Incoming, ListenError, Server,
-    ServerConfig, Socket, connect, http,
+    Acceptor, Bind, Client, ClientRequest, Config, ConnectError, Incoming, ListenError, Server, ServerConfig,
+    Socket, connect, http,
 };
 
 /// Opens what asks for it; other requests are answered 426.
@@ -435,9 +435,9 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
 
 #[test]
 fn a_zone_that_is_no_interface_is_named_by_the_failure() {
-    let is_named = |failure: &ConnectFailure| {
+    let is_named = |failure: &ConnectError| {
         let text = failure.to_string();
-        assert!(matches!(failure, ConnectFailure::Zone { .. }), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Zone { .. }), "{failure:?}");
         assert!(text.contains("\"nowhere0\"") && text.contains("number"), "{text}");
     };
     let url = "ws://[fe80::1%25nowhere0]:9000/";

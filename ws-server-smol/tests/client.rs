@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
 use ws_server_smol::{
-    Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, ConnectFailure, Incoming, Socket,
+    Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, Incoming, InvalidTarget, Socket,
     connect,
 };
 
@@ -87,15 +87,15 @@ fn what_a_server_says_that_refuses_is_seen_whole() {
 fn what_cannot_even_be_tried_is_said_at_once() {
     run(async {
         let untried = async |url: &str| match connect(url, Config::client()).await.unwrap_err() {
-            ConnectFailure::Untried(error) => error,
+            ConnectError::Invalid(error) => error,
             other => panic!("{other:?}"),
         };
-        assert_eq!(untried("wss://127.0.0.1/").await, ConnectError::TlsUnsupported);
-        assert!(matches!(untried("http://127.0.0.1/").await, ConnectError::Invalid(_)));
+        assert_eq!(untried("wss://127.0.0.1/").await, InvalidTarget::TlsUnsupported);
+        assert!(matches!(untried("http://127.0.0.1/").await, InvalidTarget::Request(_)));
     });
-    assert_eq!(Client::new("wss://127.0.0.1/", again()).unwrap_err(), ConnectError::TlsUnsupported);
+    assert_eq!(Client::new("wss://127.0.0.1/", again()).unwrap_err(), InvalidTarget::TlsUnsupported);
     let mut client = Client::new("ws://127.0.0.1/", again()).unwrap();
-    assert_eq!(client.set_request("wss://127.0.0.1/"), Err(ConnectError::TlsUnsupported));
+    assert_eq!(client.set_request("wss://127.0.0.1/"), Err(InvalidTarget::TlsUnsupported));
 }
 
 #[test]
@@ -113,7 +113,7 @@ fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told
         }
         let (_v4, _v6, port) = reserved();
         match connect(format!("ws://localhost:{port}/"), Config::client()).await.unwrap_err() {
-            ConnectFailure::Unreachable { tried, error } => {
+            ConnectError::Unreachable { tried, error } => {
                 assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
                 assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
             }
@@ -140,7 +140,7 @@ fn names_are_looked_up() {
         // And one that it refuses without asking anybody: a label has at most 63 letters.
         let name = format!("{}.invalid", "a".repeat(64));
         match connect(format!("ws://{name}/"), Config::client()).await.unwrap_err() {
-            ConnectFailure::Name { host, .. } => assert_eq!(host, name),
+            ConnectError::Name { host, .. } => assert_eq!(host, name),
             other => panic!("{other:?}"),
         }
     });
@@ -155,13 +155,13 @@ fn one_deadline_covers_the_whole_attempt() {
         let start = Instant::now();
         let config = Config::client().handshake_timeout(time);
         match connect(format!("ws://{address}/"), config).await.unwrap_err() {
-            ConnectFailure::TimedOut { tried } => assert_eq!(tried, [address]),
+            ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
             other => panic!("{other:?}"),
         }
         assert!(start.elapsed() >= time);
         let none = Config::client().handshake_timeout(Duration::ZERO);
         let timed_out = connect(format!("ws://{address}/"), none).await.unwrap_err();
-        assert!(matches!(timed_out, ConnectFailure::TimedOut { .. }), "{timed_out:?}");
+        assert!(matches!(timed_out, ConnectError::TimedOut { .. }), "{timed_out:?}");
     });
 }
 
@@ -257,7 +257,7 @@ fn the_same_client_connects_parts_and_connects_again() {
         assert_eq!(ends.get(), 4);
         // Where nobody is, it says so and rests, and can be sent elsewhere.
         drop(listener);
-        assert!(matches!(client.connect().await, Err(ConnectFailure::Unreachable { .. })));
+        assert!(matches!(client.connect().await, Err(ConnectError::Unreachable { .. })));
         assert_eq!(client.state(), ClientState::Idle);
     });
 }
@@ -311,7 +311,7 @@ fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
                     assert_eq!((closed.code, closed.clean), (code, true));
                 }
                 ClientEvent::Failed(failure) => {
-                    assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure:?}");
+                    assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
                     told.push("failed".into());
                 }
                 ClientEvent::Waiting { attempt, delay } => {
@@ -405,7 +405,7 @@ fn a_refusal_that_asking_again_would_not_change_ends_it() {
             future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
         assert!(none);
         let failure = client.failure().unwrap();
-        assert!(matches!(failure, ConnectFailure::Handshake(HandshakeError::Refused(_))), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Handshake(HandshakeError::Refused(_))), "{failure:?}");
     });
 }
 
@@ -513,7 +513,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
         assert!(
             matches!(
                 failure,
-                ConnectFailure::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectFailure::Lost(_)
+                ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_)
             ),
             "{failure:?}"
         );
@@ -547,7 +547,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
         future::zip(serve, ask).await;
         let nowhere = ClientConfig::default().unix(directory.join("nothing"));
         let failure = connect("ws://localhost/", nowhere).await.unwrap_err();
-        assert!(matches!(failure, ConnectFailure::Unreachable { .. }), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
         std::fs::remove_dir_all(&directory).unwrap();
     });
 }

@@ -15,7 +15,7 @@ use std::time::Duration;
 use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::Config;
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientEvent, ConnectFailure, Incoming, Server, connect, http,
+    Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, connect, http,
 };
 
 /// The shell lowers the limit for a process of its own, which runs the test of this name.
@@ -114,7 +114,7 @@ fn inner_client() {
             // What the reactor needs for itself, it has from the beginning.
             Timer::after(Duration::ZERO).await;
             let mut files = all_that_are_left();
-            let ConnectFailure::Unreachable { error, .. } =
+            let ConnectError::Unreachable { error, .. } =
                 connect(url.as_str(), Config::client()).await.unwrap_err()
             else {
                 panic!("another failure")

@@ -10,7 +10,7 @@ use futures_lite::future;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{Error, Event, Pieces, ProtocolError};
+use ws_server_smol::ws_proto::{Delivery, Error, Event, ProtocolError};
 use ws_server_smol::{
     Acceptor, Bind, CloseCode, Config, Deflate, Frame, Incoming, Message, Server, WebSocket, connect,
     handshake,
@@ -28,7 +28,7 @@ fn compressing(config: Config) -> Config {
 
 /// All that is inflated is told at once: so it can be counted.
 fn in_pieces() -> Config {
-    compressing(Config::server()).pieces(Pieces::AsTheyCome { whole: 0 })
+    compressing(Config::server()).delivery(Delivery::Chunked { whole: 0 })
 }
 
 /// Both ends of a connection over streams in memory, by an opening handshake.
@@ -56,7 +56,7 @@ async fn read(mut ws: WebSocket<End>, who: usize, told: Told) {
     while let Some(event) = ws.next_event().await {
         let len = match event {
             Event::Message(message) => message.as_bytes().len(),
-            Event::Piece(piece) => piece.data.as_bytes().len(),
+            Event::Fragment(fragment) => fragment.data.as_bytes().len(),
             Event::Drained => continue,
             Event::Closed(_) => return,
             other => panic!("{other:?}"),

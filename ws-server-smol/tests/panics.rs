@@ -14,7 +14,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Opcode, Pieces,
+    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Delivery, Extension, Frame, Incoming, Opcode,
     Server, Socket, State, UiDriver, connect,
 };
 
@@ -123,7 +123,7 @@ impl Extension for Fragile {
     fn filter(&mut self, _: &Server, _: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
         let data = match &event {
             Event::Message(message) => message.as_bytes(),
-            Event::Piece(piece) => piece.data.as_bytes(),
+            Event::Fragment(fragment) => fragment.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {
@@ -151,7 +151,7 @@ fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_o
     for pieces in [false, true] {
         let mut config = Config::server();
         if pieces {
-            config = config.pieces(Pieces::AsTheyCome { whole: 0 });
+            config = config.delivery(Delivery::Chunked { whole: 0 });
         }
         let server = server(config);
         let extension = Fragile::default();

@@ -12,7 +12,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Error, Event, Pieces, Role, Timeout};
+use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
     Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, bridge,
 };
@@ -76,7 +76,7 @@ fn resuming_from_elsewhere_wakes_the_task_that_waits() {
 fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
     run(async {
         let (mut peer, stream) = pair().await;
-        let heartbeat = Heartbeat::live().interval(20 * MILLI).answer(20 * MILLI);
+        let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(20 * MILLI);
         let config = Arc::new(Config::server().heartbeat(heartbeat));
         let mut ws = WebSocket::upgraded(stream, config, Role::Server);
         ws.pause();
@@ -238,7 +238,7 @@ fn each_end_is_the_others_in_both_directions() {
 #[test]
 fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
     run(async {
-        let pieces = |config: Config| config.pieces(Pieces::AsTheyCome { whole: 0 });
+        let pieces = |config: Config| config.delivery(Delivery::Chunked { whole: 0 });
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(pieces).await;
         let sending = async {
             for k in 0..20 {
@@ -257,10 +257,10 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
                 let mut pieces = Vec::new();
                 loop {
                     match server.next_event().await.unwrap() {
-                        Event::Piece(piece) => {
-                            assert_eq!(piece.first, pieces.is_empty());
-                            pieces.push(piece.data.as_text().unwrap().to_owned());
-                            if piece.last {
+                        Event::Fragment(fragment) => {
+                            assert_eq!(fragment.first, pieces.is_empty());
+                            pieces.push(fragment.data.as_text().unwrap().to_owned());
+                            if fragment.last {
                                 break;
                             }
                         }

@@ -141,7 +141,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
     for (min, max) in
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
-        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
+        let mut policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
         (policy.min, policy.max) = (min, max);
         let config = ClientConfig::from(Config::client()).reconnect(policy);
         let mut client = Client::new(url.as_str(), config).unwrap();

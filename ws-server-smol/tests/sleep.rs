@@ -80,7 +80,8 @@ fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
 
 #[test]
 fn a_client_asks_by_ping_even_where_its_heartbeat_is_one_way() {
-    for (heartbeat, expected) in [(Heartbeat::client(), 1), (Heartbeat::live(), 1), (Heartbeat::off(), 0)] {
+    for (heartbeat, expected) in [(Heartbeat::client(), 1), (Heartbeat::frequent(), 1), (Heartbeat::off(), 0)]
+    {
         let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
         run(async {
             let (mut client, mut ws) =

@@ -27,7 +27,7 @@ const HANG: Duration = Duration::from_secs(60);
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
     let config = match arguments {
-        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::live()),
+        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::frequent()),
         _ => Config::server(),
     };
     let mut endpoint = Endpoint::with(Options::server())?;

@@ -33,11 +33,11 @@ pub fn client(arguments: &Arguments) -> Config {
 
 fn connection(scenario: Scenario, config: Config) -> Config {
     match scenario {
-        // `Heartbeat::live` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
+        // `Heartbeat::frequent` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
         // for.
         Scenario::Give | Scenario::Take => {
-            let heartbeat = Heartbeat::live();
-            config.heartbeat(heartbeat.interval(Duration::from_secs(10)).answer(Duration::from_secs(8)))
+            let heartbeat = Heartbeat::frequent();
+            config.heartbeat(heartbeat.idle(Duration::from_secs(10)).pong_timeout(Duration::from_secs(8)))
         }
         _ => config,
     }

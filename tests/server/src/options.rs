@@ -51,7 +51,7 @@ fn connection(config: Config, name: &str, value: &str) -> Result<Config, Box<dyn
         "output" => config.output_timeout(time(value)?),
         "heartbeat" => {
             let (interval, answer) = value.split_once('/').ok_or("heartbeat=INTERVAL/ANSWER")?;
-            config.heartbeat(Heartbeat::live().interval(time(interval)?).answer(time(answer)?))
+            config.heartbeat(Heartbeat::frequent().idle(time(interval)?).pong_timeout(time(answer)?))
         }
         _ => return Err(format!("there is no option {name}").into()),
     })

@@ -7,7 +7,7 @@ use core::fmt;
 use core::net::SocketAddr;
 use std::io;
 #[cfg(unix)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 use ws_proto::Closed;
@@ -15,28 +15,23 @@ use ws_proto::InvalidRequest;
 use ws_proto::{Cause, Error, HandshakeError};
 use ws_proto::{Config, Heartbeat};
 
-/// How a client behaves: the rules of its connection, and when it connects again.
-///
-/// A [`Config`] alone is a client that connects once.
+/// How a client behaves: the rules of its connection, and when it connects again. By default it connects once.
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
 /// use ws_proto::Heartbeat;
 /// use ws_host::client::Reconnect;
 ///
-/// let config = ClientConfig::new().heartbeat(Heartbeat::live()).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().heartbeat(Heartbeat::frequent()).reconnect(Reconnect::default());
 /// ```
+///
+/// [`handshake_timeout`](Self::handshake_timeout) covers looking the name up, connecting and the handshake together.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ClientConfig {
-    /// The rules of its connection. [`Config::handshake_timeout`] covers looking the name up, connecting and the
-    /// handshake together.
-    pub connection: Config,
-    /// When it connects again by itself. Never.
-    pub reconnect: Option<Reconnect>,
-    /// The Unix socket that it connects to, in place of the URL's host and port. None.
+    connection: Config,
+    reconnect: Option<Reconnect>,
     #[cfg(unix)]
-    pub unix: Option<PathBuf>,
+    unix: Option<PathBuf>,
     forgets: bool,
 }
 
@@ -55,20 +50,25 @@ impl ClientConfig {
     }
 
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
-    /// ([`Heartbeat::live`](ws_proto::Heartbeat::live)): a client that is to come back must notice that its peer is gone.
+    /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): a client that is to come back must notice that its peer is gone.
     pub fn rules(&self) -> Config {
-        let mut rules = self.connection.clone();
-        if self.reconnect.is_some() && rules.heartbeat.is_default() {
-            rules.heartbeat = Heartbeat::live();
+        let rules = self.connection.clone();
+        if self.reconnect.is_some() && rules.get_heartbeat().is_default() {
+            return rules.heartbeat(Heartbeat::frequent());
         }
         rules
     }
 
-    /// Connects again by itself, as this says.
+    /// Connects again by itself, as this says; `None` is never. Never.
     #[must_use]
-    pub fn reconnect(mut self, policy: Reconnect) -> Self {
-        self.reconnect = Some(policy);
+    pub fn reconnect(mut self, policy: impl Into<Option<Reconnect>>) -> Self {
+        self.reconnect = policy.into();
         self
+    }
+
+    /// When it connects again by itself.
+    pub fn get_reconnect(&self) -> Option<&Reconnect> {
+        self.reconnect.as_ref()
     }
 
     /// Sets whether the client is removed by itself once it rests and the application has seen why: after the `Closed` of its
@@ -80,8 +80,8 @@ impl ClientConfig {
         self
     }
 
-    /// Whether the client is removed by itself: [`forget_when_closed`](Self::forget_when_closed).
-    pub fn forgets_when_closed(&self) -> bool {
+    /// Whether the client is removed by itself.
+    pub fn get_forget_when_closed(&self) -> bool {
         self.forgets
     }
 
@@ -92,17 +92,17 @@ impl ClientConfig {
         self.unix = Some(path.into());
         self
     }
+
+    /// The Unix socket that it connects to.
+    #[cfg(unix)]
+    pub fn get_unix(&self) -> Option<&Path> {
+        self.unix.as_deref()
+    }
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-impl From<Config> for ClientConfig {
-    fn from(connection: Config) -> Self {
-        Self { connection, ..Self::new() }
     }
 }
 
@@ -124,9 +124,9 @@ pub enum ClientState {
 /// What cannot even be tried. Nothing was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum InvalidTarget {
     /// The request is malformed.
-    Invalid(InvalidRequest),
+    Request(InvalidRequest),
     /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
     TlsUnsupported,
     /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
@@ -138,10 +138,10 @@ pub enum ConnectError {
     NoClient,
 }
 
-impl fmt::Display for ConnectError {
+impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
             Self::TlsUnsupported => {
                 f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
             }
@@ -155,22 +155,22 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {
+impl std::error::Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Invalid(error) => Some(error),
+            Self::Request(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<InvalidRequest> for ConnectError {
+impl From<InvalidRequest> for InvalidTarget {
     fn from(error: InvalidRequest) -> Self {
-        Self::Invalid(error)
+        Self::Request(error)
     }
 }
 
-impl From<Infallible> for ConnectError {
+impl From<Infallible> for InvalidTarget {
     fn from(never: Infallible) -> Self {
         match never {}
     }
@@ -179,9 +179,9 @@ impl From<Infallible> for ConnectError {
 /// Why an attempt to connect came to nothing.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ConnectFailure {
+pub enum ConnectError {
     /// It cannot even be tried. Only of verbs that connect in one go.
-    Untried(ConnectError),
+    Invalid(InvalidTarget),
     /// The name could not be looked up: the system says so, or it did not answer within
     /// [`Config::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
     Name {
@@ -219,7 +219,7 @@ pub enum ConnectFailure {
     Cancelled,
 }
 
-impl ConnectFailure {
+impl ConnectError {
     /// The name could not be looked up. The error is copied: several clients may have waited for the answer.
     pub fn name(host: impl Into<String>, error: &io::Error) -> Self {
         let error = match error.raw_os_error() {
@@ -266,10 +266,10 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
-impl fmt::Display for ConnectFailure {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Untried(error) => error.fmt(f),
+            Self::Invalid(error) => error.fmt(f),
             Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
             Self::Zone { zone, error } => {
                 write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
@@ -283,21 +283,21 @@ impl fmt::Display for ConnectFailure {
     }
 }
 
-impl std::error::Error for ConnectFailure {
+impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
                 Some(error)
             }
-            Self::Untried(error) => Some(error),
+            Self::Invalid(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<ConnectError> for ConnectFailure {
-    fn from(error: ConnectError) -> Self {
-        Self::Untried(error)
+impl From<InvalidTarget> for ConnectError {
+    fn from(error: InvalidTarget) -> Self {
+        Self::Invalid(error)
     }
 }

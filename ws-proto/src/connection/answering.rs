@@ -51,7 +51,7 @@ impl Connection {
     /// 503 that a dropped request gets. Call it when the application has seen [`Event::Request`]. Says whether it answered.
     ///
     /// An answer that [`respond`](Self::respond) would not take is 503.
-    pub fn answer_dropped(&mut self, now: Instant, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
+    pub fn answer_dropped(&mut self, now: Moment, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
         let Stage::Http(http) = &mut self.stage else { return false };
         let is_answered = http.answer_dropped(now, &self.config, &mut self.outbox, answer);
         if is_answered {
@@ -103,7 +103,7 @@ impl Connection {
         result
     }
 
-    /// Server: gives the next piece of a body. Pieces that were taken in pace with
+    /// Server: gives the next piece of a body. Delivery that were taken in pace with
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors

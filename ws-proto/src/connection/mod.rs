@@ -357,7 +357,7 @@ impl Connection {
             masked: matches!(self.side, Side::Server),
             compressible: self.stage.compression().is_some(),
             message_limit: self.config.message_limit,
-            pieces: self.config.pieces,
+            pieces: self.config.delivery,
         }
     }
 

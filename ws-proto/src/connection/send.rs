@@ -1,11 +1,11 @@
 //! Messages out, and bytes to the socket.
 
 use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
-use crate::config::HeartbeatKind;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
+use crate::heartbeat::HeartbeatKind;
 use crate::mask;
 use crate::utf8::Utf8;
 use alloc::vec::Vec;

@@ -41,7 +41,7 @@ impl ServerHttp {
     /// Answers the request that came last, where the application has dropped it.
     pub(crate) fn answer_dropped(
         &mut self,
-        now: Instant,
+        now: Moment,
         config: &Config,
         out: &mut Outbox,
         answer: impl FnOnce() -> Response<Bytes>,

@@ -77,7 +77,7 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
 
 #[test]
 fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go() {
-    let config = config(deflate()).heartbeat(Heartbeat::live());
+    let config = config(deflate()).heartbeat(Heartbeat::frequent());
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::new(FULL);
     let mut due = None;
@@ -130,7 +130,7 @@ fn what_is_not_compressed_keeps_no_context() {
 
 #[test]
 fn heartbeats_keep_no_context() {
-    for (role, heartbeat) in [(CLIENT, Heartbeat::client()), (Role::Server, Heartbeat::live())] {
+    for (role, heartbeat) in [(CLIENT, Heartbeat::client()), (Role::Server, Heartbeat::frequent())] {
         let (mut end, birth) = open_by(role, config(deflate()).heartbeat(heartbeat), FULL, FULL);
         end.send("compressed").unwrap();
         take_output(&mut end, birth);
@@ -271,7 +271,7 @@ fn two_ends_that_let_go_at_any_time_understand_each_other() {
         let client = Config::client().deflate(deflate(Duration::from_millis(ours)));
         let server = Config::server().deflate(deflate(Duration::from_millis(theirs)));
         let mut pair =
-            Pair::open_with(client.heartbeat(Heartbeat::live()), server.heartbeat(Heartbeat::off()));
+            Pair::open_with(client.heartbeat(Heartbeat::frequent()), server.heartbeat(Heartbeat::off()));
         let mut want = Vec::new();
         for n in 0..60 {
             let data = [noise(n % 3, 300), noise(n, 100)].concat();

@@ -136,7 +136,7 @@ socket.onclose = (event) => { document.title = `closed ${event.code} ${event.was
 impl Driven {
     /// The rules are not those of today's defaults, so that a trace keeps its meaning.
     pub fn new(now: Moment, role: &Role) -> Self {
-        let heartbeat = Heartbeat::live().interval(Duration::from_millis(250)).payload("there?");
+        let heartbeat = Heartbeat::frequent().idle(Duration::from_millis(250)).payload("there?");
         let connection = match role {
             Role::Server => {
                 let config = Config::server().heartbeat(heartbeat).keep_alive(Duration::from_secs(2));

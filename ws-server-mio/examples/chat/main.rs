@@ -61,7 +61,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
         .upgrade_paths(["/ws"])
         .subprotocols(["chat"])
         .message_limit(64 << 10)
-        .heartbeat(Heartbeat::live())
+        .heartbeat(Heartbeat::frequent())
         .deflate(Deflate::chat());
     let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(bind.port(port), config)?;

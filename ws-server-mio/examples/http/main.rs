@@ -8,7 +8,8 @@ use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
-    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Request, ResponseBody, SendError,
+    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, ResponseBody, SendError,
+    ServerConfig,
 };
 
 /// What routes lead to: anything that a program likes to match.
@@ -118,7 +119,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let mut endpoint = Endpoint::new()?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
     println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();
     let mut ticks = 0;

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
@@ -30,7 +30,7 @@ impl Connections {
         client.then = Then::Policy;
         let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
         #[cfg(unix)]
-        if let Some(path) = client.config.unix.clone() {
+        if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
         match addresses(&attempt.request) {
@@ -56,7 +56,7 @@ impl Connections {
         client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
         self.clients.arm(index, None);
         if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
-            self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+            self.fail(index, ConnectError::Unreachable { tried: Vec::new(), error }, None);
         }
     }
 
@@ -81,7 +81,7 @@ impl Connections {
         if race.slots.is_empty() {
             let tried = std::mem::take(&mut race.tried);
             let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-            self.fail(index, ConnectFailure::Unreachable { tried, error }, None);
+            self.fail(index, ConnectError::Unreachable { tried, error }, None);
         }
     }
 
@@ -180,7 +180,7 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
             Phase::Resolving(attempt) => {
-                let failure = ConnectFailure::name_timed_out(attempt.request.host());
+                let failure = ConnectError::name_timed_out(attempt.request.host());
                 self.fail(index, failure, None);
             }
             Phase::Connecting(_) => self.try_next(index),
@@ -203,7 +203,9 @@ impl Connections {
                 true
             }
             Event::Closed(_, closed) if closed.was_open => {
-                if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
+                if let (Phase::Open { since, .. }, Some(policy)) =
+                    (&client.phase, client.config.get_reconnect())
+                {
                     client.backoff.lived(policy, now.since(*since));
                 }
                 self.schedule_next(id.index, Some(closed));
@@ -217,7 +219,7 @@ impl Connections {
                     }
                     _ => Vec::new(),
                 };
-                let failure = ConnectFailure::of(closed, tried);
+                let failure = ConnectError::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }
@@ -226,7 +228,7 @@ impl Connections {
     }
 
     /// An attempt came to nothing.
-    pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+    pub(crate) fn fail(&mut self, index: u32, error: ConnectError, closed: Option<&Closed>) {
         self.leave_name(index);
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
@@ -242,7 +244,7 @@ impl Connections {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };
         let Some(client) = clients.at_mut(index) else { return };
-        let wait = match (client.then, &client.config.reconnect) {
+        let wait = match (client.then, client.config.get_reconnect()) {
             (Then::Again, _) => Some(Duration::ZERO),
             (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
                 let least = closed.and_then(retry_after).unwrap_or_default();

@@ -9,7 +9,7 @@ pub(crate) mod resolver;
 use crate::client::list::{Client, Phase};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
-use ws_host::client::{ClientConfig, ClientState, ConnectError};
+use ws_host::client::{ClientConfig, ClientState, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -35,7 +35,7 @@ impl Connections {
     ///
     /// let mut endpoint = Endpoint::new()?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
@@ -53,18 +53,13 @@ impl Connections {
     /// beside it; the first that takes the connection is used.
     ///
     /// # Errors
-    /// [`ConnectError`]: what cannot even be tried. Nothing is left behind.
-    pub fn connect<R>(
-        &mut self,
-        request: R,
-        config: impl Into<ClientConfig>,
-    ) -> Result<ClientId, ConnectError>
+    /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
+    pub fn connect<R>(&mut self, request: R, config: ClientConfig) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
-        let config = config.into();
         self.check_request(&request, &config)?;
         let id = self.clients.add(Client::new(request, config));
         self.begin(id.index);
@@ -109,12 +104,12 @@ impl Connections {
         &self,
         request: &ClientRequest,
         config: &ClientConfig,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), InvalidTarget> {
         if request.is_tls() {
-            return Err(ConnectError::TlsUnsupported);
+            return Err(InvalidTarget::TlsUnsupported);
         }
         if needs_resolver(request, config) && self.resolver.is_none() {
-            return Err(ConnectError::NoResolver { host: request.host().to_owned() });
+            return Err(InvalidTarget::NoResolver { host: request.host().to_owned() });
         }
         Ok(())
     }
@@ -131,7 +126,7 @@ impl Connections {
 
 fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     #[cfg(unix)]
-    if config.unix.is_some() {
+    if config.get_unix().is_some() {
         return false;
     }
     ws_host::client::needs_resolver(request)

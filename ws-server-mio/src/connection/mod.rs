@@ -42,9 +42,7 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
-use ws_proto::{
-    Cause, CloseCode, Moment, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
-};
+use ws_proto::{Cause, CloseCode, Moment, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade};
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.

@@ -147,7 +147,7 @@ impl Connections {
             Event::Message(_, message) => (self.with(other, |to, _| to.relay_message(message)), 1),
             Event::Fragment(_, piece) => {
                 let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay_piece(piece)), messages)
+                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
             }
             _ => return,
         };

@@ -8,8 +8,6 @@ use crate::connection::{Connections, timers};
 use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
-use crate::sys::socket_options;
-use std::time::Instant;
 use ws_proto::{Connection, Moment, SendError};
 
 impl Connections {

@@ -28,7 +28,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
-use ws_proto::CloseCode;
+use ws_proto::{CloseCode, Moment};
 
 /// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
 const WAITS: usize = 16;

@@ -53,7 +53,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         self.tell(Event::Resumed { slept });
     }
 
-    /// Reads the clock, where there is a budget, after a piece of work.
+    /// Reads the clock, where there is a budget, after a fragment of work.
     #[inline]
     pub(crate) fn worked(&mut self) {
         if let Some(end) = self.end {

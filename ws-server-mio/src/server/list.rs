@@ -49,7 +49,7 @@ pub(crate) struct Stopping {
 impl Stopping {
     fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
-        let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
+        let deadline = now.checked_add(stop.get_spread().saturating_add(stop.get_deadline()));
         Self { stop, begun: now, count, deadline }
     }
 
@@ -57,8 +57,8 @@ impl Stopping {
     fn hasten(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let spread = now.since(self.begun).saturating_add(stop.spread);
-        self.stop.spread = self.stop.spread.min(spread);
+        let spread = now.since(self.begun).saturating_add(stop.get_spread());
+        self.stop = self.stop.clone().spread(self.stop.get_spread().min(spread));
     }
 
     fn is_over(&self, now: Moment) -> bool {

@@ -36,7 +36,7 @@ impl Connections {
         let Some(live) = self.slots.get(id) else { return false };
         self.token_rule(id).is_some()
             && !live.has(flag::AUTHENTICATED)
-            && !live.connection.config().tell_every_end
+            && !live.connection.config().get_report_all_closes()
     }
 
     /// Gives the cookie to who showed the token in the query.

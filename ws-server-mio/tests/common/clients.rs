@@ -6,9 +6,8 @@ use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::Message;
-use ws_server_mio::ServerConfig;
 use ws_server_mio::{
-    Bind, ClientId, Closed, Config, ConnectFailure, ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -28,7 +27,7 @@ pub struct Told {
     pub responses: Vec<http::Response<()>>,
     pub texts: VecDeque<(ConnectionId, String)>,
     pub client_closed: Vec<(ConnectionId, Box<Closed>)>,
-    pub failed: Vec<(ClientId, ConnectFailure)>,
+    pub failed: Vec<(ClientId, ConnectError)>,
     pub reconnecting: Vec<(ClientId, u32, Duration)>,
 }
 
@@ -54,15 +53,14 @@ impl Both {
     }
 
     pub fn on(bind: Bind, options: Options) -> Self {
-        Self::with(bind, options, Config::server())
+        Self::with(bind, options, ServerConfig::new())
     }
 
-    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+    pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
         let mut endpoint = Endpoint::with(options.clock(move || given.now())).unwrap();
-        let server =
-            endpoint.connections().listen(bind, ServerConfig::from(config).decide_upgrades(true)).unwrap();
+        let server = endpoint.connections().listen(bind, config.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
@@ -176,7 +174,7 @@ impl Both {
         self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
     }
 
-    pub fn failed(&mut self, client: ClientId) -> ConnectFailure {
+    pub fn failed(&mut self, client: ClientId) -> ConnectError {
         self.take("a failure", |told| take(&mut told.failed, |(of, _)| *of == client)).1
     }
 

@@ -40,8 +40,8 @@ pub enum Seen {
     Open(ConnectionId),
     Text(ConnectionId, String),
     Binary(ConnectionId, Vec<u8>),
-    /// A piece of text: whether it is the first, and whether it is the last.
-    Piece(ConnectionId, String, bool, bool),
+    /// A fragment of text: whether it is the first, and whether it is the last.
+    Fragment(ConnectionId, String, bool, bool),
     Pong(ConnectionId),
     Drained(ConnectionId),
     Closed(ConnectionId, Box<Closed>),
@@ -106,7 +106,7 @@ impl App {
             }
             Event::Fragment(id, piece) => {
                 let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
-                self.seen.push(Seen::Piece(id, text, piece.first, piece.last));
+                self.seen.push(Seen::Fragment(id, text, piece.first, piece.last));
             }
             Event::Pong(id, _) => self.seen.push(Seen::Pong(id)),
             Event::Drained(id) => self.seen.push(Seen::Drained(id)),
@@ -142,13 +142,13 @@ pub struct Rig {
 const HANG: Duration = Duration::from_secs(20);
 
 impl Rig {
-    pub fn new(config: impl Into<ServerConfig>) -> Self {
+    pub fn new(config: ServerConfig) -> Self {
         Self::with(Options::default(), config)
     }
 
-    pub fn with(options: Options, config: impl Into<ServerConfig>) -> Self {
+    pub fn with(options: Options, config: ServerConfig) -> Self {
         let mut endpoint = Endpoint::with(options).unwrap();
-        let config = config.into().decide_upgrades(true);
+        let config = config.decide_upgrades(true);
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         Self { endpoint, server, app: App::default() }
     }

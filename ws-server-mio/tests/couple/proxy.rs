@@ -5,9 +5,7 @@ use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
 use ws_server_mio::ServerConfig;
 use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::{
-    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Upgrade,
-};
+use ws_server_mio::{Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Upgrade};
 
 const HANG: Duration = Duration::from_secs(30);
 
@@ -97,15 +95,12 @@ impl App {
 
 impl Proxy {
     pub(crate) fn new() -> Self {
-        Self::with(Config::server(), ClientConfig::default())
+        Self::with(ServerConfig::new(), ClientConfig::default())
     }
 
-    pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
+    pub(crate) fn with(front: ServerConfig, back: ClientConfig) -> Self {
         let mut endpoint = Endpoint::new().unwrap();
-        let server = endpoint
-            .connections()
-            .listen(Bind::localhost(), ServerConfig::from(front).decide_upgrades(true))
-            .unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), front.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();

@@ -98,7 +98,7 @@ impl Peer {
         let text = lengths.len().is_multiple_of(3);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
         // One with a small outbox may be at its cap.
-        if fragments == 1 || socket.connection.config().outbox_cap < 64 << 20 {
+        if fragments == 1 || socket.connection.config().get_outbox_cap() < 64 << 20 {
             let frame = Frame::raw(opcode, true, data).unwrap();
             if socket.connection.send(&frame).is_err() {
                 lengths.pop();

@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::sys::{Readiness, Socket};
-use ws_server_mio::{Config, Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
+use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
 /// A socket with bytes to read and, behind them, an answer.
 #[derive(Clone, Default)]
@@ -138,8 +138,8 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.bytes = b"GET /lib.rs HTTP/1.1\r\nHost: localhost\r\n\r\n".to_vec();
         state.full = true;
     }
-    let config = Config::server().outbox(100, 500, 1000);
-    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    let config = ServerConfig::new().outbox(100, 500, 1000);
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config);
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
@@ -192,7 +192,12 @@ fn a_reset_is_found_while_nobody_reads() {
     let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     fake.0.lock().unwrap().bytes = handshake.to_vec();
-    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    serve(
+        &script,
+        &mut endpoint,
+        vec![vec![Ok(fake.clone())]],
+        ServerConfig::default().decide_upgrades(true),
+    );
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let mut undecided = None;

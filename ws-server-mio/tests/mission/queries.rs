@@ -1,14 +1,14 @@
 //! What can be asked by id, and how many there are.
 
 use super::common::*;
-use ws_server_mio::{CloseCode, Config, ConnectionId, Event, Frame, SendError, State};
+use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
 
 #[derive(Debug, PartialEq)]
 struct Seat(u32);
 
 #[test]
 fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
@@ -66,7 +66,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 
 #[test]
 fn row_18_clients_count_from_their_upgrade_to_their_end() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let count = |rig: &mut Rig| rig.endpoint.connections().server(rig.server).count();
     let mut page = rig.peer();
     page.send(&get(rig.address(), "/"));

@@ -24,14 +24,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Instant, SystemTime};
 use stop::Stopping;
 use ws_host::listen::{self, Scheme, lan_url, url};
 use ws_host::listen::{Bind, ListenError};
 use ws_host::server::{Admission, ServerConfig};
 use ws_host::token::TokenRule;
 use ws_host::topics::{LatestByKey, Topics};
-use ws_proto::{Config, Frame, Transport, WallClock};
+use ws_proto::{Config, Frame, Transport};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
 ///
@@ -275,8 +275,10 @@ impl Server {
             Phase::Serving(_) => {}
             Phase::Idle | Phase::Stopping(_) => state.census = Admission::new(&state.config),
         }
-        let mut config = state.config.shared_config();
-        self.inner.sleep.keep(config.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
+        let config = state.config.shared_config();
+        if let Some(clock) = config.get_wall_clock() {
+            self.inner.sleep.keep(clock);
+        }
         let token = state.config.token_rule(address).map(Arc::new);
         state.phase = Phase::Serving(Run {
             listeners,

@@ -12,8 +12,8 @@ use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::handshake::accept_key;
 use ws_server_smol::ws_proto::{Error, Initiator, Timeout};
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, Config, ConnectError, ConnectFailure,
-    Heartbeat, HeartbeatKind, Incoming, Message, Server, Socket, WebSocket,
+    Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, Config, ConnectError, Heartbeat,
+    HeartbeatKind, Incoming, InvalidTarget, Message, Server, Socket, WebSocket,
 };
 
 #[test]
@@ -76,7 +76,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
             }
             assert!(matches!(client.next_event().await, Some(ClientEvent::Connecting)));
             match client.next_event().await {
-                Some(ClientEvent::Failed(ConnectFailure::Unreachable { tried, .. })) if k < 4 => {
+                Some(ClientEvent::Failed(ConnectError::Unreachable { tried, .. })) if k < 4 => {
                     assert!(tried.iter().all(|address| address.port() == port) && !tried.is_empty());
                 }
                 Some(ClientEvent::Connected(ws)) if k == 4 => assert_ne!(ws.id(), third),
@@ -90,8 +90,8 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
         // What cannot be is told at once, and nothing is sent in the clear that should not be.
         let cannot = |url: &str| Client::new(url, Config::client()).unwrap_err();
-        assert_eq!(cannot("wss://localhost/"), ConnectError::TlsUnsupported);
-        assert!(matches!(cannot("http://localhost/"), ConnectError::Invalid(_)));
+        assert_eq!(cannot("wss://localhost/"), InvalidTarget::TlsUnsupported);
+        assert!(matches!(cannot("http://localhost/"), InvalidTarget::Request(_)));
         drop(client);
         until(|| server.count() == 0).await;
     }));
@@ -148,7 +148,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     run(async {
         // By default an empty Pong, which nobody answers, again and again.
         let config = |heartbeat: Heartbeat| Config::client().heartbeat(heartbeat);
-        let mut client = Client::new(url.as_str(), config(Heartbeat::client().interval(SOON))).unwrap();
+        let mut client = Client::new(url.as_str(), config(Heartbeat::client().idle(SOON))).unwrap();
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
         let pongs = async |peer: &mut Peer| {
             for _ in 0..3 {
@@ -158,7 +158,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
         driven(ws.unwrap(), pongs(&mut peer)).await;
 
         // What is set now, takes effect at the next connect.
-        let ping = Heartbeat::client().kind(HeartbeatKind::Ping).interval(SOON).payload("there?");
+        let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(SOON).payload("there?");
         client.set_config(config(ping.clone()));
         driven(client.websocket().unwrap(), pongs(&mut peer)).await;
         let hosting = async {
@@ -179,7 +179,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
         drop(peer);
 
         // A server that does not answer a Ping is dead.
-        client.set_config(config(ping.answer(DYING)));
+        client.set_config(config(ping.pong_timeout(DYING)));
         let (ws, _peer) = future::zip(client.connect(), host.accept()).await;
         let ws = ws.unwrap();
         while ws.next_event().await.is_some() {}

@@ -35,7 +35,7 @@ const ALL: [How; 8] = [
 
 /// A server at which it can happen.
 fn server_for(how: How) -> Server {
-    let dead = with_heartbeat(Heartbeat::server().interval(SOON).answer(DYING));
+    let dead = with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING));
     local(if how == How::PeerIsDead { dead } else { Config::server() })
 }
 
@@ -139,7 +139,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     }));
 
     // Plain HTTP is counted. Who asked something has its end explained; who did not, where that is asked for.
-    for (config, expected) in [(Config::server(), 1), (Config::server().tell_every_end(), 2)] {
+    for (config, expected) in [(Config::server(), 1), (Config::server().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
         let handler = async |mut http: ws_server_smol::Acceptor<_>| {

@@ -65,8 +65,8 @@ async fn beside<T>(
 #[derive(Debug)]
 enum Seen {
     Message(ConnectionId, Message<'static>),
-    /// A piece of text: whether it is the first, and whether it is the last.
-    Piece(String, bool, bool),
+    /// A fragment of text: whether it is the first, and whether it is the last.
+    Fragment(String, bool, bool),
     Pong(ConnectionId),
     Drained,
     Closed(ConnectionId, Box<Closed>),
@@ -91,9 +91,9 @@ impl App {
                     let _ = ws.try_send(message.clone());
                     Seen::Message(id, message)
                 }
-                Event::Piece(piece) => {
-                    let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
-                    Seen::Piece(text, piece.first, piece.last)
+                Event::Fragment(fragment) => {
+                    let text = String::from_utf8_lossy(fragment.data.as_bytes()).into_owned();
+                    Seen::Fragment(text, fragment.first, fragment.last)
                 }
                 Event::Pong(_) => Seen::Pong(id),
                 Event::Drained => Seen::Drained,
@@ -262,7 +262,7 @@ impl Extension for Witness {
 
 /// A server that sends a heartbeat again and again, whose answer may take long.
 fn beating() -> ws_server_smol::Heartbeat {
-    ws_server_smol::Heartbeat::server().interval(SOON).answer(LONG)
+    ws_server_smol::Heartbeat::server().idle(SOON).answer(LONG)
 }
 
 fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> Config {

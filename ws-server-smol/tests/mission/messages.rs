@@ -3,7 +3,7 @@
 use super::common::run;
 use super::peer::*;
 use super::{App, Log, Seen, Witness, beside, local, open};
-use ws_server_smol::ws_proto::Pieces;
+use ws_server_smol::ws_proto::Delivery;
 use ws_server_smol::{AlreadyExtended, Config, Message};
 
 /// A text in three frames, as a client sends it.
@@ -38,7 +38,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 
 #[test]
 fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_stay_whole() {
-    let server = local(Config::server().pieces(Pieces::AsTheyCome { whole: 1 << 20 }));
+    let server = local(Config::server().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, _) = open(&server, "/").await;
@@ -50,7 +50,7 @@ fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_s
         let pieces: Vec<_> = seen
             .iter()
             .filter_map(|seen| match seen {
-                Seen::Piece(text, first, last) => Some((text.as_str(), *first, *last)),
+                Seen::Fragment(text, first, last) => Some((text.as_str(), *first, *last)),
                 _ => None,
             })
             .collect();

@@ -75,7 +75,7 @@ impl App {
                 self.later.push((Instant::now() + LATER, id, request));
                 return Ok(());
             }
-            Answer::Pieces => {
+            Answer::Delivery => {
                 let head = ws_server_mio::http::Response::new(());
                 let body = connections.respond_streaming(id, request, head, None)?;
                 for piece in PIECES {

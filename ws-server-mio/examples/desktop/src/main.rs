@@ -39,7 +39,7 @@ use winit::event::{ElementState, MouseButton, MouseScrollDelta, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::keyboard::{Key, NamedKey};
 use winit::window::WindowId;
-use ws_server_mio::{Bind, Config, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
+use ws_server_mio::{ServerConfig, Bind, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
 
 /// So long the pages may take to answer our farewell.
 const FAREWELL: Duration = Duration::from_millis(500);

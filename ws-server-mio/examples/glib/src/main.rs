@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 use ws_server_mio::ws_host::web;
-use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+use ws_server_mio::{ServerConfig, Bind, Endpoint, Event, Options};
 
 const PAGE: &str = include_str!("../../say.html");
 
