@@ -1,26 +1,38 @@
 //! WebSocket and plain HTTP for native apps: one thread, inside your loop, never blocking a frame.
 //!
 //! ```no_run
-//! use ws_server_mio::web;
-//! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+//! use ws_server_mio::{Bind, Endpoint, Event, ServerConfig};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new()?;
-//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
-//!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
-//!     endpoint.run(|connections, event| match event {
-//!         Event::Request(id, request) => {
-//!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
-//!         }
+//!     endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
+//!     Ok(endpoint.run(|connections, event| match event {
 //!         Event::Message(id, message) => drop(connections.send(id, message)),
 //!         _ => {}
-//!     })?;
-//!     Ok(())
+//!     })?)
 //! }
 //! ```
 //!
-//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s, whose events the handler gets; this
-//! crate moves the bytes.
+//! That is a whole server, an echo. Every valid upgrade is accepted, on every path or on those that
+//! [`ServerConfig::upgrade_paths`] names, unless [`ServerConfig::decide_upgrades`] asks for the decision. A page and its
+//! socket:
+//!
+//! ```no_run
+//! use ws_server_mio::{Bind, Endpoint, Event, ServerConfig, web};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut endpoint = Endpoint::new()?;
+//!     let config = ServerConfig::new().upgrade_paths(["/ws"]);
+//!     endpoint.connections().listen(Bind::localhost().port(8700), config)?;
+//!     Ok(endpoint.run(|connections, event| match event {
+//!         Event::Request(id, request) if request.path() == "/" => {
+//!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
+//!         }
+//!         Event::Message(id, message) => drop(connections.send(id, message)),
+//!         _ => {} // a request that nobody answers gets 404, or 426 where the socket is
+//!     })?)
+//! }
+//! ```
 //!
 //! # In your app
 //!
@@ -78,20 +90,19 @@
 //! of it are events; a [`Reconnect`] policy brings it back.
 //!
 //! ```no_run
-//! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
-//!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut endpoint = Endpoint::new()?;
-//!     let config = ClientConfig::default().reconnect(Reconnect::default());
-//!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
-//!     endpoint.run(|connections, event| match event {
-//!         Event::Open(id, _) => drop(connections.send(id, "hello")),
-//!         Event::Message(_, message) => println!("{message:?}"),
-//!         _ => {}
-//!     })?;
-//!     Ok(())
+//!     let mut endpoint = ws_server_mio::Endpoint::new()?;
+//!     endpoint.connections().connect("ws://127.0.0.1:8700/", Default::default())?;
+//!     Ok(endpoint.run(|connections, event| match event {
+//!         ws_server_mio::Event::Open(id, _) => drop(connections.send(id, "hello")),
+//!         event => println!("{event:?}"),
+//!     })?)
 //! }
 //! ```
+//!
+//! # Timers
+//!
+//! [`Connections::after`] runs something once, later, with all connections at hand. It runs within the budget of its turn.
 //!
 //! # Threads
 //!
@@ -105,6 +116,7 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
+mod after;
 mod alarms;
 mod client;
 mod connection;
@@ -161,7 +173,7 @@ pub use ws_proto::{
 /// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
-// The README's example is compiled with the others.
+// The README's programs are compiled with the others.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 use std::collections::HashSet;
-use ws_server_mio::{CloseCode, Event, Frame, SendError, ServerConfig, State};
+use ws_server_mio::{ClientConfig, CloseCode, Event, Frame, SendError, ServerConfig, State};
 
 #[test]
 fn every_verb_answers_for_who_is_gone() {
@@ -85,4 +85,15 @@ fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
     }
     assert_eq!(heard.len(), 1);
     assert!(!closed.contains(&heard[0]));
+}
+
+#[test]
+fn ids_print_short() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let (_peer, id) = rig.open("/");
+    let client = rig.endpoint.connections().connect("ws://127.0.0.1:9/", ClientConfig::new()).unwrap();
+    assert_eq!((format!("{id}"), format!("{id:?}")), ("0.0".into(), "0.0".into()));
+    assert_eq!((format!("{}", rig.server), format!("{:?}", rig.server)), ("#1".into(), "#1".into()));
+    assert_eq!((format!("{client}"), format!("{client:?}")), ("#1".into(), "#1".into()));
+    assert_eq!(format!("{:?}", Event::Drained(id)), "Drained(0.0)");
 }

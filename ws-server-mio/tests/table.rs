@@ -84,6 +84,7 @@ fn names() -> BTreeSet<String> {
         "SendError": |error: SendError| error == SendError::Full;
         "Frame::raw": || Frame::raw(Opcode::Text, true, "");
         "Connections::broadcast": |c: C<'_>, frame: &Frame| c.broadcast(frame);
+        "Connections::broadcast_where": |c: C<'_>, frame: &Frame| c.broadcast_where(frame, |_, _| true);
         "Topics::send_to": |mut c: Topics<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
         "Topics::subscribe": |mut c: Topics<'_>, id: Id| c.subscribe(id, "topic");
         "Topics::publish": |mut c: Topics<'_>, frame: &Frame| c.publish("topic", frame);

@@ -44,6 +44,9 @@ use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{Cause, CloseCode, Moment, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade};
 
+/// What a timer does.
+pub(crate) type Later = Box<dyn FnOnce(&mut Connections) + Send>;
+
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
 ///
@@ -79,7 +82,7 @@ pub struct Connections {
     pub(crate) couples: Couples,
     pub(crate) data: Data,
     pub(crate) paths: Paths,
-    pub(crate) alarms: Alarms,
+    pub(crate) alarms: Alarms<Later>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,

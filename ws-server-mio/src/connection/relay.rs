@@ -33,22 +33,19 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{handshake::upgrade_required};
-    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Upgrade};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, ServerConfig};
     ///
-    /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let path = upgrade.path().to_owned();
-    ///     connections.accept(id, upgrade)?;
-    ///     let upstream = connections.connect(format!("ws://127.0.0.1:9000{path}").as_str(), ClientConfig::default())?;
+    /// fn forward(connections: &mut Connections, id: ConnectionId) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let url = format!("ws://127.0.0.1:9000{}", connections.path(id).unwrap_or("/"));
+    ///     let upstream = connections.connect(url.as_str(), ClientConfig::new())?;
     ///     Ok(connections.couple(id, upstream)?)
     /// }
     ///
     /// let mut endpoint = Endpoint::new()?;
-    /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+    /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
     /// endpoint.run(|connections, event| match event {
-    ///     Event::Request(id, request) => drop(connections.respond(id, request, upgrade_required())),
-    ///     Event::Upgrade(id, upgrade) => {
-    ///         if let Err(error) = forward(connections, id, upgrade) {
+    ///     Event::Open(id, _) if connections.server_of(id).is_some() => {
+    ///         if let Err(error) = forward(connections, id) {
     ///             println!("{id}: {error}");
     ///             let _ = connections.close(id, CloseCode::INTERNAL_ERROR, "");
     ///         }

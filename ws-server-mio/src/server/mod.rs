@@ -22,7 +22,7 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Bind, Config, Endpoint, Options, ServerConfig};
+    /// use ws_server_mio::{Bind, Endpoint, ServerConfig};
     ///
     /// let mut endpoint = Endpoint::new()?;
     /// let connections = endpoint.connections();
@@ -46,11 +46,11 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Config, Endpoint, Options};
+    /// use ws_server_mio::{Endpoint, ServerConfig};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
     /// let mut endpoint = Endpoint::new()?;
-    /// endpoint.connections().listen_on(listener, Config::server())?;
+    /// endpoint.connections().listen_on(listener, ServerConfig::new())?;
     /// # Ok(())
     /// # }
     /// ```

@@ -251,8 +251,13 @@ impl<'s> World<'s> {
                 Kind::WebSocket(Box::new(socket))
             }
             6..9 => {
-                let mut replies =
-                    Replies::new(number, self.shelf.content.clone(), self.hasty, self.half_close);
+                let mut replies = Replies::new(
+                    number,
+                    self.shelf.content.clone(),
+                    self.hasty,
+                    self.half_close,
+                    self.behaviour.panics,
+                );
                 replies.ask(&mut self.rng, self.largest);
                 Kind::Http(replies)
             }
