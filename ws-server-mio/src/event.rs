@@ -61,7 +61,7 @@ pub enum Event<'a> {
     /// A client's attempt to connect came to nothing. Each attempt ends with this, or opens a connection.
     ///
     /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
-    /// 401 is unless [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says otherwise. To call
+    /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. To call
     /// [`reconnect`](crate::ClientHandle::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.

@@ -67,7 +67,7 @@
 //!   window at its rate while peers flood.
 //! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
 //!   [`Drained`](Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
-//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
+//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`ServerConfig::output_timeout`] is
 //!   closed.
 //! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
@@ -163,14 +163,14 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
-    Opcode, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]
 ///
 /// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
-/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
 // The README's programs are compiled with the others.

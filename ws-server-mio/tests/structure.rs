@@ -53,8 +53,8 @@ fn source_files_depend_on_each_other_in_no_circle() {
     assert!(texts.len() > 30 && texts.contains_key("connection::slots"));
     let mut depends: BTreeMap<&str, BTreeSet<String>> = BTreeMap::new();
     for (name, text) in &texts {
-        let imports = imports(text);
-        let on = imports.iter().filter_map(|path| module_of(path, &texts)).filter(|on| on != name);
+        let on =
+            imports(text).into_iter().filter_map(|path| module_of(&path, &texts)).filter(|on| on != name);
         let is_inherent = |on: &String| INHERENT.contains(&&**name) && INHERENT.contains(&&**on);
         depends.insert(name, on.filter(|on| !is_inherent(on)).collect());
     }

@@ -71,13 +71,13 @@ fn names() -> BTreeSet<String> {
         "Connections::resume": Connections::resume;
         "Connections::couple": |c: C<'_>, a: Id, b: ClientId| c.couple(a, b);
         "Event::Fragment": |event: Event<'_>| matches!(event, Event::Fragment(..));
-        "Config::delivery": Config::delivery;
+        "ServerConfig::delivery": ServerConfig::delivery;
         "Extension::filter": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.filter(c, event).is_some();
         "Connections::set_extension": |c: C<'_>, e: Nothing| c.set_extension(e);
         "Closed::code": |closed: Closed| closed.code;
         "Closed::reason": |closed: Closed| closed.reason;
         "Event::Closed": |event: Event<'_>| matches!(event, Event::Closed(..));
-        "Config::report_all_closes": Config::report_all_closes;
+        "ServerConfig::report_all_closes": ServerConfig::report_all_closes;
         "Closed::error": |closed: Closed| closed.error;
         "Connections::send": |c: C<'_>, id: Id, frame: &Frame| c.send(id, frame);
         "Sent": |sent: Sent| sent == Sent::Congested;
@@ -116,7 +116,7 @@ fn names() -> BTreeSet<String> {
         "ServerHandle::lan_url": ServerHandle::lan_url;
         "ServerHandle::lan_http_url": ServerHandle::lan_http_url;
         "ServerHandle::urls": ServerHandle::urls;
-        "Config::heartbeat": Config::heartbeat;
+        "ServerConfig::heartbeat": ServerConfig::heartbeat;
         "Heartbeat::server": Heartbeat::server;
         "Heartbeat::frequent": Heartbeat::frequent;
         "Heartbeat::off": Heartbeat::off;

@@ -13,7 +13,8 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Cause, CloseCode, Config, Error, Initiator, Role, Timeout};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{Cause, CloseCode, Error, Initiator, Role, Timeout};
 use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
 
 /// A masked frame of a client, with a key of zeros.

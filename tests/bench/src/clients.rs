@@ -7,7 +7,7 @@ use rustix::process::getpid;
 use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
-use ws_server_mio::{ClientConfig, Config, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
 /// Connections that are on their way at a time: a listener's queue is short.
@@ -32,7 +32,7 @@ impl App {
     fn connect(&mut self, connections: &mut Connections) {
         while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
             self.asked += 1;
-            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::from(Config::client())) {
+            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new()) {
                 self.faults.push(error.to_string());
             }
         }

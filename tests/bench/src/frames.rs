@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use ws_server_mio::{Bind, Budget, Config, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ServerConfig, Bind, Budget, Connections, Endpoint, Event, Options};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const PAINTING: Duration = Duration::from_millis(3);
@@ -226,7 +226,7 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let time_budget = case.budget.get_time();
             let mut endpoint =
                 Endpoint::with(Options::server().budget(case.budget).clock(move || clock.read()))?;
-            let server = endpoint.connections().listen(Bind::localhost(), Config::server())?;
+            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new())?;
             let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };
             let mut flood = Flood::start(address, clients, size)?;

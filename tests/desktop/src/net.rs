@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Message;
-use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Reconnect};
+use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.
 const HANG: Duration = Duration::from_secs(60);
@@ -39,9 +39,9 @@ impl Net {
         let mut endpoint = Endpoint::new()?;
         let connections = endpoint.connections();
         // The one comes back by itself, as the page does.
-        let policy = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+        let policy = ClientConfig::new().reconnect(Reconnect::default());
         let live = connections.connect(live, policy)?;
-        let devtools = connections.connect(devtools, Config::client())?;
+        let devtools = connections.connect(devtools, ClientConfig::new())?;
         let (heard, session) = (Heard::default(), String::new());
         let mut net = Self { endpoint, live, devtools, heard, last_call: 0, session };
         net.until("both connections", |net| {

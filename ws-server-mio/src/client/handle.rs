@@ -109,7 +109,7 @@ impl ClientHandle<'_> {
     /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
     /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
     /// refusal with 401 it comes only where
-    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
+    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says that this may change.
     ///
     /// # Errors
     /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].

@@ -12,14 +12,14 @@ use ws_proto::{CloseCode, SendError, Sent, State};
 impl Connections {
     /// Couples two connections: from now on each gets what the peer of the other sends, for as long as both last. It reads
     /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
-    /// [high mark](crate::Config::outbox) of bytes and one message.
+    /// [high mark](crate::ServerConfig::outbox) of bytes and one message.
     ///
-    /// - **Messages** go over in order, and with [`Config::pieces`](crate::Config::pieces) as fragments while they arrive.
+    /// - **Messages** go over in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as fragments while they arrive.
     ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
     /// - **Pings** are each leg's own, and so are heartbeats and compression.
     /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
     ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
-    ///   peer that keeps its socket open takes up to [`Config::close_timeout`](crate::Config::close_timeout).
+    ///   peer that keeps its socket open takes up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
     ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
     ///   the client is [disconnected](crate::ClientHandle::disconnect).

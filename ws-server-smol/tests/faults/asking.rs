@@ -11,7 +11,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{Config, Request, SendError};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{Request, SendError};
 use ws_server_smol::{Acceptor, Body, Incoming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

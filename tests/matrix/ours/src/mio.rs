@@ -3,13 +3,13 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto;
-use ws_server_mio::{Bind, ClientRequest, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
+use ws_server_mio::ws_proto::{self, Config};
+use ws_server_mio::{ClientConfig, Bind, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
     /// Whom to connect to, of a client.
-    client: Option<(ClientRequest, Config)>,
+    client: Option<(ClientRequest, ClientConfig)>,
     /// The connection that is exercised.
     id: Option<ConnectionId>,
     /// What happened, on every connection, a browser's for its page too.
@@ -24,11 +24,11 @@ impl Mio {
         let client = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
-                Some((request.map_err(text)?, config))
+                Some((request.map_err(text)?, ClientConfig::new().connection(config)))
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), ServerConfig::from(config).decide_upgrades(true)).map_err(text)?;
+                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true)).map_err(text)?;
                 say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }

@@ -7,7 +7,7 @@ use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
-    let config = ClientConfig::from(options::client()?).reconnect(reconnect());
+    let config = options::client()?.reconnect(reconnect());
     let mut endpoint = Endpoint::new()?;
     endpoint.connections().connect(url.as_str(), config)?;
     let mut fault = None;

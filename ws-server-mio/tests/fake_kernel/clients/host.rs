@@ -12,8 +12,10 @@ use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Access, Cause, Closed, Connection, Event, Message, Moment, Next, State};
-use ws_server_mio::{CloseCode, Config, Heartbeat, Upgrade};
+use ws_server_mio::ws_proto::{
+    Access, Cause, Closed, Config, Connection, Event, Message, Moment, Next, State,
+};
+use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
 pub(super) struct Host {
     pub(super) socket: usize,

@@ -6,9 +6,9 @@ use crate::setting;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::inspect;
+use ws_server_mio::ws_proto::Config;
 use ws_server_mio::{
-    ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectionId, Connections, InvalidTarget,
-    Reconnect,
+    ClientConfig, ClientId, ClientState, CloseCode, ConnectionId, Connections, InvalidTarget, Reconnect,
 };
 
 /// One client.

@@ -8,7 +8,7 @@ use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Config, Endpoint, Event, Frame};
+use ws_server_mio::{ServerConfig, Endpoint, Event, Frame};
 use ws_server_smol::{Acceptor, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
@@ -17,7 +17,7 @@ const ROOM: &str = "/room";
 fn main() -> Result<(), Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, argument(1, USAGE)?.parse()?));
     let terms = argument(3, USAGE)?;
-    let config = Config::server().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let config = ServerConfig::new().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     let config = config.deflate(deflate(Side::Server, &terms)?);
     match argument(2, USAGE)?.as_str() {
         "mio" => mio(address, config),
@@ -34,7 +34,7 @@ fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
     })
 }
 
-fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
+fn mio(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(address, config)?;
     println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
@@ -57,7 +57,7 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn smol(address: SocketAddr, config: Config) -> Result<(), Failure> {
+fn smol(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     let server = Server::bind(address, config)?;
     println!("{}", server.url("/").unwrap_or_default());
     let executor = LocalExecutor::new();
