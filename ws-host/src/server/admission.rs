@@ -146,7 +146,6 @@ fn key(peer: SocketAddr) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ws_proto::Config;
 
     fn at(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 1)
