@@ -35,10 +35,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-async fn connection(server: &Server, mut http: HttpConnection) -> Result<(), Box<dyn Error>> {
-    let Some(upgrade) = http.next_upgrade().await else { return Ok(()) };
-    let in_room = upgrade.path() == "/broadcast";
-    let mut ws = http.accept(upgrade).await?;
+async fn connection(server: &Server, http: HttpConnection) -> Result<(), Box<dyn Error>> {
+    let Some(mut ws) = http.upgrade().await else { return Ok(()) };
+    let in_room = ws.path() == Some("/broadcast");
     if in_room {
         server.topics().subscribe(ws.id(), "room")?;
     }

@@ -339,7 +339,7 @@ fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_n
         assert_eq!(ask(&mut ws, "here").await, "here");
         let id = server.ids()[0];
         server.send(id, "x".repeat(5_000)).unwrap();
-        let publish = |text: &str, slow| server.broadcast_with(&Frame::text(text), slow, |_| true);
+        let publish = |text: &str, slow| server.topics().broadcast_with(&Frame::text(text), slow, |_| true);
         assert_eq!(publish("skipped", SlowPeer::Skip), 0);
         for text in ["a 1", "a 2", "a 3"] {
             assert_eq!(publish(text, SlowPeer::Latest("a")), 1);

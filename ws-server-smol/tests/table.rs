@@ -70,6 +70,9 @@ fn names() -> BTreeSet<String> {
         "Body": |body: Body| body.finish();
         "Incoming::Upgrade": |incoming: Incoming| matches!(incoming, Incoming::Upgrade(_));
         "HttpConnection::accept": |a: HttpConnection<Socket>, upgrade: Upgrade| drop(a.accept(upgrade));
+        "HttpConnection::next_upgrade": |a: Http<'_>| drop(a.next_upgrade());
+        "HttpConnection::upgrade": |a: HttpConnection| drop(a.upgrade());
+        "HttpConnection::upgrade_or": |a: HttpConnection| drop(a.upgrade_or(async |_: &Request| None));
         "WebSocket": |ws: Ws<'_>| ws.response().status();
         "WebSocket::next": |ws: Ws<'_>| drop(ws.next());
         "WebSocket::pause": |ws: Ws<'_>| ws.pause();
@@ -95,7 +98,7 @@ fn names() -> BTreeSet<String> {
         "Topics::send_to": |s: S<'_>, id: Id, frame: &Frame| s.topics().send_to(frame, [id]);
         "Topics::subscribe": |s: S<'_>, id: Id| s.topics().subscribe(id, "topic");
         "Topics::publish": |s: S<'_>, frame: &Frame| s.topics().publish("topic", frame);
-        "Server::broadcast_with": |s: S<'_>, frame: &Frame, slow: SlowPeer<'_>| s.broadcast_with(frame, slow, |_| true);
+        "Topics::broadcast_with": |s: S<'_>, frame: &Frame, slow: SlowPeer<'_>| s.topics().broadcast_with(frame, slow, |_| true);
         "Topics::send_to_with": |s: S<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| s.topics().send_to_with(frame, slow, [id]);
         "Topics::publish_with": |s: S<'_>, frame: &Frame, slow: SlowPeer<'_>| s.topics().publish_with("topic", frame, slow);
         "Server::close": |s: S<'_>, id: Id| s.close(id, CloseCode::NORMAL, "");
@@ -121,6 +124,7 @@ fn names() -> BTreeSet<String> {
         "connect": || drop(connect("ws://localhost/", ClientConfig::new()));
         "handshake": |socket: Socket| drop(handshake(socket, "ws://localhost/", Arc::new(Config::client())));
         "Client::new": || Client::new("ws://localhost/", ClientConfig::new());
+        "Client::with_connector": || Client::with_connector("wss://localhost/", ClientConfig::new(), async |_| Err::<Socket, _>(std::io::ErrorKind::Other.into())).is_ok();
         "Client::connect": |c: C<'_>| drop(c.connect());
         "Client::disconnect": |c: C<'_>| drop(c.disconnect());
         "Client::next_connection": |c: C<'_>| drop(c.next_connection());

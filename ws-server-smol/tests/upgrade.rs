@@ -106,6 +106,7 @@ fn id_and_addresses_are_the_same_in_both_phases() {
     let handler = async |http: HttpConnection| {
         let (id, peer, local) = (http.id(), http.peer_addr(), http.local_addr());
         let mut ws = http.upgrade().await.unwrap();
+        assert_eq!(ws.path(), Some("/"));
         assert_eq!((ws.id(), ws.peer_addr(), ws.local_addr()), (id, peer, local));
         let sender = ws.sender();
         assert_eq!((sender.id(), sender.peer_addr(), sender.local_addr()), (id, peer, local));
@@ -119,6 +120,26 @@ fn id_and_addresses_are_the_same_in_both_phases() {
         let theirs = format!("{} {}", ws.local_addr().unwrap(), ws.peer_addr().unwrap());
         assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some(&*theirs));
         ws.close(ws_server_smol::CloseCode::NORMAL, "").await.unwrap();
+    });
+}
+
+#[test]
+fn a_websocket_knows_the_path_at_which_it_was_accepted() {
+    let long = format!("/{}", "x".repeat(256));
+    let handler = async |http: HttpConnection| {
+        let mut ws = http.upgrade().await.unwrap();
+        let path = ws.path().unwrap_or("none").to_owned();
+        ws.send(path).await.unwrap();
+    };
+    serve(handler, async |server| {
+        for (path, expected) in
+            [("/", "/"), ("/a/b?c=d", "/a/b"), (&long[..256], &long[..256]), (&long, "none")]
+        {
+            let mut ws =
+                connect(server.url(path).unwrap(), ws_server_smol::ClientConfig::new()).await.unwrap();
+            assert_eq!(ws.path(), None);
+            assert_eq!(ws.next().await.unwrap().unwrap().as_text(), Some(expected));
+        }
     });
 }
 

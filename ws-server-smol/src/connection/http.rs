@@ -30,6 +30,9 @@ pub enum Incoming {
     Upgrade(Upgrade),
 }
 
+/// A longer path is not kept.
+const PATH_LIMIT: usize = 256;
+
 /// A server's end of a connection, from its first byte: plain HTTP with keep-alive and pipelining, until an upgrade
 /// makes a [`WebSocket`] of it.
 ///
@@ -178,13 +181,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
     pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
         let Some(driver) = &mut self.driver else { return Err(SendError::NotOpen.into()) };
+        let path = match upgrade.path() {
+            "/" => None,
+            path if path.len() > PATH_LIMIT => Some(Box::default()),
+            path => Some(path.into()),
+        };
         driver.shared.connection().accept(clock::now(), upgrade)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
                     // A peer that is gone by now is told as the end of the WebSocket.
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break self.open(head).ok_or(SendError::NotOpen.into());
+                    break match self.open(head) {
+                        Some(ws) => Ok(ws.at(path)),
+                        None => Err(SendError::NotOpen.into()),
+                    };
                 }
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());

@@ -59,6 +59,8 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
+    /// Where it was accepted; `None` is `/`, which takes no memory, and empty is none.
+    path: Option<Box<str>>,
     /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
     closed: Option<Box<Closed>>,
@@ -71,7 +73,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         head: Box<http::Response<()>>,
         membership: Option<Membership>,
     ) -> Self {
-        Self { driver, head, joining: None, closed: None, membership }
+        Self { driver, head, path: Some(Box::default()), joining: None, closed: None, membership }
+    }
+
+    pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
+        self.path = path;
+        self
     }
 
     /// A WebSocket whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
@@ -189,6 +196,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The 101 that opened it: of a client the server's, of a server the one that was sent.
     pub fn response(&self) -> &http::Response<()> {
         &self.head
+    }
+
+    /// The path at which a server accepted it, as it was sent: without query, not decoded. `None` for that of a client, and
+    /// for paths of more than 256 bytes. Those other than `/` take memory while the WebSocket lasts.
+    pub fn path(&self) -> Option<&str> {
+        let path = self.path.as_deref().unwrap_or("/");
+        (!path.is_empty()).then_some(path)
     }
 
     /// The subprotocol that was agreed on.

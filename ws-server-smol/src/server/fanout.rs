@@ -24,8 +24,7 @@ impl Server {
         self.broadcast_with(frame, SlowPeer::Close, filter)
     }
 
-    /// As [`broadcast_where`](Self::broadcast_where), with what becomes of slow peers. Those for whom it is kept are counted.
-    pub fn broadcast_with(
+    pub(super) fn broadcast_with(
         &self,
         frame: &Frame,
         slow: SlowPeer<'_>,

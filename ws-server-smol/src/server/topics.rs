@@ -114,4 +114,14 @@ impl Topics<'_> {
         });
         self.server.deliver(frame, slow, &some)
     }
+
+    /// As [`Server::broadcast_where`], with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn broadcast_with(
+        &self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        filter: impl FnMut(ConnectionId) -> bool,
+    ) -> usize {
+        self.server.broadcast_with(frame, slow, filter)
+    }
 }
