@@ -140,7 +140,7 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.full = true;
     }
     let config = ServerConfig::new().outbox(100, 500, 1000);
-    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config);
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
