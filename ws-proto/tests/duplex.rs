@@ -1,12 +1,10 @@
 //! Both ways at once: no two ends wait for each other, whatever their applications send by.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod pipes;
-
-use pipes::{App, World};
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use ws_kit::pipes::{App, World};
 use ws_proto::{
     Config, Connection, Error, Event, Heartbeat, Memory, Message, Moment, Role, SendError, Sent, State,
     Timeout,

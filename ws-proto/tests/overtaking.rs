@@ -1,15 +1,12 @@
 //! Pings and Pongs overtake what is queued; a Close does not, unless the connection failed (RFC 6455 §5.4, §5.5).
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
 use bytes::{Buf, Bytes};
-use rig::Pair;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
     ClientRequest, CloseCode, Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Piece, Role, State,
 };
