@@ -11,18 +11,13 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
-#[path = "../../ws-server-mio/examples/chat/pages.rs"]
-mod pages;
-#[path = "../../ws-server-mio/examples/chat/room.rs"]
-mod room;
-
 use http::StatusCode;
-use room::{Reply, Room};
 use std::cell::RefCell;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
+use ws_kit::chat::{Reply, Room, pages};
 use ws_server_smol::{
     Acceptor, Bind, CloseCode, Config, ConnectionId, Deflate, Frame, Heartbeat, Incoming, Message, Server,
     Socket, WebSocket,

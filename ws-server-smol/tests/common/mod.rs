@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
+pub mod peer;
 pub mod pipe;
 pub mod strict;
 
