@@ -5,6 +5,7 @@ use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 use ws_kit::pipes::{App, World};
+use ws_kit::random::Lcg32;
 use ws_proto::{
     Config, Connection, Error, Event, Heartbeat, Memory, Message, Moment, Role, SendError, Sent, State,
     Timeout,
@@ -60,10 +61,10 @@ fn data() -> &'static [u8] {
 }
 
 fn noise() -> Vec<u8> {
-    let mut state = 1_u32;
+    let mut random = Lcg32(1);
     let mut byte = |k: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if k.is_multiple_of(2) { 0 } else { (state >> 24) as u8 }
+        let next = random.next();
+        if k.is_multiple_of(2) { 0 } else { (next >> 24) as u8 }
     };
     (0..PIECE).map(&mut byte).collect()
 }

@@ -7,6 +7,7 @@
 //!  pipes.rs       two ends with applications, and pipes of a size and a speed
 //!  trace.rs       a recorded connection, and the application that it had
 //!  peer.rs        the other end of a server's sockets, by hand; ports.rs: ports that nobody else has
+//!  random.rs      reproducible randomness; seeds.rs: which seeds are run
 //!  table.rs       the README's table, of which each adapter proves its side
 //!  chat/          the room and the page of both examples of a chat
 //!  deflate/       peers that compress; from_bytes.rs: tests whose every decision comes from bytes
@@ -23,5 +24,7 @@ pub mod pair;
 pub mod peer;
 pub mod pipes;
 pub mod ports;
+pub mod random;
+pub mod seeds;
 pub mod table;
 pub mod trace;

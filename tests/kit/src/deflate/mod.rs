@@ -3,6 +3,7 @@
 pub mod from_bytes;
 
 use crate::frames::*;
+use crate::random::Lcg;
 use std::sync::Arc;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Error, Event, Moment, ProtocolError, Role};
@@ -110,12 +111,8 @@ pub fn zeros(millions: usize) -> Vec<u8> {
 
 /// Bytes that do not compress, the same for each seed.
 pub fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    (0..len).map(|_| next()).collect()
+    let mut random = Lcg(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+    (0..len).map(|_| random.next() as u8).collect()
 }
 
 /// A message in frames: `first` and then continuations.
