@@ -7,7 +7,7 @@ mod common;
 mod dates;
 mod upgrades;
 use bytes::Bytes;
-use common::peer::{self, *};
+use common::peer::*;
 use common::{listener, run};
 use futures_lite::{FutureExt, future};
 use std::net::SocketAddr;
