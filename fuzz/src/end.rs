@@ -138,10 +138,10 @@ impl End {
                 }
                 self.got.push(sample);
             }
-            Event::Piece(piece) => {
-                self.pieces.extend_from_slice(piece.data.as_bytes());
-                if piece.last {
-                    self.got.push((piece.data.is_text(), core::mem::take(&mut self.pieces)));
+            Event::Fragment(fragment) => {
+                self.pieces.extend_from_slice(fragment.data.as_bytes());
+                if fragment.last {
+                    self.got.push((fragment.data.is_text(), core::mem::take(&mut self.pieces)));
                 }
             }
             Event::Drained => self.go_on(),

@@ -7,7 +7,7 @@ use ws_proto::Event;
 #[derive(Clone, Copy, Default, PartialEq, Eq)]
 pub struct Seen(u16);
 
-const NAMES: [&str; 8] = ["Request", "Upgrade", "Open", "Message", "Piece", "Pong", "Drained", "Closed"];
+const NAMES: [&str; 8] = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
 
 impl Seen {
     pub(crate) fn note(&mut self, event: &Event<'_>) {
@@ -16,7 +16,7 @@ impl Seen {
             Event::Upgrade(_) => 1,
             Event::Open(_) => 2,
             Event::Message(_) => 3,
-            Event::Piece(_) => 4,
+            Event::Fragment(_) => 4,
             Event::Pong(_) => 5,
             Event::Drained => 6,
             _ => 7,

@@ -21,18 +21,18 @@ pub fn split(data: &[u8]) -> Seen {
     let (is_server, is_compressed) = (first & 1 == 0, first & 2 != 0);
     let now = Moment::from_nanos(1 << 60);
     let base = if is_server { Config::server() } else { Config::client() };
-    let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
+    let (low, high, cap) = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
     let setup = Setup::new(base, &mut input);
     // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
     let mut config = setup.config.clone().outbox(low, high, cap);
-    config.drain_limit = u64::MAX;
-    if config.message_rate.is_some() {
-        // Pieces count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
-        config.frame_rate = None;
-        config.heartbeat = Heartbeat::off();
+    config = config.drain_limit(u64::MAX);
+    if config.get_message_rate().is_some() {
+        // Delivery count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
+        config = config.frame_rate(None);
+        config = config.heartbeat(Heartbeat::off());
     }
     if is_compressed {
-        // What inflating may cost is measured piece by piece, and these depend on the cuts.
+        // What inflating may cost is measured fragment by fragment, and these depend on the cuts.
         config = config.deflate(Deflate::new().inflate_rate(None).ratio_limit(None));
     }
     let config = Arc::new(config);
@@ -65,7 +65,7 @@ pub fn split(data: &[u8]) -> Seen {
 enum Note {
     Message(Sample),
     /// Adjacent pieces, joined.
-    Pieces {
+    Delivery {
         sample: Sample,
         is_whole: bool,
     },
@@ -94,10 +94,10 @@ impl Told {
                 Some(cuts) => usize::from(cuts.next()) + 1,
                 None => left.len(),
             };
-            let (piece, rest) = left.split_at(size.min(left.len()));
+            let (fragment, rest) = left.split_at(size.min(left.len()));
             left = rest;
-            let mut piece = piece.to_vec();
-            let mut input = &mut piece[..];
+            let mut fragment = fragment.to_vec();
+            let mut input = &mut fragment[..];
             for round in 0.. {
                 while let Some(event) = watched.receive(now, &mut input) {
                     told.hear(&mut watched, now, event, setup);
@@ -128,23 +128,23 @@ impl Told {
                 let note = Note::Message(sample(&message));
                 if setup.echoes {
                     watched.given += message.as_bytes().len() as u64;
-                    watched.act(|c| drop(c.send_message(message)));
+                    watched.act(|c| drop(c.send(message)));
                 } else {
                     watched.forget(message);
                 }
                 note
             }
-            Event::Piece(piece) => {
-                let (is_text, data) = sample(&piece.data);
-                let (first, is_whole) = (piece.first, piece.last);
-                watched.forget(piece);
+            Event::Fragment(fragment) => {
+                let (is_text, data) = sample(&fragment.data);
+                let (first, is_whole) = (fragment.first, fragment.last);
+                watched.forget(fragment);
                 match self.events.last_mut() {
-                    Some(Note::Pieces { sample, is_whole: whole }) if !first => {
+                    Some(Note::Delivery { sample, is_whole: whole }) if !first => {
                         sample.1.extend(data);
                         *whole = is_whole;
                         return;
                     }
-                    _ => Note::Pieces { sample: (is_text, data), is_whole },
+                    _ => Note::Delivery { sample: (is_text, data), is_whole },
                 }
             }
             Event::Request(request) => {

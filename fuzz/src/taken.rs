@@ -19,7 +19,7 @@ impl Taken {
     pub(crate) fn send(&mut self, by: &mut Watched, message: Message<'_>) -> Result<Sent, SendError> {
         let sample = sample(&message);
         by.given += sample.1.len() as u64;
-        let result = by.act(|connection| connection.send_message(message));
+        let result = by.act(|connection| connection.send(message));
         if result.is_ok() {
             let queue = if self.begun.is_some() { &mut self.waiting } else { &mut self.messages };
             queue.push(sample);

@@ -36,25 +36,25 @@ fn kinds(seen: Seen) -> BTreeSet<&'static str> {
 
 #[test]
 fn seeds_of_a_server_reach_every_event() {
-    let all = ["Request", "Upgrade", "Open", "Message", "Piece", "Pong", "Drained", "Closed"];
+    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("server_bytes")), BTreeSet::from(all));
 }
 
 #[test]
 fn seeds_of_a_client_reach_every_event_of_its() {
-    let all = ["Open", "Message", "Piece", "Pong", "Drained", "Closed"];
+    let all = ["Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("client_bytes")), BTreeSet::from(all));
 }
 
 #[test]
 fn seeds_that_are_cut_reach_what_does_not_depend_on_a_slow_reader() {
-    let all = ["Request", "Upgrade", "Open", "Message", "Piece", "Closed"];
+    let all = ["Request", "Upgrade", "Open", "Message", "Fragment", "Closed"];
     assert_eq!(kinds(run("split")), BTreeSet::from(all));
 }
 
 #[test]
 fn seeds_of_two_ends_reach_every_event_of_a_socket() {
-    let all = ["Upgrade", "Open", "Message", "Piece", "Pong", "Drained", "Closed"];
+    let all = ["Upgrade", "Open", "Message", "Fragment", "Pong", "Drained", "Closed"];
     assert_eq!(kinds(run("pair")), BTreeSet::from(all));
 }
 

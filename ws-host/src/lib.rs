@@ -30,6 +30,7 @@ pub mod client;
 pub mod clock;
 pub mod listen;
 pub mod server;
+mod settings;
 pub mod sleep;
 pub mod socket;
 pub mod token;

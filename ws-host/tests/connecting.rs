@@ -4,18 +4,18 @@
 use std::io;
 use std::sync::Arc;
 use ws_host::client::Reconnect;
-use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
 
 /// How a connection ends that `ends` so before it is open.
-fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectFailure {
+fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
     let now = Moment::default();
     let request = ClientRequest::new("ws://localhost").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
     ends(&mut client, now);
     match client.poll_event(now) {
-        Some(Event::Closed(closed)) => ConnectFailure::of(&closed, vec![([192, 0, 2, 1], 80).into()]),
+        Some(Event::Closed(closed)) => ConnectError::of(&closed, vec![([192, 0, 2, 1], 80).into()]),
         other => panic!("{other:?}"),
     }
 }
@@ -30,25 +30,25 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
         refused.response().map(|response| (response.status().as_u16(), &response.body()[..])),
         Some((403, &b"no"[..]))
     );
-    let late = failure(|client, now| client.handle_timeout(now + Config::client().handshake_timeout));
-    assert!(matches!(&late, ConnectFailure::TimedOut { tried } if tried.len() == 1), "{late}");
+    let late = failure(|client, now| client.handle_timeout(now + Config::client().get_handshake_timeout()));
+    assert!(matches!(&late, ConnectError::TimedOut { tried } if tried.len() == 1), "{late}");
     let lost = failure(|client, now| client.abort(now, Cause::Io(io::ErrorKind::ConnectionReset)));
-    assert!(matches!(lost, ConnectFailure::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
+    assert!(matches!(lost, ConnectError::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
     let cut_off = failure(|client, now| client.receive_eof(now));
-    assert!(matches!(cut_off, ConnectFailure::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
+    assert!(matches!(cut_off, ConnectError::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
     let given_up = failure(|client, now| client.close(now, CloseCode::NORMAL, "").unwrap());
-    assert!(matches!(given_up, ConnectFailure::Lost(Cause::Terminated)), "{given_up}");
+    assert!(matches!(given_up, ConnectError::Lost(Cause::Terminated)), "{given_up}");
 }
 
 #[test]
 fn a_client_connects_once_and_over_tcp_unless_it_is_told_otherwise() {
-    let plain = ClientConfig::from(Config::client().message_limit(7));
-    assert_eq!((plain.connection.message_limit, plain.reconnect.is_some()), (7, false));
+    let plain = ClientConfig::new().message_limit(7);
+    assert_eq!((plain.get_connection().get_message_limit(), plain.get_reconnect().is_some()), (7, false));
     let set = ClientConfig::default().reconnect(Reconnect::default());
-    assert!(set.reconnect.is_some());
+    assert!(set.get_reconnect().is_some());
     #[cfg(unix)]
     {
-        assert_eq!(set.unix, None);
-        assert_eq!(set.unix("/run/app.sock").unix, Some(std::path::PathBuf::from("/run/app.sock")));
+        assert_eq!(set.get_unix(), None);
+        assert_eq!(set.unix("/run/app.sock").get_unix(), Some(std::path::Path::new("/run/app.sock")));
     }
 }

@@ -76,7 +76,7 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
     for (interval, kind) in
         [minutes, seconds].into_iter().flat_map(|i| [(i, HeartbeatKind::Ping), (i, HeartbeatKind::Pong)])
     {
-        if *heartbeat == Heartbeat::live().kind(kind).interval(interval).answer(seconds) {
+        if *heartbeat == Heartbeat::frequent().kind(kind).idle(interval).pong_timeout(seconds) {
             return match kind {
                 HeartbeatKind::Ping => {
                     format!("a Ping after {}, answered within {}", time(interval), time(seconds))
@@ -91,26 +91,26 @@ fn heartbeat(heartbeat: &Heartbeat) -> String {
 /// Each setting as it is by default.
 fn settings(config: &Config) -> BTreeMap<&'static str, String> {
     BTreeMap::from([
-        ("message_limit", bytes(config.message_limit)),
-        ("frame_rate", rate(config.frame_rate.map(u64::from))),
-        ("message_rate", rate(config.message_rate.map(u64::from))),
-        ("head_limit", bytes(config.head_limit as u64)),
-        ("header_limit", count(config.header_limit as u64)),
-        ("target_limit", bytes(config.target_limit as u64)),
-        ("body_limit", bytes(config.body_limit as u64)),
-        ("pipeline_limit", count(config.pipeline_limit as u64)),
-        ("request_limit", count(config.request_limit.into())),
-        ("low_mark", bytes(config.low_mark as u64)),
-        ("high_mark", bytes(config.high_mark as u64)),
-        ("outbox_cap", bytes(config.outbox_cap as u64)),
-        ("drain_limit", bytes(config.drain_limit)),
-        ("handshake_timeout", time(config.handshake_timeout)),
-        ("keep_alive", time(config.keep_alive)),
-        ("answer_timeout", time(config.answer_timeout)),
-        ("close_timeout", time(config.close_timeout)),
-        ("output_timeout", time(config.output_timeout)),
-        ("min_output_rate", format!("{} a second", bytes(config.min_output_rate.into()))),
-        ("heartbeat", heartbeat(&config.heartbeat)),
+        ("message_limit", bytes(config.get_message_limit())),
+        ("frame_rate", rate(config.get_frame_rate().map(u64::from))),
+        ("message_rate", rate(config.get_message_rate().map(u64::from))),
+        ("head_limit", bytes(config.get_head_limit() as u64)),
+        ("header_limit", count(config.get_header_limit() as u64)),
+        ("target_limit", bytes(config.get_target_limit() as u64)),
+        ("body_limit", bytes(config.get_body_limit() as u64)),
+        ("pipeline_limit", count(config.get_pipeline_limit() as u64)),
+        ("request_limit", count(config.get_request_limit().into())),
+        ("low_mark", bytes(config.get_low_mark() as u64)),
+        ("high_mark", bytes(config.get_high_mark() as u64)),
+        ("outbox_cap", bytes(config.get_outbox_cap() as u64)),
+        ("drain_limit", bytes(config.get_drain_limit())),
+        ("handshake_timeout", time(config.get_handshake_timeout())),
+        ("keep_alive", time(config.get_keep_alive())),
+        ("answer_timeout", time(config.get_answer_timeout())),
+        ("close_timeout", time(config.get_close_timeout())),
+        ("output_timeout", time(config.get_output_timeout())),
+        ("min_output_rate", format!("{} a second", bytes(config.get_min_output_rate().into()))),
+        ("heartbeat", heartbeat(config.get_heartbeat())),
     ])
 }
 
@@ -127,10 +127,10 @@ fn of_the_server() -> BTreeMap<&'static str, String> {
         other => panic!("{other:?}"),
     };
     settings.extend([
-        ("max_connections", count(config.max_connections as u64)),
-        ("max_per_address", config.max_per_address.map_or("none".to_owned(), |n| count(n as u64))),
+        ("max_connections", count(config.get_max_connections() as u64)),
+        ("max_per_address", config.get_max_per_address().map_or("none".to_owned(), |n| count(n as u64))),
         ("max_handshakes", count(handshakes as u64)),
-        ("memory_limit", config.memory_limit.map_or("none".to_owned(), |n| bytes(n as u64))),
+        ("memory_limit", config.get_memory_limit().map_or("none".to_owned(), |n| bytes(n as u64))),
         ("topics of a connection", count(most as u64)),
         ("a topic's name", bytes(longest as u64)),
     ]);
@@ -172,8 +172,16 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
     for (debug, no_limits) in [
         (
             format!("{:#?}", Config::server()),
-            &["pieces", "deflate", "tell_every_end", "access", "cors", "wall_clock", "half_close", "memory"]
-                [..],
+            &[
+                "pieces",
+                "deflate",
+                "report_all_closes",
+                "access",
+                "cors",
+                "wall_clock",
+                "half_close",
+                "memory",
+            ][..],
         ),
         (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
     ] {

@@ -74,7 +74,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 connection.accept(now(), upgrade).unwrap_or_else(|error| println!("server: {error}"));
             }
             Event::Message(message) => {
-                connection.send_message(message).map_or_else(|error| println!("server: {error}"), |_| ());
+                connection.send(message).map_or_else(|error| println!("server: {error}"), |_| ());
             }
             Event::Closed(closed) => println!("server: {closed}"),
             _ => {}
@@ -88,7 +88,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     drive(TcpStream::connect(address)?, connection, |connection, event| match event {
         Event::Open(response) => {
             println!("client: {}", response.status());
-            connection.send_text("hello by hand").map_or_else(|error| println!("client: {error}"), |_| ());
+            connection.send("hello by hand").map_or_else(|error| println!("client: {error}"), |_| ());
         }
         Event::Message(Message::Text(text)) => {
             println!("client: got {text:?} back");

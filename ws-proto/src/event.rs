@@ -24,8 +24,8 @@ pub enum Event<'a> {
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),
-    /// A piece of a fragmented or huge message, where the configuration asks for pieces.
-    Piece(Piece<'a>),
+    /// A fragment of a fragmented or huge message, where the configuration asks for pieces.
+    Fragment(Fragment<'a>),
     /// The answer to a ping of ours.
     Pong(Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
@@ -42,7 +42,7 @@ impl Event<'_> {
             Event::Upgrade(x) => Event::Upgrade(x),
             Event::Open(x) => Event::Open(x),
             Event::Message(x) => Event::Message(x.into_owned()),
-            Event::Piece(x) => Event::Piece(x.into_owned()),
+            Event::Fragment(x) => Event::Fragment(x.into_owned()),
             Event::Pong(x) => Event::Pong(x),
             Event::Drained => Event::Drained,
             Event::Closed(x) => Event::Closed(x),
@@ -90,22 +90,22 @@ impl Message<'_> {
     }
 }
 
-/// A piece of a message that is delivered as it arrives (RFC 6455 §5.4). Text is cut at characters, so a
-/// piece need not be exactly what one frame carried.
+/// A fragment of a message that is delivered as it arrives (RFC 6455 §5.4). Text is cut at characters, so a
+/// fragment need not be exactly what one frame carried.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Piece<'a> {
+pub struct Fragment<'a> {
     /// The data, with the type of the whole message.
     pub data: Message<'a>,
-    /// Whether this is the first piece of its message; the others continue it.
+    /// Whether this is the first fragment of its message; the others continue it.
     pub first: bool,
-    /// Whether this is the last piece: FIN.
+    /// Whether this is the last fragment: FIN.
     pub last: bool,
 }
 
-impl Piece<'_> {
-    /// The same piece, owning its data.
-    pub fn into_owned(self) -> Piece<'static> {
-        Piece { data: self.data.into_owned(), first: self.first, last: self.last }
+impl Fragment<'_> {
+    /// The same fragment, owning its data.
+    pub fn into_owned(self) -> Fragment<'static> {
+        Fragment { data: self.data.into_owned(), first: self.first, last: self.last }
     }
 }
 

@@ -27,7 +27,7 @@
 //! 2. Nothing that a peer does makes a call fail: failure is the event [`Closed`]. Only what the application
 //!    misuses returns [`SendError`].
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
-//!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::tell_every_end).
+//!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::report_all_closes).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
 //! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing.
 //!
@@ -60,7 +60,7 @@
 //!             let mut input = &mut rx[..n];
 //!             while let Some(event) = conn.receive(now, &mut input) {
 //!                 if let Event::Message(message) = event {
-//!                     conn.send_message(message).ok(); // a slow reader: see SendError
+//!                     conn.send(message).ok(); // a slow reader: see SendError
 //!                 }
 //!             }
 //!         }
@@ -142,6 +142,7 @@ mod extensions;
 pub mod fields;
 mod frame;
 pub mod handshake;
+mod heartbeat;
 mod http;
 mod invalid_access;
 mod mask;
@@ -149,6 +150,7 @@ mod memory;
 mod moment;
 mod origin;
 mod outbox;
+mod outgoing;
 mod partial;
 #[cfg(test)]
 mod tests_access;
@@ -161,17 +163,19 @@ mod wall_clock;
 pub use crate::http::ResponseBody;
 pub use access::{Access, InvalidAccess};
 pub use close::CloseCode;
-pub use config::{Config, Heartbeat, HeartbeatKind, Pieces};
+pub use config::{Config, Delivery};
 pub use connection::{Connection, Next, Role, Sent, State};
 pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
-pub use event::{Closed, Event, Initiator, Message, Piece, Pong};
+pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
+pub use heartbeat::{Heartbeat, HeartbeatKind};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, Storage};
+pub use outgoing::Outgoing;
 pub use transport::Transport;
 pub use wall_clock::WallClock;

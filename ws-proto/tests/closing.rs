@@ -100,7 +100,7 @@ fn closes_that_cross_are_done_on_both_sides() {
 fn what_the_peer_sent_before_its_close_is_delivered_after_ours() {
     let mut pair = Pair::open();
     pair.server.connection.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
-    pair.client.connection.send_text("on its way").unwrap();
+    pair.client.connection.send("on its way").unwrap();
     pair.drive();
     assert_eq!(pair.server.texts(), ["on its way"]);
     assert!(pair.server.closed().clean);
@@ -116,14 +116,15 @@ fn after_our_close_a_ping_is_not_answered() {
 
 #[test]
 fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
-    let heartbeat = Heartbeat::live().interval(Duration::from_millis(10)).answer(Duration::from_secs(60));
+    let heartbeat =
+        Heartbeat::frequent().idle(Duration::from_millis(10)).pong_timeout(Duration::from_secs(60));
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1000));
     for tenth in 1..50 {
         let now = now + Duration::from_millis(100 * tenth);
         server.handle_timeout(now);
-        assert_eq!(server.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(server.send("late"), Err(SendError::NotOpen));
         assert_eq!(server.send_ping(now, b""), Err(SendError::NotOpen));
         assert_eq!(server.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
         assert!(feed(&mut server, now, &frame(true, FIN | PING, b"?")).is_empty());
@@ -137,7 +138,7 @@ fn what_waits_behind_an_unfinished_message_is_dropped_by_a_close() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
     for _ in 0..10 {
-        server.send_text("waits").unwrap();
+        server.send("waits").unwrap();
     }
     server.close(now, CloseCode::NORMAL, "").unwrap();
     let queued = server.queued();
@@ -234,7 +235,7 @@ fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
 #[test]
 fn draining_has_a_limit_in_bytes_and_in_time() {
     let mut config = Config::server();
-    config.drain_limit = 1000;
+    config = config.drain_limit(1000);
     let (mut server, now) = open(Role::Server, config);
     feed(&mut server, now, b"\xff");
     take_output(&mut server, now);
@@ -294,7 +295,7 @@ fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
 #[test]
 fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send_text("unsent").unwrap();
+    server.send("unsent").unwrap();
     server.receive_eof(now);
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Eof)));
@@ -436,7 +437,7 @@ fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
 fn an_end_is_not_clean_when_our_close_never_left() {
     for cut in [false, true] {
         let (mut server, now) = open(Role::Server, Config::server());
-        server.send_text("in the way").unwrap();
+        server.send("in the way").unwrap();
         server.wrote(now, 3);
         feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
         if cut {
@@ -483,7 +484,7 @@ fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
         |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
     ];
     for (k, how) in ends.into_iter().enumerate() {
-        for (config, told) in [(Config::server(), 0), (Config::server().tell_every_end(), 1)] {
+        for (config, told) in [(Config::server(), 0), (Config::server().report_all_closes(true), 1)] {
             let now = Moment::default();
             let mut server = Connection::server(now, Arc::new(config), Default::default());
             how(&mut server, now);

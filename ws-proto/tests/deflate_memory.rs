@@ -11,7 +11,7 @@ use std::time::Duration;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
 use ws_proto::deflate::Deflate;
-use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Pieces, Role};
+use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, Role};
 
 #[global_allocator]
 static HEAP: Cap<System> = Cap::new(System, usize::MAX);
@@ -39,7 +39,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize)
         while let Some(event) = connection.receive(now, &mut input) {
             match black_box(event) {
                 Event::Message(message) => told += message.as_bytes().len(),
-                Event::Piece(piece) => told += piece.data.as_bytes().len(),
+                Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
                 other => panic!("{other:?}"),
             }
         }
@@ -108,7 +108,7 @@ fn a_message_of_just_the_limit_holds_no_more_either_and_leaves_nothing() {
 
 fn pieces_hold_a_piece() {
     let (mut server, now, _) =
-        warm(config(deflate().ratio_limit(None)).pieces(Pieces::AsTheyCome { whole: 0 }));
+        warm(config(deflate().ratio_limit(None)).delivery(Delivery::Chunked { whole: 0 }));
     let mut wire = compressed(Role::Server, BINARY, &zeros(16)[..]);
     let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, 4 * KIBI), LIMIT));
     assert!(peak <= 24 * KIBI, "{peak} bytes");
@@ -138,7 +138,7 @@ fn what_was_sent_leaves_little() {
     for ours in [FULL, ALONE] {
         for shared in [false, true] {
             let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
-            client.send_binary(&b"warm"[..]).unwrap();
+            client.send(&b"warm"[..]).unwrap();
             take_output(&mut client, now);
             drop(client.reclaim());
             let held = HEAP.allocated();
@@ -159,10 +159,10 @@ fn what_waits_holds_about_as_much_as_it_is_long() {
     // 4 MiB that become a little more than 16 KiB.
     let document = |seed| [noise(seed, 16 * KIBI), vec![0; 4 * MEBI - 16 * KIBI]].concat();
     let (mut server, _) = open_by(Role::Server, config(deflate()), FULL, FULL);
-    server.send_binary(document(0)).unwrap();
+    server.send(document(0)).unwrap();
     let (held, queued) = (HEAP.allocated(), server.queued());
     for seed in 1..50 {
-        server.send_binary(document(seed)).unwrap();
+        server.send(document(seed)).unwrap();
     }
     let (held, queued) = (HEAP.allocated() - held, server.queued() - queued);
     assert!(held < 2 * queued, "{queued} bytes wait, and {held} are held");

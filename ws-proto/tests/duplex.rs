@@ -35,7 +35,7 @@ impl Tally {
     /// Sends on until an answer of this kind, or the end.
     fn send(&self, connection: &mut Connection, until: Until) {
         while self.left.get() > 0 {
-            match connection.send_binary(data()) {
+            match connection.send(data()) {
                 Err(SendError::Full) => return,
                 sent => {
                     self.left.set(self.left.get() - PIECE);
@@ -133,7 +133,7 @@ fn both_echo_what_they_filled_each_other_with() {
         Box::new(move |connection, _, event| match event {
             Event::Message(message) => {
                 tally.note(&message);
-                if connection.send_message(message).is_err() {
+                if connection.send(message).is_err() {
                     full.set(full.get() + 1);
                 }
             }
@@ -152,17 +152,17 @@ fn requests(answer: usize, rate: u64, time: Duration) -> (usize, usize) {
     let refused = Cell::new(0);
     let asks: App<'_> = Box::new(|connection, _, event| {
         if let Event::Drained = event {
-            while connection.send_binary(&[0; 20][..]) == Ok(Sent::Queued) {}
+            while connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
         }
     });
     let answers: App<'_> = Box::new(|connection, _, event| {
         if let Event::Message(_) = event {
-            refused.set(refused.get() + usize::from(connection.send_binary(vec![0; answer]).is_err()));
+            refused.set(refused.get() + usize::from(connection.send(vec![0; answer]).is_err()));
         }
     });
     let mut world = World::open(Config::client(), Config::server(), [asks, answers]);
     world.client.rate = Some(rate);
-    while world.client.connection.send_binary(&[0; 20][..]) == Ok(Sent::Queued) {}
+    while world.client.connection.send(&[0; 20][..]) == Ok(Sent::Queued) {}
     world.run_until(time, |world| world.server.closed.is_some());
     assert!(world.server.closed.is_none(), "{:?}", world.server.closed);
     (refused.get(), world.server.most_queued)
@@ -182,14 +182,14 @@ fn an_echo_to_a_peer_that_never_reads_stays_bounded_and_ends_after_the_output_ti
         let floods: App<'_> = Box::new(|_, _, _| {});
         let echoes: App<'_> = Box::new(|connection, _, event| {
             if let Event::Message(message) = event {
-                refused.set(refused.get() + usize::from(connection.send_message(message).is_err()));
+                refused.set(refused.get() + usize::from(connection.send(message).is_err()));
             }
         });
         let rules = Config::client().outbox(0, usize::MAX, usize::MAX).output_timeout(3600 * SECOND);
         let mut world = World::open(rules, Config::server(), [floods, echoes]);
         world.client.rate = Some(0);
         for _ in 0..64 * MIB / len {
-            world.client.connection.send_binary(vec![0; len]).unwrap();
+            world.client.connection.send(vec![0; len]).unwrap();
         }
         assert!(world.run_until(100 * SECOND, |world| world.server.closed.is_some()));
         let closed = world.server.closed.as_ref().unwrap();
@@ -220,13 +220,13 @@ fn a_server_that_refills_until_full_hears_stop_within_a_second() {
     });
     let mut world = World::open(Config::client(), Config::server(), [client, refills]);
     world.client.rate = Some(40_000);
-    world.server.connection.send_text("begin").unwrap();
+    world.server.connection.send("begin").unwrap();
     for second in 0..30 {
-        world.client.connection.send_text(format!("{second}")).unwrap();
+        world.client.connection.send(format!("{second}")).unwrap();
         world.run_until(SECOND, |_| false);
     }
     let arrives = world.now;
-    world.client.connection.send_text("stop").unwrap();
+    world.client.connection.send("stop").unwrap();
     assert!(world.run_until(60 * SECOND, |_| heard.get().is_some()));
     assert!(heard.get().unwrap() - arrives < SECOND, "{:?}", heard.get().unwrap() - arrives);
 }
@@ -247,18 +247,18 @@ fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
     let turns: [fn(&mut Connection, Moment); 3] = [
         // Its socket was full before, and nobody asks it for anything.
         |server, now| {
-            server.send_text("unread").unwrap();
+            server.send("unread").unwrap();
             server.wrote(now, 0);
-            server.send_binary(data()).unwrap();
+            server.send(data()).unwrap();
         },
         // It becomes full.
         |server, now| {
-            server.send_binary(data()).unwrap();
+            server.send(data()).unwrap();
             server.wrote(now, 0);
         },
         // It is only asked for events, as after any turn.
         |server, now| {
-            server.send_binary(data()).unwrap();
+            server.send(data()).unwrap();
             assert!(server.poll_event(now).is_none());
         },
     ];

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::frames::*;
 use ws_proto::{
-    CloseCode, Config, Connection, Event, Heartbeat, Message, Moment, Next, Piece, Pieces, ProtocolError,
-    Role, State,
+    CloseCode, Config, Connection, Delivery, Event, Fragment, Heartbeat, Message, Moment, Next,
+    ProtocolError, Role, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -15,7 +15,7 @@ const ROLES: [Role; 2] = [Role::Server, CLIENT];
 const RATE: usize = 1000;
 
 fn both_ways() -> [Config; 2] {
-    [Config::server(), Config::server().pieces(Pieces::AsTheyCome { whole: 0 })]
+    [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
 /// A message whose fragments have this payload.
@@ -36,7 +36,7 @@ impl Told {
     fn hear(&mut self, event: Event<'_>) {
         let (data, first, last) = match event {
             Event::Message(data) => (data, true, true),
-            Event::Piece(Piece { data, first, last }) => (data, first, last),
+            Event::Fragment(Fragment { data, first, last }) => (data, first, last),
             other => panic!("{other:?}"),
         };
         assert_eq!(first, self.begun.is_empty());
@@ -99,7 +99,7 @@ fn every_other_empty_frame_counts_and_over_the_rate_the_connection_fails() {
                 feed(&mut connection, later, &empty.repeat(RATE));
                 assert_eq!((connection.state(), connection.is_paused()), (State::Open, false));
                 let events = feed(&mut connection, later, &end_of);
-                assert!(matches!(events[..], [Event::Message(_) | Event::Piece(_)]), "{events:?}");
+                assert!(matches!(events[..], [Event::Message(_) | Event::Fragment(_)]), "{events:?}");
                 // And one more, in another message.
                 feed(&mut connection, later, begin);
                 feed(&mut connection, later, &empty);
@@ -257,7 +257,7 @@ fn a_rate_that_no_count_reaches_is_no_limit() {
 
 #[test]
 fn a_peer_whose_messages_wait_is_not_taken_for_dead() {
-    let heartbeat = Heartbeat::live().interval(SECOND / 10).answer(SECOND / 10);
+    let heartbeat = Heartbeat::frequent().idle(SECOND / 10).pong_timeout(SECOND / 10);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     let once = message(Role::Server, TEXT, &[""]);
     assert_eq!(feed(&mut server, birth, &once.repeat(RATE + 1)).len(), RATE);
@@ -350,7 +350,7 @@ fn what_came_before_the_socket_was_open_waits_in_order_too() {
 fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
     feed(&mut server, now, &message(Role::Server, TEXT, &[""]).repeat(RATE + 1));
-    server.send_text("never taken").unwrap();
+    server.send("never taken").unwrap();
     server.wrote(now, 1);
     server.receive_eof(now);
     server.handle_timeout(now + SECOND * 30);

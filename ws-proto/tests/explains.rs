@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use http::{Response, StatusCode};
 use std::error::Error as _;
 use std::io;
-use ws_host::client::{ConnectError, ConnectFailure};
+use ws_host::client::{ConnectError, InvalidTarget};
 use ws_host::listen::ListenError;
 use ws_host::topics::TopicError;
 use ws_host::web::PathError;
@@ -205,28 +205,28 @@ fn what_cannot_be_allowed_and_what_can_instead() {
 fn why_a_client_did_not_connect() {
     let at = |port| SocketAddr::from(([192, 0, 2, 1], port));
     let refused = || io::Error::from(io::ErrorKind::ConnectionRefused);
-    let invalid = ConnectError::from(InvalidRequest::Url("it has a fragment"));
+    let invalid = InvalidTarget::from(InvalidRequest::Url("it has a fragment"));
     says(&invalid, "fragment");
-    assert!(invalid.source().is_some() && ConnectError::NoClient.source().is_none());
-    says(&ConnectError::TlsUnsupported, "TLS");
-    says(&ConnectError::NoResolver { host: "a.example".into() }, "Options::resolve_names");
-    says(&ConnectError::NoClient, "removed");
+    assert!(invalid.source().is_some() && InvalidTarget::NoClient.source().is_none());
+    says(&InvalidTarget::TlsUnsupported, "TLS");
+    says(&InvalidTarget::NoResolver { host: "a.example".into() }, "Options::resolve_names");
+    says(&InvalidTarget::NoClient, "removed");
 
     let reasons = [
-        (ConnectFailure::from(invalid), "fragment", true),
-        (ConnectFailure::Name { host: "a.example".into(), error: refused() }, "\"a.example\"", true),
-        (ConnectFailure::Zone { zone: "eth9".into(), error: refused() }, "\"eth9\"", true),
-        (ConnectFailure::Zone { zone: "eth9".into(), error: refused() }, "its number", true),
+        (ConnectError::from(invalid), "fragment", true),
+        (ConnectError::Name { host: "a.example".into(), error: refused() }, "\"a.example\"", true),
+        (ConnectError::Zone { zone: "eth9".into(), error: refused() }, "\"eth9\"", true),
+        (ConnectError::Zone { zone: "eth9".into(), error: refused() }, "its number", true),
         (
-            ConnectFailure::Unreachable { tried: vec![at(1), at(2)], error: refused() },
+            ConnectError::Unreachable { tried: vec![at(1), at(2)], error: refused() },
             "connect to 192.0.2.1:1, 192.0.2.1:2: connection refused",
             true,
         ),
-        (ConnectFailure::Unreachable { tried: Vec::new(), error: refused() }, "cannot connect: ", true),
-        (ConnectFailure::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
-        (ConnectFailure::Handshake(HandshakeError::ResponseTooLarge), "too large", true),
-        (ConnectFailure::Lost(Cause::Terminated), "in the handshake", false),
-        (ConnectFailure::Cancelled, "gave up", false),
+        (ConnectError::Unreachable { tried: Vec::new(), error: refused() }, "cannot connect: ", true),
+        (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
+        (ConnectError::Handshake(HandshakeError::ResponseTooLarge), "too large", true),
+        (ConnectError::Lost(Cause::Terminated), "in the handshake", false),
+        (ConnectError::Cancelled, "gave up", false),
     ];
     for (reason, names, has_source) in reasons {
         says(&reason, names);

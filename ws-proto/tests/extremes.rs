@@ -9,7 +9,7 @@ use ws_host::client::Reconnect;
 use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_proto::{
-    Config, Connection, Event, Frame, Heartbeat, HeartbeatKind, Memory, Moment, Opcode, Pieces, Role, Sent,
+    Config, Connection, Delivery, Event, Frame, Heartbeat, HeartbeatKind, Memory, Moment, Opcode, Role, Sent,
     State,
 };
 
@@ -28,14 +28,6 @@ fn setting(name: impl Into<String>, set: impl Fn(Config) -> Config + 'static) ->
     (name.into(), Box::new(set))
 }
 
-/// Those of fields.
-fn field(name: impl Into<String>, set: impl Fn(&mut Config) + 'static) -> Setting {
-    setting(name, move |mut config| {
-        set(&mut config);
-        config
-    })
-}
-
 fn settings() -> Vec<Setting> {
     let mut all = Vec::new();
     const MOST: usize = usize::MAX;
@@ -44,21 +36,20 @@ fn settings() -> Vec<Setting> {
         all.push(setting(format!("outbox {marks:?}"), move |config| config.outbox(low, high, cap)));
     }
     for marks @ (low, high, cap) in [(MOST, 0, 0), (MOST, MOST, 0), (0, MOST, 1), (MOST, 0, MOST)] {
-        all.push(field(format!("marks that contradict each other {marks:?}"), move |config| {
-            (config.low_mark, config.high_mark, config.outbox_cap) = (low, high, cap);
+        all.push(setting(format!("marks that contradict each other {marks:?}"), move |config| {
+            config.outbox(low, high, cap)
         }));
     }
     all.push(setting("message_limit", |config| config.message_limit(u64::MAX)));
-    all.push(field("limits of HTTP", |config| {
-        (config.head_limit, config.header_limit, config.target_limit) = (MOST, MOST, MOST);
-        config.body_limit = MOST;
+    all.push(setting("limits of HTTP", |config| {
+        config.head_limit(MOST).header_limit(MOST).target_limit(MOST).body_limit(MOST)
     }));
     for most in [0, u32::MAX] {
-        all.push(field(format!("requests {most}"), move |config| {
-            (config.pipeline_limit, config.request_limit) = (most as usize, most);
+        all.push(setting(format!("requests {most}"), move |config| {
+            config.pipeline_limit(most as usize).request_limit(most)
         }));
-        all.push(field(format!("drain_limit {most}"), move |config| {
-            config.drain_limit = if most == 0 { 0 } else { u64::MAX };
+        all.push(setting(format!("drain_limit {most}"), move |config| {
+            config.drain_limit(if most == 0 { 0 } else { u64::MAX })
         }));
         all.push(setting(format!("frame_rate {most}"), move |config| config.frame_rate(Some(most))));
         all.push(setting(format!("message_rate {most}"), move |config| {
@@ -87,7 +78,7 @@ fn settings() -> Vec<Setting> {
     }
     for whole in [0, u64::MAX] {
         all.push(setting(format!("pieces {whole}"), move |config| {
-            config.pieces(Pieces::AsTheyCome { whole })
+            config.delivery(Delivery::Chunked { whole })
         }));
     }
     all.extend(compressed());
@@ -153,7 +144,7 @@ fn exchange(pair: &mut Pair) {
     for _ in 0..2 {
         for text in ["short", &long, ""] {
             for end in [&mut pair.client, &mut pair.server] {
-                assert!(end.connection.send_text(text).is_ok(), "{end:?}", end = end.connection);
+                assert!(end.connection.send(text).is_ok(), "{end:?}", end = end.connection);
             }
             pair.drive();
         }
@@ -176,7 +167,7 @@ fn heard(events: &[Event<'_>]) -> Vec<String> {
     for event in events {
         match event {
             Event::Message(message) => all.push(message.as_text().unwrap().to_owned()),
-            Event::Piece(piece) => {
+            Event::Fragment(piece) => {
                 begun += piece.data.as_text().unwrap();
                 if piece.last {
                     all.push(std::mem::take(&mut begun));
@@ -218,7 +209,7 @@ fn a_peer_that_takes_nothing_makes_nothing_spin() {
         pair.cut = true;
         for end in [&mut pair.client, &mut pair.server] {
             for _ in 0..50 {
-                let sent = end.connection.send_binary(vec![7; 100_000]);
+                let sent = end.connection.send(vec![7; 100_000]);
                 assert!(
                     matches!(sent, Ok(Sent::Queued | Sent::Congested) | Err(ws_proto::SendError::Full)),
                     "{name}"
@@ -242,7 +233,7 @@ fn heartbeats_of_every_pace_keep_a_millisecond_between_them() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
         for interval in [NONE, Duration::from_nanos(1), EVER] {
             for answer in [NONE, SECOND, EVER] {
-                let beat = || Heartbeat::live().kind(kind).interval(interval).answer(answer);
+                let beat = || Heartbeat::frequent().kind(kind).idle(interval).pong_timeout(answer);
                 let config = |config: Config| config.heartbeat(beat()).frame_rate(None);
                 let name = format!("{kind:?} {interval:?} {answer:?}");
                 let mut pair = open_by(&name, config(Config::client()), config(Config::server()));
@@ -359,7 +350,9 @@ fn a_clock_may_be_anywhere() {
         ("empty messages", Config::server().frame_rate(Some(1))),
         (
             "heartbeats",
-            Config::server().heartbeat(Heartbeat::live().interval(NONE).answer(EVER)).message_rate(Some(2)),
+            Config::server()
+                .heartbeat(Heartbeat::frequent().idle(NONE).pong_timeout(EVER))
+                .message_rate(Some(2)),
         ),
         ("a small outbox", Config::server().outbox(0, 0, 0).message_rate(Some(1))),
     ];
@@ -380,7 +373,7 @@ fn a_clock_may_be_anywhere() {
                 }
                 let events = give(&mut server, &mut now, &wire);
                 assert_eq!(events.iter().filter(is_message).count(), 6, "{name}, {ahead:?}: {events:?}");
-                server.send_text("answer").unwrap();
+                server.send("answer").unwrap();
                 take_output(&mut server, now);
             }
         }
@@ -391,13 +384,13 @@ fn a_clock_may_be_anywhere() {
 fn a_clock_that_goes_back_only_delays() {
     let before = Moment::from_nanos(1 << 60);
     let birth = before + MINUTE;
-    let config = Config::server().message_rate(Some(1)).heartbeat(Heartbeat::live());
+    let config = Config::server().message_rate(Some(1)).heartbeat(Heartbeat::frequent());
     let mut server = Connection::upgraded(birth, Arc::new(config), Role::Server);
     let mut now = before;
     assert_eq!(give(&mut server, &mut now, &frame(true, FIN | TEXT, b"x").repeat(3)).len(), 3);
     server.handle_timeout(before);
     server.handle_resume(before);
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(before, 0);
     server.wrote(birth, 1);
     server.wrote(before, usize::MAX);
@@ -409,19 +402,13 @@ fn waits_between_attempts_are_what_they_can_be() {
     for min in [NONE, SECOND, EVER] {
         for max in [NONE, SECOND, EVER] {
             let policy = Reconnect::default().wait(min, max);
-            let mut by_field = Reconnect::default();
-            (by_field.min, by_field.max) = (min, max);
-            for policy in [policy, by_field] {
-                for random in [0, 1, u32::MAX / 2, u32::MAX] {
-                    let mut backoff = Backoff::default();
-                    for _ in 0..100 {
-                        let wait = backoff.next(&policy, random).unwrap();
-                        assert!(wait > NONE, "{min:?} {max:?}");
-                        assert!(
-                            wait <= policy.max.max(Duration::from_millis(1)),
-                            "{min:?} {max:?}: {wait:?}"
-                        );
-                    }
+            for random in [0, 1, u32::MAX / 2, u32::MAX] {
+                let mut backoff = Backoff::default();
+                for _ in 0..100 {
+                    let wait = backoff.next(&policy, random).unwrap();
+                    assert!(wait > NONE, "{min:?} {max:?}");
+                    let longest = policy.get_wait().1.max(Duration::from_millis(1));
+                    assert!(wait <= longest, "{min:?} {max:?}: {wait:?}");
                 }
             }
         }

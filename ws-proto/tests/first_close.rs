@@ -49,7 +49,7 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
             for end in ends {
                 let (mut connection, now) = open(role, quiet());
                 if queued > 0 {
-                    connection.send_binary(vec![0; queued]).unwrap();
+                    connection.send(vec![0; queued]).unwrap();
                     connection.wrote(now, queued / 2);
                 }
                 feed(&mut connection, now, &close(role, 4005, b"gone"));
@@ -77,7 +77,7 @@ fn a_reset_after_the_echo_was_written_is_a_clean_end() {
 fn a_close_that_stands_unread_is_read_after_a_write_failed() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
-        connection.send_binary(vec![0; 100_000]).unwrap();
+        connection.send(vec![0; 100_000]).unwrap();
         connection.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
         assert_eq!((connection.state(), connection.queued()), (State::Closing, 0));
         assert_eq!(connection.next_io(), Next::Read);
@@ -122,7 +122,7 @@ fn after_a_write_failed_it_is_over_within_the_second() {
         ];
         for end in ends {
             let (mut connection, now) = open(role, quiet());
-            connection.send_text("x").unwrap();
+            connection.send("x").unwrap();
             connection.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
             connection.write_failed(now + SECOND / 2, RESET);
             assert_eq!(connection.poll_timeout(), Some(now + SECOND));
@@ -171,7 +171,7 @@ fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
     for (code, is_final) in [(1008, true), (1000, true), (1001, false), (1012, false)] {
         for broken in [true, false] {
             let (mut client, now) = open(CLIENT, quiet());
-            client.send_text("queued").unwrap();
+            client.send("queued").unwrap();
             feed(&mut client, now, &close(CLIENT, code, b""));
             if broken {
                 client.write_failed(now, RESET);
@@ -206,7 +206,7 @@ fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
     let (mut client, now) = open(CLIENT, quiet());
     feed(&mut client, now, &frame_to(CLIENT, 0xf0 | TEXT, b""));
     assert!(!Reconnect::default().is_final(&closed_of(end(&mut client, now))));
-    let (mut client, now) = open(CLIENT, Config::client().heartbeat(Heartbeat::live()));
+    let (mut client, now) = open(CLIENT, Config::client().heartbeat(Heartbeat::frequent()));
     client.handle_timeout(now + 25 * SECOND);
     client.handle_timeout(now + 45 * SECOND);
     assert!(!Reconnect::default().is_final(&closed_of(poll(&mut client, now))));
@@ -225,7 +225,7 @@ fn who_is_too_slow_is_told_1013_ahead_of_what_waits() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         for _ in 0..100 {
-            connection.send_binary(vec![0; 10_000]).unwrap();
+            connection.send(vec![0; 10_000]).unwrap();
         }
         let mut output = take_some(&mut connection, now, 100);
         connection.wrote(now, 0);

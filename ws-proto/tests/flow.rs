@@ -18,7 +18,7 @@ fn config() -> Config {
 /// Queues so many bytes, header included.
 fn queue(server: &mut Connection, len: usize) {
     let before = server.queued();
-    server.send_binary(vec![0; len - if len < 128 { 2 } else { 4 }]).unwrap();
+    server.send(vec![0; len - if len < 128 { 2 } else { 4 }]).unwrap();
     assert_eq!(server.queued(), before + len);
 }
 
@@ -71,13 +71,13 @@ fn an_event_that_added_nothing_delays_nothing() {
     assert!(is_next_told(&mut server, now, |_| {}));
     feed(&mut server, now, b"");
     for _ in 0..12 {
-        server.send_binary(vec![0; 1 << 20]).unwrap();
+        server.send(vec![0; 1 << 20]).unwrap();
     }
     for _ in 0..10 {
         assert!(is_next_told(&mut server, now, |_| {}));
     }
     feed(&mut server, now, b"");
-    server.send_binary(vec![0; 1 << 20]).unwrap();
+    server.send(vec![0; 1 << 20]).unwrap();
     assert!(is_next_told(&mut server, now, |_| {}), "it was queued between two reads");
 }
 
@@ -201,7 +201,7 @@ fn what_is_refused_adds_nothing() {
     let (mut server, now) = with_queued(12_000);
     for _ in 0..3 {
         assert!(is_next_told(&mut server, now, |server| {
-            assert_eq!(server.send_binary(vec![0; 4000]), Err(SendError::Full));
+            assert_eq!(server.send(vec![0; 4000]), Err(SendError::Full));
         }));
     }
 }
@@ -256,7 +256,7 @@ fn a_client_delays_by_the_same_rule() {
         let mut bytes = [frame(false, FIN | TEXT, b"1"), frame(false, FIN | TEXT, b"2")].concat();
         let mut input = &mut bytes[..];
         assert!(client.receive(now, &mut input).is_some());
-        client.send_binary(vec![0; len - 8]).unwrap();
+        client.send(vec![0; len - 8]).unwrap();
         assert_eq!(client.receive(now, &mut input).is_some(), len == HALF);
     }
 }

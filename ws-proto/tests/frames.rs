@@ -48,12 +48,12 @@ fn the_examples_of_the_rfc_are_read() {
 #[test]
 fn the_examples_of_the_rfc_are_written() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send_text("Hello").unwrap();
+    server.send("Hello").unwrap();
     assert_eq!(take_output(&mut server, now), b"\x81\x05Hello");
     for (len, start) in
         [(256, &b"\x82\x7e\x01\x00"[..]), (65536, b"\x82\x7f\x00\x00\x00\x00\x00\x01\x00\x00")]
     {
-        server.send_binary(vec![7; len]).unwrap();
+        server.send(vec![7; len]).unwrap();
         assert!(take_output(&mut server, now).starts_with(start));
     }
 }
@@ -321,7 +321,7 @@ fn an_echo_that_was_due_goes_out_before_the_close() {
     let mut input = &mut bytes[..];
     while let Some(event) = server.receive(now, &mut input) {
         if let Event::Message(message) = event {
-            server.send_message(message).unwrap();
+            server.send(message).unwrap();
         }
     }
     let written = parse(&take_output(&mut server, now));
@@ -420,9 +420,9 @@ fn a_message_with_content_is_no_flood() {
 fn a_client_masks_every_frame_with_a_key_of_its_own() {
     let (mut client, now) = open(CLIENT, Config::client());
     for n in 0..100 {
-        client.send_text(format!("message {n}")).unwrap();
+        client.send(format!("message {n}")).unwrap();
     }
-    client.send_binary(vec![5; 100_000]).unwrap();
+    client.send(vec![5; 100_000]).unwrap();
     feed(&mut client, now, &frame(false, FIN | PING, b"p"));
     client.close(now, CloseCode::NORMAL, "bye").unwrap();
     let written = parse(&take_output(&mut client, now));

@@ -6,14 +6,14 @@ use ws_host::client::ClientConfig;
 use ws_host::client::Reconnect;
 use ws_kit::frames::*;
 use ws_proto::{
-    Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Memory, Pieces, Role, State, Timeout,
+    Config, Connection, Delivery, Error, Event, Heartbeat, HeartbeatKind, Memory, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
 const MILLISECOND: Duration = Duration::from_millis(1);
 
 fn live() -> Config {
-    Config::server().heartbeat(Heartbeat::live())
+    Config::server().heartbeat(Heartbeat::frequent())
 }
 
 fn is_dead(events: &[Event<'_>]) -> bool {
@@ -36,7 +36,7 @@ fn a_dead_peer_is_found_however_often_we_send() {
             for second in 1..24 * 3600 {
                 let now = birth + second * SECOND;
                 if second % every == 0 {
-                    connection.send_text("tick").unwrap();
+                    connection.send("tick").unwrap();
                 }
                 if second < 650 && second % 10 == 0 {
                     feed(&mut connection, now, &frame_to(role, FIN | TEXT, b"alive"));
@@ -62,7 +62,7 @@ fn a_dead_peer_is_found_however_often_we_send() {
 fn a_ping_is_due_an_interval_after_the_last_byte_heard() {
     let (mut server, now) = open(Role::Server, live());
     feed(&mut server, now + 10 * SECOND, &[FIN | TEXT]);
-    server.send_text("written").unwrap();
+    server.send("written").unwrap();
     take_output(&mut server, now + 20 * SECOND);
     server.handle_timeout(now + 25 * SECOND);
     assert_eq!(server.poll_timeout(), Some(now + 35 * SECOND));
@@ -104,7 +104,7 @@ fn a_peer_that_talks_and_never_answers_lives() {
 #[test]
 fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     let (mut server, birth) = open(Role::Server, live());
-    server.send_binary(vec![0; 2_000_000]).unwrap();
+    server.send(vec![0; 2_000_000]).unwrap();
     server.wrote(birth + 20 * SECOND, 1000);
     let due = birth + 25 * SECOND;
     server.handle_timeout(due);
@@ -120,7 +120,7 @@ fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     now += 15 * SECOND;
     let output = take_output(&mut server, now);
     assert!(output.ends_with(&[FIN | PING, 0]));
-    server.send_text("more").unwrap();
+    server.send("more").unwrap();
     now += 19 * SECOND;
     take_output(&mut server, now);
     server.handle_timeout(now);
@@ -144,7 +144,7 @@ fn a_ping_that_is_partly_written_is_not_sent_yet() {
 #[test]
 fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
     let (mut server, birth) = open(Role::Server, live());
-    server.send_binary(vec![0; 2000]).unwrap();
+    server.send(vec![0; 2000]).unwrap();
     server.wrote(birth + 24 * SECOND, 0);
     server.handle_timeout(birth + 25 * SECOND);
     server.handle_timeout(birth + 45 * SECOND);
@@ -152,10 +152,10 @@ fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
 }
 
 /// One message of 3 MiB from `sender` to `receiver` at 40 KB/s, both with `live`, over a pipe that holds so much.
-fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize) {
+fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usize) {
     let (mut sender, birth) = open(sender, live());
-    let (mut receiver, _) = open(receiver, live().pieces(pieces));
-    sender.send_binary(vec![0; 3 << 20]).unwrap();
+    let (mut receiver, _) = open(receiver, live().delivery(pieces));
+    sender.send(vec![0; 3 << 20]).unwrap();
     let (mut pipe, mut is_there) = (std::collections::VecDeque::new(), false);
     for tick in 0..1000 {
         let now = birth + tick * 100 * MILLISECOND;
@@ -168,7 +168,7 @@ fn one_large_message(sender: Role, receiver: Role, pieces: Pieces, kernel: usize
         for event in feed(&mut receiver, now, &came) {
             is_there |= match event {
                 Event::Message(message) => message.as_bytes().len() == 3 << 20,
-                Event::Piece(piece) => piece.last,
+                Event::Fragment(fragment) => fragment.last,
                 _ => false,
             };
         }
@@ -199,7 +199,7 @@ impl Outbox for Connection {
 #[test]
 fn three_mebibytes_in_one_message_at_40_kb_a_second_live() {
     for kernel in [16 << 10, 128 << 10, 512 << 10] {
-        for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 1000 }] {
+        for pieces in [Delivery::Whole, Delivery::Chunked { whole: 1000 }] {
             one_large_message(Role::Server, CLIENT, pieces, kernel);
             one_large_message(CLIENT, Role::Server, pieces, kernel);
         }
@@ -232,7 +232,7 @@ fn while_reading_is_paused_a_due_ping_is_written_once_and_not_judged() {
 fn while_reading_is_paused_no_answer_is_waited_for_however_short_its_time() {
     for answer in [Duration::ZERO, MILLISECOND, SECOND, Duration::MAX] {
         for pause in [Connection::pause, flood] {
-            let heartbeat = Heartbeat::live().interval(MILLISECOND).answer(answer);
+            let heartbeat = Heartbeat::frequent().idle(MILLISECOND).pong_timeout(answer);
             let (mut server, birth) =
                 open(Role::Server, Config::server().message_rate(Some(1)).heartbeat(heartbeat));
             pause(&mut server);
@@ -267,7 +267,7 @@ fn flood(server: &mut Connection) {
 fn while_reading_is_paused_the_output_deadline_judges() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();
-    server.send_text("unread").unwrap();
+    server.send("unread").unwrap();
     server.wrote(birth, 0);
     for second in 1..=30 {
         assert_eq!(server.state(), State::Open);
@@ -281,7 +281,7 @@ fn while_reading_is_paused_the_output_deadline_judges() {
 #[test]
 fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
     for (by, until) in [("output", 100), ("rate", 1000), ("memory", 100)] {
-        let heartbeat = Heartbeat::live().interval(20 * MILLISECOND).answer(30 * MILLISECOND);
+        let heartbeat = Heartbeat::frequent().idle(20 * MILLISECOND).pong_timeout(30 * MILLISECOND);
         let memory = Memory::new(0);
         let config = Config::server().heartbeat(heartbeat).outbox(10, 20, 1000);
         let config = match by {
@@ -293,14 +293,14 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
         let (mut other, _) = open(Role::Server, Config::server().memory(memory).outbox(0, 0, 99));
         if by == "memory" {
             // Another connection holds more than all may.
-            other.send_binary(vec![0; 50]).unwrap();
+            other.send(vec![0; 50]).unwrap();
             feed(&mut server, birth, &frame(true, FIN | TEXT, b"begun")[..8]);
         } else {
             let mut bytes = frame(true, FIN | TEXT, b"x");
             assert!(server.receive(birth, &mut &mut bytes[..]).is_some());
         }
         if by == "output" {
-            server.send_binary(vec![0; 990]).unwrap();
+            server.send(vec![0; 990]).unwrap();
         }
         feed(&mut server, birth, b"");
         let mut output = Vec::new();
@@ -324,7 +324,7 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
 
 #[test]
 fn one_way_pongs_are_due_after_the_last_byte_written() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, birth) = open(CLIENT, Config::client().heartbeat(heartbeat));
     for second in 1..30 {
         let now = birth + second * SECOND;
@@ -337,7 +337,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
     for second in 30..60 {
         let now = birth + second * SECOND;
         if second % 5 == 0 {
-            client.send_text("written").unwrap();
+            client.send("written").unwrap();
             take_output(&mut client, now);
         }
         client.handle_timeout(now);
@@ -347,7 +347,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
 
 #[test]
 fn a_write_of_nothing_delays_no_one_way_pong() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, now) = open(CLIENT, Config::client().heartbeat(heartbeat));
     client.wrote(now + 9 * SECOND, 0);
     client.handle_timeout(now + 10 * SECOND);
@@ -376,24 +376,23 @@ fn after_sleep_those_with_one_way_heartbeats_are_asked_by_ping_once() {
 #[test]
 fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
     let chosen = Heartbeat::client();
-    for (config, reconnects, expected) in [
-        (Config::client(), false, Heartbeat::client()),
-        (Config::client(), true, Heartbeat::live()),
-        (Config::client().heartbeat(chosen.clone()), false, chosen.clone()),
-        (Config::client().heartbeat(chosen.clone()), true, chosen),
-        (Config::client().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
-        (Config::client().heartbeat(Heartbeat::live().kind(HeartbeatKind::Pong)), true, {
-            Heartbeat::live().kind(HeartbeatKind::Pong)
+    for (mut client, reconnects, expected) in [
+        (ClientConfig::new(), false, Heartbeat::client()),
+        (ClientConfig::new(), true, Heartbeat::frequent()),
+        (ClientConfig::new().heartbeat(chosen.clone()), false, chosen.clone()),
+        (ClientConfig::new().heartbeat(chosen.clone()), true, chosen),
+        (ClientConfig::new().heartbeat(Heartbeat::off()), true, Heartbeat::off()),
+        (ClientConfig::new().heartbeat(Heartbeat::frequent().kind(HeartbeatKind::Pong)), true, {
+            Heartbeat::frequent().kind(HeartbeatKind::Pong)
         }),
     ] {
-        let mut client = ClientConfig::from(config);
         if reconnects {
             client = client.reconnect(Reconnect::default());
         }
-        assert_eq!(client.rules().heartbeat, expected, "reconnects: {reconnects}");
+        assert_eq!(*client.rules().get_heartbeat(), expected, "reconnects: {reconnects}");
     }
     let client = ClientConfig::default().reconnect(Reconnect::default());
-    assert_eq!(client.rules().heartbeat, Heartbeat::live());
+    assert_eq!(*client.rules().get_heartbeat(), Heartbeat::frequent());
 }
 
 #[test]
@@ -408,7 +407,7 @@ fn an_answered_ping_leaves_no_memory_behind() {
 #[test]
 fn an_interval_of_nothing_is_a_millisecond() {
     for kind in [HeartbeatKind::Ping, HeartbeatKind::Pong] {
-        let config = Config::server().heartbeat(Heartbeat::live().kind(kind).interval(Duration::ZERO));
+        let config = Config::server().heartbeat(Heartbeat::frequent().kind(kind).idle(Duration::ZERO));
         let (mut server, now) = open(Role::Server, config);
         for sent in 1..100 {
             let due = server.poll_timeout().unwrap();

@@ -8,9 +8,7 @@ use ws_proto::Moment;
 use ws_proto::{Config, Connection, Event, Role, SendError, Sent, State};
 
 /// The status of the answer to these bytes, which the application does not see.
-fn refused(set: impl FnOnce(&mut Config), bytes: &[u8]) -> String {
-    let mut config = Config::server();
-    set(&mut config);
+fn refused(config: Config, bytes: &[u8]) -> String {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(config), Default::default());
     assert!(feed(&mut server, now, bytes).is_empty());
@@ -21,10 +19,10 @@ fn refused(set: impl FnOnce(&mut Config), bytes: &[u8]) -> String {
 fn zero_is_the_smallest_limit_and_not_none() {
     let get = b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let post = b"POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\n\r\nx";
-    assert_eq!(refused(|config| config.head_limit = 0, get), "431");
-    assert_eq!(refused(|config| config.header_limit = 0, get), "431");
-    assert_eq!(refused(|config| config.target_limit = 0, get), "414");
-    assert_eq!(refused(|config| config.body_limit = 0, post), "413");
+    assert_eq!(refused(Config::server().head_limit(0), get), "431");
+    assert_eq!(refused(Config::server().header_limit(0), get), "431");
+    assert_eq!(refused(Config::server().target_limit(0), get), "414");
+    assert_eq!(refused(Config::server().body_limit(0), post), "413");
 
     let (mut server, now) = open(Role::Server, Config::server().message_limit(0));
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"")).len(), 1);
@@ -39,13 +37,12 @@ fn zero_is_the_smallest_limit_and_not_none() {
     }
 
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
-    assert_eq!(server.send_text("alone it fits"), Ok(Sent::Congested));
-    assert_eq!(server.send_text("and no other"), Err(SendError::Full));
+    assert_eq!(server.send("alone it fits"), Ok(Sent::Congested));
+    assert_eq!(server.send("and no other"), Err(SendError::Full));
     take_output(&mut server, now);
-    assert_eq!(server.send_text("until it is gone"), Ok(Sent::Congested));
+    assert_eq!(server.send("until it is gone"), Ok(Sent::Congested));
 
-    let mut config = Config::server();
-    config.drain_limit = 0;
+    let config = Config::server().drain_limit(0);
     let (mut server, now) = open(Role::Server, config);
     assert!(
         matches!(feed(&mut server, now, b"\xff")[..], [Event::Closed(_)]),
@@ -68,7 +65,7 @@ fn a_time_of_zero_is_over_at_once() {
     assert_eq!(server.state(), State::Closed);
 
     let (mut server, now) = open(Role::Server, Config::server().output_timeout(none));
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(now, 0);
     server.handle_timeout(now);
     assert_eq!(server.state(), State::Closed);
@@ -78,8 +75,7 @@ fn a_time_of_zero_is_over_at_once() {
 #[test]
 fn where_none_would_be_no_server_one_is_allowed() {
     let now = Moment::default();
-    let mut config = Config::server();
-    (config.pipeline_limit, config.request_limit) = (0, 0);
+    let config = Config::server().pipeline_limit(0).request_limit(0);
     let mut server = Connection::server(now, Arc::new(config), Default::default());
     let mut events = feed(&mut server, now, b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n");
     let Some(Event::Request(request)) = events.pop() else { panic!("{events:?}") };

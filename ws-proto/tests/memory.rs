@@ -39,7 +39,7 @@ fn busy_for_a_while() -> [Business; 6] {
         }),
         ("a message that waits behind a fragment", |server, _| {
             server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
-            server.send_text("waits").unwrap();
+            server.send("waits").unwrap();
             server.send(&Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
         }),
         ("a ping that is answered", |server, now| {
@@ -48,7 +48,7 @@ fn busy_for_a_while() -> [Business; 6] {
             give(server, now, &mut frame(true, FIN | PONG, b"there?"));
         }),
         ("a peer that stops to read", |server, now| {
-            server.send_text("some").unwrap();
+            server.send("some").unwrap();
             server.wrote(now, 2);
             server.wrote(now, 0);
         }),
@@ -58,10 +58,10 @@ fn busy_for_a_while() -> [Business; 6] {
             }
         }),
         ("an outbox over its mark", |server, now| {
-            server.send_binary(vec![0; 2 << 20]).unwrap();
-            server.send_text("more").unwrap();
+            server.send(vec![0; 2 << 20]).unwrap();
+            server.send("more").unwrap();
             give(server, now, &mut frame(true, FIN | TEXT, b"answered"));
-            server.send_text("answer").unwrap();
+            server.send("answer").unwrap();
             give(server, now, &mut frame(true, FIN | TEXT, b"delayed"));
         }),
     ]
@@ -141,7 +141,7 @@ fn memory_follows_what_has_arrived() {
         let mut input = &mut bytes[..];
         while let Some(event) = server.receive(now, &mut input) {
             let Event::Message(message) = event else { panic!("{event:?}") };
-            server.send_message(message).unwrap();
+            server.send(message).unwrap();
         }
         let n = server.outbox().len();
         server.wrote(now, n);

@@ -6,32 +6,32 @@ use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::Arc;
 use ws_kit::frames::*;
-use ws_proto::{Config, Connection, Error, Event, Message, Moment, Pieces, ProtocolError, Role, State};
+use ws_proto::{Config, Connection, Delivery, Error, Event, Message, Moment, ProtocolError, Role, State};
 
 /// What a connection told, in a form that does not depend on how its bytes were cut.
 #[derive(Clone, Debug, PartialEq)]
 enum Told {
     Message(Message<'static>),
     /// All pieces of one message: whether they are text, whether the last has come, the data.
-    Pieces(bool, bool, Vec<u8>),
+    Delivery(bool, bool, Vec<u8>),
     Other(String),
 }
 
 fn note(told: &mut Vec<Told>, event: Event<'_>) {
     match event.into_owned() {
         Event::Message(message) => told.push(Told::Message(message)),
-        Event::Piece(piece) => {
-            let (text, data) = (piece.data.is_text(), piece.data.as_bytes());
-            if piece.first {
-                told.push(Told::Pieces(text, piece.last, data.to_vec()));
+        Event::Fragment(fragment) => {
+            let (text, data) = (fragment.data.is_text(), fragment.data.as_bytes());
+            if fragment.first {
+                told.push(Told::Delivery(text, fragment.last, data.to_vec()));
                 return;
             }
-            let Some(Told::Pieces(is_text, last, joined)) = told.last_mut() else {
-                panic!("{told:?} and a later piece")
+            let Some(Told::Delivery(is_text, last, joined)) = told.last_mut() else {
+                panic!("{told:?} and a later fragment")
             };
             assert!(*is_text == text && !*last, "{told:?} goes on");
             joined.extend(data);
-            *last = piece.last;
+            *last = fragment.last;
         }
         Event::Closed(closed) => {
             told.push(Told::Other(format!(
@@ -118,11 +118,11 @@ fn stream(masked: bool) -> impl Strategy<Value = Vec<u8>> {
     ]
 }
 
-fn pieces() -> impl Strategy<Value = Pieces> {
+fn pieces() -> impl Strategy<Value = Delivery> {
     prop_oneof![
-        Just(Pieces::Joined),
+        Just(Delivery::Whole),
         prop_oneof![Just(0), Just(10), Just(1000), Just(u64::MAX)]
-            .prop_map(|whole| Pieces::AsTheyCome { whole })
+            .prop_map(|whole| Delivery::Chunked { whole })
     ]
 }
 
@@ -135,7 +135,7 @@ proptest! {
         limit in prop_oneof![Just(50u64), Just(2000), Just(16 << 20)],
     ) {
         let role = if server { Role::Server } else { CLIENT };
-        let config = Arc::new(Config::server().message_limit(limit).pieces(pieces));
+        let config = Arc::new(Config::server().message_limit(limit).delivery(pieces));
         let whole = run(role, &config, &[&bytes]);
         prop_assert_eq!(&run(role, &config, &cut(&bytes, &cuts)), &whole);
         let bytewise: Vec<&[u8]> = bytes.chunks(1).collect();
@@ -145,15 +145,15 @@ proptest! {
     #[test]
     fn joined_or_in_pieces_the_content_is_the_same(bytes in vec(message(true), 1..5).prop_map(|m| m.concat())) {
         let content = |pieces| -> Vec<Vec<u8>> {
-            let (told, _) = run(Role::Server, &Arc::new(Config::server().pieces(pieces)), &[&bytes]);
+            let (told, _) = run(Role::Server, &Arc::new(Config::server().delivery(pieces)), &[&bytes]);
             let whole = |told| match told {
                 Told::Message(message) => Some(message.as_bytes().to_vec()),
-                Told::Pieces(_, true, data) => Some(data),
+                Told::Delivery(_, true, data) => Some(data),
                 _ => None,
             };
             told.into_iter().filter_map(whole).collect()
         };
-        prop_assert_eq!(content(Pieces::AsTheyCome { whole: 10 }), content(Pieces::Joined));
+        prop_assert_eq!(content(Delivery::Chunked { whole: 10 }), content(Delivery::Whole));
     }
 }
 
@@ -193,24 +193,28 @@ fn text_fails_at_the_first_byte_that_cannot_be_mended() {
 
 #[test]
 fn good_text_before_a_bad_byte_is_delivered_where_pieces_are_asked_for() {
-    let config = Arc::new(Config::server().pieces(Pieces::AsTheyCome { whole: 0 }));
+    let config = Arc::new(Config::server().delivery(Delivery::Chunked { whole: 0 }));
     let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, "水a\u{7ff}\u{fe}".as_bytes())]);
-    assert_eq!(told[0], Told::Pieces(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
+    assert_eq!(told[0], Told::Delivery(true, true, "水a\u{7ff}\u{fe}".as_bytes().to_vec()));
     let (told, _) = run(Role::Server, &config, &[&frame(true, FIN | TEXT, b"good\xe6\xb0\xb4\xff")]);
-    assert_eq!(told[0], Told::Pieces(true, false, "good水".as_bytes().to_vec()));
+    assert_eq!(told[0], Told::Delivery(true, false, "good水".as_bytes().to_vec()));
 }
 
 #[test]
 fn a_small_frame_is_a_message_even_where_pieces_are_asked_for() {
-    let (mut server, now) = open(Role::Server, Config::server().pieces(Pieces::AsTheyCome { whole: 1000 }));
+    let (mut server, now) = open(Role::Server, Config::server().delivery(Delivery::Chunked { whole: 1000 }));
     let small = frame(true, FIN | BINARY, &[1; 1000]);
     let (a, b) = small.split_at(500);
     assert!(feed(&mut server, now, a).is_empty());
     assert!(matches!(&feed(&mut server, now, b)[..], [Event::Message(_)]));
     let huge = frame(true, FIN | BINARY, &[1; 1001]);
     let (a, b) = huge.split_at(500);
-    assert!(matches!(&feed(&mut server, now, a)[..], [Event::Piece(piece)] if piece.first && !piece.last));
-    assert!(matches!(&feed(&mut server, now, b)[..], [Event::Piece(piece)] if !piece.first && piece.last));
+    assert!(
+        matches!(&feed(&mut server, now, a)[..], [Event::Fragment(fragment)] if fragment.first && !fragment.last)
+    );
+    assert!(
+        matches!(&feed(&mut server, now, b)[..], [Event::Fragment(fragment)] if !fragment.first && fragment.last)
+    );
 }
 
 #[test]

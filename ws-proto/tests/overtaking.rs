@@ -9,7 +9,8 @@ use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_kit::random::Xorshift;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Piece, Role, State,
+    ClientRequest, CloseCode, Config, Connection, Event, Fragment, Frame, Heartbeat, Moment, Opcode, Role,
+    State,
 };
 
 /// Two that are masked or not, and whose payloads are copied or shared.
@@ -108,7 +109,7 @@ fn random_run(role: Role, seed: u64) {
             }
             4 if !open_message => {
                 let data = data_of(&mut random, number);
-                connection.send_binary(&data[..]).unwrap();
+                connection.send(&data[..]).unwrap();
                 model.data.push(data);
             }
             _ => {
@@ -189,7 +190,7 @@ fn a_pong_waits_for_one_frame_of_sixteen_mebibytes_at_most() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         for _ in 0..255 {
-            connection.send_binary(vec![0; 64 << 10]).unwrap();
+            connection.send(vec![0; 64 << 10]).unwrap();
         }
         let mut output = take(&mut connection, now, 100, false);
         feed(&mut connection, now, &frame_to(role, FIN | PING, b"?"));
@@ -203,7 +204,7 @@ fn a_pong_waits_for_one_frame_of_sixteen_mebibytes_at_most() {
 fn of_many_pings_sixteen_and_the_newest_are_answered() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
-        connection.send_binary(vec![0; 3000]).unwrap();
+        connection.send(vec![0; 3000]).unwrap();
         connection.wrote(now, 1);
         for k in 0..100_u8 {
             feed(&mut connection, now, &frame_to(role, FIN | PING, &[k]));
@@ -239,7 +240,7 @@ fn an_answer_goes_out_however_long_the_outbox_is_not_empty() {
     let mut output = Vec::new();
     for round in 0..200_u8 {
         while server.queued() < 512 << 10 {
-            server.send_binary(vec![0; 64 << 10]).unwrap();
+            server.send(vec![0; 64 << 10]).unwrap();
         }
         feed(&mut server, now, &frame(true, FIN | PING, &[round]));
         output.extend(take(&mut server, now, 70_000, round % 2 == 0));
@@ -263,7 +264,7 @@ fn nothing_overtakes_the_101() {
         let (server, now) = (&mut pair.server.connection, pair.now);
         server.accept(now, upgrade).unwrap();
         let len = server.queued();
-        server.send_text("first").unwrap();
+        server.send("first").unwrap();
         let mut output = take(server, now, cut, false);
         server.send_ping(now, b"?").unwrap();
         output.extend(take_output(server, now));
@@ -287,7 +288,7 @@ fn nothing_overtakes_the_request_of_a_client() {
         let mut output = take(&mut client, now, cut, false);
         // A server that answers before it has read all.
         assert!(matches!(feed(&mut client, now, &answer)[..], [Event::Open(_)]));
-        client.send_text("first").unwrap();
+        client.send("first").unwrap();
         client.send_ping(now, b"?").unwrap();
         output.extend(take_output(&mut client, now));
         assert_eq!(output[..request.len()], request, "cut at {cut}");
@@ -310,7 +311,7 @@ fn a_close_never_overtakes_data() {
         for by_peer in [false, true] {
             let (mut connection, now) = open(role, quiet());
             for _ in 0..5 {
-                connection.send_binary(vec![0; 2000]).unwrap();
+                connection.send(vec![0; 2000]).unwrap();
             }
             let mut output = take(&mut connection, now, 100, false);
             if by_peer {
@@ -386,8 +387,8 @@ fn a_close_that_is_partly_written_is_written_once() {
 fn what_had_overtaken_stays_before_a_close_that_overtakes() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
-        connection.send_binary(vec![1; 2000]).unwrap();
-        connection.send_binary(vec![2; 2000]).unwrap();
+        connection.send(vec![1; 2000]).unwrap();
+        connection.send(vec![2; 2000]).unwrap();
         let mut output = take(&mut connection, now, 100, false);
         connection.send_ping(now, b"?").unwrap();
         feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));
@@ -401,10 +402,11 @@ fn what_had_overtaken_stays_before_a_close_that_overtakes() {
 #[test]
 fn fragments_of_a_relay_are_overtaken_in_between() {
     let (mut server, now) = open(Role::Server, quiet());
-    let piece = |first, last| Piece { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
-    server.relay_piece(piece(true, false)).unwrap();
-    server.relay_piece(piece(false, false)).unwrap();
-    server.relay_piece(piece(false, true)).unwrap();
+    let fragment =
+        |first, last| Fragment { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
+    server.relay_fragment(fragment(true, false)).unwrap();
+    server.relay_fragment(fragment(false, false)).unwrap();
+    server.relay_fragment(fragment(false, true)).unwrap();
     server.wrote(now + Duration::from_millis(1), 10);
     feed(&mut server, now, &frame(true, FIN | PING, b""));
     let mut output = vec![BINARY, 126, 11, 184];

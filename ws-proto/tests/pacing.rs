@@ -3,7 +3,9 @@
 
 use std::time::Duration;
 use ws_kit::frames::*;
-use ws_proto::{Config, Error, Event, Heartbeat, Next, Pieces, ProtocolError, Role, SendError, Sent, State};
+use ws_proto::{
+    Config, Delivery, Error, Event, Heartbeat, Next, ProtocolError, Role, SendError, Sent, State,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -54,7 +56,7 @@ fn who_stays_below_the_rate_is_never_paused() {
 
 #[test]
 fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
-    let heartbeat = Heartbeat::live().interval(SECOND / 10).answer(SECOND / 10);
+    let heartbeat = Heartbeat::frequent().idle(SECOND / 10).pong_timeout(SECOND / 10);
     let config = Config::server().message_rate(Some(1)).heartbeat(heartbeat);
     let (mut server, birth) = open(Role::Server, config);
     assert_eq!(feed(&mut server, birth, &frame(true, FIN | TEXT, b"a")).len(), 1);
@@ -70,19 +72,19 @@ fn who_is_not_read_for_a_while_is_not_taken_for_dead() {
 
 #[test]
 fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
-    let as_they_come = || Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let as_they_come = || Config::server().delivery(Delivery::Chunked { whole: 0 });
     let paced = as_they_come().message_rate(Some(1));
     let congested = as_they_come().outbox(0, 0, 0);
     for (config, sent) in [(paced, Sent::Queued), (congested, Sent::Congested)] {
         let (mut server, now) = open(Role::Server, config);
         let mut bytes = frame(true, TEXT, b"good\xff");
         let mut input = &mut bytes[..];
-        let Some(Event::Piece(piece)) = server.receive(now, &mut input) else { panic!("no piece") };
-        assert_eq!(server.send_message(piece.data), Ok(sent));
+        let Some(Event::Fragment(fragment)) = server.receive(now, &mut input) else { panic!("no fragment") };
+        assert_eq!(server.send(fragment.data), Ok(sent));
         assert!(input.is_empty());
         // Nothing more comes, so nobody will ask again.
         assert!(server.receive(now, &mut input).is_none());
-        assert_eq!(server.send_text("x"), Err(SendError::NotOpen), "it has failed");
+        assert_eq!(server.send("x"), Err(SendError::NotOpen), "it has failed");
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
         assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::TextNotUtf8))), "{closed}");
     }

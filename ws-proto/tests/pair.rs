@@ -17,7 +17,7 @@ fn a_client_and_a_server_meet_through_http_in_reads_of_any_size() {
             matches!(&pair.client.events[..], [Event::Open(response)] if response.status().as_u16() == 101)
         );
         assert!(matches!(pair.server.events[..], [Event::Open(_)]));
-        pair.client.connection.send_text("hello").unwrap();
+        pair.client.connection.send("hello").unwrap();
         pair.drive();
         assert_eq!(pair.server.texts(), ["hello"]);
     }
@@ -30,7 +30,7 @@ fn what_is_sent_with_the_101_arrives_behind_it() {
     pair.drive();
     let Some(Event::Upgrade(upgrade)) = pair.server.events.pop() else { panic!("no upgrade") };
     pair.server.connection.accept(pair.now, upgrade).unwrap();
-    pair.server.connection.send_text("welcome").unwrap();
+    pair.server.connection.send("welcome").unwrap();
     pair.drive();
     assert!(matches!(pair.client.events[0], Event::Open(_)));
     assert_eq!(pair.client.texts(), ["welcome"]);
@@ -64,7 +64,7 @@ fn act() -> impl Strategy<Value = (bool, Act)> {
 /// Sends a message whole or in fragments; says whether it was taken.
 fn send(end: &mut End, data: &[u8], fragments: bool) -> bool {
     if !fragments {
-        return end.connection.send_binary(data).is_ok();
+        return end.connection.send(data).is_ok();
     }
     let (a, b) = data.split_at(data.len() / 2);
     let first = Frame::raw(Opcode::Binary, false, a.to_vec()).unwrap();
@@ -84,7 +84,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(100))]
     #[test]
     fn every_message_that_was_taken_arrives_once_and_in_order_and_every_end_is_told(acts in vec(act(), 0..60)) {
-        let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::live()), Config::server().heartbeat(Heartbeat::live()));
+        let mut pair = Pair::open_with(Config::client().heartbeat(Heartbeat::frequent()), Config::server().heartbeat(Heartbeat::frequent()));
         let (mut by_client, mut by_server) = (Vec::new(), Vec::new());
         for (client_acts, act) in acts {
             let now = pair.now;

@@ -34,7 +34,7 @@ fn what_comes_stays_with_the_caller_until_reading_is_resumed() {
         assert_eq!((connection.is_paused(), connection.next_io()), (true, Next::Pause));
         assert!(connection.receive(now, &mut input).is_none());
         assert_eq!(input.len(), left);
-        connection.send_text("sending goes on").unwrap();
+        connection.send("sending goes on").unwrap();
         assert_eq!(connection.next_io(), Next::Write);
         take_output(&mut connection, now);
         connection.resume(now);
@@ -109,7 +109,7 @@ fn a_pause_before_open_holds_what_comes_behind_the_handshake() {
             true => (&mut pair.server, &mut pair.client),
             false => (&mut pair.client, &mut pair.server),
         };
-        from.connection.send_text("held").unwrap();
+        from.connection.send("held").unwrap();
         assert!(to.connection.is_paused());
         pair.drive();
         let to = if at_client { &mut pair.client } else { &mut pair.server };
@@ -147,7 +147,7 @@ fn an_end_while_paused_says_so() {
             server.handle_timeout(now + SECOND);
         },
         |server, now| {
-            server.send_text("x").unwrap();
+            server.send("x").unwrap();
             server.wrote(now, 0);
             server.handle_timeout(now + 30 * SECOND);
         },
@@ -170,7 +170,7 @@ fn an_end_while_paused_says_so() {
 #[test]
 fn http_that_is_closed_while_paused_says_so() {
     let now = Moment::default();
-    let mut server = Connection::server(now, Arc::new(quiet().tell_every_end()), Default::default());
+    let mut server = Connection::server(now, Arc::new(quiet().report_all_closes(true)), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.next_io(), Next::Shutdown, "it reads until the peer ends");
@@ -193,7 +193,7 @@ fn a_pause_outlasts_what_else_holds_reading_back() {
     let (mut server, now) = open(Role::Server, quiet().outbox(10, 20, 30));
     let mut bytes = frame(true, FIN | TEXT, b"x");
     assert!(server.receive(now, &mut &mut bytes[..]).is_some());
-    server.send_binary(vec![0; 1000]).unwrap();
+    server.send(vec![0; 1000]).unwrap();
     server.pause();
     assert!(feed(&mut server, now, b"").is_empty());
     take_output(&mut server, now);

@@ -5,8 +5,8 @@ use std::time::Duration;
 use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Event, Frame, Heartbeat, Message, Moment, Opcode, Piece,
-    Pieces, Role, SendError, Sent,
+    Cause, CloseCode, Closed, Config, Connection, Delivery, Event, Fragment, Frame, Heartbeat, Message,
+    Moment, Opcode, Role, SendError, Sent,
 };
 
 fn quiet() -> Config {
@@ -14,11 +14,11 @@ fn quiet() -> Config {
 }
 
 fn in_pieces() -> Config {
-    quiet().pieces(Pieces::AsTheyCome { whole: 10 })
+    quiet().delivery(Delivery::Chunked { whole: 10 })
 }
 
-fn piece(text: &str, first: bool, last: bool) -> Piece<'_> {
-    Piece { data: Message::Text(text.into()), first, last }
+fn fragment(text: &str, first: bool, last: bool) -> Fragment<'_> {
+    Fragment { data: Message::Text(text.into()), first, last }
 }
 
 /// Gives bytes to one connection, and what it tells to the other.
@@ -28,7 +28,7 @@ fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) 
     while let Some(event) = from.receive(now, &mut input) {
         match event {
             Event::Message(message) => to.relay_message(message).unwrap(),
-            Event::Piece(piece) => to.relay_piece(piece).unwrap(),
+            Event::Fragment(fragment) => to.relay_fragment(fragment).unwrap(),
             other => panic!("{other:?}"),
         };
     }
@@ -86,13 +86,13 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
         for _ in 0..100 {
             assert_eq!(server.relay_message(message()), Ok(Sent::Congested));
         }
-        assert_eq!(server.send_binary(&data[..]), Err(SendError::Full));
+        assert_eq!(server.send(&data[..]), Err(SendError::Full));
         assert_eq!(parse(&take_output(&mut server, now)).len(), 102);
         assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
     }
     let (mut server, now) = open(Role::Server, quiet().outbox(100, 200, 300));
     for k in 0..100 {
-        server.relay_piece(piece("0123456789", k == 0, k == 99)).unwrap();
+        server.relay_fragment(fragment("0123456789", k == 0, k == 99)).unwrap();
     }
     assert_eq!(parse(&take_output(&mut server, now)).len(), 100);
     assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
@@ -101,11 +101,11 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
 #[test]
 fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let (mut server, now) = open(Role::Server, quiet());
-    server.relay_piece(piece("a", true, false)).unwrap();
-    server.send_text("own").unwrap();
+    server.relay_fragment(fragment("a", true, false)).unwrap();
+    server.send("own").unwrap();
     server.relay_message(Message::Text("relayed".into())).unwrap();
     server.send(&Frame::ping("").unwrap()).unwrap();
-    server.relay_piece(piece("b", false, true)).unwrap();
+    server.relay_fragment(fragment("b", false, true)).unwrap();
     let frames = parse(&take_output(&mut server, now));
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
     assert_eq!(payloads, [&b""[..], b"a", b"b", b"own", b"relayed"]);
@@ -118,7 +118,7 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
     for relayed in [true, false] {
         let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
         match relayed {
-            true => to.relay_piece(piece("begun", true, false)).unwrap(),
+            true => to.relay_fragment(fragment("begun", true, false)).unwrap(),
             false => to.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
         };
         take_output(&mut to, now);
@@ -139,13 +139,13 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
 fn pieces_out_of_order_are_refused_and_nothing_is_queued() {
     let (mut server, now) = open(Role::Server, quiet());
     for last in [false, true] {
-        assert_eq!(server.relay_piece(piece("b", false, last)), Err(SendError::FragmentOrder));
+        assert_eq!(server.relay_fragment(fragment("b", false, last)), Err(SendError::FragmentOrder));
     }
-    server.relay_piece(piece("a", true, false)).unwrap();
+    server.relay_fragment(fragment("a", true, false)).unwrap();
     let queued = server.queued();
-    assert_eq!(server.relay_piece(piece("a", true, false)), Err(SendError::FragmentOrder));
+    assert_eq!(server.relay_fragment(fragment("a", true, false)), Err(SendError::FragmentOrder));
     assert_eq!(server.queued(), queued);
-    server.relay_piece(piece("b", false, true)).unwrap();
+    server.relay_fragment(fragment("b", false, true)).unwrap();
     assert_eq!(parse(&take_output(&mut server, now)).len(), 2);
 }
 
@@ -154,7 +154,7 @@ fn what_has_ended_takes_nothing() {
     let (mut server, now) = open(Role::Server, quiet());
     server.close(now, CloseCode::NORMAL, "").unwrap();
     assert_eq!(server.relay_message(Message::Text("x".into())), Err(SendError::NotOpen));
-    assert_eq!(server.relay_piece(piece("x", true, false)), Err(SendError::NotOpen));
+    assert_eq!(server.relay_fragment(fragment("x", true, false)), Err(SendError::NotOpen));
 }
 
 #[cfg(feature = "deflate")]
@@ -163,22 +163,22 @@ fn compression_is_each_legs_own() {
     let deflate = || ws_proto::Deflate::default();
     let text = "the same again and again ".repeat(400);
     for (one, other) in [(true, false), (false, true), (true, true)] {
-        for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 10 }] {
+        for pieces in [Delivery::Whole, Delivery::Chunked { whole: 10 }] {
             let leg = |compressed: bool| {
                 let rules = |config: Config| if compressed { config.deflate(deflate()) } else { config };
                 Pair::open_with(
-                    rules(Config::client().pieces(pieces)),
-                    rules(Config::server().pieces(pieces)),
+                    rules(Config::client().delivery(pieces)),
+                    rules(Config::server().delivery(pieces)),
                 )
             };
             let (mut near, mut far) = (leg(one), leg(other));
             // A client sends to the relay's server end, whose client end sends it on.
-            near.client.connection.send_text(&text[..]).unwrap();
+            near.client.connection.send(&text[..]).unwrap();
             near.drive();
             for event in near.server.events.drain(..) {
                 match event {
                     Event::Message(message) => far.client.connection.relay_message(message).unwrap(),
-                    Event::Piece(piece) => far.client.connection.relay_piece(piece).unwrap(),
+                    Event::Fragment(fragment) => far.client.connection.relay_fragment(fragment).unwrap(),
                     other => panic!("{other:?}"),
                 };
             }
@@ -188,7 +188,7 @@ fn compression_is_each_legs_own() {
             let mut came = String::new();
             for event in &far.server.events {
                 match event {
-                    Event::Message(message) | Event::Piece(Piece { data: message, .. }) => {
+                    Event::Message(message) | Event::Fragment(Fragment { data: message, .. }) => {
                         came.push_str(core::str::from_utf8(message.as_bytes()).unwrap());
                     }
                     other => panic!("{other:?}"),

@@ -16,11 +16,11 @@ fn every_byte_is_counted_at_both_ends() {
     };
     let (up, down) = count(&pair);
     assert!(up > 100 && down > 100, "the handshake counts: {up} and {down} bytes");
-    pair.client.connection.send_text("hello").unwrap();
+    pair.client.connection.send("hello").unwrap();
     assert_eq!(count(&pair), (up, down), "what is queued is not sent yet");
     pair.drive();
     assert_eq!(count(&pair), (up + 11, down), "a header, a key and five bytes");
-    pair.server.connection.send_binary(&[0; 300][..]).unwrap();
+    pair.server.connection.send(&[0; 300][..]).unwrap();
     pair.drive();
     assert_eq!(count(&pair), (up + 11, down + 304));
     pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
@@ -49,7 +49,7 @@ fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize)
     let mut input = other;
     let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
     assert_eq!(message.as_bytes(), vec![7; len]);
-    server.send_message(message).unwrap();
+    server.send(message).unwrap();
     frames::take_output(server, now);
     is_unused
 }

@@ -56,7 +56,7 @@ fn without_a_heartbeat_nothing_is_sent() {
 
 #[test]
 fn a_heartbeat_that_is_stuck_in_the_output_has_its_whole_time_again() {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(now + 10 * SECOND);
     server.wrote(now + 10 * SECOND, 0);

@@ -19,7 +19,7 @@ fn payloads(output: &[u8]) -> Vec<String> {
 fn whole_messages_wait_behind_an_unfinished_one_and_control_frames_do_not() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
-    server.send_text("after 1").unwrap();
+    server.send("after 1").unwrap();
     server.send(&Frame::text("after 2")).unwrap();
     server.send_ping(now, b"ping").unwrap();
     server.send(&Frame::raw(Opcode::Continuation, false, "b").unwrap()).unwrap();
@@ -67,7 +67,7 @@ fn raw_frames_that_would_break_the_protocol_are_refused() {
 fn nothing_is_sent_before_the_connection_is_open_nor_after_a_close() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.close(now, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(server.send_text("late"), Err(SendError::NotOpen));
+    assert_eq!(server.send("late"), Err(SendError::NotOpen));
     assert_eq!(server.send_ping(now, b""), Err(SendError::NotOpen));
     assert_eq!(server.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1);
@@ -78,21 +78,21 @@ fn a_client_sends_nothing_but_its_request_until_the_answer_is_verified() {
     let now = ws_proto::Moment::default();
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
-    assert_eq!(client.send_text("early"), Err(SendError::NotOpen));
+    assert_eq!(client.send("early"), Err(SendError::NotOpen));
     assert!(take_output(&mut client, now).ends_with(b"\r\n\r\n"));
     // The accept value of another key.
     let answer = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n";
     let events = feed(&mut client, now, answer);
     assert!(matches!(&events[..], [Event::Closed(closed)] if !closed.was_open), "{events:?}");
-    assert_eq!((client.send_text("late"), client.queued()), (Err(SendError::NotOpen), 0));
+    assert_eq!((client.send("late"), client.queued()), (Err(SendError::NotOpen), 0));
 }
 
 #[test]
 fn over_the_high_mark_is_congested_and_drained_is_told_once() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
-    assert_eq!(server.send_binary(vec![0; 900]), Ok(Sent::Queued));
-    assert_eq!(server.send_binary(vec![0; 900]), Ok(Sent::Congested));
+    assert_eq!(server.send(vec![0; 900]), Ok(Sent::Queued));
+    assert_eq!(server.send(vec![0; 900]), Ok(Sent::Congested));
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"read all the same")).len(), 1);
     let waits = server.outbox().len();
     server.wrote(now, waits - 101);
@@ -107,14 +107,14 @@ fn over_the_high_mark_is_congested_and_drained_is_told_once() {
 #[test]
 fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
-    assert!(server.send_binary(vec![0; 5000]).is_ok(), "a message alone always fits");
+    assert!(server.send(vec![0; 5000]).is_ok(), "a message alone always fits");
     let waits = server.outbox().len();
-    assert_eq!(server.send_text("x"), Err(SendError::Full));
+    assert_eq!(server.send("x"), Err(SendError::Full));
     assert_eq!(server.send(&Frame::text("x")), Err(SendError::Full));
     assert_eq!(server.outbox().len(), waits);
     server.send_ping(now, b"exempt").unwrap();
     take_output(&mut server, now);
-    assert!(server.send_text("x").is_ok());
+    assert!(server.send("x").is_ok());
 }
 
 #[test]
@@ -122,9 +122,9 @@ fn what_just_fits_below_the_cap_is_sent() {
     // With the longest header that a frame may have.
     for (len, is_sent) in [(486, true), (487, false)] {
         let (mut server, _) = open(Role::Server, Config::server().outbox(100, 1000, 2000));
-        server.send_binary(vec![0; 1496]).unwrap();
+        server.send(vec![0; 1496]).unwrap();
         assert_eq!(server.queued(), 1500);
-        assert_eq!(server.send_binary(vec![0; len]).is_ok(), is_sent, "{len} bytes");
+        assert_eq!(server.send(vec![0; len]).is_ok(), is_sent, "{len} bytes");
     }
 }
 
@@ -144,7 +144,7 @@ fn owned_and_shared_payloads_are_not_copied() {
     let (mut server, now) = open(Role::Server, Config::server());
     let data = vec![1u8; 100_000];
     let at = data.as_ptr();
-    server.send_message(Message::Binary(data.into())).unwrap();
+    server.send(Message::Binary(data.into())).unwrap();
     let frame = Frame::binary(vec![2; 50_000]);
     server.send(&frame).unwrap();
     let mut slices = [IoSlice::new(&[]); 8];
@@ -161,12 +161,12 @@ fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
     assert!(!server.has_storage(), "an idle connection holds none");
     server.lend(ws_proto::Storage::default());
     assert!(server.has_storage(), "what is lent counts");
-    server.send_text("x".repeat(500).as_str()).unwrap();
+    server.send("x".repeat(500).as_str()).unwrap();
     assert!(server.reclaim().is_none(), "something waits in it");
     take_output(&mut server, now);
     let storage = server.reclaim().unwrap();
     assert!(storage.capacity() >= 500 && !server.has_storage());
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     assert!(server.has_storage(), "as does its own");
 }
 
@@ -174,14 +174,14 @@ fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
 fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
     let (mut server, now) = open(Role::Server, Config::server());
     for _ in 0..1000 {
-        server.send_binary(&[1; 1000][..]).unwrap();
+        server.send(&[1; 1000][..]).unwrap();
     }
     take_output(&mut server, now);
     let storage = server.reclaim().unwrap();
     assert!(storage.capacity() < 1_000_000 && !storage.has_spare(), "{storage:?}");
     server.lend(storage);
     for _ in 0..100 {
-        server.send_binary(vec![1; 2000]).unwrap();
+        server.send(vec![1; 2000]).unwrap();
     }
     take_output(&mut server, now);
     assert!(
@@ -194,7 +194,7 @@ fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
 fn a_large_message_that_was_sent_leaves_its_memory_for_the_next() {
     for (len, is_kept) in [(10_000, false), (100_000, true), (5_000_000, false)] {
         let (mut server, now) = open(Role::Server, Config::server());
-        server.send_binary(vec![0; len]).unwrap();
+        server.send(vec![0; len]).unwrap();
         take_output(&mut server, now);
         let storage = server.reclaim().unwrap();
         assert_eq!(storage.has_spare(), is_kept, "{len}: {storage:?}");
@@ -213,7 +213,7 @@ fn the_memory_of_a_large_message_serves_the_next_one() {
         let Some(Event::Message(message)) = feed(&mut server, now, b).pop() else { panic!("no message") };
         let at = message.as_bytes().as_ptr();
         assert_eq!(*memory.get_or_insert(at), at);
-        server.send_message(message).unwrap();
+        server.send(message).unwrap();
         take_output(&mut server, now);
     }
 }
@@ -242,7 +242,7 @@ proptest! {
         for step in steps {
             match step {
                 Step::Copied(data) => {
-                    server.send_binary(&data[..]).unwrap();
+                    server.send(&data[..]).unwrap();
                     expected.push(data);
                 }
                 Step::Shared(data) => {
@@ -285,7 +285,7 @@ fn the_cap_holds_for_messages_that_wait_while_control_frames_go_out() {
     let (mut server, now) = with_an_unfinished_message();
     let mut taken = 0;
     for _ in 0..50 {
-        taken += usize::from(server.send_binary(vec![0; 3000]).is_ok());
+        taken += usize::from(server.send(vec![0; 3000]).is_ok());
         server.send_ping(now, b"").unwrap();
         take_output(&mut server, now);
     }
@@ -297,7 +297,7 @@ fn the_end_of_a_message_fits_however_much_waits_behind_it() {
     let (mut server, now) = with_an_unfinished_message();
     let mut taken = 0;
     for len in [500, 1] {
-        while server.send_binary(vec![0; len]).is_ok() {
+        while server.send(vec![0; len]).is_ok() {
             taken += 1;
         }
     }
@@ -308,7 +308,7 @@ fn the_end_of_a_message_fits_however_much_waits_behind_it() {
 #[test]
 fn what_waits_behind_an_unfinished_message_does_not_stop_the_reading() {
     let (mut server, now) = with_an_unfinished_message();
-    server.send_binary(vec![0; 2000]).unwrap();
+    server.send(vec![0; 2000]).unwrap();
     // The outbox is empty, so no write would ever end the pause.
     assert!(!server.is_paused());
     assert_eq!(feed(&mut server, now, &frame(true, FIN | TEXT, b"go on")).len(), 1);
@@ -317,13 +317,13 @@ fn what_waits_behind_an_unfinished_message_does_not_stop_the_reading() {
 #[test]
 fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
-    server.send_text("x".repeat(60)).unwrap();
+    server.send("x".repeat(60)).unwrap();
     assert!(!server.is_congested());
-    assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
+    assert_eq!(server.send("y".repeat(60)), Err(SendError::Full));
     assert!(server.is_congested());
     take_output(&mut server, now);
     assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
-    server.send_text("y".repeat(60)).unwrap();
+    server.send("y".repeat(60)).unwrap();
     take_output(&mut server, now);
     assert!(poll(&mut server, now).is_empty());
 }
@@ -332,9 +332,9 @@ fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks
 fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
     server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
-    server.send_text("x".repeat(60)).unwrap();
+    server.send("x".repeat(60)).unwrap();
     take_output(&mut server, now);
-    assert_eq!(server.send_text("y".repeat(60)), Err(SendError::Full));
+    assert_eq!(server.send("y".repeat(60)), Err(SendError::Full));
     assert!(!server.is_paused());
 }
 
@@ -343,11 +343,11 @@ fn messages_that_wait_are_limited_however_small_they_are() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(10, 100, 1000));
     server.send(&Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
     let mut taken = 0;
-    while server.send_text("").is_ok() {
+    while server.send("").is_ok() {
         taken += 1;
         assert!(taken < 1000, "nothing limits them");
     }
-    assert_eq!(server.send_text(""), Err(SendError::Full));
+    assert_eq!(server.send(""), Err(SendError::Full));
     take_output(&mut server, now);
     server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
     assert!(server.queued() <= 1000, "{} bytes", server.queued());

@@ -15,8 +15,13 @@ const MILLISECOND: Duration = Duration::from_millis(1);
 const SECOND: Duration = Duration::from_secs(1);
 
 /// Counted above 1000 bytes; sends above 2000 are refused while all hold too much.
+/// Of a server whose connections share no memory.
+fn plain() -> Config {
+    Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off())
+}
+
 fn config(memory: &Memory) -> Config {
-    Config::server().outbox(1000, 2000, 1 << 20).heartbeat(Heartbeat::off()).memory(memory.clone())
+    plain().memory(memory.clone())
 }
 
 fn server_of(memory: &Memory) -> (Connection, Moment) {
@@ -25,7 +30,7 @@ fn server_of(memory: &Memory) -> (Connection, Moment) {
 
 /// Queues so many bytes, header included.
 fn queue(server: &mut Connection, len: usize) {
-    server.send_binary(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
+    server.send(&vec![0; len - if len < 128 { 2 } else { 4 }][..]).unwrap();
 }
 
 fn closed_of(events: Vec<Event<'static>>) -> Closed {
@@ -45,7 +50,7 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
         let memory = Memory::new(1 << 20);
         let (mut connection, now) = open(role, config(&memory));
         let header = if role == Role::Server { 4 } else { 8 };
-        connection.send_binary(&vec![0; 1000 - header][..]).unwrap();
+        connection.send(&vec![0; 1000 - header][..]).unwrap();
         assert_eq!((connection.queued(), memory.held()), (1000, 0));
         connection.send_ping(now, b"").unwrap();
         assert_eq!(memory.held(), 0, "it may be written at once");
@@ -186,8 +191,7 @@ fn what_is_left_with_the_caller_counts_until_it_is_taken() {
                 assert_eq!(memory.held(), expected);
             }
         };
-        let mut config = config(&Memory::new(0));
-        config.memory = memory.clone();
+        let config = memory.as_ref().map_or_else(plain, config);
         for (len, times) in [(100, 100), (10_000, 1)] {
             let (mut server, now) = open(Role::Server, config.clone());
             let mut bytes = frame(true, FIN | BINARY, &vec![7; len]).repeat(times);
@@ -232,13 +236,13 @@ fn while_all_hold_too_much_sends_above_the_high_mark_are_refused() {
     queue(&mut other, 7999);
     assert_eq!(memory.held(), 10_000);
     queue(&mut one, 500);
-    assert_eq!(one.send_binary(&[0][..]), Err(SendError::Full));
+    assert_eq!(one.send(&[0][..]), Err(SendError::Full));
     let (mut third, _) = server_of(&memory);
     queue(&mut third, 2000);
     queue(&mut third, 10);
-    assert_eq!(third.send_text("x"), Err(SendError::Full), "above the high mark");
+    assert_eq!(third.send("x"), Err(SendError::Full), "above the high mark");
     take_output(&mut other, now);
-    assert!(one.send_binary(&[0][..]).is_ok());
+    assert!(one.send(&[0][..]).is_ok());
     take_output(&mut one, now);
     assert!(matches!(poll(&mut one, now)[..], [Event::Drained]), "who was refused is told");
 }
@@ -499,12 +503,12 @@ fn answers_to_requests_count_too() {
 
 #[test]
 fn the_connections_of_one_server_share_and_those_of_two_do_not() {
-    let config = ServerConfig::new(Config::server());
+    let config = ServerConfig::new();
     let (one, other) = (config.shared_config(), config.shared_config());
-    let memory = |config: &Config| config.memory.clone().unwrap();
+    let memory = |config: &Config| config.get_memory().cloned().unwrap();
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
     let (mut server, now) = open(Role::Server, one.clone());
-    server.send_binary(vec![0; 100_000]).unwrap();
+    server.send(vec![0; 100_000]).unwrap();
     server.wrote(now, 0);
     assert_eq!((memory(&one).held() > 0, memory(&other).held()), (true, 0));
 }

@@ -7,7 +7,7 @@ use ws_host::client::Backoff;
 use ws_host::client::Reconnect;
 use ws_kit::frames::*;
 use ws_proto::{
-    Access, ClientRequest, Config, Connection, Event, Frame, Heartbeat, Message, Moment, Opcode, Pieces,
+    Access, ClientRequest, Config, Connection, Delivery, Event, Frame, Heartbeat, Message, Moment, Opcode,
     Role, WallClock,
 };
 
@@ -15,10 +15,10 @@ use ws_proto::{
 fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
     let second = Duration::from_secs;
     let wall = SystemTime::UNIX_EPOCH;
-    let pieces = Pieces::AsTheyCome { whole: 2 };
+    let pieces = Delivery::Chunked { whole: 2 };
     let config = Config::server()
         .message_limit(1)
-        .pieces(pieces)
+        .delivery(pieces)
         .body_limit(3)
         .frame_rate(Some(4))
         .message_rate(Some(5))
@@ -29,22 +29,27 @@ fn each_setting_is_the_one_that_was_asked_for_and_no_other() {
         .close_timeout(second(12))
         .output_timeout(second(13))
         .heartbeat(Heartbeat::off())
-        .tell_every_end()
+        .report_all_closes(true)
         .wall_clock(WallClock::new(wall));
-    assert_eq!((config.message_limit, config.pieces, config.body_limit), (1, pieces, 3));
-    assert_eq!((config.frame_rate, config.message_rate), (Some(4), Some(5)));
-    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (6, 7, 8));
-    let times = [config.handshake_timeout, config.keep_alive, config.answer_timeout, config.close_timeout];
+    assert_eq!((config.get_message_limit(), config.get_delivery(), config.get_body_limit()), (1, pieces, 3));
+    assert_eq!((config.get_frame_rate(), config.get_message_rate()), (Some(4), Some(5)));
+    assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (6, 7, 8));
+    let times = [
+        config.get_handshake_timeout(),
+        config.get_keep_alive(),
+        config.get_answer_timeout(),
+        config.get_close_timeout(),
+    ];
     assert_eq!(times, [second(9), second(10), second(11), second(12)]);
-    assert_eq!((config.output_timeout, config.heartbeat), (second(13), Heartbeat::off()));
-    assert!(config.tell_every_end);
-    assert_eq!(config.wall_clock.as_ref().and_then(WallClock::get), Some(wall));
+    assert_eq!((config.get_output_timeout(), config.get_heartbeat()), (second(13), &Heartbeat::off()));
+    assert!(config.get_report_all_closes());
+    assert_eq!(config.get_wall_clock().and_then(WallClock::get), Some(wall));
 }
 
 #[test]
 fn marks_that_contradict_each_other_are_lowered_to_the_cap() {
     let config = Config::server().outbox(300, 200, 100);
-    assert_eq!((config.low_mark, config.high_mark, config.outbox_cap), (100, 100, 100));
+    assert_eq!((config.get_low_mark(), config.get_high_mark(), config.get_outbox_cap()), (100, 100, 100));
 }
 
 /// What a server with this configuration answers to a page of `origin` that reached it as `host`.
@@ -121,7 +126,7 @@ fn a_client_does_not_show_its_keys_in_a_log() {
 
 #[test]
 fn a_connection_that_lived_as_long_as_was_set_begins_the_waits_anew() {
-    let policy = Reconnect::default().success_after(Duration::from_secs(7));
+    let policy = Reconnect::default().reset_after(Duration::from_secs(7));
     let mut backoff = Backoff::default();
     for (lived, attempt) in [(6, 1), (7, 0)] {
         backoff.reset();

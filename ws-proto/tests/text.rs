@@ -115,7 +115,7 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     let now = Moment::default();
     for field in ["Host: evil.example", "Host: localhost\r\nOrigin: http://evil.example\u{9b}2J"] {
         let mut server =
-            Connection::server(now, Arc::new(Config::server().tell_every_end()), Default::default());
+            Connection::server(now, Arc::new(Config::server().report_all_closes(true)), Default::default());
         let head = format!("POST / HTTP/1.1\r\n{field}\r\nX-Name: \u{9b}2J\u{202e}\r\n\r\n");
         feed(&mut server, now, head.as_bytes());
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };

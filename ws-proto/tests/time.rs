@@ -63,7 +63,7 @@ fn a_client_sends_pongs_that_nobody_answers() {
 
 #[test]
 fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
-    let heartbeat = Heartbeat::live().kind(HeartbeatKind::Ping).interval(7 * SECOND).payload("still there?");
+    let heartbeat = Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(7 * SECOND).payload("still there?");
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     assert_eq!(server.poll_timeout(), Some(now + 7 * SECOND));
     server.handle_timeout(now + 7 * SECOND);
@@ -75,7 +75,7 @@ fn payload_kind_and_interval_of_the_heartbeat_can_be_set() {
 
 #[test]
 fn an_interval_shorter_than_the_time_to_answer_is_kept() {
-    let heartbeat = Heartbeat::server().interval(10 * SECOND).answer(30 * SECOND);
+    let heartbeat = Heartbeat::server().idle(10 * SECOND).pong_timeout(30 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     for round in 1..5 {
         let at = now + round * 10 * SECOND;
@@ -91,7 +91,7 @@ fn an_interval_shorter_than_the_time_to_answer_is_kept() {
 
 #[test]
 fn a_peer_that_answers_no_heartbeat_is_dead() {
-    let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::live()));
+    let mut pair = Pair::open_with(Config::client(), Config::server().heartbeat(Heartbeat::frequent()));
     pair.cut = true;
     pair.advance(25 * SECOND + 20 * SECOND - SECOND);
     assert!(!pair.server.is_closed());
@@ -102,7 +102,7 @@ fn a_peer_that_answers_no_heartbeat_is_dead() {
 
 #[test]
 fn any_byte_from_the_peer_proves_that_it_lives() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
@@ -115,7 +115,7 @@ fn any_byte_from_the_peer_proves_that_it_lives() {
 
 #[test]
 fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let ping = now + 25 * SECOND;
     server.handle_timeout(ping);
     take_output(&mut server, ping);
@@ -134,9 +134,9 @@ fn a_peer_that_is_not_read_is_not_taken_for_dead_for_a_pong_that_nobody_reads() 
 
 #[test]
 fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
-    for heartbeat in [Heartbeat::off(), Heartbeat::live(), Heartbeat::client().interval(SECOND)] {
+    for heartbeat in [Heartbeat::off(), Heartbeat::frequent(), Heartbeat::client().idle(SECOND)] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
-        server.send_text("unread").unwrap();
+        server.send("unread").unwrap();
         server.wrote(now, 0);
         for second in 1..30 {
             server.handle_timeout(now + second * SECOND);
@@ -152,13 +152,13 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
 fn nothing_is_due_once_it_is_over() {
     for is_read in [true, false] {
         let (mut server, now) = open(Role::Server, Config::server());
-        server.send_text("hello").unwrap();
+        server.send("hello").unwrap();
         server.wrote(now, if is_read { 7 } else { 0 });
         server.abort(now + SECOND, Cause::Terminated);
         assert_eq!(server.poll_timeout(), None, "read: {is_read}");
     }
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send_text("unread").unwrap();
+    server.send("unread").unwrap();
     server.wrote(now, 0);
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
@@ -169,7 +169,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
     let enough = 30 * 1024;
     for taken in [enough, enough - 1] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-        server.send_binary(vec![0; 1 << 20]).unwrap();
+        server.send(vec![0; 1 << 20]).unwrap();
         server.wrote(now, 0);
         for round in 1..10 {
             let at = now + round * 30 * SECOND;
@@ -188,7 +188,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
         }
     }
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    server.send_binary(vec![0; 1000]).unwrap();
+    server.send(vec![0; 1000]).unwrap();
     server.wrote(now, 1);
     take_output(&mut server, now + 29 * SECOND);
     server.handle_timeout(now + 9999 * SECOND);
@@ -198,7 +198,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
 #[test]
 fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_took() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
-    server.send_binary(vec![0; 1 << 20]).unwrap();
+    server.send(vec![0; 1 << 20]).unwrap();
     server.wrote(now, 0);
     server.wrote(now + SECOND, 200_000);
     for (time, state) in [(30 * SECOND, State::Open), (31 * SECOND, State::Closed)] {
@@ -212,13 +212,13 @@ fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_to
 
 #[test]
 fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
-    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::live()));
+    let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let due = server.poll_timeout();
     assert!(server.timeout_moved(), "there is one");
     for second in 1..25 {
         let at = now + second * SECOND;
         assert!(is_text(&feed(&mut server, at, &frame(true, FIN | TEXT, b"x"))[0], "x"));
-        server.send_text("y").unwrap();
+        server.send("y").unwrap();
         take_output(&mut server, at);
         server.handle_timeout(at);
         assert_eq!(server.poll_timeout(), due);
@@ -269,7 +269,7 @@ fn a_quiet_http_connection_is_let_go_and_its_answers_are_awaited() {
 
 /// A server that has sent a heartbeat after ten seconds, to be answered within five.
 fn waiting_for_an_answer() -> (Connection, Moment) {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND).answer(5 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(birth + 10 * SECOND);
     assert_eq!(take_output(&mut server, birth + 10 * SECOND), [0x89, 0]);
@@ -299,9 +299,9 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
 
 #[test]
 fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
-    let heartbeat = Heartbeat::client().interval(10 * SECOND);
+    let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(birth + 9 * SECOND, 0);
     server.handle_timeout(birth + 10 * SECOND);
     take_output(&mut server, birth + 11 * SECOND);
@@ -311,7 +311,7 @@ fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
 #[test]
 fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
     let (mut server, birth) = open(Role::Server, Config::server());
-    server.send_text("x").unwrap();
+    server.send("x").unwrap();
     server.wrote(birth, 0);
     server.abort(birth + SECOND, Cause::Terminated);
     assert_eq!(server.poll_timeout(), None);
@@ -334,7 +334,7 @@ fn a_handshake_that_stalled_once_has_its_whole_time() {
 
 #[test]
 fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
-    let heartbeat = Heartbeat::live().interval(10 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     let bytes = [frame(true, FIN | TEXT, b"whole"), frame(true, FIN | TEXT, b"cut")].concat();
     assert_eq!(feed(&mut server, birth + SECOND, &bytes[..bytes.len() - 1]).len(), 1);
@@ -345,7 +345,7 @@ fn a_peer_that_falls_silent_within_a_message_was_heard_no_later_than_that() {
 #[test]
 fn a_socket_that_was_accepted_late_is_not_quiet_from_the_beginning() {
     let birth = Moment::from_nanos(1 << 60);
-    let heartbeat = Heartbeat::live().interval(5 * SECOND);
+    let heartbeat = Heartbeat::frequent().idle(5 * SECOND);
     let mut pair = Pair::new(Config::client(), Config::server().heartbeat(heartbeat));
     pair.accept = false;
     pair.drive();

@@ -9,10 +9,10 @@ use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use ws_server_mio::ws_proto::{Event as Ws, Initiator};
+use ws_server_mio::ws_proto::Initiator;
 use ws_server_mio::{
-    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, Connections, Endpoint, Event,
-    Heartbeat, Message, Options, Reconnect, Remote, Sent,
+    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
+    Message, Options, Reconnect, Remote, Sent,
 };
 
 const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
@@ -22,8 +22,8 @@ fn arguments(
     mut args: impl Iterator<Item = String>,
 ) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
     // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
-    let rules = Config::client().heartbeat(Heartbeat::live()).outbox(64 << 10, 1 << 20, 32 << 20);
-    let mut config = ClientConfig::new(rules).reconnect(Reconnect::default());
+    let rules = ClientConfig::new().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
+    let mut config = rules.reconnect(Reconnect::default());
     let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} wants a value"));
@@ -37,7 +37,7 @@ fn arguments(
             "--origin" => request = request.origin(&value()?)?,
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
-            "--once" => config.reconnect = None,
+            "--once" => config = config.reconnect(None),
             _ => return Err(format!("what is {option}?").into()),
         }
     }
@@ -74,15 +74,13 @@ struct Client {
 impl Client {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Ws::Open(response)) => {
-                match response.headers().get("sec-websocket-protocol") {
-                    Some(name) => eprintln!("connected, subprotocol {name:?}"),
-                    None => eprintln!("connected"),
-                }
-            }
-            Event::Connection(_, Ws::Message(message)) => self.print(&message),
-            Event::Connection(_, Ws::Drained) => self.congested = false,
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Open(_, response) => match response.headers().get("sec-websocket-protocol") {
+                Some(name) => eprintln!("connected, subprotocol {name:?}"),
+                None => eprintln!("connected"),
+            },
+            Event::Message(_, message) => self.print(&message),
+            Event::Drained(_) => self.congested = false,
+            Event::Closed(_, closed) => {
                 eprintln!("{closed}");
                 self.congested = false;
                 let fine = closed.initiator == Initiator::Local || closed.code == CloseCode::NORMAL;
@@ -137,7 +135,7 @@ impl Client {
             };
             let connection = connections.client(self.id).connection().filter(|_| state == ClientState::Open);
             let Some(connection) = connection else { return self.next = Some(line) };
-            match connections.send_text(connection, line) {
+            match connections.send(connection, line) {
                 Ok(sent) => self.congested = sent == Sent::Congested,
                 Err(error) => eprintln!("not sent: {error}"),
             }
@@ -155,7 +153,7 @@ fn harmless(text: &str) -> String {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut endpoint = Endpoint::new(Options::default().resolve_names())?;
+    let mut endpoint = Endpoint::with(Options::default().resolve_names())?;
     let connected = arguments(std::env::args().skip(1))
         .and_then(|(request, config)| Ok(endpoint.connections().connect(request, config)?));
     let id = match connected {

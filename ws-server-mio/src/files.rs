@@ -89,6 +89,6 @@ impl Files {
 /// Whether a connection has room for the next chunk. Where the cap of the outbox is below that, it has when all is
 /// written.
 pub(crate) fn takes_chunk(connection: &mut Connection) -> bool {
-    let (queued, cap) = (connection.outbox().len(), connection.config().outbox_cap);
+    let (queued, cap) = (connection.outbox().len(), connection.config().get_outbox_cap());
     queued == 0 || queued < CHUNK && queued + CHUNK + FRAMING <= cap
 }

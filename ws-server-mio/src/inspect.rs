@@ -47,6 +47,11 @@ pub fn overview(connections: &Connections) -> Overview {
     }
 }
 
+/// The clients there are, at rest or not.
+pub fn clients(connections: &Connections) -> impl Iterator<Item = ClientId> {
+    connections.clients()
+}
+
 /// The token under which the kernel tells of a connection.
 pub fn token(id: ConnectionId) -> Token {
     Token(id.slot as usize)
@@ -211,10 +216,10 @@ fn phase(client: &Client) -> PhaseView {
     match &client.phase {
         Phase::Idle => PhaseView::Idle,
         Phase::Resolving(attempt) => {
-            PhaseView::Resolving { end: attempt.since + attempt.rules.handshake_timeout }
+            PhaseView::Resolving { end: attempt.since + attempt.rules.get_handshake_timeout() }
         }
         Phase::Connecting(race) => PhaseView::Connecting {
-            end: race.attempt.since + race.attempt.rules.handshake_timeout,
+            end: race.attempt.since + race.attempt.rules.get_handshake_timeout(),
             slots: race.slots.clone(),
             untried: race.untried.len(),
         },

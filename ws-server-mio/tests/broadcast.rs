@@ -2,20 +2,19 @@
 
 mod common;
 use common::*;
-use ws_server_mio::ws_proto::Event::Message;
-use ws_server_mio::{Config, Connections, Event, Frame};
+use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[test]
 fn a_broadcast_reaches_whom_the_filter_wants() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..20).map(|_| rig.open("/")).collect();
     let http = rig.peer();
     let left_out = open[7].1;
     let connections = rig.endpoint.connections();
     assert_eq!(connections.ids().count(), 20);
     let large = vec![b'x'; 100_000];
-    assert_eq!(connections.broadcast(&Frame::text("small"), |id| id != left_out), 19);
-    assert_eq!(connections.broadcast(&Frame::binary(large.clone()), |_| true), 20);
+    assert_eq!(connections.broadcast_where(&Frame::text("small"), |_, id| id != left_out), 19);
+    assert_eq!(connections.broadcast(&Frame::binary(large.clone())), 20);
     for (peer, id) in &mut open {
         if *id != left_out {
             assert_eq!(rig.frame(peer), (TEXT, b"small".to_vec()));
@@ -27,7 +26,7 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
 
 #[test]
 fn a_list_may_name_who_is_gone() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut here, a) = rig.open("/");
     let (_gone, b) = rig.open("/");
     rig.endpoint.connections().terminate(b);
@@ -38,12 +37,12 @@ fn a_list_may_name_who_is_gone() {
 
 #[test]
 fn a_handler_broadcasts_to_all_the_sender_included() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Message(message)) = event {
-            connections.broadcast(&Frame::text(message.as_text().unwrap()), |_| true);
+        if let Event::Message(_, message) = event {
+            connections.broadcast(&Frame::text(message.as_text().unwrap()));
         }
     };
     let mut events = 0;

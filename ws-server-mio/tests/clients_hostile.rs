@@ -7,22 +7,21 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+use ws_server_mio::ws_proto::HandshakeError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
 use ws_server_mio::{
-    Bind, ClientState, CloseCode, Config, ConnectFailure, Connections, Endpoint, Event, Options,
+    Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
 };
 
 /// A server on a thread, until its first connection has ended.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Closed(_, closed) => {
                 code = Some(closed.code);
                 connections.exit();
             }
@@ -37,12 +36,12 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 #[test]
 fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    let client = endpoint.connections().connect(url, Config::client()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
+    let client = endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(_, Ws::Open(_)) => connections.client(client).remove(),
-        Event::Connection(_, Ws::Closed(closed)) => ends += u32::from(closed.clean),
+        Event::Open(_, _) => connections.client(client).remove(),
+        Event::Closed(_, closed) => ends += u32::from(closed.clean),
         _ => {}
     };
     endpoint.run(removes).unwrap();
@@ -53,10 +52,10 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 #[test]
 fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    endpoint.connections().connect(url, Config::client()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
+    endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Ws::Open(_)) = event {
+        if let Event::Open(..) = event {
             connections.exit();
         }
     };
@@ -103,12 +102,12 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
         assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            ConnectError::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -131,7 +130,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
         stream.write_all(head.as_bytes()).unwrap();
         let flood = piece.repeat(1000);
@@ -140,10 +139,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
             !rig.told.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectFailure::Handshake(HandshakeError::Refused(response)) => {
+            ConnectError::Handshake(HandshakeError::Refused(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
-            ConnectFailure::Handshake(
+            ConnectError::Handshake(
                 HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
             ) => {}
             other => panic!("{other:?}"),
@@ -153,7 +152,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     // A byte each second is a sign of life, and no answer.
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, _) = taken(&mut rig, &listener);
     for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
         assert_eq!(rig.connections().client(client).state(), ClientState::Connecting, "{second}");
@@ -161,14 +160,14 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
         rig.turns(3);
         rig.clock.pass(Duration::from_secs(1));
     }
-    assert!(matches!(rig.failed(client), ConnectFailure::TimedOut { .. }));
+    assert!(matches!(rig.failed(client), ConnectError::TimedOut { .. }));
 }
 
 #[test]
 fn what_comes_right_behind_the_answer_is_not_lost() {
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, head) = taken(&mut rig, &listener);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
     let accept = accept_key(key);
@@ -190,7 +189,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
     let mut rig = Both::new();
     for _ in 0..50 {
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, head) = taken(&mut rig, &listener);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
         assert!(is_valid_key(key), "{key}");
@@ -201,7 +200,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
         );
         stream.write_all(answer.as_bytes()).unwrap();
         let id = rig.opened(client);
-        rig.connections().send_text(id, "hello").unwrap();
+        rig.connections().send(id, "hello").unwrap();
         let mut frame = Vec::new();
         rig.until("its frame", |_| {
             let mut part = [0; 11];

@@ -4,13 +4,13 @@
 mod common;
 use common::*;
 use std::net::SocketAddr;
-use ws_server_mio::{Bytes, Config, Cors, ServerConfig, Token, http};
+use ws_server_mio::{Bytes, Cors, ServerConfig, Token, http};
 
 const DEV: &str = "http://localhost:5173";
 const EVIL: &str = "http://evil.example";
 
 fn named() -> ServerConfig {
-    ServerConfig::new(Config::server()).cors(Cors::new().origin(DEV))
+    ServerConfig::new().cors(Cors::new().origin(DEV))
 }
 
 fn with_token(config: ServerConfig) -> (Rig, String) {
@@ -115,7 +115,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 
 #[test]
 fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
-    let any = || ServerConfig::new(Config::server()).cors(Cors::new().any_origin());
+    let any = || ServerConfig::new().cors(Cors::new().any_origin());
     for (config, from, status) in
         [(named(), DEV, 200), (named(), EVIL, 403), (any(), DEV, 403), (any(), EVIL, 403)]
     {
@@ -227,7 +227,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
 
 #[test]
 fn without_a_rule_options_is_the_applications() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let head = ask(&mut rig, preflight(address, DEV), "");
     assert!(head.starts_with("HTTP/1.1 200 ") && !has_cors(&head), "{head}");

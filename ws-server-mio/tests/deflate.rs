@@ -4,10 +4,10 @@
 
 mod common;
 use common::clients::*;
-use ws_server_mio::{Bind, Config, Deflate, Frame, Options};
+use ws_server_mio::{Bind, ClientConfig, Deflate, Frame, Options, ServerConfig};
 
 fn rig(deflate: Deflate) -> Both {
-    Both::with(Bind::localhost(), Options::default(), Config::server().deflate(deflate))
+    Both::with(Bind::localhost(), Options::default(), ServerConfig::new().deflate(deflate))
 }
 
 /// It shrinks to a hundredth.
@@ -19,7 +19,8 @@ fn document() -> String {
 fn both_ends_know_what_was_agreed_on() {
     let mut rig = rig(Deflate::new().context_takeover(false).window_bits(12));
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let client =
+        rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let ours = rig.opened(client);
     let theirs = rig.told.accepted.pop().unwrap();
     let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
@@ -35,11 +36,12 @@ fn both_ends_know_what_was_agreed_on() {
 fn messages_cross_compressed_and_come_out_as_they_went_in() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let client =
+        rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let id = rig.opened(client);
     let document = document();
     for _ in 0..3 {
-        rig.connections().send_text(id, document.as_str()).unwrap();
+        rig.connections().send(id, document.as_str()).unwrap();
         assert!(rig.connections().queued(id) < document.len() / 50);
         assert_eq!(rig.text(id), document);
     }
@@ -50,26 +52,26 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
     let configs = [
-        Config::client().deflate(Deflate::new()),
-        Config::client().deflate(Deflate::chat()),
-        Config::client(),
+        ClientConfig::new().deflate(Deflate::new()),
+        ClientConfig::new().deflate(Deflate::chat()),
+        ClientConfig::new(),
     ];
     let ids = configs.map(|config| {
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         let id = rig.opened(client);
         // Something that a context remembers.
-        rig.connections().send_text(id, document()).unwrap();
+        rig.connections().send(id, document()).unwrap();
         assert_eq!(rig.text(id), document());
         id
     });
     let document = document().replace("json", "xml");
-    assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str()), |_| true), 3);
+    assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str())), 3);
     let queued: Vec<_> =
         rig.told.accepted.clone().into_iter().map(|id| rig.connections().queued(id)).collect();
     assert_eq!(queued.iter().filter(|queued| **queued < document.len() / 50).count(), 2, "{queued:?}");
     for id in ids {
         assert_eq!(rig.text(id), document);
-        rig.connections().send_text(id, "and on it goes").unwrap();
+        rig.connections().send(id, "and on it goes").unwrap();
         assert_eq!(rig.text(id), "and on it goes");
     }
 }
@@ -78,10 +80,10 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 fn who_does_not_ask_for_it_stays_plain() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
     assert_eq!(rig.connections().compression(id), None);
-    rig.connections().send_text(id, document()).unwrap();
+    rig.connections().send(id, document()).unwrap();
     assert!(rig.connections().queued(id) > document().len());
     assert_eq!(rig.text(id), document());
 }

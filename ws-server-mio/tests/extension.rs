@@ -6,8 +6,7 @@ mod common;
 use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{AlreadyExtended, Config, Connections, Event, Extension};
+use ws_server_mio::{AlreadyExtended, Connections, Event, Extension, ServerConfig};
 
 /// Notes what it is told, and keeps messages that begin with "!".
 #[derive(Clone, Default)]
@@ -30,16 +29,16 @@ struct Keeper {
 
 impl Extension for Keeper {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
-        if let Event::Connection(id, Happened::Message(message)) = &event {
+        if let Event::Message(id, message) = &event {
             let text = message.as_text().unwrap_or_default();
             self.notes.note(format!("extension: {text}"));
             if text.starts_with('!') {
-                connections.send_text(*id, format!("kept {text}")).unwrap();
+                connections.send(*id, format!("kept {text}")).unwrap();
                 assert_eq!(connections.set_extension(Nothing), Err(AlreadyExtended), "not during its call");
                 return None;
             }
         }
-        if self.keeps_all && !matches!(event, Event::Connection(_, Happened::Upgrade(_))) {
+        if self.keeps_all && !matches!(event, Event::Upgrade(..)) {
             return None;
         }
         Some(event)
@@ -49,7 +48,7 @@ impl Extension for Keeper {
         match event {
             Event::Stopping(_) => self.notes.note("extension: stopping"),
             Event::Stopped(_) => self.notes.note("extension: stopped"),
-            Event::Connection(_, Happened::Closed(_)) => self.notes.note("extension: closed"),
+            Event::Closed(..) => self.notes.note("extension: closed"),
             _ => self.notes.note(format!("{event:?}")),
         }
     }
@@ -62,7 +61,7 @@ impl Extension for Nothing {}
 #[test]
 fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let (mut peer, _) = rig.open("/");
@@ -76,7 +75,7 @@ fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
 #[test]
 fn a_second_extension_is_refused_and_the_first_stays() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     assert_eq!(rig.endpoint.connections().set_extension(Nothing), Err(AlreadyExtended));
@@ -89,7 +88,7 @@ fn a_second_extension_is_refused_and_the_first_stays() {
 #[test]
 fn stopping_and_closed_reach_the_extension_before_the_application() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let _open = rig.open("/");
@@ -99,7 +98,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
         let told = |_: &mut Connections, event: Event<'_>| match event {
             Event::Stopping(_) => notes.note("application: stopping"),
             Event::Stopped(_) => stopped = true,
-            Event::Connection(_, Happened::Closed(_)) => notes.note("application: closed"),
+            Event::Closed(..) => notes.note("application: closed"),
             _ => {}
         };
         rig.endpoint.poll(Some(Duration::from_millis(1)), told).unwrap();
@@ -116,7 +115,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
 
 #[test]
 fn an_end_cannot_be_kept() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: Notes::default(), keeps_all: true };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let mut peer = rig.peer();
@@ -130,7 +129,7 @@ fn an_end_cannot_be_kept() {
 
 #[test]
 fn an_extension_that_does_nothing_changes_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.connections().set_extension(Nothing).unwrap();
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(TEXT, b"hello"));

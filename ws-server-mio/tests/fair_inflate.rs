@@ -8,10 +8,11 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_kit::random::Lcg32;
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
+use ws_server_mio::ws_proto::{Config, Delivery, Message, ProtocolError, Role};
 use ws_server_mio::ws_proto::{Connection, Error};
-use ws_server_mio::ws_proto::{Event as Happened, Message, Pieces, ProtocolError, Role};
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn, http,
+    Bind, ClientConfig, CloseCode, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn,
+    http,
 };
 
 const KIBI: usize = 1 << 10;
@@ -26,7 +27,7 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
     let role = Role::Client { seed: [3; 32] };
     let mut client = Connection::upgraded(ws_proto::Moment::default(), Arc::new(config), role);
     client.compress_by(Terms { ours: ALONE, theirs: ALONE });
-    client.send_binary(data).unwrap();
+    client.send(data).unwrap();
     bytes::Buf::chunk(client.outbox()).to_vec()
 }
 
@@ -57,9 +58,9 @@ fn peer(rig: &mut Rig) -> (Peer, ConnectionId) {
 fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
     let mut told = Vec::new();
     let handler = |_: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(id, Happened::Message(message)) => told.push((id, message.as_bytes().len())),
-        Event::Connection(id, Happened::Piece(piece)) => told.push((id, piece.data.as_bytes().len())),
-        Event::Connection(_, Happened::Closed(closed)) => panic!("{closed}"),
+        Event::Message(id, message) => told.push((id, message.as_bytes().len())),
+        Event::Fragment(id, piece) => told.push((id, piece.data.as_bytes().len())),
+        Event::Closed(_, closed) => panic!("{closed}"),
         _ => {}
     };
     let turn = rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
@@ -73,15 +74,11 @@ fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize>
 }
 
 /// All that is inflated is told at once: so it can be counted.
-fn in_pieces() -> Config {
-    Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 })
+fn in_pieces() -> ServerConfig {
+    ServerConfig::new().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
 
-fn bombed(
-    options: Options,
-    config: impl Into<ServerConfig>,
-    bomb: &[u8],
-) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
+fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
     let mut rig = Rig::with(options, config);
     rig.app.silent = true;
     let mut bombers: Vec<_> = (0..PEERS).map(|_| peer(&mut rig).0).collect();
@@ -134,7 +131,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
 fn of_joined_bombs_none_is_whole_before_an_honest_message() {
     for options in [Options::default(), Options::ui()] {
         let bomb = compressed(vec![0; MEBI]);
-        let config = Config::server().deflate(Deflate::new());
+        let config = ServerConfig::new().deflate(Deflate::new());
         let (mut rig, bombers, _honest, id) = bombed(options, config, &bomb);
         let mut told = Vec::new();
         while told.len() <= PEERS {
@@ -149,7 +146,7 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 #[test]
 fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
     let bomb = compressed(vec![0; 8 * MEBI]);
-    let config = ServerConfig::new(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let config = ServerConfig::new().deflate(Deflate::new()).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
     // All of them together would be 1.6 GiB. Nobody is closed for it.
@@ -169,7 +166,7 @@ fn a_turn_of_a_window_ends_in_time_amid_bombs_and_each_has_its_share() {
         given.now()
     });
     let bomb = compressed(vec![0; 256 * KIBI]);
-    let (mut rig, bombers, _honest, id) = bombed(options, Config::server().deflate(Deflate::new()), &bomb);
+    let (mut rig, bombers, _honest, id) = bombed(options, ServerConfig::new().deflate(Deflate::new()), &bomb);
     let (mut told, mut turns) = (Vec::new(), 0);
     while told.len() <= PEERS {
         let (turn, more) = turn(&mut rig);
@@ -216,9 +213,9 @@ fn a_flood_of_others_keeps_no_bomb_away() {
         turns += 1;
         assert!(turns < 400, "it starves at {inflated}");
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(id, Happened::Piece(piece)) = event {
+            if let Event::Fragment(id, fragment) = event {
                 clock.pass(Duration::from_micros(300));
-                inflated += if id == bombing { piece.data.as_bytes().len() } else { 0 };
+                inflated += if id == bombing { fragment.data.as_bytes().len() } else { 0 };
             }
         };
         rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
@@ -228,7 +225,7 @@ fn a_flood_of_others_keeps_no_bomb_away() {
 
 #[test]
 fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
-    let mut rig = Rig::with(Options::default(), Config::server().deflate(Deflate::new()));
+    let mut rig = Rig::with(Options::default(), ServerConfig::new().deflate(Deflate::new()));
     let (mut uploader, uploading) = peer(&mut rig);
     let upload = compressed(document(10 * MEBI));
     let small = compressed(document(4 * KIBI));
@@ -254,28 +251,28 @@ fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
 #[test]
 fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
     let limit = 16 * MEBI;
-    let of_deflate = |config: Config| config.deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
-        let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+        let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
+        let of_server = ServerConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
+        let of_client = ClientConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
         let connections = endpoint.connections();
-        let server = connections.listen(Bind::localhost(), of_deflate(Config::server())).unwrap();
+        let server = connections.listen(Bind::localhost(), of_server).unwrap();
         let url = format!("ws://{}/", connections.server(server).local_addr().unwrap());
-        connections.connect(url.as_str(), of_deflate(Config::client())).unwrap();
+        connections.connect(url.as_str(), of_client).unwrap();
         let (mut arrived, mut ends) = (None, Vec::new());
         let start = Instant::now();
         while arrived.is_none() && ends.len() < 2 {
             assert!(start.elapsed() < Duration::from_secs(60), "it hangs");
             let handler = |connections: &mut Connections, event: Event<'_>| {
-                let Event::Connection(id, event) = event else { return };
+                let Some(id) = event.connection() else { return };
                 let is_server = connections.server_of(id).is_some();
                 match event {
-                    Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-                    Happened::Open(_) if is_server == by_server => {
-                        connections.send_binary(id, vec![0; len]).unwrap();
+                    Event::Open(..) if is_server == by_server => {
+                        connections.send(id, vec![0; len]).unwrap();
                         assert!(connections.queued(id) < len / 1000);
                     }
-                    Happened::Message(Message::Binary(data)) => arrived = Some(data.len()),
-                    Happened::Closed(closed) => ends.push((is_server, closed)),
+                    Event::Message(_, Message::Binary(data)) => arrived = Some(data.len()),
+                    Event::Closed(_, closed) => ends.push((is_server, closed)),
                     _ => {}
                 }
             };
@@ -309,14 +306,14 @@ fn what_came_before_it_was_open_is_inflated_by_shares_too() {
         assert!(turns < 1000, "it waits for ever at {told}");
         let before = told;
         let handler = |connections: &mut Connections, event: Event<'_>| {
-            let Event::Connection(id, event) = event else { return };
+            let Some(id) = event.connection() else { return };
             match event {
-                Happened::Request(request) => {
+                Event::Request(_, request) => {
                     let head = http::Response::new(());
                     body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
                 }
-                Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-                Happened::Piece(piece) => told += piece.data.as_bytes().len(),
+                Event::Upgrade(_, upgrade) => connections.accept(id, upgrade).unwrap(),
+                Event::Fragment(_, piece) => told += piece.data.as_bytes().len(),
                 _ => {}
             }
         };

@@ -4,8 +4,7 @@
 mod common;
 use common::files::*;
 use common::*;
-use ws_server_mio::ws_proto::Event::Request;
-use ws_server_mio::{Config, ConnectionId, Connections, Event, Folder, Options, State};
+use ws_server_mio::{ConnectionId, Connections, Event, Folder, Options, ServerConfig, State};
 
 /// Sends two requests at once, and gives both before either is answered.
 fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws_server_mio::Request>) {
@@ -15,7 +14,7 @@ fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws
     let (mut requests, mut id) = (Vec::new(), None);
     while requests.len() < 2 {
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(of, Request(request)) = event {
+            if let Event::Request(of, request) = event {
                 id = Some(of);
                 requests.push(request);
             }
@@ -75,8 +74,7 @@ fn a_turn_of_a_frame_sends_one_chunk_and_goes_on_in_the_next() {
 fn a_time_that_is_always_over_does_not_keep_files_away() {
     let temp = Temp::new("over");
     temp.write("big.bin", &vec![b'x'; 1 << 20]);
-    let mut budget = ws_server_mio::Budget::ui();
-    budget.time = Some(std::time::Duration::from_micros(1));
+    let budget = ws_server_mio::Budget::ui().time(std::time::Duration::from_micros(1));
     let mut served = Served::with(Options::ui().budget(budget), &temp.public());
     assert_eq!(served.ask("GET /big.bin").1.len(), 1 << 20);
 }
@@ -199,7 +197,7 @@ fn a_file_is_sent_through_an_outbox_that_is_smaller_than_a_chunk() {
     let temp = Temp::new("small");
     let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     temp.write("big.bin", &content);
-    let config = Config::server().outbox(1_000, 10_000, 20_000);
+    let config = ServerConfig::new().outbox(1_000, 10_000, 20_000);
     let rig = Rig::new(config);
     let mut served = Served { rig, folder: Folder::new(temp.public()).unwrap(), ids: Vec::new() };
     assert!(served.ask("GET /big.bin").1 == content);

@@ -7,8 +7,7 @@ use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, ConnectionId, Event, Options};
+use ws_server_mio::{ConnectionId, Event, Options, ServerConfig};
 
 const FRAMES: u64 = 300;
 /// 60 a second, in microseconds.
@@ -82,10 +81,10 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
             "an event starts {} µs into its turn",
             clock.micros() - start
         );
-        if let Event::Connection(id, Happened::Message(message)) = event {
+        if let Event::Message(id, message) = event {
             *served += 1;
             clock.pass(5 + *served * 37 % (DEAREST - 4));
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     });
     turn.unwrap().more
@@ -93,7 +92,7 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
 
 fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
     let clock = Clock::default();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut flooders: Vec<_> = (0..peers)
         .map(|_| rig.open("/"))
         .map(|(peer, id)| Flooder { peer, id, sent: 0, answered: 0 })

@@ -2,11 +2,11 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Bytes, Config, Frame, SendError, http};
+use ws_server_mio::{Bytes, Frame, SendError, ServerConfig, http};
 
 #[test]
 fn a_request_is_answered_at_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let request = get(rig.address(), "/page");
     peer.send(&request);
@@ -20,7 +20,7 @@ fn a_request_is_answered_at_once() {
 
 #[test]
 fn requests_are_answered_later_and_in_their_order() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -41,7 +41,7 @@ fn requests_are_answered_later_and_in_their_order() {
 
 #[test]
 fn an_answer_to_who_is_gone_is_refused() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -57,7 +57,7 @@ fn an_answer_to_who_is_gone_is_refused() {
 
 #[test]
 fn an_upgrade_is_decided_later() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let mut bytes = handshake(rig.address(), "/");
@@ -76,7 +76,7 @@ fn an_upgrade_is_decided_later() {
 
 #[test]
 fn a_refused_upgrade_is_plain_http() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/private"));
@@ -91,7 +91,7 @@ fn a_refused_upgrade_is_plain_http() {
 
 #[test]
 fn a_malformed_request_never_reaches_the_application() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let old = String::from_utf8(handshake(rig.address(), "/")).unwrap().replace("Version: 13", "Version: 8");
     peer.send(old.as_bytes());
@@ -105,7 +105,7 @@ fn a_malformed_request_never_reaches_the_application() {
 
 #[test]
 fn who_connects_and_says_nothing_makes_no_event() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let peer = rig.peer();
     rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     drop(peer);
@@ -115,7 +115,7 @@ fn who_connects_and_says_nothing_makes_no_event() {
 
 #[test]
 fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -132,13 +132,13 @@ fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
     rig.until("the head", |_| peer.take_head().is_some());
     let connections = rig.endpoint.connections();
     assert_eq!(connections.ids().collect::<Vec<_>>(), [id]);
-    assert_eq!(connections.broadcast(&Frame::text("to all"), |_| true), 1);
+    assert_eq!(connections.broadcast(&Frame::text("to all")), 1);
     assert_eq!(rig.frame(&mut peer), (TEXT, b"to all".to_vec()));
 }
 
 #[test]
 fn who_upgrades_behind_a_request_and_is_refused_is_none() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -159,7 +159,7 @@ fn who_upgrades_behind_a_request_and_is_refused_is_none() {
 
 #[test]
 fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
-    let mut rig = Rig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     let silent = rig.peer();
     rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     drop(silent);

@@ -6,9 +6,7 @@ use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{
-    Bind, Budget, Config, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig,
-};
+use ws_server_mio::{Bind, Budget, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig};
 
 /// A clock that stands until it is moved.
 #[derive(Clone)]
@@ -34,7 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number() {
     let config = ServerConfig::default().max_per_address(Some(2));
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::lan(), config).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
     let port = rig.address().port();
@@ -91,7 +89,7 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
 #[test]
 fn a_peer_over_the_message_rate_is_not_read_until_the_next_second_and_others_are() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().message_rate(Some(4)));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().message_rate(Some(4)));
     let (mut eager, _) = rig.open("/");
     let (mut calm, _) = rig.open("/");
     let texts = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Text(..)));
@@ -132,7 +130,7 @@ fn what_was_done_is_counted() {
         assert_eq!(rig.frame(&mut a).1, text);
     }
     let connections = rig.endpoint.connections();
-    connections.broadcast(&Frame::text("to all"), |_| true);
+    connections.broadcast(&Frame::text("to all"));
     connections.send(id, &Frame::raw(Opcode::Text, false, "half").unwrap()).unwrap();
     connections.send(id, &Frame::raw(Opcode::Continuation, true, "whole").unwrap()).unwrap();
     connections.send(id, &Frame::ping("").unwrap()).unwrap();
@@ -157,15 +155,15 @@ fn what_was_done_is_counted() {
 #[test]
 fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
     let clock = Clock::new();
-    let pongs = Heartbeat::live().kind(HeartbeatKind::Pong).interval(7 * SECOND).payload("alive");
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(pongs));
+    let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(7 * SECOND).payload("alive");
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(pongs));
     let (mut first, _) = rig.open("/");
-    let pings = Heartbeat::live().interval(11 * SECOND);
-    let second = rig.endpoint.connections().listen(Bind::localhost(), Config::server().heartbeat(pings));
+    let pings = Heartbeat::frequent().idle(11 * SECOND);
+    let second = rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new().heartbeat(pings));
     rig.server = second.unwrap();
     let (mut later, _) = rig.open("/");
     let off =
-        rig.endpoint.connections().listen(Bind::localhost(), Config::server().heartbeat(Heartbeat::off()));
+        rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new().heartbeat(Heartbeat::off()));
     rig.server = off.unwrap();
     let (mut never, _) = rig.open("/");
     clock.advance(7 * SECOND);
@@ -187,7 +185,7 @@ fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
 #[test]
 fn the_default_is_a_ping_after_half_an_hour() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     clock.advance(30 * 60 * SECOND - SECOND);
     rig.turn();

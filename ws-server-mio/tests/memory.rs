@@ -8,19 +8,18 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, Connections, Event, Frame};
+use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn handler(connections: &mut Connections, event: Event<'_>) {
-    if let Event::Connection(id, Happened::Message(message)) = event {
+    if let Event::Message(id, message) = event {
         if message.as_bytes() == b"all" {
             let frame = Frame::text(message.as_text().unwrap());
-            connections.broadcast(&frame, |_| true);
+            connections.broadcast(&frame);
         } else {
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     }
 }
@@ -42,7 +41,7 @@ fn exchange(rig: &mut Rig, peer: &mut Peer, message: &[u8], reply: &mut [u8]) {
 // One test, since the count is of all threads.
 #[test]
 fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<_> = (0..50).map(|_| rig.open("/").0).collect();
     for size in [16, 512, 16_000] {
         let message = frame(TEXT, &vec![b'x'; size]);

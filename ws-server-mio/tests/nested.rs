@@ -10,8 +10,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Budget, Config, Connections, Endpoint, Event, Options, Turn};
+use ws_server_mio::{Budget, Connections, Endpoint, Event, Options, ServerConfig, Turn};
 
 /// What a level-triggered outer loop sees: registering anew shows the present state.
 fn is_readable(rig: &Rig) -> bool {
@@ -25,11 +24,9 @@ fn is_readable(rig: &Rig) -> bool {
 
 #[test]
 fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
-    let mut budget = Budget::unbounded();
-    budget.bytes_per_visit = 4096;
     // Where time bounds a turn, no visit goes on to finish a message.
-    budget.time = Some(Duration::from_secs(3600));
-    let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+    let budget = Budget::server().bytes_per_visit(4096).time(Duration::from_secs(3600));
+    let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     while is_readable(&rig) {
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
@@ -56,13 +53,13 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
 
 #[test]
 fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     while is_readable(&rig) {
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     }
     for _ in 0..3 {
-        rig.endpoint.connections().send_text(id, "from a button").unwrap();
+        rig.endpoint.connections().send(id, "from a button").unwrap();
         assert!(is_readable(&rig));
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
         assert_eq!(rig.endpoint.next_timeout().filter(Duration::is_zero), None);
@@ -80,7 +77,7 @@ fn turn(endpoint: &Rc<RefCell<Endpoint>>, app: &mut impl FnMut(&mut Connections,
 
 #[test]
 fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let endpoint = Rc::new(RefCell::new(rig.endpoint));
@@ -90,7 +87,7 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
     while answered.len() < 104 {
         assert!(start.elapsed() < Duration::from_secs(20), "answered: {answered:?}");
         turn(&endpoint, &mut |connections, event| {
-            let Event::Connection(id, Happened::Message(message)) = event else { return };
+            let Event::Message(id, message) = event else { return };
             let text = message.as_text().unwrap().to_owned();
             if text == "dialog" {
                 // Its own loop turns on, and the host's sources with it, while more arrives.
@@ -103,7 +100,7 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
                 other.send(&frame(TEXT, b"last"));
             }
             heard.push(text);
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         });
         while let Some((_, answer)) = peer.take_frame().or_else(|| other.take_frame()) {
             answered.push(String::from_utf8(answer).unwrap());

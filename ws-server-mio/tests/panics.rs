@@ -8,9 +8,8 @@ use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Budget, ClientConfig, Config, Connections, Event, Extension, Frame, Options, Pieces, State,
+    Budget, ClientConfig, Connections, Delivery, Event, Extension, Frame, Options, ServerConfig, State,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -49,7 +48,7 @@ fn panics_at(mut wanted: impl FnMut(&Event<'_>) -> bool + Send + 'static) -> Opt
 }
 
 fn is_text(event: &Event<'_>, text: &str) -> bool {
-    matches!(event, Event::Connection(_, Ws::Message(message)) if message.as_text() == Some(text))
+    matches!(event, Event::Message(_, message) if message.as_text() == Some(text))
 }
 
 fn texts(rig: &Rig) -> Vec<&str> {
@@ -60,9 +59,8 @@ fn texts(rig: &Rig) -> Vec<&str> {
 #[test]
 fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices() {
     for visit in [1, 7, 256 << 10] {
-        let mut budget = Budget::unbounded();
-        budget.bytes_per_visit = visit;
-        let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+        let budget = Budget::server().bytes_per_visit(visit);
+        let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
         let (mut peer, _) = rig.open("/");
         let (mut other, _) = rig.open("/other");
         rig.app.also = panics_at(|event| is_text(event, "2") || is_text(event, "4"));
@@ -86,7 +84,7 @@ fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices()
 
 #[test]
 fn a_turn_is_due_after_a_panic() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     rig.until("rest", |rig| rig.endpoint.next_timeout() != Some(Duration::ZERO));
     rig.app.also = panics_at(|event| is_text(event, "1"));
@@ -99,7 +97,7 @@ fn a_turn_is_due_after_a_panic() {
 
 #[test]
 fn a_watch_wakes_its_host_after_a_panic() {
-    let mut watched = Watched::new(Rig::new(Config::server()));
+    let mut watched = Watched::new(Rig::new(ServerConfig::new()));
     let mut peer = Peer::connect(watched.rig.address());
     let address = watched.rig.address();
     peer.send(&handshake(address, "/"));
@@ -119,7 +117,7 @@ fn a_watch_wakes_its_host_after_a_panic() {
 
 #[test]
 fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let connections = rig.endpoint.connections();
@@ -129,7 +127,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
     let told = Arc::new(Mutex::new(0));
     let count = told.clone();
     rig.app.also = panics_at(move |event| {
-        let is_end = matches!(event, Event::Connection(_, Ws::Closed(_)));
+        let is_end = matches!(event, Event::Closed(..));
         *count.lock().unwrap() += usize::from(is_end);
         is_end
     });
@@ -145,10 +143,10 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
 
 #[test]
 fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     rig.app.also = panics_at(|event| match event {
-        Event::Connection(_, Ws::Request(request)) => request.uri().path() == "/panics",
+        Event::Request(_, request) => request.uri().path() == "/panics",
         _ => false,
     });
     let mut peer = rig.peer();
@@ -160,7 +158,7 @@ fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
 
 #[test]
 fn a_job_that_panics_keeps_none_of_the_others_from_running() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let done = Arc::new(Mutex::new(Vec::new()));
     for k in 0..4 {
         let done = done.clone();
@@ -178,7 +176,7 @@ fn a_job_that_panics_keeps_none_of_the_others_from_running() {
 
 #[test]
 fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
     rig.endpoint.connections().server(server).stop(Duration::ZERO);
     let run = catching(|| {
@@ -198,8 +196,8 @@ struct Fragile;
 impl Extension for Fragile {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let data = match &event {
-            Event::Connection(_, Ws::Message(message)) => message.as_bytes(),
-            Event::Connection(_, Ws::Piece(piece)) => piece.data.as_bytes(),
+            Event::Message(_, message) => message.as_bytes(),
+            Event::Fragment(_, piece) => piece.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {
@@ -209,7 +207,7 @@ impl Extension for Fragile {
     }
 
     fn observe(&mut self, _: &mut Connections, event: &Event<'_>) {
-        if matches!(event, Event::Connection(_, Ws::Closed(_)) | Event::Stopped(_)) {
+        if matches!(event, Event::Closed(..) | Event::Stopped(_)) {
             fail();
         }
     }
@@ -217,9 +215,9 @@ impl Extension for Fragile {
 
 #[test]
 fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
-    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     for (rules, bytes) in [
-        (Config::server(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
+        (ServerConfig::new(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
         // What is left of a message is not taken for the whole.
         (config, [frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat()),
     ] {
@@ -236,7 +234,7 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
         assert_eq!(close_code(&end.unwrap().1), 1011);
         // The handler hears of no message that ends behind the one that is lost; and of the end, though the extension
         // panics over that, too.
-        let lasts = |seen: &Seen| matches!(seen, Seen::Piece(_, _, _, true));
+        let lasts = |seen: &Seen| matches!(seen, Seen::Fragment(_, _, _, true));
         assert_eq!(rig.app.count(lasts), 0);
         drop(peer);
         until(&mut rig, "word of the end", |rig| rig.app.closed().len() == 1);
@@ -249,7 +247,7 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
 
 #[test]
 fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_belongs_to_it() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.connections().set_extension(Fragile).unwrap();
     let (peer, id) = rig.open("/");
     rig.endpoint.connections().topics().subscribe(id, "topic").unwrap();
@@ -257,7 +255,7 @@ fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_bel
     let found = Arc::new(Mutex::new(Vec::new()));
     let kept = found.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             kept.lock().unwrap().push((topics, connections.data::<&str>(*id).copied()));
         }
@@ -283,7 +281,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
         if !open {
             drop(host);
         }
-        let mut rig = Rig::new(Config::server());
+        let mut rig = Rig::new(ServerConfig::new());
         let (mut front, id) = rig.open("/");
         let request = format!("ws://{}/", if open { rig.address() } else { address });
         let connections = rig.endpoint.connections();
@@ -291,7 +289,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
         connections.couple(id, client).unwrap();
         rig.app.also = Some(Box::new(move |connections, event| match event {
             Event::ConnectFailed { .. } => fail(),
-            Event::Connection(id, Ws::Closed(_)) if connections.client_of(*id).is_some() => fail(),
+            Event::Closed(id, _) if connections.client_of(*id).is_some() => fail(),
             _ => {}
         }));
         if open {
@@ -312,7 +310,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
 
 #[test]
 fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
-    let config = Config::server().pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     let mut rig = Rig::new(config);
     rig.app.silent = true;
     rig.endpoint.connections().set_extension(Fragile).unwrap();
@@ -336,12 +334,12 @@ fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
 
 #[test]
 fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
     let mut asked = 0;
     let sent = catching(|| {
-        connections.broadcast(&Frame::text("first"), |_| {
+        connections.broadcast_where(&Frame::text("first"), |_, _| {
             asked += 1;
             if asked == 2 {
                 fail();
@@ -350,7 +348,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
         })
     });
     assert_eq!(sent, None);
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second"), |_| true), 3);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second")), 3);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
         if k == 0 {
             assert_eq!(rig.frame(peer), (TEXT, b"first".to_vec()));

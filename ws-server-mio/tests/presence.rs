@@ -8,9 +8,9 @@ use std::collections::BTreeSet;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    ClientConfig, Config, ConnectionId, Connections, Event, Extension, Frame, SlowPeer, Stop, TopicError,
+    ClientConfig, ConnectionId, Connections, Event, Extension, Frame, ServerConfig, SlowPeer, Stop,
+    TopicError,
 };
 
 /// What can be seen of a connection while its end is told.
@@ -43,7 +43,7 @@ struct Before(Seen);
 
 impl Extension for Before {
     fn observe(&mut self, connections: &mut Connections, event: &Event<'_>) {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             self.0.lock().unwrap().push(leave(connections, *id));
         }
     }
@@ -52,7 +52,7 @@ impl Extension for Before {
 /// Ends one of two connections to the topic "room", and looks at what its handler, and an extension, see.
 fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
     for extended in [false, true] {
-        let mut rig = Rig::new(Config::server().heartbeat(ws_server_mio::Heartbeat::off()));
+        let mut rig = Rig::new(ServerConfig::new().heartbeat(ws_server_mio::Heartbeat::off()));
         let (before, seen) = (Seen::default(), Seen::default());
         if extended {
             rig.endpoint.connections().set_extension(Before(before.clone())).unwrap();
@@ -65,7 +65,7 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
         connections.topics().subscribe(other_id, "room").unwrap();
         let looks = seen.clone();
         rig.app.also = Some(Box::new(move |connections, event| {
-            if let Event::Connection(closed, Ws::Closed(_)) = event
+            if let Event::Closed(closed, _) = event
                 && *closed == id
             {
                 looks.lock().unwrap().push(leave(connections, id));
@@ -126,7 +126,7 @@ fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() 
 
 #[test]
 fn a_stop_tells_the_topics_of_everyone_it_cuts() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_peers, ids): (Vec<_>, Vec<_>) = (0..3).map(|_| rig.open("/")).unzip();
     for id in &ids {
         rig.endpoint.connections().topics().subscribe(*id, "room").unwrap();
@@ -134,7 +134,7 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             looks.lock().unwrap().push((topics, connections.topics().subscribers("room").len()));
         }
@@ -149,12 +149,12 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
 
 #[test]
 fn clients_and_coupled_connections_have_presence_too() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| match event {
-        Event::Connection(id, Ws::Open(_)) => drop(connections.topics().subscribe(*id, "room").unwrap()),
-        Event::Connection(id, Ws::Closed(_)) => {
+        Event::Open(id, _) => drop(connections.topics().subscribe(*id, "room").unwrap()),
+        Event::Closed(id, _) => {
             looks.lock().unwrap().push(connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>());
         }
         _ => {}
@@ -175,7 +175,7 @@ fn clients_and_coupled_connections_have_presence_too() {
 
 #[test]
 fn an_upgrade_that_is_refused_has_no_topics() {
-    let mut rig = Rig::new(Config::server().tell_every_end());
+    let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();
@@ -187,7 +187,7 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     connections.respond(id, upgrade, ok("not you")).unwrap();
     drop(peer);
     rig.app.also = Some(Box::new(move |connections, event| {
-        if matches!(event, Event::Connection(_, Ws::Closed(_))) {
+        if matches!(event, Event::Closed(_, _)) {
             assert_eq!(connections.topics().of(id).count(), 0);
         }
     }));

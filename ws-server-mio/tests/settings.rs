@@ -7,17 +7,15 @@ use common::*;
 use std::net::TcpListener;
 use std::time::Duration;
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, ClientState, Config, Frame, Heartbeat, Options, Reconnect, ServerConfig,
-    Stop, TopicError,
+    Bind, Budget, ClientConfig, ClientState, Frame, Heartbeat, Options, Reconnect, ServerConfig, Stop,
+    TopicError,
 };
 
 /// More turns than anything here needs; a loop that spins takes all of them.
 const TURNS: usize = 5_000;
 
 fn budget(time: Option<Duration>, bytes_per_visit: usize, accepts: usize) -> Budget {
-    let mut budget = Budget::unbounded();
-    (budget.time, budget.bytes_per_visit, budget.accepts) = (time, bytes_per_visit, accepts);
-    budget
+    Budget::server().time(time).bytes_per_visit(bytes_per_visit).accepts(accepts)
 }
 
 /// Runs turns until the endpoint has nothing to do; how many.
@@ -33,7 +31,7 @@ fn rests(rig: &mut Rig, what: &str) -> usize {
 }
 
 fn server() -> ServerConfig {
-    ServerConfig::new(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::new().heartbeat(Heartbeat::off())
 }
 
 #[test]
@@ -72,9 +70,8 @@ fn every_budget_makes_progress_and_rests() {
 #[test]
 fn a_visit_without_an_end_comes_back_from_a_flood() {
     // What the kernel holds of one peer is less than this; what a peer sends meanwhile is not bounded by anything else.
-    let mut budget = Budget::unbounded();
-    budget.bytes_per_visit = usize::MAX;
-    let mut endpoint = ws_server_mio::Endpoint::new(Options::default().budget(budget)).unwrap();
+    let budget = Budget::server().bytes_per_visit(usize::MAX);
+    let mut endpoint = ws_server_mio::Endpoint::with(Options::default().budget(budget)).unwrap();
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 4 << 20)));
     endpoint.set_budget(Budget::ui());
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 16 << 10)));
@@ -170,9 +167,8 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
         let mut rig = Both::new();
-        let mut policy = Reconnect::default().wait(min, max).success_after(Duration::ZERO);
-        (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::new(Config::client()).reconnect(policy);
+        let policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
+        let config = ClientConfig::new().reconnect(policy);
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         rig.failed(client);
         let (_, delay) = rig.reconnecting(client);
@@ -194,11 +190,11 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
     let mut rig = Both::on(Bind::localhost(), Options::default());
     let url = rig.url("/");
-    let none = Config::client().handshake_timeout(Duration::ZERO);
+    let none = ClientConfig::new().handshake_timeout(Duration::ZERO);
     let client = rig.connections().connect(url.as_str(), none).unwrap();
     rig.failed(client);
     assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
-    let ever = Config::client().handshake_timeout(Duration::MAX);
+    let ever = ClientConfig::new().handshake_timeout(Duration::MAX);
     let client = rig.connections().connect(url.as_str(), ever).unwrap();
     rig.opened(client);
 }

@@ -8,11 +8,11 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::sse;
 use ws_server_mio::ws_proto::{Cause, Error};
-use ws_server_mio::{Bytes, CloseCode, Config, Folder, Options, SendError, Stop, http};
+use ws_server_mio::{Bytes, CloseCode, Folder, Options, SendError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rig(config: Config) -> (Clock, Rig) {
+fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
     // Nothing here may end by itself meanwhile.
@@ -47,7 +47,7 @@ fn error_of(rig: &Rig) -> Option<&Error> {
 
 #[test]
 fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..8).map(|_| rig.open("/").0).collect();
     let address = rig.address();
     let mut page = rig.peer();
@@ -109,7 +109,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
 
 #[test]
 fn nobody_is_accepted_from_the_beginning_of_the_spread() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut last, _) = rig.open("/");
     let (server, address) = (rig.server, rig.address());
@@ -122,7 +122,7 @@ fn nobody_is_accepted_from_the_beginning_of_the_spread() {
 
 #[test]
 fn the_deadline_counts_from_the_end_of_the_spread() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
     let server = rig.server;
@@ -138,7 +138,7 @@ fn the_deadline_counts_from_the_end_of_the_spread() {
 #[test]
 fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
     for (first, second, end) in [(60, 5, 5), (5, 60, 5), (5, 5, 5)] {
-        let (clock, mut rig) = rig(Config::server());
+        let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
         let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
         let server = rig.server;
@@ -152,7 +152,7 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
         rig.until("the end", stopped);
     }
     // What is said stays, and the spread is over at once.
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
     let stop = Stop::within(SECOND).code(CloseCode::SERVICE_RESTART).spread(3600 * SECOND);
@@ -169,7 +169,7 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
 
 #[test]
 fn who_leaves_by_itself_in_the_spread_ends_it_early() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
     rig.endpoint.connections().server(server).stop_with(Stop::within(SECOND).spread(3600 * SECOND));
@@ -180,7 +180,7 @@ fn who_leaves_by_itself_in_the_spread_ends_it_early() {
 
 #[test]
 fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
@@ -198,7 +198,7 @@ fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
 
 #[test]
 fn an_answer_after_the_deadline_finds_nobody() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
@@ -218,7 +218,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
     folder.write("large", &vec![7; size]);
     let served = Folder::new(folder.public()).unwrap();
     for ends in [true, false] {
-        let (clock, mut rig) = rig(Config::server().output_timeout(3600 * SECOND));
+        let (clock, mut rig) = rig(ServerConfig::new().output_timeout(3600 * SECOND));
         let address = rig.address();
         let (mut peer, id, request) = asked(&mut rig, &get(address, "/large"));
         rig.endpoint.connections().respond_file(id, request, &served).unwrap();
@@ -249,7 +249,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
 
 #[test]
 fn a_request_that_is_arriving_is_read_and_answered() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
     peer.send(
@@ -269,7 +269,7 @@ fn a_request_that_is_arriving_is_read_and_answered() {
 #[test]
 fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
     for length in [None, Some(100)] {
-        let (clock, mut rig) = rig(Config::server());
+        let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
         let request = format!("GET / HTTP/1.0\r\nHost: {address}\r\n\r\n");
         let (mut peer, id, request) = asked(&mut rig, request.as_bytes());

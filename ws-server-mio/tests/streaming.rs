@@ -4,11 +4,11 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::{ServerSentEvent, sse};
-use ws_server_mio::{Bytes, Config, SendError, Sent, ServerConfig, http};
+use ws_server_mio::{Bytes, SendError, Sent, ServerConfig, http};
 
 #[test]
 fn events_reach_a_page_as_they_happen() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/events"));
@@ -44,7 +44,7 @@ fn events_reach_a_page_as_they_happen() {
 
 #[test]
 fn a_stream_ends_and_the_connection_goes_on() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let request = get(rig.address(), "/");
@@ -64,7 +64,7 @@ fn a_stream_ends_and_the_connection_goes_on() {
 
 #[test]
 fn a_slow_reader_is_waited_for() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -109,7 +109,7 @@ fn a_slow_reader_is_waited_for() {
 
 #[test]
 fn a_reader_that_stops_for_good_is_closed() {
-    let config = Config::server().output_timeout(Duration::from_millis(50));
+    let config = ServerConfig::new().output_timeout(Duration::from_millis(50));
     let mut rig = Rig::new(config);
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -125,7 +125,7 @@ fn a_reader_that_stops_for_good_is_closed() {
 
 #[test]
 fn a_server_that_stops_finishes_its_event_streams() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -143,7 +143,7 @@ fn a_server_that_stops_finishes_its_event_streams() {
 fn streams_of_peers_that_are_gone_give_their_places_back() {
     // By the end of their stream, by a reset, and with something said behind the request.
     for (resets, more) in [(false, ""), (true, ""), (false, "GET /next HTTP/1.1\r\n")] {
-        let mut rig = Rig::new(ServerConfig::from(Config::server()).max_connections(50));
+        let mut rig = Rig::new(ServerConfig::new().max_connections(50));
         rig.app.hold = true;
         let mut bodies = Vec::new();
         for _ in 0..50 {

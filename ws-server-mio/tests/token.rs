@@ -3,12 +3,12 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Config, ServerConfig, Token};
+use ws_server_mio::{ServerConfig, Token};
 
 fn rig() -> (Rig, String) {
     let token = Token::from_random([3; 16]);
     let text = token.as_str().to_owned();
-    (Rig::new(ServerConfig::new(Config::server()).require_token(token)), text)
+    (Rig::new(ServerConfig::new().require_token(token)), text)
 }
 
 /// Sends a request with one more header field, and gives the answer's head.
@@ -163,7 +163,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
 
 #[test]
 fn where_every_end_is_asked_for_a_strangers_is_told_too() {
-    let config = ServerConfig::new(Config::server().tell_every_end());
+    let config = ServerConfig::new().report_all_closes(true);
     let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -177,19 +177,19 @@ fn where_every_end_is_asked_for_a_strangers_is_told_too() {
 fn each_server_has_its_own_rule() {
     let (mut rig, _) = rig();
     let bind = ws_server_mio::Bind::localhost();
-    let open = rig.endpoint.connections().listen(bind, Config::server()).unwrap();
+    let open = rig.endpoint.connections().listen(bind, ServerConfig::new()).unwrap();
     rig.server = open;
     rig.open("/");
 }
 
 #[test]
 fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocket() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (address, server) = (rig.address(), rig.server);
     let (mut peer, _) = rig.open("/");
     let token = Token::from_random([3; 16]);
     let text = token.as_str().to_owned();
-    let config = ServerConfig::new(Config::server()).require_token(token);
+    let config = ServerConfig::new().require_token(token);
     rig.endpoint.connections().server(server).set_config(config).unwrap();
     let head = ask(&mut rig, get(address, "/"), "");
     assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
@@ -203,10 +203,9 @@ fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocke
 
 #[test]
 fn a_configuration_that_can_allow_nobody_is_refused_and_changes_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (address, server) = (rig.address(), rig.server);
-    let config = ServerConfig::new(Config::server().allow_origin("no origin"))
-        .require_token(Token::from_random([3; 16]));
+    let config = ServerConfig::new().allow_origin("no origin").require_token(Token::from_random([3; 16]));
     let refused = rig.endpoint.connections().server(server).set_config(config);
     assert!(refused.is_err());
     let head = ask(&mut rig, get(address, "/"), "");

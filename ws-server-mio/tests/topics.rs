@@ -3,11 +3,11 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{CloseCode, Config, ConnectionId, Frame, SendError, SlowPeer, TopicError};
+use ws_server_mio::{CloseCode, ConnectionId, Frame, SendError, ServerConfig, SlowPeer, TopicError};
 
 #[test]
 fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..6).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
     for (k, (_, id)) in open.iter().enumerate() {
@@ -24,7 +24,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
     assert!(!connections.topics().unsubscribe(open[0].1, "even"));
     assert_eq!(connections.topics().publish("even", &Frame::text("4")), 2);
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.broadcast(&Frame::text("end"), |_| true), 6);
+    assert_eq!(connections.broadcast(&Frame::text("end")), 6);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
         let mut got = Vec::new();
         while got.last() != Some(&(TEXT, b"end".to_vec())) {
@@ -41,7 +41,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
 
 #[test]
 fn who_is_not_open_cannot_subscribe_and_no_one_beyond_the_limits() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -60,8 +60,8 @@ fn who_is_not_open_cannot_subscribe_and_no_one_beyond_the_limits() {
     assert_eq!(connections.topics().subscribe(id, "a"), Err(TopicError::NotOpen));
 }
 
-fn slow_config() -> Config {
-    Config::server().outbox(64 << 10, 256 << 10, 1 << 20)
+fn slow_config() -> ServerConfig {
+    ServerConfig::new().outbox(64 << 10, 256 << 10, 1 << 20)
 }
 
 /// A peer that does not read and is over its mark for good, and how many fillers it has to read.
@@ -97,7 +97,7 @@ fn a_slow_peer_is_skipped_until_it_has_drained() {
     let (mut fast, fast_id) = rig.open("/fast");
     let connections = rig.endpoint.connections();
     let frame = |text: &str| Frame::text(text);
-    assert_eq!(connections.broadcast_with(&frame("1"), SlowPeer::Skip, |_| true), 1);
+    assert_eq!(connections.topics().broadcast_with(&frame("1"), SlowPeer::Skip, |_, _| true), 1);
     assert_eq!(connections.topics().send_to_with(&frame("2"), SlowPeer::Skip, [slow_id, fast_id]), 1);
     connections.topics().subscribe(slow_id, "t").unwrap();
     connections.topics().subscribe(fast_id, "t").unwrap();
@@ -185,7 +185,7 @@ fn by_default_a_subscriber_that_is_too_slow_is_closed_and_no_one_else() {
 /// Where the high mark is the cap, a message may not fit though the mark was not reached.
 #[test]
 fn the_newest_is_kept_for_a_peer_whose_outbox_has_no_mark_below_its_cap() {
-    let mut rig = Rig::new(Config::server().outbox(64 << 10, 1 << 20, 1 << 20));
+    let mut rig = Rig::new(ServerConfig::new().outbox(64 << 10, 1 << 20, 1 << 20));
     let (mut peer, id) = rig.open("/");
     let filler = Frame::binary(vec![0; 100_000]);
     let mut fillers = 0;

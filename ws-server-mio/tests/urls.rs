@@ -6,7 +6,7 @@ use common::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use ws_server_mio::http::Uri;
-use ws_server_mio::{Bind, Config, Endpoint, Options};
+use ws_server_mio::{Bind, Endpoint, ServerConfig};
 
 fn authority(url: &str) -> SocketAddr {
     let url: Uri = url.parse().unwrap();
@@ -15,8 +15,8 @@ fn authority(url: &str) -> SocketAddr {
 
 #[test]
 fn a_lan_url_can_be_opened_and_is_not_of_this_machine_alone() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    let server = endpoint.connections().listen(Bind::lan(), Config::server()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
+    let server = endpoint.connections().listen(Bind::lan(), ServerConfig::new()).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
     // A machine without a network has none.
     let Some(url) = rig.endpoint.connections().server(server).lan_url("a b") else { return };
@@ -33,7 +33,7 @@ fn a_lan_url_can_be_opened_and_is_not_of_this_machine_alone() {
 
 #[test]
 fn a_server_for_this_machine_has_no_lan_url() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let port = rig.address().port();
     let connections = rig.endpoint.connections();
     assert_eq!(connections.server(rig.server).lan_url("/"), None);
@@ -41,13 +41,14 @@ fn a_server_for_this_machine_has_no_lan_url() {
     let urls = connections.server(rig.server).urls("/");
     assert_eq!(urls[0], format!("ws://127.0.0.1:{port}/"));
     assert!(urls.len() == 1 || urls[1..] == [format!("ws://[::1]:{port}/")], "{urls:?}");
-    let of_this_machine = connections.listen((IpAddr::V4(Ipv4Addr::LOCALHOST), 0), Config::server()).unwrap();
+    let of_this_machine =
+        connections.listen((IpAddr::V4(Ipv4Addr::LOCALHOST), 0), ServerConfig::new()).unwrap();
     assert_eq!(connections.server(of_this_machine).urls("/").len(), 1);
 }
 
 #[test]
 fn what_was_told_to_stop_has_no_url() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
     let connections = rig.endpoint.connections();
     assert!(

@@ -10,7 +10,7 @@ use common::{Random, at_most, websockets};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::sync::Arc;
 use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, Event, Frame, Message, Opcode, Pieces, SendError,
+    ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError,
 };
 use ws_server_smol::{Acceptor, Incoming, WebSocket, handshake};
 
@@ -90,7 +90,7 @@ fn next_send_flush_and_close() {
 fn many_messages_one_after_the_other_and_pieces() {
     for seed in 0..SEEDS {
         let (client, server) = ends(seed);
-        let pieces = Config::server().pieces(Pieces::AsTheyCome { whole: 40 });
+        let pieces = Config::server().delivery(Delivery::Chunked { whole: 40 });
         let (mut client, mut server) = websockets(client, server, Config::client(), pieces);
         let mut random = Random::new(seed);
         let mut tasks = Strict::new(seed);
@@ -118,9 +118,9 @@ fn many_messages_one_after_the_other_and_pieces() {
                             joined = message.as_text().unwrap().to_owned();
                             break;
                         }
-                        Event::Piece(piece) => {
-                            joined.push_str(piece.data.as_text().unwrap());
-                            if piece.last {
+                        Event::Fragment(fragment) => {
+                            joined.push_str(fragment.data.as_text().unwrap());
+                            if fragment.last {
                                 break;
                             }
                         }

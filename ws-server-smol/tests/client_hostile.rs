@@ -9,9 +9,10 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::HandshakeError;
 use ws_server_smol::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_smol::ws_proto::{Config, HandshakeError};
-use ws_server_smol::{ConnectFailure, handshake};
+use ws_server_smol::{ConnectError, handshake};
 
 /// The head of the request.
 async fn taken(stream: &mut End) -> String {
@@ -24,7 +25,7 @@ async fn taken(stream: &mut End) -> String {
     String::from_utf8(head).unwrap()
 }
 
-async fn asks(stream: End, config: Config) -> Option<ConnectFailure> {
+async fn asks(stream: End, config: Config) -> Option<ConnectError> {
     handshake(stream, "ws://localhost/", Arc::new(config)).await.err()
 }
 
@@ -51,7 +52,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
             assert!(
                 matches!(
                     failure,
-                    Some(ConnectFailure::Handshake(
+                    Some(ConnectError::Handshake(
                         HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)
                     ))
                 ),
@@ -83,10 +84,10 @@ fn an_endless_answer_ends_at_a_limit() {
             };
             let (failure, said) = future::zip(asks(client, Config::client()), serves).await;
             match failure {
-                Some(ConnectFailure::Handshake(HandshakeError::Refused(response))) => {
+                Some(ConnectError::Handshake(HandshakeError::Refused(response))) => {
                     assert!(response.body().len() <= 16 << 10);
                 }
-                Some(ConnectFailure::Handshake(
+                Some(ConnectError::Handshake(
                     HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
                 )) => {}
                 other => panic!("{other:?}"),
@@ -110,7 +111,7 @@ fn an_answer_that_drips_ends_at_the_deadline() {
         };
         let config = Config::client().handshake_timeout(Duration::from_millis(30));
         let (failure, ()) = future::zip(asks(client, config), drips).await;
-        assert!(matches!(failure, Some(ConnectFailure::TimedOut { .. })), "{failure:?}");
+        assert!(matches!(failure, Some(ConnectError::TimedOut { .. })), "{failure:?}");
     });
 }
 

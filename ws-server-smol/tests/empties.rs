@@ -7,8 +7,9 @@ use common::{pair, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::sync::Arc;
 use ws_kit::frames::{CONTINUATION, FIN, TEXT, frame_to as frame};
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Event, Role};
-use ws_server_smol::{CloseCode, Closed, Config, Pieces, Socket, WebSocket};
+use ws_server_smol::{CloseCode, Closed, Delivery, Socket, WebSocket};
 
 const ROLES: [Role; 2] = [Role::Server, Role::Client { seed: [7; 32] }];
 
@@ -18,7 +19,7 @@ fn nothing(to: Role) -> [Vec<u8>; 2] {
 }
 
 fn both_ways() -> [Config; 2] {
-    [Config::server(), Config::server().pieces(Pieces::AsTheyCome { whole: 0 })]
+    [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
 }
 
 /// All that a connection tells of these bytes, which are all that comes: the texts, pieces joined, and the end.
@@ -37,9 +38,9 @@ fn told(role: Role, config: Config, bytes: &[u8]) -> (Vec<String>, Closed) {
             loop {
                 match ws.next_event().await.unwrap() {
                     Event::Message(message) => all.push(message.as_text().unwrap().to_owned()),
-                    Event::Piece(piece) => {
-                        begun += piece.data.as_text().unwrap();
-                        if piece.last {
+                    Event::Fragment(fragment) => {
+                        begun += fragment.data.as_text().unwrap();
+                        if fragment.last {
                             all.push(std::mem::take(&mut begun));
                         }
                     }
@@ -135,7 +136,7 @@ fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\
         Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n";
-    let config = Config::server().deflate(Deflate::new()).pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = Config::server().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 });
     let config = Arc::new(config);
     let bytes = [frame(Role::Server, FIN | 0x40 | TEXT, BROKEN), frame(Role::Server, FIN | TEXT, b"behind")];
     let bytes = bytes.concat();
@@ -158,7 +159,7 @@ fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads
                 let mut told = String::new();
                 loop {
                     match ws.next_event().await.unwrap() {
-                        Event::Piece(piece) => told += piece.data.as_text().unwrap(),
+                        Event::Fragment(fragment) => told += fragment.data.as_text().unwrap(),
                         Event::Closed(closed) => return (told, closed.sent),
                         other => panic!("{other:?}"),
                     }

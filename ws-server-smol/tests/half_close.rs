@@ -14,7 +14,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 use ws_kit::peer::frame as masked;
-use ws_server_smol::ws_proto::{Cause, CloseCode, Config, Error, Initiator, Role, Timeout};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{Cause, CloseCode, Error, Initiator, Role, Timeout};
 use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
 
 fn server<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {

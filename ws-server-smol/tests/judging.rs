@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Config, Frame, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{Acceptor, CloseCode, Frame, Heartbeat, Incoming, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -62,7 +63,7 @@ fn a_close_without_a_code_or_with_1000_or_1001_ends_the_stream_and_any_other_cod
 /// A server's end with a heartbeat of which the Ping is out, and the socket of its peer.
 async fn pinged() -> (WebSocket<Socket>, Socket) {
     let (mut peer, stream) = pair().await;
-    let heartbeat = Heartbeat::live().interval(20 * MILLI).answer(50 * MILLI);
+    let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(50 * MILLI);
     let mut ws = server(stream, Config::server().heartbeat(heartbeat));
     let mut ping = [0; 2];
     let ping_is_out = async {
@@ -222,7 +223,7 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
             let (peer, stream) = pipe(1_000, 1);
             let _peer = peer.straight();
             let soon = |timeout| if finds == timeout { 50 * MILLI } else { 60_000 * MILLI };
-            let heartbeat = Heartbeat::live().interval(MILLI).answer(soon(Timeout::Heartbeat));
+            let heartbeat = Heartbeat::frequent().idle(MILLI).pong_timeout(soon(Timeout::Heartbeat));
             let config = Config::server().heartbeat(heartbeat).output_timeout(soon(Timeout::Output));
             let mut ws = WebSocket::upgraded(stream.straight(), Arc::new(config), Role::Server);
             if finds == Timeout::Heartbeat {

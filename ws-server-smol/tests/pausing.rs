@@ -12,9 +12,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Error, Event, Pieces, Role, Timeout};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
-    Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, bridge,
+    Bind, ClientConfig, CloseCode, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State, WebSocket,
+    bridge,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -41,9 +43,9 @@ fn a_paused_websocket_is_not_read_and_says_what_it_likes_until_it_is_resumed() {
 
 #[test]
 fn resuming_from_elsewhere_wakes_the_task_that_waits() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (mut client, mut ws) = connected(&server, Config::client()).await;
+        let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
         let (id, sender) = (ws.id(), ws.sender());
         for by_id in [true, false] {
             if by_id {
@@ -76,7 +78,7 @@ fn resuming_from_elsewhere_wakes_the_task_that_waits() {
 fn while_reading_is_paused_no_heartbeat_is_judged_and_a_due_one_is_sent() {
     run(async {
         let (mut peer, stream) = pair().await;
-        let heartbeat = Heartbeat::live().interval(20 * MILLI).answer(20 * MILLI);
+        let heartbeat = Heartbeat::frequent().idle(20 * MILLI).pong_timeout(20 * MILLI);
         let config = Arc::new(Config::server().heartbeat(heartbeat));
         let mut ws = WebSocket::upgraded(stream, config, Role::Server);
         ws.pause();
@@ -156,10 +158,11 @@ struct Legs {
 }
 
 async fn legs(config: impl Fn(Config) -> Config) -> Legs {
-    let server = || Server::bind(Bind::localhost(), config(Config::server())).unwrap();
+    let server =
+        || Server::bind(Bind::localhost(), ServerConfig::new().connection(config(Config::server()))).unwrap();
     let servers = [server(), server()];
-    let front = connected(&servers[0], config(Config::client())).await;
-    let back = connected(&servers[1], config(Config::client())).await;
+    let front = connected(&servers[0], ClientConfig::new().connection(config(Config::client()))).await;
+    let back = connected(&servers[1], ClientConfig::new().connection(config(Config::client()))).await;
     Legs { _servers: servers, front, back }
 }
 
@@ -238,7 +241,7 @@ fn each_end_is_the_others_in_both_directions() {
 #[test]
 fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
     run(async {
-        let pieces = |config: Config| config.pieces(Pieces::AsTheyCome { whole: 0 });
+        let pieces = |config: Config| config.delivery(Delivery::Chunked { whole: 0 });
         let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(pieces).await;
         let sending = async {
             for k in 0..20 {
@@ -257,10 +260,10 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
                 let mut pieces = Vec::new();
                 loop {
                     match server.next_event().await.unwrap() {
-                        Event::Piece(piece) => {
-                            assert_eq!(piece.first, pieces.is_empty());
-                            pieces.push(piece.data.as_text().unwrap().to_owned());
-                            if piece.last {
+                        Event::Fragment(fragment) => {
+                            assert_eq!(fragment.first, pieces.is_empty());
+                            pieces.push(fragment.data.as_text().unwrap().to_owned());
+                            if fragment.last {
                                 break;
                             }
                         }
@@ -394,14 +397,14 @@ fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
 #[test]
 fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
     let (front, back) = (
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
     );
     run(async {
-        let (mut client, mut a) = connected(&front, Config::client()).await;
+        let (mut client, mut a) = connected(&front, ClientConfig::new()).await;
         client.send("early").await.unwrap();
         let url = back.url("/").unwrap();
-        let connecting = ws_server_smol::connect(url, Config::client());
+        let connecting = ws_server_smol::connect(url, ClientConfig::new());
         let (b, mut server) = future::zip(connecting, upgraded(&back)).await;
         let mut b = b.unwrap();
         let hearing = async {

@@ -13,15 +13,15 @@ use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::web;
 use ws_server_smol::ws_proto::{Cause, Error};
 use ws_server_smol::{
-    Acceptor, Bind, Bytes, CloseCode, Config, Folder, Incoming, SendError, Server, Socket, Stop, WebSocket,
-    connect,
+    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, SendError, Server, ServerConfig,
+    Socket, Stop, WebSocket, connect,
 };
 
 const LONG: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
 
 fn local() -> Server {
-    Server::bind(Bind::localhost(), Config::server()).unwrap()
+    Server::bind(Bind::localhost(), ServerConfig::new()).unwrap()
 }
 
 async fn echo(mut http: Acceptor<Socket>) {
@@ -40,7 +40,7 @@ async fn echo(mut http: Acceptor<Socket>) {
 }
 
 async fn client(server: &Server) -> WebSocket<Socket> {
-    connect(server.url("/").unwrap(), Config::client()).await.unwrap()
+    connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap()
 }
 
 async fn tcp(server: &Server) -> Socket {
@@ -108,8 +108,8 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
 fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
     let server = local();
     run(async {
-        let (mut peer, ws) = connected(&server, Config::client()).await;
-        let (_other, mut polled) = connected(&server, Config::client()).await;
+        let (mut peer, ws) = connected(&server, ClientConfig::new()).await;
+        let (_other, mut polled) = connected(&server, ClientConfig::new()).await;
         let begun = Instant::now();
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
@@ -122,7 +122,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
         drop(ws);
         // It can be started again.
         server.listen(Bind::localhost()).unwrap();
-        let _ = connected(&server, Config::client()).await;
+        let _ = connected(&server, ClientConfig::new()).await;
     });
 }
 

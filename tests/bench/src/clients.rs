@@ -7,8 +7,7 @@ use rustix::process::getpid;
 use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Open};
-use ws_server_mio::{ClientConfig, Config, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
 /// Connections that are on their way at a time: a listener's queue is short.
@@ -33,7 +32,7 @@ impl App {
     fn connect(&mut self, connections: &mut Connections) {
         while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
             self.asked += 1;
-            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new(Config::client())) {
+            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new()) {
                 self.faults.push(error.to_string());
             }
         }
@@ -41,22 +40,22 @@ impl App {
 
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Open(_)) => {
+            Event::Open(..) => {
                 self.open += 1;
                 self.connect(connections);
             }
-            Event::Connection(id, Message(message)) => {
+            Event::Message(id, message) => {
                 self.echoes += 1;
                 if message.as_bytes() != MESSAGE {
                     self.faults.push("an echo of something else".into());
                 }
                 if self.talking
-                    && let Err(error) = connections.send_message(id, message)
+                    && let Err(error) = connections.send(id, message)
                 {
                     self.faults.push(error.to_string());
                 }
             }
-            Event::Connection(_, Closed(closed)) => self.faults.push(closed.to_string()),
+            Event::Closed(_, closed) => self.faults.push(closed.to_string()),
             Event::ConnectFailed { error, .. } => self.faults.push(error.to_string()),
             _ => {}
         }
@@ -88,7 +87,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     }
     let server = Server::start(&["serve-idle", "default"])?;
     system::pin(0);
-    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut endpoint = Endpoint::with(Options::server())?;
     let mut app = App {
         url: format!("ws://{}/", server.address),
         wanted: 1,
@@ -114,13 +113,13 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let idle = system::resident(pid)?.saturating_sub(empty) / clients;
 
     app.talking = true;
-    let ids: Vec<_> = endpoint.connections().clients().collect();
+    let ids: Vec<_> = endpoint.clients().collect();
     let (cpu, start) = (system::process_time(pid)?, Instant::now());
     let mut sent = 0;
     for client in ids {
         let connections = endpoint.connections();
         if let Some(id) = connections.client(client).connection() {
-            connections.send_text(id, str::from_utf8(MESSAGE)?)?;
+            connections.send(id, str::from_utf8(MESSAGE)?)?;
             sent += 1;
         }
     }

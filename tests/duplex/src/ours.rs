@@ -5,12 +5,13 @@ use socket2::SockRef;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
+use ws_host::client::ClientConfig;
 use ws_host::server::ServerConfig;
 use ws_proto::{Config, Heartbeat};
 
 /// The settings of a server: the defaults, where the scenario is about nothing else.
 pub fn server(arguments: &Arguments) -> ServerConfig {
-    let config = ServerConfig::new(connection(arguments.scenario, Config::server()));
+    let config = ServerConfig::new().connection(connection(arguments.scenario, Config::server()));
     match arguments.scenario {
         // All of them come from one address.
         Scenario::Events => config.max_connections(arguments.count as usize).max_per_address(None),
@@ -27,17 +28,17 @@ pub fn narrow_listener() -> io::Result<TcpListener> {
 }
 
 /// The settings of a client: the defaults, but for a heartbeat where the scenario is about one.
-pub fn client(arguments: &Arguments) -> Config {
-    connection(arguments.scenario, Config::client())
+pub fn client(arguments: &Arguments) -> ClientConfig {
+    ClientConfig::new().connection(connection(arguments.scenario, Config::client()))
 }
 
 fn connection(scenario: Scenario, config: Config) -> Config {
     match scenario {
-        // `Heartbeat::live` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
+        // `Heartbeat::frequent` 2.5 times as fast, as is the link between the ends compared to the slow one that it stands
         // for.
         Scenario::Give | Scenario::Take => {
-            let heartbeat = Heartbeat::live();
-            config.heartbeat(heartbeat.interval(Duration::from_secs(10)).answer(Duration::from_secs(8)))
+            let heartbeat = Heartbeat::frequent();
+            config.heartbeat(heartbeat.idle(Duration::from_secs(10)).pong_timeout(Duration::from_secs(8)))
         }
         _ => config,
     }

@@ -135,7 +135,7 @@ socket.onclose = (event) => { document.title = `closed ${event.code} ${event.was
 impl Driven {
     /// The rules are not those of today's defaults, so that a trace keeps its meaning.
     pub fn new(now: Moment, role: &Role) -> Self {
-        let heartbeat = Heartbeat::live().interval(Duration::from_millis(250)).payload("there?");
+        let heartbeat = Heartbeat::frequent().idle(Duration::from_millis(250)).payload("there?");
         let connection = match role {
             Role::Server => {
                 let config = Config::server().heartbeat(heartbeat).keep_alive(Duration::from_secs(2));
@@ -191,15 +191,15 @@ impl Driven {
                 let _ = upgrade.select_subprotocol("chat");
                 let _ = self.connection.accept(now, upgrade);
             }
-            Event::Open(_) if self.is_client => drop(self.connection.send_text("hello")),
+            Event::Open(_) if self.is_client => drop(self.connection.send("hello")),
             Event::Message(message) if self.is_client => {
                 self.heard += 1;
                 let _ = match self.heard {
-                    1 => self.connection.send_binary(vec![0xa5; 300]).map(drop),
+                    1 => self.connection.send(vec![0xa5; 300]).map(drop),
                     2 => self.connection.send_ping(now, b"are you there").map(drop),
                     _ => Ok(()),
                 };
-                let _ = self.connection.send_message(message);
+                let _ = self.connection.send(message);
                 if self.heard == 4 {
                     let _ = self.connection.close(now, CloseCode::NORMAL, "that was all");
                 }
@@ -207,7 +207,7 @@ impl Driven {
             Event::Message(Message::Text(text)) if text == "close" => {
                 let _ = self.connection.close(now, CloseCode::NORMAL, "as you wish");
             }
-            Event::Message(message) => drop(self.connection.send_message(message)),
+            Event::Message(message) => drop(self.connection.send(message)),
             Event::Closed(closed) => self.ended = Some(closed.to_string()),
             _ => {}
         }

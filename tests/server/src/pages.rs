@@ -18,7 +18,7 @@ pub enum Answer {
     Now(Response<Bytes>),
     Later,
     Never,
-    Pieces,
+    Delivery,
     Counts,
 }
 
@@ -32,7 +32,7 @@ enum To {
     Socket,
     Later,
     Never,
-    Pieces,
+    Delivery,
     Counts,
 }
 
@@ -53,7 +53,7 @@ impl Default for Pages {
             .get("/talk", To::Socket)
             .get("/later", To::Later)
             .get("/never", To::Never)
-            .get("/pieces", To::Pieces)
+            .get("/pieces", To::Delivery)
             .get("/counts", To::Counts);
         let assets = Assets::new().add("/index.html", "<!doctype html><title>test</title>\n");
         Self { routes, assets }
@@ -82,7 +82,7 @@ impl Pages {
             To::Socket => upgrade_required(),
             To::Later => return Answer::Later,
             To::Never => return Answer::Never,
-            To::Pieces => return Answer::Pieces,
+            To::Delivery => return Answer::Delivery,
             To::Counts => return Answer::Counts,
         })
     }

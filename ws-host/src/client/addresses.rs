@@ -1,6 +1,6 @@
 //! The addresses that a client tries, in order.
 
-use super::ConnectFailure;
+use super::ConnectError;
 use core::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 use std::collections::VecDeque;
 use ws_proto::ClientRequest;
@@ -13,8 +13,8 @@ use ws_proto::handshake::Zone;
 /// waiting. Ask anew for each attempt: an interface that comes back has another number.
 ///
 /// # Errors
-/// [`ConnectFailure::Zone`].
-pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>, ConnectFailure> {
+/// [`ConnectError::Zone`].
+pub fn addresses(request: &ClientRequest) -> Result<Option<VecDeque<SocketAddr>>, ConnectError> {
     addresses_with(request, super::zones::index)
 }
 

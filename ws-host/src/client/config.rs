@@ -1,12 +1,13 @@
 //! What clients are told to do, and why an attempt came to nothing: the words that all adapters use.
 
 use super::Reconnect;
+use crate::settings::settings_of_a_connection;
 use core::convert::Infallible;
 use core::fmt;
 use core::net::SocketAddr;
 use std::io;
 #[cfg(unix)]
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
 use ws_proto::Closed;
@@ -14,56 +15,74 @@ use ws_proto::InvalidRequest;
 use ws_proto::{Cause, Error, HandshakeError};
 use ws_proto::{Config, Heartbeat};
 
-/// How a client behaves: the rules of its connection, and when it connects again.
-///
-/// A [`Config`] alone is a client that connects once.
+/// How a client behaves: the rules of its connection, and when it connects again. By default it connects once.
 ///
 /// ```
 /// use ws_host::client::ClientConfig;
-/// use ws_proto::{Config, Heartbeat};
+/// use ws_proto::Heartbeat;
 /// use ws_host::client::Reconnect;
 ///
-/// let config = ClientConfig::new(Config::client().heartbeat(Heartbeat::live())).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().heartbeat(Heartbeat::frequent()).reconnect(Reconnect::default());
 /// ```
+///
+/// [`handshake_timeout`](Self::handshake_timeout) covers looking the name up, connecting and the handshake together.
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ClientConfig {
-    /// The rules of its connection. [`Config::handshake_timeout`] covers looking the name up, connecting and the
-    /// handshake together.
-    pub connection: Config,
-    /// When it connects again by itself. Never.
-    pub reconnect: Option<Reconnect>,
-    /// The Unix socket that it connects to, in place of the URL's host and port. None.
+    connection: Config,
+    reconnect: Option<Reconnect>,
     #[cfg(unix)]
-    pub unix: Option<PathBuf>,
+    unix: Option<PathBuf>,
+    forgets: bool,
 }
 
+settings_of_a_connection!(ClientConfig);
+
 impl ClientConfig {
-    /// The defaults, with these rules for the connection.
-    pub fn new(connection: Config) -> Self {
+    /// The defaults.
+    pub fn new() -> Self {
         Self {
-            connection,
+            connection: Config::client(),
             reconnect: None,
             #[cfg(unix)]
             unix: None,
+            forgets: false,
         }
     }
 
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
-    /// ([`Heartbeat::live`](ws_proto::Heartbeat::live)): a client that is to come back must notice that its peer is gone.
+    /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): a client that is to come back must notice that its peer is gone.
     pub fn rules(&self) -> Config {
-        let mut rules = self.connection.clone();
-        if self.reconnect.is_some() && rules.heartbeat.is_default() {
-            rules.heartbeat = Heartbeat::live();
+        let rules = self.connection.clone();
+        if self.reconnect.is_some() && rules.get_heartbeat().is_default() {
+            return rules.heartbeat(Heartbeat::frequent());
         }
         rules
     }
 
-    /// Connects again by itself, as this says.
+    /// Connects again by itself, as this says; `None` is never. Never.
     #[must_use]
-    pub fn reconnect(mut self, policy: Reconnect) -> Self {
-        self.reconnect = Some(policy);
+    pub fn reconnect(mut self, policy: impl Into<Option<Reconnect>>) -> Self {
+        self.reconnect = policy.into();
         self
+    }
+
+    /// When it connects again by itself.
+    pub fn get_reconnect(&self) -> Option<&Reconnect> {
+        self.reconnect.as_ref()
+    }
+
+    /// Sets whether the client is removed by itself once it rests and the application has seen why: after the `Closed` of its
+    /// connection, or after the last attempt that failed, with nothing to follow. For programs that make a client for each
+    /// question, and keep none of them. `false`.
+    #[must_use]
+    pub fn forget_when_closed(mut self, forgets: bool) -> Self {
+        self.forgets = forgets;
+        self
+    }
+
+    /// Whether the client is removed by itself.
+    pub fn get_forget_when_closed(&self) -> bool {
+        self.forgets
     }
 
     /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.
@@ -73,17 +92,17 @@ impl ClientConfig {
         self.unix = Some(path.into());
         self
     }
+
+    /// The Unix socket that it connects to.
+    #[cfg(unix)]
+    pub fn get_unix(&self) -> Option<&Path> {
+        self.unix.as_deref()
+    }
 }
 
 impl Default for ClientConfig {
     fn default() -> Self {
-        Self::new(Config::client())
-    }
-}
-
-impl From<Config> for ClientConfig {
-    fn from(connection: Config) -> Self {
-        Self::new(connection)
+        Self::new()
     }
 }
 
@@ -105,9 +124,9 @@ pub enum ClientState {
 /// What cannot even be tried. Nothing was begun.
 #[derive(Clone, Debug, PartialEq, Eq)]
 #[non_exhaustive]
-pub enum ConnectError {
+pub enum InvalidTarget {
     /// The request is malformed.
-    Invalid(InvalidRequest),
+    Request(InvalidRequest),
     /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
     TlsUnsupported,
     /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
@@ -119,10 +138,10 @@ pub enum ConnectError {
     NoClient,
 }
 
-impl fmt::Display for ConnectError {
+impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
             Self::TlsUnsupported => {
                 f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
             }
@@ -136,22 +155,22 @@ impl fmt::Display for ConnectError {
     }
 }
 
-impl std::error::Error for ConnectError {
+impl std::error::Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Invalid(error) => Some(error),
+            Self::Request(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<InvalidRequest> for ConnectError {
+impl From<InvalidRequest> for InvalidTarget {
     fn from(error: InvalidRequest) -> Self {
-        Self::Invalid(error)
+        Self::Request(error)
     }
 }
 
-impl From<Infallible> for ConnectError {
+impl From<Infallible> for InvalidTarget {
     fn from(never: Infallible) -> Self {
         match never {}
     }
@@ -160,9 +179,9 @@ impl From<Infallible> for ConnectError {
 /// Why an attempt to connect came to nothing.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ConnectFailure {
+pub enum ConnectError {
     /// It cannot even be tried. Only of verbs that connect in one go.
-    Untried(ConnectError),
+    Invalid(InvalidTarget),
     /// The name could not be looked up: the system says so, or it did not answer within
     /// [`Config::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
     Name {
@@ -200,7 +219,7 @@ pub enum ConnectFailure {
     Cancelled,
 }
 
-impl ConnectFailure {
+impl ConnectError {
     /// The name could not be looked up. The error is copied: several clients may have waited for the answer.
     pub fn name(host: impl Into<String>, error: &io::Error) -> Self {
         let error = match error.raw_os_error() {
@@ -247,10 +266,10 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
-impl fmt::Display for ConnectFailure {
+impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Untried(error) => error.fmt(f),
+            Self::Invalid(error) => error.fmt(f),
             Self::Name { host, error } => write!(f, "cannot look up {host:?}: {error}"),
             Self::Zone { zone, error } => {
                 write!(f, "cannot find the network interface {zone:?}: {error}; its number can be given too")
@@ -264,21 +283,21 @@ impl fmt::Display for ConnectFailure {
     }
 }
 
-impl std::error::Error for ConnectFailure {
+impl std::error::Error for ConnectError {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Name { error, .. } | Self::Zone { error, .. } | Self::Unreachable { error, .. } => {
                 Some(error)
             }
-            Self::Untried(error) => Some(error),
+            Self::Invalid(error) => Some(error),
             Self::Handshake(error) => Some(error),
             _ => None,
         }
     }
 }
 
-impl From<ConnectError> for ConnectFailure {
-    fn from(error: ConnectError) -> Self {
-        Self::Untried(error)
+impl From<InvalidTarget> for ConnectError {
+    fn from(error: InvalidTarget) -> Self {
+        Self::Invalid(error)
     }
 }

@@ -4,7 +4,7 @@
 //!  ClientRequest ──addresses──▶ literals and localhost ─────────────────────▶ Race ──▶ a connection
 //!        │                      any other name ──▶ Lookups ──interleaved──▶     │            │
 //!        │                                                                      ▼            ▼
-//!        └◀───────────── the next attempt ◀── Backoff::schedule_next ◀── ConnectFailure,  Closed
+//!        └◀───────────── the next attempt ◀── Backoff::schedule_next ◀── ConnectError,    Closed
 //! ```
 
 mod addresses;
@@ -16,7 +16,7 @@ mod retry;
 mod zones;
 
 pub use addresses::{addresses, addresses_with, interleaved, needs_resolver};
-pub use config::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+pub use config::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 pub use lookups::{Lookups, MAX_LOOKUPS};
 pub use race::{NEXT_ADDRESS_AFTER, Race, RaceStep};
 pub use reconnect::{Backoff, Reconnect, retry_after};

@@ -1,6 +1,6 @@
 //! The race of a client's addresses (Happy Eyeballs, RFC 8305 §5): which address is next, and when.
 
-use super::ConnectFailure;
+use super::ConnectError;
 use core::net::SocketAddr;
 use core::time::Duration;
 use std::collections::VecDeque;
@@ -104,17 +104,17 @@ impl Race {
         &self.tried
     }
 
-    /// What was tried, for the [failure](ConnectFailure) of one that was connected; nothing is left of it here.
+    /// What was tried, for the [failure](ConnectError) of one that was connected; nothing is left of it here.
     pub fn take_tried(&mut self) -> Vec<SocketAddr> {
         core::mem::take(&mut self.tried)
     }
 
     /// The failure of a race that is [lost](RaceStep::Lost): what was tried, with the error of the last one. Neither is
     /// left here.
-    pub fn unreachable(&mut self) -> ConnectFailure {
+    pub fn unreachable(&mut self) -> ConnectError {
         // Of a name without addresses the system has said nothing.
         let error = self.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-        ConnectFailure::Unreachable { tried: self.take_tried(), error }
+        ConnectError::Unreachable { tried: self.take_tried(), error }
     }
 }
 
@@ -133,7 +133,7 @@ mod tests {
     /// What was tried, and the error.
     fn failure(race: &mut Race) -> (Vec<SocketAddr>, io::ErrorKind) {
         match race.unreachable() {
-            ConnectFailure::Unreachable { tried, error } => (tried, error.kind()),
+            ConnectError::Unreachable { tried, error } => (tried, error.kind()),
             other => panic!("{other:?}"),
         }
     }

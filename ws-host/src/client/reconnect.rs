@@ -27,9 +27,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 
 /// When a client connects again after its connection ended, or could not be opened.
 ///
-/// The first wait is [`min`](Self::min), and each further one twice as long, up to [`max`](Self::max); of each, a
-/// random part between half and the whole is waited, lest all clients of a server that restarts come back at
-/// once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
+/// Each [wait](Self::wait) is twice as long as the one before, up to the longest; of each, a random part between half and
+/// the whole is waited, so that the clients of a server that restarts do not all come back at once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
 /// [`retry_after`].
 ///
 /// ```
@@ -39,26 +38,16 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 ///
 /// let policy = Reconnect::default()
 ///     .wait(Duration::from_secs(1), Duration::from_secs(60))
-///     .final_code(CloseCode::from(4001));
+///     .no_retry_code(CloseCode::from(4001));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Reconnect {
-    /// The first wait; a millisecond at least, lest who fails at once use up a processor. 0.5 s.
-    pub min: Duration,
-    /// The longest wait; what no clock can show is for ever. 30 s.
-    pub max: Duration,
-    /// A connection that was open for so long counts as a success: the next wait is the first again. 10 s.
-    pub success_after: Duration,
-    /// The most attempts in a row after one that failed or a connection that ended; a connection begins the count
-    /// anew once it was open for [`success_after`](Self::success_after). `None` is for ever. `None`.
-    pub attempts: Option<u32>,
-    /// The peer's close codes that end it: the peer wants no more, or would say the same again. 1000, 1003, 1008
-    /// and 1010.
-    pub final_codes: Vec<CloseCode>,
-    /// The statuses of a refused handshake that may be another next time, though they are redirects or 4xx, which
-    /// end it otherwise. 408, 425 and 429.
-    pub passing_statuses: Vec<StatusCode>,
+    min: Duration,
+    max: Duration,
+    reset_after: Duration,
+    attempts: Option<u32>,
+    no_retry_codes: Vec<CloseCode>,
+    retry_statuses: Vec<StatusCode>,
 }
 
 impl Default for Reconnect {
@@ -66,15 +55,15 @@ impl Default for Reconnect {
         Self {
             min: Duration::from_millis(500),
             max: Duration::from_secs(30),
-            success_after: Duration::from_secs(10),
+            reset_after: Duration::from_secs(10),
             attempts: None,
-            final_codes: vec![
+            no_retry_codes: vec![
                 CloseCode::NORMAL,
                 CloseCode::UNSUPPORTED,
                 CloseCode::POLICY,
                 CloseCode::EXTENSION_REQUIRED,
             ],
-            passing_statuses: vec![
+            retry_statuses: vec![
                 StatusCode::REQUEST_TIMEOUT,
                 StatusCode::TOO_EARLY,
                 StatusCode::TOO_MANY_REQUESTS,
@@ -84,7 +73,13 @@ impl Default for Reconnect {
 }
 
 impl Reconnect {
-    /// Sets the first and the longest wait.
+    /// The defaults: it tries for ever.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Sets the first and the longest wait. The first is a millisecond at least, so that immediate failures do not spin;
+    /// a longest that no clock can show is for ever. 0.5 s and 30 s.
     #[must_use]
     pub fn wait(mut self, min: Duration, max: Duration) -> Self {
         self.min = min;
@@ -92,41 +87,58 @@ impl Reconnect {
         self
     }
 
-    /// Sets how long a connection must have been open to count as a success.
+    /// The first and the longest wait.
+    pub fn get_wait(&self) -> (Duration, Duration) {
+        (self.min, self.max)
+    }
+
+    /// Sets how long a connection must have been open to count as a success: the next wait is the first again. 10 s.
     #[must_use]
-    pub fn success_after(mut self, time: Duration) -> Self {
-        self.success_after = time;
+    pub fn reset_after(mut self, time: Duration) -> Self {
+        self.reset_after = time;
         self
     }
 
-    /// Sets the most attempts in a row after one that failed or a connection that ended.
+    /// Sets the most attempts in a row after one that failed or a connection that ended; a connection begins the count
+    /// anew once it was open for [`reset_after`](Self::reset_after). No limit.
     #[must_use]
     pub fn attempts(mut self, attempts: u32) -> Self {
         self.attempts = Some(attempts);
         self
     }
 
-    /// Adds a close code of the peer that ends it.
+    /// The most attempts in a row.
+    pub fn get_attempts(&self) -> Option<u32> {
+        self.attempts
+    }
+
+    /// How long a connection must have been open to count as a success.
+    pub fn get_reset_after(&self) -> Duration {
+        self.reset_after
+    }
+
+    /// Adds a close code of the peer that ends it: the peer wants no more, or would say the same again. 1000, 1003, 1008
+    /// and 1010.
     #[must_use]
-    pub fn final_code(mut self, code: CloseCode) -> Self {
-        self.final_codes.push(code);
+    pub fn no_retry_code(mut self, code: CloseCode) -> Self {
+        self.no_retry_codes.push(code);
         self
     }
 
-    /// Adds a status of a refused handshake after which it is tried again: 401, where the application renews its
-    /// token before the next attempt.
+    /// Adds a status of a refused handshake after which it is tried again, though it is a redirect or 4xx: 401, where the
+    /// application renews its token before the next attempt. 408, 425 and 429.
     #[must_use]
-    pub fn passing_status(mut self, status: StatusCode) -> Self {
-        self.passing_statuses.push(status);
+    pub fn retry_status(mut self, status: StatusCode) -> Self {
+        self.retry_statuses.push(status);
         self
     }
 
     /// Whether there is nothing to try again after such an end.
     ///
     /// So it is when the application closed or terminated the connection itself, whether or not the peer answered;
-    /// when the peer closed it with one of the [`final_codes`](Self::final_codes), whatever broke afterwards; and when a server refused the handshake with a status
-    /// that will not change by asking again: a redirect, or 4xx, but for the
-    /// [`passing_statuses`](Self::passing_statuses).
+    /// when the peer closed it with a [code after which there is no retry](Self::no_retry_code), whatever broke afterwards;
+    /// and when a server refused the handshake with a status that will not change by asking again: a redirect, or 4xx, but
+    /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
             Some(Error::Lost(Cause::Terminated)) => true,
@@ -139,10 +151,10 @@ impl Reconnect {
             Some(Error::Handshake(HandshakeError::Refused(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
-                    && !self.passing_statuses.contains(&status)
+                    && !self.retry_statuses.contains(&status)
             }
             // What the peer said holds, whatever broke afterwards (RFC 6455 §7.1.5).
-            _ => self.final_codes.contains(&closed.code),
+            _ => self.no_retry_codes.contains(&closed.code),
         }
     }
 }
@@ -195,7 +207,7 @@ impl Backoff {
 
     /// A connection was open for so long before it ended.
     pub fn lived(&mut self, policy: &Reconnect, time: Duration) {
-        if time >= policy.success_after {
+        if time >= policy.reset_after {
             self.reset();
         }
     }
@@ -269,7 +281,7 @@ mod tests {
 
     #[test]
     fn what_ends_it_and_what_does_not() {
-        let policy = Reconnect::default().final_code(CloseCode::from(4001));
+        let policy = Reconnect::default().no_retry_code(CloseCode::from(4001));
         let reset = Error::Lost(Cause::Io(std::io::ErrorKind::ConnectionReset));
         for (end, is_final) in [
             (closed(1000, Initiator::Remote, None), true),
@@ -294,7 +306,7 @@ mod tests {
         ] {
             assert_eq!(policy.is_final(&end), is_final, "{end}");
         }
-        assert!(!policy.passing_status(StatusCode::UNAUTHORIZED).is_final(&refused(401, "0")));
+        assert!(!policy.retry_status(StatusCode::UNAUTHORIZED).is_final(&refused(401, "0")));
     }
 
     #[test]

@@ -1,11 +1,11 @@
 //! Zones of link-local addresses: the numbers of network interfaces.
 
-use super::ConnectFailure;
+use super::ConnectError;
 use std::io;
 
 /// The number of the network interface of this name, from the kernel; it does not wait.
-pub(crate) fn index(name: &str) -> Result<u32, ConnectFailure> {
-    look_up(name).map_err(|error| ConnectFailure::Zone { zone: name.to_owned(), error })
+pub(crate) fn index(name: &str) -> Result<u32, ConnectError> {
+    look_up(name).map_err(|error| ConnectError::Zone { zone: name.to_owned(), error })
 }
 
 #[cfg(unix)]

@@ -1,93 +1,202 @@
 //! What a server allows: how many may come, and how many came.
 
+use super::upgrades::{UpgradeRule, Upgrades};
+use crate::settings::{handed_on, settings_of_a_connection};
 use crate::token::{Token, TokenRule};
 use core::net::SocketAddr;
-use ws_proto::Config;
-use ws_proto::Cors;
-use ws_proto::{InvalidAccess, Memory};
+use core::time::Duration;
+use std::string::String;
+use std::time::UNIX_EPOCH;
+use std::vec::Vec;
+use ws_proto::{Access, Config, Cors, InvalidAccess, Memory, WallClock};
 
-/// What a server allows: the rules of each connection, and how many there may be.
+/// What a server allows: how many connections there may be, what becomes of upgrades, and the rules of each connection.
 ///
-/// A [`Config`] alone is a server with the other defaults.
+/// ```
+/// use std::time::Duration;
+/// use ws_host::server::ServerConfig;
+/// use ws_proto::Heartbeat;
+///
+/// let config = ServerConfig::new()
+///     .max_connections(500)
+///     .allow_origin("https://app.example")
+///     .heartbeat(Heartbeat::frequent())
+///     .close_timeout(Duration::from_secs(2));
+/// ```
 #[derive(Clone, Debug)]
-#[non_exhaustive]
 pub struct ServerConfig {
-    /// The rules of each connection.
-    pub connection: Config,
-    /// The most connections at a time, plain HTTP included; further ones are closed as they come; zero
-    /// closes all of them. 10,000.
-    pub max_connections: usize,
-    /// The most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
-    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
-    pub max_per_address: Option<usize>,
-    /// The most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
-    /// those has, or its [time](Config::handshake_timeout) is over. Zero is one; `None` is a quarter of
-    /// `max_connections`, and 16 at least.
-    pub max_handshakes: Option<usize>,
-    /// The most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
-    /// read ahead; what is shared counts once, and what is below the low mark not at all. See
-    /// [`Memory`]. 1 GiB.
-    pub memory_limit: Option<usize>,
-    /// What a client must show. Nothing.
-    pub token: Option<Token>,
+    connection: Config,
+    pub(super) max_connections: usize,
+    pub(super) max_per_address: Option<usize>,
+    pub(super) max_handshakes: Option<usize>,
+    memory_limit: Option<usize>,
+    token: Option<Token>,
+    upgrades: Upgrades,
+}
+
+settings_of_a_connection!(ServerConfig);
+
+handed_on! { ServerConfig:
+    /// Sets the longest request target in bytes: [`Config::target_limit`]. 8 KiB.
+    target_limit(bytes: usize);
+
+    /// Sets the most pipelined requests that wait for their answers: [`Config::pipeline_limit`]. 16.
+    pipeline_limit(requests: usize);
+
+    /// Sets the most requests on one HTTP connection: [`Config::request_limit`]. 1,000.
+    request_limit(requests: u32);
+
+    /// Sets how long an HTTP connection may idle between requests: [`Config::keep_alive`]. 15 s.
+    keep_alive(time: Duration);
+
+    /// Sets how long the application may take to answer a request: [`Config::answer_timeout`]. 60 s.
+    answer_timeout(time: Duration);
+
+    /// Sets whether a client that has ended its half still gets answers without a length: [`Config::half_close`]. `false`.
+    half_close(allowed: bool);
+
+    /// Sets whether `Closed` comes of every connection, also of one that never asked anything:
+    /// [`Config::report_all_closes`]. `false`.
+    report_all_closes(all: bool);
+
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`:
+    /// [`Access::allow_host`].
+    allow_host(host: impl Into<String>);
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
+    allow_origin(origin: impl Into<String>);
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    allow_file_origin();
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    allow_null_origin();
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    allow_scheme(scheme: impl Into<String>);
+
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before: [`Config::access`].
+    access(access: Access);
+
+    /// Sets whose pages may read what the server answers across origins: [`Config::cors`]. Where a token is required,
+    /// preflights need none, and the 401 is readable too.
+    cors(cors: Cors);
+
+    /// Gives the time of day for the `Date` of answers: [`Config::wall_clock`]. Servers of the adapters have one.
+    wall_clock(clock: WallClock);
 }
 
 impl ServerConfig {
-    /// The defaults, with these rules for each connection.
-    pub fn new(connection: Config) -> Self {
+    /// The defaults.
+    pub fn new() -> Self {
         Self {
-            connection,
+            connection: Config::server(),
             max_connections: 10_000,
             max_per_address: Some(1_000),
             max_handshakes: None,
             memory_limit: Some(1 << 30),
             token: None,
+            upgrades: Upgrades::default(),
         }
     }
 
-    /// Sets the most connections at a time.
+    /// Sets the most connections at a time, plain HTTP included; further ones are closed as they come; zero
+    /// closes all of them. 10,000.
     #[must_use]
     pub fn max_connections(mut self, connections: usize) -> Self {
         self.max_connections = connections;
         self
     }
 
-    /// Sets the most connections of one address at a time.
+    /// Sets the most connections of one address at a time, an IPv6 network (/64) being one; further ones are closed
+    /// as they come; zero closes all of them. This machine has no such limit. 1,000; for a server behind a proxy, `None`.
     #[must_use]
     pub fn max_per_address(mut self, connections: Option<usize>) -> Self {
         self.max_per_address = connections;
         self
     }
 
-    /// Sets the most connections at a time that have asked nothing yet.
+    /// Sets the most connections at a time that have asked nothing yet; further ones wait in the kernel until one of
+    /// those has, or its [time](Self::handshake_timeout) is over. Zero is one. A quarter of
+    /// [`max_connections`](Self::max_connections), and 16 at least.
     #[must_use]
     pub fn max_handshakes(mut self, connections: usize) -> Self {
         self.max_handshakes = Some(connections);
         self
     }
 
-    /// Sets the most bytes that the server holds for all its connections together; `None` is no limit.
+    /// Sets the most bytes that the server holds for all its connections together: in outboxes, in unfinished messages, and
+    /// read ahead; what is shared counts once, and what is below the low mark not at all. See [`Memory`]. `None` is no
+    /// limit. 1 GiB.
     #[must_use]
     pub fn memory_limit(mut self, bytes: Option<usize>) -> Self {
         self.memory_limit = bytes;
         self
     }
 
-    /// Sets whose pages may read what the server answers across origins: [`Config::cors`] of each connection. Where a
-    /// token is required, preflights need none, and the 401 is readable too.
+    /// Sets the paths at which there is a WebSocket, as a client sends them: without query, not decoded. An upgrade on any
+    /// other gets 404 and never comes to the application; a plain request for one of them that nobody answers gets 426,
+    /// which says how to ask. Every path.
+    ///
+    /// ```
+    /// use ws_host::server::ServerConfig;
+    ///
+    /// let config = ServerConfig::new().upgrade_paths(["/ws"]).subprotocols(["chat.v2", "chat.v1"]);
+    /// ```
     #[must_use]
-    pub fn cors(mut self, cors: Cors) -> Self {
-        self.connection.cors = cors;
+    pub fn upgrade_paths(mut self, paths: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        let rooted = |path: String| if path.starts_with('/') { path } else { ["/", &path].concat() };
+        self.upgrades.paths = Some(paths.into_iter().map(|path| rooted(path.into())).collect());
         self
     }
 
-    /// The rules of each connection of a server that starts now, with the memory that they share.
+    /// Sets whether the application decides about each upgrade, on the [paths](Self::upgrade_paths) that there are; one that
+    /// it drops is refused with 503. Otherwise those that are valid are accepted, and the application sees the open
+    /// WebSocket. `false`.
+    #[must_use]
+    pub fn decide_upgrades(mut self, asked: bool) -> Self {
+        self.upgrades.asks = asked;
+        self
+    }
+
+    /// Sets the subprotocols that the server speaks, the one that it likes best first. Of those that a client offers too,
+    /// the first is chosen; where there is none, none is spoken. None.
+    #[must_use]
+    pub fn subprotocols(mut self, names: impl IntoIterator<Item = impl Into<String>>) -> Self {
+        self.upgrades.subprotocols = names.into_iter().map(Into::into).collect::<Vec<_>>();
+        self
+    }
+
+    /// What becomes of upgrades, and of plain requests that nobody answers.
+    pub fn upgrade_rule(&self) -> UpgradeRule {
+        self.upgrades.clone().into()
+    }
+
+    /// The most connections at a time.
+    pub fn get_max_connections(&self) -> usize {
+        self.max_connections
+    }
+
+    /// The most connections of one address at a time.
+    pub fn get_max_per_address(&self) -> Option<usize> {
+        self.max_per_address
+    }
+
+    /// The most bytes that the server holds for all its connections together.
+    pub fn get_memory_limit(&self) -> Option<usize> {
+        self.memory_limit
+    }
+
+    /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
+    /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn shared_config(&self) -> Config {
-        let mut config = self.connection.clone();
-        if config.memory.is_none() {
-            config.memory = self.memory_limit.map(Memory::new);
+        let clock = self.connection.get_wall_clock().cloned();
+        let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
+        match self.memory_limit {
+            Some(limit) if config.get_memory().is_none() => config.memory(Memory::new(limit)),
+            _ => config,
         }
-        config
     }
 
     /// Answers 401 to every request, and to every WebSocket, that does not show this token. Hand it out in the
@@ -131,13 +240,7 @@ impl ServerConfig {
 
 impl Default for ServerConfig {
     fn default() -> Self {
-        Self::new(Config::server())
-    }
-}
-
-impl From<Config> for ServerConfig {
-    fn from(connection: Config) -> Self {
-        Self::new(connection)
+        Self::new()
     }
 }
 

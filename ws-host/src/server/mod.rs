@@ -4,8 +4,10 @@ mod admission;
 mod config;
 mod stats;
 mod stop;
+mod upgrades;
 
 pub use admission::Admission;
 pub use config::ServerConfig;
 pub use stats::Stats;
 pub use stop::Stop;
+pub use upgrades::{Decision, Unanswered, UpgradeRule};

@@ -18,28 +18,21 @@ use ws_proto::CloseCode;
 ///     .spread(Duration::from_secs(10));
 /// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Stop {
-    /// How long what is left may take, counted from the end of the spread; then it is cut: at once with zero, and never
-    /// with what no clock can show.
-    pub deadline: Duration,
-    /// The close code. 1001.
-    pub code: CloseCode,
-    /// The reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
-    pub reason: String,
-    /// Over what time the connections are told, one after the other: who reconnects at once then does not meet
-    /// everybody else. Those that are not told yet are served as ever. The first is told at once,
-    /// however long that is. Zero.
-    pub spread: Duration,
+    deadline: Duration,
+    code: CloseCode,
+    reason: String,
+    spread: Duration,
 }
 
 impl Stop {
-    /// Tells 1001 to all at once, and cuts at the deadline what is left.
+    /// Tells 1001 to all at once, and cuts what is left when this time has passed, counted from the end of the
+    /// [spread](Self::spread): at once with zero, and never with what no clock can show.
     pub fn within(deadline: Duration) -> Self {
         Self { deadline, code: CloseCode::GOING_AWAY, reason: String::new(), spread: Duration::ZERO }
     }
 
-    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001.
+    /// Sets the close code; one that must not be sent (RFC 6455 §7.4) stays 1001. 1001.
     #[must_use]
     pub fn code(mut self, code: CloseCode) -> Self {
         if code.is_sendable() {
@@ -48,7 +41,7 @@ impl Stop {
         self
     }
 
-    /// Sets the reason.
+    /// Sets the reason; a Close frame has room for 123 bytes, and what is over is cut off. Empty.
     #[must_use]
     pub fn reason(mut self, reason: impl Into<String>) -> Self {
         self.reason = reason.into();
@@ -58,11 +51,32 @@ impl Stop {
         self
     }
 
-    /// Sets over what time the connections are told.
+    /// Sets over what time the connections are told, one after the other: clients that reconnect at once then do not all
+    /// meet. Those that are not told yet are served as ever. The first is told at once, however long that is. Zero.
     #[must_use]
     pub fn spread(mut self, time: Duration) -> Self {
         self.spread = time;
         self
+    }
+
+    /// How long what is left may take.
+    pub fn get_deadline(&self) -> Duration {
+        self.deadline
+    }
+
+    /// The close code.
+    pub fn get_code(&self) -> CloseCode {
+        self.code
+    }
+
+    /// The reason.
+    pub fn get_reason(&self) -> &str {
+        &self.reason
+    }
+
+    /// Over what time the connections are told.
+    pub fn get_spread(&self) -> Duration {
+        self.spread
     }
 
     /// How many of `count` connections are told when so much of the spread has passed.

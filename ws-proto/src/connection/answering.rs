@@ -47,6 +47,19 @@ impl Connection {
         result
     }
 
+    /// Server: answers the request that came last, unless the application still has it or has answered it: in place of the
+    /// 503 that a dropped request gets. Call it when the application has seen [`Event::Request`]. Says whether it answered.
+    ///
+    /// An answer that [`respond`](Self::respond) would not take is 503.
+    pub fn answer_dropped(&mut self, now: Moment, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
+        let Stage::Http(http) = &mut self.stage else { return false };
+        let is_answered = http.answer_dropped(now, &self.config, &mut self.outbox, answer);
+        if is_answered {
+            self.settle_http(now);
+        }
+        is_answered
+    }
+
     /// Server: begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
     ///
     /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
@@ -90,7 +103,7 @@ impl Connection {
         result
     }
 
-    /// Server: gives the next piece of a body. Pieces that were taken in pace with
+    /// Server: gives the next piece of a body. Delivery that were taken in pace with
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors

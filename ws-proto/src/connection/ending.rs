@@ -254,7 +254,7 @@ impl Connection {
         let mut ending = Box::new(Ending::new(Initiator::Local));
         ending.error = cause;
         ending.has_open_end = http.has_open_end();
-        ending.announced = http.announced() || self.config.tell_every_end;
+        ending.announced = http.announced() || self.config.report_all_closes;
         ending.was_open = false;
         ending.peer_ended = http.peer_ended();
         ending.was_paused = self.input.held.has(Held::PAUSED);
@@ -344,7 +344,7 @@ impl Connection {
             Stage::Http(http) => {
                 self.output.wants_reset = http.has_open_end();
                 let mut ending = Box::new(Ending::new(initiator));
-                ending.announced = http.announced() || self.config.tell_every_end;
+                ending.announced = http.announced() || self.config.report_all_closes;
                 ending.was_open = false;
                 ending.error = Some(error);
                 ending

@@ -74,7 +74,7 @@ pub use state::{Next, Role, Sent, State};
 /// let mut input = &mut received[..];
 /// while let Some(event) = server.receive(now, &mut input) {
 ///     if let Event::Message(message) = event {
-///         server.send_message(message)?;
+///         server.send(message)?;
 ///     }
 /// }
 /// assert_eq!(server.next_io(), Next::Write);
@@ -357,7 +357,7 @@ impl Connection {
             masked: matches!(self.side, Side::Server),
             compressible: self.stage.compression().is_some(),
             message_limit: self.config.message_limit,
-            pieces: self.config.pieces,
+            pieces: self.config.delivery,
         }
     }
 

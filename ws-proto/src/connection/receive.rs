@@ -125,7 +125,7 @@ impl Connection {
 
     fn receive_in_stage<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
-            // A fault behind the last piece is told all the same: it may be that nothing more comes.
+            // A fault behind the last fragment is told all the same: it may be that nothing more comes.
             if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
                 return None;
             }
@@ -137,7 +137,7 @@ impl Connection {
                         self.note_share(input.len());
                     }
                     match event {
-                        Some(Event::Message(_) | Event::Piece(_)) => {
+                        Some(Event::Message(_) | Event::Fragment(_)) => {
                             self.pace(now, 1);
                             self.note_contexts(self.heard);
                         }
@@ -235,10 +235,10 @@ impl Connection {
                     return (!is_late).then_some(Event::Message(message));
                 }
                 Ok(None) => return None,
-                Ok(Some(Decoded::Piece(piece))) => {
-                    let is_all = piece.first && piece.last && piece.data.as_bytes().is_empty();
-                    let is_late = is_all && self.put_back(now, piece.data.is_text(), true);
-                    return (!is_late).then_some(Event::Piece(piece));
+                Ok(Some(Decoded::Fragment(fragment))) => {
+                    let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
+                    let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
+                    return (!is_late).then_some(Event::Fragment(fragment));
                 }
                 Ok(Some(other)) => {
                     if let Some(event) = self.receive_control(now, other) {
@@ -281,7 +281,7 @@ impl Connection {
                 }
                 None
             }
-            Decoded::Empty | Decoded::Message(_) | Decoded::Piece(_) => None,
+            Decoded::Empty | Decoded::Message(_) | Decoded::Fragment(_) => None,
         }
     }
 
@@ -366,7 +366,7 @@ impl Connection {
         if !self.has_ahead() && self.busy.as_ref().is_some_and(|busy| busy.ends_behind) {
             self.done(now, Error::Eof);
         }
-        // Whoever was given the piece before it may have nothing more to give to `receive`.
+        // Whoever was given the fragment before it may have nothing more to give to `receive`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
             && let Some(fault) = self.decoder.take_fault()
         {

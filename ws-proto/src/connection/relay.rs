@@ -4,7 +4,7 @@ use super::{Connection, Outgoing, Sent};
 use crate::close::CloseCode;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
-use crate::event::{Closed, Message, Piece};
+use crate::event::{Closed, Fragment, Message};
 use crate::frame::{Frame, Opcode, RSV1, first_byte};
 use crate::utf8::Utf8;
 use alloc::borrow::Cow;
@@ -44,9 +44,9 @@ impl Connection {
     /// # Errors
     /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a piece that continues nothing, or begins a message
     /// within another.
-    pub fn relay_piece(&mut self, piece: Piece<'_>) -> Result<Sent, SendError> {
+    pub fn relay_fragment(&mut self, piece: Fragment<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
-        let Piece { data, first, last } = piece;
+        let Fragment { data, first, last } = piece;
         if first && last {
             return self.relay_message(data);
         }

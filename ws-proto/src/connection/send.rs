@@ -1,30 +1,19 @@
 //! Messages out, and bytes to the socket.
 
 use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
-use crate::config::HeartbeatKind;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
-use crate::event::Message;
 use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
+use crate::heartbeat::HeartbeatKind;
 use crate::mask;
 use crate::utf8::Utf8;
-use alloc::borrow::Cow;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 
 impl Connection {
-    /// Sends a frame: a whole message, a fragment, a ping. To many, [`send_shared`](Self::send_shared) is cheaper
-    /// where messages are compressed.
-    ///
-    /// While a message is being sent in fragments, whole messages wait behind its last one; control frames do
-    /// not (RFC 6455 §5.4).
-    ///
-    /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
-    /// [`SendError::NotUtf8`]. Nothing was queued then.
     #[inline]
-    pub fn send(&mut self, frame: &Frame) -> Result<Sent, SendError> {
+    pub(crate) fn send_frame(&mut self, frame: &Frame) -> Result<Sent, SendError> {
         // Something small that stands encoded: one copy.
         if frame.is_small_message() && self.takes_at_once(frame.payload.len()) && !self.is_client() {
             self.outbox.buffer().extend_from_slice(&frame.encoded);
@@ -91,42 +80,6 @@ impl Connection {
         }
         self.forget_busy_if_idle();
         Ok(())
-    }
-
-    /// Sends a text message. An owned `String` is moved where it is worth it, a borrowed text is copied.
-    ///
-    /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
-    #[inline]
-    pub fn send_text<'t>(&mut self, text: impl Into<Cow<'t, str>>) -> Result<Sent, SendError> {
-        match text.into() {
-            Cow::Borrowed(text) => self.send_copied(Opcode::Text, text.as_bytes()),
-            Cow::Owned(text) => self.send_owned(Opcode::Text, text.into()),
-        }
-    }
-
-    /// Sends a binary message. An owned `Vec` is moved where it is worth it, a borrowed slice is copied.
-    ///
-    /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
-    #[inline]
-    pub fn send_binary<'t>(&mut self, data: impl Into<Cow<'t, [u8]>>) -> Result<Sent, SendError> {
-        match data.into() {
-            Cow::Borrowed(data) => self.send_copied(Opcode::Binary, data),
-            Cow::Owned(data) => self.send_owned(Opcode::Binary, data.into()),
-        }
-    }
-
-    /// Sends a message as it was received.
-    ///
-    /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]. Nothing was queued then.
-    #[inline]
-    pub fn send_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
-        match message {
-            Message::Text(text) => self.send_text(text),
-            Message::Binary(data) => self.send_binary(data),
-        }
     }
 
     /// Sends a ping whose answer is told with its latency: [`Event::Pong`](crate::Event::Pong). Of several that
@@ -283,7 +236,7 @@ impl Connection {
     }
 
     #[inline]
-    fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
+    pub(crate) fn send_copied(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
         if self.takes_at_once(payload.len()) {
             self.write_copied(opcode, true, payload);
             return Ok(self.note_queued());
@@ -306,8 +259,8 @@ impl Connection {
         Ok(self.note_queued())
     }
 
-    fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
-        self.send(&Frame::unencoded(opcode, true, payload))
+    pub(crate) fn send_owned(&mut self, opcode: Opcode, payload: Bytes) -> Result<Sent, SendError> {
+        self.send_frame(&Frame::unencoded(opcode, true, payload))
     }
 
     #[inline]

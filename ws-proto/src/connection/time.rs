@@ -4,9 +4,9 @@
 use super::flow::Held;
 use super::{Connection, Moment, Stage, Stall};
 use crate::close::CloseCode;
-use crate::config::HeartbeatKind;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
+use crate::heartbeat::HeartbeatKind;
 use core::time::Duration;
 
 /// How long a connection is read whose writing failed.
@@ -100,7 +100,7 @@ impl Connection {
                 return self.arm();
             }
         }
-        if self.config.heartbeat.interval.is_some() {
+        if self.config.heartbeat.idle.is_some() {
             // Also where heartbeats are one-way: only an answer shows that the peer is there.
             self.send_heartbeat(now, HeartbeatKind::Ping);
         }
@@ -129,7 +129,7 @@ impl Connection {
             } else if self.input.held.has(Held::ANY) {
                 // The answer may be there, unread.
                 ping.awaited = Some(now);
-            } else if now >= since + self.config.heartbeat.answer {
+            } else if now >= since + self.config.heartbeat.pong_timeout {
                 return self.time_out(now, Timeout::Heartbeat);
             }
         }
@@ -141,7 +141,7 @@ impl Connection {
     pub(super) fn heartbeat_due(&self) -> Option<Moment> {
         let awaited =
             self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.awaited.is_some());
-        let interval = self.config.heartbeat.interval?;
+        let interval = self.config.heartbeat.idle?;
         match self.config.heartbeat.kind {
             HeartbeatKind::Ping if awaited => None,
             // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
@@ -158,7 +158,7 @@ impl Connection {
         let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
         // It may be there, unread: then its time begins anew once reading goes on.
         let is_hidden = self.heard <= since && self.input.held.has(Held::ANY);
-        (!is_hidden).then(|| since + self.config.heartbeat.answer)
+        (!is_hidden).then(|| since + self.config.heartbeat.pong_timeout)
     }
 
     /// When a client must be open.

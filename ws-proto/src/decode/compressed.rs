@@ -66,7 +66,7 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The first piece that what has come of a frame becomes. Its last byte stays in the input until all of them are
+    /// The first fragment that what has come of a frame becomes. Its last byte stays in the input until all of them are
     /// told: the caller sees that there is more, and keeps it while the connection is paused.
     pub(super) fn inflated_first<'a>(
         &mut self,
@@ -86,7 +86,7 @@ impl Decoder {
         self.inflated_piece(rules, fin, &taken.into(), input, held, inflation)
     }
 
-    /// The piece that the next of these bytes become; what is left of them waits. `None` when they hold no whole
+    /// The fragment that the next of these bytes become; what is left of them waits. `None` when they hold no whole
     /// character.
     pub(super) fn inflated_piece<'a>(
         &mut self,
@@ -118,13 +118,13 @@ impl Decoder {
         if last {
             self.message = None;
         }
-        let piece = self.piece(message.kind, &chunk, last && end.is_ok())?;
-        if let (Err(fault), Some(_)) = (&end, &piece) {
+        let fragment = self.fragment(message.kind, &chunk, last && end.is_ok())?;
+        if let (Err(fault), Some(_)) = (&end, &fragment) {
             // The first fault stays: text may have broken before.
             self.partial.get_or_insert_default().fault.get_or_insert(*fault);
         } else {
             end?;
         }
-        Ok(piece.map(|piece| Decoded::Piece(piece.into_owned())))
+        Ok(fragment.map(|fragment| Decoded::Fragment(fragment.into_owned())))
     }
 }

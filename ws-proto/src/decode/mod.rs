@@ -16,10 +16,10 @@
 
 mod compressed;
 
-use crate::config::Pieces;
+use crate::config::Delivery;
 use crate::deflate::PerMessage;
 use crate::error::ProtocolError;
-use crate::event::{Message, Piece};
+use crate::event::{Fragment, Message};
 use crate::frame::{self, Header, MAX_CONTROL_PAYLOAD, MAX_HEADER, Opcode, Parsed};
 use crate::mask;
 use crate::partial::{Kind, Partial};
@@ -39,7 +39,7 @@ pub(crate) struct Rules {
     /// Whether messages may be compressed.
     pub(crate) compressible: bool,
     pub(crate) message_limit: u64,
-    pub(crate) pieces: Pieces,
+    pub(crate) pieces: Delivery,
 }
 
 /// What inflates the peer's messages, where it may compress them.
@@ -50,7 +50,7 @@ impl Rules {
     /// alone, as one that is a fragment must be, comes as a stored block of 6 bytes and an empty one of 5.
     fn wire_limit(&self, form: Form) -> u64 {
         match form {
-            Form::Joined | Form::Pieces => self.message_limit,
+            Form::Joined | Form::Delivery => self.message_limit,
             Form::CompressedJoined | Form::CompressedPieces => {
                 self.message_limit.saturating_mul(11).saturating_add(64)
             }
@@ -59,8 +59,8 @@ impl Rules {
 
     fn in_pieces(&self, one_frame: bool, len: u64) -> bool {
         match self.pieces {
-            Pieces::Joined => false,
-            Pieces::AsTheyCome { whole } => !one_frame || len > whole,
+            Delivery::Whole => false,
+            Delivery::Chunked { whole } => !one_frame || len > whole,
         }
     }
 }
@@ -69,7 +69,7 @@ impl Rules {
 #[derive(Debug)]
 pub(crate) enum Decoded<'a> {
     Message(Message<'a>),
-    Piece(Piece<'a>),
+    Fragment(Fragment<'a>),
     /// A data frame without payload amid a message: neither its first nor its last.
     Empty,
     Ping(Cow<'a, [u8]>),
@@ -88,7 +88,7 @@ struct InProgress {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Form {
     Joined,
-    Pieces,
+    Delivery,
     CompressedJoined,
     CompressedPieces,
 }
@@ -303,7 +303,7 @@ impl Decoder {
                 let kind = if opcode == Opcode::Text { Kind::Text } else { Kind::Binary };
                 let form = match (header.compressed, rules.in_pieces(header.fin, header.len)) {
                     (false, false) => Form::Joined,
-                    (false, true) => Form::Pieces,
+                    (false, true) => Form::Delivery,
                     (true, false) => Form::CompressedJoined,
                     (true, true) => Form::CompressedPieces,
                 };
@@ -389,8 +389,8 @@ impl Decoder {
         if last {
             self.message = None;
         }
-        if message.form == Form::Pieces {
-            return Ok(self.piece(message.kind, bytes, last)?.map(Decoded::Piece));
+        if message.form == Form::Delivery {
+            return Ok(self.fragment(message.kind, bytes, last)?.map(Decoded::Fragment));
         }
         let begun = self.partial.as_ref().is_some_and(|partial| partial.holds_data());
         if last && !begun {
@@ -412,13 +412,13 @@ impl Decoder {
         Ok(Some(Decoded::Message(joined)))
     }
 
-    /// The piece that these bytes are; `None` when they hold no whole character.
-    fn piece<'a>(
+    /// The fragment that these bytes are; `None` when they hold no whole character.
+    fn fragment<'a>(
         &mut self,
         kind: Kind,
         bytes: &'a [u8],
         last: bool,
-    ) -> Result<Option<Piece<'a>>, ProtocolError> {
+    ) -> Result<Option<Fragment<'a>>, ProtocolError> {
         let partial = self.partial.get_or_insert_default();
         let (data, fault) = match kind {
             Kind::Binary => (Message::Binary(Cow::Borrowed(bytes)), false),
@@ -433,13 +433,13 @@ impl Decoder {
             if data.as_bytes().is_empty() {
                 return Err(ProtocolError::TextNotUtf8);
             }
-            return Ok(Some(Piece { data, first, last: false }));
+            return Ok(Some(Fragment { data, first, last: false }));
         }
         if data.as_bytes().is_empty() && !last {
             return Ok(None);
         }
         partial.begun = !last;
         self.forget_if_empty();
-        Ok(Some(Piece { data, first, last }))
+        Ok(Some(Fragment { data, first, last }))
     }
 }

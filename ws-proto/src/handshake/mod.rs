@@ -251,6 +251,25 @@ impl Upgrade {
         Ok(())
     }
 
+    /// Chooses the first of these, the server's own in the order of its liking, that the client offers, and says which; an
+    /// earlier choice stays where it offers none of them.
+    ///
+    /// ```
+    /// let request = http::Request::get("/").header("Sec-WebSocket-Protocol", "chat.v1, chat.v2").body(())?;
+    /// let mut upgrade = ws_proto::Upgrade::from(request);
+    /// assert_eq!(upgrade.choose_subprotocol(&["chat.v3", "chat.v2", "chat.v1"]), Some("chat.v2"));
+    /// assert_eq!(upgrade.subprotocol(), Some("chat.v2"));
+    /// # Ok::<(), http::Error>(())
+    /// ```
+    pub fn choose_subprotocol<'n>(&mut self, ours: &'n [impl AsRef<str>]) -> Option<&'n str> {
+        ours.iter().map(AsRef::as_ref).find(|name| self.select_subprotocol(name).is_ok())
+    }
+
+    /// The subprotocol that is chosen so far.
+    pub fn subprotocol(&self) -> Option<&str> {
+        self.offer.subprotocol.as_ref()?.to_str().ok()
+    }
+
     /// Whether the client offers permessage-deflate (RFC 7692). It is agreed on where `Config::deflate` asks for it and
     /// the offer will do.
     pub fn offers_compression(&self) -> bool {

@@ -38,6 +38,28 @@ impl ServerHttp {
         Ok(())
     }
 
+    /// Answers the request that came last, where the application has dropped it.
+    pub(crate) fn answer_dropped(
+        &mut self,
+        now: Moment,
+        config: &Config,
+        out: &mut Outbox,
+        answer: impl FnOnce() -> Response<Bytes>,
+    ) -> bool {
+        let is_plain = |answer: &Answer| matches!(answer, Answer::Awaited { is_upgrade: false, .. });
+        let last = self.queue.back_mut();
+        let Some(pending) = last.filter(|last| is_plain(&last.answer) && last.answer.is_dropped()) else {
+            return false;
+        };
+        let response = answer();
+        match response::validate(&response, pending.shape) {
+            Ok(()) => pending.answer = Answer::Ready(response),
+            Err(_) => pending.answer.unanswered(),
+        }
+        self.flush(now, config, out);
+        true
+    }
+
     /// Accepts an upgrade.
     pub(crate) fn accept(
         &mut self,

@@ -149,3 +149,24 @@ fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told(
         );
     }
 }
+
+#[test]
+fn a_dropped_request_is_answered_as_its_owner_says_and_a_kept_one_is_not() {
+    let missing = || Response::builder().status(404).body(Bytes::from_static(b"none")).unwrap();
+    let mut rig = Rig::new();
+    drop(rig.request(GET));
+    assert!(rig.conn.answer_dropped(rig.now, missing));
+    assert!(rig.output().starts_with("HTTP/1.1 404 "));
+    assert!(!rig.conn.answer_dropped(rig.now, || panic!("nothing was asked")));
+
+    let kept = rig.request(GET);
+    assert!(!rig.conn.answer_dropped(rig.now, || panic!("the application has it")));
+    rig.conn.respond(rig.now, kept, Response::new(Bytes::new())).unwrap();
+    assert!(!rig.conn.answer_dropped(rig.now, || panic!("it is answered")));
+    assert!(rig.output().starts_with("HTTP/1.1 200 "));
+
+    drop(rig.request(GET));
+    let broken = || Response::builder().header("connection", "x").body(Bytes::new()).unwrap();
+    assert!(rig.conn.answer_dropped(rig.now, broken));
+    assert!(rig.output().starts_with("HTTP/1.1 503 "));
+}

@@ -33,7 +33,7 @@ fn assert_broken(theirs: Direction, good: &[u8], broken: &[u8], why: &str) {
             let events = feed(&mut connection, now, &wire);
             assert_eq!(events.len(), 1, "{why}: {events:?}");
             assert_eq!(connection.state(), State::Closing, "{why}");
-            assert_eq!(connection.send_text("late"), Err(SendError::NotOpen));
+            assert_eq!(connection.send("late"), Err(SendError::NotOpen));
             assert_eq!(close_code(&take_output(&mut connection, now)), Some(1007), "{why}");
             assert_eq!(fault(&end(&mut connection, now)), Some(ProtocolError::DeflateInvalid), "{why}");
         }
@@ -250,7 +250,7 @@ fn inflating_needs_a_small_stack() {
         let (mut connection, now) = open_full(Role::Server);
         let bytes = compressed(Role::Server, BINARY, &message);
         assert_eq!(messages(&feed(&mut connection, now, &bytes)), [data]);
-        connection.send_binary(&message[..]).unwrap();
+        connection.send(&message[..]).unwrap();
         assert!(feed(&mut connection, now, &compressed(Role::Server, BINARY, &nasty)).is_empty());
         assert_eq!(connection.state(), State::Closing);
     };

@@ -49,7 +49,7 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
         let (mut zip, mut reader) = (Zip::new(FULL), Reader::new(FULL));
         let mut active = |server: &mut Connection, now| {
             if by_us {
-                server.send_text("compressed").unwrap();
+                server.send("compressed").unwrap();
                 assert_eq!(reader.data(&take_output(server, now)), [b"compressed"]);
             } else {
                 let bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
@@ -77,13 +77,13 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
 
 #[test]
 fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go() {
-    let config = config(deflate()).heartbeat(Heartbeat::live());
+    let config = config(deflate()).heartbeat(Heartbeat::frequent());
     let (mut server, now) = open_by(Role::Server, config, FULL, FULL);
     let mut zip = Zip::new(FULL);
     let mut due = None;
     for second in 0..20 {
         let at = now + second * SECOND;
-        server.send_text("compressed").unwrap();
+        server.send("compressed").unwrap();
         take_output(&mut server, at);
         let bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
         assert_eq!(messages(&feed(&mut server, at, &bytes)), [b"compressed"]);
@@ -96,7 +96,7 @@ fn traffic_does_not_move_the_deadline_once_it_is_known_that_contexts_are_let_go(
 fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
     let (mut server, now) = open_full(Role::Server);
     let data = noise(1, 20_000);
-    server.send_binary(data.clone()).unwrap();
+    server.send(data.clone()).unwrap();
     take_output(&mut server, now);
     drop(server.reclaim());
     let bytes = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
@@ -130,9 +130,9 @@ fn what_is_not_compressed_keeps_no_context() {
 
 #[test]
 fn heartbeats_keep_no_context() {
-    for (role, heartbeat) in [(CLIENT, Heartbeat::client()), (Role::Server, Heartbeat::live())] {
+    for (role, heartbeat) in [(CLIENT, Heartbeat::client()), (Role::Server, Heartbeat::frequent())] {
         let (mut end, birth) = open_by(role, config(deflate()).heartbeat(heartbeat), FULL, FULL);
-        end.send_text("compressed").unwrap();
+        end.send("compressed").unwrap();
         take_output(&mut end, birth);
         feed(&mut end, birth, &compressed(role, TEXT, &Zip::new(FULL).message(b"compressed")));
         while let Some(now) = end.poll_timeout().filter(|now| *now <= birth + 2 * QUIET) {
@@ -185,7 +185,7 @@ fn messages_flow_on_after_contexts_were_let_go_and_the_peers_may_refer_back() {
             assert!(
                 messages(&feed(&mut server, now, &compressed(Role::Server, BINARY, &message))) == [&data[..]]
             );
-            server.send_binary(&data[data.len() - 200..]).unwrap();
+            server.send(&data[data.len() - 200..]).unwrap();
             let read = reader.read(&take_output(&mut server, now)).remove(0);
             assert_eq!(read.data, &data[data.len() - 200..]);
             lens.push(read.wire_len);
@@ -229,7 +229,7 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
                 server.send(&fragment(Opcode::Binary, false, first)).unwrap();
                 feed(&mut server, now, &compressed(Role::Server, BINARY, &zip.message(&data)));
             } else {
-                server.send_binary(&data[..]).unwrap();
+                server.send(&data[..]).unwrap();
                 let begun =
                     if empty_first { Vec::new() } else { zip.part(first, zlib_rs::DeflateFlush::SyncFlush) };
                 feed(&mut server, now, &frame(true, RSV1 | BINARY, &begun));
@@ -246,7 +246,7 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
             // Both messages and those after them are whole.
             if ours_is_unfinished {
                 server.send(&fragment(Opcode::Continuation, true, &data)).unwrap();
-                server.send_binary(&data[..]).unwrap();
+                server.send(&data[..]).unwrap();
                 read.extend(reader.read(&take_output(&mut server, now)));
                 let read: Vec<_> = read.into_iter().map(|read| read.data).collect();
                 assert_eq!(read, [[first, &data].concat(), data.clone()]);
@@ -271,7 +271,7 @@ fn two_ends_that_let_go_at_any_time_understand_each_other() {
         let client = Config::client().deflate(deflate(Duration::from_millis(ours)));
         let server = Config::server().deflate(deflate(Duration::from_millis(theirs)));
         let mut pair =
-            Pair::open_with(client.heartbeat(Heartbeat::live()), server.heartbeat(Heartbeat::off()));
+            Pair::open_with(client.heartbeat(Heartbeat::frequent()), server.heartbeat(Heartbeat::off()));
         let mut want = Vec::new();
         for n in 0..60 {
             let data = [noise(n % 3, 300), noise(n, 100)].concat();
@@ -300,14 +300,14 @@ fn two_ends_that_let_go_at_any_time_understand_each_other() {
 fn what_was_due_while_the_machine_slept_is_let_go_at_once() {
     let (mut server, birth) = quiet(FULL, FULL);
     let mut reader = Reader::new(FULL);
-    server.send_text("compressed").unwrap();
+    server.send("compressed").unwrap();
     assert_eq!(reader.data(&take_output(&mut server, birth)), [b"compressed"]);
-    server.send_text("compressed, and not yet written").unwrap();
+    server.send("compressed, and not yet written").unwrap();
     let now = birth + 100 * SECOND;
     server.handle_resume(now);
     server.handle_timeout(now);
     assert_eq!((server.poll_timeout(), pooled(server.config())), (None, (0, 1)));
-    server.send_text("compressed").unwrap();
+    server.send("compressed").unwrap();
     let output = take_output(&mut server, now);
     assert_eq!(reader.data(&output), [&b"compressed, and not yet written"[..], b"compressed"]);
     assert_eq!(server.poll_timeout(), Some(now + QUIET));
@@ -327,7 +327,7 @@ fn without_takeover_one_context_serves_all() {
     for round in 0..3 {
         for (n, (connection, now, zip, reader)) in ends.iter_mut().enumerate() {
             let data = noise(n as u64 + round, 500);
-            connection.send_binary(&data[..]).unwrap();
+            connection.send(&data[..]).unwrap();
             assert_eq!(reader.data(&take_output(connection, *now)), [&data[..]]);
             let bytes = compressed(Role::Server, BINARY, &zip.message(&data));
             assert_eq!(messages(&feed(connection, *now, &bytes)), [&data[..]]);
@@ -368,7 +368,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
         for how in ["let go", "failed", "closed", "in the middle of a message", "aborted"] {
             let (mut a, now) = open();
             let mut zip = Zip::new(terms);
-            a.send_binary(&secret[..]).unwrap();
+            a.send(&secret[..]).unwrap();
             take_output(&mut a, now);
             feed(&mut a, now, &compressed(Role::Server, BINARY, &zip.message(&secret)));
             match how {
@@ -387,7 +387,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
             let (mut b, now) = open();
             let mut reader = Reader::new(terms);
             // All that it has of it: what it sends and what it is sent may refer to nothing but its own.
-            b.send_binary(&secret[..]).unwrap();
+            b.send(&secret[..]).unwrap();
             assert_eq!(reader.data(&take_output(&mut b, now)), [&secret[..]], "{how}");
             for distance in [1, 9, secret.len() as u16, 32_768] {
                 let (mut b, now) = open();
@@ -416,7 +416,7 @@ fn settings_of_one_connection_are_not_those_of_another() {
                 let ours = direction(false, bits);
                 let (mut server, now) =
                     open_by(Role::Server, config(settings.clone().level(level)), ours, FULL);
-                server.send_binary(&data[..]).unwrap();
+                server.send(&data[..]).unwrap();
                 let read = Reader::new(ours).read(&take_output(&mut server, now)).remove(0);
                 assert!(read.data == data, "{round} {bits}");
                 assert_eq!(read.wire_len < 2600, bits >= 13, "{bits}: {}", read.wire_len);

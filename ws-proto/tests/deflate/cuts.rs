@@ -3,7 +3,7 @@
 use super::bits::{Stream, Token};
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
-use ws_proto::{Config, Connection, Event, Moment, Pieces, ProtocolError, Role};
+use ws_proto::{Config, Connection, Delivery, Event, Moment, ProtocolError, Role};
 
 /// Told of one connection, so that it can be compared: adjacent pieces are joined.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -25,10 +25,10 @@ fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
             let Some(event) = next(&mut connection, now, &mut input) else { continue };
             match event {
                 Event::Message(message) => told.whole.push(message.as_bytes().to_vec()),
-                Event::Piece(piece) => {
-                    assert_eq!(piece.first, told.pieces.is_empty());
-                    told.pieces.extend(piece.data.as_bytes());
-                    if piece.last {
+                Event::Fragment(fragment) => {
+                    assert_eq!(fragment.first, told.pieces.is_empty());
+                    told.pieces.extend(fragment.data.as_bytes());
+                    if fragment.last {
                         told.whole.push(std::mem::take(&mut told.pieces));
                     }
                 }
@@ -67,12 +67,12 @@ fn assert_same_for_every_cut(
             let mut wire = compressed(role, BINARY, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
             wire.extend(in_frames(role, RSV1 | opcode, parts));
             wire.extend(frame_to(role, FIN | PING, b"behind"));
-            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
-                let config = config(deflate()).message_limit(limit).pieces(pieces);
+            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit).delivery(pieces);
                 let whole = told(role, &config, &[&wire]);
                 assert_eq!(whole.fault, Some(want), "{why}");
                 assert_eq!(whole.whole, [b"Hello"], "{why}");
-                let good = if pieces == Pieces::Joined { b"" } else { good };
+                let good = if pieces == Delivery::Whole { b"" } else { good };
                 assert_eq!(whole.pieces.escape_ascii().to_string(), good.escape_ascii().to_string(), "{why}");
                 for cut in 1..wire.len() {
                     let halves = told(role, &config, &[&wire[..cut], &wire[cut..]]);

@@ -4,15 +4,15 @@ use super::bits::Stream;
 use std::time::Duration;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
-use ws_proto::{Event, Pieces, ProtocolError, Role};
+use ws_proto::{Delivery, Event, ProtocolError, Role};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// The default.
 const RATE: usize = 1000;
 
 fn open_both_ways(role: Role) -> [(ws_proto::Connection, ws_proto::Moment); 2] {
-    [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }]
-        .map(|pieces| open_by(role, config(deflate()).pieces(pieces), FULL, FULL))
+    [Delivery::Whole, Delivery::Chunked { whole: 0 }]
+        .map(|pieces| open_by(role, config(deflate()).delivery(pieces), FULL, FULL))
 }
 
 #[test]
@@ -34,8 +34,8 @@ fn a_compressed_message_is_empty_by_what_it_becomes() {
                 connection.handle_timeout(next);
                 let events = poll(&mut connection, next);
                 let [Event::Message(data)] = &events[..] else {
-                    let [Event::Piece(piece)] = &events[..] else { panic!("{events:?}") };
-                    assert!(piece.first && piece.last && piece.data.as_bytes().is_empty());
+                    let [Event::Fragment(fragment)] = &events[..] else { panic!("{events:?}") };
+                    assert!(fragment.first && fragment.last && fragment.data.as_bytes().is_empty());
                     continue;
                 };
                 assert!(data.is_text() && data.as_bytes().is_empty());

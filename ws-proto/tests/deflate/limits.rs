@@ -7,7 +7,9 @@ use ws_kit::frames::*;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::{Deflate, Terms};
-use ws_proto::{Config, Connection, Event, Frame, Moment, Next, Opcode, Pieces, ProtocolError, Role, State};
+use ws_proto::{
+    Config, Connection, Delivery, Event, Frame, Moment, Next, Opcode, ProtocolError, Role, State,
+};
 
 const SECOND: Duration = Duration::from_secs(1);
 const MEBI: usize = 1 << 20;
@@ -22,9 +24,9 @@ fn outcome(config: Config, frames: &[u8]) -> (Vec<u8>, bool, Option<ProtocolErro
                 is_whole = true;
                 data.extend(message.as_bytes());
             }
-            Event::Piece(piece) => {
-                is_whole = piece.last;
-                data.extend(piece.data.as_bytes());
+            Event::Fragment(fragment) => {
+                is_whole = fragment.last;
+                data.extend(fragment.data.as_bytes());
             }
             other => panic!("{other:?}"),
         }
@@ -51,8 +53,8 @@ fn framings(message: &[u8], flushed: &[Vec<u8>]) -> Vec<Vec<u8>> {
 fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
     for limit in [0, 1, 2, 100, 8191, 8192, 8193, 16_384, 100_000] {
         for data in [noise(1, limit + 1), vec![0; limit + 1], [vec![0; limit], vec![1]].concat()] {
-            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
-                let config = config(deflate()).message_limit(limit as u64).pieces(pieces);
+            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let config = config(deflate()).message_limit(limit as u64).delivery(pieces);
                 let zipped = |data: &[u8]| {
                     let flushed =
                         Zip::new(FULL).fragments(&[&data[..data.len() / 2], &data[data.len() / 2..]]);
@@ -72,7 +74,7 @@ fn a_message_of_just_the_limit_passes_and_a_byte_more_fails() {
                     assert_eq!((is_whole, fault), (false, too_big), "{limit}, {pieces:?}");
                     assert!(told == data[..told.len()], "{limit}, {pieces:?}");
                     // In pieces, all that it may have is told first; nothing beyond it was even inflated.
-                    let may_tell = if pieces == Pieces::Joined { 0 } else { limit };
+                    let may_tell = if pieces == Delivery::Whole { 0 } else { limit };
                     assert_eq!(told.len(), may_tell, "{limit}, {pieces:?}");
                 }
             }
@@ -167,16 +169,16 @@ fn a_message_of_zeros_may_have_all_of_the_message_limit_and_no_byte_more() {
         for role in ROLES {
             // By the defaults of both.
             let settings = if role == Role::Server { Config::server() } else { Config::client() };
-            for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
-                let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).pieces(pieces);
+            for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+                let settings = settings.clone().deflate(Deflate::new().inflate_rate(None)).delivery(pieces);
                 let (mut end_of_it, now) = open_by(role, settings, FULL, FULL);
                 let wire = compressed(role, BINARY, &message);
                 let (mut told, mut is_whole) = (0, false);
                 for event in feed(&mut end_of_it, now, &wire) {
                     match event {
                         Event::Message(message) => (told, is_whole) = (message.as_bytes().len(), true),
-                        Event::Piece(piece) => {
-                            (told, is_whole) = (told + piece.data.as_bytes().len(), piece.last)
+                        Event::Fragment(fragment) => {
+                            (told, is_whole) = (told + fragment.data.as_bytes().len(), fragment.last)
                         }
                         other => panic!("{other:?}"),
                     }
@@ -310,8 +312,8 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
         client.send(&Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
     }
     let wire = take_output(&mut client, now);
-    for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
-        let config = config(deflate()).message_limit(1000).pieces(pieces);
+    for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+        let config = config(deflate()).message_limit(1000).delivery(pieces);
         let (told, is_whole, fault) = outcome(config, &wire);
         assert_eq!((is_whole, fault), (true, None), "{pieces:?}, {} told", told.len());
         assert!(told == data);
@@ -361,8 +363,8 @@ fn the_rate_holds_within_a_message_too() {
         message.extend(blocks.fixed(true, &[]).cut_here());
     }
     message.push(0);
-    for pieces in [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }] {
-        let config = config(deflate().ratio_limit(None).inflate_rate(Some(MEBI as u64))).pieces(pieces);
+    for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {
+        let config = config(deflate().ratio_limit(None).inflate_rate(Some(MEBI as u64))).delivery(pieces);
         let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
         let mut wire = compressed(Role::Server, BINARY, &message);
         let (mut now, mut told, mut seconds) = (birth, 0, 0);
@@ -371,7 +373,7 @@ fn the_rate_holds_within_a_message_too() {
                 while let Some(event) = server.receive(now, &mut read) {
                     match event {
                         Event::Message(message) => told += message.as_bytes().len(),
-                        Event::Piece(piece) => told += piece.data.as_bytes().len(),
+                        Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
                         other => panic!("{other:?}"),
                     }
                 }

@@ -4,14 +4,14 @@ use super::bits::Stream;
 use std::time::Duration;
 use ws_kit::deflate::*;
 use ws_kit::frames::*;
-use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Pieces, ProtocolError, Role, State};
+use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 /// More than a piece ever is.
 const LARGEST: usize = 8 * 1024;
 
 fn as_they_come(whole: u64) -> Config {
-    config(deflate()).pieces(Pieces::AsTheyCome { whole })
+    config(deflate()).delivery(Delivery::Chunked { whole })
 }
 
 /// All pieces of the message that comes next: its data, once it is whole.
@@ -24,7 +24,7 @@ struct Joined {
 
 impl Joined {
     fn add(&mut self, event: &Event<'_>) {
-        let Event::Piece(piece) = event else { panic!("{event:?}") };
+        let Event::Fragment(piece) = event else { panic!("{event:?}") };
         assert!(!self.is_whole && piece.first == (self.pieces == 0), "{} pieces", self.pieces);
         assert!(piece.data.as_bytes().len() <= LARGEST);
         self.data.extend(piece.data.as_bytes());
@@ -127,7 +127,7 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
 
 #[test]
 fn pieces_keep_to_the_rate_of_inflating_second_by_second() {
-    let config = config(deflate().inflate_rate(Some(20_000))).pieces(Pieces::AsTheyCome { whole: 0 });
+    let config = config(deflate().inflate_rate(Some(20_000))).delivery(Delivery::Chunked { whole: 0 });
     let (mut server, birth) = open_by(Role::Server, config, FULL, FULL);
     let data = [noise(1, 50_000), vec![0; 50_000]].concat();
     let mut wire = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
@@ -175,7 +175,10 @@ fn a_short_frame_that_is_a_message_stays_whole() {
     assert!(messages(&feed(&mut server, now, &small)) == [[0; 60_000]]);
     let fragments = in_frames(Role::Server, RSV1 | BINARY, &zip.fragments(&[b"in", b"two"]));
     let events = feed(&mut server, now, &fragments);
-    assert!(matches!(&events[..], [Event::Piece(a), Event::Piece(b)] if a.first && b.last), "{events:?}");
+    assert!(
+        matches!(&events[..], [Event::Fragment(a), Event::Fragment(b)] if a.first && b.last),
+        "{events:?}"
+    );
 }
 
 #[test]
@@ -216,7 +219,7 @@ fn the_good_pieces_of_a_broken_message_are_told_and_then_it_fails_at_once() {
 #[test]
 fn plain_text_in_pieces_fails_at_once_too() {
     for bad in [&b"good \xff"[..], "good 水".as_bytes().split_last().unwrap().1] {
-        let (mut server, now) = open(Role::Server, Config::server().pieces(Pieces::AsTheyCome { whole: 0 }));
+        let (mut server, now) = open(Role::Server, Config::server().delivery(Delivery::Chunked { whole: 0 }));
         let mut joined = Joined::default();
         give(&mut server, now, &frame(true, FIN | TEXT, bad), |event| joined.add(&event));
         assert_eq!((&joined.data[..], joined.is_whole), (&b"good "[..], false));
@@ -239,7 +242,7 @@ fn two_ends_stream_to_each_other() {
         }
         assert!(joined.is_whole);
         let mut joined = Joined::default();
-        server.send_binary(parts.concat()).unwrap();
+        server.send(parts.concat()).unwrap();
         give(&mut client, now, &take_output(&mut server, now), |event| joined.add(&event));
         assert!(joined.is_whole && joined.data == parts.concat());
     }

@@ -38,12 +38,12 @@ fn every_size_level_and_window_is_read_and_no_message_refers_further_back_than_i
             let mut reader = Reader::new(ours);
             let sizes = (0..20).chain([63, 64, 65, 1024, 1025, 8192, 65_536, 70 * 1024]);
             for (source, len) in sizes.flat_map(|len| [(&data, len), (&text, len), (&zeros, len)]) {
-                connection.send_binary(&source[..len]).unwrap();
+                connection.send(&source[..len]).unwrap();
                 let read = reader.read(&take_output(&mut connection, now));
                 assert_eq!((read.len(), read[0].compressed), (1, true), "{ours:?} {level} {len}");
                 assert!(read[0].data == source[..len], "{ours:?} {level} {len}");
             }
-            connection.send_binary(&data[..]).unwrap();
+            connection.send(&data[..]).unwrap();
             assert!(reader.data(&take_output(&mut connection, now)) == [&data[..]], "{ours:?} {level}");
         }
     }
@@ -58,8 +58,8 @@ fn what_was_refused_was_not_compressed_so_that_nothing_refers_to_it() {
             // In one frame, for this connection and for many.
             let [before, message] = [noise(4 * seed, 4000), noise(4 * seed + 1, 3000)];
             let whole = Frame::binary(message.clone());
-            connection.send_binary(&before[..]).unwrap();
-            assert_eq!(connection.send_binary(&message[..]), Err(SendError::Full));
+            connection.send(&before[..]).unwrap();
+            assert_eq!(connection.send(&message[..]), Err(SendError::Full));
             assert_eq!(connection.send(&whole), Err(SendError::Full));
             assert_eq!(connection.send_shared(&whole), Err(SendError::Full));
             assert_eq!(connection.send(&first(&message)), Err(SendError::Full));
@@ -89,7 +89,7 @@ fn with_takeover_messages_refer_to_earlier_ones_and_without_they_do_not() {
             let mut reader = Reader::new(ours);
             let mut lens = Vec::new();
             for _ in 0..3 {
-                connection.send_binary(&data[..]).unwrap();
+                connection.send(&data[..]).unwrap();
                 let read = reader.read(&take_output(&mut connection, now));
                 assert_eq!(read[0].data, data);
                 lens.push(read[0].wire_len);
@@ -111,7 +111,7 @@ fn an_empty_message_is_one_byte() {
     for role in ROLES {
         let (mut connection, now) = open_full(role);
         for _ in 0..3 {
-            connection.send_text("").unwrap();
+            connection.send("").unwrap();
             let frames = parse(&take_output(&mut connection, now));
             assert_eq!((frames[0].first, &frames[0].payload[..]), (FIN | RSV1 | TEXT, &[0][..]));
         }
@@ -144,7 +144,7 @@ fn fragments_are_one_stream_with_control_frames_and_plain_messages_around_them()
                     connection.send(&Frame::binary(c.clone()).without_compression()).unwrap();
                     want.push((false, 1, c.clone()));
                 }
-                connection.send_binary(&a[..]).unwrap();
+                connection.send(&a[..]).unwrap();
                 want.push((true, 1, a.clone()));
             }
             let read = reader.read(&take_output(&mut connection, now));
@@ -177,14 +177,14 @@ fn what_waits_behind_a_message_in_fragments_is_compressed_after_it() {
         let (mut connection, now) = open_full(role);
         let mut reader = Reader::new(FULL);
         connection.send(&first(&data)).unwrap();
-        connection.send_binary(&data[..]).unwrap();
+        connection.send(&data[..]).unwrap();
         connection.send(&Frame::binary(data.clone())).unwrap();
         connection.send_shared(&Frame::binary(data.clone())).unwrap();
         connection.send(&Frame::binary(data.clone()).without_compression()).unwrap();
-        connection.send_text("and this").unwrap();
+        connection.send("and this").unwrap();
         assert!(reader.read(&take_output(&mut connection, now)).is_empty());
         connection.send(&next(&data, true)).unwrap();
-        connection.send_binary(&data[..]).unwrap();
+        connection.send(&data[..]).unwrap();
         let read = reader.read(&take_output(&mut connection, now));
         let data = &data[..];
         let (long, text) = ([data, data].concat(), &b"and this"[..]);
@@ -218,8 +218,8 @@ fn short_messages_are_not_compressed_unless_they_are_told_to() {
             match frame.opcode() {
                 _ if *frame != Frame::binary(frame.payload().clone()) => {}
                 _ => {
-                    connection.send_binary(&frame.payload()[..]).unwrap();
-                    connection.send_binary(frame.payload().to_vec()).unwrap();
+                    connection.send(&frame.payload()[..]).unwrap();
+                    connection.send(frame.payload().to_vec()).unwrap();
                     for other in reader.read(&take_output(&mut connection, now)) {
                         assert_eq!((&other.data, other.compressed), (&sent.data, sent.compressed));
                     }
@@ -262,7 +262,7 @@ fn the_first_fragment_says_whether_a_message_is_compressed() {
 fn with_a_window_of_8_bits_nothing_is_compressed_since_zlib_cannot() {
     let data = vec![0; 1000];
     let (mut client, now) = open_by(CLIENT, config(deflate()), direction(true, 8), FULL);
-    client.send_binary(&data[..]).unwrap();
+    client.send(&data[..]).unwrap();
     client.send_shared(&Frame::binary(data.clone())).unwrap();
     client.send(&Frame::binary(data.clone()).with_compression()).unwrap();
     client.send(&first(&data)).unwrap();
@@ -278,7 +278,7 @@ fn terms_that_no_handshake_gives_do_no_harm() {
     for bits in (0..=7).chain([16, 17, 31, 32, 63, 64, 128, 255]) {
         let (mut server, now) =
             open_by(Role::Server, config(deflate()), direction(true, bits), direction(true, bits));
-        server.send_binary(&[0; 500][..]).unwrap();
+        server.send(&[0; 500][..]).unwrap();
         assert_eq!(Reader::new(FULL).data(&take_output(&mut server, now)), [[0; 500]]);
         let hello = compressed(Role::Server, TEXT, b"\xf2\x48\xcd\xc9\xc9\x07\x00");
         assert_eq!(messages(&feed(&mut server, now, &hello)), [b"Hello"]);
@@ -296,7 +296,7 @@ fn a_refused_fragment_changes_nothing() {
         connection.send(&text(false, &"水".as_bytes()[..2])).unwrap();
         refused.iter().for_each(|frame| assert!(connection.send(frame).is_err(), "{frame:?}"));
         connection.send(&next(&"水".as_bytes()[2..], true)).unwrap();
-        connection.send_text("水").unwrap();
+        connection.send("水").unwrap();
         assert_eq!(reader.data(&take_output(&mut connection, now)), ["水".as_bytes(), "水".as_bytes()]);
     }
 }
@@ -324,8 +324,8 @@ fn two_ends_that_agreed_understand_each_other_in_reads_of_any_size() {
                 for n in 0..6 {
                     let data = [noise(n % 2, 200), noise(n, 100 * n as usize), noise(n % 3, 300)].concat();
                     for end in [&mut pair.client, &mut pair.server] {
-                        end.connection.send_binary(&data[..]).unwrap();
-                        end.connection.send_text("short, in between").unwrap();
+                        end.connection.send(&data[..]).unwrap();
+                        end.connection.send("short, in between").unwrap();
                         end.connection.send(&first(&data)).unwrap();
                         end.connection.send(&next(&data, true)).unwrap();
                     }

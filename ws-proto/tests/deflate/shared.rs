@@ -195,11 +195,11 @@ fn whatever_is_sent_to_one_and_to_all_in_whatever_order_each_gets_the_same_data(
                         told(data.clone());
                     }
                     2 => {
-                        connection.send_binary(&data[..]).unwrap();
+                        connection.send(&data[..]).unwrap();
                         told(data.clone());
                     }
                     3 => {
-                        connection.send_text("a short text").unwrap();
+                        connection.send("a short text").unwrap();
                         told(b"a short text".to_vec());
                     }
                     4 => {}

@@ -6,7 +6,7 @@ use ws_kit::frames::*;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::Terms;
-use ws_proto::{CloseCode, Config, Connection, Deflate, Event, Moment, Next, Pieces, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Deflate, Delivery, Event, Moment, Next, Role, State};
 
 const MEBI: usize = 1 << 20;
 const FIRST: u64 = 16 << 10;
@@ -14,7 +14,7 @@ const NEXT: u64 = 64 << 10;
 /// What is inflated at a time, and what zlib may hold of it.
 const MORE: u64 = 24 << 10;
 /// No rate: what is measured is what a share holds back.
-const WAYS: [Pieces; 2] = [Pieces::Joined, Pieces::AsTheyCome { whole: 0 }];
+const WAYS: [Delivery; 2] = [Delivery::Whole, Delivery::Chunked { whole: 0 }];
 
 fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     let (mut connection, now) = open_by(role, config, FULL, FULL);
@@ -22,8 +22,8 @@ fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     (connection, now)
 }
 
-fn unlimited(pieces: Pieces) -> Config {
-    config(deflate().inflate_rate(None)).pieces(pieces)
+fn unlimited(pieces: Delivery) -> Config {
+    config(deflate().inflate_rate(None)).delivery(pieces)
 }
 
 /// What is told of these bytes, read so many at a time, and how much was inflated for each share.
@@ -59,7 +59,7 @@ fn told(
 fn data_of(events: &[Event<'_>]) -> Vec<u8> {
     let of = |event: &Event<'_>| match event {
         Event::Message(message) => message.as_bytes().to_vec(),
-        Event::Piece(piece) => piece.data.as_bytes().to_vec(),
+        Event::Fragment(fragment) => fragment.data.as_bytes().to_vec(),
         other => panic!("{other:?}"),
     };
     events.iter().flat_map(of).collect()
@@ -120,7 +120,7 @@ fn whatever_comes_means_the_same_by_shares() {
 
 #[test]
 fn a_used_share_holds_nothing_else_back() {
-    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     let mut zip = Zip::new(FULL);
     // All of it comes in the first share and what zlib holds beside it: the share is used, and nothing waits.
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&[0; FIRST as usize]));
@@ -137,7 +137,7 @@ fn a_used_share_holds_nothing_else_back() {
 
 #[test]
 fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
-    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     let mut zip = Zip::new(FULL);
     let mut wire: Vec<u8> =
         (0..1000).flat_map(|_| compressed(Role::Server, BINARY, &zip.message(&[7; 1000]))).collect();
@@ -159,7 +159,7 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
 #[test]
 fn shares_are_smaller_where_many_want_one() {
     let wire = compressed(Role::Server, BINARY, &zeros(8));
-    let config = Arc::new(unlimited(Pieces::Joined));
+    let config = Arc::new(unlimited(Delivery::Whole));
     let now = Moment::default();
     let mut peers: Vec<_> = (0..200)
         .map(|_| {
@@ -218,7 +218,7 @@ fn what_was_inflated_lately_halves_with_each_second() {
 
 #[test]
 fn the_closing_phase_is_shared_too_and_ends_as_ever() {
-    let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+    let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
     server.close(now, CloseCode::NORMAL, "").unwrap();
     take_output(&mut server, now);
     let mut zip = Zip::with_level(FULL, 9);
@@ -244,7 +244,7 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
 #[test]
 fn who_ends_while_it_waits_for_a_share_is_over() {
     for by_close in [true, false] {
-        let (mut server, now) = sharing(Role::Server, unlimited(Pieces::Joined));
+        let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
         let mut wire = compressed(Role::Server, BINARY, &zeros(1));
         let mut input = &mut wire[..];
         assert!(server.receive(now, &mut input).is_none() && server.has_used_share());
@@ -264,8 +264,8 @@ fn who_ends_while_it_waits_for_a_share_is_over() {
 
 #[test]
 fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
-    let heartbeat = ws_proto::Heartbeat::live();
-    let config = unlimited(Pieces::Joined).heartbeat(heartbeat.clone());
+    let heartbeat = ws_proto::Heartbeat::frequent();
+    let config = unlimited(Delivery::Whole).heartbeat(heartbeat.clone());
     let (mut server, birth) = sharing(Role::Server, config);
     let mut zip = Zip::with_level(FULL, 9);
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));

@@ -42,12 +42,12 @@ impl End {
             self.has_http &= state == State::Connecting;
         }
         // Pongs, a heartbeat or two, and the Close.
-        let mut most = config.outbox_cap.max(self.alone) + self.exempt + (PONGS + 3) * CONTROL;
+        let mut most = config.get_outbox_cap().max(self.alone) + self.exempt + (PONGS + 3) * CONTROL;
         if self.ahead > 0 {
-            most += config.outbox_cap.max(self.ahead);
+            most += config.get_outbox_cap().max(self.ahead);
         }
         if self.has_http {
-            most += (config.pipeline_limit + 2) * HEAD + self.answers.iter().sum::<usize>();
+            most += (config.get_pipeline_limit() + 2) * HEAD + self.answers.iter().sum::<usize>();
         }
         if self.rules.may_compress() {
             // The cap is for messages as they are given; noise grows when it is compressed.
@@ -60,9 +60,10 @@ impl End {
             self.was_congested = true;
         }
         if state == State::Open && self.is_open && connection.is_paused() && self.pauses_until.is_none() {
-            let is_paced =
-                config.message_rate.is_some() || self.rules.may_compress() || config.memory.is_some();
-            let holds_back = queued > config.outbox_cap / 2;
+            let is_paced = config.get_message_rate().is_some()
+                || self.rules.may_compress()
+                || config.get_memory().is_some();
+            let holds_back = queued > config.get_outbox_cap() / 2;
             assert!(is_paced || holds_back, "with {queued} bytes of output reading is held back");
             assert!(due.is_some(), "nothing ends what holds reading back");
         }
@@ -117,12 +118,12 @@ impl End {
     pub(crate) fn exempt_answer(&mut self, body: usize) {
         self.answers.push_back(HEAD + body);
         // Over its mark no further requests are read, so no more than these can wait.
-        if self.answers.len() > self.rules.config.pipeline_limit + 1 {
+        if self.answers.len() > self.rules.config.get_pipeline_limit() + 1 {
             self.answers.pop_front();
         }
     }
 
-    /// A piece of a body was given, of whose chunk the frame does not count.
+    /// A fragment of a body was given, of whose chunk the frame does not count.
     pub(crate) fn exempt_chunk(&mut self) {
         self.exempt += CHUNK;
     }
@@ -148,13 +149,14 @@ impl End {
         result: &Result<Sent, SendError>,
     ) {
         let config = &self.rules.config;
-        let is_too_much = queued > 0 && queued + len + HEADER > config.outbox_cap;
+        let is_too_much = queued > 0 && queued + len + HEADER > config.get_outbox_cap();
         match result {
             Ok(_) => {
                 self.longest = self.longest.max(len);
                 // Control frames alone make nobody congested, and up to the mark nobody looks at the cap.
-                let is_mostly_control = queued <= config.high_mark + self.exempt + (PONGS + 3) * CONTROL;
-                let may = !is_too_much || is_mostly_control && len + HEADER <= config.outbox_cap;
+                let is_mostly_control =
+                    queued <= config.get_high_mark() + self.exempt + (PONGS + 3) * CONTROL;
+                let may = !is_too_much || is_mostly_control && len + HEADER <= config.get_outbox_cap();
                 assert!(may, "{len} bytes were taken behind {queued}, over the cap");
                 if ahead {
                     self.ahead = self.ahead.max(len + HEADER);
@@ -163,7 +165,7 @@ impl End {
                 }
             }
             // All connections together may hold too much.
-            Err(SendError::Full) if config.memory.is_some() => {}
+            Err(SendError::Full) if config.get_memory().is_some() => {}
             Err(SendError::Full) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
             Err(_) => {}
         }
@@ -183,7 +185,7 @@ impl End {
                 self.blocked = self.blocked.map(|_| now);
                 (self.opened, self.hindered) = (now, now);
             }
-            Event::Message(_) | Event::Piece(_) | Event::Pong(_) => assert!(self.is_open),
+            Event::Message(_) | Event::Fragment(_) | Event::Pong(_) => assert!(self.is_open),
             Event::Request(_) | Event::Upgrade(_) => assert!(!self.is_open),
             Event::Drained => {
                 assert!(self.was_congested, "what was not congested has drained");
@@ -202,7 +204,7 @@ impl End {
     pub(super) fn is_over(&mut self, now: Moment) {
         let connection = &mut self.connection;
         assert_eq!(connection.state(), State::Closed);
-        let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.tell_every_end;
+        let is_due = self.events > 0 || self.side == CLIENT || self.rules.config.get_report_all_closes();
         assert_eq!(self.closed.is_some(), is_due, "the end was told to {} events", self.events);
         let mut bytes = *b"\x81\x80\0\0\0\0GET / HTTP/1.1\r\n\r\n";
         let mut input = &mut bytes[..];
@@ -211,7 +213,7 @@ impl End {
         connection.handle_timeout(now + Duration::from_secs(1));
         connection.abort(now, Cause::Terminated);
         assert!(connection.poll_event(now).is_none());
-        assert_eq!(connection.send_text("late"), Err(SendError::NotOpen));
+        assert_eq!(connection.send("late"), Err(SendError::NotOpen));
         assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));
         assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
         assert_eq!((connection.queued(), connection.poll_timeout()), (0, None));
@@ -223,7 +225,7 @@ impl End {
 fn brief(event: &Event<'_>) -> String {
     match event {
         Event::Message(message) => format!("a message of {} bytes", message.as_bytes().len()),
-        Event::Piece(piece) => format!("a piece of {} bytes", piece.data.as_bytes().len()),
+        Event::Fragment(fragment) => format!("a fragment of {} bytes", fragment.data.as_bytes().len()),
         Event::Request(request) => format!("a request for {}", request.path()),
         Event::Upgrade(upgrade) => format!("an upgrade for {}", upgrade.path()),
         Event::Closed(closed) => format!("the end: {closed}"),

@@ -163,7 +163,7 @@ impl World {
             }
             (ClientKind::Http(browser), 9..16) => browser.reads_from = slow,
             (ClientKind::Http(browser), 16..19) => {
-                browser.half_close(server.conns[id].party.end.rules.config.half_close);
+                browser.half_close(server.conns[id].party.end.rules.config.get_half_close());
             }
             (ClientKind::Http(browser), 19..30) => browser.ask_upgrade(upgrade(rng)),
             (ClientKind::Http(browser), _) => {
@@ -240,7 +240,7 @@ fn talk(server: &mut Party, client: &mut Party, link: &Link, rng: &mut Rng) {
     if client.repeats {
         client.answers = None;
     }
-    let cap = |party: &Party| party.end.rules.config.outbox_cap;
+    let cap = |party: &Party| party.end.rules.config.get_outbox_cap();
     let most = cap(server).min(cap(client)) / 2;
     (server.most, client.most) = (most, most);
     let has_long_answers =

@@ -46,7 +46,11 @@ impl End {
             State::Open => {
                 if let Some(since) = self.blocked.filter(|_| self.is_open) {
                     // It may have taken enough when its time began, and nothing since.
-                    in_time(since, config.output_timeout.saturating_mul(2), "a peer that takes nothing");
+                    in_time(
+                        since,
+                        config.get_output_timeout().saturating_mul(2),
+                        "a peer that takes nothing",
+                    );
                 }
                 let Some(beat) = beat else { return };
                 if beat.kind == HeartbeatKind::Pong {
@@ -66,7 +70,7 @@ impl End {
                 in_time(since, beat.answer, "a peer that is dead");
             }
             State::Closing if self.is_open && self.failed_at.is_none() => {
-                in_time(self.closing_since.unwrap_or(now), config.close_timeout, "an end");
+                in_time(self.closing_since.unwrap_or(now), config.get_close_timeout(), "an end");
             }
             _ => {}
         }
@@ -87,17 +91,17 @@ impl End {
             assert!(at >= later(since, time), "too early: {closed}, {}", self.knows())
         };
         match &closed.error {
-            Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.handshake_timeout),
+            Some(Error::Timeout(Timeout::Handshake)) => waited(self.born, config.get_handshake_timeout()),
             Some(Error::Timeout(Timeout::Body)) => waited(self.born, Duration::from_secs(5)),
             Some(Error::Timeout(Timeout::Heartbeat)) => {
                 assert!(!self.is_judged_unread, "a peer that was not read is taken for dead");
                 waited(self.heard, beat.as_ref().map_or(Duration::MAX, |beat| beat.answer));
             }
             Some(Error::Timeout(Timeout::Output)) => {
-                waited(self.waiting.unwrap_or(self.wrote), config.output_timeout);
+                waited(self.waiting.unwrap_or(self.wrote), config.get_output_timeout());
             }
-            Some(Error::Timeout(Timeout::Close)) if config.drain_limit > 1 => {
-                waited(self.closing_since.unwrap_or(now), config.close_timeout);
+            Some(Error::Timeout(Timeout::Close)) if config.get_drain_limit() > 1 => {
+                waited(self.closing_since.unwrap_or(now), config.get_close_timeout());
             }
             Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
             Some(Error::Lost(Cause::Io(_))) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),

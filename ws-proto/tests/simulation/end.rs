@@ -187,7 +187,7 @@ impl End {
 
     /// What it may hold whatever all connections hold together: up to its high mark, a message above, and answers.
     pub(crate) fn own(&self) -> usize {
-        self.rules.config.high_mark + self.longest + self.answers.iter().sum::<usize>() + BESIDE
+        self.rules.config.get_high_mark() + self.longest + self.answers.iter().sum::<usize>() + BESIDE
     }
 
     /// Whether its Close is written, whole.

@@ -151,7 +151,7 @@ impl World {
                     browser.leave(now, &mut self.links[id]);
                 }
                 (ClientKind::Http(browser), 0..3) => {
-                    browser.half_close(self.server.conns[id].party.end.rules.config.half_close);
+                    browser.half_close(self.server.conns[id].party.end.rules.config.get_half_close());
                 }
                 (ClientKind::Http(browser), 3..5) => browser.leave(now, &mut self.links[id]),
                 (_, 5) => self.break_off(id),

@@ -63,7 +63,7 @@ impl Flow {
         self.heard += 1;
     }
 
-    /// Pieces of a message were delivered so far; it must be the next one, or the unfinished one.
+    /// Delivery of a message were delivered so far; it must be the next one, or the unfinished one.
     pub(crate) fn hear_part(&self, is_text: bool, data: &[u8]) {
         if self.is_spoiled {
             return;

@@ -8,7 +8,7 @@ use super::link::Link;
 use super::rng::Rng;
 use std::collections::VecDeque;
 use std::time::Duration;
-use ws_proto::{CloseCode, Event, Frame, Message, Moment, Opcode, Piece, SendError, Sent, State};
+use ws_proto::{CloseCode, Event, Fragment, Frame, Message, Moment, Opcode, SendError, Sent, State};
 
 /// What an application makes of the answer to a send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -42,7 +42,7 @@ pub(crate) struct Party {
     pub(crate) says: Shared<Flow>,
     pub(crate) hears: Shared<Flow>,
     /// The pieces of a message so far, and whether it is text.
-    piece: Option<(bool, Vec<u8>)>,
+    fragment: Option<(bool, Vec<u8>)>,
     /// A message that it is sending in fragments, and how much of it went.
     fragments: Option<(Said, usize)>,
     /// What it has to say as soon as there is room.
@@ -66,7 +66,7 @@ impl Party {
             answers: None,
             says,
             hears,
-            piece: None,
+            fragment: None,
             fragments: None,
             backlog: VecDeque::new(),
             waits_for_room: false,
@@ -119,12 +119,12 @@ impl Party {
         let queued = self.end.queued(false);
         let connection = &mut self.end.connection;
         let result = match (rng.below(4), said.is_text) {
-            (0, true) => connection.send_text(said.text()),
-            (1, true) => connection.send_text(said.text().to_owned()),
-            (0, false) => connection.send_binary(&said.data[..]),
-            (1, false) => connection.send_binary(said.data.to_vec()),
-            (2, true) => connection.send_message(Message::Text(said.text().into())),
-            (2, false) => connection.send_message(Message::Binary(said.data[..].into())),
+            (0, true) => connection.send(said.text()),
+            (1, true) => connection.send(said.text().to_owned()),
+            (0, false) => connection.send(&said.data[..]),
+            (1, false) => connection.send(said.data.to_vec()),
+            (2, true) => connection.send(Message::Text(said.text().into())),
+            (2, false) => connection.send(Message::Binary(said.data[..].into())),
             (_, true) => connection.send(&Frame::text(said.text())),
             (_, false) => connection.send(&Frame::binary(said.data.clone())),
         };
@@ -147,10 +147,10 @@ impl Party {
         let connection = &mut self.end.connection;
         match result {
             Ok(Sent::Congested) => {
-                assert!(connection.outbox().len() > self.end.rules.config.high_mark);
+                assert!(connection.outbox().len() > self.end.rules.config.get_high_mark());
                 assert!(connection.is_congested());
             }
-            Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.high_mark),
+            Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.get_high_mark()),
             Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
         }
         self.end.judge_send(now, queued, len, ahead, result);
@@ -303,11 +303,11 @@ impl Party {
     pub(crate) fn hear(&mut self, now: Moment, event: &Event<'_>, rng: &mut Rng) -> Option<Said> {
         match event {
             Event::Message(message) => {
-                assert!(self.piece.is_none(), "a message amid the pieces of another");
+                assert!(self.fragment.is_none(), "a message amid the pieces of another");
                 self.hears.borrow_mut().hear(message.is_text(), message.as_bytes());
                 return Some(said(message.is_text(), message.as_bytes()));
             }
-            Event::Piece(piece) => return self.hear_piece(piece),
+            Event::Fragment(fragment) => return self.hear_piece(fragment),
             Event::Pong(pong) => {
                 assert!(pong.latency <= now - self.end.born());
                 self.awaits_pong = false;
@@ -338,16 +338,16 @@ impl Party {
         None
     }
 
-    fn hear_piece(&mut self, piece: &Piece<'_>) -> Option<Said> {
-        assert_eq!(piece.first, self.piece.is_none(), "which piece is the first");
-        let (is_text, bytes) = self.piece.get_or_insert((piece.data.is_text(), Vec::new()));
-        assert_eq!(*is_text, piece.data.is_text(), "a piece of another type");
-        bytes.extend_from_slice(piece.data.as_bytes());
-        if !piece.last {
+    fn hear_piece(&mut self, fragment: &Fragment<'_>) -> Option<Said> {
+        assert_eq!(fragment.first, self.fragment.is_none(), "which fragment is the first");
+        let (is_text, bytes) = self.fragment.get_or_insert((fragment.data.is_text(), Vec::new()));
+        assert_eq!(*is_text, fragment.data.is_text(), "a fragment of another type");
+        bytes.extend_from_slice(fragment.data.as_bytes());
+        if !fragment.last {
             self.hears.borrow().hear_part(*is_text, bytes);
             return None;
         }
-        let (is_text, bytes) = self.piece.take()?;
+        let (is_text, bytes) = self.fragment.take()?;
         self.hears.borrow_mut().hear(is_text, &bytes);
         Some(said(is_text, &bytes))
     }

@@ -88,7 +88,7 @@ impl Server {
             }
             Event::Closed(closed) => {
                 // Else the engine may have answered by itself.
-                let may_wait = conn.party.end.rules.config.answer_timeout >= Duration::from_secs(3600);
+                let may_wait = conn.party.end.rules.config.get_answer_timeout() >= Duration::from_secs(3600);
                 let is_whole = closed.was_open || !conn.later.iter().any(|later| later.is_due(may_wait));
                 assert!(is_whole || closed.error.is_some(), "an answer is cut, and nobody is told: {closed}");
                 self.topics.forget(id);
@@ -244,8 +244,8 @@ impl Server {
         let (queued, was_congested) = (party.end.connection.queued(), party.end.connection.is_congested());
         let (was_open, has_kept) = (party.is_open(), self.newest.has(id));
         let len = said.data.len();
-        let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.outbox_cap;
-        let is_scarce = party.end.rules.config.memory.is_some();
+        let is_too_much = queued > 0 && queued + len + 14 > party.end.rules.config.get_outbox_cap();
+        let is_scarce = party.end.rules.config.get_memory().is_some();
         let delivered = policy.deliver(now, id, &mut party.end.connection, frame, &mut self.newest);
         let may = match (delivered, policy) {
             (Delivered::NotOpen, _) => !was_open,
@@ -364,7 +364,7 @@ impl Conn {
             && !end.manner.one_at_a_time
             && end.reads_from <= now;
         let is_left = link.is_readable(SERVER, now) && link.is_at_end(SERVER, now);
-        let must = is_attentive && is_left && !end.rules.config.half_close && self.is_streaming();
+        let must = is_attentive && is_left && !end.rules.config.get_half_close() && self.is_streaming();
         if !must || end.connection.state() != State::Connecting {
             self.left_since = None;
             return;

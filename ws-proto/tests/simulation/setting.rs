@@ -4,7 +4,7 @@ use super::content::LONGEST;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use ws_proto::{Config, Heartbeat, HeartbeatKind, Memory, Pieces, WallClock};
+use ws_proto::{Config, Delivery, Heartbeat, HeartbeatKind, Memory, WallClock};
 
 /// What one end of a connection goes by.
 #[derive(Clone, Debug)]
@@ -42,16 +42,16 @@ impl Rules {
             config = config.message_rate(Some(rng.within(1, 20) as u16));
         }
         if rng.percent(25) {
-            config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+            config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
         }
         if rng.percent(30) {
-            config = config.tell_every_end();
+            config = config.report_all_closes(true);
         }
         if rng.percent(20) {
-            config.pipeline_limit = rng.within(1, 3);
+            config = config.pipeline_limit(rng.within(1, 3));
         }
         if rng.percent(10) {
-            config.request_limit = rng.within(1, 4) as u32;
+            config = config.request_limit(rng.within(1, 4) as u32);
         }
         if rng.percent(30) {
             config = config.wall_clock(WallClock::new(SystemTime::UNIX_EPOCH));
@@ -70,7 +70,7 @@ impl Rules {
             .close_timeout(time(HOUR))
             .output_timeout(time(HOUR));
         let (interval, answer) = (time(Duration::from_secs(60)), time(TEN_MINUTES));
-        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        let heartbeat = Heartbeat::frequent().idle(interval).pong_timeout(answer);
         // No heartbeat has a shorter pause, and no answer less time.
         let (interval, answer) = (interval.max(GREATEST[1]), answer.max(GREATEST[1]));
         let mut beat = Beat { kind: HeartbeatKind::Ping, interval, answer };
@@ -102,7 +102,7 @@ impl Rules {
         };
         config = extended(config, rng);
         let (interval, answer) = (Duration::from_secs(25), Duration::from_secs(20));
-        let heartbeat = Heartbeat::live().interval(interval).answer(answer);
+        let heartbeat = Heartbeat::frequent().idle(interval).pong_timeout(answer);
         if rng.percent(30) {
             return Self { config: Arc::new(config.heartbeat(Heartbeat::off())), beat: None };
         }
@@ -119,33 +119,41 @@ impl Rules {
 
     /// Whether limits of next to nothing make a fault of what any peer says.
     pub(crate) fn is_unfair(&self) -> bool {
-        self.config.frame_rate.is_some_and(|limit| limit <= 1) || self.config.message_limit <= 1
+        self.config.get_frame_rate().is_some_and(|limit| limit <= 1) || self.config.get_message_limit() <= 1
     }
 
     /// What ends one thing or another.
     pub(crate) fn times(&self) -> [Duration; 6] {
-        let Config { handshake_timeout, answer_timeout, close_timeout, .. } = *self.config;
-        let Config { keep_alive, output_timeout, .. } = *self.config;
+        let config = &self.config;
         let answer = self.beat.as_ref().map_or(HOUR, |beat| beat.answer);
-        [handshake_timeout, answer_timeout, close_timeout, keep_alive, output_timeout, answer]
+        [
+            config.get_handshake_timeout(),
+            config.get_answer_timeout(),
+            config.get_close_timeout(),
+            config.get_keep_alive(),
+            config.get_output_timeout(),
+            answer,
+        ]
     }
 }
 
 /// Limits of nothing, of one, and none.
-fn extreme(mut config: Config, rng: &mut Rng) -> Config {
+fn extreme(usual: Config, rng: &mut Rng) -> Config {
     let mut limit = |usual: usize| rng.pick(&[usual, usual, 0, 1, usize::MAX]);
-    config.message_limit = limit(config.message_limit as usize) as u64;
-    config.head_limit = limit(config.head_limit);
-    config.header_limit = limit(config.header_limit);
-    config.target_limit = limit(config.target_limit);
-    config.body_limit = limit(config.body_limit);
-    config.pipeline_limit = limit(config.pipeline_limit).min(1000);
-    config.request_limit = limit(config.request_limit as usize) as u32;
-    config.min_output_rate = limit(config.min_output_rate as usize) as u32;
-    config.drain_limit = limit(config.drain_limit as usize) as _;
-    config.message_rate = rng.pick(&[config.message_rate, Some(0), Some(1), Some(u16::MAX)]);
-    config.frame_rate = rng.pick(&[config.frame_rate, Some(0), Some(1), Some(u32::MAX)]);
+    let config = usual
+        .clone()
+        .message_limit(limit(usual.get_message_limit() as usize) as u64)
+        .head_limit(limit(usual.get_head_limit()))
+        .header_limit(limit(usual.get_header_limit()))
+        .target_limit(limit(usual.get_target_limit()))
+        .body_limit(limit(usual.get_body_limit()))
+        .pipeline_limit(limit(usual.get_pipeline_limit()).min(1000))
+        .request_limit(limit(usual.get_request_limit() as usize) as u32)
+        .min_output_rate(limit(usual.get_min_output_rate() as usize) as u32)
+        .drain_limit(limit(usual.get_drain_limit() as usize) as u64);
     config
+        .message_rate(rng.pick(&[usual.get_message_rate(), Some(0), Some(1), Some(u16::MAX)]))
+        .frame_rate(rng.pick(&[usual.get_frame_rate(), Some(0), Some(1), Some(u32::MAX)]))
 }
 
 /// In every second run an end would compress: where both would, and agree, they do.

@@ -29,7 +29,8 @@ impl World {
         let held: usize = ends().map(End::held).sum();
         let own: usize = ends().map(|end| end.own()).sum();
         assert!(held <= limit + own, "{held} bytes are held, and {limit} are allowed for all");
-        let counted: usize = ends().map(|end| end.held().saturating_sub(end.rules.config.low_mark)).sum();
+        let counted: usize =
+            ends().map(|end| end.held().saturating_sub(end.rules.config.get_low_mark())).sum();
         let is_judged = ends().all(|end| end.manner.late == Duration::ZERO);
         self.over_since = (counted > limit && is_judged).then(|| self.over_since.unwrap_or(now));
         let is_for_long = self.over_since.is_some_and(|since| now > since + GIVES_WAY);

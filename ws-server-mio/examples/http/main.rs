@@ -7,10 +7,9 @@
 use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
-use ws_server_mio::ws_proto::Event::Request as Asked;
 use ws_server_mio::{
-    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
-    SendError,
+    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, ResponseBody, SendError,
+    ServerConfig,
 };
 
 /// What routes lead to: anything that a program likes to match.
@@ -119,14 +118,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         clocks: Vec::new(),
     };
 
-    let mut endpoint = Endpoint::new(Options::default())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
+    let mut endpoint = Endpoint::new()?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
     println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();
     let mut ticks = 0;
     loop {
         endpoint.poll(Some(Duration::from_millis(100)), |connections, event| {
-            if let Event::Connection(id, Asked(request)) = event {
+            if let Event::Request(id, request) = event {
                 let _ = app.answer(connections, id, request); // whoever has gone needs no answer
             }
         })?;

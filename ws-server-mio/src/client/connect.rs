@@ -4,6 +4,7 @@ use crate::client::list::{Attempt, Notice, Phase, Race, Then};
 use crate::connection::Connections;
 use crate::connection::lists::{arm, mark_dirty, read_on};
 use crate::connection::slots::{Slot, flag};
+use crate::event::Event;
 use crate::ids::NO_SERVER;
 use crate::sys::Sys;
 use crate::sys::poller::Readiness;
@@ -12,12 +13,12 @@ use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
 use ws_host::socket::check_connected;
-use ws_proto::{Closed, Connection, Event as Happened};
+use ws_proto::{Closed, Connection};
 
 impl Connections {
     /// Begins an attempt.
@@ -29,7 +30,7 @@ impl Connections {
         client.then = Then::Policy;
         let attempt = Attempt { since: now, request: client.request.clone(), rules: client.rules.clone() };
         #[cfg(unix)]
-        if let Some(path) = client.config.unix.clone() {
+        if let Some(path) = client.config.get_unix().map(std::path::Path::to_owned) {
             return self.connect_to_path(index, attempt, path);
         }
         match addresses(&attempt.request) {
@@ -55,7 +56,7 @@ impl Connections {
         client.phase = Phase::Connecting(Race::new(attempt, VecDeque::new()));
         self.clients.arm(index, None);
         if let Err(error) = self.start_connection(index, &Target::Unix(path)) {
-            self.fail(index, ConnectFailure::Unreachable { tried: Vec::new(), error }, None);
+            self.fail(index, ConnectError::Unreachable { tried: Vec::new(), error }, None);
         }
     }
 
@@ -80,7 +81,7 @@ impl Connections {
         if race.slots.is_empty() {
             let tried = std::mem::take(&mut race.tried);
             let error = race.error.take().unwrap_or_else(|| io::ErrorKind::NotFound.into());
-            self.fail(index, ConnectFailure::Unreachable { tried, error }, None);
+            self.fail(index, ConnectError::Unreachable { tried, error }, None);
         }
     }
 
@@ -179,7 +180,7 @@ impl Connections {
         let Some(client) = self.clients.at_mut(index) else { return };
         match &client.phase {
             Phase::Resolving(attempt) => {
-                let failure = ConnectFailure::name_timed_out(attempt.request.host());
+                let failure = ConnectError::name_timed_out(attempt.request.host());
                 self.fail(index, failure, None);
             }
             Phase::Connecting(_) => self.try_next(index),
@@ -191,24 +192,26 @@ impl Connections {
     /// What an event of a client's connection means for the client; the handler is told later. Says whether it
     /// has to be told at all: of an attempt it hears otherwise.
     #[cold]
-    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         let now = self.now;
         let Some(id) = self.clients.of_slot(slot) else { return true };
         let Some(client) = self.clients.get_mut(id) else { return true };
         match event {
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 client.phase = Phase::Open { slot, since: now };
                 self.clients.arm(id.index, None);
                 true
             }
-            Happened::Closed(closed) if closed.was_open => {
-                if let (Phase::Open { since, .. }, Some(policy)) = (&client.phase, &client.config.reconnect) {
+            Event::Closed(_, closed) if closed.was_open => {
+                if let (Phase::Open { since, .. }, Some(policy)) =
+                    (&client.phase, client.config.get_reconnect())
+                {
                     client.backoff.lived(policy, now.since(*since));
                 }
                 self.schedule_next(id.index, Some(closed));
                 true
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 let tried = match &mut client.phase {
                     Phase::Connecting(race) => {
                         race.slots.retain(|other| *other != slot);
@@ -216,7 +219,7 @@ impl Connections {
                     }
                     _ => Vec::new(),
                 };
-                let failure = ConnectFailure::of(closed, tried);
+                let failure = ConnectError::of(closed, tried);
                 self.fail(id.index, failure, Some(closed));
                 false
             }
@@ -225,7 +228,7 @@ impl Connections {
     }
 
     /// An attempt came to nothing.
-    pub(crate) fn fail(&mut self, index: u32, error: ConnectFailure, closed: Option<&Closed>) {
+    pub(crate) fn fail(&mut self, index: u32, error: ConnectError, closed: Option<&Closed>) {
         self.leave_name(index);
         let Some(client) = self.clients.id_at(index) else { return };
         let slots = self.clients.get(client).map(|at| at.slots()).unwrap_or_default();
@@ -241,7 +244,7 @@ impl Connections {
         let Self { clients, sys, now, .. } = self;
         let Some(id) = clients.id_at(index) else { return };
         let Some(client) = clients.at_mut(index) else { return };
-        let wait = match (client.then, &client.config.reconnect) {
+        let wait = match (client.then, client.config.get_reconnect()) {
             (Then::Again, _) => Some(Duration::ZERO),
             (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
                 let least = closed.and_then(retry_after).unwrap_or_default();

@@ -4,7 +4,7 @@ use crate::client::list::{Phase, Then};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
 use std::sync::Arc;
-use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::ClientRequest;
 
 /// One client of an endpoint, as [`Connections::client`] gives it.
@@ -62,7 +62,7 @@ impl ClientHandle<'_> {
     }
 
     /// Parts: closes the client's connection with 1000, or stops trying to get one, and rests. An attempt that
-    /// is under way ends with [`ConnectFailure::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
+    /// is under way ends with [`ConnectError::Cancelled`]. [`reconnect`](Self::reconnect) starts again.
     pub fn disconnect(&mut self) {
         let id = self.id;
         let Some(at) = self.connections.clients.get_mut(id) else { return };
@@ -71,10 +71,11 @@ impl ClientHandle<'_> {
             Phase::Waiting { .. } => {
                 self.connections.clients.rest(id.index);
                 self.connections.give_up_leg(id);
+                self.connections.clients.forget_rested(id);
             }
             Phase::Resolving(_) | Phase::Connecting(_) => {
                 at.then = Then::Rest;
-                self.connections.fail(id.index, ConnectFailure::Cancelled, None);
+                self.connections.fail(id.index, ConnectError::Cancelled, None);
             }
             Phase::Open { slot, .. } => {
                 at.then = Then::Rest;
@@ -108,18 +109,18 @@ impl ClientHandle<'_> {
     /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
     /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
     /// refusal with 401 it comes only where
-    /// [`Reconnect::passing_status`](ws_host::client::Reconnect::passing_status) says that this may change.
+    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says that this may change.
     ///
     /// # Errors
-    /// As [`Connections::connect`], and [`ConnectError::NoClient`].
-    pub fn set_request<R>(&mut self, request: R) -> Result<(), ConnectError>
+    /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].
+    pub fn set_request<R>(&mut self, request: R) -> Result<(), InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let id = self.id;
         let request = request.try_into().map_err(Into::into)?;
-        let at = self.connections.clients.get(id).ok_or(ConnectError::NoClient)?;
+        let at = self.connections.clients.get(id).ok_or(InvalidTarget::NoClient)?;
         self.connections.check_request(&request, &at.config)?;
         if let Some(at) = self.connections.clients.get_mut(id) {
             at.request = request;
@@ -131,10 +132,9 @@ impl ClientHandle<'_> {
     ///
     /// # Errors
     /// As [`set_request`](Self::set_request).
-    pub fn set_config(&mut self, config: impl Into<ClientConfig>) -> Result<(), ConnectError> {
+    pub fn set_config(&mut self, config: ClientConfig) -> Result<(), InvalidTarget> {
         let id = self.id;
-        let config = config.into();
-        let at = self.connections.clients.get(id).ok_or(ConnectError::NoClient)?;
+        let at = self.connections.clients.get(id).ok_or(InvalidTarget::NoClient)?;
         self.connections.check_request(&at.request, &config)?;
         if let Some(at) = self.connections.clients.get_mut(id) {
             at.rules = Arc::new(config.rules());

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::client::Backoff;
-use ws_host::client::{ClientConfig, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{ClientRequest, Config};
 
@@ -113,7 +113,7 @@ impl Client {
 
     fn deadline(&self) -> Option<Moment> {
         match &self.phase {
-            Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.handshake_timeout),
+            Phase::Resolving(attempt) => attempt.since.checked_add(attempt.rules.get_handshake_timeout()),
             Phase::Waiting { until } => *until,
             // Of a connection the engine keeps the time.
             Phase::Idle | Phase::Connecting(_) | Phase::Open { .. } => None,
@@ -125,7 +125,7 @@ impl Client {
 pub(crate) enum Notice {
     Failed {
         client: ClientId,
-        error: ConnectFailure,
+        error: ConnectError,
     },
     /// What comes after so many attempts.
     Reconnecting {
@@ -176,6 +176,16 @@ impl Clients {
             self.list[id.index as usize] = None;
             self.free.push(id.index);
             self.rested = true;
+        }
+    }
+
+    /// Removes a client that wants to be forgotten, and that has come to rest with nothing left to tell.
+    pub(crate) fn forget_rested(&mut self, id: ClientId) {
+        let is_done = self.get(id).is_some_and(|client| {
+            client.config.get_forget_when_closed() && matches!(client.phase, Phase::Idle)
+        });
+        if is_done && !self.has_notice(id) {
+            self.remove(id);
         }
     }
 

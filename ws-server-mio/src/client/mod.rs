@@ -9,7 +9,7 @@ pub(crate) mod resolver;
 use crate::client::list::{Client, Phase};
 use crate::connection::Connections;
 use crate::ids::{ClientId, ConnectionId};
-use ws_host::client::{ClientConfig, ClientState, ConnectError};
+use ws_host::client::{ClientConfig, ClientState, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -25,22 +25,22 @@ use ws_proto::{ClientRequest, CloseCode, State};
 /// ```
 impl Connections {
     /// Makes a client and connects it. It never blocks; what comes of it is told as
-    /// [`Open`](ws_proto::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
+    /// [`Open`](crate::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config};
     /// use ws_server_mio::ws_host::client::Reconnect;
-    /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
+    /// use ws_server_mio::{ClientConfig, Endpoint, Event};
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
-    ///     Event::Connection(id, Ws::Open(_)) => drop(connections.send_text(id, "hello")),
-    ///     Event::Connection(_, Ws::Message(message)) => println!("{message:?}"),
+    ///     Event::Open(id, _) => drop(connections.send(id, "hello")),
+    ///     Event::Message(_, message) => println!("{message:?}"),
     ///     Event::ConnectFailed { error, .. } => println!("{error}"),
     ///     Event::Reconnecting { delay, .. } => println!("again in {delay:?}"),
     ///     _ => {}
@@ -53,18 +53,13 @@ impl Connections {
     /// beside it; the first that takes the connection is used.
     ///
     /// # Errors
-    /// [`ConnectError`]: what cannot even be tried. Nothing is left behind.
-    pub fn connect<R>(
-        &mut self,
-        request: R,
-        config: impl Into<ClientConfig>,
-    ) -> Result<ClientId, ConnectError>
+    /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
+    pub fn connect<R>(&mut self, request: R, config: ClientConfig) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
-        let config = config.into();
         self.check_request(&request, &config)?;
         let id = self.clients.add(Client::new(request, config));
         self.begin(id.index);
@@ -101,7 +96,7 @@ impl Connections {
     }
 
     /// The clients there are, at rest or not.
-    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.ids()
     }
 
@@ -109,12 +104,12 @@ impl Connections {
         &self,
         request: &ClientRequest,
         config: &ClientConfig,
-    ) -> Result<(), ConnectError> {
+    ) -> Result<(), InvalidTarget> {
         if request.is_tls() {
-            return Err(ConnectError::TlsUnsupported);
+            return Err(InvalidTarget::TlsUnsupported);
         }
         if needs_resolver(request, config) && self.resolver.is_none() {
-            return Err(ConnectError::NoResolver { host: request.host().to_owned() });
+            return Err(InvalidTarget::NoResolver { host: request.host().to_owned() });
         }
         Ok(())
     }
@@ -131,7 +126,7 @@ impl Connections {
 
 fn needs_resolver(request: &ClientRequest, config: &ClientConfig) -> bool {
     #[cfg(unix)]
-    if config.unix.is_some() {
+    if config.get_unix().is_some() {
         return false;
     }
     ws_host::client::needs_resolver(request)

@@ -6,7 +6,7 @@ use crate::connection::Connections;
 use crate::ids::ClientId;
 use std::io;
 use std::net::SocketAddr;
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::interleaved;
 
 impl Connections {
@@ -60,7 +60,7 @@ impl Connections {
                     let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
                     self.race(id.index, attempt.clone(), addresses);
                 }
-                Err(error) => self.fail(id.index, ConnectFailure::name(host, error), None),
+                Err(error) => self.fail(id.index, ConnectError::name(host, error), None),
             }
         }
     }

@@ -3,22 +3,23 @@
 use crate::connection::Connections;
 use crate::connection::couple::{CoupleError, Leg};
 use crate::connection::slots::{flag, mark};
+use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use ws_host::client::ClientState;
-use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
+use ws_proto::{CloseCode, SendError, Sent, State};
 
 /// Proxies.
 impl Connections {
     /// Couples two connections: from now on each gets what the peer of the other sends, for as long as both last. It reads
     /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
-    /// [high mark](crate::Config::outbox) of bytes and one message.
+    /// [high mark](crate::ServerConfig::outbox) of bytes and one message.
     ///
-    /// - **Messages** go over in order, and with [`Config::pieces`](crate::Config::pieces) as fragments while they arrive.
+    /// - **Messages** go over in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as fragments while they arrive.
     ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
     /// - **Pings** are each leg's own, and so are heartbeats and compression.
     /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
     ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
-    ///   peer that keeps its socket open takes up to [`Config::close_timeout`](crate::Config::close_timeout).
+    ///   peer that keeps its socket open takes up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
     /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
     ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
     ///   the client is [disconnected](crate::ClientHandle::disconnect).
@@ -32,27 +33,24 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{Event as Ws, handshake::upgrade_required};
-    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Config, Connections, ConnectionId, Endpoint, Event, Options, Upgrade};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, ServerConfig};
     ///
-    /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let path = upgrade.path().to_owned();
-    ///     connections.accept(id, upgrade)?;
-    ///     let upstream = connections.connect(format!("ws://127.0.0.1:9000{path}").as_str(), ClientConfig::default())?;
+    /// fn forward(connections: &mut Connections, id: ConnectionId) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let url = format!("ws://127.0.0.1:9000{}", connections.path(id).unwrap_or("/"));
+    ///     let upstream = connections.connect(url.as_str(), ClientConfig::new())?;
     ///     Ok(connections.couple(id, upstream)?)
     /// }
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
+    /// let mut endpoint = Endpoint::new()?;
+    /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
     /// endpoint.run(|connections, event| match event {
-    ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
-    ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {
-    ///         if let Err(error) = forward(connections, id, upgrade) {
+    ///     Event::Open(id, _) if connections.server_of(id).is_some() => {
+    ///         if let Err(error) = forward(connections, id) {
     ///             println!("{id}: {error}");
     ///             let _ = connections.close(id, CloseCode::INTERNAL_ERROR, "");
     ///         }
     ///     }
-    ///     Event::Connection(id, Ws::Closed(closed)) => {
+    ///     Event::Closed(id, closed) => {
     ///         println!("{id}: {closed}");
     ///         if let Some(client) = connections.client_of(id) {
     ///             connections.client(client).remove();
@@ -138,15 +136,15 @@ impl Connections {
     }
 
     /// Hands what a leg received to the other one, or lets that send again.
-    pub(crate) fn relay(&mut self, id: ConnectionId, event: Happened<'_>) {
+    pub(crate) fn relay(&mut self, id: ConnectionId, event: Event<'_>) {
         // The end of the other leg may have been told, or comes: then this goes nowhere.
         let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
         let (sent, messages) = match event {
-            Happened::Drained => return self.release(other, mark::HELD),
-            Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
-            Happened::Piece(piece) => {
+            Event::Drained(_) => return self.release(other, mark::HELD),
+            Event::Message(_, message) => (self.with(other, |to, _| to.relay_message(message)), 1),
+            Event::Fragment(_, piece) => {
                 let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay_piece(piece)), messages)
+                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
             }
             _ => return,
         };

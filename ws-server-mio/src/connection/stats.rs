@@ -6,8 +6,8 @@ use ws_proto::Frame;
 /// What an endpoint has done since it began, all servers together.
 ///
 /// ```
-/// # use ws_server_mio::{Endpoint, Options};
-/// # let mut endpoint = Endpoint::new(Options::default())?;
+/// # use ws_server_mio::{Endpoint};
+/// # let mut endpoint = Endpoint::new()?;
 /// let stats = endpoint.connections().stats();
 /// println!("{} open, {} turned away", stats.open, stats.turned_away);
 /// # Ok::<(), std::io::Error>(())
@@ -29,7 +29,8 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that sockets took, HTTP included.
     pub bytes_out: u64,
-    /// The longest turn since [`Connections::take_worst_turn`](crate::Connections::take_worst_turn). Zero without [`Budget::time`](crate::Budget::time): no clock is read then.
+    /// The longest turn since [`Connections::take_worst_turn`](crate::Connections::take_worst_turn). Zero without
+    /// [`Budget::time`](crate::Budget::time): no clock is read then.
     pub worst_turn: Duration,
 }
 

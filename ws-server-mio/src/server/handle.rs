@@ -81,8 +81,7 @@ impl ServerHandle<'_> {
     ///
     /// # Errors
     /// [`InvalidAccess`] says which part of the configuration can allow nobody; nothing has changed then.
-    pub fn set_config(&mut self, config: impl Into<ServerConfig>) -> Result<(), InvalidAccess> {
-        let config = config.into();
+    pub fn set_config(&mut self, config: ServerConfig) -> Result<(), InvalidAccess> {
         config.check_access()?;
         self.connections.set_server_config(self.id, config);
         Ok(())
@@ -114,7 +113,7 @@ impl ServerHandle<'_> {
     ///
     /// fn restart(connections: &mut Connections, server: ServerId) {
     ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
-    ///     connections.stop_with(stop.spread(Duration::from_secs(30)));
+    ///     connections.server(server).stop_with(stop.spread(Duration::from_secs(30)));
     /// }
     /// ```
     ///
@@ -134,7 +133,7 @@ impl ServerHandle<'_> {
 
     /// How many plain HTTP connections it has: also idle ones, and those that have asked nothing yet. Of
     /// the end of the latter the application is told only with
-    /// [`Config::tell_every_end`](ws_proto::Config::tell_every_end).
+    /// [`Config::report_all_closes`](ws_proto::Config::report_all_closes).
     pub fn http_count(&self) -> usize {
         self.connections.servers.get(self.id).map_or(0, |server| server.http)
     }

@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::listen::AcceptFailures;
-use ws_host::server::{Admission, ServerConfig, Stop};
+use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
@@ -49,7 +49,7 @@ pub(crate) struct Stopping {
 impl Stopping {
     fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
-        let deadline = now.checked_add(stop.spread.saturating_add(stop.deadline));
+        let deadline = now.checked_add(stop.get_spread().saturating_add(stop.get_deadline()));
         Self { stop, begun: now, count, deadline }
     }
 
@@ -57,8 +57,8 @@ impl Stopping {
     fn hasten(&mut self, now: Moment, stop: &Stop) {
         let other = Self::new(now, self.count, stop.clone());
         self.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let spread = now.since(self.begun).saturating_add(stop.spread);
-        self.stop.spread = self.stop.spread.min(spread);
+        let spread = now.since(self.begun).saturating_add(stop.get_spread());
+        self.stop = self.stop.clone().spread(self.stop.get_spread().min(spread));
     }
 
     fn is_over(&self, now: Moment) -> bool {
@@ -103,6 +103,7 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
+    pub(crate) upgrades: UpgradeRule,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) stopping: Option<Box<Stopping>>,
@@ -123,6 +124,7 @@ impl Server {
             generation: 0,
             admission: Admission::new(&config),
             token: config.token_rule(address),
+            upgrades: config.upgrade_rule(),
             config: Arc::new(config.shared_config()),
             transport,
             listeners,
@@ -138,6 +140,7 @@ impl Server {
     /// What holds for connections that come from now on.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
+        self.upgrades = config.upgrade_rule();
         self.config = Arc::new(config.shared_config());
     }
 

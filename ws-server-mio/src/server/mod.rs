@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod handle;
 pub(crate) mod list;
 pub(crate) mod token_auth;
+pub(crate) mod upgrades;
 
 use crate::connection::Connections;
 use crate::connection::slots::{Slot, flag};
@@ -11,10 +12,9 @@ use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::{Listener, Server, Servers};
 use crate::sys::listener::NewListeners;
 use std::io;
-use std::time::UNIX_EPOCH;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::server::ServerConfig;
-use ws_proto::{Cause, State, WallClock};
+use ws_proto::{Cause, State};
 
 /// Servers.
 impl Connections {
@@ -22,11 +22,11 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Bind, Config, Endpoint, Options, ServerConfig};
+    /// use ws_server_mio::{Bind, Endpoint, ServerConfig};
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// let connections = endpoint.connections();
-    /// let local = connections.listen(Bind::localhost(), Config::server())?;
+    /// let local = connections.listen(Bind::localhost(), ServerConfig::new())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
     /// # Ok(())
     /// # }
@@ -35,12 +35,7 @@ impl Connections {
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
-    pub fn listen(
-        &mut self,
-        bind: impl Into<Bind>,
-        config: impl Into<ServerConfig>,
-    ) -> Result<ServerId, ListenError> {
-        let config = config.into();
+    pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
         config.check_access()?;
         let listeners = self.sys.listen(&bind.into())?;
         self.start(listeners, config)
@@ -51,11 +46,11 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Config, Endpoint, Options};
+    /// use ws_server_mio::{Endpoint, ServerConfig};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
-    /// let mut endpoint = Endpoint::new(Options::default())?;
-    /// endpoint.connections().listen_on(listener, Config::server())?;
+    /// let mut endpoint = Endpoint::new()?;
+    /// endpoint.connections().listen_on(listener, ServerConfig::new())?;
     /// # Ok(())
     /// # }
     /// ```
@@ -74,17 +69,15 @@ impl Connections {
     pub fn listen_on(
         &mut self,
         listener: impl Into<ws_host::listen::Listener>,
-        config: impl Into<ServerConfig>,
+        config: ServerConfig,
     ) -> Result<ServerId, ListenError> {
-        let config = config.into();
         config.check_access()?;
         self.start(NewListeners::System(vec![listener.into()]), config)
     }
 
     /// Starts a server on these listeners.
-    fn start(&mut self, listeners: NewListeners, mut config: ServerConfig) -> Result<ServerId, ListenError> {
+    fn start(&mut self, listeners: NewListeners, config: ServerConfig) -> Result<ServerId, ListenError> {
         let transport = listeners.transport();
-        self.sleep.keep(config.connection.wall_clock.get_or_insert_with(|| WallClock::new(UNIX_EPOCH)));
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
         let token = |place| Servers::token(index, place);
@@ -93,20 +86,25 @@ impl Connections {
         let listeners: Vec<_> = sockets.into_iter().map(listener).collect();
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let server = Server::new(config, listeners, address, transport);
+        if let Some(clock) = server.config.get_wall_clock() {
+            self.sleep.keep(clock);
+        }
         self.intercepted |= server.token.is_some();
         Ok(self.servers.add(index, server))
     }
 
     /// What holds for connections that come to a server from now on.
-    pub(crate) fn set_server_config(&mut self, id: ServerId, mut config: ServerConfig) {
+    pub(crate) fn set_server_config(&mut self, id: ServerId, config: ServerConfig) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let clock = server.config.wall_clock.clone();
-        if let Some(clock) = config.connection.wall_clock.as_ref().or(clock.as_ref()) {
-            self.sleep.keep(clock);
-        }
-        config.connection.wall_clock = config.connection.wall_clock.take().or(clock);
+        let config = match (config.get_connection().get_wall_clock(), server.config.get_wall_clock()) {
+            (None, Some(clock)) => config.wall_clock(clock.clone()),
+            _ => config,
+        };
         let required = server.token.is_some();
         server.set_config(&config);
+        if let Some(clock) = server.config.get_wall_clock() {
+            self.sleep.keep(clock);
+        }
         if server.token.is_some() && !required {
             self.intercepted = true;
             // What comes of those that needed no token is still told.
@@ -116,7 +114,7 @@ impl Connections {
     }
 
     /// The servers that listen or are about to stop.
-    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+    pub(crate) fn servers(&self) -> impl Iterator<Item = ServerId> {
         (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
     }
 
@@ -133,7 +131,7 @@ impl Connections {
             return;
         };
         // One that is ending already needs no word.
-        let _ = live.connection.go_away(*now, stopping.stop.code, &stopping.stop.reason);
+        let _ = live.connection.go_away(*now, stopping.stop.get_code(), stopping.stop.get_reason());
         self.mark_dirty(slot);
     }
 

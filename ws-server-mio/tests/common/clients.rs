@@ -5,9 +5,9 @@ use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Event as Happened, Message};
+use ws_server_mio::Message;
 use ws_server_mio::{
-    Bind, ClientId, Closed, Config, ConnectFailure, ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -27,7 +27,7 @@ pub struct Told {
     pub responses: Vec<http::Response<()>>,
     pub texts: VecDeque<(ConnectionId, String)>,
     pub client_closed: Vec<(ConnectionId, Box<Closed>)>,
-    pub failed: Vec<(ClientId, ConnectFailure)>,
+    pub failed: Vec<(ClientId, ConnectError)>,
     pub reconnecting: Vec<(ClientId, u32, Duration)>,
 }
 
@@ -53,14 +53,14 @@ impl Both {
     }
 
     pub fn on(bind: Bind, options: Options) -> Self {
-        Self::with(bind, options, Config::server())
+        Self::with(bind, options, ServerConfig::new())
     }
 
-    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+    pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
-        let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
-        let server = endpoint.connections().listen(bind, config).unwrap();
+        let mut endpoint = Endpoint::with(options.clock(move || given.now())).unwrap();
+        let server = endpoint.connections().listen(bind, config.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
@@ -107,17 +107,21 @@ impl Both {
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, Config::server()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new().decide_upgrades(true)).unwrap();
     }
 
     pub fn turn(&mut self) {
         let Self { endpoint, told, refuse, choose, silent, .. } = self;
         let handler = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Connection(id, event) => match connections.client_of(id) {
-                Some(client) => told.of_client(client, id, event),
-                None if connections.server_of(id).is_none() => told.of_nobody(id, event),
-                None => match event {
-                    Happened::Upgrade(mut upgrade) => {
+            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
+            Event::Reconnecting { client, attempt, delay } => {
+                told.reconnecting.push((client, attempt, delay));
+            }
+            event => match event.connection().map(|id| (id, connections.client_of(id))) {
+                Some((id, Some(client))) => told.of_client(client, id, event),
+                Some((id, None)) if connections.server_of(id).is_none() => told.of_nobody(id, event),
+                _ => match event {
+                    Event::Upgrade(id, mut upgrade) => {
                         let path_and_query = upgrade.uri().to_string();
                         told.upgrades.push(Asked { path_and_query, headers: upgrade.headers().clone() });
                         if let Some(status) = *refuse {
@@ -130,18 +134,13 @@ impl Both {
                         }
                         connections.accept(id, upgrade).unwrap();
                     }
-                    Happened::Open(_) => told.accepted.push(id),
-                    Happened::Message(message) if !*silent => {
-                        let _ = connections.send_message(id, message);
+                    Event::Open(id, _) => told.accepted.push(id),
+                    Event::Message(id, message) if !*silent => {
+                        let _ = connections.send(id, message);
                     }
                     _ => {}
                 },
             },
-            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
-            Event::Reconnecting { client, attempt, delay } => {
-                told.reconnecting.push((client, attempt, delay));
-            }
-            _ => {}
         };
         endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
     }
@@ -175,7 +174,7 @@ impl Both {
         self.take("an open connection", |told| take(&mut told.opened, |(of, _)| *of == client)).1
     }
 
-    pub fn failed(&mut self, client: ClientId) -> ConnectFailure {
+    pub fn failed(&mut self, client: ClientId) -> ConnectError {
         self.take("a failure", |told| take(&mut told.failed, |(of, _)| *of == client)).1
     }
 
@@ -206,9 +205,9 @@ fn take<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Option<T> {
 }
 
 impl Told {
-    fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Happened<'_>) {
+    fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Open(response) => {
+            Event::Open(_, response) => {
                 self.opened.push((client, id));
                 self.responses.push(*response);
             }
@@ -216,10 +215,10 @@ impl Told {
         }
     }
 
-    fn of_nobody(&mut self, id: ConnectionId, event: Happened<'_>) {
+    fn of_nobody(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Message(Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
-            Happened::Closed(closed) => self.client_closed.push((id, closed)),
+            Event::Message(_, Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
+            Event::Closed(_, closed) => self.client_closed.push((id, closed)),
             _ => {}
         }
     }

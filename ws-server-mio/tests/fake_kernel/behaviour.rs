@@ -3,7 +3,8 @@
 use super::bulk::{Bulk, Until};
 use super::rng::Rng;
 use std::time::Duration;
-use ws_server_mio::{Config, Heartbeat, Pieces};
+use ws_server_mio::ws_proto::Config;
+use ws_server_mio::{Delivery, Heartbeat};
 
 /// What they do beside echoing, closing and breaking; nothing of it by default.
 #[derive(Clone, Debug, Default)]
@@ -71,7 +72,7 @@ impl Behaviour {
             _ => config,
         };
         if rng.percent(20) {
-            config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+            config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
         }
         if self.extremes {
             config = extremes(config, rng);
@@ -123,7 +124,7 @@ pub(super) fn refills(rng: &mut Rng, most: usize) -> Bulk {
 /// The ping of a heartbeat.
 pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
     match beat {
-        Some((interval, answer)) => Heartbeat::live().interval(interval).answer(answer),
+        Some((interval, answer)) => Heartbeat::frequent().idle(interval).pong_timeout(answer),
         None => Heartbeat::off(),
     }
 }
@@ -132,8 +133,8 @@ pub(super) fn ping(beat: Option<(Duration, Duration)>) -> Heartbeat {
 fn extremes(mut config: Config, rng: &mut Rng) -> Config {
     let mut size = || rng.pick(&[0, 1, usize::MAX]);
     config = config.outbox(size(), size(), size());
-    config.pipeline_limit = size().max(1);
-    config.drain_limit = u64::MAX;
+    config = config.pipeline_limit(size().max(1));
+    config = config.drain_limit(u64::MAX);
     if rng.percent(30) {
         config = config.message_rate(Some(rng.pick(&[100, u16::MAX])));
     }

@@ -52,11 +52,11 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
             );
         }
         if live.connection.state() == State::Open {
-            let most = live.connection.config().outbox_cap.saturating_add(BESIDE);
+            let most = live.connection.config().get_outbox_cap().saturating_add(BESIDE);
             assert!(live.connection.queued() <= most, "slot {slot} holds {}", live.connection.queued());
         }
         let deadline = live.connection.poll_timeout();
-        let is_judged = live.connection.config().output_timeout < Duration::MAX;
+        let is_judged = live.connection.config().get_output_timeout() < Duration::MAX;
         assert!(is_written || deadline.is_some() || !is_judged, "slot {slot} may stall for ever");
         if let Some(deadline) = deadline {
             assert!(live.has_timer_by(deadline), "slot {slot} has no timer");
@@ -82,7 +82,7 @@ pub(super) fn holds_no_more_than(connections: &mut Connections, limit: usize) {
     inspect::each_slot(connections, |live| {
         if live.connection.state() == State::Open {
             held += live.connection.queued();
-            most += live.connection.config().high_mark + BESIDE;
+            most += live.connection.config().get_high_mark() + BESIDE;
         }
     });
     assert!(held <= most, "{held} bytes are held, of {most}");

@@ -98,7 +98,7 @@ impl Peer {
         let text = lengths.len().is_multiple_of(3);
         let opcode = if text { Opcode::Text } else { Opcode::Binary };
         // One with a small outbox may be at its cap.
-        if fragments == 1 || socket.connection.config().outbox_cap < 64 << 20 {
+        if fragments == 1 || socket.connection.config().get_outbox_cap() < 64 << 20 {
             let frame = Frame::raw(opcode, true, data).unwrap();
             if socket.connection.send(&frame).is_err() {
                 lengths.pop();
@@ -173,7 +173,7 @@ impl Peer {
         if !socket.open || self.left || self.asks_to_stop.is_some() {
             return;
         }
-        if socket.connection.send_text("stop").is_ok() {
+        if socket.connection.send("stop").is_ok() {
             let n = kernel.lock().send(self.socket, bytes::Buf::chunk(socket.connection.outbox()));
             socket.connection.wrote(now, n);
             self.asks_to_stop = Some((kernel.lock().sockets[self.socket].bytes_sent, None));

@@ -5,8 +5,9 @@ use super::rng::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
+use ws_server_mio::ws_proto::Config;
 use ws_server_mio::ws_proto::Moment;
-use ws_server_mio::{Config, Folder, Heartbeat, Pieces};
+use ws_server_mio::{Delivery, Folder, Heartbeat};
 
 /// Time that passes only when it is told to, and a little with every look at the clock.
 #[derive(Clone)]
@@ -71,7 +72,7 @@ pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
         config = config.message_rate(Some(rng.within(1, 20) as u16));
     }
     if rng.percent(20) {
-        config = config.pieces(Pieces::AsTheyCome { whole: rng.pick(&[0, 100, 5000]) });
+        config = config.delivery(Delivery::Chunked { whole: rng.pick(&[0, 100, 5000]) });
     }
     if hasty {
         let mut time = || Duration::from_millis(rng.pick(&[50, 200, 1000]));
@@ -81,7 +82,7 @@ pub(super) fn config(mut config: Config, rng: &mut Rng, hasty: bool) -> Config {
             .answer_timeout(time())
             .close_timeout(time())
             .output_timeout(time())
-            .heartbeat(Heartbeat::live().interval(time()).answer(time()));
+            .heartbeat(Heartbeat::frequent().idle(time()).pong_timeout(time()));
     }
     let hour = Duration::from_secs(3600);
     let heartbeat = if rng.percent(50) { Heartbeat::off() } else { Heartbeat::server() };

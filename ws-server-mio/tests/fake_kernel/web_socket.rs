@@ -22,7 +22,7 @@ pub(super) struct WebSocket {
     pub(super) bulk: Option<Bulk>,
     /// What was read and not used: the engine held reading back.
     rest: Vec<u8>,
-    piece: Vec<u8>,
+    fragment: Vec<u8>,
 }
 
 impl WebSocket {
@@ -56,7 +56,7 @@ impl WebSocket {
             closed: None,
             bulk,
             rest: Vec::new(),
-            piece: Vec::new(),
+            fragment: Vec::new(),
         }
     }
 
@@ -83,10 +83,10 @@ impl WebSocket {
         while let Some(event) = self.connection.receive(now, &mut input) {
             match event {
                 Event::Message(message) => self.check(&message, number, app),
-                Event::Piece(piece) => {
-                    self.piece.extend_from_slice(piece.data.as_bytes());
-                    if piece.last {
-                        let whole = std::mem::take(&mut self.piece);
+                Event::Fragment(fragment) => {
+                    self.fragment.extend_from_slice(fragment.data.as_bytes());
+                    if fragment.last {
+                        let whole = std::mem::take(&mut self.fragment);
                         let message = match String::from_utf8(whole) {
                             Ok(text) => Message::Text(text.into()),
                             Err(other) => Message::Binary(other.into_bytes().into()),

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::ws_proto::{Error, Event as Happened, Initiator, Timeout};
+use ws_server_mio::ws_proto::{Error, Initiator, Timeout};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, Config, ConnectError, ConnectFailure,
-    ConnectionId, Event, Heartbeat, HeartbeatKind,
+    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, ConnectError, ConnectionId, Event,
+    Heartbeat, HeartbeatKind, InvalidTarget, ServerConfig,
 };
 
 fn state(rig: &mut Rig, client: ClientId) -> ClientState {
@@ -43,8 +43,12 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
 /// A server, and what keeps its port while it is away.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
     let (kept, port) = ws_kit::ports::kept();
-    let mut rig = Rig::with(clock.options(), Config::server());
-    rig.server = rig.endpoint.connections().listen(Bind::any().port(port), Config::server()).unwrap();
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
+    rig.server = rig
+        .endpoint
+        .connections()
+        .listen(Bind::any().port(port), ServerConfig::new().decide_upgrades(true))
+        .unwrap();
     (rig, kept)
 }
 
@@ -58,10 +62,10 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let (offered, noted) = (keys.clone(), told.clone());
     rig.app.also = Some(Box::new(move |_, event| match event {
-        Event::Connection(_, Happened::Upgrade(upgrade)) => {
+        Event::Upgrade(_, upgrade) => {
             offered.lock().unwrap().push(upgrade.headers()["sec-websocket-key"].clone());
         }
-        Event::ConnectFailed { client, error: ConnectFailure::Unreachable { tried, .. } } => {
+        Event::ConnectFailed { client, error: ConnectError::Unreachable { tried, .. } } => {
             assert!(tried.iter().all(|address| address.port() == port) && !tried.is_empty());
             noted.lock().unwrap().push((*client, 0, Duration::ZERO));
         }
@@ -73,7 +77,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     }));
 
     // Connect; it is a connection as any other, and server and client share the thread.
-    let client = rig.endpoint.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     assert_eq!(state(&mut rig, client), ClientState::Connecting);
     let first = opened(&mut rig, client, None);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Upgrade(_, path) if path == "/chat")), 1);
@@ -85,7 +89,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         "the server's end; the client's is none of its clients"
     );
     assert!(connections.ids().all(|id| id != first));
-    connections.send_text(first, "hello").unwrap();
+    connections.send(first, "hello").unwrap();
     rig.until("the echo", |rig| {
         rig.app.count(|seen| matches!(seen, Seen::Text(id, text) if *id == first && text == "hello")) == 1
     });
@@ -105,7 +109,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
-    let config = ClientConfig::new(Config::client()).reconnect(policy);
+    let config = ClientConfig::new().reconnect(policy);
     rig.endpoint.connections().client(client).set_config(config).unwrap();
     rig.endpoint.connections().server(server).stop(SECOND);
     for (k, whole) in [1, 2, 4, 4, 4].into_iter().enumerate() {
@@ -124,7 +128,8 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(state(&mut rig, client), ClientState::Waiting, "not before its time");
         if k == 4 {
             let again = Bind::any().port(port);
-            rig.server = rig.endpoint.connections().listen(again, Config::server()).unwrap();
+            rig.server =
+                rig.endpoint.connections().listen(again, ServerConfig::new().decide_upgrades(true)).unwrap();
         }
         clock.pass(Duration::from_millis(1));
     }
@@ -136,10 +141,13 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // What cannot be is told at once, and nothing is sent in the clear that should not be.
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.connect("wss://localhost/", Config::client()), Err(ConnectError::TlsUnsupported));
+    assert_eq!(
+        connections.connect("wss://localhost/", ClientConfig::new()),
+        Err(InvalidTarget::TlsUnsupported)
+    );
     assert!(matches!(
-        connections.connect("http://localhost/", Config::client()),
-        Err(ConnectError::Invalid(_))
+        connections.connect("http://localhost/", ClientConfig::new()),
+        Err(InvalidTarget::Request(_))
     ));
     connections.client(client).remove();
     assert!(!connections.client(client).reconnect());
@@ -201,10 +209,10 @@ fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
 #[test]
 fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_last_connect() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let host = Host::new();
     let url = format!("ws://{}/", host.address());
-    let client = rig.endpoint.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let mut peer = host.accept(&mut rig, client);
 
     // By default an empty Pong after half a quiet minute, which nobody answers, again and again.
@@ -215,8 +223,8 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     }
 
     // What is set now, takes effect at the next connect.
-    let ping = Heartbeat::client().kind(HeartbeatKind::Ping).interval(10 * SECOND).payload("there?");
-    rig.endpoint.connections().client(client).set_config(Config::client().heartbeat(ping)).unwrap();
+    let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(10 * SECOND).payload("there?");
+    rig.endpoint.connections().client(client).set_config(ClientConfig::new().heartbeat(ping)).unwrap();
     quiet(&clock, &mut rig, 29 * SECOND);
     clock.pass(SECOND);
     assert_eq!(rig.frame(&mut peer), (PONG, Vec::new()));
@@ -248,7 +256,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     rig.endpoint
         .connections()
         .client(client)
-        .set_config(Config::client().heartbeat(Heartbeat::off()))
+        .set_config(ClientConfig::new().heartbeat(Heartbeat::off()))
         .unwrap();
     assert!(rig.endpoint.connections().client(client).reconnect());
     let _peer = host.accept(&mut rig, client);

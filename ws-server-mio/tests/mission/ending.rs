@@ -4,7 +4,7 @@ use super::common::*;
 use super::{Clock, Log, SECOND, Witness};
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
-use ws_server_mio::{CloseCode, Config, ConnectionId, Heartbeat, State};
+use ws_server_mio::{CloseCode, ConnectionId, Heartbeat, ServerConfig, State};
 
 fn id_of(seen: &Seen) -> Option<ConnectionId> {
     match seen {
@@ -13,7 +13,7 @@ fn id_of(seen: &Seen) -> Option<ConnectionId> {
         | Seen::Open(id)
         | Seen::Text(id, _)
         | Seen::Binary(id, _)
-        | Seen::Piece(id, ..)
+        | Seen::Fragment(id, ..)
         | Seen::Pong(id)
         | Seen::Drained(id)
         | Seen::Closed(id, _) => Some(*id),
@@ -99,7 +99,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
 
 #[test]
 fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     for (body, code, reason) in [
         (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
         (b"\x03\xe8", CloseCode::NORMAL, ""),
@@ -125,7 +125,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
     for how in ALL {
         let clock = Clock::new();
-        let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+        let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
         let log = Log::default();
         rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
         log.watch(&mut rig.app);
@@ -141,7 +141,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     }
 
     // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
-    for (config, expected) in [(Config::server(), 1), (Config::server().tell_every_end(), 2)] {
+    for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let mut rig = Rig::new(config);
         let silent = rig.peer();
         let mut asking = rig.peer();
@@ -159,7 +159,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
 #[test]
 fn row_12_an_error_says_which_connection_and_what_happened() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::live()));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
     for how in ALL {
         let bystander = rig.open("/bystander").1;
         let id = end(how, &clock, &mut rig);
@@ -184,11 +184,11 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 
 #[test]
 fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let (mut other, other_id) = rig.open("/other");
     let connections = rig.endpoint.connections();
-    connections.send_text(id, "first this").unwrap();
+    connections.send(id, "first this").unwrap();
     connections.close(id, CloseCode::from(4100), "kicked out").unwrap();
     assert_eq!(connections.state(id), State::Closing);
     assert_eq!(rig.frame(&mut peer), (TEXT, b"first this".to_vec()));

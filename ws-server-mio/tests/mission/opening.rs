@@ -2,13 +2,12 @@
 
 use super::common::*;
 use std::sync::{Arc, Mutex};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_mio::{Bytes, CloseCode, Config, Event, SendError, State, http};
+use ws_server_mio::{Bytes, CloseCode, Event, SendError, ServerConfig, State, http};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let (mut socket, _) = rig.open("/socket");
 
@@ -46,7 +45,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 
 #[test]
 fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
-    let mut rig = Rig::new(Config::server().allow_origin("https://app.example"));
+    let mut rig = Rig::new(ServerConfig::new().allow_origin("https://app.example"));
     rig.app.hold = true;
     let address = rig.address();
     let ask = |rig: &mut Rig| {
@@ -94,7 +93,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 
 #[test]
 fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
@@ -102,15 +101,15 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     let connections = rig.endpoint.connections();
     assert_eq!(connections.state(id), State::Connecting);
-    assert_eq!(connections.send_text(id, "too early"), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, "too early"), Err(SendError::NotOpen));
     assert!(rig.app.open_ids().is_empty());
 
     let switched = Arc::new(Mutex::new(Vec::new()));
     let told = switched.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Happened::Open(response)) = event {
+        if let Event::Open(id, response) = event {
             assert_eq!(connections.state(*id), State::Open);
-            connections.send_text(*id, "welcome").unwrap();
+            connections.send(*id, "welcome").unwrap();
             told.lock().unwrap().push(response.status());
         }
     }));
@@ -132,7 +131,7 @@ fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
     // And so does a server answer.
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
     let head = rig.head(&mut peer);

@@ -1,15 +1,14 @@
 //! What can be asked by id, and how many there are.
 
 use super::common::*;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{CloseCode, Config, ConnectionId, Event, Frame, SendError, State};
+use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
 
 #[derive(Debug, PartialEq)]
 struct Seat(u32);
 
 #[test]
 fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
@@ -67,7 +66,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 
 #[test]
 fn row_18_clients_count_from_their_upgrade_to_their_end() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let count = |rig: &mut Rig| rig.endpoint.connections().server(rig.server).count();
     let mut page = rig.peer();
     page.send(&get(rig.address(), "/"));
@@ -95,7 +94,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_end() {
     // Not closed: at that very event, it is no client any more.
     let server = rig.server;
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(_, Happened::Closed(_)) = event {
+        if let Event::Closed(_, _) = event {
             assert_eq!(connections.server(server).count(), 1);
         }
     }));

@@ -6,8 +6,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 use ws_server_mio::http::Uri;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Bind, Config, Event, ListenError, Options, Sent};
+use ws_server_mio::{Bind, Event, ListenError, Options, Sent, ServerConfig};
 
 /// The address of this machine at which a server can be reached.
 fn here(rig: &mut Rig) -> SocketAddr {
@@ -27,7 +26,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
         [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
     {
         for bind in [bind.clone(), bind.port(0)] {
-            let mut rig = serving(bind, Config::server());
+            let mut rig = serving(bind, ServerConfig::new());
             let address = rig.address();
             assert!(address.port() > 1024, "{address}");
             assert_eq!(address.ip().is_loopback(), this_machine_only);
@@ -40,24 +39,24 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
     // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = taken.local_addr().unwrap();
-    let mut rig = serving(Bind::localhost(), Config::server());
+    let mut rig = serving(Bind::localhost(), ServerConfig::new());
     let exact = Bind::localhost().port(at.port());
     for _ in 0..2 {
-        let error = rig.endpoint.connections().listen(exact.clone(), Config::server()).unwrap_err();
+        let error = rig.endpoint.connections().listen(exact.clone(), ServerConfig::new()).unwrap_err();
         assert!(matches!(&error, ListenError::InUse { tried } if tried[..] == [at]), "{error:?}");
         assert!(error.to_string().contains(&at.to_string()), "{error}");
     }
     let range = Bind::localhost().port_range(at.port()..=at.port().saturating_add(50));
-    let next = rig.endpoint.connections().listen(range, Config::server()).unwrap();
+    let next = rig.endpoint.connections().listen(range, ServerConfig::new()).unwrap();
     let port = rig.endpoint.connections().server(next).local_addr().unwrap().port();
     assert!(port > at.port() && port <= at.port().saturating_add(50));
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-    let error = rig.endpoint.connections().listen(elsewhere, Config::server()).unwrap_err();
+    let error = rig.endpoint.connections().listen(elsewhere, ServerConfig::new()).unwrap_err();
     assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
 
     // What failed is tried again, on the same endpoint, once there is room.
     drop(taken);
-    rig.server = rig.endpoint.connections().listen(exact, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen(exact, ServerConfig::new()).unwrap();
     assert_eq!(rig.address(), at);
     answers(&mut rig, at);
 }
@@ -65,7 +64,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 #[test]
 fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().close_timeout(60 * SECOND));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().close_timeout(60 * SECOND));
     let log = Log::default();
     rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
     let (mut polite, _) = rig.open("/polite");
@@ -78,7 +77,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         application.note("application", event);
         if let Event::Stopping(_) = event {
             for id in connections.ids().collect::<Vec<_>>() {
-                assert_eq!(connections.send_text(id, "so long"), Ok(Sent::Queued));
+                assert_eq!(connections.send(id, "so long"), Ok(Sent::Queued));
             }
         }
     }));
@@ -114,7 +113,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     rig.turn();
     assert_eq!(log.take(), [""; 0]);
     let again = Bind::localhost().port(address.port());
-    rig.server = rig.endpoint.connections().listen(again, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen(again, ServerConfig::new()).unwrap();
     assert_ne!(rig.server, old);
     rig.open("/again");
 }
@@ -123,7 +122,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
 #[test]
 fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.on(Options::ui()), Config::server());
+    let mut rig = Rig::with(clock.on(Options::ui()), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let nothing = rig.endpoint.poll(Some(Duration::ZERO), |_, _| panic!("nothing happens")).unwrap();
     assert_eq!((nothing.events, nothing.more), (0, false), "and it did not wait for it");
@@ -134,9 +133,9 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let (me, mut heard, mut full) = (thread::current().id(), 0, 0);
     while heard < 40 {
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if let Event::Connection(id, Happened::Message(message)) = event {
+            if let Event::Message(id, message) = event {
                 assert_eq!(thread::current().id(), me);
-                connections.send_message(id, message).unwrap();
+                connections.send(id, message).unwrap();
                 clock.pass(Duration::from_micros(300));
                 heard += 1;
             }
@@ -165,7 +164,7 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
         (Bind::any(), "localhost"),
         (Bind::from((Ipv4Addr::UNSPECIFIED.into(), 0)), "localhost"),
     ] {
-        let mut rig = serving(bind, Config::server());
+        let mut rig = serving(bind, ServerConfig::new());
         let (server, port) = (rig.server, rig.address().port());
         let connections = rig.endpoint.connections();
         for path in ["chat", "/chat", r"\chat"] {

@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 use ws_host::client::addresses;
-use ws_host::client::{ClientConfig, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ConnectError, InvalidTarget};
 use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
 use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 
@@ -28,7 +28,7 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 /// resolver, which blocks for seconds where no name server answers: each name on a helper thread of the crate `blocking`,
 /// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the process
 /// together, and clients of the same name share one lookup. A ninth name waits until one of the eight is answered. A name
-/// that is not looked up in time is [`ConnectFailure::Name`].
+/// that is not looked up in time is [`ConnectError::Name`].
 ///
 /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
 /// it (RFC 8305); the first that takes the connection is used. [`Config::handshake_timeout`] covers the name, the
@@ -40,9 +40,9 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ClientConfig;
 ///
-/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", Config::client()).await?;
+/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", ClientConfig::new()).await?;
 /// ws.send("hello").await?;
 /// while let Some(message) = ws.next().await {
 ///     println!("{:?}", message?);
@@ -52,18 +52,15 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 /// ```
 ///
 /// # Errors
-/// [`ConnectFailure`]. The answer of a server that refuses is in [`ConnectFailure::response`]. What cannot even be
-/// tried is [`ConnectFailure::Untried`]: also a `wss://` address, for which [`handshake`] takes a stream of yours.
-pub async fn connect<R>(
-    request: R,
-    config: impl Into<ClientConfig>,
-) -> Result<WebSocket<Socket>, ConnectFailure>
+/// [`ConnectError`]. The answer of a server that refuses is in [`ConnectError::response`]. What cannot even be
+/// tried is [`ConnectError::Invalid`]: also a `wss://` address, for which [`handshake`] takes a stream of yours.
+pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
-    R::Error: Into<ConnectError>,
+    R::Error: Into<InvalidTarget>,
 {
     let request = checked(request)?;
-    let opened = Attempt::new(request, &config.into()).run().await;
+    let opened = Attempt::new(request, &config).run().await;
     opened.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
@@ -78,9 +75,9 @@ where
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # async fn example(tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
-/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ClientConfig;
 ///
-/// let config = Arc::new(Config::client());
+/// let config = Arc::new(ClientConfig::new().rules());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
 /// ws.send("hello").await?;
 /// # Ok(())
@@ -88,31 +85,27 @@ where
 /// ```
 ///
 /// # Errors
-/// [`ConnectFailure`], as of [`connect`].
-pub async fn handshake<S, R>(
-    stream: S,
-    request: R,
-    config: Arc<Config>,
-) -> Result<WebSocket<S>, ConnectFailure>
+/// [`ConnectError`], as of [`connect`].
+pub async fn handshake<S, R>(stream: S, request: R, config: Arc<Config>) -> Result<WebSocket<S>, ConnectError>
 where
     S: AsyncRead + AsyncWrite + Unpin,
     R: TryInto<ClientRequest>,
-    R::Error: Into<ConnectError>,
+    R::Error: Into<InvalidTarget>,
 {
     let request = request.try_into().map_err(Into::into)?;
-    let seed = seed().map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error })?;
+    let seed = seed().map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error })?;
     let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
 
 /// The request, if it is one that can be tried.
-pub(crate) fn checked<R>(request: R) -> Result<ClientRequest, ConnectError>
+pub(crate) fn checked<R>(request: R) -> Result<ClientRequest, InvalidTarget>
 where
     R: TryInto<ClientRequest>,
-    R::Error: Into<ConnectError>,
+    R::Error: Into<InvalidTarget>,
 {
     let request = request.try_into().map_err(Into::into)?;
-    if request.is_tls() { Err(ConnectError::TlsUnsupported) } else { Ok(request) }
+    if request.is_tls() { Err(InvalidTarget::TlsUnsupported) } else { Ok(request) }
 }
 
 pub(crate) struct Opened {
@@ -122,13 +115,13 @@ pub(crate) struct Opened {
 }
 
 pub(crate) struct Failed {
-    pub(crate) failure: ConnectFailure,
+    pub(crate) failure: ConnectError,
     /// The end of the connection, where there was one.
     pub(crate) closed: Option<Box<Closed>>,
 }
 
-impl From<ConnectFailure> for Failed {
-    fn from(failure: ConnectFailure) -> Self {
+impl From<ConnectError> for Failed {
+    fn from(failure: ConnectError) -> Self {
         Self { failure, closed: None }
     }
 }
@@ -149,7 +142,7 @@ impl Attempt {
             request,
             rules: Arc::new(config.rules()),
             #[cfg(unix)]
-            unix: config.unix.clone(),
+            unix: config.get_unix().map(std::path::Path::to_owned),
             names: Resolver::system(),
             since: Instant::now(),
         }
@@ -168,7 +161,7 @@ impl Attempt {
         let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
         let (stream, seed) = match connected {
             Some(connected) => connected?,
-            None => return Err(ConnectFailure::TimedOut { tried }.into()),
+            None => return Err(ConnectError::TimedOut { tried }.into()),
         };
         // It keeps the rest of the time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
@@ -179,7 +172,7 @@ impl Attempt {
     }
 
     /// Where to connect to; nowhere in particular for a Unix socket.
-    async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectFailure> {
+    async fn addresses(&self) -> Result<VecDeque<SocketAddr>, ConnectError> {
         #[cfg(unix)]
         if self.unix.is_some() {
             return Ok(VecDeque::new());
@@ -189,23 +182,23 @@ impl Attempt {
         }
         let host = self.request.host();
         let answer = within(self.deadline(), self.names.clone().look_up(host)).await;
-        let addresses = answer.unwrap_or_else(|| Err(ConnectFailure::name_timed_out(host)))?;
+        let addresses = answer.unwrap_or_else(|| Err(ConnectError::name_timed_out(host)))?;
         Ok(interleaved(addresses, self.request.port()))
     }
 
     fn deadline(&self) -> Timer {
-        self.since.checked_add(self.rules.handshake_timeout).map_or_else(Timer::never, Timer::at)
+        self.since.checked_add(self.rules.get_handshake_timeout()).map_or_else(Timer::never, Timer::at)
     }
 
     async fn connected(
         &self,
         addresses: VecDeque<SocketAddr>,
         tried: &mut Vec<SocketAddr>,
-    ) -> Result<(Socket, [u8; 32]), ConnectFailure> {
+    ) -> Result<(Socket, [u8; 32]), ConnectError> {
         let socket = self.socket(addresses, tried).await?;
         match seed() {
             Ok(seed) => Ok((socket, seed)),
-            Err(error) => Err(ConnectFailure::Unreachable { tried: std::mem::take(tried), error }),
+            Err(error) => Err(ConnectError::Unreachable { tried: std::mem::take(tried), error }),
         }
     }
 
@@ -213,19 +206,19 @@ impl Attempt {
         &self,
         addresses: VecDeque<SocketAddr>,
         tried: &mut Vec<SocketAddr>,
-    ) -> Result<Socket, ConnectFailure> {
+    ) -> Result<Socket, ConnectError> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = Async::<UnixStream>::connect(path).await;
             return stream
                 .map(Socket::from)
-                .map_err(|error| ConnectFailure::Unreachable { tried: Vec::new(), error });
+                .map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error });
         }
         let mut race =
             Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
         poll_fn(|cx| race.poll(cx))
             .await
-            .map_err(|error| ConnectFailure::Unreachable { tried: std::mem::take(tried), error })
+            .map_err(|error| ConnectError::Unreachable { tried: std::mem::take(tried), error })
     }
 }
 
@@ -298,10 +291,10 @@ where
         match poll_fn(|cx| driver.poll_event(cx)).await {
             Some(Event::Open(head)) => return Ok(WebSocket::new(driver, head, None)),
             Some(Event::Closed(closed)) => {
-                return Err(Failed { failure: ConnectFailure::of(&closed, tried), closed: Some(closed) });
+                return Err(Failed { failure: ConnectError::of(&closed, tried), closed: Some(closed) });
             }
             Some(_) => {}
-            None => return Err(ConnectFailure::Lost(Cause::Terminated).into()),
+            None => return Err(ConnectError::Lost(Cause::Terminated).into()),
         }
     }
 }

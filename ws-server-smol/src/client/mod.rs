@@ -12,7 +12,7 @@ use std::future::{Future, poll_fn};
 use std::pin::Pin;
 use std::time::{Duration, Instant};
 use ws_host::client::{Backoff, retry_after};
-use ws_host::client::{ClientConfig, ClientState, ConnectError, ConnectFailure};
+use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
 /// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
@@ -26,7 +26,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = ClientConfig::new(Config::client()).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
 ///     // Each time: the place to set things up again.
@@ -56,7 +56,7 @@ pub struct Client {
     backoff: Backoff,
     phase: Phase,
     closed: Option<Box<Closed>>,
-    failure: Option<ConnectFailure>,
+    failure: Option<ConnectError>,
 }
 
 type Attempting = Pin<Box<dyn Future<Output = Result<Opened, Failed>> + Send>>;
@@ -92,7 +92,7 @@ pub enum ClientEvent<'a> {
     /// It is connected: drive this until it is over, then ask for the next event.
     Connected(&'a mut WebSocket<Socket>),
     /// The attempt came to nothing.
-    Failed(&'a ConnectFailure),
+    Failed(&'a ConnectError),
     /// It waits before the next attempt.
     Waiting {
         /// How many attempts there will have been since the last success.
@@ -114,15 +114,15 @@ impl Client {
     /// A client that has not connected yet.
     ///
     /// # Errors
-    /// [`ConnectError`]: what cannot even be tried.
-    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, ConnectError>
+    /// [`InvalidTarget`]: what cannot even be tried.
+    pub fn new<R>(request: R, config: ClientConfig) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         Ok(Self {
             request: checked(request)?,
-            config: config.into(),
+            config,
             backoff: Backoff::default(),
             phase: Phase::Due { told: false },
             closed: None,
@@ -183,8 +183,8 @@ impl Client {
     /// Cancel-safe.
     ///
     /// # Errors
-    /// [`ConnectFailure`].
-    pub async fn connect(&mut self) -> Result<&mut WebSocket<Socket>, ConnectFailure> {
+    /// [`ConnectError`].
+    pub async fn connect(&mut self) -> Result<&mut WebSocket<Socket>, ConnectError> {
         self.backoff.reset();
         if !matches!(self.phase, Phase::Connecting(_)) {
             self.part().await;
@@ -194,7 +194,7 @@ impl Client {
         let Self { phase, failure, .. } = self;
         match phase {
             Phase::Open { websocket, .. } => Ok(websocket),
-            _ => Err(failure.take().unwrap_or(ConnectFailure::Cancelled)),
+            _ => Err(failure.take().unwrap_or(ConnectError::Cancelled)),
         }
     }
 
@@ -212,18 +212,18 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::new`]; what was asked for so far stays.
-    pub fn set_request<R>(&mut self, request: R) -> Result<(), ConnectError>
+    pub fn set_request<R>(&mut self, request: R) -> Result<(), InvalidTarget>
     where
         R: TryInto<ClientRequest>,
-        R::Error: Into<ConnectError>,
+        R::Error: Into<InvalidTarget>,
     {
         self.request = checked(request)?;
         Ok(())
     }
 
     /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
-    pub fn set_config(&mut self, config: impl Into<ClientConfig>) {
-        self.config = config.into();
+    pub fn set_config(&mut self, config: ClientConfig) {
+        self.config = config;
     }
 
     /// The connection, while it is open or closing, and until the next is asked for.
@@ -243,7 +243,7 @@ impl Client {
     }
 
     /// Why the last attempt came to nothing; `None` once one has succeeded since.
-    pub fn failure(&self) -> Option<&ConnectFailure> {
+    pub fn failure(&self) -> Option<&ConnectError> {
         self.failure.as_ref()
     }
 
@@ -312,7 +312,7 @@ impl Client {
             let _ = websocket.close(CloseCode::NORMAL, "").await;
         }
         self.closed = websocket.closed().cloned().map(Box::new);
-        if let (Some(closed), Some(policy)) = (&self.closed, &self.config.reconnect) {
+        if let (Some(closed), Some(policy)) = (&self.closed, self.config.get_reconnect()) {
             self.backoff.lived(policy, closed.age.saturating_sub(*after));
         }
         *left
@@ -331,7 +331,7 @@ impl Client {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        let policy = self.config.reconnect.as_ref()?;
+        let policy = self.config.get_reconnect()?;
         if closed.is_some_and(|closed| policy.is_final(closed)) {
             return None;
         }

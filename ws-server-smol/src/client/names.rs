@@ -10,11 +10,11 @@ use std::io;
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll};
-use ws_host::client::ConnectFailure;
+use ws_host::client::ConnectError;
 use ws_host::client::{Lookups, MAX_LOOKUPS};
 
 type Addresses = Vec<SocketAddr>;
-type Answer = Result<Addresses, ConnectFailure>;
+type Answer = Result<Addresses, ConnectError>;
 
 /// Looks names up; the ports of the answer mean nothing.
 type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
@@ -47,7 +47,7 @@ impl Resolver {
     ///
     /// Cancel-safe: dropped, it waits no longer. A lookup that has begun goes on, and whoever asks for the same name
     /// meanwhile shares it.
-    pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectFailure> {
+    pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {
         let waiter = Waiter::default();
         self.names().ask(host, waiter.clone());
         self.begin();
@@ -71,7 +71,7 @@ impl Resolver {
     fn answered(self: &Arc<Self>, host: &str, answer: &io::Result<Addresses>) {
         let waiters = self.names().finish(host);
         for waiter in waiters {
-            waiter.tell(answer.as_ref().cloned().map_err(|error| ConnectFailure::name(host, error)));
+            waiter.tell(answer.as_ref().cloned().map_err(|error| ConnectError::name(host, error)));
         }
         self.begin();
     }

@@ -1,8 +1,8 @@
 //! Two WebSockets made one: what each receives, the other sends.
 //!
 //! ```text
-//!   peer ──▶ a ──message, piece──▶ b ──▶ peer        a is read while b takes what it gives,
-//!   peer ◀── a ◀──message, piece── b ◀── peer        and the other way round
+//!   peer ──▶ a ──message, fragment──▶ b ──▶ peer        a is read while b takes what it gives,
+//!   peer ◀── a ◀──message, fragment── b ◀── peer        and the other way round
 //! ```
 
 use crate::clock;
@@ -28,7 +28,7 @@ const ROUNDS: u32 = 64;
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
 /// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
-/// as they are where the side's [`Config::pieces`](ws_proto::Config::pieces) says so, and as whole messages otherwise.
+/// as they are where the side's [`Config::delivery`](ws_proto::Config::delivery) says so, and as whole messages otherwise.
 /// A message of which [`WebSocket::next`] was joining pieces when it was dropped cannot be passed on.
 ///
 /// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
@@ -39,12 +39,12 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
+/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ClientConfig};
 ///
 /// async fn proxy(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
-///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
+///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
 ///         for (who, closed) in [("client", client), ("upstream", upstream)] {
@@ -135,7 +135,7 @@ fn hold(from: &Shared, to: &Shared) -> bool {
 fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     let sent: Result<Sent, SendError> = match event {
         Event::Message(message) => to.connection().relay_message(message),
-        Event::Piece(piece) => to.connection().relay_piece(piece),
+        Event::Fragment(fragment) => to.connection().relay_fragment(fragment),
         Event::Closed(closed) => {
             close(to, &closed);
             return;

@@ -33,11 +33,11 @@ pub enum Incoming {
 /// [`Socket`](crate::Socket), which closes its half in order.
 ///
 /// ```
-/// # use ws_server_smol::{Acceptor, Incoming, ws_proto::{Config, handshake::upgrade_required}};
+/// # use ws_server_smol::{Acceptor, Incoming, ServerConfig, ws_proto::handshake::upgrade_required};
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # use std::sync::Arc;
 /// async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
-///     let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+///     let mut http = Acceptor::new(stream, Arc::new(ServerConfig::new().shared_config()));
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
 ///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
@@ -64,7 +64,9 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
-    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
+    /// The configuration of each such connection comes from
+    /// [`ServerConfig::shared_config`](crate::ServerConfig::shared_config). Answers have a `Date` where it has a
+    /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
     /// configuration that can allow nobody; here [`Config::check_access`] tells.

@@ -6,7 +6,7 @@ use crate::connection::shared::{ConnectionId, Holder, Shared};
 use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{CloseCode, Frame, Message, SendError, Sent, State};
+use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 
 /// Sends to a WebSocket from other tasks and other threads. Clones speak to the same connection.
 ///
@@ -36,8 +36,8 @@ impl Sender {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send`]; nothing was queued then.
-    pub fn try_send(&self, frame: impl Into<Outgoing>) -> Result<Sent, SendError> {
-        let sent = frame.into().send(&self.shared)?;
+    pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
+        let sent = queue(&self.shared, outgoing.into())?;
         self.shared.wakers.driver.wake();
         Ok(sent)
     }
@@ -55,9 +55,9 @@ impl Sender {
     /// As [`ws_proto::Connection::send`], but that it waits where there is no room; and [`SendError::NotPolled`], where
     /// in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no room, and nobody polled the
     /// WebSocket. Nothing was queued then.
-    pub async fn send(&self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
-        let frame = frame.into();
-        self.shared.send_when_room(|| self.try_send(frame.clone())).await
+    pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        let outgoing = outgoing.into();
+        self.shared.send_when_room(|| self.try_send(outgoing.clone())).await
     }
 
     /// Sends a Ping. Its answer is seen in [`latency`](Self::latency).
@@ -129,64 +129,10 @@ impl Sender {
 /// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
 const COPY_UP_TO: usize = 32 << 10;
 
-/// What can be sent: a message, or a [`Frame`] that was made once and may go to many.
-#[derive(Clone, Debug)]
-pub struct Outgoing(Kind);
-
-#[derive(Clone, Debug)]
-enum Kind {
-    Frame(Frame),
-    Message(Message<'static>),
-}
-
-impl Outgoing {
-    pub(crate) fn send(self, shared: &Shared) -> Result<Sent, SendError> {
-        let mut connection = shared.connection();
-        pool::lend(&mut connection);
-        match self.0 {
-            Kind::Frame(frame) => connection.send(&frame),
-            // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
-            Kind::Message(message) if message.as_bytes().len() <= COPY_UP_TO => match &message {
-                Message::Text(text) => connection.send_text(text.as_ref()),
-                Message::Binary(data) => connection.send_binary(data.as_ref()),
-            },
-            Kind::Message(message) => connection.send_message(message),
-        }
-    }
-}
-
-impl From<Frame> for Outgoing {
-    fn from(frame: Frame) -> Self {
-        Self(Kind::Frame(frame))
-    }
-}
-
-impl From<&Frame> for Outgoing {
-    fn from(frame: &Frame) -> Self {
-        Self(Kind::Frame(frame.clone()))
-    }
-}
-
-impl From<Message<'static>> for Outgoing {
-    fn from(message: Message<'static>) -> Self {
-        Self(Kind::Message(message))
-    }
-}
-
-impl From<String> for Outgoing {
-    fn from(text: String) -> Self {
-        Message::Text(text.into()).into()
-    }
-}
-
-impl From<&str> for Outgoing {
-    fn from(text: &str) -> Self {
-        text.to_owned().into()
-    }
-}
-
-impl From<Vec<u8>> for Outgoing {
-    fn from(data: Vec<u8>) -> Self {
-        Message::Binary(data.into()).into()
-    }
+/// Queues for the connection of this handle; whoever drives it is not woken.
+pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
+    let mut connection = shared.connection();
+    pool::lend(&mut connection);
+    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+    if outgoing.len() <= COPY_UP_TO { connection.send(outgoing.by_ref()) } else { connection.send(outgoing) }
 }

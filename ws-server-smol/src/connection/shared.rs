@@ -288,7 +288,7 @@ impl Shared {
     }
 
     fn output_deadline(&self) -> Option<Instant> {
-        Instant::now().checked_add(self.connection().config().output_timeout)
+        Instant::now().checked_add(self.connection().config().get_output_timeout())
     }
 
     /// Whether nothing speaks against sending. What ends says so to who sends.

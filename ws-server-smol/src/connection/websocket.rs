@@ -1,7 +1,7 @@
 //! An open WebSocket: a stream of messages and a sink of frames.
 
 use crate::clock;
-use crate::connection::sender::{Outgoing, Sender};
+use crate::connection::sender::{self, Sender};
 use crate::connection::shared::{ConnectionId, Holder};
 use crate::driver::Driver;
 use crate::driver::sleep::Sleep;
@@ -16,7 +16,8 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Role, SendError, Sent, State,
+    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Outgoing, Role, SendError, Sent,
+    State,
 };
 
 /// An open WebSocket, of a server or of a client.
@@ -43,7 +44,7 @@ use ws_proto::{
 pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
-    /// Pieces of a message that are joined for [`next`](Self::next).
+    /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
@@ -94,8 +95,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send`].
-    pub async fn send(&mut self, frame: impl Into<Outgoing>) -> Result<(), SendError> {
-        self.try_send(frame)?;
+    pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
+        self.try_send(outgoing)?;
         self.flush().await
     }
 
@@ -104,8 +105,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send`]; nothing was queued then.
-    pub fn try_send(&mut self, frame: impl Into<Outgoing>) -> Result<Sent, SendError> {
-        frame.into().send(&self.driver.shared)
+    pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
+        sender::queue(&self.driver.shared, outgoing.into())
     }
 
     /// Waits until everything that was queued is written. Nothing is read meanwhile, and so no heartbeat is judged;
@@ -240,12 +241,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         loop {
             match ready!(self.poll_event(cx)) {
                 Some(Event::Message(message)) => return Poll::Ready(Some(Ok(message))),
-                Some(Event::Piece(piece)) => {
+                Some(Event::Fragment(fragment)) => {
                     let joined = match self.joining.take() {
-                        Some(begun) if !piece.first => join(begun, piece.data),
-                        _ => piece.data,
+                        Some(begun) if !fragment.first => join(begun, fragment.data),
+                        _ => fragment.data,
                     };
-                    if piece.last {
+                    if fragment.last {
                         return Poll::Ready(Some(Ok(joined)));
                     }
                     self.joining = Some(joined);

@@ -369,7 +369,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// first passes on what was said last.
     fn poll_parting(&mut self, connection: &mut Connection, now: Moment) -> Poll<Option<Event<'static>>> {
         let parting = self.parting.take().unwrap_or_else(|| {
-            let deadline = now.checked_add(connection.config().close_timeout);
+            let deadline = now.checked_add(connection.config().get_close_timeout());
             // Writing may have been what ended it.
             Box::new(Parting { event: connection.poll_event(now), deadline })
         });

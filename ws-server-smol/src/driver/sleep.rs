@@ -37,7 +37,7 @@ impl Sleep {
     /// For a connection without a server, whose time of day it keeps set, where there is one.
     pub(crate) fn of(config: &Config) -> Self {
         let sleep = Self::new(None);
-        if let Some(clock) = &config.wall_clock {
+        if let Some(clock) = config.get_wall_clock() {
             sleep.keep(clock);
         }
         sleep

@@ -2,13 +2,13 @@
 
 use super::{Server, Stats};
 use crate::clock;
-use crate::connection::sender::{Outgoing, Sender};
+use crate::connection::sender::Sender;
 use crate::connection::shared::{ConnectionId, Holder, Shared};
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{CloseCode, Request, SendError, Sent, State};
+use ws_proto::{CloseCode, Outgoing, Request, SendError, Sent, State};
 
 /// Clients. An id whose connection is gone finds nobody, and never another's.
 impl Server {
@@ -66,8 +66,8 @@ impl Server {
     ///
     /// # Errors
     /// As [`Sender::try_send`]; [`SendError::NotOpen`] also where there is no such client.
-    pub fn send(&self, id: ConnectionId, frame: impl Into<Outgoing>) -> Result<Sent, SendError> {
-        self.sender(id).ok_or(SendError::NotOpen)?.try_send(frame)
+    pub fn send<'m>(&self, id: ConnectionId, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
+        self.sender(id).ok_or(SendError::NotOpen)?.try_send(outgoing)
     }
 
     /// Begins the closing handshake with a client.

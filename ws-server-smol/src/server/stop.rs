@@ -29,7 +29,8 @@ pub(super) struct Stopping {
 impl Stopping {
     fn new(stop: Stop, untold: VecDeque<ConnectionId>) -> Self {
         let since = Instant::now();
-        let deadline = stop.spread.checked_add(stop.deadline).and_then(|time| since.checked_add(time));
+        let deadline =
+            stop.get_spread().checked_add(stop.get_deadline()).and_then(|time| since.checked_add(time));
         Self { count: untold.len(), stop, since, untold, deadline }
     }
 
@@ -37,7 +38,7 @@ impl Stopping {
     fn meet(&mut self, other: Stop) {
         let mut other = Self::new(other, self.untold.clone());
         other.deadline = self.deadline.into_iter().chain(other.deadline).min();
-        let told_by = |stopping: &Self| stopping.since.checked_add(stopping.stop.spread);
+        let told_by = |stopping: &Self| stopping.since.checked_add(stopping.stop.get_spread());
         match (told_by(&other), told_by(self)) {
             (Some(new), Some(old)) if new >= old => self.deadline = other.deadline,
             (None, _) => self.deadline = other.deadline,
@@ -149,7 +150,8 @@ impl Server {
         let mut state = self.inner.state();
         let Phase::Stopping(stopping) = &mut state.phase else { return None };
         let (due, next) = stopping.due(now);
-        let (code, reason, deadline) = (stopping.stop.code, stopping.stop.reason.clone(), stopping.deadline);
+        let (code, reason, deadline) =
+            (stopping.stop.get_code(), stopping.stop.get_reason().to_owned(), stopping.deadline);
         let due: Vec<_> = due.iter().filter_map(|id| Some(state.members.get(id)?.shared.clone())).collect();
         drop(state);
         let moment = clock::moment(now);

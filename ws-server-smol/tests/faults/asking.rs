@@ -11,14 +11,15 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{Config, Request, SendError};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{Request, SendError};
 use ws_server_smol::{Acceptor, Body, Incoming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
     Now,
     Later,
-    Pieces,
+    Delivery,
     Sized,
     Dropped,
     /// The body of the request comes back.
@@ -27,7 +28,8 @@ enum How {
     Chunked,
 }
 
-const WAYS: [How; 7] = [How::Now, How::Later, How::Pieces, How::Sized, How::Dropped, How::Echo, How::Chunked];
+const WAYS: [How; 7] =
+    [How::Now, How::Later, How::Delivery, How::Sized, How::Dropped, How::Echo, How::Chunked];
 
 /// Something that is still to be answered.
 enum Held {
@@ -124,7 +126,7 @@ async fn begin(
     match how {
         How::Dropped => drop(request),
         How::Later => held.push(Held::Request(request, n, len)),
-        How::Pieces | How::Sized => {
+        How::Delivery | How::Sized => {
             let length = (how == How::Sized).then_some(len as u64);
             match http.respond_streaming(request, http::Response::new(()), length) {
                 Ok(body) => held.push(Held::Body(body, content(n, len))),

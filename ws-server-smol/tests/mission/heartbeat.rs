@@ -58,7 +58,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
         server.stop(LONG).await;
 
         // Who does not answer is found and closed.
-        server.set_config(with_heartbeat(Heartbeat::server().interval(SOON).answer(DYING)));
+        server.set_config(with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING)));
         server.listen(Bind::localhost()).unwrap();
         let (mut dead, id) = open(&server, "/").await;
         assert_eq!(dead.frame().await, (PING, Vec::new()));

@@ -27,7 +27,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::{
-    Acceptor, Bind, Closed, Config, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
+    Acceptor, Bind, Closed, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
     WebSocket,
 };
 
@@ -38,7 +38,7 @@ const SOON: Duration = Duration::from_millis(5);
 /// For who is dead: long enough for who looks before that.
 const DYING: Duration = Duration::from_millis(50);
 
-fn local(config: impl Into<ServerConfig>) -> Server {
+fn local(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 
@@ -61,8 +61,8 @@ async fn beside<T>(
 #[derive(Debug)]
 enum Seen {
     Message(ConnectionId, Message<'static>),
-    /// A piece of text: whether it is the first, and whether it is the last.
-    Piece(String, bool, bool),
+    /// A fragment of text: whether it is the first, and whether it is the last.
+    Fragment(String, bool, bool),
     Pong(ConnectionId),
     Drained,
     Closed(ConnectionId, Box<Closed>),
@@ -87,9 +87,9 @@ impl App {
                     let _ = ws.try_send(message.clone());
                     Seen::Message(id, message)
                 }
-                Event::Piece(piece) => {
-                    let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
-                    Seen::Piece(text, piece.first, piece.last)
+                Event::Fragment(fragment) => {
+                    let text = String::from_utf8_lossy(fragment.data.as_bytes()).into_owned();
+                    Seen::Fragment(text, fragment.first, fragment.last)
                 }
                 Event::Pong(_) => Seen::Pong(id),
                 Event::Drained => Seen::Drained,
@@ -218,9 +218,9 @@ impl Extension for Witness {
 
 /// A server that sends a heartbeat again and again, whose answer may take long.
 fn beating() -> ws_server_smol::Heartbeat {
-    ws_server_smol::Heartbeat::server().interval(SOON).answer(LONG)
+    ws_server_smol::Heartbeat::server().idle(SOON).pong_timeout(LONG)
 }
 
-fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> Config {
-    Config::server().heartbeat(heartbeat)
+fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> ServerConfig {
+    ServerConfig::new().heartbeat(heartbeat)
 }

@@ -6,7 +6,7 @@ use crate::pair::{End, Pair};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
-use ws_proto::{Config, Connection, Event, Frame, Heartbeat, Moment, Opcode, Pieces, Role};
+use ws_proto::{Config, Connection, Delivery, Event, Frame, Heartbeat, Moment, Opcode, Role};
 
 /// Decisions, one after another; where the bytes end, the first of all choices each time.
 pub struct Dice<'a>(pub(crate) &'a [u8]);
@@ -81,7 +81,7 @@ impl Sent {
         match dice.below(8) {
             0 => drop(connection.send_ping(now, b"?").unwrap()),
             1 => {
-                connection.send_binary(&data[..]).unwrap();
+                connection.send(&data[..]).unwrap();
                 self.whole(data);
             }
             2 => {
@@ -95,7 +95,7 @@ impl Sent {
             }
             4 => {
                 let text = String::from_utf8_lossy(&data).into_owned();
-                connection.send_text(text.clone()).unwrap();
+                connection.send(text.clone()).unwrap();
                 self.whole(text.into_bytes());
             }
             _ => {
@@ -125,13 +125,13 @@ fn told(end: &End) -> Vec<Vec<u8>> {
     for event in &end.events {
         match event {
             Event::Message(message) => told.push(message.as_bytes().to_vec()),
-            Event::Piece(piece) => {
-                assert_eq!(piece.first, is_whole);
-                if piece.first {
+            Event::Fragment(fragment) => {
+                assert_eq!(fragment.first, is_whole);
+                if fragment.first {
                     told.push(Vec::new());
                 }
-                told.last_mut().unwrap().extend(piece.data.as_bytes());
-                is_whole = piece.last;
+                told.last_mut().unwrap().extend(fragment.data.as_bytes());
+                is_whole = fragment.last;
             }
             Event::Drained | Event::Pong(_) => {}
             other => panic!("{other:?}"),
@@ -149,8 +149,8 @@ pub fn exchange(bytes: &[u8]) {
     let (ours, theirs) = (dice.direction(), dice.direction());
     let mut end = |role, ours, theirs| {
         let pieces =
-            dice.of(&[Pieces::Joined, Pieces::AsTheyCome { whole: 0 }, Pieces::AsTheyCome { whole: 200 }]);
-        let config = Config::server().deflate(dice.settings()).pieces(pieces).heartbeat(Heartbeat::off());
+            dice.of(&[Delivery::Whole, Delivery::Chunked { whole: 0 }, Delivery::Chunked { whole: 200 }]);
+        let config = Config::server().deflate(dice.settings()).delivery(pieces).heartbeat(Heartbeat::off());
         let mut connection = Connection::upgraded(now, Arc::new(config), role);
         connection.compress_by(Terms { ours, theirs });
         connection
@@ -172,7 +172,7 @@ pub fn exchange(bytes: &[u8]) {
     }
     for (sent, end) in sent.iter_mut().zip([&mut pair.client, &mut pair.server]) {
         if sent.begun.is_some() {
-            end.connection.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+            end.connection.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
             sent.end();
         }
     }
@@ -208,10 +208,10 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
         for event in feed(&mut connection, now, read) {
             match event {
                 Event::Message(message) => outcome.messages.push(message.as_bytes().to_vec()),
-                Event::Piece(piece) => {
-                    outcome.begun.extend(piece.data.as_bytes());
-                    assert!(outcome.begun.len() as u64 <= config.message_limit);
-                    if piece.last {
+                Event::Fragment(fragment) => {
+                    outcome.begun.extend(fragment.data.as_bytes());
+                    assert!(outcome.begun.len() as u64 <= config.get_message_limit());
+                    if fragment.last {
                         outcome.messages.push(std::mem::take(&mut outcome.begun));
                     }
                 }
@@ -220,7 +220,7 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
         }
     }
     outcome.code = close_code(&take_output(&mut connection, now));
-    assert!(outcome.messages.iter().all(|message| message.len() as u64 <= config.message_limit));
+    assert!(outcome.messages.iter().all(|message| message.len() as u64 <= config.get_message_limit()));
     assert!(matches!(outcome.code, None | Some(1007 | 1009)), "{:?}", outcome.code);
     if let Some(Event::Closed(closed)) = end(&mut connection, now).first() {
         outcome.fault = Some(format!("{:?}", closed.error));
@@ -237,7 +237,7 @@ pub fn garbage(bytes: &[u8]) {
     let limit = dice.of(&[20_000, 0, 1, 100, 8192]);
     let settings = deflate().inflate_rate(None).ratio_limit(None);
     let joined = Arc::new(config(settings.clone()).message_limit(limit));
-    let in_pieces = Arc::new(config(settings).message_limit(limit).pieces(Pieces::AsTheyCome { whole: 0 }));
+    let in_pieces = Arc::new(config(settings).message_limit(limit).delivery(Delivery::Chunked { whole: 0 }));
     let (mut wire, mut cuts) = (Vec::new(), vec![0]);
     for _ in 0..=dice.below(4) {
         let opcode = dice.of(&[BINARY, TEXT]);

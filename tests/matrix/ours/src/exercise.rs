@@ -79,7 +79,7 @@ impl<'a> Talk<'a> {
                     self.received += message.as_bytes().len() as u64;
                     return Ok(message);
                 }
-                Event::Piece(piece) => {
+                Event::Fragment(piece) => {
                     self.pieces += 1;
                     self.received += piece.data.as_bytes().len() as u64;
                     let is_text = match &piece.data {
@@ -385,7 +385,7 @@ fn ping(talk: &mut Talk<'_>) -> Step {
         match talk.ours.next()? {
             Event::Pong(_) => break,
             Event::Closed(closed) => return Err(how(&closed)),
-            Event::Message(_) | Event::Piece(_) => return Err("a message came for a ping".to_owned()),
+            Event::Message(_) | Event::Fragment(_) => return Err("a message came for a ping".to_owned()),
             _ => {}
         }
     }

@@ -12,9 +12,9 @@ mod smol;
 
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event;
+use ws_server_mio::ws_proto::{Config, Event};
 use ws_server_mio::ws_proto::handshake::Upgrade;
-use ws_server_mio::{Bytes, CloseCode, Config, Deflate, Frame, Heartbeat, http};
+use ws_server_mio::{Bytes, CloseCode, Deflate, Frame, Heartbeat, http};
 
 /// Until a step counts as hung.
 const GUARD: Duration = Duration::from_secs(30);
@@ -79,12 +79,12 @@ fn run(arguments: &[&str]) -> Result<(), String> {
     let server = has("server");
     let mut config = if server { Config::server() } else { Config::client() };
     // What comes in fragments is told as it comes, so that they can be counted.
-    config = config.pieces(ws_server_mio::Pieces::AsTheyCome { whole: u64::MAX });
+    config = config.delivery(ws_server_mio::Delivery::Chunked { whole: u64::MAX });
     if has("deflate") {
         config = config.deflate(Deflate::new());
     }
     config = match () {
-        () if has("idle") => config.heartbeat(Heartbeat::live().interval(BEAT)),
+        () if has("idle") => config.heartbeat(Heartbeat::frequent().idle(BEAT)),
         () if has("end") => config.heartbeat(Heartbeat::off()),
         () => config,
     };

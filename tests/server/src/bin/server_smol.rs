@@ -68,7 +68,7 @@ impl App {
                     later.push((Instant::now() + LATER, request));
                     self.counts.most_waiting.fetch_max(later.len() as u64, Relaxed);
                 }
-                Answer::Pieces => {
+                Answer::Delivery => {
                     let body = http.respond_streaming(request, http::Response::new(()), None)?;
                     for piece in PIECES {
                         body.try_send(piece)?;

@@ -39,7 +39,7 @@ use winit::event::{ElementState, MouseButton, MouseScrollDelta, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::keyboard::{Key, NamedKey};
 use winit::window::WindowId;
-use ws_server_mio::{Bind, Config, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
+use ws_server_mio::{ServerConfig, Bind, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
 
 /// So long the pages may take to answer our farewell.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -61,7 +61,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
-    let mut endpoint = Endpoint::new(Options::ui())?;
+    let mut endpoint = Endpoint::with(Options::ui())?;
     let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
@@ -174,9 +174,8 @@ impl App {
     fn turn(&mut self, event_loop: &ActiveEventLoop) -> io::Result<Turn> {
         let Self { endpoint, scope, meter, .. } = self;
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Connection(id, event) => serve::handle(connections, scope, meter, id, event),
             Event::Stopped(_) => event_loop.exit(),
-            _ => {}
+            event => serve::handle(connections, scope, meter, event),
         })?;
         self.meter.turn(turn.elapsed);
         Ok(turn)

@@ -10,10 +10,9 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Error, Event as Happened, HandshakeError};
+use ws_server_mio::ws_proto::{Error, HandshakeError};
 use ws_server_mio::{
-    ClientId, ClientState, Closed, ConnectFailure, ConnectionId, Connections, Event, Message, Reconnect,
-    State,
+    ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
 };
 
 /// What a host has said.
@@ -38,7 +37,7 @@ pub(super) struct Record {
     pub(super) closed: Option<Box<Closed>>,
     /// Which request the host got.
     asked: Option<usize>,
-    piece: Vec<u8>,
+    fragment: Vec<u8>,
 }
 
 pub(super) struct App {
@@ -105,7 +104,6 @@ impl App {
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         self.events += 1;
         match event {
-            Event::Connection(id, event) => self.happened(connections, id, event),
             Event::ConnectFailed { client, error } => self.failed(connections, client, &error),
             Event::Reconnecting { client, attempt, delay } => {
                 self.reconnecting(connections, client, attempt, delay);
@@ -113,23 +111,26 @@ impl App {
             Event::Resumed { slept } => {
                 assert!(slept > Duration::from_secs(1000));
             }
-            event => panic!("{event:?}"),
+            event => match event.connection() {
+                Some(id) => self.happened(connections, id, event),
+                None => panic!("{event:?}"),
+            },
         }
         if self.rng.percent(self.wild) {
             self.act(connections);
         }
     }
 
-    fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectFailure) {
+    fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectError) {
         assert!(!error.to_string().is_empty());
         self.failures += 1;
         let known = self.clients.get_mut(&client).expect("told of a client that was removed");
         known.failures += 1;
-        if let ConnectFailure::Cancelled = error {
+        if let ConnectError::Cancelled = error {
             assert!(known.cancelled > 0, "nobody gave up");
             known.cancelled -= 1;
         }
-        if let ConnectFailure::Unreachable { tried, error } = error {
+        if let ConnectError::Unreachable { tried, error } = error {
             assert!(tried.len() <= pool().len() && error.kind() != ErrorKind::NotConnected);
         }
         known.retry_after = Duration::ZERO;
@@ -155,7 +156,7 @@ impl App {
         match &known.policy {
             None => assert_eq!(state, ClientState::Idle),
             Some(_) if is_final => assert_eq!(state, ClientState::Idle),
-            Some(Reconnect { attempts: None, .. }) => assert_eq!(state, ClientState::Waiting),
+            Some(policy) if policy.get_attempts().is_none() => assert_eq!(state, ClientState::Waiting),
             Some(_) => assert!(matches!(state, ClientState::Idle | ClientState::Waiting)),
         }
     }
@@ -177,27 +178,28 @@ impl App {
         assert!(!std::mem::take(&mut known.fresh) || attempt == 1);
         assert!(delay >= known.retry_after);
         if let (true, true, Some(policy)) = (known.quiet, known.by_policy, &known.policy) {
-            assert!(policy.attempts.is_none_or(|most| attempt <= most));
-            assert!(delay <= policy.max.max(Duration::from_millis(1)).max(known.retry_after));
-            assert!(delay >= policy.min / 2);
+            assert!(policy.get_attempts().is_none_or(|most| attempt <= most));
+            let (min, max) = policy.get_wait();
+            assert!(delay <= max.max(Duration::from_millis(1)).max(known.retry_after));
+            assert!(delay >= min / 2);
         }
         known.retry_after = Duration::ZERO;
     }
 
-    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
-        if let Happened::Open(_) = event {
+    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
+        if let Event::Open(..) = event {
             return self.opened(connections, id);
         }
         let socket = *self.ids.get(&id).expect("told of a connection that did not open");
         let record = self.records.get_mut(&socket).unwrap();
         assert!(record.closed.is_none(), "told something after the end");
         match event {
-            Happened::Message(message) => record.message(&message, socket),
-            Happened::Piece(piece) => {
-                assert_eq!(piece.first, record.piece.is_empty() || piece.data.as_bytes().is_empty());
-                record.piece.extend_from_slice(piece.data.as_bytes());
-                if piece.last {
-                    let whole = std::mem::take(&mut record.piece);
+            Event::Message(_, message) => record.message(&message, socket),
+            Event::Fragment(_, fragment) => {
+                assert_eq!(fragment.first, record.fragment.is_empty() || fragment.data.as_bytes().is_empty());
+                record.fragment.extend_from_slice(fragment.data.as_bytes());
+                if fragment.last {
+                    let whole = std::mem::take(&mut record.fragment);
                     let message = match String::from_utf8(whole) {
                         Ok(text) => Message::Text(text.into()),
                         Err(other) => Message::Binary(other.into_bytes().into()),
@@ -205,8 +207,8 @@ impl App {
                     record.message(&message, socket);
                 }
             }
-            Happened::Closed(closed) => self.closed(connections, id, socket, closed),
-            Happened::Drained | Happened::Pong(_) => {}
+            Event::Closed(_, closed) => self.closed(connections, id, socket, closed),
+            Event::Drained(_) | Event::Pong(..) => {}
             event => panic!("{event:?}"),
         }
     }

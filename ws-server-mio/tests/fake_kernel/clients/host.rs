@@ -12,8 +12,10 @@ use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Access, Cause, Closed, Connection, Event, Message, Moment, Next, State};
-use ws_server_mio::{CloseCode, Config, Heartbeat, Upgrade};
+use ws_server_mio::ws_proto::{
+    Access, Cause, Closed, Config, Connection, Event, Message, Moment, Next, State,
+};
+use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
 pub(super) struct Host {
     pub(super) socket: usize,
@@ -109,7 +111,7 @@ impl Host {
         let socket = self.socket;
         let Some(server) = self.server() else { return };
         let text = format!("news {}", server.news);
-        if server.connection.state() == State::Open && server.connection.send_text(text).is_ok() {
+        if server.connection.state() == State::Open && server.connection.send(text).is_ok() {
             app.record(socket).said.push(Said::News(server.news));
             server.news += 1;
         }
@@ -276,7 +278,7 @@ impl Server {
         let record = app.record(socket);
         assert!(message.as_bytes() == content(socket, n, record.lengths[n]), "message {n} at {socket}");
         record.heard = self.heard;
-        if self.connection.send_message(message).is_ok() {
+        if self.connection.send(message).is_ok() {
             record.said.push(Said::Echo(n));
         }
     }

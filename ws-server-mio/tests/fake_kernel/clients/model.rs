@@ -6,9 +6,9 @@ use crate::setting;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::inspect;
+use ws_server_mio::ws_proto::Config;
 use ws_server_mio::{
-    ClientConfig, ClientId, ClientState, CloseCode, Config, ConnectError, ConnectionId, Connections,
-    Reconnect,
+    ClientConfig, ClientId, ClientState, CloseCode, ConnectionId, Connections, InvalidTarget, Reconnect,
 };
 
 /// One client.
@@ -86,7 +86,7 @@ impl App {
         let rng = &mut self.rng;
         let mut config = setting::config(Config::client(), rng, self.hasty);
         config = config.handshake_timeout(Duration::from_millis(rng.pick(&[50, 400, 2000, 10_000])));
-        let mut config = ClientConfig::new(config);
+        let mut config = ClientConfig::new().connection(config);
         if rng.percent(80) {
             let millis = |min, max| (Duration::from_millis(min), Duration::from_millis(max));
             let (min, max) = rng.pick(&[
@@ -96,7 +96,7 @@ impl App {
                 millis(500, if self.hasty { 3000 } else { 30_000 }),
             ]);
             let success = Duration::from_millis(rng.pick(&[0, 10, 10_000]));
-            let mut policy = Reconnect::default().wait(min, max).success_after(success);
+            let mut policy = Reconnect::default().wait(min, max).reset_after(success);
             if rng.percent(30) {
                 policy = policy.attempts(rng.within(0, 3) as u32);
             }
@@ -110,14 +110,14 @@ impl App {
     }
 
     pub(super) fn connect(&mut self, connections: &mut Connections) {
-        let before = connections.clients().count();
-        let refused = connections.connect("wss://192.0.2.1/", Config::client());
-        assert_eq!(refused, Err(ConnectError::TlsUnsupported));
+        let before = inspect::clients(connections).count();
+        let refused = connections.connect("wss://192.0.2.1/", ClientConfig::new());
+        assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
         let ((number, request), config) = (self.request(), self.config());
-        let policy = config.reconnect.clone();
+        let policy = config.get_reconnect().cloned();
         let id = connections.connect(request, config).unwrap();
         self.trace(|| format!("connect: {id:?}"));
-        assert_eq!(connections.clients().count(), before + 1);
+        assert_eq!(inspect::clients(connections).count(), before + 1);
         let known =
             Known { permits: 1, policy, quiet: true, requests: vec![(0, number)], ..Known::default() };
         assert!(self.clients.insert(id, known).is_none(), "an id is used twice");
@@ -171,9 +171,11 @@ impl App {
         self.clients.remove(&id);
         connections.client(id).remove();
         assert_eq!(connections.client(id).state(), ClientState::Idle);
-        assert!(!connections.client(id).reconnect() && connections.clients().all(|other| other != id));
+        assert!(
+            !connections.client(id).reconnect() && inspect::clients(connections).all(|other| other != id)
+        );
         let refused = connections.client(id).set_request("ws://localhost/");
-        assert_eq!(refused, Err(ConnectError::NoClient));
+        assert_eq!(refused, Err(InvalidTarget::NoClient));
     }
 
     fn any(&mut self) -> Option<ClientId> {
@@ -200,7 +202,7 @@ impl App {
             87..93 => {
                 let config = self.config();
                 let known = self.clients.get_mut(&id).unwrap();
-                (known.policy, known.quiet) = (config.reconnect.clone(), false);
+                (known.policy, known.quiet) = (config.get_reconnect().cloned(), false);
                 connections.client(id).set_config(config).unwrap();
             }
             93..96 => {
@@ -229,8 +231,8 @@ impl App {
         let record = self.records.get_mut(&socket).unwrap();
         let data = content(socket, record.lengths.len(), len);
         let sent = match record.lengths.len().is_multiple_of(2) {
-            true => connections.send_binary(at, data),
-            false => connections.send_text(at, std::str::from_utf8(data).unwrap()),
+            true => connections.send(at, data),
+            false => connections.send(at, std::str::from_utf8(data).unwrap()),
         };
         if sent.is_ok() {
             record.lengths.push(len);

@@ -1,0 +1,170 @@
+//! Which requests become WebSockets without asking the application, and what requests get that nobody answers.
+
+use crate::web;
+use bytes::Bytes;
+use http::Response;
+use std::string::String;
+use std::sync::Arc;
+use std::vec::Vec;
+use ws_proto::Upgrade;
+use ws_proto::handshake::upgrade_required;
+
+/// What a server does with upgrades and with plain requests that nobody answers:
+/// [`ServerConfig::upgrade_rule`](super::ServerConfig::upgrade_rule). Cloning it counts a reference.
+///
+/// ```
+/// use ws_host::server::{Decision, ServerConfig, Unanswered};
+/// use ws_proto::Upgrade;
+///
+/// let rule = ServerConfig::new().upgrade_paths(["/ws"]).upgrade_rule();
+/// let mut decide = |path| {
+///     let request = http::Request::get(path).body(()).unwrap();
+///     rule.decide(&mut Upgrade::from(request))
+/// };
+/// assert_eq!(decide("/ws?room=1"), Decision::Accept);
+/// assert_eq!(decide("/ws/other"), Decision::Refuse);
+/// assert_eq!(rule.unanswered("/"), Unanswered::NotFound);
+/// assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct UpgradeRule(Arc<Upgrades>);
+
+/// What the configuration says about upgrades.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Upgrades {
+    /// `None` is every path.
+    pub(super) paths: Option<Vec<String>>,
+    pub(super) asks: bool,
+    /// What the server speaks, the best first.
+    pub(super) subprotocols: Vec<String>,
+}
+
+/// What becomes of an upgrade.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Decision {
+    /// It is accepted, and the application sees the open WebSocket.
+    Accept,
+    /// There is no WebSocket at its path: it gets [`Unanswered::NotFound`].
+    Refuse,
+    /// The application decides.
+    Ask,
+}
+
+/// What a plain request gets that nobody answers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Unanswered {
+    /// 404: there is nothing at this path.
+    NotFound,
+    /// 426: only a WebSocket is at this path (RFC 9110 §15.5.22).
+    UpgradeRequired,
+}
+
+impl From<Upgrades> for UpgradeRule {
+    fn from(upgrades: Upgrades) -> Self {
+        Self(Arc::new(upgrades))
+    }
+}
+
+impl UpgradeRule {
+    /// What becomes of an upgrade that is let in. One that is not refused has the subprotocol that the server likes best
+    /// among those that the client offers.
+    pub fn decide(&self, upgrade: &mut Upgrade) -> Decision {
+        if !self.is_path(upgrade.path()) {
+            return Decision::Refuse;
+        }
+        upgrade.choose_subprotocol(&self.0.subprotocols);
+        if self.0.asks { Decision::Ask } else { Decision::Accept }
+    }
+
+    /// What a plain request for this path gets where nobody answers it. Where the application decides about upgrades on
+    /// every path, nobody else knows where its WebSockets are, and it is 404.
+    pub fn unanswered(&self, path: &str) -> Unanswered {
+        let is_known = self.0.paths.is_some() || !self.0.asks;
+        if is_known && self.is_path(path) { Unanswered::UpgradeRequired } else { Unanswered::NotFound }
+    }
+
+    fn is_path(&self, path: &str) -> bool {
+        self.0.paths.as_ref().is_none_or(|paths| paths.iter().any(|its| its == path))
+    }
+}
+
+impl Unanswered {
+    /// The answer.
+    pub fn response(self) -> Response<Bytes> {
+        match self {
+            Self::NotFound => web::not_found(),
+            Self::UpgradeRequired => upgrade_required(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::ServerConfig;
+    use super::*;
+
+    fn upgrade(path: &str, offered: &str) -> Upgrade {
+        let request = http::Request::get(path).header("sec-websocket-protocol", offered);
+        request.body(()).unwrap().into()
+    }
+
+    #[test]
+    fn without_a_word_every_path_is_the_sockets() {
+        let rule = ServerConfig::new().upgrade_rule();
+        for path in ["/", "/ws", "/a/b?c"] {
+            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Accept, "{path}");
+            assert_eq!(rule.unanswered(path), Unanswered::UpgradeRequired, "{path}");
+        }
+    }
+
+    #[test]
+    fn paths_are_exact_as_they_are_sent() {
+        let rule = ServerConfig::new().upgrade_paths(["/ws", "chat"]).upgrade_rule();
+        for path in ["/ws", "/ws?a=/b", "/chat"] {
+            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Accept, "{path}");
+        }
+        for path in ["/", "/ws/", "/WS", "/w%73", "/wsx", "/x/ws", "//ws"] {
+            assert_eq!(rule.decide(&mut upgrade(path, "")), Decision::Refuse, "{path}");
+            assert_eq!(rule.unanswered(path), Unanswered::NotFound, "{path}");
+        }
+        let nowhere = ServerConfig::new().upgrade_paths([""; 0]).upgrade_rule();
+        assert_eq!(nowhere.decide(&mut upgrade("/", "")), Decision::Refuse);
+    }
+
+    #[test]
+    fn who_decides_is_asked_on_its_own_paths_only() {
+        let rule = ServerConfig::new().decide_upgrades(true).upgrade_rule();
+        assert_eq!(rule.decide(&mut upgrade("/any", "")), Decision::Ask);
+        assert_eq!(rule.unanswered("/any"), Unanswered::NotFound);
+        let rule = ServerConfig::new().decide_upgrades(true).upgrade_paths(["/ws"]).upgrade_rule();
+        assert_eq!(rule.decide(&mut upgrade("/ws", "")), Decision::Ask);
+        assert_eq!(rule.decide(&mut upgrade("/other", "")), Decision::Refuse);
+        assert_eq!(rule.unanswered("/ws"), Unanswered::UpgradeRequired);
+    }
+
+    #[test]
+    fn the_subprotocol_is_the_one_that_the_server_likes_best() {
+        let rule = ServerConfig::new().subprotocols(["chat.v2", "chat.v1"]).upgrade_rule();
+        for (offered, chosen) in [
+            ("chat.v1, chat.v2", Some("chat.v2")),
+            ("mqtt, chat.v1", Some("chat.v1")),
+            ("CHAT.V1", None),
+            ("mqtt", None),
+            ("", None),
+        ] {
+            let mut upgrade = upgrade("/", offered);
+            assert_eq!(rule.decide(&mut upgrade), Decision::Accept);
+            assert_eq!(upgrade.subprotocol(), chosen, "{offered}");
+        }
+    }
+
+    #[test]
+    fn what_nobody_answers_is_404_or_says_how_to_ask() {
+        assert_eq!(Unanswered::NotFound.response().status(), 404);
+        let response = Unanswered::UpgradeRequired.response();
+        assert_eq!(
+            (response.status().as_u16(), &response.headers()["upgrade"]),
+            (426, &"websocket".parse().unwrap())
+        );
+    }
+}

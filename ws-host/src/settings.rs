@@ -1,0 +1,102 @@
+//! The settings of a connection, as those of a server and of a client: written once.
+
+/// Setters that hand on to the [`Config`](ws_proto::Config) of each connection.
+macro_rules! handed_on {
+    ($of:ident: $($(#[$doc:meta])* $name:ident($($value:ident: $type:ty),*);)+) => {
+        impl $of {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(mut self, $($value: $type),*) -> Self {
+                    self.connection = self.connection.$name($($value),*);
+                    self
+                }
+            )+
+        }
+    };
+}
+
+/// What servers and clients can set alike.
+macro_rules! settings_of_a_connection {
+    ($of:ident) => {
+        impl $of {
+            /// Sets all rules of a connection at once, in place of those that were set before: for who has them from
+            /// elsewhere. Every setting of its own is a method here.
+            #[must_use]
+            pub fn connection(self, connection: ws_proto::Config) -> Self {
+                Self { connection, ..self }
+            }
+
+            /// The rules of a connection.
+            pub fn get_connection(&self) -> &ws_proto::Config {
+                &self.connection
+            }
+        }
+
+        $crate::settings::handed_on! { $of:
+            /// Sets the longest message in bytes: [`Config::message_limit`](ws_proto::Config::message_limit). 16 MiB.
+            message_limit(bytes: u64);
+
+            /// Sets how messages that come in fragments are delivered: [`Config::delivery`](ws_proto::Config::delivery).
+            /// Whole.
+            delivery(delivery: ws_proto::Delivery);
+
+            /// Sets the most bytes of an HTTP head: [`Config::head_limit`](ws_proto::Config::head_limit). 32 KiB.
+            head_limit(bytes: usize);
+
+            /// Sets the most header fields of an HTTP head: [`Config::header_limit`](ws_proto::Config::header_limit). 100.
+            header_limit(fields: usize);
+
+            /// Sets the longest HTTP body in bytes; for a client, how much of a refusal's body is kept:
+            /// [`Config::body_limit`](ws_proto::Config::body_limit). 1 MiB, client 16 KiB.
+            body_limit(bytes: usize);
+
+            /// Sets the most frames a second that carry nothing; `None` is no limit:
+            /// [`Config::frame_rate`](ws_proto::Config::frame_rate). 1,000.
+            frame_rate(per_second: Option<u32>);
+
+            /// Sets the most messages a second; `None` is no limit:
+            /// [`Config::message_rate`](ws_proto::Config::message_rate). None.
+            message_rate(per_second: Option<u16>);
+
+            /// Sets the most bytes that are read and discarded while a connection drains:
+            /// [`Config::drain_limit`](ws_proto::Config::drain_limit). 16 MiB.
+            drain_limit(bytes: u64);
+
+            /// Sets the marks and the cap of the outbox in bytes: [`Config::outbox`](ws_proto::Config::outbox). 64 KiB,
+            /// 1 MiB and 16 MiB.
+            outbox(low_mark: usize, high_mark: usize, cap: usize);
+
+            /// Sets the time for the opening handshake: [`Config::handshake_timeout`](ws_proto::Config::handshake_timeout).
+            /// 10 s.
+            handshake_timeout(time: core::time::Duration);
+
+            /// Sets the time for the whole closing phase: [`Config::close_timeout`](ws_proto::Config::close_timeout). 5 s.
+            close_timeout(time: core::time::Duration);
+
+            /// Sets how long output may wait while the peer takes too little of it:
+            /// [`Config::output_timeout`](ws_proto::Config::output_timeout). 30 s.
+            output_timeout(time: core::time::Duration);
+
+            /// Sets how many bytes a second a peer must take of output that waits for it:
+            /// [`Config::min_output_rate`](ws_proto::Config::min_output_rate). 1 KiB.
+            min_output_rate(bytes_per_second: u32);
+
+            /// Sets the heartbeat: [`Config::heartbeat`](ws_proto::Config::heartbeat).
+            /// [`Heartbeat::server`](ws_proto::Heartbeat::server), client [`Heartbeat::client`](ws_proto::Heartbeat::client).
+            heartbeat(heartbeat: ws_proto::Heartbeat);
+
+            /// Sets the memory that all connections share, also those of other servers and clients that are given the same:
+            /// [`Config::memory`](ws_proto::Config::memory). None.
+            memory(memory: ws_proto::Memory);
+        }
+
+        #[cfg(feature = "deflate")]
+        $crate::settings::handed_on! { $of:
+            /// Compresses messages where the peer does so too: [`Config::deflate`](ws_proto::Config::deflate). Off.
+            deflate(deflate: ws_proto::Deflate);
+        }
+    };
+}
+
+pub(crate) use {handed_on, settings_of_a_connection};
