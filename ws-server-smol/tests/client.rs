@@ -3,19 +3,17 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
 mod common;
-#[path = "../../ws-server-mio/tests/common/ports.rs"]
-mod ports;
 use async_executor::LocalExecutor;
 use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use ports::reserved;
 use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_kit::ports::reserved;
 use ws_server_smol::Reconnect;
 use ws_server_smol::{
     Client, ClientConfig, ClientEvent, ClientState, ConnectError, HttpConnection, Incoming, InvalidTarget,

@@ -37,7 +37,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         );
         let json = [json, b"{\"a\":1}".to_vec()].concat();
         browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
-        super::until(|| held.borrow().len() == 3).await;
+        until(|| held.borrow().len() == 3).await;
         assert_eq!(server.http_count(), 1, "one connection has them all");
         socket.send(&frame(TEXT, b"meanwhile"));
         assert_eq!(socket.frame().await, (TEXT, b"meanwhile".to_vec()));
