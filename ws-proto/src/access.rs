@@ -11,7 +11,6 @@
 pub use crate::invalid_access::InvalidAccess;
 
 use crate::authority::Authority;
-use crate::config::Config;
 use crate::error::HandshakeError;
 use crate::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::transport::Transport;
@@ -61,7 +60,7 @@ pub struct Access {
     file_origin: bool,
     any_origin: bool,
     /// The first mistake.
-    pub(crate) invalid: Option<InvalidAccess>,
+    invalid: Option<InvalidAccess>,
 }
 
 impl Access {
@@ -158,6 +157,23 @@ impl Access {
         self
     }
 
+    /// Whether all that it was told to allow can be allowed. Servers of the adapters check it when they start; an owner of
+    /// sockets of another kind asks before its first connection.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    ///
+    /// ```
+    /// use ws_proto::Access;
+    ///
+    /// assert!(Access::default().allow_origin("https://app.example").check().is_ok());
+    /// let error = Access::default().allow_origin("file://").check().unwrap_err();
+    /// assert!(error.to_string().contains("allow_file_origin"));
+    /// ```
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+
     /// Whether this server answers for `host`.
     pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), HandshakeError> {
         let name = host.host.as_str();
@@ -198,45 +214,6 @@ impl Access {
 
     fn mistake(&mut self, mistake: InvalidAccess) {
         self.invalid.get_or_insert(mistake);
-    }
-}
-
-/// What an [`Access`] allows, said in one go.
-impl Config {
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
-    #[must_use]
-    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access = self.access.allow_host(host);
-        self
-    }
-
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
-    /// [`Access::allow_origin`].
-    #[must_use]
-    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.allow_origin(origin);
-        self
-    }
-
-    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
-    #[must_use]
-    pub fn allow_file_origin(mut self) -> Self {
-        self.access = self.access.allow_file_origin();
-        self
-    }
-
-    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
-    #[must_use]
-    pub fn allow_null_origin(mut self) -> Self {
-        self.access = self.access.allow_null_origin();
-        self
-    }
-
-    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
-    #[must_use]
-    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.access = self.access.allow_scheme(scheme);
-        self
     }
 }
 

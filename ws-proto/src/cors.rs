@@ -6,8 +6,8 @@
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
 
-use crate::access::InvalidAccess;
 use crate::fields::{has_element, is_token, single};
+use crate::invalid_access::InvalidAccess;
 use crate::origin::Origin;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -60,7 +60,7 @@ pub struct Cors {
     origins: Vec<Origin>,
     any: bool,
     /// The first mistake.
-    pub(crate) invalid: Option<InvalidAccess>,
+    invalid: Option<InvalidAccess>,
 }
 
 impl Cors {
@@ -86,6 +86,14 @@ impl Cors {
     pub fn any_origin(mut self) -> Self {
         self.any = true;
         self
+    }
+
+    /// Whether all that it was told to allow can be allowed.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
     }
 
     /// The answer to a browser that asks whether a page may make a request; `None` for all other requests.

@@ -74,7 +74,7 @@ impl ServerHttp {
         if !is_open {
             return Err(SendError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response(config));
+        pending.answer = Answer::Accepted(upgrade.into_response(config.deflate.as_deref()));
         self.flush(now, config, out);
         Ok(())
     }

@@ -9,7 +9,8 @@
 //!  stream.rs    an answer that is given in pieces
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
-//!  reading.rs   what is being read, and until when
+//!  reading.rs   what is being read
+//!  deadlines.rs until when
 //!  preflight.rs what a browser asks before a page may ask
 //!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
@@ -22,6 +23,7 @@ mod answer;
 mod answering;
 mod body;
 mod client;
+mod deadlines;
 mod head;
 mod preflight;
 mod reading;
