@@ -6,6 +6,7 @@
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
 
+use crate::error::HandshakeError;
 use crate::fields::{has_element, is_token, single};
 use crate::invalid_access::InvalidAccess;
 use crate::origin::Origin;
@@ -188,6 +189,14 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
+    /// Of the engine's own answer to a fault: a page that is refused, or that asks for another server, reads nothing.
+    pub(crate) fn of_fault(self, fault: &HandshakeError) -> Self {
+        match fault.status() {
+            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Self::Unset,
+            _ => self,
+        }
+    }
+
     /// Writes the fields, unless the application has said by itself whose the answer is.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         if matches!(self, Self::Unset) || headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {

@@ -20,6 +20,7 @@ mod ending;
 mod failing;
 mod flow;
 mod memory;
+mod opening;
 mod pause;
 mod rates;
 mod receive;

@@ -10,6 +10,7 @@ mod debug;
 mod tests_debug;
 
 pub use crate::authority::Zone;
+pub use crate::http::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 
 use crate::deflate::{self, Deflate, Terms};

@@ -15,6 +15,7 @@
 //!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
 //!  answering.rs what the application answers, and in which order it goes out
+//!  elsewhere.rs handshakes that another HTTP server has read
 //!  client.rs    the client's request and the server's answer
 //! ```
 
@@ -24,6 +25,7 @@ mod answering;
 mod body;
 mod client;
 mod deadlines;
+mod elsewhere;
 mod head;
 mod preflight;
 mod reading;
@@ -42,6 +44,8 @@ mod tests_cuts;
 #[cfg(test)]
 #[cfg(feature = "deflate")]
 mod tests_deflate;
+#[cfg(test)]
+mod tests_elsewhere;
 #[cfg(test)]
 mod tests_endings;
 #[cfg(test)]
@@ -65,6 +69,7 @@ use crate::deflate::Terms;
 use ::http::Response;
 
 pub(crate) use client::ClientHttp;
+pub use elsewhere::{Answer, Opening, Refusal, answer, answer_over};
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
 
