@@ -29,6 +29,7 @@ mod send;
 mod share;
 mod state;
 mod time;
+mod unsent;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
