@@ -113,8 +113,26 @@ impl Connection {
         compression.compressed();
     }
 
+    /// When unused contexts are to be released, which the deadline now accounts for.
+    pub(super) fn arm_release(&mut self) -> Option<Moment> {
+        let due = self.release_due();
+        if let Some(compression) = self.stage.compression_mut() {
+            *compression.release_is_due() = due.is_some();
+        }
+        due
+    }
+
+    /// Releases contexts that were not used for long enough.
+    pub(super) fn release_unused(&mut self, now: Moment) {
+        if self.release_due().is_some_and(|due| now >= due)
+            && let Some(compression) = self.stage.compression_mut()
+        {
+            compression.release();
+        }
+    }
+
     /// When unused contexts are released. Heartbeats use none.
-    pub(super) fn release_due(&self) -> Option<Moment> {
+    fn release_due(&self) -> Option<Moment> {
         let compression = self.stage.compression()?;
         let last_use = Moment::from_nanos(compression.last_use(self.heard.max(self.beat).as_nanos()));
         compression.can_release().then(|| last_use + compression.release_after())

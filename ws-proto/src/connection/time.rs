@@ -66,11 +66,7 @@ impl Connection {
                 self.pass_delay(now);
                 self.beat(now);
                 self.end_pace(now);
-                if self.release_due().is_some_and(|due| now >= due)
-                    && let Some(compression) = self.stage.compression_mut()
-                {
-                    compression.release();
-                }
+                self.release_unused(now);
             }
             Stage::Closing(_) => {
                 if now >= self.ending_due() {
@@ -228,10 +224,7 @@ impl Connection {
             }
             Stage::Handshake(_) => Some(self.handshake_due()),
             Stage::Opened(_) | Stage::Open(_) => {
-                let release = self.release_due();
-                if let Some(compression) = self.stage.compression_mut() {
-                    *compression.release_is_due() = release.is_some();
-                }
+                let release = self.arm_release();
                 let due = self.answer_due().into_iter().chain(self.heartbeat_due());
                 due.chain(release).chain(flow).min()
             }

@@ -1,10 +1,10 @@
 //! A request between its question and its answer.
 
+use super::Opened;
 use super::response::{self, Shape};
 use super::stream::Streamed;
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::deflate::Terms;
 use crate::error::{Error, HandshakeError};
 use crate::handshake::Token;
 use crate::moment::Moment;
@@ -33,7 +33,7 @@ pub(super) enum Answer {
     Ready(Response<Bytes>),
     /// In its turn it is written as its pieces come.
     Streamed(Box<Streamed>),
-    Accepted(Response<()>, Option<Terms>),
+    Accepted(Opened),
     /// The engine's own answer, after which the connection ends.
     Fault {
         error: HandshakeError,

@@ -74,8 +74,7 @@ impl ServerHttp {
         if !is_open {
             return Err(SendError::NotOpen);
         }
-        let (response, terms) = upgrade.into_response(config);
-        pending.answer = Answer::Accepted(response, terms);
+        pending.answer = Answer::Accepted(upgrade.into_response(config));
         self.flush(now, config, out);
         Ok(())
     }
@@ -263,9 +262,9 @@ impl ServerHttp {
                         break;
                     }
                 }
-                Answer::Accepted(response, terms) => {
-                    response::encode_switch(out, &response);
-                    self.opened = Some((response, terms));
+                Answer::Accepted(opened) => {
+                    response::encode_switch(out, &opened.0);
+                    self.opened = Some(opened);
                     self.reading = Reading::Opened;
                 }
                 Answer::Fault { error, cause } => {
