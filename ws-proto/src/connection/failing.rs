@@ -1,6 +1,6 @@
 //! How a connection fails: by what the peer sends (RFC 6455 §7.1.7), by what it does not take, by its transport.
 
-use super::ending::HalfClose;
+use super::stage::HalfClose;
 use super::{Connection, Stage, close_body};
 use crate::close::CloseCode;
 use crate::error::{Cause, Error, ProtocolError};

@@ -1,6 +1,6 @@
 //! What this connection holds, counted with what the others of its server hold.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Moment, Stage};
 use crate::close::CloseCode;
 use crate::error::Error;

@@ -12,13 +12,12 @@
 //! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
 //! `busy` (what only something unfinished needs), `time` (the one deadline).
 
-mod answering;
-mod busy;
+mod backpressure;
 mod close_body;
 mod compression;
-mod ending;
 mod failing;
-mod flow;
+mod http;
+mod in_flight;
 mod memory;
 mod pause;
 mod rates;
@@ -26,8 +25,9 @@ mod receive;
 mod relay;
 mod send;
 mod share;
-mod state;
-mod time;
+mod stage;
+mod status;
+mod timers;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
@@ -40,12 +40,12 @@ use crate::outbox::{Outbox, Storage};
 use crate::transport::Transport;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use busy::{Busy, Outgoing, Ping, Stall};
+use backpressure::Held;
 use bytes::BytesMut;
 use core::time::Duration;
-use ending::Ending;
-use flow::Held;
-pub use state::{Next, Role, Sent, State};
+use in_flight::{Busy, Outgoing, Ping, Stall};
+use stage::Ending;
+pub use status::{Next, Role, Sent, State};
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
 ///

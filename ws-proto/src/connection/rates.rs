@@ -5,7 +5,7 @@
 //! limit the connection fails, as with control frames. A message that is empty as a whole is told to the application;
 //! one that is over the limit is put back, in front of what came behind it, until the next second.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Moment, Rates, Side, Stage};
 use crate::decode::Decoded;
 use crate::error::ProtocolError;

@@ -1,6 +1,6 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Opened, Stage, Told, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;

@@ -1,6 +1,6 @@
 //! What only a connection with something unfinished needs.
 
-use super::flow::Flow;
+use super::backpressure::Flow;
 use super::memory::Counted;
 use super::{Connection, Moment};
 use crate::frame::Frame;

@@ -1,6 +1,6 @@
 //! A server's answers: to requests, and to opening handshakes.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Sent, Stage};
 use crate::error::SendError;
 use crate::event::Event;

@@ -1,7 +1,7 @@
 //! The one deadline. Traffic does not move it, but for the answer to a heartbeat: when it fires, it is compared
 //! with what was heard meanwhile, and armed anew.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Moment, Stage, Stall};
 use crate::close::CloseCode;
 use crate::error::{Error, Timeout};

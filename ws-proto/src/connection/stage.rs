@@ -1,6 +1,6 @@
 //! How a connection ends (RFC 6455 §7).
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
