@@ -31,7 +31,7 @@ impl Connection {
             ending.is_broken = true;
         }
         self.outbox.clear();
-        self.output.drained = false;
+        self.backpressure.drained = false;
         self.end_opened();
         self.arm();
     }

@@ -103,7 +103,7 @@ impl Connection {
         result
     }
 
-    /// Server: gives the next piece of a body. Delivery that were taken in pace with
+    /// Server: gives the next piece of a body. Pieces that are given in step with
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Connection {
             http.send_body(&mut self.outbox, body, piece)?;
             let sent = self.note_queued();
             if let Stage::Http(http) = &mut self.stage
-                && self.output.congested
+                && self.backpressure.congested
             {
                 http.hold();
             }
@@ -185,7 +185,7 @@ impl Connection {
 
     /// Whether no request may be taken, whatever came: too much output waits for the peer, or reading is paused.
     pub(super) fn takes_no_request(&self) -> bool {
-        self.output.congested || self.input.held.has(Held::ANY)
+        self.backpressure.congested || self.input.held.has(Held::ANY)
     }
 
     /// Notes for the deadlines of HTTP whether we hold reading back.

@@ -10,7 +10,7 @@
 //! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
 //! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
 //! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
-//! `busy` (what only something unfinished needs), `time` (the one deadline).
+//! `in_flight` (what only something unfinished needs), `time` (the one deadline).
 
 mod backpressure;
 mod close_body;
@@ -43,7 +43,7 @@ use alloc::sync::Arc;
 use backpressure::Held;
 use bytes::BytesMut;
 use core::time::Duration;
-use in_flight::{Busy, Outgoing, Ping, Stall};
+use in_flight::{InFlight, Outgoing, Ping, Stall};
 use stage::Ending;
 pub use status::{Next, Role, Sent, State};
 
@@ -90,7 +90,7 @@ pub struct Connection {
     outbox: Outbox,
     birth: Moment,
     /// The last byte from the peer.
-    heard: Moment,
+    last_received: Moment,
     /// Since when the next heartbeat is waited for: of Pings, when the last one was sent; of one-way Pongs, when the
     /// last byte was written.
     beat: Moment,
@@ -98,12 +98,12 @@ pub struct Connection {
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
-    output: Output,
+    backpressure: Backpressure,
     input: Input,
     /// Microseconds; 0 is unknown.
     latency: u32,
     /// What only a connection with something unfinished needs.
-    busy: Option<Box<Busy>>,
+    in_flight: Option<Box<InFlight>>,
 }
 
 /// Which end this is, with what only that end has.
@@ -142,7 +142,7 @@ struct Opened {
 
 /// How the outbox stands to its marks and to the socket, and the application to what was told.
 #[derive(Debug, Default)]
-struct Output {
+struct Backpressure {
     /// Over the high mark, and not yet back at the low one.
     congested: bool,
     /// Back at the low mark; the application is yet to hear of it.
@@ -182,7 +182,7 @@ enum Told {
 struct Rates {
     /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
     second: u32,
-    /// Messages and pieces, where they are paced.
+    /// Messages and pieces, where they are throttled.
     messages: u16,
     control: u16,
     /// Frames without payload amid a message.
@@ -227,16 +227,16 @@ impl Connection {
             decoder: Decoder::new(),
             outbox: Outbox::default(),
             birth: now,
-            heard: now,
+            last_received: now,
             beat: now,
             deadline: Moment::NEVER,
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
-            output: Output::default(),
+            backpressure: Backpressure::default(),
             input: Input::default(),
             latency: 0,
-            busy: None,
+            in_flight: None,
         };
         this.arm();
         this
@@ -253,7 +253,7 @@ impl Connection {
         if let Stage::Http(http) = &self.stage {
             return self.outbox.len() + http.held_len();
         }
-        self.outbox.len() + self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
+        self.outbox.len() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.waiting_len)
     }
 
     /// Gives the outbox memory to write into, where it has none. See [`reclaim`](Self::reclaim).
@@ -308,7 +308,7 @@ impl Connection {
     /// Whether the outbox was over its high mark and has not fallen to its low mark since.
     #[inline]
     pub fn is_congested(&self) -> bool {
-        self.output.congested
+        self.backpressure.congested
     }
 
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
@@ -370,7 +370,7 @@ impl Connection {
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
             // An empty message that was put back goes before the rest of what it came from.
-            self.busy().ahead.unsplit(ahead);
+            self.in_flight().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }
     }

@@ -54,9 +54,9 @@ impl Connection {
         true
     }
 
-    /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
+    /// Counts messages where they are throttled, and what it cost to inflate; when that is all that the peer may
     /// send in this second, reading pauses.
-    pub(super) fn pace(&mut self, now: Moment, messages: u16) {
+    pub(super) fn throttle(&mut self, now: Moment, messages: u16) {
         if self.config.message_rate.is_none() && self.stage.compression().is_none() {
             return;
         }
@@ -94,20 +94,20 @@ impl Connection {
         if until == Moment::NEVER {
             return false;
         }
-        self.busy().flow.paced_until = Some(until);
-        self.input.held.set(Held::PACED, true);
+        self.in_flight().flow.throttled_until = Some(until);
+        self.input.held.set(Held::THROTTLED, true);
         self.arm();
         true
     }
 
     /// The next second ends the pause, timer or not.
-    pub(super) fn end_pace(&mut self, now: Moment) {
-        let Some(busy) = &mut self.busy else { return };
-        if busy.flow.paced_until.is_some_and(|until| now >= until) {
-            busy.flow.paced_until = None;
-            self.input.held.set(Held::PACED, false);
+    pub(super) fn end_throttle(&mut self, now: Moment) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if in_flight.flow.throttled_until.is_some_and(|until| now >= until) {
+            in_flight.flow.throttled_until = None;
+            self.input.held.set(Held::THROTTLED, false);
             self.read_on(now);
-            self.forget_busy_if_idle();
+            self.forget_in_flight_if_idle();
         }
     }
 }

@@ -28,7 +28,7 @@ impl Connection {
     pub fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
-            self.note_heard(now);
+            self.note_received(now);
             return None;
         }
         if matches!(self.stage, Stage::Open(_))
@@ -48,9 +48,9 @@ impl Connection {
 
     /// What was told last is dealt with; when it came, is noted once for all that came with it.
     #[inline]
-    pub(super) fn note_heard(&mut self, now: Moment) {
+    pub(super) fn note_received(&mut self, now: Moment) {
         if mem::take(&mut self.input.told) == Told::Received {
-            self.heard = now;
+            self.last_received = now;
         }
     }
 
@@ -68,10 +68,10 @@ impl Connection {
         let before = input.len();
         self.end_handling(now);
         if before > 0 {
-            self.heard = now;
+            self.last_received = now;
         }
         if !self.input.held.is_free() {
-            self.end_pace(now);
+            self.end_throttle(now);
             self.pass_delay(now);
         }
         let mut event = self.receive_ahead(now);
@@ -94,33 +94,33 @@ impl Connection {
             return None;
         }
         self.input.held.set(Held::AHEAD, false);
-        let mut ahead = mem::take(&mut self.busy.as_mut()?.ahead);
+        let mut ahead = mem::take(&mut self.in_flight.as_mut()?.ahead);
         let mut input = &mut ahead[..];
         let event = self.receive_in_stage(now, &mut input).map(Event::into_owned);
         let left = input.len();
         let used = ahead.len() - left;
         ahead.advance(used);
         self.keep_ahead(ahead);
-        self.forget_busy_if_idle();
+        self.forget_in_flight_if_idle();
         event
     }
 
     /// So many bytes are left with the caller.
     fn keep(&mut self, left: usize) {
-        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
+        let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
         let low_mark = self.config.low_mark;
         if left != kept && (left > low_mark || kept > 0) {
-            self.busy().kept = left;
+            self.in_flight().kept = left;
         }
         let is_http = matches!(self.stage, Stage::Http(_));
         if is_http || left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
             self.count_held();
-            self.look_soon(self.heard);
+            self.look_soon(self.last_received);
         }
-        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
+        let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
         let is_counted = self.is_counted() && self.undelivered_len() > 0;
         self.input.held.set(Held::UNDELIVERED, kept > 0 || is_counted);
-        self.forget_busy_if_idle();
+        self.forget_in_flight_if_idle();
     }
 
     fn receive_in_stage<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
@@ -138,12 +138,12 @@ impl Connection {
                     }
                     match event {
                         Some(Event::Message(_) | Event::Fragment(_)) => {
-                            self.pace(now, 1);
-                            self.note_contexts(self.heard);
+                            self.throttle(now, 1);
+                            self.note_contexts(self.last_received);
                         }
                         // What came is no message yet, and may have cost much all the same.
                         None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
-                            self.pace(now, 0)
+                            self.throttle(now, 0)
                         }
                         _ => {}
                     }
@@ -169,7 +169,7 @@ impl Connection {
                     ending.discarded += input.len() as u64;
                     *input = &mut [];
                     if ending.discarded > self.config.drain_limit {
-                        let now = self.heard;
+                        let now = self.last_received;
                         self.finish(now);
                     }
                     return None;
@@ -198,7 +198,7 @@ impl Connection {
     pub(super) fn settle_http(&mut self, now: Moment) {
         let Stage::Http(http) = &mut self.stage else { return };
         // Its pieces stand in the outbox, and their draining will be told.
-        self.output.congested |= http.take_owed_room();
+        self.backpressure.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
             let ahead = http.take_ahead();
             self.open(now, response, terms);
@@ -216,7 +216,7 @@ impl Connection {
     fn open(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
         // Until it is written, the 101 counts as written: it is no quiet connection that opens.
         self.beat = now;
-        self.heard = self.beat;
+        self.last_received = self.beat;
         self.outbox.begin_frames();
         let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
         self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
@@ -289,20 +289,20 @@ impl Connection {
         if self.outbox.pongs() < QUEUED_PONGS {
             self.write_urgent(Opcode::Pong, payload);
         } else {
-            self.busy().pong = Some(Bytes::copy_from_slice(payload));
+            self.in_flight().pong = Some(Bytes::copy_from_slice(payload));
         }
     }
 
     fn receive_pong(&mut self, payload: &[u8]) -> Option<Event<'static>> {
-        let heard = self.heard;
-        let busy = self.busy.as_mut()?;
-        let ping = busy.ping.take_if(|ping| ping.payload == payload)?;
-        self.forget_busy_if_idle();
+        let last_received = self.last_received;
+        let in_flight = self.in_flight.as_mut()?;
+        let ping = in_flight.ping.take_if(|ping| ping.payload == payload)?;
+        self.forget_in_flight_if_idle();
         if ping.awaited.is_some() {
             // The next heartbeat may be due before this answer would have been.
             self.arm();
         }
-        let latency = heard.since(ping.at);
+        let latency = last_received.since(ping.at);
         self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
         Some(Event::Pong(Pong { latency }))
     }
@@ -321,7 +321,7 @@ impl Connection {
             }
             // What is kept came before it.
             Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
-                self.busy().ends_behind = true;
+                self.in_flight().ends_behind = true;
             }
             Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
             Stage::Draining(ending) => {
@@ -339,12 +339,12 @@ impl Connection {
     pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
         // Asked after every turn, and mostly in vain.
         if matches!(self.stage, Stage::Open(_))
-            && !self.output.drained
+            && !self.backpressure.drained
             && self.input.held.is_free()
-            && self.busy.is_none()
+            && self.in_flight.is_none()
             && !self.decoder.has_fault()
         {
-            self.note_heard(now);
+            self.note_received(now);
             return None;
         }
         self.end_handling(now);
@@ -363,7 +363,7 @@ impl Connection {
         if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
             return Some(event);
         }
-        if !self.has_ahead() && self.busy.as_ref().is_some_and(|busy| busy.ends_behind) {
+        if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
             self.done(now, Error::Eof);
         }
         // Whoever was given the fragment before it may have nothing more to give to `receive`.
@@ -392,7 +392,7 @@ impl Connection {
                 let ending = ending.take()?;
                 Some(Event::Closed(Box::new(ending.into_closed(self))))
             }
-            _ => mem::take(&mut self.output.drained).then_some(Event::Drained),
+            _ => mem::take(&mut self.backpressure.drained).then_some(Event::Drained),
         }
     }
 }

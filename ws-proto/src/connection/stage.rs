@@ -1,7 +1,7 @@
 //! How a connection ends (RFC 6455 §7).
 
 use super::backpressure::Held;
-use super::{Busy, Connection, Moment, Stage, close_body};
+use super::{Connection, InFlight, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
 use crate::deflate::PerMessage;
@@ -188,22 +188,22 @@ impl Connection {
     /// What only an open connection needs is over; what waits to be written is still counted and judged.
     pub(super) fn end_opened(&mut self) {
         self.input.held = Held::default();
-        if let Some(busy) = &mut self.busy {
-            let (stall, counted) = (busy.stall.take(), busy.counted.take());
-            let (ahead, ends_behind) = (mem::take(&mut busy.ahead), busy.ends_behind);
-            **busy = Busy { stall, counted, ends_behind, ..Busy::default() };
+        if let Some(in_flight) = &mut self.in_flight {
+            let (stall, counted) = (in_flight.stall.take(), in_flight.counted.take());
+            let (ahead, ends_behind) = (mem::take(&mut in_flight.ahead), in_flight.ends_behind);
+            **in_flight = InFlight { stall, counted, ends_behind, ..InFlight::default() };
             self.keep_ahead(ahead);
         }
         if self.is_counted() {
             self.count_held();
         }
-        self.forget_busy_if_idle();
+        self.forget_in_flight_if_idle();
     }
 
     /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
     /// was cut off whose end only the end of the connection tells, as in HTTP/1.0 without a length.
     pub fn wants_reset(&self) -> bool {
-        self.output.wants_reset
+        self.backpressure.wants_reset
     }
 
     /// The peer's Close (§5.5.1): answered with its own code, if ours is not sent already.
@@ -233,7 +233,8 @@ impl Connection {
             ending.half_close = HalfClose::Due;
         }
         self.decoder = Decoder::new();
-        ending.peer_ended |= self.busy.as_mut().is_some_and(|busy| mem::take(&mut busy.ends_behind));
+        ending.peer_ended |=
+            self.in_flight.as_mut().is_some_and(|in_flight| mem::take(&mut in_flight.ends_behind));
         self.stage = Stage::Draining(ending);
         self.end_opened();
         self.arm();
@@ -297,15 +298,15 @@ impl Connection {
         if let Stage::Draining(mut ending) = mem::replace(&mut self.stage, Stage::Done(None)) {
             // What we said last never left: neither an orderly end, nor a whole answer.
             if !self.outbox.is_empty() {
-                self.output.wants_reset = ending.has_open_end;
+                self.backpressure.wants_reset = ending.has_open_end;
                 ending.error.get_or_insert(Error::Timeout(Timeout::Close));
             }
             ending.ended = now;
-            self.busy = None;
+            self.in_flight = None;
             self.stage = Stage::Done(ending.announced.then_some(ending));
         }
         self.outbox.clear();
-        self.output.drained = false;
+        self.backpressure.drained = false;
         self.arm();
     }
 
@@ -326,7 +327,7 @@ impl Connection {
             }
             Stage::Draining(mut ending) => {
                 if !self.outbox.is_empty() {
-                    self.output.wants_reset = ending.has_open_end;
+                    self.backpressure.wants_reset = ending.has_open_end;
                     ending.error.get_or_insert(error);
                 }
                 ending
@@ -342,7 +343,7 @@ impl Connection {
                 ending
             }
             Stage::Http(http) => {
-                self.output.wants_reset = http.has_open_end();
+                self.backpressure.wants_reset = http.has_open_end();
                 let mut ending = Box::new(Ending::new(initiator));
                 ending.announced = http.announced() || self.config.report_all_closes;
                 ending.was_open = false;
@@ -368,9 +369,9 @@ impl Connection {
         ending.was_paused |= self.input.held.has(Held::PAUSED);
         self.stage = Stage::Done(ending.announced.then_some(ending));
         self.decoder = Decoder::new();
-        self.busy = None;
+        self.in_flight = None;
         self.outbox.clear();
-        self.output.drained = false;
+        self.backpressure.drained = false;
         self.arm();
     }
 }
