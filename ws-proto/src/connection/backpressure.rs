@@ -178,7 +178,7 @@ impl Connection {
             self.input.held.set(Held::OUTPUT, false);
             self.read_on(now);
         }
-        self.forget_in_flight_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     pub(super) fn pass_memory_delay(&mut self, now: Moment) {
@@ -187,7 +187,7 @@ impl Connection {
             in_flight.flow.memory_until = None;
             self.input.held.set(Held::MEMORY, false);
             self.read_on(now);
-            self.forget_in_flight_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 

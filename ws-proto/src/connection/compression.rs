@@ -15,7 +15,7 @@ impl Stage {
         match self {
             Self::Open(compression) => compression.as_deref(),
             Self::Opened(opened) => opened.compression.as_deref(),
-            Self::Closing(ending) => ending.compression.as_deref(),
+            Self::Closing(closing) => closing.compression.as_deref(),
             _ => None,
         }
     }
@@ -25,7 +25,7 @@ impl Stage {
         match self {
             Self::Open(compression) => compression.as_deref_mut(),
             Self::Opened(opened) => opened.compression.as_deref_mut(),
-            Self::Closing(ending) => ending.compression.as_deref_mut(),
+            Self::Closing(closing) => closing.compression.as_deref_mut(),
             _ => None,
         }
     }

@@ -208,7 +208,7 @@ impl Connection {
     /// Why there is no request to answer.
     fn no_request(&self) -> SendError {
         match self.stage {
-            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => SendError::NotOpen,
+            Stage::Closing(_) | Stage::Draining(_) | Stage::Done { .. } => SendError::NotOpen,
             // Those of an open one have been answered, and a client has none.
             Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_) => {
                 SendError::WrongRequest

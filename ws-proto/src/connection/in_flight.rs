@@ -64,7 +64,7 @@ impl Connection {
         self.in_flight.get_or_insert_default()
     }
 
-    pub(super) fn forget_in_flight_if_idle(&mut self) {
+    pub(super) fn drop_in_flight_if_idle(&mut self) {
         if self.in_flight.as_ref().is_some_and(|in_flight| {
             in_flight.ping.is_none()
                 && in_flight.outgoing.is_none()

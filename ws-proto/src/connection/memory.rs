@@ -52,7 +52,7 @@ impl Connection {
             && in_flight.counted.take().is_some()
         {
             outbox.count_no_more();
-            self.forget_in_flight_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 
@@ -92,7 +92,7 @@ impl Connection {
                 true => CloseCode::TRY_AGAIN_LATER,
                 false => CloseCode::TOO_BIG,
             };
-            self.give_up(now, error, code, "the server holds too much");
+            self.evict(now, error, code, "the server holds too much");
         }
     }
 }

@@ -14,12 +14,14 @@
 
 mod backpressure;
 mod close_body;
+mod closing;
 mod compression;
-mod failing;
+mod ending;
 mod http;
 mod in_flight;
 mod memory;
 mod pause;
+mod poll;
 mod rates;
 mod receive;
 mod relay;
@@ -31,7 +33,6 @@ mod timers;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
-use crate::deflate::PerMessage;
 use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
@@ -44,7 +45,7 @@ use backpressure::Held;
 use bytes::BytesMut;
 use core::time::Duration;
 use in_flight::{InFlight, Outgoing, Ping, Stall};
-use stage::Ending;
+use stage::Stage;
 pub use status::{Next, Role, Sent, State};
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
@@ -113,33 +114,6 @@ enum Side {
     Client(MaskingKeys),
 }
 
-/// Where the connection stands.
-#[derive(Debug)]
-enum Stage {
-    /// Server: HTTP requests.
-    Http(Box<ServerHttp>),
-    /// Client: waiting for the answer to its handshake.
-    Handshake(Box<ClientHttp>),
-    /// The switch is done, and the application is yet to hear of it.
-    Opened(Box<Opened>),
-    Open(Option<Box<PerMessage>>),
-    /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
-    Closing(Box<Ending>),
-    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
-    /// we sent last (§7.1.1).
-    Draining(Box<Ending>),
-    /// Over. What explains it waits to be told, where anybody is to be told.
-    Done(Option<Box<Ending>>),
-}
-
-/// A connection that has just opened.
-#[derive(Debug)]
-struct Opened {
-    response: Box<::http::Response<()>>,
-    /// permessage-deflate, where it was agreed on.
-    compression: Option<Box<PerMessage>>,
-}
-
 /// How the outbox stands to its marks and to the socket, and the application to what was told.
 #[derive(Debug, Default)]
 struct Backpressure {
@@ -151,8 +125,6 @@ struct Backpressure {
     stalled: bool,
     /// Whether the deadline has become earlier since that was last asked.
     deadline_moved: bool,
-    /// See [`Connection::wants_reset`].
-    wants_reset: bool,
 }
 
 /// How the reading goes.
@@ -273,38 +245,6 @@ impl Connection {
         self.outbox.reclaim()
     }
 
-    /// What the transport should do next. Reading and writing are independent of each other: a transport
-    /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
-    pub fn next_io(&mut self) -> Next {
-        if matches!(self.stage, Stage::Done(_)) {
-            return Next::Drop;
-        }
-        if !self.outbox.is_empty() {
-            return Next::Write;
-        }
-        if let Stage::Draining(ending) = &mut self.stage
-            && ending.take_half_close()
-        {
-            return Next::Shutdown;
-        }
-        if self.is_paused() { Next::Pause } else { Next::Read }
-    }
-
-    /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
-    /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
-    /// the caller. Beside an answer without a length, requests are read ahead up to
-    /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
-    pub fn is_paused(&self) -> bool {
-        match &self.stage {
-            Stage::Http(http) => {
-                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
-            }
-            Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
-            _ => false,
-        }
-    }
-
     /// Whether the outbox was over its high mark and has not fallen to its low mark since.
     #[inline]
     pub fn is_congested(&self) -> bool {
@@ -328,7 +268,7 @@ impl Connection {
             Stage::Http(_) | Stage::Handshake(_) => State::Connecting,
             Stage::Opened(_) | Stage::Open(_) => State::Open,
             Stage::Closing(_) | Stage::Draining(_) => State::Closing,
-            Stage::Done(_) => State::Closed,
+            Stage::Done { .. } => State::Closed,
         }
     }
 

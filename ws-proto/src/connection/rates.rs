@@ -107,7 +107,7 @@ impl Connection {
             in_flight.flow.throttled_until = None;
             self.input.held.set(Held::THROTTLED, false);
             self.read_on(now);
-            self.forget_in_flight_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 }

@@ -1,17 +1,16 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
 use super::backpressure::Held;
-use super::{Connection, Opened, Stage, Told, close_body};
+use super::{Connection, Stage, Told, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;
-use crate::deflate::Terms;
 use crate::error::Error;
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
 use crate::moment::Moment;
-use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
 use core::mem;
+use core::ops::ControlFlow;
 
 /// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
@@ -40,7 +39,7 @@ impl Connection {
             self.bytes_received += (before - input.len()) as u64;
             match message {
                 Ok(message) => return Some(Event::Message(message)),
-                Err(error) => self.fail(now, error),
+                Err(error) => self.fail_connection(now, error),
             }
         }
         self.receive_slowly(now, input)
@@ -76,7 +75,7 @@ impl Connection {
         }
         let mut event = self.receive_ahead(now);
         if event.is_none() && !self.has_ahead() {
-            event = self.receive_in_stage(now, input);
+            event = self.next_event(now, input);
         }
         self.bytes_received += (before - input.len()) as u64;
         if event.is_some() {
@@ -89,20 +88,176 @@ impl Connection {
     }
 
     /// Goes on with what was kept.
-    fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
+    pub(super) fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
         if !self.has_ahead() {
             return None;
         }
         self.input.held.set(Held::AHEAD, false);
         let mut ahead = mem::take(&mut self.in_flight.as_mut()?.ahead);
         let mut input = &mut ahead[..];
-        let event = self.receive_in_stage(now, &mut input).map(Event::into_owned);
+        let event = self.next_event(now, &mut input).map(Event::into_owned);
         let left = input.len();
         let used = ahead.len() - left;
         ahead.advance(used);
         self.keep_ahead(ahead);
-        self.forget_in_flight_if_idle();
+        self.drop_in_flight_if_idle();
         event
+    }
+
+    /// The loop of reading: each round gives an event, waits for more, or has used some input or changed the stage.
+    fn next_event<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+        loop {
+            match &mut self.stage {
+                Stage::Http(_) => {
+                    if self.is_held_back(now) {
+                        self.note_http_held(now);
+                        return None;
+                    }
+                    let event = self.receive_http(now, input);
+                    if event.is_some() || matches!(self.stage, Stage::Http(_)) {
+                        return event;
+                    }
+                }
+                Stage::Handshake(http) => match http.receive(&self.config, input)? {
+                    Ok((response, terms)) => self.establish(now, response, terms),
+                    Err(error) => self.connection_closed(now, error.into()),
+                },
+                Stage::Opened(_) => return self.report_open(),
+                Stage::Closing(closing) if closing.ending.opened.is_some() => return self.report_open(),
+                Stage::Open(_) | Stage::Closing(_) => {
+                    if let ControlFlow::Break(event) = self.next_frame(now, input) {
+                        return event;
+                    }
+                }
+                Stage::Draining(draining) => {
+                    draining.discarded += input.len() as u64;
+                    *input = &mut [];
+                    if draining.discarded > self.config.drain_limit {
+                        self.finish(now);
+                    }
+                    return None;
+                }
+                Stage::Done { .. } => {
+                    *input = &mut [];
+                    return None;
+                }
+            }
+        }
+    }
+
+    /// Takes the next frame, or what has come of one: breaks with an event, or with `None` to wait for more.
+    #[inline]
+    fn next_frame<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> ControlFlow<Option<Event<'a>>> {
+        // A fault behind the last fragment is told all the same: it may be that nothing more comes.
+        if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
+            return ControlFlow::Break(None);
+        }
+        let rules = self.rules();
+        let inflation = self.stage.compression_mut();
+        let event = match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
+            Ok(Some(Decoded::Message(message))) => {
+                let is_late = message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
+                (!is_late).then_some(Event::Message(message))
+            }
+            Ok(Some(Decoded::Fragment(fragment))) => {
+                let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
+                let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
+                (!is_late).then_some(Event::Fragment(fragment))
+            }
+            Ok(Some(control)) => match self.receive_control(now, control) {
+                None => return ControlFlow::Continue(()),
+                event => return ControlFlow::Break(event),
+            },
+            Ok(None) => None,
+            Err(error) => {
+                self.fail_connection(now, error);
+                return ControlFlow::Continue(());
+            }
+        };
+        if event.is_some() {
+            self.throttle(now, 1);
+            self.note_contexts(self.last_received);
+        } else {
+            self.note_share(input.len());
+            // What came is no message yet, and may have cost much all the same.
+            if self.stage.compression().is_some_and(PerMessage::has_uncounted) {
+                self.throttle(now, 0);
+            }
+        }
+        ControlFlow::Break(event)
+    }
+
+    #[cold]
+    fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
+        // Nothing is read behind a Close, so that it is part of no flood.
+        if !matches!(decoded, Decoded::Close(_))
+            && let Err(error) = self.note_rate(now, &decoded)
+        {
+            self.fail_connection(now, error);
+            return None;
+        }
+        match decoded {
+            Decoded::Ping(payload) => {
+                // After our Close nothing is answered (§5.5.1).
+                if matches!(self.stage, Stage::Open(_)) {
+                    self.answer_ping(&payload);
+                }
+                None
+            }
+            Decoded::Pong(payload) => self.receive_pong(&payload),
+            Decoded::Close(payload) => {
+                match close_body::parse(&payload) {
+                    Ok((code, reason)) => self.receive_close(now, code, reason),
+                    Err(error) => self.fail_connection(now, error),
+                }
+                None
+            }
+            Decoded::Empty | Decoded::Message(_) | Decoded::Fragment(_) => None,
+        }
+    }
+
+    pub(super) fn answer_ping(&mut self, payload: &[u8]) {
+        if self.outbox.pongs() < QUEUED_PONGS {
+            self.write_urgent(Opcode::Pong, payload);
+        } else {
+            self.in_flight().pong = Some(Bytes::copy_from_slice(payload));
+        }
+    }
+
+    fn receive_pong(&mut self, payload: &[u8]) -> Option<Event<'static>> {
+        let last_received = self.last_received;
+        let in_flight = self.in_flight.as_mut()?;
+        let ping = in_flight.ping.take_if(|ping| ping.payload == payload)?;
+        self.drop_in_flight_if_idle();
+        if ping.awaited.is_some() {
+            // The next heartbeat may be due before this answer would have been.
+            self.arm();
+        }
+        let latency = last_received.since(ping.at);
+        self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
+        Some(Event::Pong(Pong { latency }))
+    }
+
+    /// Tells that the peer ended its stream: `read` gave 0.
+    pub fn receive_eof(&mut self, now: Moment) {
+        match &mut self.stage {
+            Stage::Http(http) => {
+                http.receive_eof(&self.config);
+                self.settle_http(now);
+                self.finish_if_flushed(now);
+            }
+            Stage::Handshake(http) => {
+                let error = http.receive_eof();
+                self.connection_closed(now, error.into());
+            }
+            // What is kept came before it.
+            Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
+                self.in_flight().ends_behind = true;
+            }
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.connection_closed(now, Error::Eof),
+            Stage::Draining(_) => self.peer_ended(now),
+            Stage::Done { .. } => {}
+        }
     }
 
     /// So many bytes are left with the caller.
@@ -120,66 +275,7 @@ impl Connection {
         let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
         let is_counted = self.is_counted() && self.undelivered_len() > 0;
         self.input.held.set(Held::UNDELIVERED, kept > 0 || is_counted);
-        self.forget_in_flight_if_idle();
-    }
-
-    fn receive_in_stage<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-        loop {
-            // A fault behind the last fragment is told all the same: it may be that nothing more comes.
-            if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
-                return None;
-            }
-            match &mut self.stage {
-                Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
-                Stage::Open(_) | Stage::Closing(_) => {
-                    let event = self.receive_frames(now, input);
-                    if event.is_none() {
-                        self.note_share(input.len());
-                    }
-                    match event {
-                        Some(Event::Message(_) | Event::Fragment(_)) => {
-                            self.throttle(now, 1);
-                            self.note_contexts(self.last_received);
-                        }
-                        // What came is no message yet, and may have cost much all the same.
-                        None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
-                            self.throttle(now, 0)
-                        }
-                        _ => {}
-                    }
-                    return event;
-                }
-                Stage::Opened(_) => return self.poll_event(now),
-                Stage::Http(_) => {
-                    if self.is_held_back(now) {
-                        self.note_http_held(now);
-                        return None;
-                    }
-                    let event = self.receive_http(now, input);
-                    if event.is_some() || matches!(self.stage, Stage::Http(_)) {
-                        return event;
-                    }
-                }
-                Stage::Handshake(http) => match http.receive(&self.config, input) {
-                    None => return None,
-                    Some(Ok((response, terms))) => self.open(now, response, terms),
-                    Some(Err(error)) => self.done(now, error.into()),
-                },
-                Stage::Draining(ending) => {
-                    ending.discarded += input.len() as u64;
-                    *input = &mut [];
-                    if ending.discarded > self.config.drain_limit {
-                        let now = self.last_received;
-                        self.finish(now);
-                    }
-                    return None;
-                }
-                Stage::Done(_) => {
-                    *input = &mut [];
-                    return None;
-                }
-            }
-        }
+        self.drop_in_flight_if_idle();
     }
 
     /// Whether nothing is received now.
@@ -201,7 +297,7 @@ impl Connection {
         self.backpressure.congested |= http.take_owed_room();
         if let Some((response, terms)) = http.take_opened() {
             let ahead = http.take_ahead();
-            self.open(now, response, terms);
+            self.establish(now, response, terms);
             self.keep_ahead(ahead);
         } else if http.ending().is_some() {
             self.end_http(now);
@@ -211,188 +307,5 @@ impl Connection {
             self.count_held();
         }
         self.note_http_held(now);
-    }
-
-    fn open(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
-        // Until it is written, the 101 counts as written: it is no quiet connection that opens.
-        self.beat = now;
-        self.last_received = self.beat;
-        self.outbox.begin_frames();
-        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
-        self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
-        self.begin_shares();
-        self.arm();
-    }
-
-    fn receive_frames<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-        let rules = self.rules();
-        loop {
-            let inflation = self.stage.compression_mut();
-            match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
-                Ok(Some(Decoded::Message(message))) => {
-                    let is_late =
-                        message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
-                    return (!is_late).then_some(Event::Message(message));
-                }
-                Ok(None) => return None,
-                Ok(Some(Decoded::Fragment(fragment))) => {
-                    let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
-                    let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
-                    return (!is_late).then_some(Event::Fragment(fragment));
-                }
-                Ok(Some(other)) => {
-                    if let Some(event) = self.receive_control(now, other) {
-                        return Some(event);
-                    }
-                    if !matches!(self.stage, Stage::Open(_) | Stage::Closing(_)) {
-                        return self.receive_in_stage(now, input);
-                    }
-                }
-                Err(error) => {
-                    self.fail(now, error);
-                    return self.receive_in_stage(now, input);
-                }
-            }
-        }
-    }
-
-    #[cold]
-    fn receive_control(&mut self, now: Moment, decoded: Decoded<'_>) -> Option<Event<'static>> {
-        // Nothing is read behind a Close, so that it is part of no flood.
-        if !matches!(decoded, Decoded::Close(_))
-            && let Err(error) = self.note_rate(now, &decoded)
-        {
-            self.fail(now, error);
-            return None;
-        }
-        match decoded {
-            Decoded::Ping(payload) => {
-                // After our Close nothing is answered (§5.5.1).
-                if matches!(self.stage, Stage::Open(_)) {
-                    self.answer_ping(&payload);
-                }
-                None
-            }
-            Decoded::Pong(payload) => self.receive_pong(&payload),
-            Decoded::Close(payload) => {
-                match close_body::parse(&payload) {
-                    Ok((code, reason)) => self.receive_close(now, code, reason),
-                    Err(error) => self.fail(now, error),
-                }
-                None
-            }
-            Decoded::Empty | Decoded::Message(_) | Decoded::Fragment(_) => None,
-        }
-    }
-
-    pub(super) fn answer_ping(&mut self, payload: &[u8]) {
-        if self.outbox.pongs() < QUEUED_PONGS {
-            self.write_urgent(Opcode::Pong, payload);
-        } else {
-            self.in_flight().pong = Some(Bytes::copy_from_slice(payload));
-        }
-    }
-
-    fn receive_pong(&mut self, payload: &[u8]) -> Option<Event<'static>> {
-        let last_received = self.last_received;
-        let in_flight = self.in_flight.as_mut()?;
-        let ping = in_flight.ping.take_if(|ping| ping.payload == payload)?;
-        self.forget_in_flight_if_idle();
-        if ping.awaited.is_some() {
-            // The next heartbeat may be due before this answer would have been.
-            self.arm();
-        }
-        let latency = last_received.since(ping.at);
-        self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
-        Some(Event::Pong(Pong { latency }))
-    }
-
-    /// Tells that the peer ended its stream: `read` gave 0.
-    pub fn receive_eof(&mut self, now: Moment) {
-        match &mut self.stage {
-            Stage::Http(http) => {
-                http.receive_eof(&self.config);
-                self.settle_http(now);
-                self.finish_if_flushed(now);
-            }
-            Stage::Handshake(http) => {
-                let error = http.receive_eof();
-                self.done(now, error.into());
-            }
-            // What is kept came before it.
-            Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
-                self.in_flight().ends_behind = true;
-            }
-            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
-            Stage::Draining(ending) => {
-                ending.peer_ended = true;
-                // A peer that has closed its half may still be reading what we answer.
-                self.finish_if_flushed(now);
-            }
-            Stage::Done(_) => {}
-        }
-    }
-
-    /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
-    /// after everything that may have caused one.
-    #[inline]
-    pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_))
-            && !self.backpressure.drained
-            && self.input.held.is_free()
-            && self.in_flight.is_none()
-            && !self.decoder.has_fault()
-        {
-            self.note_received(now);
-            return None;
-        }
-        self.end_handling(now);
-        if self.is_counted() {
-            self.look_soon(now);
-        }
-        let event = self.poll_event_in_stage(now);
-        if event.is_some() {
-            self.tell(Told::Polled);
-        }
-        event
-    }
-
-    fn poll_event_in_stage(&mut self, now: Moment) -> Option<Event<'static>> {
-        // What was kept is parsed as soon as it may be, since nothing more need come.
-        if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
-            return Some(event);
-        }
-        if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
-            self.done(now, Error::Eof);
-        }
-        // Whoever was given the fragment before it may have nothing more to give to `receive`.
-        if let Stage::Open(_) | Stage::Closing(_) = self.stage
-            && let Some(fault) = self.decoder.take_fault()
-        {
-            self.fail(now, fault);
-        }
-        match &mut self.stage {
-            Stage::Opened(_) => {
-                let Stage::Opened(opened) = mem::replace(&mut self.stage, Stage::Open(None)) else {
-                    return None;
-                };
-                let Opened { response, compression } = *opened;
-                self.stage = Stage::Open(compression);
-                self.arm();
-                Some(Event::Open(response))
-            }
-            // Closed, or lost, before that could be told.
-            Stage::Closing(ending) | Stage::Draining(ending) | Stage::Done(Some(ending))
-                if ending.opened.is_some() =>
-            {
-                ending.opened.take().map(Event::Open)
-            }
-            Stage::Done(ending) => {
-                let ending = ending.take()?;
-                Some(Event::Closed(Box::new(ending.into_closed(self))))
-            }
-            _ => mem::take(&mut self.backpressure.drained).then_some(Event::Drained),
-        }
     }
 }

@@ -78,7 +78,7 @@ impl Connection {
         for frame in core::mem::take(&mut in_flight.waiting) {
             self.write_message(&frame);
         }
-        self.forget_in_flight_if_idle();
+        self.drop_in_flight_if_idle();
         Ok(())
     }
 
@@ -177,8 +177,8 @@ impl Connection {
     fn is_framed(&self) -> bool {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => false,
-            Stage::Draining(ending) => ending.was_open,
-            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) | Stage::Done(_) => true,
+            Stage::Draining(draining) => draining.ending.was_open,
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) | Stage::Done { .. } => true,
         }
     }
 
@@ -197,7 +197,7 @@ impl Connection {
             // While it stalled, no one-way heartbeat was due.
             self.set_deadline(self.deadline.min(due));
         }
-        self.forget_in_flight_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     /// What a write means for a ping that stood in the outbox, for pongs that wait, and for what is counted.
@@ -223,7 +223,7 @@ impl Connection {
             self.count_held();
             self.look_soon(now);
         }
-        self.forget_in_flight_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     fn send_newest_pong(&mut self) {
@@ -265,7 +265,7 @@ impl Connection {
 
     #[inline]
     pub(super) fn check_open(&self) -> Result<(), SendError> {
-        if matches!(self.stage, Stage::Open(_) | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
+        if self.stage.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
     /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high

@@ -78,7 +78,7 @@ impl Connection {
                     self.finish(now);
                 }
             }
-            Stage::Done(_) => {}
+            Stage::Done { .. } => {}
         }
         self.arm();
     }
@@ -88,7 +88,7 @@ impl Connection {
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.
     pub fn handle_resume(&mut self, now: Moment) {
-        if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
+        if !self.stage.is_open() {
             return;
         }
         if let Some(in_flight) = &mut self.in_flight {
@@ -173,8 +173,8 @@ impl Connection {
     /// has no output.
     fn output_due(&self) -> Option<Moment> {
         let ending = match &self.stage {
-            Stage::Closing(_) | Stage::Done(_) => true,
-            Stage::Draining(ending) => ending.was_open,
+            Stage::Closing(_) | Stage::Done { .. } => true,
+            Stage::Draining(draining) => draining.ending.was_open,
             _ => false,
         };
         if ending {
@@ -196,9 +196,9 @@ impl Connection {
         };
         let error = Error::Timeout(Timeout::Output);
         if now >= stall.last + timeout {
-            self.done(now, error);
+            self.connection_closed(now, error);
         } else if u128::from(sent - stall.sent) < enough {
-            self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
+            self.evict(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
         } else {
             *stall = Stall { since: now, sent, last: stall.last };
             return false;
@@ -210,11 +210,13 @@ impl Connection {
     /// long as the peer reads.
     fn ending_due(&self) -> Moment {
         match &self.stage {
-            Stage::Closing(ending) | Stage::Draining(ending) => match ending.since {
-                Some(since) if ending.is_broken => since + READ_BROKEN.min(self.config.close_timeout),
-                Some(since) => since + self.config.close_timeout,
-                None => Moment::NEVER,
-            },
+            Stage::Closing(closing) if closing.is_broken => {
+                closing.since + READ_BROKEN.min(self.config.close_timeout)
+            }
+            Stage::Closing(closing) => closing.since + self.config.close_timeout,
+            Stage::Draining(draining) => {
+                draining.since.map_or(Moment::NEVER, |since| since + self.config.close_timeout)
+            }
             _ => Moment::NEVER,
         }
     }
@@ -234,7 +236,7 @@ impl Connection {
                 due.chain(release).chain(flow).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
-            Stage::Done(_) => None,
+            Stage::Done { .. } => None,
         };
         let look = self
             .in_flight
@@ -252,6 +254,6 @@ impl Connection {
     }
 
     fn time_out(&mut self, now: Moment, timeout: Timeout) {
-        self.done(now, Error::Timeout(timeout));
+        self.connection_closed(now, Error::Timeout(timeout));
     }
 }
