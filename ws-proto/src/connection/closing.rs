@@ -59,10 +59,11 @@ impl Connection {
     /// # Errors
     /// As [`close`](Self::close).
     pub fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) -> Result<(), SendError> {
-        let Stage::Http(http) = &mut self.stage else { return self.close(now, code, reason) };
+        if !matches!(self.stage, Stage::Http(_)) {
+            return self.close(now, code, reason);
+        }
         close_body::encode(code, reason)?;
-        http.go_away(now, &self.config, &mut self.outbox);
-        self.settle_http(now);
+        self.stop_http(now);
         Ok(())
     }
 

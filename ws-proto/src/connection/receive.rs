@@ -289,23 +289,4 @@ impl Connection {
         }
         self.input.held.has(Held::ANY)
     }
-
-    /// Brings the stage up to date with what HTTP came to: the switch, or the end.
-    pub(super) fn settle_http(&mut self, now: Moment) {
-        let Stage::Http(http) = &mut self.stage else { return };
-        // Its pieces stand in the outbox, and their draining will be told.
-        self.backpressure.congested |= http.take_owed_room();
-        if let Some((response, terms)) = http.take_opened() {
-            let ahead = http.take_ahead();
-            self.establish(now, response, terms);
-            self.keep_ahead(ahead);
-        } else if http.ending().is_some() {
-            self.end_http(now);
-        }
-        self.note_queued();
-        if matches!(self.stage, Stage::Http(_)) {
-            self.count_held();
-        }
-        self.note_http_held(now);
-    }
 }

@@ -50,11 +50,8 @@ impl Connection {
             self.pass_memory_delay(now);
         }
         self.note_http_held(now);
-        match &mut self.stage {
-            Stage::Http(http) => {
-                http.handle_timeout(now, &self.config, &mut self.outbox);
-                self.settle_http(now);
-            }
+        match &self.stage {
+            Stage::Http(_) => self.handle_http_timeout(now),
             Stage::Handshake(_) => {
                 if now >= self.handshake_due() {
                     self.time_out(now, Timeout::Handshake);
