@@ -5,13 +5,25 @@
 //! delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that
 //! nothing was taken. An event that added nothing delays nothing.
 
-use super::{Connection, Moment, Stage, Told};
+use super::receive::Told;
+use super::{Connection, Moment, Stage};
 use core::time::Duration;
 
 /// The longest delay of a peer that takes what is sent to it.
 const DELAY: Duration = Duration::from_millis(100);
 /// How often that is doubled at most: who sends to us must not take us for dead meanwhile.
 const DOUBLINGS: u8 = 5;
+
+/// How the outbox stands to its marks and to the socket.
+#[derive(Debug, Default)]
+pub(super) struct Backpressure {
+    /// Over the high mark, and not yet back at the low one.
+    pub(super) congested: bool,
+    /// Back at the low mark; the application is yet to hear of it.
+    pub(super) drained: bool,
+    /// The socket took less than all, and the deadline runs.
+    pub(super) stalled: bool,
+}
 
 /// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

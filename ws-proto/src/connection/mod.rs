@@ -1,16 +1,12 @@
 //! One connection, from the first byte of HTTP to the FIN.
 //!
-//! ```text
-//!   server: Http ──accept──▶ Opened ──event──▶ Open ──close──▶ Closing ──peer's Close──▶ Draining ──EOF──▶ Done
-//!   client: Handshake ─101─▶ Opened                └──peer's Close, or a fault of the peer──▲   ▲
-//!           Http ──last answer, or a fault──────────────────────────────────────────────────────┘
-//!           any stage ──EOF, reset, deadline──▶ Done
-//! ```
+//! `stage` has the machine: every stage and every transition, with a diagram. Around it stand what comes in (`receive`),
+//! what is asked (`poll`, `timers`: the one deadline), and what the application does: `http`, `send`, `relay`, `pause`,
+//! `closing`.
 //!
-//! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
-//! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
-//! `in_flight` (what only something unfinished needs), `time` (the one deadline).
+//! What waits for what: `backpressure` (reading for output), `rates` (for the next second), `share` (inflating for other
+//! connections), `memory` (for all of them together). `compression` is permessage-deflate on this connection, `in_flight`
+//! what only something unfinished needs, `ending` what is known of an end, `close_body` what a Close says.
 
 mod backpressure;
 mod close_body;
@@ -41,10 +37,12 @@ use crate::outbox::{Outbox, Storage};
 use crate::transport::Transport;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use backpressure::Held;
+use backpressure::{Backpressure, Held};
 use bytes::BytesMut;
 use core::time::Duration;
-use in_flight::{InFlight, Outgoing, Ping, Stall};
+use in_flight::InFlight;
+use rates::Rates;
+use receive::Input;
 use stage::Stage;
 pub use status::{Next, Role, Sent, State};
 
@@ -96,6 +94,8 @@ pub struct Connection {
     /// last byte was written.
     beat: Moment,
     deadline: Moment,
+    /// Whether the deadline has become earlier since that was last asked.
+    timeout_changed: bool,
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
@@ -112,54 +112,6 @@ pub struct Connection {
 enum Side {
     Server,
     Client(MaskingKeys),
-}
-
-/// How the outbox stands to its marks and to the socket, and the application to what was told.
-#[derive(Debug, Default)]
-struct Backpressure {
-    /// Over the high mark, and not yet back at the low one.
-    congested: bool,
-    /// Back at the low mark; the application is yet to hear of it.
-    drained: bool,
-    /// The socket took less than all, and the deadline runs.
-    stalled: bool,
-    /// Whether the deadline has become earlier since that was last asked.
-    deadline_moved: bool,
-}
-
-/// How the reading goes.
-#[derive(Debug, Default)]
-struct Input {
-    /// What was given last, whose handling is not known to be over.
-    told: Told,
-    /// What holds reading back, and what may do so.
-    held: Held,
-    /// Others have their share of what is inflated, too.
-    shares: bool,
-}
-
-/// What the application was given last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Told {
-    #[default]
-    Nothing,
-    /// Something that other than input caused.
-    Polled,
-    /// Something that was received. When, is noted once for all events of one read.
-    Received,
-}
-
-/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
-#[derive(Debug, Default)]
-struct Rates {
-    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
-    second: u32,
-    /// Messages and pieces, where they are throttled.
-    messages: u16,
-    control: u16,
-    /// Frames without payload amid a message.
-    empty_frames: u16,
-    empty_messages: u16,
 }
 
 impl Connection {
@@ -202,6 +154,7 @@ impl Connection {
             last_received: now,
             beat: now,
             deadline: Moment::NEVER,
+            timeout_changed: false,
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
@@ -327,6 +280,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 152, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
     }
 }

@@ -1,7 +1,8 @@
 //! What the owner asks: the next event, the next step of the transport.
 
 use super::backpressure::Held;
-use super::{Connection, Next, Stage, Told};
+use super::receive::Told;
+use super::{Connection, Next, Stage};
 use crate::error::Error;
 use crate::event::Event;
 use crate::moment::Moment;

@@ -6,13 +6,26 @@
 //! one that is over the limit is put back, in front of what came behind it, until the next second.
 
 use super::backpressure::Held;
-use super::{Connection, Moment, Rates, Side, Stage};
+use super::{Connection, Moment, Side, Stage};
 use crate::decode::Decoded;
 use crate::error::ProtocolError;
 use crate::frame::{self, Opcode, first_byte};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
+
+/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
+    second: u32,
+    /// Messages and pieces, where they are throttled.
+    messages: u16,
+    control: u16,
+    /// Frames without payload amid a message.
+    empty_frames: u16,
+    empty_messages: u16,
+}
 
 impl Connection {
     /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to

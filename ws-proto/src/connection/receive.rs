@@ -1,7 +1,7 @@
 //! Bytes in: [`Connection::receive`] and what the peer's frames cause.
 
 use super::backpressure::Held;
-use super::{Connection, Stage, Told, close_body};
+use super::{Connection, Stage, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;
 use crate::error::Error;
@@ -14,6 +14,28 @@ use core::ops::ControlFlow;
 
 /// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
+
+/// How the reading goes.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    /// What was given last, whose handling is not known to be over.
+    pub(super) told: Told,
+    /// What holds reading back, and what may do so.
+    pub(super) held: Held,
+    /// Others have their share of what is inflated, too.
+    pub(super) shares: bool,
+}
+
+/// What the application was given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Told {
+    #[default]
+    Nothing,
+    /// Something that other than input caused.
+    Polled,
+    /// Something that was received. When, is noted once for all events of one read.
+    Received,
+}
 
 impl Connection {
     /// Takes bytes from the peer, and gives the next event in them; call it until `None`.

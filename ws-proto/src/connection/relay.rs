@@ -1,6 +1,7 @@
 //! From one connection to another: what a proxy does with each message, and with the end.
 
-use super::{Connection, Outgoing, Sent};
+use super::in_flight::Outgoing;
+use super::{Connection, Sent};
 use crate::close::CloseCode;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;

@@ -1,6 +1,7 @@
 //! Messages out, and bytes to the socket.
 
-use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
+use super::in_flight::{Outgoing, Ping, Stall};
+use super::{Connection, Moment, Sent, Side, Stage};
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;

@@ -2,7 +2,8 @@
 //! with what came meanwhile, and armed anew.
 
 use super::backpressure::Held;
-use super::{Connection, Moment, Stage, Stall};
+use super::in_flight::Stall;
+use super::{Connection, Moment, Stage};
 use crate::close::CloseCode;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
@@ -26,7 +27,7 @@ impl Connection {
     /// many connections, with a timer for each, asks this first.
     #[inline]
     pub fn timeout_moved(&mut self) -> bool {
-        core::mem::take(&mut self.backpressure.deadline_moved)
+        core::mem::take(&mut self.timeout_changed)
     }
 
     /// Does what is due, and arms the deadline anew. Harmless when early.
@@ -246,7 +247,7 @@ impl Connection {
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Moment) {
-        self.backpressure.deadline_moved |= deadline < self.deadline;
+        self.timeout_changed |= deadline < self.deadline;
         self.deadline = deadline;
     }
 
