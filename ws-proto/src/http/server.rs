@@ -22,7 +22,7 @@ use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError, Timeout};
+use crate::error::{Error, RequestError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -206,7 +206,7 @@ impl ServerHttp {
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
         };
-        self.fail(now, config, out, HandshakeError::TooSlow, Error::Timeout(timeout));
+        self.fail(now, config, out, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
     /// Answers 503 to the requests that the application has dropped.
@@ -316,7 +316,7 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         input: &mut &mut [u8],
-    ) -> Result<Option<Incoming>, HandshakeError> {
+    ) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {
