@@ -7,7 +7,7 @@ use common::*;
 use std::io::ErrorKind;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::sse;
-use ws_server_mio::ws_proto::{Cause, Error};
+use ws_server_mio::ws_proto::Error;
 use ws_server_mio::{Bytes, CloseCode, Folder, Options, SendError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -132,7 +132,7 @@ fn the_deadline_counts_from_the_end_of_the_spread() {
     assert!(rig.app.closed().is_empty() && !stopped(&mut rig));
     clock.pass(Duration::from_millis(1));
     rig.until("the end", stopped);
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))), "{:?}", error_of(&rig));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)), "{:?}", error_of(&rig));
 }
 
 #[test]
@@ -208,7 +208,7 @@ fn an_answer_after_the_deadline_finds_nobody() {
     rig.until("the end", stopped);
     rig.end(&mut peer);
     assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(SendError::NotOpen));
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)));
 }
 
 #[test]
@@ -238,12 +238,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
         assert_eq!(whole, ends, "{} bytes", peer.got.len());
         drop(peer);
         rig.until("the end", stopped);
-        assert_eq!(
-            matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))),
-            !ends,
-            "{:?}",
-            error_of(&rig)
-        );
+        assert_eq!(matches!(error_of(&rig), Some(Error::Stopped)), !ends, "{:?}", error_of(&rig));
     }
 }
 

@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::Poll;
 use ws_host::web;
 use ws_host::web::Disk;
-use ws_proto::{Request, SendError};
+use ws_proto::{Request, RespondError, SendError};
 
 /// What is read from a file at once.
 const CHUNK: u64 = 64 << 10;
@@ -41,7 +41,7 @@ impl Responder {
     /// dropping the future.
     ///
     /// # Errors
-    /// As [`Responder::respond`]; [`SendError::BodyLength`] where the file became shorter or unreadable; and as
+    /// As [`Responder::respond`]; [`RespondError::BodyLength`] where the file became shorter or unreadable; and as
     /// [`Body::send`](crate::Body::send), where the connection ended before all was queued.
     pub async fn respond_file(&self, request: impl Into<Request>, folder: &Folder) -> Result<(), SendError> {
         let (request, folder) = (request.into(), folder.clone());

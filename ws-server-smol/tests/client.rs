@@ -18,7 +18,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{ClientRequest, CloseCode, HandshakeError, Initiator, State};
+use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Initiator, ResponseError, State};
 use ws_server_smol::{
     Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, Incoming, InvalidTarget, Socket,
     connect,
@@ -408,7 +408,7 @@ fn a_refusal_that_asking_again_would_not_change_ends_it() {
             future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
         assert!(none);
         let failure = client.failure().unwrap();
-        assert!(matches!(failure, ConnectError::Handshake(HandshakeError::Refused(_))), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Handshake(ResponseError::Refused(_))), "{failure:?}");
     });
 }
 
@@ -514,10 +514,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
         let (_, failure) = future::zip(ends, connect(url, ClientConfig::new())).await;
         let failure = failure.unwrap_err();
         assert!(
-            matches!(
-                failure,
-                ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_)
-            ),
+            matches!(failure, ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_)),
             "{failure:?}"
         );
     });

@@ -11,10 +11,10 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::web;
-use ws_server_smol::ws_proto::{Cause, Error};
+use ws_server_smol::ws_proto::Error;
 use ws_server_smol::{
-    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, SendError, Server, ServerConfig,
-    Socket, Stop, WebSocket, connect,
+    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, RespondError, SendError, Server,
+    ServerConfig, Socket, Stop, WebSocket, connect,
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -116,7 +116,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
         assert!(begun.elapsed() >= 150 * MILLI);
         // Its peer never answers; one that nobody polls is cut all the same.
         let closed = end.unwrap().unwrap_err();
-        assert!(matches!(closed.error, Some(Error::Lost(Cause::Stopped))), "{closed}");
+        assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
         assert!(!closed.clean, "{closed}");
         drop(ws);
@@ -215,7 +215,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
             server.stop(LONG).await;
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
-        assert!(matches!(results.borrow()[..], [Err(SendError::BodyLength { .. })]), "{results:?}");
+        assert!(matches!(results.borrow()[..], [Err(RespondError::BodyLength { .. })]), "{results:?}");
     });
 }
 

@@ -41,7 +41,7 @@ use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
-    Cause, CloseCode, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    CloseCode, Error, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 /// All servers and connections of an endpoint: what handlers are given, and what
@@ -232,7 +232,7 @@ impl Connections {
     /// that is gone is no error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
-            live.connection.abort(self.now, Cause::Terminated);
+            live.connection.abort(self.now, Error::Aborted);
             self.mark_dirty(id.slot);
         }
     }

@@ -13,7 +13,7 @@ use crate::sys::listener::NewListeners;
 use std::io;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::server::ServerConfig;
-use ws_proto::{Cause, State};
+use ws_proto::{Error, State};
 
 /// Servers.
 impl Connections {
@@ -135,7 +135,7 @@ impl Connections {
     /// Cuts a connection that did not leave in time.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
-            live.connection.abort(self.now, Cause::Stopped);
+            live.connection.abort(self.now, Error::Stopped);
             self.mark_dirty(slot);
         }
     }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ws_host::client::addresses;
 use ws_host::client::{ClientConfig, ConnectError, InvalidTarget};
 use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
-use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
 ///
@@ -294,7 +294,7 @@ where
                 return Err(Failed { failure: ConnectError::of(&closed, tried), closed: Some(closed) });
             }
             Some(_) => {}
-            None => return Err(ConnectError::Lost(Cause::Terminated).into()),
+            None => return Err(ConnectError::Lost(Error::Aborted).into()),
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::connection::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
-use ws_proto::{Request, ResponseBody, SendError, Sent};
+use ws_proto::{Request, RespondError, ResponseBody, SendError, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
 /// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
@@ -78,7 +78,7 @@ impl Body {
     /// # Errors
     /// As [`ws_proto::Connection::send_body`]; nothing was queued then.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
-        let token = self.token.as_ref().ok_or(SendError::WrongRequest)?;
+        let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().send_body(token, piece)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
@@ -101,7 +101,7 @@ impl Body {
     /// # Errors
     /// As [`ws_proto::Connection::finish_body`].
     pub fn finish(mut self) -> Result<(), SendError> {
-        let token = self.token.take().ok_or(SendError::WrongRequest)?;
+        let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().finish_body(clock::now(), token)?;
         self.shared.wakers.driver.wake();
         Ok(())

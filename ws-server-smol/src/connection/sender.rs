@@ -96,7 +96,7 @@ impl Sender {
 
     /// Ends the connection at once: no Close frame, and what was queued is lost.
     pub fn terminate(&self) {
-        self.shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
+        self.shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         self.shared.wake();
     }
 

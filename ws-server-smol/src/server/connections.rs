@@ -103,7 +103,7 @@ impl Server {
         else {
             return;
         };
-        shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
+        shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         socket.cut();
         shared.wake();
     }

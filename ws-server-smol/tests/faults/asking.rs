@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Request, SendError};
+use ws_server_smol::ws_proto::{Request, RespondError, SendError};
 use ws_server_smol::{Acceptor, Body, Incoming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -130,7 +130,7 @@ async fn begin(
             let length = (how == How::Sized).then_some(len as u64);
             match http.respond_streaming(request, http::Response::new(()), length) {
                 Ok(body) => held.push(Held::Body(body, content(n, len))),
-                Err(error) => assert_eq!(error, SendError::WrongRequest),
+                Err(error) => assert_eq!(error, RespondError::WrongRequest),
             }
         }
         _ if held.is_empty() && random.below(2) == 0 => drop(http.respond(request, whole()).await),
