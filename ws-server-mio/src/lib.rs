@@ -108,6 +108,14 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
+// What stands below knows nothing of what stands above, but that an extension is handed the connections that hold it:
+//
+//   endpoint: turns, and who waits            inspect
+//   the verbs: connection::*, client::*, server::*, topics
+//   connection: the state of all  ⇄  extension
+//   the state of each: connection::slots and lists, client::list, server::list, fanout, files
+//   sys: waiting, sockets, names              ids, event
+
 mod client;
 mod connection;
 mod endpoint;

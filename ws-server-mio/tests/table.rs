@@ -41,7 +41,7 @@ fn names() -> BTreeSet<String> {
         "Bind::port": Bind::port;
         "Bind::port_range": Bind::port_range;
         "ListenError": |error: ListenError| error.to_string();
-        "Connections::server": |c: C<'_>, server: ServerId| drop(c.server(server));
+        "Connections::server": |c: C<'_>, server: ServerId| c.server(server).id();
         "ServerHandle::stop": ServerHandle::stop;
         "ServerHandle::stop_with": ServerHandle::stop_with;
         "Stop": |stop: Stop| stop.spread(NOW);

@@ -1,4 +1,4 @@
-//! Two connections as one: what a proxy does.
+//! Two connections as one, as in a proxy.
 //!
 //! ```text
 //!   peer ──frames──▶ leg ──message──▶ extension ──▶ outbox of the other leg ──frames──▶ its peer
@@ -18,7 +18,7 @@ use ws_proto::CloseCode;
 pub enum Leg {
     /// A connection of a server or of a client.
     Connection(ConnectionId),
-    /// The connection that this client has, or gets.
+    /// The connection that this client has, or will get.
     Client(ClientId),
 }
 
@@ -47,7 +47,7 @@ impl Leg {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoupleError {
-    /// The connection is closing or gone, or the client is at rest: nothing will come from there.
+    /// The connection is closing or gone, or the client is idle: nothing will come from there.
     Gone(Leg),
     /// It is coupled already.
     Coupled(Leg),
@@ -59,7 +59,7 @@ impl fmt::Display for CoupleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Gone(Leg::Connection(id)) => write!(f, "the connection {id} is closing or gone"),
-            Self::Gone(Leg::Client(_)) => f.write_str("the client is at rest, closing or gone"),
+            Self::Gone(Leg::Client(_)) => f.write_str("the client is idle, closing or gone"),
             Self::Coupled(Leg::Connection(id)) => write!(f, "the connection {id} is coupled already"),
             Self::Coupled(Leg::Client(_)) => f.write_str("the client is coupled already"),
             Self::Itself => f.write_str("a connection cannot be coupled with itself"),
@@ -69,11 +69,11 @@ impl fmt::Display for CoupleError {
 
 impl std::error::Error for CoupleError {}
 
-/// Which leg belongs to which, both ways. A client stands here until its connection opens.
+/// The partner of each leg, in both directions. A client is listed until its connection opens.
 #[derive(Default)]
 pub(crate) struct Couples {
     legs: HashMap<Leg, Leg>,
-    /// Legs whose partner is telling its end, and how they end then: towards a client, and towards a server.
+    /// Legs whose partner is reporting its end, with how they will end: towards a client, and towards a server.
     pub(crate) ending: Vec<(Leg, [(CloseCode, String); 2])>,
 }
 
@@ -87,7 +87,7 @@ impl Couples {
         self.legs.insert(b, a);
     }
 
-    /// Ends a coupling; the other leg of it.
+    /// Ends a coupling; returns the other leg.
     pub(crate) fn take(&mut self, leg: Leg) -> Option<Leg> {
         let other = self.legs.remove(&leg)?;
         self.legs.remove(&other);

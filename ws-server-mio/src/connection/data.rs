@@ -4,7 +4,7 @@ use crate::connection::slots::{Slot, flag};
 use std::any::Any;
 use std::collections::HashMap;
 
-/// What is kept with connections, by slot. It stands aside, so that a connection without any is no larger.
+/// The application's data, by slot: kept apart, so that a connection without data is no larger.
 #[derive(Default)]
 pub(crate) struct Data(pub(crate) HashMap<u32, Vec<Box<dyn Any + Send>>>);
 

@@ -1,4 +1,4 @@
-//! What is done with one socket: writing to it, finding that it was reset.
+//! Writing to a socket, and finding that it was reset.
 
 use crate::connection::slots::{Slot, flag, mark};
 use crate::sys::socket::{Others, SocketRef};
@@ -9,9 +9,9 @@ use ws_proto::{Connection, Moment};
 /// How many slices one write gathers.
 const SLICES: usize = 64;
 
-/// Writes once; says whether the connection learned something of it.
+/// Writes once; answers whether the connection took note of the result.
 pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, limit: usize) -> bool {
-    // What counts as queued may be a body that waits for its turn.
+    // Queued bytes may belong to a body that waits for its turn.
     if !live.has(flag::WRITABLE) || live.connection.outbox().is_empty() {
         return false;
     }
@@ -27,12 +27,12 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, li
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 live.clear(flag::WRITABLE);
-                // Nothing went out: the time in which something must, begins.
+                // Nothing was sent: the output timeout begins.
                 live.connection.wrote(now, 0);
             }
             Err(error) => {
                 live.connection.write_failed(now, error.into());
-                // What the peer said before may stand unread, whether or not an edge told of it.
+                // What the peer sent before may be unread, whether or not an edge signalled it.
                 live.set(flag::READABLE);
             }
         }
@@ -40,13 +40,13 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, li
     }
 }
 
-/// Looks whether the peer has reset a connection that nobody reads from, since reading would tell.
+/// Checks whether the peer has reset a connection that is not being read, where no read would report it.
 pub(crate) fn find_reset(slot: u32, live: &mut Slot, others: &Others, now: Moment) {
     if let Ok(Some(error)) = others.socket(slot, &live.stream).take_error() {
         if live.is_marked(mark::PAUSED) {
             return live.connection.abort(now, error.into());
         }
-        // Held back for a moment by output alone: what the peer said before may stand unread.
+        // Only output holds reading back, for a moment: what the peer sent before may be unread.
         live.connection.write_failed(now, error.into());
         live.set(flag::READABLE);
     }

@@ -1,4 +1,4 @@
-//! The lists of the turn that a connection stands on, and the memory that it is lent.
+//! The turn's lists that a connection is on, and the memory that it borrows.
 
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
@@ -7,14 +7,14 @@ use crate::connection::timers;
 use crate::connection::timers::Timers;
 use std::collections::VecDeque;
 
-/// Bytes that were read for a connection and that it has not used.
+/// Bytes that were read for a connection, and that it did not take.
 pub(crate) struct Leftover {
     pub(crate) buffer: Vec<u8>,
-    /// What stands before is used.
+    /// What comes before is taken.
     pub(crate) at: usize,
 }
 
-/// Gives an outbox memory from the pool, if it has none.
+/// Lends an outbox memory from the pool, if it has none.
 #[inline]
 pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
     if !live.connection.has_storage() {
@@ -44,8 +44,8 @@ pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
     }
 }
 
-/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection. One that has used its share waits for the next.
+/// Queues a connection that may be read further. A paused one is queued when the pause ends, since that makes the
+/// connection dirty. One that has used its share waits for the next.
 #[inline]
 pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
@@ -67,7 +67,7 @@ pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) 
     }
 }
 
-/// Queues a connection that has used its share, where it has.
+/// Queues a connection if it has used its share.
 #[cold]
 pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
     if live.connection.has_used_share() && !live.has(flag::QUEUED) {
@@ -76,7 +76,7 @@ pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
     }
 }
 
-/// As of the beginning of the turn: what came later is not read yet.
+/// Lets a deadline pass, as of the beginning of the turn: what came later is not read yet.
 pub(crate) fn judge(live: &mut Slot, timers: &Timers) {
     live.set_armed(timers::NEVER);
     live.connection.handle_timeout(timers.now());

@@ -1,31 +1,31 @@
-//! Who may be read, in which order.
+//! The order in which connections are read.
 //!
 //! ```text
 //!   readable ──▶ ready ──visit──▶ all is read
 //!                          └──its share of what is inflated is used──▶ little, or much ──visit──▶ …
 //! ```
 //!
-//! Each that is ready is visited first. Then those go on whose share was not enough: those that inflated little of late
-//! before those that inflated much.
+//! Connections that are ready are visited first. Those whose share was not enough follow: first those that inflated
+//! little lately, then those that inflated much.
 
 use std::collections::VecDeque;
 use ws_proto::Connection;
 
-/// Below so much of late, a connection goes before those above.
+/// A connection that inflated less than this lately goes before those that inflated more.
 const LITTLE: u64 = 256 << 10;
 
-/// So many of one that has inflated much, before the next of them goes on: a message of 16 MiB is finished, so that not
-/// all of them stand unfinished in memory.
+/// How many shares a connection that inflated much gets in a row: enough to finish a message of 16 MiB, so that not all
+/// of them hold an unfinished one in memory.
 const AT_A_TIME: u32 = 1024;
 
 /// The slots of connections that may have something to read, each once.
 #[derive(Default)]
 pub(crate) struct Readable {
     ready: VecDeque<u32>,
-    /// Their shares are used. The last one comes first: it goes on until it is done, or has inflated much.
+    /// Those that used their share. The last one comes first: it goes on until it is done, or has inflated much.
     little: Vec<u32>,
     much: VecDeque<u32>,
-    /// Which of these goes on with its message, and for how many shares at most.
+    /// Which of them is finishing its message, and how many shares it has left for that.
     going_on: Option<(u32, u32)>,
 }
 
@@ -48,7 +48,7 @@ impl Readable {
         }
     }
 
-    /// How many are to be visited before any goes on.
+    /// How many must be visited before one that used its share.
     pub(crate) fn ready(&self) -> usize {
         self.ready.len()
     }
@@ -57,12 +57,12 @@ impl Readable {
         self.ready.pop_front()
     }
 
-    /// Who goes on.
+    /// The next one that used its share.
     pub(crate) fn next_sharing(&mut self) -> Option<u32> {
         self.little.pop().or_else(|| self.next_of_much())
     }
 
-    /// Who goes on before all others, lest they keep it waiting for ever.
+    /// The one that goes before all others, so that they cannot starve it.
     pub(crate) fn first_sharing(&mut self) -> Option<u32> {
         self.next_of_much().or_else(|| self.little.pop())
     }

@@ -12,8 +12,8 @@ impl Connections {
     /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where
     /// there is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
     ///
-    /// The file is opened now, and read chunk by chunk as the peer takes it; nothing is left to do. A file that
-    /// becomes shorter meanwhile, or unreadable, ends the connection, so that the peer sees that it was cut off.
+    /// The file is opened now, and read chunk by chunk as the peer takes it, without further calls. A file that becomes
+    /// shorter or unreadable meanwhile ends the connection, so that the peer sees that it was cut off.
     ///
     /// # Errors
     /// As [`Connections::respond`].
@@ -50,9 +50,9 @@ impl Connections {
     pub(crate) fn send_chunk(&mut self) {
         let Some(mut sending) = self.files.ready.pop_front() else { return };
         let id = sending.id;
-        // Who is gone takes the file along.
+        // The connection is gone, and the file is closed.
         let Some(live) = self.slots.get_mut(id) else { return };
-        // Of a file that waits behind other answers nothing is read: these, and the peer, take their time.
+        // A file behind other answers is not read yet.
         if !live.connection.is_its_turn(&sending.body) && live.connection.state() == State::Connecting {
             return self.wait(sending);
         }
@@ -62,7 +62,7 @@ impl Connections {
         let room = sending.left.min(CHUNK as u64);
         let mut chunk = Vec::with_capacity(room as usize);
         let read = Read::by_ref(&mut sending.file).take(room).read_to_end(&mut chunk);
-        // A file that has become shorter: dropping the body ends the connection, which is to notice that.
+        // A file that has become shorter: dropping the body ends the connection, which must look at that.
         if read.is_err() || chunk.is_empty() {
             drop(sending);
             return self.mark_id_dirty(id);

@@ -7,11 +7,11 @@ use mio::Token;
 use std::io;
 use std::time::Duration;
 
-/// Who waits for the kernel, and what it told last.
+/// Where the endpoint waits for the kernel, and what the last wait brought.
 pub(crate) enum Waiting {
-    /// The turn.
+    /// In the turn.
     Here(Selector),
-    /// A helper thread.
+    /// On a helper thread.
     Watched(Watched),
 }
 
@@ -20,7 +20,7 @@ impl Waiting {
         Self::Here(selector)
     }
 
-    /// Waits for news.
+    /// Waits until something is ready.
     #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
@@ -63,8 +63,8 @@ impl Waiting {
         }
     }
 
-    /// A turn has drained: from here on its host is owed a wake-up, by `next` at the latest; unless there is
-    /// news already, which this answers.
+    /// A turn has drained: the host gets a wake-up when something is ready, and by `next` at the latest. Answers
+    /// whether something is ready already.
     #[inline]
     pub(crate) fn rest(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
         match self {
@@ -73,7 +73,7 @@ impl Waiting {
         }
     }
 
-    /// A panic has ended a turn: whoever caught it may not know that another is due, and is woken for it.
+    /// A panic has ended a turn: the caller that caught it may not know that another turn is due, and is woken.
     #[cold]
     pub(crate) fn abandon(&self) {
         if let Self::Watched(watched) = self {
@@ -81,7 +81,7 @@ impl Waiting {
         }
     }
 
-    /// Something was queued between turns: a host that rests is woken for it.
+    /// Something was queued between turns: an idle host is woken.
     #[inline]
     pub(crate) fn nudge(&self) {
         if let Self::Watched(watched) = self {

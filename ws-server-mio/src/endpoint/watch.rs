@@ -16,13 +16,13 @@
 //!
 //! The two meet under one lock, where a turn's last look and the thread's hand-over have an order: whichever
 //! comes second sees what the first did, so that no wake-up is lost. A turn that does not drain takes a batch
-//! all the same: no flood keeps the news of others away.
+//! all the same: a flood on one socket delays no other.
 //!
 //! The thread holds the selector only while it waits in the kernel. When it does anything else, calling a slow
 //! `wake` say, a turn finds the selector at hand and asks the kernel itself.
 //!
-//! A batch may be older than the socket that has its token by now. Readiness is then spurious, which every
-//! socket bears.
+//! A batch may be older than the socket that now has its token. Such readiness is spurious, which every socket
+//! tolerates.
 
 use crate::endpoint::remote::Remote;
 use crate::sys::poller::{Readiness, Selector, WAKER};
@@ -34,14 +34,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Waits are counted in these; who waits so much too long is not interrupted.
+/// The granularity of waits: one that is too long by less than this is not interrupted.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`](crate::Endpoint::watch) begins. Dropped, the thread ends,
-/// `wake` is not called any more, and the endpoint waits by itself again.
+/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`](crate::Endpoint::watch) starts. When it is
+/// dropped, the thread ends, `wake` is no longer called, and the endpoint waits by itself again.
 ///
-/// A call of `wake` that is under way is not waited for. It does not matter whether this or its endpoint is
-/// dropped first.
+/// Dropping it does not wait for a call of `wake` that is under way. It may be dropped before its endpoint or after.
 #[must_use = "dropped, it ends the watch"]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -62,7 +61,7 @@ impl Drop for Watch {
 /// The endpoint's side of a watch.
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
-    /// What the turn is about. Its memory and the batch's change places.
+    /// The batch that the turn works on. It swaps its memory with the next batch.
     pub(crate) taken: Vec<(Token, Readiness)>,
 }
 
@@ -72,7 +71,7 @@ impl Watched {
         self.taken.clear();
         let shared = &*self.shared;
         let mut state = shared.lock();
-        // This turn sees what is there, and its end looks again.
+        // This turn sees what is ready, and looks again at its end.
         state.owed = false;
         if timeout != Some(Duration::ZERO) && state.is_idle() {
             state = match timeout {
@@ -99,7 +98,7 @@ impl Watched {
         selector.each(|token, readiness| self.taken.push((token, readiness)));
         let mut state = shared.lock();
         state.selector = Some(selector);
-        // Who is told of an error may still want to be woken.
+        // A host that got an error may still want to be woken.
         state.owed = waited.is_err();
         drop(state);
         shared.changed.notify_all();
@@ -112,7 +111,7 @@ impl Watched {
         state.phase == Phase::Ended && state.selector.is_some()
     }
 
-    /// Gives the next watch what this one had, with what nobody has taken.
+    /// Hands its selector, and a batch that was not taken, to the next watch.
     pub(crate) fn hand_on(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
         let mut state = self.shared.lock();
         (state.selector.take(), std::mem::take(&mut state.batch))
@@ -135,15 +134,15 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Absent while somebody waits with it.
+    /// Absent while the thread or a turn waits with it.
     selector: Option<Selector>,
-    /// Handed over and not taken. The thread does not wait in the kernel before it is.
+    /// Handed over and not taken yet. Until it is, the thread does not wait in the kernel.
     batch: Vec<(Token, Readiness)>,
-    /// The host is to be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
+    /// The host must be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
     owed: bool,
-    /// When there is something to do without news, as of the last turn that drained.
+    /// When a turn is due though nothing is ready, as of the last turn that drained.
     deadline: Option<Instant>,
-    /// How long the thread waits in the kernel, while it does.
+    /// While the thread waits in the kernel: until when.
     until: Option<Instant>,
     phase: Phase,
     thread: Option<JoinHandle<()>>,
@@ -164,8 +163,8 @@ impl State {
         self.batch.is_empty() && self.selector.is_none()
     }
 
-    /// The time to the deadline, as far as somebody is to be woken at it. One that passed in a turn is that
-    /// turn's.
+    /// The time to the deadline, where a wake-up is due at it. A deadline that passed during a turn belongs to that
+    /// turn.
     fn set_until(&mut self, now: Instant) -> Option<Duration> {
         self.until = self.deadline.filter(|deadline| self.owed || *deadline > now);
         self.until.map(|until| until.saturating_duration_since(now))
@@ -182,7 +181,7 @@ impl State {
 }
 
 impl Shared {
-    /// Begins the thread, which waits for what it is to wait with.
+    /// Starts the thread, which idles until [`Shared::start`] hands it a selector.
     pub(crate) fn begin(
         remote: Remote,
         wake: impl Fn() + Send + 'static,
@@ -194,7 +193,7 @@ impl Shared {
         Ok((shared, thread))
     }
 
-    /// Gives the thread what it waits with.
+    /// Hands the thread its selector.
     pub(crate) fn start(
         self: Arc<Self>,
         selector: Option<Selector>,
@@ -215,7 +214,7 @@ impl Shared {
     /// What the thread does.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
-        // It is given what it waits with after it has begun.
+        // The selector arrives after the thread has started.
         while state.selector.is_none() && state.phase != Phase::Ended {
             state = unpoisoned(self.changed.wait(state));
         }
@@ -250,7 +249,7 @@ impl Shared {
                 self.changed.notify_all();
             }
             if failed {
-                // The next turn waits by itself and has the error to tell.
+                // The next turn waits by itself and returns the error.
                 if state.phase == Phase::Waiting && state.owed {
                     state = self.call(state, wake);
                 }
@@ -303,7 +302,7 @@ impl Shared {
         self.tell_deadline(state);
     }
 
-    /// Has the thread wait no longer than to the deadline.
+    /// Shortens the thread's wait to the deadline.
     fn tell_deadline(&self, state: MutexGuard<'_, State>) {
         // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
@@ -313,7 +312,7 @@ impl Shared {
         let tell = too_long && state.selector.is_none();
         drop(state);
         if tell {
-            // Where that fails the deadline is the host's alone, as without a watch.
+            // If this fails, only the host keeps the deadline, as without a watch.
             let _ = self.remote.wake();
         }
     }

@@ -71,8 +71,8 @@ impl NewListeners {
 /// A registered listener.
 pub(crate) enum Acceptor {
     Tcp(TcpListener),
-    /// The file goes with the listener, where it is ours. It goes first: as long as we listen, nobody else can have a
-    /// file of the same number at the path.
+    /// The file is removed with the listener, where it is ours, and before it: as long as we listen, no other program can
+    /// have a file of the same inode number at the path.
     #[cfg(unix)]
     Unix(#[expect(dead_code, reason = "dropped")] Option<SocketFile>, mio::net::UnixListener),
     Other(Box<dyn Listener>),

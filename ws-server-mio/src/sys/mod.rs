@@ -31,7 +31,7 @@ use ws_host::listen::{Bind, ListenError, open};
 
 /// What stands in for the system.
 pub trait System: Send {
-    /// Who waits in the kernel's place, and how a wait is ended from another thread: with the token [`WAKER`].
+    /// What waits in the kernel's place, and how another thread ends a wait: with the token [`WAKER`].
     fn poller(&mut self) -> (Box<dyn Poller>, Wake);
 
     /// Opens listeners.
@@ -52,7 +52,7 @@ pub trait System: Send {
     /// When that fails at once.
     fn look_up(&mut self, host: &str, answer: Answer) -> io::Result<()>;
 
-    /// Fills this with numbers that nobody can guess.
+    /// Fills this with unpredictable numbers.
     ///
     /// # Errors
     /// When there are none.

@@ -9,7 +9,7 @@ use std::thread;
 /// Takes what a name leads to; the ports mean nothing.
 pub type Answer = Box<dyn Fn(io::Result<Vec<SocketAddr>>) + Send>;
 
-/// Who looks names up.
+/// What looks names up.
 #[derive(Clone, Default)]
 pub(crate) struct Lookup(pub(crate) Option<Arc<LookUp>>);
 

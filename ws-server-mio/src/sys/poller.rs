@@ -7,7 +7,7 @@ use std::time::Duration;
 /// What the kernel says of a socket.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Readiness {
-    /// There may be bytes to read, or somebody to accept.
+    /// There may be bytes to read, or a connection to accept.
     pub readable: bool,
     /// It may take bytes.
     pub writable: bool,
@@ -68,7 +68,7 @@ impl Selector {
             }
         };
         match waited {
-            // A signal: no news, and the next wait goes on.
+            // A signal interrupted the wait, and nothing is ready.
             Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
             result => result,
         }

@@ -112,8 +112,8 @@ impl NewSocket {
     }
 }
 
-/// The sockets that are none of the system's, by slot. A slot has room for a descriptor and no more: it has none where
-/// its socket stands here.
+/// The sockets that are not the system's, by slot. A slot has room for a descriptor and no more; it has none where its
+/// socket is kept here.
 #[derive(Default)]
 pub(crate) struct Others(HashMap<u32, Box<dyn Socket>>);
 
@@ -149,7 +149,7 @@ impl Others {
     }
 }
 
-/// The socket of a slot, wherever it stands.
+/// The socket of a slot, wherever it is kept.
 #[derive(Clone, Copy)]
 pub(crate) enum SocketRef<'s> {
     Tcp(&'s TcpStream),

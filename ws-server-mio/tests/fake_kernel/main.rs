@@ -1,5 +1,6 @@
 //! What the system may answer, and seldom does: the loop over sockets that are not real.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
+#![allow(clippy::print_stdout)] // what happens in one run, where it is asked for
 
 mod app;
 mod behaviour;
