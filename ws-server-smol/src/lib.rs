@@ -197,7 +197,7 @@ pub use ws_proto;
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Request, SendError, Sent, State, Upgrade,
+    Outgoing, Request, RespondError, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

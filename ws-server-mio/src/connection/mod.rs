@@ -41,7 +41,8 @@ use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
-    CloseCode, Error, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    CloseCode, Error, Frame, Message, Moment, Request, RespondError, ResponseBody, SendError, Sent, State,
+    Upgrade,
 };
 
 /// All servers and connections of an endpoint: what handlers are given, and what
@@ -97,24 +98,24 @@ impl Connections {
     /// Opens a WebSocket: answers its handshake with 101.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::accept`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), SendError> {
-        self.with(id, |connection, now| connection.accept(now, upgrade))
+    /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), RespondError> {
+        self.answer(id, |connection, now| connection.accept(now, upgrade))
     }
 
     /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut response);
-        self.with(id, |connection, now| connection.respond(now, request, response))?;
+        self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
     }
@@ -126,18 +127,18 @@ impl Connections {
     /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut head);
         let body =
-            self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
+            self.answer(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
         if length.is_none() && !body.is_unwanted() {
             self.probe(id);
@@ -149,23 +150,23 @@ impl Connections {
     /// [`Drained`](ws_proto::Event::Drained).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`]: [`SendError::NotOpen`] when the peer is gone, and
-    /// [`SendError::Full`]. Nothing was queued then.
+    /// As [`ws_proto::Connection::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
+    /// [`RespondError::Full`]. Nothing was queued then.
     pub fn send_body(
         &mut self,
         id: ConnectionId,
         body: &ResponseBody,
         piece: impl Into<Bytes>,
-    ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_body(body, piece))
+    ) -> Result<Sent, RespondError> {
+        self.answer(id, |connection, _| connection.send_body(body, piece))
     }
 
     /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::finish_body`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), SendError> {
-        self.with(id, |connection, now| connection.finish_body(now, body))
+    /// As [`ws_proto::Connection::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), RespondError> {
+        self.answer(id, |connection, now| connection.finish_body(now, body))
     }
 
     /// Sends a frame that was made once, and may go to many.

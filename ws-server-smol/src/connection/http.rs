@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use ws_host::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -125,18 +125,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+    ) -> Result<(), RespondError> {
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         driver.shared.respond(request.into(), response)?;
         let end = driver.shared.end_of_output();
         let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
-        flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error))
+        flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
     }
 
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
@@ -148,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
+    ) -> Result<Body, RespondError> {
         self.responder().respond_streaming(request, head, length)
     }
 
@@ -163,21 +163,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// # Errors
     /// [`AcceptError`]: the upgrade is another connection's, or the peer is gone.
     pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, AcceptError> {
-        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(SendError::NotOpen)) };
+        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(RespondError::NotOpen)) };
         driver.shared.connection().accept(clock::now(), upgrade).map_err(AcceptError::Refused)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
                     // A peer that is gone by now is told as the end of the WebSocket.
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break self.open(head).ok_or(AcceptError::Refused(SendError::NotOpen));
+                    break self.open(head).ok_or(AcceptError::Refused(RespondError::NotOpen));
                 }
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());
                     break Err(AcceptError::Closed(closed));
                 }
                 Some(_) => {}
-                None => break Err(AcceptError::Refused(SendError::NotOpen)),
+                None => break Err(AcceptError::Refused(RespondError::NotOpen)),
             }
         }
     }
@@ -222,14 +222,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Acceptor<S> {
 }
 
 /// Why a WebSocket did not open.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum AcceptError {
     /// It cannot be accepted: the upgrade came by another connection, or was answered.
-    Refused(SendError),
+    Refused(RespondError),
     /// The connection ended before it was open.
     Closed(Box<Closed>),
 }
+
+ws_proto::debug_is_display!(AcceptError);
 
 impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
