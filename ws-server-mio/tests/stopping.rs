@@ -8,7 +8,7 @@ use std::io::ErrorKind;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::sse;
 use ws_server_mio::ws_proto::Error;
-use ws_server_mio::{Bytes, CloseCode, Folder, Options, SendError, ServerConfig, Stop, http};
+use ws_server_mio::{Bytes, CloseCode, Folder, Options, RespondError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -207,7 +207,7 @@ fn an_answer_after_the_deadline_finds_nobody() {
     clock.pass(5 * SECOND);
     rig.until("the end", stopped);
     rig.end(&mut peer);
-    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(RespondError::NotOpen));
     assert!(matches!(error_of(&rig), Some(Error::Stopped)));
 }
 
@@ -280,6 +280,6 @@ fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
         rig.end(&mut peer);
         let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
         assert_eq!(peer.ended, Some(expected), "a length tells by itself");
-        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(SendError::NotOpen));
+        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }

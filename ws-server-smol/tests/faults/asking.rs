@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Request, RespondError, SendError};
+use ws_server_smol::ws_proto::{Request, RespondError};
 use ws_server_smol::{Acceptor, Body, Incoming};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -149,8 +149,8 @@ fn go_on(http: &mut Acceptor<Unruly>, at: usize, held: &mut Vec<Held>, random: &
             let (piece, rest) = left.split_at(1 + random.below(left.len()));
             match body.try_send(piece) {
                 Ok(_) => held.push(Held::Body(body, rest)),
-                Err(SendError::Full) => held.push(Held::Body(body, left)),
-                Err(error) => assert_eq!(error, SendError::NotOpen),
+                Err(RespondError::Full) => held.push(Held::Body(body, left)),
+                Err(error) => assert_eq!(error, RespondError::NotOpen),
             }
         }
     }
