@@ -27,10 +27,8 @@ use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
-use ws_server_mio::http::StatusCode;
-use ws_server_mio::ws_proto;
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message, Options,
+    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
     ServerConfig,
 };
 
@@ -59,9 +57,13 @@ fn serve() -> Result<(), Box<dyn Error>> {
 
     // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
-    let config =
-        ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let config = ServerConfig::new()
+        .upgrade_paths(["/ws"])
+        .subprotocols(["chat"])
+        .message_limit(64 << 10)
+        .heartbeat(Heartbeat::frequent())
+        .deflate(Deflate::chat());
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
     if let Some(url) = endpoint.connections().server(server).http_url("/") {
         println!("chat: {url}");
@@ -69,54 +71,37 @@ fn serve() -> Result<(), Box<dyn Error>> {
     }
 
     let mut room = Room::new(milliseconds());
-    endpoint.run(|connections, event| {
-        if let Event::Connection(id, event) = event {
-            handle(connections, &mut room, id, event);
-        }
-    })?;
-    Ok(())
+    Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
 }
 
 /// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
 /// `Closed` follows; a page that hears nothing calls again.
-fn handle(
-    connections: &mut Connections,
-    room: &mut Room<ConnectionId>,
-    id: ConnectionId,
-    event: ws_proto::Event<'_>,
-) {
-    let reply = match event {
-        ws_proto::Event::Request(request) => {
+fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
+    let (id, reply) = match event {
+        Event::Request(id, request) => {
             let response = pages::answer(request.method(), request.uri().path());
             let _ = connections.respond(id, request, response);
             return;
         }
-        ws_proto::Event::Upgrade(upgrade) => {
-            let _ = match upgrade.path() {
-                "/ws" => connections.accept(id, upgrade),
-                _ => connections.respond(id, upgrade, pages::plain(StatusCode::NOT_FOUND)),
-            };
-            return;
-        }
-        ws_proto::Event::Message(Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
-            Ok(reply) => reply,
+        Event::Message(id, Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
+            Ok(reply) => (id, reply),
             Err(wrong) => {
                 let _ = connections.close(id, CloseCode::from(NOT_UNDERSTOOD), wrong);
                 return;
             }
         },
-        ws_proto::Event::Message(Message::Binary(_)) => {
+        Event::Message(id, Message::Binary(_)) => {
             let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat speaks text");
             return;
         }
-        ws_proto::Event::Closed(_) => room.leave(id),
+        Event::Closed(id, _) => (id, room.leave(id)),
         _ => return,
     };
     if let Some(json) = reply.one {
-        let _ = connections.send(id, &Frame::text(json));
+        let _ = connections.send(id, json);
     }
     if let Some(json) = reply.all {
-        connections.broadcast(&Frame::text(json), |id| room.contains(id));
+        connections.broadcast_where(&Frame::text(json), |_, id| room.contains(id));
     }
 }
 

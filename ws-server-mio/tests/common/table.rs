@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-const README: &str = include_str!("../../../README.md");
+fn readme() -> String {
+    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap()
+}
 
 /// A row: its number, the names that an adapter has for it, and where that one's test is.
 struct Row {
@@ -14,7 +16,8 @@ struct Row {
 
 /// The rows of the table, as they concern an adapter.
 fn rows(adapter: &str) -> Vec<Row> {
-    let table = README.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
+    let readme = readme();
+    let table = readme.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut lines =
         table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
     let head = lines.by_ref().find(|cells| cells[0] == "#").unwrap();

@@ -7,9 +7,8 @@ use async_executor::LocalExecutor;
 use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Endpoint, Event, Frame, Options, ServerConfig};
+use ws_server_mio::{ServerConfig, Endpoint, Event, Frame};
 use ws_server_smol::{Acceptor, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
@@ -36,29 +35,22 @@ fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
 }
 
 fn mio(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(address, config)?;
     println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
-        let Event::Connection(id, event) = event else { return };
         match event {
-            Request(request) => drop(connections.respond(id, request, upgrade_required())),
-            Upgrade(upgrade) => {
-                if upgrade.path() == ROOM {
-                    room.insert(id);
-                }
-                let _ = connections.accept(id, upgrade);
-            }
-            Message(message) => {
+            Event::Open(id, _) if connections.path(id) == Some(ROOM) => drop(room.insert(id)),
+            Event::Message(id, message) => {
                 let frame = if room.contains(&id) { for_all(&message) } else { None };
                 if let Some(frame) = frame {
                     connections.topics().send_to(&frame, room.iter().copied());
-                } else if connections.send_message(id, message).is_err() {
+                } else if connections.send(id, message).is_err() {
                     connections.terminate(id);
                 }
             }
-            Closed(_) => drop(room.remove(&id)),
+            Event::Closed(id, _) => drop(room.remove(&id)),
             _ => {}
         }
     })?;
