@@ -32,6 +32,15 @@ impl Connections {
     /// # }
     /// ```
     ///
+    /// What is for clients does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use ws_server_mio::{Bind, ClientConfig, Connections};
+    /// # fn f(connections: &mut Connections) {
+    /// let _ = connections.listen(Bind::localhost(), ClientConfig::new());
+    /// # }
+    /// ```
+    ///
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
