@@ -4,7 +4,7 @@ use super::Io;
 use super::reading::Reading;
 use super::server::ServerHttp;
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, Timeout};
+use crate::error::{Error, RequestError, Timeout};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
 use core::time::Duration;
@@ -45,7 +45,7 @@ impl ServerHttp {
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
         };
-        self.fail(io, HandshakeError::TooSlow, Error::Timeout(timeout));
+        self.fail(io, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
     /// The next deadline of all.

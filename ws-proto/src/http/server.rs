@@ -22,7 +22,7 @@ use super::response::Shape;
 use super::{Io, Opened};
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError};
+use crate::error::{Error, RequestError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -256,7 +256,7 @@ impl ServerHttp {
 
     // --- reading
 
-    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, HandshakeError> {
+    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {
