@@ -29,7 +29,8 @@ check 'the engine asks for no randomness' "$(code 'getrandom|thread_rng|RandomSt
 check 'the host has no threads, processes or environment' "$(code 'std::(thread|process|env)\b' ws-host/src)"
 check 'the host waits for nothing' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"
-check 'the host reads no clock' "$(code '(Instant|SystemTime)::now' ws-host/src)"
+check 'the host reads the clock once, for the origin that a process shares' \
+    "$(code '(Instant|SystemTime)::now' ws-host/src | grep -v '^ws-host/src/clock\.rs:' || true)"
 check 'the host asks for no randomness' "$(code 'getrandom|thread_rng|OsRng' ws-host/src)"
 check 'no mutable statics' "$(code 'static mut\b' ./*/src)"
 check 'no unsafe' "$(code '\bunsafe\b' ./*/src)"

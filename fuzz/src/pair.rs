@@ -16,7 +16,7 @@ use crate::watch::Watched;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
+    CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
     Role, State, Timeout,
 };
 
@@ -45,26 +45,26 @@ impl Pair {
             let ping = Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(3 * second).pong_timeout(2 * second);
             let pong = ping.clone().kind(HeartbeatKind::Pong);
             let mut config = base.clone();
-            config.heartbeat = pick(bits, 0, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
-            let marks = (base.low_mark, base.high_mark, base.outbox_cap);
+            config = config.heartbeat(pick(bits, 0, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
+            let marks = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
             let (low, high, cap) = pick(bits, 2, [marks, (0, 0, 0), (10, 100, 1000), (100, 1000, 3000)]);
             let mut config = config.outbox(low, high, cap);
             // Of those that the acts make, there may be thousands in no time.
-            config.frame_rate = None;
+            config = config.frame_rate(None);
             config
         };
         let mut of_client = config(Config::client(), each & 15);
         let mut of_server = config(Config::server(), each >> 4);
-        of_client.message_rate = pick(how, 1, [None, None, Some(1), Some(3)]);
-        of_server.message_rate = pick(how, 3, [None, None, Some(1), Some(3)]);
+        of_client = of_client.message_rate(pick(how, 1, [None, None, Some(1), Some(3)]));
+        of_server = of_server.message_rate(pick(how, 3, [None, None, Some(1), Some(3)]));
         if how & 0x80 != 0 {
             (of_client, of_server) = (of_client.deflate(Deflate::new()), of_server.deflate(Deflate::new()));
         }
         if how & 0x20 != 0 {
-            of_client.delivery = Delivery::Chunked { whole: 10 };
+            of_client = of_client.delivery(Delivery::Chunked { whole: 10 });
         }
         if how & 0x40 != 0 {
-            of_server.delivery = Delivery::Chunked { whole: 10 };
+            of_server = of_server.delivery(Delivery::Chunked { whole: 10 });
         }
         let (of_client, of_server) = (Arc::new(of_client), Arc::new(of_server));
         let (client, server) = if how & 1 == 0 {
@@ -122,7 +122,7 @@ impl Pair {
             },
             _ => match input.byte() {
                 0xff => {
-                    this.watched.abort(now, Cause::Terminated);
+                    this.watched.abort(now, Error::Aborted);
                     this.poll(now);
                 }
                 byte => this.behave(now, byte, is_text),
@@ -199,7 +199,7 @@ impl Pair {
                 closed.and_then(|closed| closed.error.as_ref()),
                 Some(Error::Timeout(Timeout::Heartbeat | Timeout::Output))
             );
-            is_late && end.watched.ask().config().message_rate.is_some()
+            is_late && end.watched.ask().config().get_message_rate().is_some()
         };
         let may_end = seems_dead(&self.client, &self.server) || seems_dead(&self.server, &self.client);
         assert!(

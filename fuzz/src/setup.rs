@@ -42,33 +42,33 @@ impl Setup {
         let pong = ping.clone().kind(HeartbeatKind::Pong);
 
         let mut config = base.clone();
-        config.message_limit = pick(messages, 0, [base.message_limit, 16, 300, 70_000]);
+        config = config.message_limit(pick(messages, 0, [base.get_message_limit(), 16, 300, 70_000]));
         let as_they_come = |whole| Delivery::Chunked { whole };
         let pieces = [Delivery::Whole, as_they_come(0), as_they_come(10), as_they_come(u64::MAX)];
-        config.delivery = pick(messages, 2, pieces);
-        let marks = (base.low_mark, base.high_mark, base.outbox_cap);
+        config = config.delivery(pick(messages, 2, pieces));
+        let marks = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
         let (low, high, cap) = pick(messages, 4, [marks, (0, 0, 0), (10, 100, 1000), (1000, 1000, 70_000)]);
         config = config.outbox(low, high, cap);
-        config.frame_rate = pick(messages, 6, [base.frame_rate, None, Some(1), Some(20)]);
+        config = config.frame_rate(pick(messages, 6, [base.get_frame_rate(), None, Some(1), Some(20)]));
 
-        let heads = (base.head_limit, base.header_limit, base.target_limit);
-        (config.head_limit, config.header_limit, config.target_limit) =
-            pick(http, 0, [heads, (0, 0, 0), (200, 8, 20), (1000, 20, 100)]);
-        config.body_limit = pick(http, 2, [base.body_limit, 0, 10, 1000]);
-        config.pipeline_limit = pick(http, 4, [base.pipeline_limit, 0, 1, 2]);
-        config.request_limit = pick(http, 6, [base.request_limit, 0, 1, 2]);
+        let heads = (base.get_head_limit(), base.get_header_limit(), base.get_target_limit());
+        let (head, fields, target) = pick(http, 0, [heads, (0, 0, 0), (200, 8, 20), (1000, 20, 100)]);
+        config = config.head_limit(head).header_limit(fields).target_limit(target);
+        config = config.body_limit(pick(http, 2, [base.get_body_limit(), 0, 10, 1000]));
+        config = config.pipeline_limit(pick(http, 4, [base.get_pipeline_limit(), 0, 1, 2]));
+        config = config.request_limit(pick(http, 6, [base.get_request_limit(), 0, 1, 2]));
 
-        config.message_rate = pick(times, 0, [None, Some(0), Some(1), Some(3)]);
-        config.heartbeat = pick(times, 2, [&base.heartbeat, &Heartbeat::off(), &ping, &pong]).clone();
-        config.report_all_closes = times & 0x10 != 0;
+        config = config.message_rate(pick(times, 0, [None, Some(0), Some(1), Some(3)]));
+        config = config.heartbeat(pick(times, 2, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
+        config = config.report_all_closes(times & 0x10 != 0);
         if times & 0x20 != 0 {
-            config.access = any_access();
+            config = config.access(any_access());
         }
         if times & 0x40 != 0 {
             config = config.wall_clock(WallClock::new(SystemTime::UNIX_EPOCH));
         }
         if rest & 0x10 != 0 {
-            config.drain_limit = 100;
+            config = config.drain_limit(100);
         }
         Self {
             config,
@@ -86,7 +86,7 @@ pub(crate) fn any_access() -> Access {
 /// One that finds fault with nothing but what breaks the protocol.
 pub(crate) fn lenient(base: Config) -> Config {
     let mut config = base.message_limit(u64::MAX).frame_rate(None).heartbeat(Heartbeat::off());
-    config.access = any_access();
+    config = config.access(any_access());
     config
 }
 

@@ -21,15 +21,15 @@ pub fn split(data: &[u8]) -> Seen {
     let (is_server, is_compressed) = (first & 1 == 0, first & 2 != 0);
     let now = Moment::from_nanos(1 << 60);
     let base = if is_server { Config::server() } else { Config::client() };
-    let (low, high, cap) = (base.low_mark, base.high_mark, base.outbox_cap);
+    let (low, high, cap) = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
     let setup = Setup::new(base, &mut input);
     // Nothing is taken out before the end, so that the same pongs are sent; and all that comes is thrown away.
     let mut config = setup.config.clone().outbox(low, high, cap);
-    config.drain_limit = u64::MAX;
-    if config.message_rate.is_some() {
+    config = config.drain_limit(u64::MAX);
+    if config.get_message_rate().is_some() {
         // Delivery count too, so that the cuts decide how many seconds it takes; nothing else may depend on that.
-        config.frame_rate = None;
-        config.heartbeat = Heartbeat::off();
+        config = config.frame_rate(None);
+        config = config.heartbeat(Heartbeat::off());
     }
     if is_compressed {
         // What inflating may cost is measured fragment by fragment, and these depend on the cuts.

@@ -211,7 +211,7 @@ impl Watched {
         let is_announced = !self.is_server
             || self.is_upgraded
             || self.seen != Seen::default()
-            || self.config().report_all_closes;
+            || self.config().get_report_all_closes();
         assert_eq!(self.is_over, is_announced, "the end is told of who was heard of, and of them alone");
         let mut more = *b"more";
         let mut input = &mut more[..];
@@ -258,7 +258,7 @@ impl Watched {
         match event {
             Event::Request(request) => {
                 assert!(self.is_server && !self.is_open, "{event:?}");
-                assert!(request.body().len() <= self.config().body_limit);
+                assert!(request.body().len() <= self.config().get_body_limit());
             }
             Event::Upgrade(_) => assert!(self.is_server && !self.is_open, "{event:?}"),
             Event::Open(_) => {
@@ -268,8 +268,8 @@ impl Watched {
             Event::Message(message) => {
                 assert!(self.is_open && self.pieces.is_none(), "{event:?}");
                 let len = message.as_bytes().len() as u64;
-                assert!(len <= self.config().message_limit);
-                if let Delivery::Chunked { whole } = self.config().delivery {
+                assert!(len <= self.config().get_message_limit());
+                if let Delivery::Chunked { whole } = self.config().get_delivery() {
                     // It is the frame that is so short, and not what is compressed in it.
                     assert!(len <= whole || self.config().get_deflate().is_some());
                 }
@@ -290,13 +290,13 @@ impl Watched {
     }
 
     fn note_piece(&mut self, fragment: &Fragment<'_>) {
-        assert_ne!(self.config().delivery, Delivery::Whole);
+        assert_ne!(self.config().get_delivery(), Delivery::Whole);
         assert_eq!(fragment.first, self.pieces.is_none(), "{fragment:?}");
         let Fragment { data, last, .. } = fragment;
         let (is_text, before) = self.pieces.unwrap_or((data.is_text(), 0));
         assert_eq!(data.is_text(), is_text, "the type of a message changes within it");
         let len = before + data.as_bytes().len() as u64;
-        assert!(len <= self.config().message_limit);
+        assert!(len <= self.config().get_message_limit());
         assert!(*last || !data.as_bytes().is_empty(), "a fragment of nothing");
         self.pieces = (!last).then_some((is_text, len));
     }
@@ -325,9 +325,9 @@ fn contexts(config: &Config) -> i64 {
 /// The most memory that a connection may hold, in whichever state: each limit with what surrounds it, and room
 /// for vectors to double.
 fn memory_limit(config: &Config) -> i64 {
-    let frames = 2 * config.message_limit.min(1 << 40) + 2 * config.outbox_cap as u64;
-    let head = 4 * config.head_limit + 500 * config.header_limit;
-    let requests = (config.pipeline_limit.max(1) + 8) * (head + 2 * config.body_limit + 4096);
+    let frames = 2 * config.get_message_limit().min(1 << 40) + 2 * config.get_outbox_cap() as u64;
+    let head = 4 * config.get_head_limit() + 500 * config.get_header_limit();
+    let requests = (config.get_pipeline_limit().max(1) + 8) * (head + 2 * config.get_body_limit() + 4096);
     FIXED + contexts(config) + (frames + requests as u64) as i64
 }
 

@@ -3,7 +3,7 @@
 //! [`ws_proto`] takes bytes and a clock. An owner of sockets also has to open listeners, race addresses, reconnect, count
 //! connections, keep topics and serve files. This crate has that once for all runtimes: `ws-server-mio` and
 //! `ws-server-smol` are built on it, and re-export what their users need. It opens the standard library's sockets and files,
-//! never waits, spawns no thread, reads no clock and has no runtime.
+//! never waits, spawns no thread and has no runtime.
 //!
 //! ```text
 //!  listen::open ──▶ the owner accepts ──▶ server::Admission ──▶ socket::prepare ──▶ Connection::server ──▶ events
@@ -23,9 +23,11 @@
 //! | [`token`] | a secret in the URL that authenticates its bearer |
 //! | [`topics`] | subscriptions by topic, and policies for slow peers |
 //! | [`web`] | routes, files and event streams beside the socket |
+//! | [`clock`] | the one clock of a process |
 //! | [`sleep`] | detecting that the machine slept |
 
 pub mod client;
+pub mod clock;
 pub mod listen;
 pub mod server;
 mod settings;

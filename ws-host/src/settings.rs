@@ -19,6 +19,20 @@ macro_rules! handed_on {
 /// What servers and clients can set alike.
 macro_rules! settings_of_a_connection {
     ($of:ident) => {
+        impl $of {
+            /// Sets all rules of a connection at once, in place of those that were set before: for who has them from
+            /// elsewhere. Every setting of its own is a method here.
+            #[must_use]
+            pub fn connection(self, connection: ws_proto::Config) -> Self {
+                Self { connection, ..self }
+            }
+
+            /// The rules of a connection.
+            pub fn get_connection(&self) -> &ws_proto::Config {
+                &self.connection
+            }
+        }
+
         $crate::settings::handed_on! { $of:
             /// Sets the longest message in bytes: [`Config::message_limit`](ws_proto::Config::message_limit). 16 MiB.
             message_limit(bytes: u64);

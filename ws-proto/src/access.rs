@@ -12,7 +12,7 @@ pub use crate::invalid_access::InvalidAccess;
 
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::error::HandshakeError;
+use crate::error::RequestError;
 use crate::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::transport::Transport;
 
@@ -159,7 +159,7 @@ impl Access {
     }
 
     /// Whether this server answers for `host`.
-    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), HandshakeError> {
+    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), RequestError> {
         let name = host.host.as_str();
         let allowed = self.any_host
             || host.is_literal()
@@ -168,7 +168,7 @@ impl Access {
             // No name can be rebound to a Unix socket.
             || (transport.unix && !name.contains('.'))
             || self.hosts.iter().any(|h| h == name);
-        if allowed { Ok(()) } else { Err(HandshakeError::HostNotAllowed(name.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::HostNotAllowed(name.to_owned())) }
     }
 
     /// Whether a page of `origin` may use this server, which it reached as `host`.
@@ -177,9 +177,9 @@ impl Access {
         origin: &str,
         host: Option<&Authority>,
         transport: Transport,
-    ) -> Result<(), HandshakeError> {
+    ) -> Result<(), RequestError> {
         if host.is_some_and(Authority::is_empty) {
-            return Err(HandshakeError::OriginWithoutHost);
+            return Err(RequestError::OriginWithoutHost);
         }
         let allowed = self.any_origin
             || match origin {
@@ -189,7 +189,7 @@ impl Access {
                     host.is_some_and(|host| origin.is_same(host, transport)) || self.allows(&origin)
                 }),
             };
-        if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed(origin.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::OriginNotAllowed(origin.to_owned())) }
     }
 
     fn allows(&self, origin: &Origin) -> bool {

@@ -11,7 +11,7 @@ mod host {
     use std::{env, error::Error, io, os::fd::AsFd, time::Duration};
     use ws_server_mio::ws_host::web;
     use ws_server_mio::ws_proto::Event as Ws;
-    use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+    use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
     const PAGE: &str = include_str!("say.html");
 
@@ -58,8 +58,8 @@ mod host {
     pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         let port = env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
         let mut endpoint = Endpoint::new(Options::ui())?;
-        let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-        println!("calloop: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+        let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
+        println!("calloop: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
         let mut event_loop = EventLoop::try_new()?;
         let calloop = event_loop.handle();

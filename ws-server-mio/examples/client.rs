@@ -11,8 +11,8 @@ use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
 use ws_server_mio::ws_proto::{Event as Ws, Initiator};
 use ws_server_mio::{
-    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, Connections, Endpoint, Event,
-    Heartbeat, Message, Options, Reconnect, Remote, Sent,
+    ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
+    Message, Options, Reconnect, Remote, Sent,
 };
 
 const USAGE: &str = "usage: client URL [--header 'Name: value']... [--subprotocol NAME]... [--origin ORIGIN] \
@@ -22,8 +22,8 @@ fn arguments(
     mut args: impl Iterator<Item = String>,
 ) -> Result<(ClientRequest, ClientConfig), Box<dyn Error>> {
     // Lines wait in the outbox up to its high mark; a single one may be as long as a message may.
-    let rules = Config::client().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
-    let mut config = ClientConfig::from(rules).reconnect(Reconnect::default());
+    let rules = ClientConfig::new().heartbeat(Heartbeat::frequent()).outbox(64 << 10, 1 << 20, 32 << 20);
+    let mut config = rules.reconnect(Reconnect::default());
     let mut request = ClientRequest::new(&args.next().ok_or("where to?")?)?;
     while let Some(option) = args.next() {
         let mut value = || args.next().ok_or(format!("{option} wants a value"));
@@ -37,7 +37,7 @@ fn arguments(
             "--origin" => request = request.origin(&value()?)?,
             #[cfg(unix)]
             "--unix" => config = config.unix(value()?),
-            "--once" => config.reconnect = None,
+            "--once" => config = config.reconnect(None),
             _ => return Err(format!("what is {option}?").into()),
         }
     }
@@ -114,28 +114,28 @@ impl Client {
     }
 
     /// It is over when nothing is tried any more.
-    fn rest(&mut self, connections: &Connections, fine: bool) {
-        if connections.client_state(self.id) == ClientState::Idle {
+    fn rest(&mut self, connections: &mut Connections, fine: bool) {
+        if connections.client(self.id).state() == ClientState::Idle {
             self.status = Some(if fine { ExitCode::SUCCESS } else { ExitCode::FAILURE });
         }
     }
 
     /// Sends the lines that wait, as far as they go; behind the last one it parts.
     fn send(&mut self, connections: &mut Connections) {
-        let state = connections.client_state(self.id);
+        let state = connections.client(self.id).state();
         while !self.congested {
             let line = match self.next.take().map_or_else(|| self.lines.try_recv(), Ok) {
                 Ok(line) => line,
                 Err(TryRecvError::Empty) => return,
                 Err(TryRecvError::Disconnected) => {
                     if matches!(state, ClientState::Open | ClientState::Waiting) {
-                        connections.disconnect(self.id);
+                        connections.client(self.id).disconnect();
                         self.rest(connections, false); // it had no connection to close
                     }
                     return;
                 }
             };
-            let connection = connections.connection_of(self.id).filter(|_| state == ClientState::Open);
+            let connection = connections.client(self.id).connection().filter(|_| state == ClientState::Open);
             let Some(connection) = connection else { return self.next = Some(line) };
             match connections.send_text(connection, line) {
                 Ok(sent) => self.congested = sent == Sent::Congested,

@@ -6,7 +6,7 @@
 
 use std::error::Error;
 use ws_server_mio::ws_proto::Event as Ws;
-use ws_server_mio::{Config, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
+use ws_server_mio::{ClientConfig, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
 
 const AGENT: &str = "ws-server-mio";
 
@@ -14,7 +14,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: conformance_client URL")?;
     // The cases have messages of 16 MiB, and floods of pings.
     let mut config =
-        Config::client().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+        ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
@@ -36,7 +36,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 struct Suite {
     url: String,
-    config: Config,
+    config: ClientConfig,
     endpoint: Endpoint,
 }
 
@@ -58,7 +58,7 @@ impl Suite {
                 _ => {}
             })?;
         }
-        self.endpoint.connections().remove(client);
+        self.endpoint.connections().client(client).remove();
         Ok(end.transpose().map(drop)?)
     }
 }

@@ -9,21 +9,21 @@ use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::Message::{Binary, Text};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Config, Deflate, Endpoint, Event, Frame, Options, ServerConfig};
+use ws_server_mio::{Deflate, Endpoint, Event, Frame, Options, ServerConfig};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
     let mut config =
-        Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+        ServerConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         // It is flooded by benchmarks and judged by suites, for which no rate is right.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let config = ServerConfig::from(config).max_connections(20_000);
+    let config = config.max_connections(20_000);
 
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
-    println!("echo: {}", endpoint.connections().url(server, "/").unwrap_or_default());
+    println!("echo: {}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         let Event::Connection(id, event) = event else { return };
@@ -40,7 +40,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                     Text(text) => Frame::text(text),
                     Binary(data) => Frame::binary(data.into_owned()),
                 };
-                connections.send_to(&frame, room.iter().copied());
+                connections.topics().send_to(&frame, room.iter().copied());
             }
             Message(message) => {
                 if let Err(_full) = connections.send_message(id, message) {

@@ -1,8 +1,6 @@
 //! What the handler is told.
 
-use crate::client::list::ClientId;
-use crate::connection::slots::ConnectionId;
-use crate::server::list::ServerId;
+use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
 use ws_host::client::ConnectError;
@@ -39,7 +37,7 @@ pub enum Event<'a> {
     ///
     /// Where [`Event::Reconnecting`] does not follow, the client rests: it has no policy, or the refusal is final, as
     /// 401 is unless [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says otherwise. To call
-    /// [`reconnect`](crate::Connections::reconnect) here is to try again at once, without any wait.
+    /// [`reconnect`](crate::ClientHandle::reconnect) here is to try again at once, without any wait.
     ConnectFailed {
         /// Whose attempt.
         client: ClientId,
@@ -47,8 +45,8 @@ pub enum Event<'a> {
         error: ConnectError,
     },
     /// A client will connect again by its policy: it follows [`Event::ConnectFailed`], or the `Closed` of its
-    /// connection, and comes when the wait begins. [`set_request`](crate::Connections::set_request) can renew what
-    /// will be asked for, and [`disconnect`](crate::Connections::disconnect) stop it.
+    /// connection, and comes when the wait begins. [`set_request`](crate::ClientHandle::set_request) can renew what
+    /// will be asked for, and [`disconnect`](crate::ClientHandle::disconnect) stop it.
     Reconnecting {
         /// Which client.
         client: ClientId,

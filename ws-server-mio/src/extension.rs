@@ -1,12 +1,13 @@
 //! What sees events before the application does.
 
+use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::slots::ConnectionId;
-use crate::connection::{Connections, mark_dirty};
+use crate::connection::lists::mark_dirty;
 use crate::event::Event;
+use crate::ids::ConnectionId;
 use std::fmt;
 use std::mem;
-use ws_proto::{Cause, CloseCode, State};
+use ws_proto::{CloseCode, Error, State};
 
 /// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
 /// say), a log, a guard.
@@ -53,8 +54,10 @@ pub trait Extension {
 }
 
 /// An endpoint has its extension already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadyExtended;
+
+ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -114,13 +117,13 @@ impl Connections {
     /// dropped is answered 503.
     #[cold]
     fn give_up(&mut self, id: ConnectionId) {
-        let Self { slots, dirty, now, .. } = self;
+        let Self { slots, others, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
         if matches!(live.connection.state(), State::Open | State::Closing) {
             // One that is closing already needs no word.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
-            write(live, *now, usize::MAX);
-            live.connection.abort(*now, Cause::Terminated);
+            write(id.slot, live, others, *now, usize::MAX);
+            live.connection.abort(*now, Error::Aborted);
             mark_dirty(id.slot, live, dirty);
         }
     }

@@ -1,222 +1,24 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
+use crate::connection::lists::{lend, mark_dirty};
 use crate::connection::pool::Pool;
-use crate::connection::slots::{ConnectionId, Slot, Slots, flag};
-use crate::connection::stats::Tally;
-use crate::connection::{Connections, ends_message, lend, mark_dirty};
+use crate::connection::slots::{Slot, Slots};
+use crate::connection::stats::{Tally, ends_message};
+use crate::ids::ConnectionId;
 use std::collections::VecDeque;
-use ws_host::topics::{Delivered, LatestByKey, SlowPeer, TopicError, Topics, close_slow, flush_latest};
-use ws_proto::Moment;
-use ws_proto::{Frame, SendError, State};
+use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, close_slow};
+use ws_proto::{Frame, Moment, SendError};
 
 #[derive(Default)]
 pub(crate) struct FanOut {
     pub(crate) topics: Topics<ConnectionId>,
-    newest: LatestByKey<ConnectionId, Frame>,
-}
-
-#[cfg(test)]
-impl FanOut {
-    /// Whether nothing is kept, for these or for anybody's subscription.
-    pub(crate) fn is_empty<'i>(&self, mut ids: impl Iterator<Item = &'i ConnectionId>) -> bool {
-        self.topics.is_empty() && !ids.any(|id| self.newest.has(*id))
-    }
-}
-
-/// To all, and to some.
-impl Connections {
-    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
-    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
-    /// copied. Where messages are compressed, it is compressed once for all peers whose terms are alike, and what is
-    /// sent to each of them next refers to nothing before.
-    ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`]) is closed with 1013.
-    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let mut sent = 0;
-        for (slot, live) in slots.iter_mut() {
-            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
-                sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
-    }
-
-    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
-    /// over. As [`Connections::broadcast`] otherwise.
-    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let mut sent = 0;
-        for id in ids {
-            if let Some(live) = slots.get_mut(id) {
-                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
-    }
-}
-
-/// Topics.
-impl Connections {
-    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
-    ///
-    /// # Presence
-    ///
-    /// When [`Closed`](ws_proto::Event::Closed) is told, to the extension and then to the handler, the connection is no
-    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`topics_of`](Self::topics_of)
-    /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
-    /// was open gets there, whatever ended it, unless the endpoint is dropped first.
-    ///
-    /// ```
-    /// # use ws_server_mio::ws_proto::Event::Closed;
-    /// # use ws_server_mio::{Connections, Event, Frame};
-    /// # fn handler(connections: &mut Connections, event: Event<'_>) {
-    /// # match event {
-    /// Event::Connection(id, Closed(_)) => {
-    ///     let topics: Vec<_> = connections.topics_of(id).map(str::to_owned).collect();
-    ///     for topic in topics {
-    ///         connections.publish(&topic, &Frame::text(format!("{id} has left")));
-    ///     }
-    /// }
-    /// # _ => {}
-    /// # }
-    /// # }
-    /// ```
-    ///
-    /// # Example
-    ///
-    /// ```
-    /// use ws_server_mio::ws_proto::Event::{Message, Open};
-    /// use ws_server_mio::{Connections, Event, Frame};
-    ///
-    /// fn handler(connections: &mut Connections, event: Event<'_>) {
-    ///     match event {
-    ///         Event::Connection(id, Open(_)) => drop(connections.subscribe(id, "news")),
-    ///         Event::Connection(_, Message(message)) => {
-    ///             let Some(text) = message.as_text() else { return };
-    ///             connections.publish("news", &Frame::text(text));
-    ///         }
-    ///         _ => {}
-    ///     }
-    /// }
-    /// ```
-    ///
-    /// # Errors
-    /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
-    /// [`Connections::set_topic_limits`].
-    pub fn subscribe(&mut self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
-        if self.state(id) != State::Open {
-            return Err(TopicError::NotOpen);
-        }
-        self.fanout.topics.subscribe(id, topic)
-    }
-
-    /// Ends a subscription; says whether there was one.
-    pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
-        self.fanout.topics.unsubscribe(id, topic)
-    }
-
-    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody
-    /// else is looked at. As [`Connections::broadcast`] otherwise: who is too slow is closed.
-    pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
-        self.publish_with(topic, frame, SlowPeer::Close)
-    }
-
-    /// As [`Connections::publish`], with what becomes of slow peers. Those for whom it is kept are counted.
-    pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let FanOut { topics, newest } = fanout;
-        let mut delivery = Delivery { frame, slow, newest, pool, dirty, tally, now: *now };
-        topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
-    }
-
-    /// As [`Connections::broadcast`], with what becomes of slow peers. Those for whom it is kept are counted.
-    pub fn broadcast_with(
-        &mut self,
-        frame: &Frame,
-        slow: SlowPeer<'_>,
-        mut filter: impl FnMut(ConnectionId) -> bool,
-    ) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
-        let mut sent = 0;
-        for (slot, live) in slots.iter_mut() {
-            let id = live.id(slot);
-            if live.has(flag::WEBSOCKET) && filter(id) {
-                sent += usize::from(delivery.deliver(id, live));
-            }
-        }
-        sent
-    }
-
-    /// As [`Connections::send_to`], with what becomes of slow peers. Those for whom it is kept are counted.
-    pub fn send_to_with(
-        &mut self,
-        frame: &Frame,
-        slow: SlowPeer<'_>,
-        ids: impl IntoIterator<Item = ConnectionId>,
-    ) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
-        ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
-    }
-
-    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
-    pub fn subscribers(&self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
-        self.fanout.topics.subscribers(topic)
-    }
-
-    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
-    pub fn topics_of(&self, id: ConnectionId) -> impl Iterator<Item = &str> {
-        self.fanout.topics.topics_of(id)
-    }
-
-    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
-    /// bytes (256); zero topics allow none.
-    pub fn set_topic_limits(&mut self, per_connection: usize, name_len: usize) {
-        self.fanout.topics.set_limits(per_connection, name_len);
-    }
-
-    /// A connection has drained: it gets what was kept for it, as far as it takes it.
-    pub(crate) fn release_kept(&mut self, slot: u32) {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let Some(live) = slots.at_mut(slot) else { return };
-        let id = live.id(slot);
-        if !fanout.newest.has(id) {
-            return;
-        }
-        lend(live, pool);
-        flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
-            tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
-        });
-        mark_dirty(slot, live, dirty);
-    }
-
-    /// A connection has ended: it is no subscriber any more, and its handler may ask what it was subscribed to.
-    pub(crate) fn leave_topics(&mut self, slot: u32) {
-        let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
-        self.fanout.newest.forget(id);
-        if !self.fanout.topics.is_empty() {
-            self.fanout.topics.leave(id);
-        }
-    }
-
-    /// The end of a connection was told.
-    pub(crate) fn forget_topics(&mut self, id: ConnectionId) {
-        if !self.fanout.topics.is_empty() {
-            self.fanout.topics.forget(id);
-        }
-    }
+    pub(crate) newest: LatestByKey<ConnectionId, Frame>,
 }
 
 /// One delivery of a broadcast; says whether it was queued. [`Delivery`] does the same with any policy,
 /// at more cost: this is the hot path.
 #[inline]
-fn deliver(
+pub(crate) fn deliver(
     slot: u32,
     live: &mut Slot,
     frame: &Frame,
@@ -238,23 +40,23 @@ fn deliver(
 }
 
 /// One frame on its way to many.
-struct Delivery<'d> {
-    frame: &'d Frame,
-    slow: SlowPeer<'d>,
-    newest: &'d mut LatestByKey<ConnectionId, Frame>,
-    pool: &'d mut Pool,
-    dirty: &'d mut VecDeque<u32>,
-    tally: &'d mut Tally,
-    now: Moment,
+pub(crate) struct Delivery<'d> {
+    pub(crate) frame: &'d Frame,
+    pub(crate) slow: SlowPeer<'d>,
+    pub(crate) newest: &'d mut LatestByKey<ConnectionId, Frame>,
+    pub(crate) pool: &'d mut Pool,
+    pub(crate) dirty: &'d mut VecDeque<u32>,
+    pub(crate) tally: &'d mut Tally,
+    pub(crate) now: Moment,
 }
 
 impl Delivery<'_> {
-    fn reach(&mut self, id: ConnectionId, slots: &mut Slots) -> bool {
+    pub(crate) fn reach(&mut self, id: ConnectionId, slots: &mut Slots) -> bool {
         slots.get_mut(id).is_some_and(|live| self.deliver(id, live))
     }
 
     /// Says whether it was queued, or kept for later.
-    fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
+    pub(crate) fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
         let lent = !live.connection.has_storage();
         lend(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);

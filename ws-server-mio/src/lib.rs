@@ -3,12 +3,12 @@
 //! ```no_run
 //! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
 //! use ws_server_mio::web;
-//! use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+//! use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
 //!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), Config::server())?;
-//!     println!("{}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
+//!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 //!     endpoint.run(|connections, event| match event {
 //!         Event::Connection(id, Request(request)) => {
 //!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
@@ -57,7 +57,7 @@
 //!   window at its rate while peers flood.
 //! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
 //!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
-//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`Config::output_timeout`] is
+//!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`ServerConfig::output_timeout`] is
 //!   closed.
 //! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
 //! - An idle connection holds no memory on the heap, and a busy loop allocates nothing.
@@ -108,22 +108,32 @@
 //! have to give. Make such requests on another thread. Its symptoms, its relatives and the ways out are in
 //! [`embedding`].
 
+// What stands below knows nothing of what stands above, but that an extension is handed the connections that hold it:
+//
+//   endpoint: turns, and who waits            inspect
+//   the verbs: connection::*, client::*, server::*, topics
+//   connection: the state of all  ⇄  extension
+//   the state of each: connection::slots and lists, client::list, server::list, fanout, files
+//   sys: waiting, sockets, names              ids, event
+
 mod client;
 mod connection;
 mod endpoint;
 mod event;
 mod extension;
-#[cfg(test)]
-mod fake_kernel;
 mod fanout;
 mod files;
+mod ids;
+#[doc(hidden)]
+pub mod inspect;
 mod server;
-mod sys;
+#[doc(hidden)]
+pub mod sys;
+mod topics;
 
-pub use client::list::ClientId;
+pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
-pub use connection::slots::ConnectionId;
 pub use connection::stats::Stats;
 pub use endpoint::Endpoint;
 pub use endpoint::options::{Budget, Options, Turn};
@@ -132,14 +142,15 @@ pub use endpoint::watch::Watch;
 pub use event::Event;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
-pub use server::list::ServerId;
-pub use server::listener::Listening;
+pub use ids::{ClientId, ConnectionId, ServerId};
+pub use server::handle::ServerHandle;
+pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
 pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
-pub use ws_host::listen::{Bind, ListenError};
+pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
@@ -149,14 +160,14 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
-    Opcode, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]
 ///
 /// The names above: [`Endpoint`], [`Options`], [`Budget`], [`Turn`], [`Stats`], [`Connections`], [`Remote`], [`Watch`],
-/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Config`], [`Heartbeat`], [`Folder`].
+/// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
 // The README's example is compiled with the others.

@@ -11,8 +11,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStr
 use ws_server_mio::ws_proto::access::InvalidAccess;
 use ws_server_mio::ws_proto::{Access, Cors};
 use ws_server_mio::{
-    Bind, ClientRequest, Config, ConnectError, Connections, Endpoint, ListenError, Options, ServerConfig,
-    ServerId, http,
+    Bind, ClientConfig, ClientRequest, ConnectError, Connections, Endpoint, ListenError, Options,
+    ServerConfig, ServerId, http,
 };
 
 type Listened = Result<ServerId, ListenError>;
@@ -62,30 +62,40 @@ fn ask(method: &str, fields: &str) -> String {
 /// What no server starts with, and the name of what would do.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
-    let config = |config: Config| ServerConfig::from(config);
+    let config = |config: ServerConfig| config;
     vec![
-        (config(Config::server().allow_origin("file://")), origin("file://"), "allow_file_origin"),
-        (config(Config::server().allow_origin("null")), origin("null"), "allow_null_origin"),
-        (config(Config::server().allow_origin("app.example")), origin("app.example"), "https://app.example"),
+        (config(ServerConfig::new().allow_origin("file://")), origin("file://"), "allow_file_origin"),
+        (config(ServerConfig::new().allow_origin("null")), origin("null"), "allow_null_origin"),
         (
-            config(Config::server().allow_origin("https://fine.example").allow_origin("https://a.example/b")),
+            config(ServerConfig::new().allow_origin("app.example")),
+            origin("app.example"),
+            "https://app.example",
+        ),
+        (
+            config(
+                ServerConfig::new().allow_origin("https://fine.example").allow_origin("https://a.example/b"),
+            ),
             origin("https://a.example/b"),
             "https://a.example/b",
         ),
         (
-            config(Config::server().allow_origin("moz-extension://")),
+            config(ServerConfig::new().allow_origin("moz-extension://")),
             origin("moz-extension://"),
             "allow_scheme",
         ),
         (
-            config(Config::server().allow_host(".example")),
+            config(ServerConfig::new().allow_host(".example")),
             InvalidAccess::Host(".example".into()),
             "app.example",
         ),
-        (config(Config::server().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
-        (config(Config::server().allow_scheme("HTTP")), InvalidAccess::Scheme("HTTP".into()), "allow_origin"),
+        (config(ServerConfig::new().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
         (
-            config(Config::server().access(Access::default().allow_host("http://x"))),
+            config(ServerConfig::new().allow_scheme("HTTP")),
+            InvalidAccess::Scheme("HTTP".into()),
+            "allow_origin",
+        ),
+        (
+            config(ServerConfig::new().access(Access::default().allow_host("http://x"))),
             InvalidAccess::Host("http://x".into()),
             "without scheme",
         ),
@@ -123,12 +133,13 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
         }
     }
     assert_eq!(connections.servers().count(), 0, "nothing is left");
-    connections.listen(Bind::localhost(), Config::server().allow_origin("qrc://")).unwrap();
+    connections.listen(Bind::localhost(), ServerConfig::new().allow_origin("qrc://")).unwrap();
 }
 
 #[test]
 fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
-    let allowed = Config::server().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
+    let allowed =
+        ServerConfig::new().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
     let random = "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc";
     for (config, origins, expected) in [
         (allowed.clone(), &["file://", "FILE://", random, "MOZ-EXTENSION://a", "qrc://", "QRC://"][..], true),
@@ -137,7 +148,7 @@ fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
             &["null", "file:///", "file://a", "chrome-extension://a", "qrc://a", "qrc:", "a://"],
             false,
         ),
-        (Config::server(), &["null", "file://", random, "qrc://"], false),
+        (ServerConfig::new(), &["null", "file://", random, "qrc://"], false),
     ] {
         let mut rig = rig(|connections| connections.listen(Bind::localhost(), config));
         let address = rig.address();
@@ -164,17 +175,17 @@ fn every_interface(only_v6: bool) -> TcpListener {
 fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
     let one = |ip: Ipv4Addr| Bind::from(SocketAddr::from((ip, 0)));
     let listens: [(&str, bool, Listen); 7] = [
-        ("localhost", true, Box::new(|at| at.listen(Bind::localhost(), Config::server()))),
-        ("any", true, Box::new(|at| at.listen(Bind::any(), Config::server()))),
-        ("own, both", true, Box::new(|at| at.listen_on(every_interface(false), Config::server()))),
-        ("127.0.0.1", false, Box::new(move |at| at.listen(one(Ipv4Addr::LOCALHOST), Config::server()))),
-        ("0.0.0.0", false, Box::new(move |at| at.listen(one(Ipv4Addr::UNSPECIFIED), Config::server()))),
-        ("own, IPv6 alone", false, Box::new(|at| at.listen_on(every_interface(true), Config::server()))),
+        ("localhost", true, Box::new(|at| at.listen(Bind::localhost(), ServerConfig::new()))),
+        ("any", true, Box::new(|at| at.listen(Bind::any(), ServerConfig::new()))),
+        ("own, both", true, Box::new(|at| at.listen_on(every_interface(false), ServerConfig::new()))),
+        ("127.0.0.1", false, Box::new(move |at| at.listen(one(Ipv4Addr::LOCALHOST), ServerConfig::new()))),
+        ("0.0.0.0", false, Box::new(move |at| at.listen(one(Ipv4Addr::UNSPECIFIED), ServerConfig::new()))),
+        ("own, IPv6 alone", false, Box::new(|at| at.listen_on(every_interface(true), ServerConfig::new()))),
         (
             "own, [::1]",
             false,
             Box::new(|at| {
-                at.listen_on(TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), Config::server())
+                at.listen_on(TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).unwrap(), ServerConfig::new())
             }),
         ),
     ];
@@ -241,7 +252,7 @@ mod unix {
         for own in [false, true] {
             let directory = Directory::new(if own { "own" } else { "unix" });
             let path = directory.socket();
-            let config = Config::server().allow_host("app.example").allow_origin("https://app.example");
+            let config = ServerConfig::new().allow_host("app.example").allow_origin("https://app.example");
             let mut rig = rig(|connections| match own {
                 true => connections.listen_on(UnixListener::bind(&path).unwrap(), config),
                 false => connections.listen(Bind::unix(&path), config),
@@ -298,7 +309,7 @@ mod unix {
 
 #[test]
 fn over_tcp_a_host_is_named_as_ever() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     for (host, expected) in
         [("", 400), (".localhost", 400), ("a.localhost", 200), ("unix", 421), ("d", 421), ("localhost", 200)]
@@ -313,7 +324,7 @@ fn over_tcp_a_host_is_named_as_ever() {
 
 #[test]
 fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     for host in ["[fe80::1%eth0]", "[fe80::1%25eth0]:9000", "[FEBF::1%253]", "[fe80::1%2]:9000"] {
         assert_eq!(status(&mut rig, tcp(address), &ask("GET", &format!("Host: {host}\r\n"))), 200, "{host}");
@@ -368,7 +379,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
         let url = format!("ws://[{ip}%{zone}]:{port}/");
         let origin = format!("http://[{ip}%{zone}]:{port}");
         let request = ClientRequest::new(&url).unwrap().origin(&origin).unwrap();
-        let client = rig.connections().connect(request, Config::client()).unwrap();
+        let client = rig.connections().connect(request, ClientConfig::new()).unwrap();
         let id = rig.opened(client);
         let peer = rig.connections().peer_addr(id).unwrap();
         assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");
@@ -381,7 +392,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
 #[test]
 fn a_zone_that_is_no_interface_is_named_by_the_failure_and_needs_no_resolver() {
     let mut rig = Both::new();
-    let client = rig.connections().connect("ws://[fe80::1%25nowhere0]:9000/", Config::client()).unwrap();
+    let client = rig.connections().connect("ws://[fe80::1%25nowhere0]:9000/", ClientConfig::new()).unwrap();
     match rig.failed(client) {
         error @ ConnectError::Zone { .. } => {
             let text = error.to_string();

@@ -3,11 +3,11 @@
 mod common;
 use common::*;
 use ws_server_mio::ws_proto::Event::Message;
-use ws_server_mio::{Config, Connections, Event, Frame};
+use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[test]
 fn a_broadcast_reaches_whom_the_filter_wants() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..20).map(|_| rig.open("/")).collect();
     let http = rig.peer();
     let left_out = open[7].1;
@@ -27,18 +27,18 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
 
 #[test]
 fn a_list_may_name_who_is_gone() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut here, a) = rig.open("/");
     let (_gone, b) = rig.open("/");
     rig.endpoint.connections().terminate(b);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
-    assert_eq!(rig.endpoint.connections().send_to(&Frame::text("you two"), [a, b]), 1);
+    assert_eq!(rig.endpoint.connections().topics().send_to(&Frame::text("you two"), [a, b]), 1);
     assert_eq!(rig.frame(&mut here), (TEXT, b"you two".to_vec()));
 }
 
 #[test]
 fn a_handler_broadcasts_to_all_the_sender_included() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Budget, Config, Event, Frame, Options};
+use ws_server_mio::{Budget, Event, Frame, Options, ServerConfig};
 
 /// A clock that moves where it is told to.
 #[derive(Clone, Default)]
@@ -39,7 +39,7 @@ impl Clock {
 #[test]
 fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
     let clock = Clock::default();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let all: Vec<u8> = (0..100).flat_map(|k: i32| frame(TEXT, k.to_string().as_bytes())).collect();
     for (peer, _) in &mut open {
@@ -81,7 +81,7 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
 #[test]
 fn one_flooding_peer_does_not_keep_the_others_waiting() {
     let clock = Clock::default();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut flood, flooding) = rig.open("/");
     let (mut peer, other) = rig.open("/");
     let many: Vec<u8> = (0..5000).flat_map(|_| frame(TEXT, b"x")).collect();
@@ -114,7 +114,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
 
 #[test]
 fn a_flood_of_pings_makes_no_event_and_is_cut_short_all_the_same() {
-    let mut rig = Rig::with(Clock::default().costly_options(), Config::server().frame_rate(None));
+    let mut rig = Rig::with(Clock::default().costly_options(), ServerConfig::new().frame_rate(None));
     let (mut flood, _) = rig.open("/");
     let (mut peer, _) = rig.open("/");
     let many: Vec<u8> = (0..20_000).flat_map(|_| frame(PING, b"")).collect();
@@ -131,7 +131,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
         counter.fetch_add(1, Ordering::Relaxed);
         Instant::now()
     });
-    let mut rig = Rig::with(options, Config::server());
+    let mut rig = Rig::with(options, ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let many: Vec<u8> = (0..100).flat_map(|_| frame(TEXT, b"x")).collect();
     peer.send(&many);
@@ -147,7 +147,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
 
 #[test]
 fn a_broadcast_to_many_is_written_over_several_turns() {
-    let mut rig = Rig::with(Clock::default().costly_options(), Config::server());
+    let mut rig = Rig::with(Clock::default().costly_options(), ServerConfig::new());
     let mut open: Vec<_> = (0..100).map(|_| rig.open("/")).collect();
     assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all"), |_| true), 100);
     let turn = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
@@ -161,12 +161,12 @@ fn a_broadcast_to_many_is_written_over_several_turns() {
 fn accepts_are_bounded_in_a_turn() {
     let mut budget = Budget::unbounded();
     budget.accepts = 2;
-    let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+    let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let peers: Vec<_> = (0..7).map(|_| rig.peer()).collect();
     let mut counts = Vec::new();
     while counts.last() != Some(&7) {
         let turn = rig.turn();
-        counts.push(rig.endpoint.connections().http_count(rig.server));
+        counts.push(rig.endpoint.connections().server(rig.server).http_count());
         assert_eq!(turn.more, counts.last() < Some(&7) || turn.more);
     }
     counts.insert(0, 0);
@@ -177,7 +177,7 @@ fn accepts_are_bounded_in_a_turn() {
 #[test]
 fn more_jobs_than_turns_can_do_do_not_keep_peers_waiting() {
     let clock = Clock::default();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let remote = rig.endpoint.remote();
     for _ in 0..200 {

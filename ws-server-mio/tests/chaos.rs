@@ -9,8 +9,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{
-    AlreadyExtended, Bind, Budget, CloseCode, Config, ConnectionId, Connections, Endpoint, Event, Extension,
-    Folder, Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
+    AlreadyExtended, Bind, Budget, CloseCode, ConnectionId, Connections, Endpoint, Event, Extension, Folder,
+    Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
 };
 
 /// Numbers that look random and are the same each time.
@@ -60,7 +60,10 @@ impl App {
             Event::Stopping(server) => assert!(!self.stopped.contains(&server)),
             Event::Stopped(server) => {
                 assert!(!self.stopped.contains(&server));
-                assert_eq!((connections.count(server), connections.http_count(server)), (0, 0));
+                assert_eq!(
+                    (connections.server(server).count(), connections.server(server).http_count()),
+                    (0, 0)
+                );
                 self.stopped.push(server);
                 self.servers.retain(|other| *other != server);
             }
@@ -94,8 +97,12 @@ impl App {
             }
             Happened::Closed(closed) => {
                 assert_eq!(closed.was_open, before == Some(Told::Open), "{closed}");
-                let topics: Vec<_> = connections.topics_of(id).collect();
-                assert!(topics.iter().all(|topic| connections.subscribers(topic).all(|other| other != id)));
+                let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
+                assert!(
+                    topics
+                        .iter()
+                        .all(|topic| connections.topics().subscribers(topic).all(|other| other != id))
+                );
                 Told::Closed
             }
             Happened::Message(_) => {
@@ -159,21 +166,21 @@ impl App {
             15 => drop(dice.take(bodies)),
             16 => drop(connections.close(id, CloseCode::NORMAL, "")),
             17 => connections.terminate(id),
-            18 => drop(connections.subscribe(id, ["a", "b", "c"][dice.roll(3)])),
+            18 => drop(connections.topics().subscribe(id, ["a", "b", "c"][dice.roll(3)])),
             19 => {
                 let frame = Frame::binary(vec![0; dice.roll(50_000)]);
                 let slow = [SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest("k")][dice.roll(3)];
-                connections.publish_with(["a", "b", "c"][dice.roll(3)], &frame, slow);
+                connections.topics().publish_with(["a", "b", "c"][dice.roll(3)], &frame, slow);
                 connections.broadcast_with(&Frame::text("to all"), slow, |_| true);
             }
             20 => drop(connections.send_text(id, "hello")),
             21 => assert_eq!(connections.set_extension(Passing(Arc::default())), Err(AlreadyExtended)),
             22 if !self.is_over && dice.roll(8) == 0 => {
                 let server = servers[0];
-                connections.stop(server, Duration::from_millis(dice.roll(50) as u64));
+                connections.server(server).stop(Duration::from_millis(dice.roll(50) as u64));
                 servers.push(listen(connections));
             }
-            _ => drop(connections.unsubscribe(id, "a")),
+            _ => drop(connections.topics().unsubscribe(id, "a")),
         }
     }
 }
@@ -195,12 +202,12 @@ impl Extension for Passing {
 }
 
 fn listen(connections: &mut Connections) -> ServerId {
-    let times = Config::server()
+    let times = ServerConfig::new()
         .outbox(1_000, 10_000, 100_000)
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))
         .answer_timeout(Duration::from_millis(100));
-    connections.listen(Bind::localhost(), ServerConfig::from(times).max_connections(12)).unwrap()
+    connections.listen(Bind::localhost(), times.max_connections(12)).unwrap()
 }
 
 fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {
@@ -242,7 +249,7 @@ fn run(seed: u64, budget: Budget) {
         let latest = app.servers[app.servers.len() - 1];
         if peers.len() < 16
             && dice.roll(4) == 0
-            && let Some(address) = endpoint.connections().local_addr(latest)
+            && let Some(address) = endpoint.connections().server(latest).local_addr()
         {
             peers.push((address, Peer::connect(address)));
         }
@@ -259,7 +266,7 @@ fn run(seed: u64, budget: Budget) {
     app.is_over = true;
     let mut servers = app.servers.clone();
     for server in &servers {
-        endpoint.connections().stop(*server, Duration::from_millis(100));
+        endpoint.connections().server(*server).stop(Duration::from_millis(100));
     }
     let start = Instant::now();
     while !servers.is_empty() {
@@ -274,7 +281,7 @@ fn run(seed: u64, budget: Budget) {
     assert!(app.told.len() > 50 && *passed.lock().unwrap() > 100, "{} connections", app.told.len());
     assert_eq!(endpoint.connections().stats().open, 0);
     assert_eq!(endpoint.connections().ids().count(), 0);
-    assert_eq!(["a", "b", "c"].map(|topic| endpoint.connections().subscribers(topic).len()), [0; 3]);
+    assert_eq!(["a", "b", "c"].map(|topic| endpoint.connections().topics().subscribers(topic).len()), [0; 3]);
     assert!(!endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap().more);
     let _ = std::fs::remove_dir_all(&temp);
 }

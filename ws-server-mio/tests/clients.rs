@@ -5,19 +5,19 @@ use common::clients::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::{Error, HandshakeError, State};
+use ws_server_mio::ws_proto::{Error, ResponseError, State};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientRequest, ClientState, CloseCode, Config, ConnectError, Frame, InvalidTarget,
-    Options,
+    Bind, ClientConfig, ClientRequest, ClientState, CloseCode, ConnectError, Frame, InvalidTarget, Options,
+    ServerConfig,
 };
 
 #[test]
 fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
     let mut rig = Both::new();
     let url = rig.url("/chat");
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
-    assert_eq!(rig.connections().connection_of(client), None);
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).connection(), None);
     let mut ids = Vec::new();
     for _ in 0..3 {
         let id = rig.opened(client);
@@ -28,20 +28,20 @@ fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
         assert_eq!(rig.connections().peer_addr(id), Some(server));
         rig.connections().send_text(id, "hello").unwrap();
         assert_eq!(rig.text(id), "hello");
-        rig.connections().disconnect(client);
-        assert_eq!(rig.connections().client_state(client), ClientState::Closing);
+        rig.connections().client(client).disconnect();
+        assert_eq!(rig.connections().client(client).state(), ClientState::Closing);
         let closed = rig.closed(id);
         assert_eq!((closed.code, closed.clean), (CloseCode::NORMAL, true));
-        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
         assert_eq!(rig.connections().state(id), State::Closed);
         ids.push(id);
-        assert!(rig.connections().reconnect(client));
+        assert!(rig.connections().client(client).reconnect());
     }
     ids.dedup();
     assert_eq!(ids.len(), 3, "each connection has an id of its own");
     // Connecting anew while a connection is open closes that one first.
     let id = rig.opened(client);
-    assert!(rig.connections().reconnect(client));
+    assert!(rig.connections().client(client).reconnect());
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
     assert_ne!(rig.opened(client), id);
     assert!(rig.told.reconnecting.is_empty(), "nobody asked for a policy");
@@ -55,7 +55,7 @@ fn headers_subprotocols_and_origin_reach_the_server_and_its_choice_the_client() 
     let request = request.subprotocol("one").unwrap().subprotocol("two").unwrap();
     let origin = rig.url("").replace("ws://", "http://");
     let request = request.origin(origin.trim_end_matches('/')).unwrap();
-    let client = rig.connections().connect(request, Config::client()).unwrap();
+    let client = rig.connections().connect(request, ClientConfig::new()).unwrap();
     rig.choose = Some("two");
     rig.opened(client);
     let asked = rig.told.upgrades.pop().unwrap();
@@ -79,14 +79,14 @@ fn the_answer_to_a_refused_upgrade_is_seen_whole_and_is_no_end_of_a_connection()
     assert!(!format!("{failure:?}").contains("not you"), "{failure:?}");
     assert_eq!(failure.to_string(), "the server answered 403 Forbidden");
     // Asking again would not change it.
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     assert!(rig.told.reconnecting.is_empty());
     assert!(rig.told.client_closed.is_empty());
     // A server that is only busy is asked again.
     rig.refuse = Some(503);
-    rig.connections().reconnect(client);
+    rig.connections().client(client).reconnect();
     assert_eq!(rig.failed(client).response().unwrap().status(), 503);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
 }
 
 #[test]
@@ -94,7 +94,7 @@ fn localhost_means_both_families_and_whoever_listens_is_found() {
     for listens in [SocketAddr::from((Ipv4Addr::LOCALHOST, 0)), (Ipv6Addr::LOCALHOST, 0).into()] {
         let mut rig = Both::on(Bind::from(listens), Options::default());
         let url = format!("ws://localhost:{}/", rig.server_address().port());
-        let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+        let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
         let id = rig.opened(client);
         assert_eq!(rig.connections().peer_addr(id).unwrap().ip(), listens.ip());
     }
@@ -106,7 +106,7 @@ fn where_nobody_listens_the_failure_says_what_was_tried() {
     // A port that nobody else can have, and on which nobody listens.
     let (_v4, _v6, port) = common::ports::reserved();
     let url = format!("ws://localhost:{port}/");
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     match rig.failed(client) {
         ConnectError::Unreachable { tried, error } => {
             assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
@@ -114,7 +114,7 @@ fn where_nobody_listens_the_failure_says_what_was_tried() {
         }
         other => panic!("{other:?}"),
     }
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     assert_eq!(rig.connections().stats().open, 0, "no socket is left");
 }
 
@@ -123,7 +123,7 @@ fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
     let mut rig = Both::new();
     let connections = rig.connections();
     let connect = |connections: &mut ws_server_mio::Connections, url: &str| {
-        connections.connect(url, Config::client()).unwrap_err()
+        connections.connect(url, ClientConfig::new()).unwrap_err()
     };
     assert_eq!(connect(connections, "wss://127.0.0.1/"), InvalidTarget::TlsUnsupported);
     assert!(matches!(connect(connections, "http://127.0.0.1/"), InvalidTarget::Request(_)));
@@ -136,16 +136,16 @@ fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
 #[test]
 fn names_are_looked_up_where_that_is_allowed() {
     let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
-    let config = Config::server().allow_host("127.1");
+    let config = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), config);
     let port = rig.server_address().port();
     // A name to us, which the system's resolver knows without asking anybody.
-    let client = rig.connections().connect(format!("ws://127.1:{port}/"), Config::client()).unwrap();
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.opened(client);
     // And one that it refuses without asking anybody: a label has at most 63 letters.
     let name = format!("{}.invalid", "a".repeat(64));
-    let client = rig.connections().connect(format!("ws://{name}/"), Config::client()).unwrap();
+    let client = rig.connections().connect(format!("ws://{name}/"), ClientConfig::new()).unwrap();
     match rig.failed(client) {
         ConnectError::Name { host, .. } => assert_eq!(host, name),
         other => panic!("{other:?}"),
@@ -158,12 +158,12 @@ fn one_deadline_covers_the_whole_attempt() {
     // It takes connections, and never answers.
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = silent.local_addr().unwrap();
-    let config = Config::client().handshake_timeout(Duration::from_secs(7));
+    let config = ClientConfig::new().handshake_timeout(Duration::from_secs(7));
     let client = rig.connections().connect(format!("ws://{address}/"), config).unwrap();
     rig.turns(10);
     rig.clock.pass(Duration::from_millis(6_999));
     rig.turns(10);
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     match rig.failed(client) {
         ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
@@ -188,9 +188,9 @@ fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a
             socket
         })
         .collect();
-    let client = rig.connections().connect(format!("ws://localhost:{port}/"), Config::client()).unwrap();
+    let client = rig.connections().connect(format!("ws://localhost:{port}/"), ClientConfig::new()).unwrap();
     rig.turns(20);
-    assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(250));
     let id = rig.opened(client);
     assert!(rig.connections().peer_addr(id).unwrap().is_ipv6());
@@ -212,17 +212,18 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     rig.stop_server();
     let closed = rig.closed(id);
     assert_eq!(closed.code, CloseCode::GOING_AWAY);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
     // Attempts fail one after the other, with longer and longer waits.
-    let mut longest = policy.min;
+    let (min, max) = policy.get_wait();
+    let mut longest = min;
     for attempt in 1..=9 {
         let (told, delay) = rig.reconnecting(client);
         assert_eq!(told, attempt);
         assert!(delay >= longest / 2 && delay <= longest, "{attempt}: {delay:?}");
-        longest = (longest * 2).min(policy.max);
+        longest = (longest * 2).min(max);
         rig.clock.pass(delay - Duration::from_millis(1));
         rig.turns(3);
-        assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
         rig.clock.pass(Duration::from_millis(1));
         assert!(matches!(rig.failed(client), ConnectError::Unreachable { .. }));
     }
@@ -233,12 +234,12 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     rig.connections().send_text(again, "back").unwrap();
     assert_eq!(rig.text(again), "back");
     // Open for as long as counts as a success, so that the next wait is the first again.
-    rig.clock.pass(policy.reset_after);
+    rig.clock.pass(policy.get_reset_after());
     rig.stop_server();
     rig.closed(again);
     let (attempt, delay) = rig.reconnecting(client);
     assert_eq!(attempt, 1);
-    assert!(delay <= policy.min);
+    assert!(delay <= min);
 }
 
 #[test]
@@ -253,7 +254,7 @@ fn some_codes_end_it_and_so_does_the_application() {
         rig.connections().close(peer, code, "").unwrap();
         assert_eq!(rig.closed(id).code, code);
         rig.turns(2);
-        rig.connections().client_state(client)
+        rig.connections().client(client).state()
     };
     assert_eq!(peer_closes(&mut rig, CloseCode::NORMAL), ClientState::Idle);
     assert_eq!(peer_closes(&mut rig, CloseCode::POLICY), ClientState::Idle);
@@ -267,16 +268,16 @@ fn some_codes_end_it_and_so_does_the_application() {
             false => rig.connections().close(id, CloseCode::from(4000), "").unwrap(),
         }
         rig.closed(id);
-        assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     }
     // While it waits.
     let waiting = rig.connections().clients().find(|_| true).unwrap();
-    rig.connections().disconnect(waiting);
+    rig.connections().client(waiting).disconnect();
     let client = rig.connections().connect("ws://127.0.0.1:1/", config()).unwrap();
     rig.failed(client);
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
-    rig.connections().disconnect(client);
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
+    rig.connections().client(client).disconnect();
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
 }
 
 #[test]
@@ -284,36 +285,36 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     let mut rig = Both::new();
     let silent = TcpListener::bind("127.0.0.1:0").unwrap();
     let url = format!("ws://{}/", silent.local_addr().unwrap());
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     rig.turns(5);
-    rig.connections().disconnect(client);
+    rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectError::Cancelled));
     assert_eq!(rig.connections().stats().open, 0);
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     // One that is removed is told of no more.
-    rig.connections().reconnect(client);
-    rig.connections().remove(client);
+    rig.connections().client(client).reconnect();
+    rig.connections().client(client).remove();
     rig.turns(5);
     assert!(rig.told.failed.is_empty());
     assert_eq!(rig.connections().clients().count(), 0);
-    assert!(!rig.connections().reconnect(client));
-    assert_eq!(rig.connections().set_request(client, url.as_str()), Err(InvalidTarget::NoClient));
+    assert!(!rig.connections().client(client).reconnect());
+    assert_eq!(rig.connections().client(client).set_request(url.as_str()), Err(InvalidTarget::NoClient));
 }
 
 #[test]
 fn removed_while_open_its_end_is_still_told_and_its_id_finds_nobody() {
     let mut rig = Both::new();
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
-    rig.connections().remove(client);
-    assert_eq!(rig.connections().connection_of(client), None);
+    rig.connections().client(client).remove();
+    assert_eq!(rig.connections().client(client).connection(), None);
     assert_eq!(rig.connections().client_of(id), None);
     assert_eq!(rig.closed(id).code, CloseCode::NORMAL);
-    let other = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let other = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     assert_ne!(other, client);
     rig.opened(other);
-    assert_eq!(rig.connections().connection_of(client), None);
+    assert_eq!(rig.connections().client(client).connection(), None);
 }
 
 #[test]
@@ -328,19 +329,22 @@ fn what_is_asked_for_can_be_renewed_before_each_attempt() {
     rig.closed(id);
     let (_, delay) = rig.reconnecting(client);
     let url = rig.url("/2");
-    rig.connections().set_request(client, url).unwrap();
+    rig.connections().client(client).set_request(url).unwrap();
     rig.clock.pass(delay);
     rig.opened(client);
     let paths: Vec<_> = rig.told.upgrades.iter().map(|asked| asked.path_and_query.as_str()).collect();
     assert_eq!(paths, ["/1", "/2"]);
-    assert_eq!(rig.connections().set_request(client, "wss://127.0.0.1/"), Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(
+        rig.connections().client(client).set_request("wss://127.0.0.1/"),
+        Err(InvalidTarget::TlsUnsupported)
+    );
 }
 
 #[test]
 fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
     let mut rig = Both::new();
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
     let peer = rig.told.accepted[0];
     assert_eq!(rig.connections().ids().collect::<Vec<_>>(), [peer]);
@@ -348,7 +352,7 @@ fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
     assert_eq!(rig.connections().broadcast(&Frame::text("news"), |_| true), 1);
     assert_eq!(rig.text(id), "news");
     let server = rig.server;
-    assert_eq!(rig.connections().count(server), 1);
+    assert_eq!(rig.connections().server(server).count(), 1);
 }
 
 #[test]
@@ -357,10 +361,10 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
     let listener = TcpListener::bind("127.0.0.1:0").unwrap();
     listener.set_nonblocking(true).unwrap();
     let url = format!("ws://{}/", listener.local_addr().unwrap());
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     rig.until("its coming", |_| listener.accept().is_ok());
     match rig.failed(client) {
-        ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_) => {}
+        ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
     assert!(rig.told.client_closed.is_empty());
@@ -370,14 +374,14 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
 fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
     let mut rig = Both::new();
     let url = rig.url("/");
-    let config = Config::client().message_limit(10);
-    let config = ClientConfig::from(config).reconnect(Reconnect::default());
+    let config = ClientConfig::new().message_limit(10);
+    let config = config.reconnect(Reconnect::default());
     let client = rig.connections().connect(url, config).unwrap();
     let id = rig.opened(client);
     let peer = rig.told.accepted[0];
     rig.connections().send_text(peer, "more than ten").unwrap();
     assert!(matches!(rig.closed(id).error, Some(Error::Protocol(_))));
-    assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
 }
 
 #[cfg(unix)]
@@ -409,7 +413,7 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
     let mut rig = Both::new();
     let url = rig.url("/");
     let clients: Vec<_> =
-        (0..1000).map(|_| rig.connections().connect(url.as_str(), Config::client()).unwrap()).collect();
+        (0..1000).map(|_| rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap()).collect();
     let ids: Vec<_> = clients.iter().map(|client| rig.opened(*client)).collect();
     for (k, id) in ids.iter().enumerate() {
         rig.connections().send_text(*id, k.to_string()).unwrap();
@@ -418,7 +422,7 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
         assert_eq!(rig.text(*id), k.to_string());
     }
     for client in &clients {
-        rig.connections().remove(*client);
+        rig.connections().client(*client).remove();
     }
     rig.until("all gone", |rig| rig.connections().stats().open == 0);
 }
@@ -430,7 +434,7 @@ fn run_ends_when_the_last_client_has_come_to_rest() {
     // Nobody serves it: the one attempt fails, and that is told before the end.
     rig.stop_server();
     let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
-    endpoint.connections().connect(url, Config::client()).unwrap();
+    endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut told = 0;
     endpoint
         .run(|_, event| told += usize::from(matches!(event, ws_server_mio::Event::ConnectFailed { .. })))

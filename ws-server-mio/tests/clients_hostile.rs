@@ -8,16 +8,17 @@ use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::ws_proto::{Event as Ws, HandshakeError};
+use ws_server_mio::ws_proto::{Event as Ws, ResponseError};
 use ws_server_mio::{
-    Bind, ClientState, CloseCode, Config, ConnectError, Connections, Endpoint, Event, Options,
+    Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, Options,
+    ServerConfig,
 };
 
 /// A server on a thread, until its first connection has ended.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
-    let url = endpoint.connections().url(server, "/").unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+    let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
@@ -38,10 +39,10 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    let client = endpoint.connections().connect(url, Config::client()).unwrap();
+    let client = endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(_, Ws::Open(_)) => connections.remove(client),
+        Event::Connection(_, Ws::Open(_)) => connections.client(client).remove(),
         Event::Connection(_, Ws::Closed(closed)) => ends += u32::from(closed.clean),
         _ => {}
     };
@@ -54,7 +55,7 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let (url, server) = served();
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
-    endpoint.connections().connect(url, Config::client()).unwrap();
+    endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
         if let Event::Connection(_, Ws::Open(_)) = event {
             connections.exit();
@@ -103,12 +104,12 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
-        assert_eq!(rig.connections().connection_of(client), None, "nobody can send before it is open");
+        assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectError::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            ConnectError::Handshake(ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -131,7 +132,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     ] {
         let mut rig = Both::new();
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, _) = taken(&mut rig, &listener);
         stream.write_all(head.as_bytes()).unwrap();
         let flood = piece.repeat(1000);
@@ -140,12 +141,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
             !rig.told.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectError::Handshake(HandshakeError::Refused(response)) => {
+            ConnectError::Handshake(ResponseError::Refused(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
-            ConnectError::Handshake(
-                HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
-            ) => {}
+            ConnectError::Handshake(ResponseError::HeadTooLarge | ResponseError::Malformed(_)) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");
@@ -153,10 +152,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
     // A byte each second is a sign of life, and no answer.
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, _) = taken(&mut rig, &listener);
     for (second, byte) in b"HTTP/1.1 10".iter().enumerate() {
-        assert_eq!(rig.connections().client_state(client), ClientState::Connecting, "{second}");
+        assert_eq!(rig.connections().client(client).state(), ClientState::Connecting, "{second}");
         let _ = stream.write_all(&[*byte]);
         rig.turns(3);
         rig.clock.pass(Duration::from_secs(1));
@@ -168,7 +167,7 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
 fn what_comes_right_behind_the_answer_is_not_lost() {
     let mut rig = Both::new();
     let (listener, url) = by_hand();
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     let (mut stream, head) = taken(&mut rig, &listener);
     let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
     let accept = accept_key(key);
@@ -190,7 +189,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
     let mut rig = Both::new();
     for _ in 0..50 {
         let (listener, url) = by_hand();
-        let client = rig.connections().connect(url, Config::client()).unwrap();
+        let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
         let (mut stream, head) = taken(&mut rig, &listener);
         let key = head.split("Sec-WebSocket-Key: ").nth(1).unwrap().split("\r\n").next().unwrap();
         assert!(is_valid_key(key), "{key}");

@@ -10,8 +10,8 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Config, ConnectError, ConnectionId,
-    Connections, Endpoint, Event, Options,
+    Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, ConnectError, ConnectionId,
+    Connections, Endpoint, Event, Options, ServerConfig,
 };
 
 /// Fails at once, and comes again as soon as may be.
@@ -85,8 +85,8 @@ impl Story {
             Event::Connection(id, Ws::Open(_)) => {
                 assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
                 let client = connections.client_of(id).expect("who opens is known");
-                assert_eq!(connections.connection_of(client), Some(id));
-                assert_eq!(connections.client_state(client), ClientState::Open);
+                assert_eq!(connections.client(client).connection(), Some(id));
+                assert_eq!(connections.client(client).state(), ClientState::Open);
                 (Moment::Opened, Some(id))
             }
             Event::Connection(id, Ws::Closed(closed)) => {
@@ -104,7 +104,7 @@ impl Story {
             }
             Event::Reconnecting { client, .. } => {
                 assert!(!self.removed.contains(&client), "told of one that was removed");
-                assert_eq!(connections.client_state(client), ClientState::Waiting);
+                assert_eq!(connections.client(client).state(), ClientState::Waiting);
                 (Moment::Reconnecting, None)
             }
             _ => return,
@@ -131,26 +131,26 @@ impl Story {
     fn act(&mut self, connections: &mut Connections, id: Option<ConnectionId>) {
         let client = self.client;
         match self.verb {
-            Verb::Disconnect => connections.disconnect(client),
-            Verb::Reconnect => assert!(connections.reconnect(client)),
+            Verb::Disconnect => connections.client(client).disconnect(),
+            Verb::Reconnect => assert!(connections.client(client).reconnect()),
             Verb::DisconnectAndReconnect => {
-                connections.disconnect(client);
-                connections.reconnect(client);
-                connections.disconnect(client);
-                connections.reconnect(client);
+                connections.client(client).disconnect();
+                connections.client(client).reconnect();
+                connections.client(client).disconnect();
+                connections.client(client).reconnect();
             }
             Verb::ReconnectAndDisconnect => {
-                connections.reconnect(client);
-                connections.disconnect(client);
+                connections.client(client).reconnect();
+                connections.client(client).disconnect();
             }
             Verb::Remove => {
-                connections.remove(client);
-                connections.remove(client);
+                connections.client(client).remove();
+                connections.client(client).remove();
                 self.removed.insert(client);
             }
             Verb::Another => drop(connections.connect(self.url.as_str(), config()).unwrap()),
             Verb::Replace => {
-                connections.remove(client);
+                connections.client(client).remove();
                 self.removed.insert(client);
                 self.client = connections.connect(self.url.as_str(), config()).unwrap();
                 assert_ne!(self.client, client);
@@ -159,7 +159,7 @@ impl Story {
                 if let Some(id) = id {
                     connections.terminate(id);
                 }
-                if let Some(id) = connections.connection_of(client) {
+                if let Some(id) = connections.client(client).connection() {
                     connections.terminate(id);
                 }
             }
@@ -185,8 +185,8 @@ fn every_verb_is_fine_in_every_event() {
             given.now()
         });
         let mut endpoint = Endpoint::new(options).unwrap();
-        let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
-        let url = endpoint.connections().url(server, "/").unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+        let url = endpoint.connections().server(server).url("/").unwrap();
         let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
         let mut story = Story {
             moment,
@@ -208,14 +208,14 @@ fn every_verb_is_fine_in_every_event() {
         for _ in 0..60 {
             turn(&mut endpoint, &mut story);
         }
-        endpoint.connections().stop(server, Duration::from_secs(1));
+        endpoint.connections().server(server).stop(Duration::from_secs(1));
         for _ in 0..200 {
             turn(&mut endpoint, &mut story);
         }
         let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
         assert!(story.done, "{what}: it never came to that");
         for client in endpoint.connections().clients().collect::<Vec<_>>() {
-            endpoint.connections().remove(client);
+            endpoint.connections().client(client).remove();
             story.removed.insert(client);
         }
         // A closing handshake that the server does not answer any more has its time.
@@ -241,7 +241,7 @@ fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
             Event::ConnectFailed { .. } => {
                 told.push('F');
                 if told.len() < 4 {
-                    connections.reconnect(client);
+                    connections.client(client).reconnect();
                 }
             }
             Event::Reconnecting { attempt, .. } => told.push_str(&attempt.to_string()),
@@ -262,7 +262,7 @@ fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() 
     for _ in 0..10 {
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, _| {
             failures += 1;
-            connections.reconnect(client);
+            connections.client(client).reconnect();
         });
         assert!(turn.unwrap().more);
     }
@@ -285,7 +285,7 @@ fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() 
             if let Event::ConnectFailed { client, .. } = event {
                 *failures.entry(client).or_default() += 1;
                 if client == busy {
-                    connections.reconnect(client);
+                    connections.client(client).reconnect();
                 }
             }
         });
@@ -300,8 +300,8 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     let clock = Clock::default();
     let given = clock.clone();
     let mut endpoint = Endpoint::new(Options::ui().clock(move || given.now())).unwrap();
-    let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
-    let address = endpoint.connections().local_addr(server).unwrap();
+    let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+    let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut peer = Peer::connect(address);
     peer.send(&handshake(address, "/"));
     let flood = frame(TEXT, b"more").repeat(2000);
@@ -335,17 +335,20 @@ fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
     // Nobody listens on 127.0.0.1, so that there is a second address to ask.
     let (mut rig, _other) = Both::on_v6_alone();
     let url = format!("ws://localhost:{}", rig.server_address().port());
-    let client = rig.connections().connect(format!("{url}/1"), Config::client()).unwrap();
+    let client = rig.connections().connect(format!("{url}/1"), ClientConfig::new()).unwrap();
     let next =
         ClientRequest::new(&format!("{url}/2")).unwrap().header("Authorization", "Bearer new").unwrap();
-    rig.connections().set_request(client, next).unwrap();
-    rig.connections().set_client_config(client, Config::client().handshake_timeout(Duration::ZERO)).unwrap();
+    rig.connections().client(client).set_request(next).unwrap();
+    rig.connections()
+        .client(client)
+        .set_config(ClientConfig::new().handshake_timeout(Duration::ZERO))
+        .unwrap();
     rig.opened(client);
     let asked = rig.told.upgrades.pop().unwrap();
     assert_eq!((asked.path_and_query.as_str(), asked.headers.get("authorization")), ("/1", None));
-    let config = Config::client();
-    rig.connections().set_client_config(client, config).unwrap();
-    rig.connections().reconnect(client);
+    let config = ClientConfig::new();
+    rig.connections().client(client).set_config(config).unwrap();
+    rig.connections().client(client).reconnect();
     rig.opened(client);
     let asked = rig.told.upgrades.pop().unwrap();
     assert_eq!(
@@ -357,20 +360,20 @@ fn what_is_set_while_an_attempt_runs_is_for_the_next_one() {
 #[test]
 fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
     let bind = Bind::from(SocketAddr::from(([127, 0, 0, 1], 0)));
-    let server = Config::server().allow_host("127.1");
+    let server = ServerConfig::new().allow_host("127.1");
     let mut rig = Both::with(bind, Options::default().resolve_names(), server);
     let url = format!("ws://127.1:{}", rig.server_address().port());
     // One that is removed; its place is taken before its answer comes. One that is given up and begun anew.
-    let gone = rig.connections().connect(format!("{url}/gone"), Config::client()).unwrap();
-    rig.connections().remove(gone);
-    let heir = rig.connections().connect(format!("{url}/heir"), Config::client()).unwrap();
-    let anew = rig.connections().connect(format!("{url}/old"), Config::client()).unwrap();
-    rig.connections().disconnect(anew);
-    rig.connections().set_request(anew, format!("{url}/anew")).unwrap();
-    rig.connections().reconnect(anew);
+    let gone = rig.connections().connect(format!("{url}/gone"), ClientConfig::new()).unwrap();
+    rig.connections().client(gone).remove();
+    let heir = rig.connections().connect(format!("{url}/heir"), ClientConfig::new()).unwrap();
+    let anew = rig.connections().connect(format!("{url}/old"), ClientConfig::new()).unwrap();
+    rig.connections().client(anew).disconnect();
+    rig.connections().client(anew).set_request(format!("{url}/anew")).unwrap();
+    rig.connections().client(anew).reconnect();
     // And one that is told another address while the first is looked up.
-    let other = rig.connections().connect(format!("{url}/other"), Config::client()).unwrap();
-    rig.connections().set_request(other, "ws://127.0.0.1:1/never").unwrap();
+    let other = rig.connections().connect(format!("{url}/other"), ClientConfig::new()).unwrap();
+    rig.connections().client(other).set_request("ws://127.0.0.1:1/never").unwrap();
     for client in [heir, anew, other] {
         rig.opened(client);
     }
@@ -395,8 +398,8 @@ fn a_wait_that_no_clock_will_show_never_ends_by_itself() {
         };
         endpoint.poll(Some(Duration::ZERO), count).unwrap();
     }
-    assert_eq!((failures, endpoint.connections().client_state(client)), (1, ClientState::Waiting));
+    assert_eq!((failures, endpoint.connections().client(client).state()), (1, ClientState::Waiting));
     assert_eq!(endpoint.next_timeout(), None);
-    assert!(endpoint.connections().reconnect(client));
+    assert!(endpoint.connections().client(client).reconnect());
     assert_eq!(endpoint.next_timeout(), Some(Duration::ZERO));
 }

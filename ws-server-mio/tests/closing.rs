@@ -4,11 +4,11 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError};
-use ws_server_mio::{CloseCode, Config, Frame, SendError, State};
+use ws_server_mio::{CloseCode, Frame, SendError, ServerConfig, State};
 
 #[test]
 fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     peer.send(&frame(CLOSE, b"\x0f\xa1bye"));
     let (first, payload) = rig.frame(&mut peer);
@@ -30,7 +30,7 @@ fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
 
 #[test]
 fn a_close_of_ours_is_answered() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().close(id, CloseCode::NORMAL, "enough").unwrap();
     assert_eq!(rig.endpoint.connections().send(id, &Frame::text("more")), Err(SendError::NotOpen));
@@ -46,7 +46,7 @@ fn a_close_of_ours_is_answered() {
 
 #[test]
 fn a_peer_in_the_middle_of_a_mebibyte_still_sees_1009() {
-    let mut rig = Rig::new(Config::server().message_limit(1000));
+    let mut rig = Rig::new(ServerConfig::new().message_limit(1000));
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(BINARY, &vec![7; 1 << 20]));
     let (first, payload) = rig.frame(&mut peer);
@@ -63,7 +63,7 @@ fn a_peer_in_the_middle_of_a_mebibyte_still_sees_1009() {
 
 #[test]
 fn a_peer_that_vanishes_is_told_of() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
     rig.until("closed", |rig| rig.app.closed().len() == 1);
@@ -72,7 +72,7 @@ fn a_peer_that_vanishes_is_told_of() {
         (closed.code, closed.clean, closed.initiator),
         (CloseCode::ABNORMAL, false, Initiator::Remote)
     );
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
     rig.endpoint.connections().terminate(id);
     rig.turn();
     assert_eq!(rig.app.closed().len(), 1);
@@ -80,7 +80,7 @@ fn a_peer_that_vanishes_is_told_of() {
 
 #[test]
 fn a_close_right_behind_a_message_and_the_end_of_the_stream_loses_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     peer.send(&[frame(TEXT, b"one"), frame(CLOSE, b"\x03\xe8")].concat());
     drop(peer);
@@ -91,7 +91,7 @@ fn a_close_right_behind_a_message_and_the_end_of_the_stream_loses_nothing() {
 
 #[test]
 fn dropping_the_endpoint_tells_open_clients() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     drop(rig);
     let mut frame = None;
@@ -108,7 +108,7 @@ fn the_code_of_a_peer_that_closes_and_resets_while_we_send_is_kept() {
     // What stands unread: its Close alone, and with a message before it.
     for before in [Vec::new(), frame(TEXT, b"bye")] {
         for resets in [true, false] {
-            let mut rig = Rig::new(Config::server());
+            let mut rig = Rig::new(ServerConfig::new());
             let (mut peer, id) = rig.open("/");
             peer.send(&[before.clone(), frame(CLOSE, b"\x0f\xa5gone")].concat());
             // What it has not read makes the kernel reset the connection, and so does a linger of zero.

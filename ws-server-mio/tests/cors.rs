@@ -4,13 +4,13 @@
 mod common;
 use common::*;
 use std::net::SocketAddr;
-use ws_server_mio::{Bytes, Config, Cors, ServerConfig, Token, http};
+use ws_server_mio::{Bytes, Cors, ServerConfig, Token, http};
 
 const DEV: &str = "http://localhost:5173";
 const EVIL: &str = "http://evil.example";
 
 fn named() -> ServerConfig {
-    ServerConfig::from(Config::server()).cors(Cors::new().origin(DEV))
+    ServerConfig::new().cors(Cors::new().origin(DEV))
 }
 
 fn with_token(config: ServerConfig) -> (Rig, String) {
@@ -73,7 +73,7 @@ fn where_a_token_is_required_a_preflight_needs_none_and_the_application_hears_no
         }
     }
     drop(peer);
-    rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+    rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
     rig.until("quiet", |rig| rig.turn().events == 0);
     assert!(rig.app.seen.is_empty(), "{:?}", rig.app.seen);
     let head = ask(&mut rig, preflight("192.0.2.1:1".parse().unwrap(), DEV), "");
@@ -115,7 +115,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 
 #[test]
 fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
-    let any = || ServerConfig::from(Config::server()).cors(Cors::new().any_origin());
+    let any = || ServerConfig::new().cors(Cors::new().any_origin());
     for (config, from, status) in
         [(named(), DEV, 200), (named(), EVIL, 403), (any(), DEV, 403), (any(), EVIL, 403)]
     {
@@ -146,7 +146,11 @@ fn a_preflight_waits_for_its_turn_and_holds_the_place_of_a_handshake() {
     for _ in 0..10 {
         assert!(!rig.turn().more, "it does not spin");
     }
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1, "the first has asked nothing yet");
+    assert_eq!(
+        rig.endpoint.connections().server(rig.server).http_count(),
+        1,
+        "the first has asked nothing yet"
+    );
     rig.app.hold = true;
     first.send(&[get(address, "/first"), preflight(address, DEV), get(address, "/third")].concat());
     rig.until("all requests", |rig| rig.app.requests.len() == 3);
@@ -223,7 +227,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
 
 #[test]
 fn without_a_rule_options_is_the_applications() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let head = ask(&mut rig, preflight(address, DEV), "");
     assert!(head.starts_with("HTTP/1.1 200 ") && !has_cors(&head), "{head}");

@@ -5,14 +5,14 @@ mod common;
 use common::*;
 use std::sync::Arc;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, Connections, Endpoint, Event};
+use ws_server_mio::{Connections, Endpoint, Event, ServerConfig};
 
 #[derive(Debug, PartialEq)]
 struct Name(&'static str);
 
 #[test]
 fn data_stays_with_its_connection_and_with_no_other() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_one, a) = rig.open("/");
     let (_two, b) = rig.open("/");
     let connections = rig.endpoint.connections();
@@ -30,7 +30,7 @@ fn data_stays_with_its_connection_and_with_no_other() {
 
 #[test]
 fn of_each_type_a_connection_keeps_one() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
     connections.set_data(id, Name("the application's"));
@@ -42,7 +42,7 @@ fn of_each_type_a_connection_keeps_one() {
 
 #[test]
 fn data_is_there_in_the_handler_of_closed_and_is_dropped_after_it() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     let witness = Arc::new(());
     rig.endpoint.connections().set_data(id, witness.clone());
@@ -65,7 +65,7 @@ fn data_is_there_in_the_handler_of_closed_and_is_dropped_after_it() {
 
 #[test]
 fn an_id_that_is_gone_finds_nothing_though_its_place_is_taken() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, old) = rig.open("/");
     rig.endpoint.connections().set_data(old, Name("old"));
     drop(peer);
@@ -85,7 +85,7 @@ fn an_id_that_is_gone_finds_nothing_though_its_place_is_taken() {
 
 #[test]
 fn plain_http_may_have_data_too() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -100,7 +100,7 @@ fn an_endpoint_with_data_goes_to_another_thread() {
     fn is_send<T: Send>() {}
     is_send::<Endpoint>();
     is_send::<Connections>();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_peer, id) = rig.open("/");
     rig.endpoint.connections().set_data(id, Name("moves along"));
     let there = move || assert_eq!(rig.endpoint.connections().data(id), Some(&Name("moves along")));

@@ -4,10 +4,10 @@
 
 mod common;
 use common::clients::*;
-use ws_server_mio::{Bind, Config, Deflate, Frame, Options};
+use ws_server_mio::{Bind, ClientConfig, Deflate, Frame, Options, ServerConfig};
 
 fn rig(deflate: Deflate) -> Both {
-    Both::with(Bind::localhost(), Options::default(), Config::server().deflate(deflate))
+    Both::with(Bind::localhost(), Options::default(), ServerConfig::new().deflate(deflate))
 }
 
 /// It shrinks to a hundredth.
@@ -19,7 +19,8 @@ fn document() -> String {
 fn both_ends_know_what_was_agreed_on() {
     let mut rig = rig(Deflate::new().context_takeover(false).window_bits(12));
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let client =
+        rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let ours = rig.opened(client);
     let theirs = rig.told.accepted.pop().unwrap();
     let (client, server) = (rig.connections().compression(ours), rig.connections().compression(theirs));
@@ -35,7 +36,8 @@ fn both_ends_know_what_was_agreed_on() {
 fn messages_cross_compressed_and_come_out_as_they_went_in() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client().deflate(Deflate::new())).unwrap();
+    let client =
+        rig.connections().connect(url.as_str(), ClientConfig::new().deflate(Deflate::new())).unwrap();
     let id = rig.opened(client);
     let document = document();
     for _ in 0..3 {
@@ -50,9 +52,9 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
     let configs = [
-        Config::client().deflate(Deflate::new()),
-        Config::client().deflate(Deflate::chat()),
-        Config::client(),
+        ClientConfig::new().deflate(Deflate::new()),
+        ClientConfig::new().deflate(Deflate::chat()),
+        ClientConfig::new(),
     ];
     let ids = configs.map(|config| {
         let client = rig.connections().connect(url.as_str(), config).unwrap();
@@ -78,7 +80,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 fn who_does_not_ask_for_it_stays_plain() {
     let mut rig = rig(Deflate::new());
     let url = rig.url("/");
-    let client = rig.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
     assert_eq!(rig.connections().compression(id), None);
     rig.connections().send_text(id, document()).unwrap();

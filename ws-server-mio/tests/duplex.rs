@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, Config, ConnectionId, Connections, Endpoint, Event, Message, Options,
-    SendError, Sent,
+    Bind, Budget, ClientConfig, ConnectionId, Connections, Endpoint, Event, Message, Options, SendError,
+    Sent, ServerConfig,
 };
 
 /// Only a hang is cut by this.
@@ -25,8 +25,8 @@ impl Two {
 
     fn with(options: [Options; 2]) -> Self {
         let mut loops = options.map(|options| Endpoint::new(options).unwrap());
-        let server = loops[0].connections().listen(Bind::localhost(), Config::server()).unwrap();
-        let url = loops[0].connections().url(server, "/").unwrap();
+        let server = loops[0].connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+        let url = loops[0].connections().server(server).url("/").unwrap();
         loops[1].connections().connect(url.as_str(), ClientConfig::default()).unwrap();
         Self { loops }
     }
@@ -61,8 +61,8 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
         let mut two = Two::new();
         if shared {
             let mut endpoint = Endpoint::new(Options::default()).unwrap();
-            let server = endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
-            let url = endpoint.connections().url(server, "/").unwrap();
+            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
+            let url = endpoint.connections().server(server).url("/").unwrap();
             endpoint.connections().connect(url.as_str(), ClientConfig::default()).unwrap();
             two = Two { loops: [endpoint, Endpoint::new(Options::default()).unwrap()] };
         }

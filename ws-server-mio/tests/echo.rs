@@ -2,11 +2,11 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Budget, Config, Frame, Options};
+use ws_server_mio::{Budget, Frame, Options, ServerConfig};
 
 #[test]
 fn text_and_binary_come_back() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     peer.send(&frame(TEXT, "grüß dich".as_bytes()));
     assert_eq!(rig.frame(&mut peer), (TEXT, "grüß dich".as_bytes().to_vec()));
@@ -17,7 +17,7 @@ fn text_and_binary_come_back() {
 
 #[test]
 fn many_messages_in_one_packet_come_back_in_order() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let all: Vec<u8> = (0..1000).flat_map(|k: i32| frame(TEXT, k.to_string().as_bytes())).collect();
     peer.send(&all);
@@ -28,7 +28,7 @@ fn many_messages_in_one_packet_come_back_in_order() {
 
 #[test]
 fn what_follows_the_handshake_in_one_packet_is_heard() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let mut bytes = handshake(rig.address(), "/");
     bytes.extend(frame(TEXT, b"eager"));
@@ -44,7 +44,7 @@ fn large_messages_come_back_whole_with_any_size_of_visit() {
     let mut small = Budget::unbounded();
     small.bytes_per_visit = 5000;
     for budget in [Budget::unbounded(), Budget::ui(), small] {
-        let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+        let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
         let (mut peer, _) = rig.open("/");
         peer.send(&frame(BINARY, &data));
         let (first, got) = rig.frame(&mut peer);
@@ -55,7 +55,7 @@ fn large_messages_come_back_whole_with_any_size_of_visit() {
 
 #[test]
 fn a_ping_is_answered_and_ours_is_measured() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     peer.send(&frame(PING, b"there?"));
     assert_eq!(rig.frame(&mut peer), (PONG, b"there?".to_vec()));
@@ -68,7 +68,7 @@ fn a_ping_is_answered_and_ours_is_measured() {
 
 #[test]
 fn a_frame_at_a_byte_each_is_heard() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for byte in frame(TEXT, b"slowly") {
         peer.send(&[byte]);
@@ -79,7 +79,7 @@ fn a_frame_at_a_byte_each_is_heard() {
 
 #[test]
 fn what_is_sent_between_turns_leaves_no_time_to_wait() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.until("quiet", |rig| rig.endpoint.next_timeout() != Some(std::time::Duration::ZERO));
     rig.endpoint.connections().send(id, &Frame::text("now")).unwrap();

@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::{Config, ConnectionId, Delivery, Options};
+use ws_server_mio::{ClientConfig, ConnectionId, Delivery, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 const CONTINUATION: u8 = 0;
@@ -15,8 +15,8 @@ fn options(clock: &Clock) -> Options {
     Options::default().clock(move || clock.now())
 }
 
-fn both_ways() -> [Config; 2] {
-    [Config::server(), Config::server().delivery(Delivery::Chunked { whole: 0 })]
+fn both_ways() -> [ServerConfig; 2] {
+    [ServerConfig::new(), ServerConfig::new().delivery(Delivery::Chunked { whole: 0 })]
 }
 
 /// An empty message, in one frame and in two.
@@ -43,7 +43,7 @@ fn texts(rig: &Rig) -> Vec<String> {
 }
 
 /// A clock that stands still: all that comes, comes in one second.
-fn open_in_one_second(clock: &Clock, config: Config) -> (Rig, Peer, ConnectionId) {
+fn open_in_one_second(clock: &Clock, config: ServerConfig) -> (Rig, Peer, ConnectionId) {
     let mut rig = Rig::with(options(clock), config);
     rig.app.silent = true;
     let (peer, id) = rig.open("/");
@@ -97,7 +97,7 @@ fn the_last_one_is_told_before_the_end_of_its_connection() {
     for once in nothing() {
         for end in [frame(CLOSE, &[0x03, 0xe8]), Vec::new()] {
             let clock = Clock::default();
-            let (mut rig, mut peer, _) = open_in_one_second(&clock, Config::server().frame_rate(Some(2)));
+            let (mut rig, mut peer, _) = open_in_one_second(&clock, ServerConfig::new().frame_rate(Some(2)));
             peer.send(&[once.repeat(3), end.clone()].concat());
             let is_closed = !end.is_empty();
             drop(peer);
@@ -116,7 +116,7 @@ fn the_last_one_is_told_before_the_end_of_its_connection() {
 
 #[test]
 fn a_close_behind_as_many_pings_as_the_rate_is_a_close() {
-    let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), Config::server());
+    let (mut rig, mut peer, _) = open_in_one_second(&Clock::default(), ServerConfig::new());
     peer.send(&[frame(PING, b"").repeat(1000), frame(CLOSE, &1000_u16.to_be_bytes())].concat());
     let answer = std::iter::repeat_with(|| rig.frame(&mut peer)).find(|(first, _)| *first != PONG);
     assert_eq!(answer, Some((CLOSE, 1000_u16.to_be_bytes().to_vec())));
@@ -143,7 +143,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 #[cfg(feature = "deflate")]
 #[test]
 fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
-    let config = Config::server().deflate(ws_server_mio::Deflate::new());
+    let config = ServerConfig::new().deflate(ws_server_mio::Deflate::new());
     let mut rig = Rig::new(config.delivery(Delivery::Chunked { whole: 0 }));
     let address = rig.address();
     let bytes = [frame(TEXT | 0x40, BROKEN), frame(TEXT, b"behind it")].concat();
@@ -175,8 +175,8 @@ fn fragment(seen: &Seen) -> Option<&str> {
 #[test]
 fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
     let clock = Clock::default();
-    let mut rig = Rig::with(options(&clock), Config::server());
-    let config = Config::client().frame_rate(Some(2));
+    let mut rig = Rig::with(options(&clock), ServerConfig::new());
+    let config = ClientConfig::new().frame_rate(Some(2));
     let url = format!("ws://{}/", rig.address());
     rig.endpoint.connections().connect(url, config).unwrap();
     rig.until("both ends", |rig| rig.app.open_ids().len() == 2);

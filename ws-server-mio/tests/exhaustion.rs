@@ -7,7 +7,7 @@ use std::fs::File;
 use std::process::Command;
 use std::time::Duration;
 use ws_server_mio::Reconnect;
-use ws_server_mio::{ClientConfig, Config, ConnectError};
+use ws_server_mio::{ClientConfig, ConnectError, ServerConfig};
 
 /// The shell lowers the limit for a process of its own, which runs the test below.
 #[cfg(unix)]
@@ -24,7 +24,7 @@ fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
 #[test]
 #[ignore = "run by the other test, with few descriptors"]
 fn inner() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let request = get(rig.address(), "/");
     let mut files: Vec<File> = Vec::new();

@@ -7,7 +7,7 @@ use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{AlreadyExtended, Config, Connections, Event, Extension};
+use ws_server_mio::{AlreadyExtended, Connections, Event, Extension, ServerConfig};
 
 /// Notes what it is told, and keeps messages that begin with "!".
 #[derive(Clone, Default)]
@@ -62,7 +62,7 @@ impl Extension for Nothing {}
 #[test]
 fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let (mut peer, _) = rig.open("/");
@@ -76,7 +76,7 @@ fn a_message_reaches_the_extension_first_and_is_kept_where_it_likes() {
 #[test]
 fn a_second_extension_is_refused_and_the_first_stays() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     assert_eq!(rig.endpoint.connections().set_extension(Nothing), Err(AlreadyExtended));
@@ -89,11 +89,11 @@ fn a_second_extension_is_refused_and_the_first_stays() {
 #[test]
 fn stopping_and_closed_reach_the_extension_before_the_application() {
     let notes = Notes::default();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: notes.clone(), keeps_all: false };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let _open = rig.open("/");
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     let mut stopped = false;
     while !stopped {
         let told = |_: &mut Connections, event: Event<'_>| match event {
@@ -116,7 +116,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
 
 #[test]
 fn an_end_cannot_be_kept() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeper = Keeper { notes: Notes::default(), keeps_all: true };
     rig.endpoint.connections().set_extension(keeper).unwrap();
     let mut peer = rig.peer();
@@ -130,7 +130,7 @@ fn an_end_cannot_be_kept() {
 
 #[test]
 fn an_extension_that_does_nothing_changes_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.connections().set_extension(Nothing).unwrap();
     let (mut peer, _) = rig.open("/");
     peer.send(&frame(TEXT, b"hello"));

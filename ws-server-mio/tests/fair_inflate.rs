@@ -7,10 +7,11 @@ use common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
-use ws_server_mio::ws_proto::{Connection, Error};
+use ws_server_mio::ws_proto::{Config, Connection, Error};
 use ws_server_mio::ws_proto::{Delivery, Event as Happened, Message, ProtocolError, Role};
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn, http,
+    Bind, ClientConfig, CloseCode, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn,
+    http,
 };
 
 const KIBI: usize = 1 << 10;
@@ -74,15 +75,11 @@ fn before(told: &[(ConnectionId, usize)], honest: ConnectionId) -> Option<usize>
 }
 
 /// All that is inflated is told at once: so it can be counted.
-fn in_pieces() -> Config {
-    Config::server().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
+fn in_pieces() -> ServerConfig {
+    ServerConfig::new().deflate(Deflate::new()).delivery(Delivery::Chunked { whole: 0 })
 }
 
-fn bombed(
-    options: Options,
-    config: impl Into<ServerConfig>,
-    bomb: &[u8],
-) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
+fn bombed(options: Options, config: ServerConfig, bomb: &[u8]) -> (Rig, Vec<Peer>, Peer, ConnectionId) {
     let mut rig = Rig::with(options, config);
     rig.app.silent = true;
     let mut bombers: Vec<_> = (0..PEERS).map(|_| peer(&mut rig).0).collect();
@@ -135,7 +132,7 @@ fn of_two_hundred_bombs_little_is_inflated_before_an_honest_message() {
 fn of_joined_bombs_none_is_whole_before_an_honest_message() {
     for options in [Options::default(), Options::ui()] {
         let bomb = compressed(vec![0; MEBI]);
-        let config = Config::server().deflate(Deflate::new());
+        let config = ServerConfig::new().deflate(Deflate::new());
         let (mut rig, bombers, _honest, id) = bombed(options, config, &bomb);
         let mut told = Vec::new();
         while told.len() <= PEERS {
@@ -150,7 +147,7 @@ fn of_joined_bombs_none_is_whole_before_an_honest_message() {
 #[test]
 fn bombs_are_finished_one_after_the_other_so_that_memory_holds_few() {
     let bomb = compressed(vec![0; 8 * MEBI]);
-    let config = ServerConfig::from(Config::server().deflate(Deflate::new())).memory_limit(Some(256 * MEBI));
+    let config = ServerConfig::new().deflate(Deflate::new()).memory_limit(Some(256 * MEBI));
     let (mut rig, bombers, _honest, _) = bombed(Options::default(), config, &bomb);
     let mut count = 0;
     // All of them together would be 1.6 GiB. Nobody is closed for it.
@@ -170,7 +167,7 @@ fn a_turn_of_a_window_ends_in_time_amid_bombs_and_each_has_its_share() {
         given.now()
     });
     let bomb = compressed(vec![0; 256 * KIBI]);
-    let (mut rig, bombers, _honest, id) = bombed(options, Config::server().deflate(Deflate::new()), &bomb);
+    let (mut rig, bombers, _honest, id) = bombed(options, ServerConfig::new().deflate(Deflate::new()), &bomb);
     let (mut told, mut turns) = (Vec::new(), 0);
     while told.len() <= PEERS {
         let (turn, more) = turn(&mut rig);
@@ -229,7 +226,7 @@ fn a_flood_of_others_keeps_no_bomb_away() {
 
 #[test]
 fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
-    let mut rig = Rig::with(Options::default(), Config::server().deflate(Deflate::new()));
+    let mut rig = Rig::with(Options::default(), ServerConfig::new().deflate(Deflate::new()));
     let (mut uploader, uploading) = peer(&mut rig);
     let upload = compressed(document(10 * MEBI));
     let small = compressed(document(4 * KIBI));
@@ -255,13 +252,14 @@ fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
 #[test]
 fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
     let limit = 16 * MEBI;
-    let of_deflate = |config: Config| config.deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
         let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+        let of_server = ServerConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
+        let of_client = ClientConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
         let connections = endpoint.connections();
-        let server = connections.listen(Bind::localhost(), of_deflate(Config::server())).unwrap();
-        let url = format!("ws://{}/", connections.local_addr(server).unwrap());
-        connections.connect(url.as_str(), of_deflate(Config::client())).unwrap();
+        let server = connections.listen(Bind::localhost(), of_server).unwrap();
+        let url = format!("ws://{}/", connections.server(server).local_addr().unwrap());
+        connections.connect(url.as_str(), of_client).unwrap();
         let (mut arrived, mut ends) = (None, Vec::new());
         let start = Instant::now();
         while arrived.is_none() && ends.len() < 2 {

@@ -5,7 +5,7 @@ mod common;
 use common::files::*;
 use common::*;
 use ws_server_mio::ws_proto::Event::Request;
-use ws_server_mio::{Config, ConnectionId, Connections, Event, Folder, Options, State};
+use ws_server_mio::{ConnectionId, Connections, Event, Folder, Options, ServerConfig, State};
 
 /// Sends two requests at once, and gives both before either is answered.
 fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws_server_mio::Request>) {
@@ -199,7 +199,7 @@ fn a_file_is_sent_through_an_outbox_that_is_smaller_than_a_chunk() {
     let temp = Temp::new("small");
     let content: Vec<u8> = (0..300_000_u32).map(|n| (n % 251) as u8).collect();
     temp.write("big.bin", &content);
-    let config = Config::server().outbox(1_000, 10_000, 20_000);
+    let config = ServerConfig::new().outbox(1_000, 10_000, 20_000);
     let rig = Rig::new(config);
     let mut served = Served { rig, folder: Folder::new(temp.public()).unwrap(), ids: Vec::new() };
     assert!(served.ask("GET /big.bin").1 == content);

@@ -8,7 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, ConnectionId, Event, Options};
+use ws_server_mio::{ConnectionId, Event, Options, ServerConfig};
 
 const FRAMES: u64 = 300;
 /// 60 a second, in microseconds.
@@ -93,7 +93,7 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
 
 fn every_frame_is_on_time_and_everybody_is_served(peers: usize) {
     let clock = Clock::default();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let mut flooders: Vec<_> = (0..peers)
         .map(|_| rig.open("/"))
         .map(|(peer, id)| Flooder { peer, id, sent: 0, answered: 0 })

@@ -14,7 +14,7 @@ use ws_server_mio::ws_host::web::sse;
 use ws_server_mio::ws_proto::handshake::{accept_key, upgrade_required};
 use ws_server_mio::ws_proto::{Event as Happened, WallClock};
 use ws_server_mio::{
-    Bind, Bytes, ClientConfig, ClientRequest, Config, Endpoint, Event, Options, ServerConfig, Token, http,
+    Bind, Bytes, ClientConfig, ClientRequest, Endpoint, Event, Options, ServerConfig, Token, http,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -69,7 +69,7 @@ fn asked(rig: &mut Rig) -> SystemTime {
 #[test]
 fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
     let clocks = Clocks::new();
-    let mut rig = Rig::with(clocks.options(), Config::server());
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     assert_eq!(asked(&mut rig), clocks.wall(), "the endpoint's clock, from the start on");
     let now = clocks.wall();
     for wall in [now + 2 * HOUR, now - 2 * HOUR, now + 8 * 24 * HOUR, now - SECOND, now] {
@@ -101,7 +101,7 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
 #[test]
 fn an_answer_between_turns_and_one_of_the_engine_have_the_date_of_their_time() {
     let clocks = Clocks::new();
-    let mut rig = Rig::with(clocks.options(), Config::server());
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();
@@ -134,15 +134,15 @@ fn all_servers_of_an_endpoint_are_dated_those_with_a_clock_of_their_own_and_thos
     clocks.pass(HOUR);
     let connections = endpoint.connections();
     let mut servers = vec![
-        connections.listen(Bind::localhost(), Config::server()).unwrap(),
-        connections.listen(Bind::localhost(), Config::server().wall_clock(given.clone())).unwrap(),
-        connections.listen(Bind::localhost(), Config::server().wall_clock(given.clone())).unwrap(),
+        connections.listen(Bind::localhost(), ServerConfig::new()).unwrap(),
+        connections.listen(Bind::localhost(), ServerConfig::new().wall_clock(given.clone())).unwrap(),
+        connections.listen(Bind::localhost(), ServerConfig::new().wall_clock(given.clone())).unwrap(),
     ];
     assert_eq!(given.get(), Some(clocks.wall()), "kept set from the start on");
     for set_back in [2 * HOUR, Duration::ZERO] {
         clocks.set(clocks.wall() - set_back);
         clocks.pass(SECOND);
-        servers.push(endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap());
+        servers.push(endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap());
         for server in servers.clone() {
             let mut rig = Rig { endpoint, server, app: App::default() };
             assert_eq!(asked(&mut rig), clocks.wall());
@@ -187,7 +187,7 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
 
 #[test]
 fn names_are_spelled_as_rfc_6455_spells_them() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();
@@ -213,7 +213,7 @@ fn a_client_asks_in_that_spelling_too() {
     let request = ClientRequest::new(&format!("ws://{address}/")).unwrap();
     let request = request.origin("http://a.example").unwrap().subprotocol("chat").unwrap();
     let request = request.header("x-request-id", "7").unwrap();
-    endpoint.connections().connect(request, Config::client()).unwrap();
+    endpoint.connections().connect(request, ClientConfig::new()).unwrap();
     let mut peer = None;
     let head = loop {
         endpoint.poll(Some(Duration::from_millis(1)), |_, _| {}).unwrap();
@@ -239,7 +239,7 @@ fn a_client_asks_in_that_spelling_too() {
 
 #[test]
 fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let mut answer = |key: &str| {
         let request = String::from_utf8(handshake(address, "/")).unwrap();
@@ -297,7 +297,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
 
 #[test]
 fn an_event_stream_tells_proxies_not_to_collect_it() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();
@@ -323,7 +323,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
     for (answer, status) in [(no(), 404), (upgrade_required(), 426)] {
         for behind in ["GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{1}\u{2}", ""] {
             for later in ["", behind] {
-                let mut rig = Rig::new(Config::server());
+                let mut rig = Rig::new(ServerConfig::new());
                 rig.app.hold = true;
                 let address = rig.address();
                 let mut peer = rig.peer();
@@ -354,7 +354,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
 #[test]
 fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_served() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let server = || ServerConfig::from(Config::server());
+    let server = || ServerConfig::new();
     let asks = |change: fn(String) -> String| {
         move |address| change(String::from_utf8(handshake(address, "/ws")).unwrap()) + SMUGGLED
     };
@@ -390,7 +390,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
     for case in 0..3 {
         let clock = Clock::default();
         let given = clock.clone();
-        let mut rig = Rig::with(Options::default().clock(move || given.now()), Config::server());
+        let mut rig = Rig::with(Options::default().clock(move || given.now()), ServerConfig::new());
         rig.app.hold = true;
         let address = rig.address();
         let mut peer = rig.peer();
@@ -399,7 +399,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
         match case {
             0 => rig.app.upgrades.clear(),
             1 => clock.pass(10 * SECOND),
-            _ => rig.endpoint.connections().stop(rig.server, HOUR),
+            _ => rig.endpoint.connections().server(rig.server).stop(HOUR),
         }
         // A connection that is touched sees that its upgrade was dropped.
         peer.send(b"more");
@@ -416,7 +416,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
 
 #[test]
 fn a_request_that_asks_for_another_upgrade_or_for_none_is_served_and_kept_alive() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.also = Some(Box::new(|_, event| {
         assert!(!matches!(event, Event::Connection(_, Happened::Upgrade(_))));
     }));

@@ -2,25 +2,25 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Bytes, Config, Frame, SendError, http};
+use ws_server_mio::{Bytes, Frame, RespondError, ServerConfig, http};
 
 #[test]
 fn a_request_is_answered_at_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let request = get(rig.address(), "/page");
     peer.send(&request);
     assert_eq!(rig.response(&mut peer), (200, "hello".to_owned()));
     assert!(matches!(&rig.app.seen[..], [Seen::Request(_, path)] if path == "/page"));
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
     peer.send(&request);
     assert_eq!(rig.response(&mut peer).0, 200, "kept alive");
 }
 
 #[test]
 fn requests_are_answered_later_and_in_their_order() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -41,7 +41,7 @@ fn requests_are_answered_later_and_in_their_order() {
 
 #[test]
 fn an_answer_to_who_is_gone_is_refused() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -51,20 +51,20 @@ fn an_answer_to_who_is_gone_is_refused() {
     rig.until("the end", |rig| rig.app.closed().len() == 1);
     assert!(!rig.app.closed()[0].was_open);
     let result = rig.endpoint.connections().respond(id, request, ok("late"));
-    assert_eq!(result, Err(SendError::NotOpen));
+    assert_eq!(result, Err(RespondError::NotOpen));
     rig.end(&mut peer);
 }
 
 #[test]
 fn an_upgrade_is_decided_later() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let mut bytes = handshake(rig.address(), "/");
     bytes.extend(frame(TEXT, b"waiting"));
     peer.send(&bytes);
     rig.until("the upgrade", |rig| rig.app.upgrades.len() == 1);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 1);
     for _ in 0..3 {
         assert!(!rig.turn().more, "a paused connection is no work");
     }
@@ -76,7 +76,7 @@ fn an_upgrade_is_decided_later() {
 
 #[test]
 fn a_refused_upgrade_is_plain_http() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/private"));
@@ -86,12 +86,12 @@ fn a_refused_upgrade_is_plain_http() {
     *response.status_mut() = http::StatusCode::FORBIDDEN;
     rig.endpoint.connections().respond(id, upgrade, response).unwrap();
     assert_eq!(rig.response(&mut peer), (403, "no".to_owned()));
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
 }
 
 #[test]
 fn a_malformed_request_never_reaches_the_application() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     let old = String::from_utf8(handshake(rig.address(), "/")).unwrap().replace("Version: 13", "Version: 8");
     peer.send(old.as_bytes());
@@ -105,17 +105,17 @@ fn a_malformed_request_never_reaches_the_application() {
 
 #[test]
 fn who_connects_and_says_nothing_makes_no_event() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let peer = rig.peer();
-    rig.until("it", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     drop(peer);
-    rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+    rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
     assert!(rig.app.seen.is_empty());
 }
 
 #[test]
 fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -127,7 +127,7 @@ fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
     let connections = rig.endpoint.connections();
     connections.accept(id, upgrade).unwrap();
     connections.respond(id, request, ok("page")).unwrap();
-    assert_eq!((connections.count(server), connections.http_count(server)), (1, 0));
+    assert_eq!((connections.server(server).count(), connections.server(server).http_count()), (1, 0));
     assert_eq!(rig.response(&mut peer), (200, "page".to_owned()));
     rig.until("the head", |_| peer.take_head().is_some());
     let connections = rig.endpoint.connections();
@@ -138,7 +138,7 @@ fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
 
 #[test]
 fn who_upgrades_behind_a_request_and_is_refused_is_none() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -149,22 +149,22 @@ fn who_upgrades_behind_a_request_and_is_refused_is_none() {
     let server = rig.server;
     let connections = rig.endpoint.connections();
     connections.respond(id, request, ok("page")).unwrap();
-    assert_eq!((connections.count(server), connections.http_count(server)), (1, 0));
+    assert_eq!((connections.server(server).count(), connections.server(server).http_count()), (1, 0));
     connections.respond(id, upgrade, ok("no")).unwrap();
-    assert_eq!((connections.count(server), connections.http_count(server)), (0, 1));
+    assert_eq!((connections.server(server).count(), connections.server(server).http_count()), (0, 1));
     drop(peer);
-    rig.until("its end", |rig| rig.endpoint.connections().http_count(server) == 0);
-    assert_eq!(rig.endpoint.connections().count(server), 0);
+    rig.until("its end", |rig| rig.endpoint.connections().server(server).http_count() == 0);
+    assert_eq!(rig.endpoint.connections().server(server).count(), 0);
 }
 
 #[test]
 fn where_every_end_is_asked_for_that_of_who_says_nothing_is_told_once() {
-    let mut rig = Rig::new(Config::server().report_all_closes(true));
+    let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     let silent = rig.peer();
-    rig.until("it", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    rig.until("it", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     drop(silent);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
     let closed = rig.app.closed()[0];
     assert!(!closed.was_open && closed.error.is_none(), "to say nothing is no error: {closed}");
     let (peer, _) = rig.open("/");

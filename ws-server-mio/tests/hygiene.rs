@@ -12,7 +12,7 @@ use std::alloc::System;
 use std::collections::HashSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use ws_server_mio::{Bind, Config, Options};
+use ws_server_mio::{Bind, ClientConfig, Options, ServerConfig};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -40,7 +40,7 @@ fn clients() {
     let mut ids = HashSet::new();
     let mut visits = |rig: &mut Both, times: usize| {
         for k in 0..times {
-            let client = rig.connections().connect(urls[k % 2].as_str(), Config::client()).unwrap();
+            let client = rig.connections().connect(urls[k % 2].as_str(), ClientConfig::new()).unwrap();
             assert!(ids.insert(client), "an id was used twice");
             // Some are removed before they come to anything.
             if k % 3 > 0 {
@@ -48,7 +48,7 @@ fn clients() {
                 rig.connections().send_text(id, "hello").unwrap();
                 assert_eq!(rig.text(id), "hello");
             }
-            rig.connections().remove(client);
+            rig.connections().client(client).remove();
             rig.until("its end", |rig| rig.connections().stats().open == 0);
             rig.told = Told::default();
         }
@@ -72,15 +72,15 @@ fn clients() {
 fn names() {
     let bind = Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)));
     let options = Options::default().resolve_names();
-    let mut rig = Both::with(bind, options, Config::server().allow_host("127.1"));
+    let mut rig = Both::with(bind, options, ServerConfig::new().allow_host("127.1"));
     let port = rig.server_address().port();
     let url = rig.url("/");
-    let client = rig.connections().connect(url, Config::client()).unwrap();
+    let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     rig.opened(client);
     assert_eq!(count("/proc/self/task"), 1, "no name, no thread");
     for _ in 0..3 {
         // A name to us, which the system's resolver knows without asking anybody.
-        let client = rig.connections().connect(format!("ws://127.1:{port}/"), Config::client()).unwrap();
+        let client = rig.connections().connect(format!("ws://127.1:{port}/"), ClientConfig::new()).unwrap();
         rig.opened(client);
         // It may be about to end.
         let ended = (0..1_000_000).any(|_| {
@@ -93,24 +93,24 @@ fn names() {
 }
 
 fn servers() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let keeps = rig.server;
     let starts = |rig: &mut Rig, times: usize| {
         let mut ids = HashSet::new();
         for _ in 0..times {
-            let server = rig.endpoint.connections().listen(Bind::localhost(), Config::server()).unwrap();
+            let server = rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
             assert!(ids.insert(server), "an id was used twice");
             rig.server = server;
             let (mut peer, id) = rig.open("/");
-            rig.endpoint.connections().subscribe(id, "topic").unwrap();
+            rig.endpoint.connections().topics().subscribe(id, "topic").unwrap();
             peer.send(&frame(TEXT, b"hello"));
             rig.frame(&mut peer);
-            rig.endpoint.connections().stop(server, Duration::from_secs(60));
+            rig.endpoint.connections().server(server).stop(Duration::from_secs(60));
             assert_eq!(rig.frame(&mut peer).0, CLOSE);
             peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
             drop(peer);
             rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
-            assert_eq!(rig.endpoint.connections().local_addr(server), None);
+            assert_eq!(rig.endpoint.connections().server(server).local_addr(), None);
             rig.app.seen = Vec::new();
         }
         assert_eq!(rig.endpoint.connections().servers().collect::<Vec<_>>(), [keeps]);

@@ -4,11 +4,11 @@ mod common;
 use common::*;
 use std::collections::HashSet;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{CloseCode, Config, Event, Frame, SendError, State};
+use ws_server_mio::{CloseCode, Event, Frame, SendError, ServerConfig, State};
 
 #[test]
 fn every_verb_answers_for_who_is_gone() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
     rig.until("closed", |rig| rig.app.closed().len() == 1);
@@ -25,7 +25,7 @@ fn every_verb_answers_for_who_is_gone() {
     assert_eq!(connections.state(id), State::Closed);
     assert_eq!(connections.queued(id), 0);
     assert_eq!(connections.peer_addr(id), None);
-    assert_eq!(connections.local_addr_of(id), None);
+    assert_eq!(connections.local_addr(id), None);
     assert_eq!(connections.latency(id), None);
     assert_eq!(connections.server_of(id), None);
     assert_eq!(connections.state(new), State::Open, "and nobody else is meant");
@@ -34,7 +34,7 @@ fn every_verb_answers_for_who_is_gone() {
 /// Old connections end and new ones are accepted between two turns, so that one batch of readiness has both.
 #[test]
 fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<Peer> = Vec::new();
     let address = rig.address();
     for round in 0..20 {
@@ -52,7 +52,7 @@ fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
     }
     let opened: HashSet<_> = rig.app.open_ids().into_iter().collect();
     assert_eq!(opened.len(), 200);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 10);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 10);
     for (k, peer) in peers.iter_mut().enumerate() {
         rig.until("the head", |_| peer.take_head().is_some());
         peer.send(&frame(TEXT, format!("mine is {k}").as_bytes()));
@@ -64,7 +64,7 @@ fn ids_are_never_used_twice_when_ends_and_beginnings_come_together() {
 
 #[test]
 fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/")).collect();
     let ids: Vec<_> = open.iter().map(|(_, id)| *id).collect();
     for (peer, _) in &mut open {

@@ -5,11 +5,11 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{Budget, Config, Frame, Heartbeat, Options};
+use ws_server_mio::{Budget, Frame, Heartbeat, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rig(config: Config) -> (Clock, Rig) {
+fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
     let options = Options::default().budget(Budget::ui()).clock(move || given.now());
@@ -24,7 +24,8 @@ fn job(clock: &Clock, rig: &Rig, time: Duration) {
 
 #[test]
 fn an_answer_that_has_come_counts_however_slow_the_application_is() {
-    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
+    let config =
+        ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let (clock, mut rig) = rig(config);
     let (mut peer, _) = rig.open("/");
     for round in 1..=3 {
@@ -48,10 +49,10 @@ fn an_answer_that_has_come_counts_however_slow_the_application_is() {
 
 #[test]
 fn a_request_that_has_come_counts_however_slow_the_application_is() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
-    rig.until("its coming", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    rig.until("its coming", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     peer.send(&get(address, "/"));
     clock.pass(11 * SECOND);
     job(&clock, &rig, SECOND);
@@ -60,7 +61,7 @@ fn a_request_that_has_come_counts_however_slow_the_application_is() {
 
 #[test]
 fn a_close_that_was_answered_in_time_is_clean_however_slow_the_application_is() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().close(id, ws_server_mio::CloseCode::NORMAL, "").unwrap();
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
@@ -73,7 +74,7 @@ fn a_close_that_was_answered_in_time_is_clean_however_slow_the_application_is() 
 
 #[test]
 fn a_flood_does_not_put_the_judgement_off_for_ever() {
-    let (clock, mut rig) = rig(Config::server().heartbeat(Heartbeat::off()));
+    let (clock, mut rig) = rig(ServerConfig::new().heartbeat(Heartbeat::off()));
     rig.app.silent = true;
     let ticking = clock.clone();
     // Each message takes a whole turn, and there are always more.
@@ -111,7 +112,8 @@ fn more_answers_than_one_wait_can_report_count_all() {
     if !may_open(2 * PEERS + 200) {
         return;
     }
-    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
+    let config =
+        ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND));
     let clock = Clock::default();
     let given = clock.clone();
     let mut rig = Rig::with(Options::default().clock(move || given.now()), config);

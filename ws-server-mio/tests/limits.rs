@@ -6,9 +6,7 @@ use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{
-    Bind, Budget, Config, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig,
-};
+use ws_server_mio::{Bind, Budget, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig};
 
 /// A clock that stands until it is moved.
 #[derive(Clone)]
@@ -39,22 +37,22 @@ fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number
     let mut rig = Rig { endpoint, server, app: App::default() };
     let port = rig.address().port();
     let mut near: Vec<_> = (0..5).map(|_| Peer::connect(([127, 0, 0, 1], port).into())).collect();
-    rig.until("all of this machine", |rig| rig.endpoint.connections().http_count(server) == 5);
+    rig.until("all of this machine", |rig| rig.endpoint.connections().server(server).http_count() == 5);
     near.clear();
-    rig.until("their end", |rig| rig.endpoint.connections().http_count(server) == 0);
+    rig.until("their end", |rig| rig.endpoint.connections().server(server).http_count() == 0);
 
     // A machine without a network has no other address.
-    let Some(url) = rig.endpoint.connections().lan_url(server, "/") else { return };
+    let Some(url) = rig.endpoint.connections().server(server).lan_url("/") else { return };
     let address = url[5..].trim_end_matches('/').parse().unwrap();
     let (first, _second) = (Peer::connect(address), Peer::connect(address));
-    rig.until("two", |rig| rig.endpoint.connections().http_count(server) == 2);
+    rig.until("two", |rig| rig.endpoint.connections().server(server).http_count() == 2);
     let mut third = Peer::connect(address);
     rig.end(&mut third);
-    assert_eq!(rig.endpoint.connections().turned_away(server), 1);
+    assert_eq!(rig.endpoint.connections().server(server).turned_away(), 1);
     drop(first);
-    rig.until("room", |rig| rig.endpoint.connections().http_count(server) == 1);
+    rig.until("room", |rig| rig.endpoint.connections().server(server).http_count() == 1);
     let _fourth = Peer::connect(address);
-    rig.until("the fourth", |rig| rig.endpoint.connections().http_count(server) == 2);
+    rig.until("the fourth", |rig| rig.endpoint.connections().server(server).http_count() == 2);
 }
 
 #[test]
@@ -62,18 +60,18 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_asked() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(2));
     let address = rig.address();
     let (mut first, _second) = (rig.peer(), rig.peer());
-    rig.until("two", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+    rig.until("two", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
     let mut third = rig.peer();
     third.send(&get(address, "/third"));
     for _ in 0..10 {
         let turn = rig.turn();
         assert!(!turn.more, "it does not spin");
     }
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 2);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 2);
     first.send(&get(address, "/first"));
     assert_eq!(rig.response(&mut first).0, 200);
     assert_eq!(rig.response(&mut third).0, 200);
-    assert_eq!(rig.endpoint.connections().turned_away(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).turned_away(), 0);
 }
 
 #[test]
@@ -81,9 +79,9 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
     let mut rig = Rig::new(ServerConfig::default().max_handshakes(1));
     for _ in 0..3 {
         let silent = rig.peer();
-        rig.until("its turn", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+        rig.until("its turn", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
         drop(silent);
-        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
     }
     rig.open("/");
 }
@@ -91,7 +89,7 @@ fn beyond_so_many_handshakes_the_next_waits_until_one_has_gone() {
 #[test]
 fn a_peer_over_the_message_rate_is_not_read_until_the_next_second_and_others_are() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().message_rate(Some(4)));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().message_rate(Some(4)));
     let (mut eager, _) = rig.open("/");
     let (mut calm, _) = rig.open("/");
     let texts = |rig: &Rig| rig.app.count(|seen| matches!(seen, Seen::Text(..)));
@@ -158,14 +156,14 @@ fn what_was_done_is_counted() {
 fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
     let clock = Clock::new();
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(7 * SECOND).payload("alive");
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(pongs));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(pongs));
     let (mut first, _) = rig.open("/");
     let pings = Heartbeat::frequent().idle(11 * SECOND);
-    let second = rig.endpoint.connections().listen(Bind::localhost(), Config::server().heartbeat(pings));
+    let second = rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new().heartbeat(pings));
     rig.server = second.unwrap();
     let (mut later, _) = rig.open("/");
     let off =
-        rig.endpoint.connections().listen(Bind::localhost(), Config::server().heartbeat(Heartbeat::off()));
+        rig.endpoint.connections().listen(Bind::localhost(), ServerConfig::new().heartbeat(Heartbeat::off()));
     rig.server = off.unwrap();
     let (mut never, _) = rig.open("/");
     clock.advance(7 * SECOND);
@@ -187,7 +185,7 @@ fn heartbeats_are_as_set_at_the_start_and_a_change_takes_effect_at_the_next() {
 #[test]
 fn the_default_is_a_ping_after_half_an_hour() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     clock.advance(30 * 60 * SECOND - SECOND);
     rig.turn();

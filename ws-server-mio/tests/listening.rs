@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_mio::{Bind, Config, Endpoint, ListenError, Options, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig};
 
 fn endpoint() -> Endpoint {
     Endpoint::new(Options::default()).unwrap()
@@ -13,12 +13,12 @@ fn endpoint() -> Endpoint {
 
 #[test]
 fn a_server_starts_stops_and_starts_again_on_its_port() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id) = rig.open("/");
     let old = rig.server;
-    rig.endpoint.connections().stop(old, Duration::from_secs(60));
-    rig.endpoint.connections().stop(old, Duration::from_secs(60));
+    rig.endpoint.connections().server(old).stop(Duration::from_secs(60));
+    rig.endpoint.connections().server(old).stop(Duration::from_secs(60));
 
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
@@ -36,23 +36,24 @@ fn a_server_starts_stops_and_starts_again_on_its_port() {
         })
         .collect();
     assert_eq!(order, ["stopping", "closed", "stopped"]);
-    assert_eq!(rig.endpoint.connections().local_addr(old), None);
-    rig.endpoint.connections().stop(old, Duration::ZERO);
+    assert_eq!(rig.endpoint.connections().server(old).local_addr(), None);
+    rig.endpoint.connections().server(old).stop(Duration::ZERO);
 
-    let again = rig.endpoint.connections().listen(Bind::localhost().port(address.port()), Config::server());
+    let again =
+        rig.endpoint.connections().listen(Bind::localhost().port(address.port()), ServerConfig::new());
     rig.server = again.unwrap();
     assert_ne!(rig.server, old);
     rig.open("/again");
-    assert_eq!(rig.endpoint.connections().count(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 1);
 }
 
 #[test]
 fn a_stop_cuts_who_is_not_gone_at_the_deadline() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_silent, id) = rig.open("/");
     let mut idle = rig.peer();
-    rig.until("the idle one", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
-    rig.endpoint.connections().stop(rig.server, Duration::from_millis(20));
+    rig.until("the idle one", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
+    rig.endpoint.connections().server(rig.server).stop(Duration::from_millis(20));
     rig.until("the end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
     assert_eq!(rig.app.closed().len(), 1, "who never said a word is not told of");
     assert!(!rig.app.closed()[0].clean);
@@ -62,8 +63,8 @@ fn a_stop_cuts_who_is_not_gone_at_the_deadline() {
 
 #[test]
 fn run_ends_with_the_last_server() {
-    let mut rig = Rig::new(Config::server());
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    let mut rig = Rig::new(ServerConfig::new());
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     let Rig { endpoint, app, .. } = &mut rig;
     endpoint.run(|connections, event| app.handle(connections, event)).unwrap();
     assert!(matches!(app.seen[..], [Seen::Stopping(_), Seen::Stopped(_)]));
@@ -71,10 +72,10 @@ fn run_ends_with_the_last_server() {
 
 #[test]
 fn run_ends_when_asked() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.remote().run(|connections| connections.exit()).unwrap();
     rig.endpoint.run(|_, _| {}).unwrap();
-    assert!(rig.endpoint.connections().local_addr(rig.server).is_some());
+    assert!(rig.endpoint.connections().server(rig.server).local_addr().is_some());
 }
 
 #[test]
@@ -84,7 +85,7 @@ fn a_failed_start_says_what_was_tried_and_can_be_repeated() {
     let mut endpoint = endpoint();
     let bind = Bind::localhost().port(port);
     for _ in 0..2 {
-        match endpoint.connections().listen(bind.clone(), Config::server()) {
+        match endpoint.connections().listen(bind.clone(), ServerConfig::new()) {
             Err(error @ ListenError::InUse { .. }) => {
                 let text = error.to_string();
                 assert!(text.contains(&format!("127.0.0.1:{port}")) && text.contains("port_range"), "{text}");
@@ -93,13 +94,13 @@ fn a_failed_start_says_what_was_tried_and_can_be_repeated() {
         }
     }
     drop(taken);
-    endpoint.connections().listen(bind, Config::server()).unwrap();
+    endpoint.connections().listen(bind, ServerConfig::new()).unwrap();
 }
 
 #[test]
 fn an_address_of_another_machine_is_told_as_such() {
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-    let result = endpoint().connections().listen(elsewhere, Config::server());
+    let result = endpoint().connections().listen(elsewhere, ServerConfig::new());
     assert!(matches!(result, Err(ListenError::NotHere { .. })), "{result:?}");
 }
 
@@ -109,32 +110,32 @@ fn of_a_range_the_first_free_port_is_taken() {
     let first = taken.local_addr().unwrap().port();
     let mut endpoint = endpoint();
     let bind = Bind::localhost().port_range(first..=first.saturating_add(50));
-    let server = endpoint.connections().listen(bind, Config::server()).unwrap();
-    assert!(endpoint.connections().local_addr(server).unwrap().port() > first);
+    let server = endpoint.connections().listen(bind, ServerConfig::new()).unwrap();
+    assert!(endpoint.connections().server(server).local_addr().unwrap().port() > first);
     #[expect(clippy::reversed_empty_ranges)]
     let empty = Bind::localhost().port_range(2..=1);
-    let result = endpoint.connections().listen(empty, Config::server());
+    let result = endpoint.connections().listen(empty, ServerConfig::new());
     assert!(matches!(result, Err(ListenError::NoPort)));
 }
 
 #[test]
 fn localhost_is_both_families_on_one_port() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let port = rig.address().port();
     if TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
         return; // a machine without IPv6
     }
     let v6 = TcpStream::connect((Ipv6Addr::LOCALHOST, port)).unwrap();
     let v4 = TcpStream::connect((Ipv4Addr::LOCALHOST, port)).unwrap();
-    rig.until("both", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+    rig.until("both", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
     drop((v4, v6));
 }
 
 #[test]
 fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
     let mut endpoint = endpoint();
-    let server = endpoint.connections().listen(Bind::any(), Config::server()).unwrap();
-    let port = endpoint.connections().local_addr(server).unwrap().port();
+    let server = endpoint.connections().listen(Bind::any(), ServerConfig::new()).unwrap();
+    let port = endpoint.connections().server(server).local_addr().unwrap().port();
     let mut rig = Rig { endpoint, server, app: App::default() };
     for ip in ["127.0.0.1", "::1"] {
         if ip == "::1" && TcpListener::bind((Ipv6Addr::LOCALHOST, 0)).is_err() {
@@ -148,7 +149,7 @@ fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
         let id = rig.app.open_ids()[before];
         let connections = rig.endpoint.connections();
         assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
-        assert_eq!(connections.local_addr_of(id), Some(to));
+        assert_eq!(connections.local_addr(id), Some(to));
         assert_eq!(connections.server_of(id), Some(server));
     }
 }
@@ -157,16 +158,16 @@ fn a_peer_has_the_address_that_it_came_from_on_dual_stack_too() {
 fn a_url_names_a_host_that_can_be_reached_from_here() {
     let mut endpoint = endpoint();
     let connections = endpoint.connections();
-    let local = connections.listen(Bind::localhost(), Config::server()).unwrap();
-    let port = connections.local_addr(local).unwrap().port();
-    assert_eq!(connections.url(local, "chat").unwrap(), format!("ws://127.0.0.1:{port}/chat"));
-    assert_eq!(connections.http_url(local, r"\a\b").unwrap(), format!("http://127.0.0.1:{port}/a/b"));
-    let any = connections.listen(Bind::lan(), Config::server()).unwrap();
-    let port = connections.local_addr(any).unwrap().port();
-    assert_eq!(connections.url(any, "/").unwrap(), format!("ws://localhost:{port}/"));
-    connections.stop(any, Duration::ZERO);
+    let local = connections.listen(Bind::localhost(), ServerConfig::new()).unwrap();
+    let port = connections.server(local).local_addr().unwrap().port();
+    assert_eq!(connections.server(local).url("chat").unwrap(), format!("ws://127.0.0.1:{port}/chat"));
+    assert_eq!(connections.server(local).http_url(r"\a\b").unwrap(), format!("http://127.0.0.1:{port}/a/b"));
+    let any = connections.listen(Bind::lan(), ServerConfig::new()).unwrap();
+    let port = connections.server(any).local_addr().unwrap().port();
+    assert_eq!(connections.server(any).url("/").unwrap(), format!("ws://localhost:{port}/"));
+    connections.server(any).stop(Duration::ZERO);
     rig_out(&mut endpoint);
-    assert_eq!(endpoint.connections().url(any, "/"), None);
+    assert_eq!(endpoint.connections().server(any).url("/"), None);
     assert_eq!(endpoint.connections().servers().collect::<Vec<_>>(), [local]);
 }
 
@@ -186,9 +187,9 @@ fn who_comes_over_the_limit_is_turned_away_and_counted() {
     let (first, _) = rig.open("/");
     let mut second = rig.peer();
     rig.end(&mut second);
-    assert_eq!(rig.endpoint.connections().turned_away(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).turned_away(), 1);
     drop(first);
-    rig.until("room", |rig| rig.endpoint.connections().count(rig.server) == 0);
+    rig.until("room", |rig| rig.endpoint.connections().server(rig.server).count() == 0);
     rig.until("a slot", |rig| !rig.app.closed().is_empty());
     rig.open("/");
 }

@@ -9,7 +9,7 @@ use std::alloc::System;
 use std::io::{Read, Write};
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Config, Connections, Event, Frame};
+use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -42,7 +42,7 @@ fn exchange(rig: &mut Rig, peer: &mut Peer, message: &[u8], reply: &mut [u8]) {
 // One test, since the count is of all threads.
 #[test]
 fn a_steady_echo_allocates_nothing_and_an_idle_connection_holds_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<_> = (0..50).map(|_| rig.open("/").0).collect();
     for size in [16, 512, 16_000] {
         let message = frame(TEXT, &vec![b'x'; size]);

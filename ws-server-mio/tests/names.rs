@@ -8,7 +8,9 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use ws_server_mio::{Bind, ClientConfig, ClientId, ClientState, Config, ConnectError, Options, Reconnect};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientId, ClientState, ConnectError, Options, Reconnect, ServerConfig,
+};
 
 /// A resolver: names that begin with "stuck" have no answer until the test releases them, those that begin with "none" do
 /// not exist, and all others are this machine.
@@ -78,18 +80,17 @@ fn rig() -> (Both, Names) {
     let names = Names::default();
     let lookup = names.clone();
     let options = Options::default().resolve_names().look_up_with(move |name| lookup.look_up(name));
-    let mut config = Config::server();
-    config.access = config.access.allow_any_host();
+    let config = ServerConfig::new().access(ws_proto::Access::default().allow_any_host());
     (Both::with(Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0))), options, config), names)
 }
 
-fn connect(rig: &mut Both, host: &str, config: impl Into<ClientConfig>) -> ClientId {
+fn connect(rig: &mut Both, host: &str, config: ClientConfig) -> ClientId {
     let port = rig.server_address().port();
     rig.connections().connect(format!("ws://{host}:{port}/"), config).unwrap()
 }
 
 fn persistent() -> ClientConfig {
-    ClientConfig::from(Config::client()).reconnect(Reconnect::default())
+    ClientConfig::new().reconnect(Reconnect::default())
 }
 
 /// So many names without an answer, each with a client, all being looked up.
@@ -106,7 +107,7 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
     let good = connect(&mut rig, "good.test", persistent());
     rig.opened(good);
     for (k, client) in others.into_iter().enumerate() {
-        assert_eq!(rig.connections().client_state(client), ClientState::Connecting);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Connecting);
         names.release(&format!("stuck{k}.test"), false);
         rig.failed(client);
     }
@@ -116,10 +117,10 @@ fn four_names_without_an_answer_hold_up_no_fifth() {
 fn a_ninth_name_waits_until_one_of_eight_is_answered() {
     let (mut rig, names) = rig();
     let others = stuck(&mut rig, &names, 8);
-    let ninth = connect(&mut rig, "good.test", Config::client());
+    let ninth = connect(&mut rig, "good.test", ClientConfig::new());
     rig.turns(5);
     assert_eq!(names.begun(8).len(), 8);
-    assert_eq!(rig.connections().client_state(ninth), ClientState::Connecting);
+    assert_eq!(rig.connections().client(ninth).state(), ClientState::Connecting);
     names.release("stuck5.test", true);
     rig.opened(ninth);
     rig.opened(others[5]);
@@ -131,11 +132,12 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
 #[test]
 fn clients_of_one_name_share_one_lookup() {
     let (mut rig, names) = rig();
-    let mut clients: Vec<_> = (0..20).map(|_| connect(&mut rig, "stuck1.test", Config::client())).collect();
+    let mut clients: Vec<_> =
+        (0..20).map(|_| connect(&mut rig, "stuck1.test", ClientConfig::new())).collect();
     names.begun(1);
     // Also one that comes later, asks for another port, or writes it in capitals.
-    clients.push(connect(&mut rig, "STUCK1.test", Config::client()));
-    let elsewhere = rig.connections().connect("ws://stuck1.test:1/", Config::client()).unwrap();
+    clients.push(connect(&mut rig, "STUCK1.test", ClientConfig::new()));
+    let elsewhere = rig.connections().connect("ws://stuck1.test:1/", ClientConfig::new()).unwrap();
     names.release("stuck1.test", true);
     for client in clients {
         rig.opened(client);
@@ -148,7 +150,7 @@ fn clients_of_one_name_share_one_lookup() {
     }
     assert_eq!(names.begun(1), ["stuck1.test"]);
     // An answer is not kept: the next connection asks again.
-    let client = connect(&mut rig, "stuck1.test", Config::client());
+    let client = connect(&mut rig, "stuck1.test", ClientConfig::new());
     rig.opened(client);
     assert_eq!(names.begun(2).len(), 2);
 }
@@ -159,11 +161,11 @@ fn a_name_that_no_client_waits_for_is_never_looked_up() {
     stuck(&mut rig, &names, 8);
     let disconnected = connect(&mut rig, "one.test", persistent());
     let removed = connect(&mut rig, "two.test", persistent());
-    let kept = connect(&mut rig, "three.test", Config::client());
-    let shared = connect(&mut rig, "three.test", Config::client());
-    rig.connections().disconnect(disconnected);
-    rig.connections().remove(removed);
-    rig.connections().disconnect(shared);
+    let kept = connect(&mut rig, "three.test", ClientConfig::new());
+    let shared = connect(&mut rig, "three.test", ClientConfig::new());
+    rig.connections().client(disconnected).disconnect();
+    rig.connections().client(removed).remove();
+    rig.connections().client(shared).disconnect();
     names.release("stuck0.test", false);
     rig.opened(kept);
     assert_eq!(names.begun(9)[8..], ["three.test"], "they would have come before it");
@@ -176,16 +178,16 @@ fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
     let (mut rig, names) = rig();
     let client = connect(&mut rig, "stuck0.test", persistent());
     names.begun(1);
-    rig.connections().disconnect(client);
+    rig.connections().client(client).disconnect();
     assert!(matches!(rig.failed(client), ConnectError::Cancelled));
-    rig.connections().reconnect(client);
+    rig.connections().client(client).reconnect();
     // An attempt whose time is over leaves it, and the next one waits for the same answer.
-    let timeout = Config::client().handshake_timeout;
+    let timeout = ClientConfig::new().get_connection().get_handshake_timeout();
     rig.clock.pass(timeout);
     rig.failed(client);
     let (_, delay) = rig.reconnecting(client);
     rig.clock.pass(delay);
-    rig.until("the next attempt", |rig| rig.connections().client_state(client) == ClientState::Connecting);
+    rig.until("the next attempt", |rig| rig.connections().client(client).state() == ClientState::Connecting);
     names.release("stuck0.test", true);
     rig.opened(client);
     assert_eq!(names.begun(1), ["stuck0.test"]);
@@ -194,16 +196,16 @@ fn a_client_that_comes_back_joins_the_lookup_that_goes_on() {
 #[test]
 fn an_error_says_that_it_was_the_name() {
     let (mut rig, names) = rig();
-    let unknown = connect(&mut rig, "none.test", Config::client());
+    let unknown = connect(&mut rig, "none.test", ClientConfig::new());
     let failure = rig.failed(unknown);
     assert_eq!(failure.to_string(), r#"cannot look up "none.test": no such name"#);
 
     stuck(&mut rig, &names, 8);
-    let config = Config::client().handshake_timeout(Duration::from_secs(7));
+    let config = ClientConfig::new().handshake_timeout(Duration::from_secs(7));
     let waiting = connect(&mut rig, "good.test", config.clone());
     rig.clock.pass(Duration::from_millis(6_999));
     rig.turns(3);
-    assert_eq!(rig.connections().client_state(waiting), ClientState::Connecting);
+    assert_eq!(rig.connections().client(waiting).state(), ClientState::Connecting);
     rig.clock.pass(Duration::from_millis(1));
     let failure = rig.failed(waiting);
     assert!(failure.to_string().contains(r#"cannot look up "good.test""#), "{failure}");

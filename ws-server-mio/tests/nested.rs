@@ -11,7 +11,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Budget, Config, Connections, Endpoint, Event, Options, Turn};
+use ws_server_mio::{Budget, Connections, Endpoint, Event, Options, ServerConfig, Turn};
 
 /// What a level-triggered outer loop sees: registering anew shows the present state.
 fn is_readable(rig: &Rig) -> bool {
@@ -29,7 +29,7 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
     budget.bytes_per_visit = 4096;
     // Where time bounds a turn, no visit goes on to finish a message.
     budget.time = Some(Duration::from_secs(3600));
-    let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+    let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     while is_readable(&rig) {
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
@@ -56,7 +56,7 @@ fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
 
 #[test]
 fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     while is_readable(&rig) {
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
@@ -80,7 +80,7 @@ fn turn(endpoint: &Rc<RefCell<Endpoint>>, app: &mut impl FnMut(&mut Connections,
 
 #[test]
 fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let endpoint = Rc::new(RefCell::new(rig.endpoint));

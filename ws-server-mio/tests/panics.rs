@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    Budget, ClientConfig, Config, Connections, Delivery, Event, Extension, Frame, Options, State,
+    Budget, ClientConfig, Connections, Delivery, Event, Extension, Frame, Options, ServerConfig, State,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -62,7 +62,7 @@ fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices()
     for visit in [1, 7, 256 << 10] {
         let mut budget = Budget::unbounded();
         budget.bytes_per_visit = visit;
-        let mut rig = Rig::with(Options::default().budget(budget), Config::server());
+        let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
         let (mut peer, _) = rig.open("/");
         let (mut other, _) = rig.open("/other");
         rig.app.also = panics_at(|event| is_text(event, "2") || is_text(event, "4"));
@@ -86,7 +86,7 @@ fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices()
 
 #[test]
 fn a_turn_is_due_after_a_panic() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     rig.until("rest", |rig| rig.endpoint.next_timeout() != Some(Duration::ZERO));
     rig.app.also = panics_at(|event| is_text(event, "1"));
@@ -99,7 +99,7 @@ fn a_turn_is_due_after_a_panic() {
 
 #[test]
 fn a_watch_wakes_its_host_after_a_panic() {
-    let mut watched = Watched::new(Rig::new(Config::server()));
+    let mut watched = Watched::new(Rig::new(ServerConfig::new()));
     let mut peer = Peer::connect(watched.rig.address());
     let address = watched.rig.address();
     peer.send(&handshake(address, "/"));
@@ -119,11 +119,11 @@ fn a_watch_wakes_its_host_after_a_panic() {
 
 #[test]
 fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let connections = rig.endpoint.connections();
-    connections.subscribe(id, "topic").unwrap();
+    connections.topics().subscribe(id, "topic").unwrap();
     let witness = Arc::new(());
     connections.set_data(id, witness.clone());
     let told = Arc::new(Mutex::new(0));
@@ -137,7 +137,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
     until(&mut rig, "its end", |rig| rig.endpoint.connections().stats().open == 1);
     assert_eq!(*told.lock().unwrap(), 1);
     let connections = rig.endpoint.connections();
-    assert_eq!((connections.topics_of(id).count(), connections.state(id)), (0, State::Closed));
+    assert_eq!((connections.topics().of(id).count(), connections.state(id)), (0, State::Closed));
     assert_eq!(Arc::strong_count(&witness), 1);
     other.send(&frame(TEXT, b"hello"));
     assert_eq!(rig.frame(&mut other), (TEXT, b"hello".to_vec()));
@@ -145,7 +145,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
 
 #[test]
 fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     rig.app.also = panics_at(|event| match event {
         Event::Connection(_, Ws::Request(request)) => request.uri().path() == "/panics",
@@ -160,7 +160,7 @@ fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
 
 #[test]
 fn a_job_that_panics_keeps_none_of_the_others_from_running() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let done = Arc::new(Mutex::new(Vec::new()));
     for k in 0..4 {
         let done = done.clone();
@@ -178,9 +178,9 @@ fn a_job_that_panics_keeps_none_of_the_others_from_running() {
 
 #[test]
 fn the_end_of_the_last_server_ends_a_run_also_where_its_handler_panics() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::ZERO);
+    rig.endpoint.connections().server(server).stop(Duration::ZERO);
     let run = catching(|| {
         rig.endpoint.run(|_, event| {
             if matches!(event, Event::Stopped(_)) {
@@ -217,9 +217,9 @@ impl Extension for Fragile {
 
 #[test]
 fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
-    let config = Config::server().delivery(Delivery::Chunked { whole: 0 });
+    let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     for (rules, bytes) in [
-        (Config::server(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
+        (ServerConfig::new(), [frame(TEXT, b"filter"), frame(TEXT, b"behind")].concat()),
         // What is left of a message is not taken for the whole.
         (config, [frame(0x01, b"one"), frame(0x00, b"filter"), frame(0x80, b"three")].concat()),
     ] {
@@ -249,27 +249,27 @@ fn an_extension_that_panics_over_a_message_stays_and_costs_that_connection() {
 
 #[test]
 fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_belongs_to_it() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.endpoint.connections().set_extension(Fragile).unwrap();
     let (peer, id) = rig.open("/");
-    rig.endpoint.connections().subscribe(id, "topic").unwrap();
+    rig.endpoint.connections().topics().subscribe(id, "topic").unwrap();
     rig.endpoint.connections().set_data(id, "data");
     let found = Arc::new(Mutex::new(Vec::new()));
     let kept = found.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Connection(id, Ws::Closed(_)) = event {
-            let topics = connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>();
+            let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             kept.lock().unwrap().push((topics, connections.data::<&str>(*id).copied()));
         }
     }));
     drop(peer);
     assert_eq!(until(&mut rig, "its end", |rig| rig.app.closed().len() == 1), 1);
     assert_eq!(*found.lock().unwrap(), [(vec!["topic".to_owned()], Some("data"))]);
-    assert_eq!(rig.endpoint.connections().topics_of(id).count(), 0);
+    assert_eq!(rig.endpoint.connections().topics().of(id).count(), 0);
 
     // What is told of servers is not lost either.
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::ZERO);
+    rig.endpoint.connections().server(server).stop(Duration::ZERO);
     until(&mut rig, "the server's end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
     assert_eq!(rig.app.closed().len(), 1);
 }
@@ -283,7 +283,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
         if !open {
             drop(host);
         }
-        let mut rig = Rig::new(Config::server());
+        let mut rig = Rig::new(ServerConfig::new());
         let (mut front, id) = rig.open("/");
         let request = format!("ws://{}/", if open { rig.address() } else { address });
         let connections = rig.endpoint.connections();
@@ -312,7 +312,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
 
 #[test]
 fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
-    let config = Config::server().delivery(Delivery::Chunked { whole: 0 });
+    let config = ServerConfig::new().delivery(Delivery::Chunked { whole: 0 });
     let mut rig = Rig::new(config);
     rig.app.silent = true;
     rig.endpoint.connections().set_extension(Fragile).unwrap();
@@ -336,7 +336,7 @@ fn an_extension_that_panics_over_a_relayed_piece_ends_both_legs() {
 
 #[test]
 fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
     let mut asked = 0;

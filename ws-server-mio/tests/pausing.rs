@@ -5,9 +5,9 @@ mod common;
 use common::*;
 use socket2::SockRef;
 use std::time::Duration;
+use ws_server_mio::ws_proto::Error;
 use ws_server_mio::ws_proto::Event as Ws;
-use ws_server_mio::ws_proto::{Cause, Error};
-use ws_server_mio::{Budget, CloseCode, Config, Connections, Event, Frame, Heartbeat, Options, State};
+use ws_server_mio::{Budget, CloseCode, Connections, Event, Frame, Heartbeat, Options, ServerConfig, State};
 
 fn texts(rig: &Rig) -> Vec<String> {
     let texts = rig.app.seen.iter();
@@ -27,7 +27,7 @@ fn reset(peer: Peer) {
 
 #[test]
 fn a_connection_that_is_paused_is_not_read_and_others_are() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut paused, id) = rig.open("/");
     let (mut other, _) = rig.open("/");
     rig.endpoint.connections().pause(id);
@@ -48,7 +48,7 @@ fn a_connection_that_is_paused_is_not_read_and_others_are() {
 fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
     // Without a budget, and with one that keeps bytes for the next turn.
     for options in [Options::default(), Options::default().budget(Budget::ui())] {
-        let mut rig = Rig::with(options, Config::server());
+        let mut rig = Rig::with(options, ServerConfig::new());
         rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
             if let Event::Connection(id, Ws::Message(_)) = event {
                 connections.pause(*id);
@@ -72,7 +72,7 @@ fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
 
 #[test]
 fn what_is_resumed_is_read_in_the_next_turn() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);
     peer.send(&[frame(TEXT, b"one"), frame(TEXT, b"two")].concat());
@@ -86,7 +86,7 @@ fn what_is_resumed_is_read_in_the_next_turn() {
 
 #[test]
 fn ids_that_are_gone_are_harmless() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, id) = rig.open("/");
     drop(peer);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
@@ -103,7 +103,7 @@ fn ids_that_are_gone_are_harmless() {
 
 #[test]
 fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (gone, first) = rig.open("/");
     let (ended, second) = rig.open("/");
     rig.endpoint.connections().pause(first);
@@ -112,7 +112,7 @@ fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
     drop(ended);
     rig.until("the reset", |rig| rig.app.closed().len() == 1);
     assert!(rig.app.closed()[0].reading_paused);
-    assert!(matches!(rig.app.closed()[0].error, Some(Error::Lost(Cause::Io(_)))));
+    assert!(matches!(rig.app.closed()[0].error, Some(Error::Io(_))));
     turns(&mut rig);
     assert_eq!(rig.endpoint.connections().state(second), State::Open);
     rig.endpoint.connections().resume(second);
@@ -122,7 +122,7 @@ fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
 
 #[test]
 fn a_reset_that_came_before_the_pause_is_found_too() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.silent = true;
     rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
         if let Event::Connection(id, Ws::Message(_)) = event {
@@ -139,7 +139,7 @@ fn a_reset_that_came_before_the_pause_is_found_too() {
 
 #[test]
 fn a_close_ends_the_pause() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);
     peer.send(&frame(TEXT, b"unread"));
@@ -159,7 +159,8 @@ fn no_heartbeat_is_judged_while_paused() {
     let second = Duration::from_secs(1);
     let clock = Clock::default();
     let given = clock.clone();
-    let config = Config::server().heartbeat(Heartbeat::frequent().idle(10 * second).pong_timeout(5 * second));
+    let config =
+        ServerConfig::new().heartbeat(Heartbeat::frequent().idle(10 * second).pong_timeout(5 * second));
     let mut rig = Rig::with(Options::default().clock(move || given.now()), config);
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().pause(id);

@@ -10,7 +10,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    ClientConfig, Config, ConnectionId, Connections, Event, Extension, Frame, SlowPeer, Stop, TopicError,
+    ClientConfig, ConnectionId, Connections, Event, Extension, Frame, ServerConfig, SlowPeer, Stop,
+    TopicError,
 };
 
 /// What can be seen of a connection while its end is told.
@@ -25,14 +26,14 @@ struct Left {
 
 /// Looks, and tells the others.
 fn leave(connections: &mut Connections, id: ConnectionId) -> Left {
-    let topics: BTreeSet<_> = connections.topics_of(id).map(str::to_owned).collect();
-    assert_eq!(connections.subscribe(id, "late"), Err(TopicError::NotOpen));
+    let topics: BTreeSet<_> = connections.topics().of(id).map(str::to_owned).collect();
+    assert_eq!(connections.topics().subscribe(id, "late"), Err(TopicError::NotOpen));
     let subscribers = ["room", "own"].map(|topic| {
-        assert!(connections.subscribers(topic).all(|other| other != id));
-        connections.subscribers(topic).len()
+        assert!(connections.topics().subscribers(topic).all(|other| other != id));
+        connections.topics().subscribers(topic).len()
     });
     let left = Frame::text(format!("{id} left"));
-    let reached = ["room", "own"].map(|topic| connections.publish(topic, &left));
+    let reached = ["room", "own"].map(|topic| connections.topics().publish(topic, &left));
     Left { topics, subscribers, reached }
 }
 
@@ -52,7 +53,7 @@ impl Extension for Before {
 /// Ends one of two connections to the topic "room", and looks at what its handler, and an extension, see.
 fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
     for extended in [false, true] {
-        let mut rig = Rig::new(Config::server().heartbeat(ws_server_mio::Heartbeat::off()));
+        let mut rig = Rig::new(ServerConfig::new().heartbeat(ws_server_mio::Heartbeat::off()));
         let (before, seen) = (Seen::default(), Seen::default());
         if extended {
             rig.endpoint.connections().set_extension(Before(before.clone())).unwrap();
@@ -60,9 +61,9 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
         let (mut peer, id) = rig.open("/");
         let (mut other, other_id) = rig.open("/other");
         let connections = rig.endpoint.connections();
-        connections.subscribe(id, "room").unwrap();
-        connections.subscribe(id, "own").unwrap();
-        connections.subscribe(other_id, "room").unwrap();
+        connections.topics().subscribe(id, "room").unwrap();
+        connections.topics().subscribe(id, "own").unwrap();
+        connections.topics().subscribe(other_id, "room").unwrap();
         let looks = seen.clone();
         rig.app.also = Some(Box::new(move |connections, event| {
             if let Event::Connection(closed, Ws::Closed(_)) = event
@@ -80,13 +81,13 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
             assert_eq!(before.lock().unwrap()[0], expected, "{name}");
         }
         let connections = rig.endpoint.connections();
-        assert_eq!(connections.topics_of(id).count(), 0, "{name}: gone after the event");
-        assert_eq!(connections.subscribers("room").collect::<Vec<_>>(), [other_id]);
+        assert_eq!(connections.topics().of(id).count(), 0, "{name}: gone after the event");
+        assert_eq!(connections.topics().subscribers("room").collect::<Vec<_>>(), [other_id]);
         for _ in 0..=usize::from(extended) {
             assert_eq!(rig.frame(&mut other), (TEXT, format!("{id} left").into_bytes()), "{name}");
         }
         let (_late, late) = rig.open("/late");
-        assert_eq!(rig.endpoint.connections().topics_of(late).count(), 0, "nobody inherits them");
+        assert_eq!(rig.endpoint.connections().topics().of(late).count(), 0, "nobody inherits them");
     }
 }
 
@@ -119,28 +120,28 @@ fn the_topics_of_a_connection_are_known_while_its_end_is_told_however_it_ends() 
         let large = Frame::binary(vec![0; 1 << 20]);
         let connections = rig.endpoint.connections();
         // Closed with 1013, and then cut: nobody reads.
-        while connections.send_to_with(&large, SlowPeer::Close, [id]) == 1 {}
+        while connections.topics().send_to_with(&large, SlowPeer::Close, [id]) == 1 {}
         connections.terminate(id);
     });
 }
 
 #[test]
 fn a_stop_tells_the_topics_of_everyone_it_cuts() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (_peers, ids): (Vec<_>, Vec<_>) = (0..3).map(|_| rig.open("/")).unzip();
     for id in &ids {
-        rig.endpoint.connections().subscribe(*id, "room").unwrap();
+        rig.endpoint.connections().topics().subscribe(*id, "room").unwrap();
     }
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Connection(id, Ws::Closed(_)) = event {
-            let topics = connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>();
-            looks.lock().unwrap().push((topics, connections.subscribers("room").len()));
+            let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
+            looks.lock().unwrap().push((topics, connections.topics().subscribers("room").len()));
         }
     }));
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(Duration::ZERO));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(Duration::ZERO));
     rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(common::Seen::Stopped(_))));
     let seen = seen.lock().unwrap();
     assert_eq!(seen.iter().map(|(topics, _)| topics.join(" ")).collect::<Vec<_>>(), ["room"; 3]);
@@ -149,13 +150,13 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
 
 #[test]
 fn clients_and_coupled_connections_have_presence_too() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| match event {
-        Event::Connection(id, Ws::Open(_)) => drop(connections.subscribe(*id, "room").unwrap()),
+        Event::Connection(id, Ws::Open(_)) => drop(connections.topics().subscribe(*id, "room").unwrap()),
         Event::Connection(id, Ws::Closed(_)) => {
-            looks.lock().unwrap().push(connections.topics_of(*id).map(str::to_owned).collect::<Vec<_>>());
+            looks.lock().unwrap().push(connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>());
         }
         _ => {}
     }));
@@ -169,13 +170,13 @@ fn clients_and_coupled_connections_have_presence_too() {
     rig.until("three ends", |_| seen.lock().unwrap().len() == 3);
     assert_eq!(*seen.lock().unwrap(), [["room"], ["room"], ["room"]]);
     for id in rig.app.open_ids() {
-        assert_eq!(rig.endpoint.connections().topics_of(id).count(), 0);
+        assert_eq!(rig.endpoint.connections().topics().of(id).count(), 0);
     }
 }
 
 #[test]
 fn an_upgrade_that_is_refused_has_no_topics() {
-    let mut rig = Rig::new(Config::server().report_all_closes(true));
+    let mut rig = Rig::new(ServerConfig::new().report_all_closes(true));
     rig.app.hold = true;
     let address = rig.address();
     let mut peer = rig.peer();
@@ -183,12 +184,12 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     rig.until("the question", |rig| rig.app.upgrades.len() == 1);
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.subscribe(id, "room"), Err(TopicError::NotOpen));
+    assert_eq!(connections.topics().subscribe(id, "room"), Err(TopicError::NotOpen));
     connections.respond(id, upgrade, ok("not you")).unwrap();
     drop(peer);
     rig.app.also = Some(Box::new(move |connections, event| {
         if matches!(event, Event::Connection(_, Ws::Closed(_))) {
-            assert_eq!(connections.topics_of(id).count(), 0);
+            assert_eq!(connections.topics().of(id).count(), 0);
         }
     }));
     rig.until("its end", |rig| rig.app.closed().len() == 1);

@@ -3,11 +3,11 @@
 mod common;
 use common::*;
 use std::sync::mpsc;
-use ws_server_mio::{Config, EndpointGone, Frame};
+use ws_server_mio::{EndpointGone, Frame, ServerConfig};
 
 #[test]
 fn jobs_of_another_thread_run_in_order_and_wake_the_loop() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let remote = rig.endpoint.remote();
     let thread = std::thread::spawn(move || {
@@ -30,18 +30,18 @@ fn jobs_of_another_thread_run_in_order_and_wake_the_loop() {
 
 #[test]
 fn a_job_can_ask_and_send_the_answer_back() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let server = rig.server;
     let (_peer, _) = rig.open("/");
     let remote = rig.endpoint.remote();
     let (tell, told) = mpsc::channel();
-    remote.run(move |connections| tell.send(connections.count(server)).unwrap()).unwrap();
+    remote.run(move |connections| tell.send(connections.server(server).count()).unwrap()).unwrap();
     rig.until("the answer", |_| told.try_recv() == Ok(1));
 }
 
 #[test]
 fn without_its_endpoint_a_handle_says_so() {
-    let rig = Rig::new(Config::server());
+    let rig = Rig::new(ServerConfig::new());
     let remote = rig.endpoint.remote();
     let (tell, told) = mpsc::channel::<()>();
     remote.run(move |_| drop(tell)).unwrap();

@@ -6,7 +6,7 @@ use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{Config, Connections, Event, Heartbeat, HeartbeatKind, Options};
+use ws_server_mio::{Connections, Event, Heartbeat, HeartbeatKind, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -57,7 +57,7 @@ fn resumed(rig: &mut Rig) -> Vec<Duration> {
 #[test]
 fn after_sleep_every_peer_is_asked_at_once_and_who_is_gone_is_found() {
     let clocks = Clocks::new();
-    let mut rig = Rig::with(clocks.options(), Config::server());
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut here, _) = rig.open("/here");
     let (mut gone, gone_id) = rig.open("/gone");
     clocks.sleep(8 * 3600 * SECOND);
@@ -78,7 +78,7 @@ fn after_sleep_every_peer_is_asked_at_once_and_who_is_gone_is_found() {
 fn an_answer_that_was_awaited_in_sleep_has_its_whole_time_again() {
     let clocks = Clocks::new();
     let live = Heartbeat::frequent().idle(25 * SECOND).pong_timeout(20 * SECOND);
-    let mut rig = Rig::with(clocks.options(), Config::server().heartbeat(live));
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new().heartbeat(live));
     let (mut peer, _) = rig.open("/");
     clocks.pass(25 * SECOND);
     assert_eq!(rig.frame(&mut peer), (PING, Vec::new()));
@@ -103,7 +103,7 @@ fn whoever_has_a_one_way_heartbeat_is_asked_too_and_nobody_where_it_is_off() {
         (Heartbeat::off(), None),
     ] {
         let clocks = Clocks::new();
-        let mut rig = Rig::with(clocks.options(), Config::server().heartbeat(heartbeat));
+        let mut rig = Rig::with(clocks.options(), ServerConfig::new().heartbeat(heartbeat));
         let (mut peer, _) = rig.open("/");
         clocks.sleep(60 * SECOND);
         assert_eq!(resumed(&mut rig), [60 * SECOND]);
@@ -118,7 +118,7 @@ fn whoever_has_a_one_way_heartbeat_is_asked_too_and_nobody_where_it_is_off() {
 #[test]
 fn a_clock_that_is_set_right_or_set_back_is_no_sleep() {
     let clocks = Clocks::new();
-    let mut rig = Rig::with(clocks.options(), Config::server());
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     clocks.sleep(4 * SECOND);
     assert!(resumed(&mut rig).is_empty());
@@ -136,12 +136,12 @@ fn a_clock_that_is_set_right_or_set_back_is_no_sleep() {
 #[test]
 fn plain_http_and_who_is_closing_go_on_after_sleep_and_dates_are_right() {
     let clocks = Clocks::new();
-    let mut rig = Rig::with(clocks.options(), Config::server());
+    let mut rig = Rig::with(clocks.options(), ServerConfig::new());
     let (mut closing, id) = rig.open("/");
     rig.endpoint.connections().close(id, ws_server_mio::CloseCode::NORMAL, "").unwrap();
     assert_eq!(rig.frame(&mut closing).0, CLOSE);
     let mut http = rig.peer();
-    rig.until("its coming", |rig| rig.endpoint.connections().http_count(rig.server) == 1);
+    rig.until("its coming", |rig| rig.endpoint.connections().server(rig.server).http_count() == 1);
     clocks.sleep(3 * 24 * 3600 * SECOND);
     assert_eq!(resumed(&mut rig).len(), 1);
     let address = rig.address();

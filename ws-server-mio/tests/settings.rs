@@ -7,8 +7,8 @@ use common::*;
 use std::net::TcpListener;
 use std::time::Duration;
 use ws_server_mio::{
-    Bind, Budget, ClientConfig, ClientState, Config, Frame, Heartbeat, Options, Reconnect, ServerConfig,
-    Stop, TopicError,
+    Bind, Budget, ClientConfig, ClientState, Frame, Heartbeat, Options, Reconnect, ServerConfig, Stop,
+    TopicError,
 };
 
 /// More turns than anything here needs; a loop that spins takes all of them.
@@ -33,7 +33,7 @@ fn rests(rig: &mut Rig, what: &str) -> usize {
 }
 
 fn server() -> ServerConfig {
-    ServerConfig::from(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::new().heartbeat(Heartbeat::off())
 }
 
 #[test]
@@ -85,9 +85,9 @@ fn those_who_wait_are_accepted_one_in_a_turn_where_none_is_set() {
     let mut rig = Rig::with(Options::default().budget(budget(None, 1 << 16, 0)), server());
     let peers: Vec<_> = (0..5).map(|_| rig.peer()).collect();
     let server = rig.server;
-    rig.until("the first", |rig| rig.endpoint.connections().http_count(server) > 0);
+    rig.until("the first", |rig| rig.endpoint.connections().server(server).http_count() > 0);
     for expected in 1..=5 {
-        assert_eq!(rig.endpoint.connections().http_count(server), expected);
+        assert_eq!(rig.endpoint.connections().server(server).http_count(), expected);
         rig.endpoint.poll(Some(Duration::ZERO), |_, event| panic!("{event:?}")).unwrap();
     }
     rests(&mut rig, "nobody waits");
@@ -100,18 +100,18 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     let mut peers: Vec<_> = (0..3).map(|_| rig.peer()).collect();
     peers.iter_mut().for_each(|peer| rig.end(peer));
     let server_id = rig.server;
-    assert_eq!(rig.endpoint.connections().turned_away(server_id), 3);
+    assert_eq!(rig.endpoint.connections().server(server_id).turned_away(), 3);
     rests(&mut rig, "max_connections 0");
 
     let mut rig = Rig::new(server().max_handshakes(0));
     let silent = rig.peer();
     let server_id = rig.server;
-    rig.until("the silent one", |rig| rig.endpoint.connections().http_count(server_id) == 1);
+    rig.until("the silent one", |rig| rig.endpoint.connections().server(server_id).http_count() == 1);
     let mut waits = rig.peer();
     let address = rig.address();
     waits.send(&handshake(address, "/"));
     rests(&mut rig, "max_handshakes 0, while one has asked nothing");
-    assert_eq!(rig.endpoint.connections().http_count(server_id), 1);
+    assert_eq!(rig.endpoint.connections().server(server_id).http_count(), 1);
     drop(silent);
     assert!(rig.head(&mut waits).starts_with("HTTP/1.1 101"));
     rests(&mut rig, "max_handshakes 0");
@@ -143,8 +143,8 @@ fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
         let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
         let server_id = rig.server;
         let stop = Stop::within(deadline).spread(spread);
-        rig.endpoint.connections().stop_with(server_id, stop.clone());
-        rig.endpoint.connections().stop_with(server_id, stop);
+        rig.endpoint.connections().server(server_id).stop_with(stop.clone());
+        rig.endpoint.connections().server(server_id).stop_with(stop);
         let what = format!("{deadline:?} over {spread:?}");
         let mut told = Vec::new();
         rig.until(&what, |_| {
@@ -154,7 +154,7 @@ fn a_stop_of_any_length_tells_the_first_and_spins_in_no_turn() {
         assert_eq!((told[0].0, close_code(&told[0].1)), (CLOSE, 1001));
         rests(&mut rig, &what);
         // A second call that has an end brings one.
-        rig.endpoint.connections().stop(server_id, Duration::ZERO);
+        rig.endpoint.connections().server(server_id).stop(Duration::ZERO);
         rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
         open.clear();
     }
@@ -170,9 +170,8 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
         let mut rig = Both::new();
-        let mut policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
-        (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::from(Config::client()).reconnect(policy);
+        let policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
+        let config = ClientConfig::new().reconnect(policy);
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         rig.failed(client);
         let (_, delay) = rig.reconnecting(client);
@@ -182,7 +181,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
             rig.turn();
             assert_ne!(rig.endpoint.next_timeout(), Some(Duration::ZERO), "{min:?} to {max:?}");
         }
-        assert_eq!(rig.connections().client_state(client), ClientState::Waiting);
+        assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
         if delay < Duration::from_secs(1) {
             rig.clock.pass(delay);
             rig.failed(client);
@@ -194,11 +193,11 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
 fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
     let mut rig = Both::on(Bind::localhost(), Options::default());
     let url = rig.url("/");
-    let none = Config::client().handshake_timeout(Duration::ZERO);
+    let none = ClientConfig::new().handshake_timeout(Duration::ZERO);
     let client = rig.connections().connect(url.as_str(), none).unwrap();
     rig.failed(client);
-    assert_eq!(rig.connections().client_state(client), ClientState::Idle);
-    let ever = Config::client().handshake_timeout(Duration::MAX);
+    assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
+    let ever = ClientConfig::new().handshake_timeout(Duration::MAX);
     let client = rig.connections().connect(url.as_str(), ever).unwrap();
     rig.opened(client);
 }
@@ -208,11 +207,11 @@ fn topic_limits_of_zero_allow_no_topic_and_no_name() {
     let mut rig = Rig::new(server());
     let (_peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
-    connections.subscribe(id, "kept").unwrap();
-    connections.set_topic_limits(0, usize::MAX);
-    assert_eq!(connections.subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
-    assert_eq!(connections.publish("kept", &Frame::text("what is there stays")), 1);
-    connections.set_topic_limits(usize::MAX, 0);
-    assert_eq!(connections.subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
-    assert_eq!(connections.subscribe(id, ""), Ok(true));
+    connections.topics().subscribe(id, "kept").unwrap();
+    connections.topics().set_limits(0, usize::MAX);
+    assert_eq!(connections.topics().subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
+    assert_eq!(connections.topics().publish("kept", &Frame::text("what is there stays")), 1);
+    connections.topics().set_limits(usize::MAX, 0);
+    assert_eq!(connections.topics().subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
+    assert_eq!(connections.topics().subscribe(id, ""), Ok(true));
 }

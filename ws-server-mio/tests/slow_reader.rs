@@ -4,10 +4,10 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{Config, Frame, SendError, Sent};
+use ws_server_mio::{Frame, SendError, Sent, ServerConfig};
 
-fn config() -> Config {
-    Config::server().outbox(64 << 10, 256 << 10, 1 << 20)
+fn config() -> ServerConfig {
+    ServerConfig::new().outbox(64 << 10, 256 << 10, 1 << 20)
 }
 
 #[test]
@@ -110,7 +110,7 @@ fn an_echo_to_a_peer_that_floods_and_never_reads_is_bounded() {
 #[test]
 fn a_slow_reader_is_seen_to_take_something_at_least_every_200_kilobytes() {
     use std::io::Read;
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     // Segments as on a network, and what a reader's kernel gives one that never was fast.
     let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
     socket.set_tcp_mss(1400).unwrap();

@@ -7,12 +7,12 @@ use common::*;
 use std::io::ErrorKind;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::sse;
-use ws_server_mio::ws_proto::{Cause, Error};
-use ws_server_mio::{Bytes, CloseCode, Config, Folder, Options, SendError, Stop, http};
+use ws_server_mio::ws_proto::Error;
+use ws_server_mio::{Bytes, CloseCode, Folder, Options, RespondError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);
 
-fn rig(config: Config) -> (Clock, Rig) {
+fn rig(config: ServerConfig) -> (Clock, Rig) {
     let clock = Clock::default();
     let given = clock.clone();
     // Nothing here may end by itself meanwhile.
@@ -47,7 +47,7 @@ fn error_of(rig: &Rig) -> Option<&Error> {
 
 #[test]
 fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..8).map(|_| rig.open("/").0).collect();
     let address = rig.address();
     let mut page = rig.peer();
@@ -61,7 +61,7 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
     let server = rig.server;
     let stop =
         Stop::within(5 * SECOND).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(10 * SECOND);
-    rig.endpoint.connections().stop_with(server, stop);
+    rig.endpoint.connections().server(server).stop_with(stop);
     rig.until("the last word", |rig| rig.app.count(|seen| matches!(seen, Seen::Stopping(_))) == 1);
     for told in 0..8 {
         if told > 0 {
@@ -109,11 +109,11 @@ fn each_is_told_in_its_turn_and_the_others_are_served_as_ever() {
 
 #[test]
 fn nobody_is_accepted_from_the_beginning_of_the_spread() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (mut last, _) = rig.open("/");
     let (server, address) = (rig.server, rig.address());
-    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(10 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(SECOND).spread(10 * SECOND));
     assert!(std::net::TcpStream::connect(address).is_err());
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
     last.send(&frame(TEXT, b"one"));
@@ -122,29 +122,29 @@ fn nobody_is_accepted_from_the_beginning_of_the_spread() {
 
 #[test]
 fn the_deadline_counts_from_the_end_of_the_spread() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(5 * SECOND).spread(10 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(5 * SECOND).spread(10 * SECOND));
     clock.pass(15 * SECOND - Duration::from_millis(1));
     turns(&mut rig);
     assert!(rig.app.closed().is_empty() && !stopped(&mut rig));
     clock.pass(Duration::from_millis(1));
     rig.until("the end", stopped);
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))), "{:?}", error_of(&rig));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)), "{:?}", error_of(&rig));
 }
 
 #[test]
 fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
     for (first, second, end) in [(60, 5, 5), (5, 60, 5), (5, 5, 5)] {
-        let (clock, mut rig) = rig(Config::server());
+        let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
         let (_peer, _, _request) = asked(&mut rig, &get(address, "/late"));
         let server = rig.server;
-        rig.endpoint.connections().stop(server, first * SECOND);
+        rig.endpoint.connections().server(server).stop(first * SECOND);
         turns(&mut rig);
-        rig.endpoint.connections().stop(server, second * SECOND);
+        rig.endpoint.connections().server(server).stop(second * SECOND);
         clock.pass(end * SECOND - Duration::from_millis(1));
         turns(&mut rig);
         assert!(!stopped(&mut rig));
@@ -152,15 +152,15 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
         rig.until("the end", stopped);
     }
     // What is said stays, and the spread is over at once.
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let mut open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
     let stop = Stop::within(SECOND).code(CloseCode::SERVICE_RESTART).spread(3600 * SECOND);
-    rig.endpoint.connections().stop_with(server, stop);
+    rig.endpoint.connections().server(server).stop_with(stop);
     assert_eq!(rig.frame(&mut open[0]).0, CLOSE);
     turns(&mut rig);
     assert_eq!(open[1].take_frame(), None);
-    rig.endpoint.connections().stop(server, SECOND);
+    rig.endpoint.connections().server(server).stop(SECOND);
     for peer in &mut open[1..] {
         let (first, payload) = rig.frame(peer);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1012));
@@ -169,10 +169,10 @@ fn of_two_stops_the_earlier_deadline_and_the_shorter_spread_hold() {
 
 #[test]
 fn who_leaves_by_itself_in_the_spread_ends_it_early() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let open: Vec<_> = (0..4).map(|_| rig.open("/").0).collect();
     let server = rig.server;
-    rig.endpoint.connections().stop_with(server, Stop::within(SECOND).spread(3600 * SECOND));
+    rig.endpoint.connections().server(server).stop_with(Stop::within(SECOND).spread(3600 * SECOND));
     turns(&mut rig);
     drop(open);
     rig.until("the end", stopped);
@@ -180,11 +180,11 @@ fn who_leaves_by_itself_in_the_spread_ends_it_early() {
 
 #[test]
 fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     clock.pass(4 * SECOND);
     turns(&mut rig);
     rig.endpoint.connections().respond(id, request, ok("all of it")).unwrap();
@@ -198,17 +198,17 @@ fn a_late_answer_is_given_after_the_stop_and_says_that_it_is_the_last() {
 
 #[test]
 fn an_answer_after_the_deadline_finds_nobody() {
-    let (clock, mut rig) = rig(Config::server());
+    let (clock, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let (mut peer, id, request) = asked(&mut rig, &get(address, "/report"));
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);
     clock.pass(5 * SECOND);
     rig.until("the end", stopped);
     rig.end(&mut peer);
-    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(SendError::NotOpen));
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))));
+    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(RespondError::NotOpen));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)));
 }
 
 #[test]
@@ -218,13 +218,13 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
     folder.write("large", &vec![7; size]);
     let served = Folder::new(folder.public()).unwrap();
     for ends in [true, false] {
-        let (clock, mut rig) = rig(Config::server().output_timeout(3600 * SECOND));
+        let (clock, mut rig) = rig(ServerConfig::new().output_timeout(3600 * SECOND));
         let address = rig.address();
         let (mut peer, id, request) = asked(&mut rig, &get(address, "/large"));
         rig.endpoint.connections().respond_file(id, request, &served).unwrap();
         turns(&mut rig);
         let server = rig.server;
-        rig.endpoint.connections().stop(server, 20 * SECOND);
+        rig.endpoint.connections().server(server).stop(20 * SECOND);
         turns(&mut rig);
         clock.pass(20 * SECOND - Duration::from_millis(1));
         turns(&mut rig);
@@ -238,18 +238,13 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
         assert_eq!(whole, ends, "{} bytes", peer.got.len());
         drop(peer);
         rig.until("the end", stopped);
-        assert_eq!(
-            matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))),
-            !ends,
-            "{:?}",
-            error_of(&rig)
-        );
+        assert_eq!(matches!(error_of(&rig), Some(Error::Stopped)), !ends, "{:?}", error_of(&rig));
     }
 }
 
 #[test]
 fn a_request_that_is_arriving_is_read_and_answered() {
-    let (_, mut rig) = rig(Config::server());
+    let (_, mut rig) = rig(ServerConfig::new());
     let address = rig.address();
     let mut peer = rig.peer();
     peer.send(
@@ -257,7 +252,7 @@ fn a_request_that_is_arriving_is_read_and_answered() {
     );
     rig.until("its coming", |rig| rig.endpoint.connections().stats().bytes_in > 50);
     let server = rig.server;
-    rig.endpoint.connections().stop(server, 5 * SECOND);
+    rig.endpoint.connections().server(server).stop(5 * SECOND);
     turns(&mut rig);
     peer.send(b"there");
     assert_eq!(rig.response(&mut peer).0, 200);
@@ -269,7 +264,7 @@ fn a_request_that_is_arriving_is_read_and_answered() {
 #[test]
 fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
     for length in [None, Some(100)] {
-        let (clock, mut rig) = rig(Config::server());
+        let (clock, mut rig) = rig(ServerConfig::new());
         let address = rig.address();
         let request = format!("GET / HTTP/1.0\r\nHost: {address}\r\n\r\n");
         let (mut peer, id, request) = asked(&mut rig, request.as_bytes());
@@ -278,13 +273,13 @@ fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
         connections.send_body(id, &body, Bytes::from_static(b"some of it")).unwrap();
         rig.head(&mut peer);
         let server = rig.server;
-        rig.endpoint.connections().stop(server, SECOND);
+        rig.endpoint.connections().server(server).stop(SECOND);
         turns(&mut rig);
         clock.pass(SECOND);
         rig.until("the end", stopped);
         rig.end(&mut peer);
         let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
         assert_eq!(peer.ended, Some(expected), "a length tells by itself");
-        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(SendError::NotOpen));
+        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }

@@ -4,11 +4,11 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::{ServerSentEvent, sse};
-use ws_server_mio::{Bytes, Config, SendError, Sent, ServerConfig, http};
+use ws_server_mio::{Bytes, RespondError, Sent, ServerConfig, http};
 
 #[test]
 fn events_reach_a_page_as_they_happen() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/events"));
@@ -37,14 +37,14 @@ fn events_reach_a_page_as_they_happen() {
     drop(peer);
     rig.until("that the page is gone", |rig| {
         let sent = rig.endpoint.connections().send_body(id, &stream, sse::keep_alive());
-        sent == Err(SendError::NotOpen)
+        sent == Err(RespondError::NotOpen)
     });
-    assert_eq!(rig.endpoint.connections().finish_body(id, stream), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().finish_body(id, stream), Err(RespondError::NotOpen));
 }
 
 #[test]
 fn a_stream_ends_and_the_connection_goes_on() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let request = get(rig.address(), "/");
@@ -64,7 +64,7 @@ fn a_stream_ends_and_the_connection_goes_on() {
 
 #[test]
 fn a_slow_reader_is_waited_for() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -109,7 +109,7 @@ fn a_slow_reader_is_waited_for() {
 
 #[test]
 fn a_reader_that_stops_for_good_is_closed() {
-    let config = Config::server().output_timeout(Duration::from_millis(50));
+    let config = ServerConfig::new().output_timeout(Duration::from_millis(50));
     let mut rig = Rig::new(config);
     rig.app.hold = true;
     let mut peer = rig.peer();
@@ -120,12 +120,12 @@ fn a_reader_that_stops_for_good_is_closed() {
     let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
     rig.endpoint.connections().send_body(id, &body, vec![0; 15 << 20]).unwrap();
     rig.until("its end", |rig| rig.app.closed().len() == 1);
-    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(RespondError::NotOpen));
 }
 
 #[test]
 fn a_server_that_stops_finishes_its_event_streams() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -133,17 +133,17 @@ fn a_server_that_stops_finishes_its_event_streams() {
     let (id, request) = rig.app.requests.pop().unwrap();
     let body = rig.endpoint.connections().respond_streaming(id, request, sse::head(), None).unwrap();
     let server = rig.server;
-    rig.endpoint.connections().stop(server, Duration::from_secs(5));
+    rig.endpoint.connections().server(server).stop(Duration::from_secs(5));
     rig.end(&mut peer);
     assert!(peer.got.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&peer.got));
-    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(RespondError::NotOpen));
 }
 
 #[test]
 fn streams_of_peers_that_are_gone_give_their_places_back() {
     // By the end of their stream, by a reset, and with something said behind the request.
     for (resets, more) in [(false, ""), (true, ""), (false, "GET /next HTTP/1.1\r\n")] {
-        let mut rig = Rig::new(ServerConfig::from(Config::server()).max_connections(50));
+        let mut rig = Rig::new(ServerConfig::new().max_connections(50));
         rig.app.hold = true;
         let mut bodies = Vec::new();
         for _ in 0..50 {

@@ -10,6 +10,7 @@ use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::{self, Event as Happened};
 use ws_server_mio::*;
+use ws_server_mio::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
@@ -30,8 +31,8 @@ type Id = ConnectionId;
 fn names() -> BTreeSet<String> {
     const NOW: Duration = Duration::ZERO;
     names! {
-        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), Config::server());
-        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, Config::server());
+        "Connections::listen": |c: C<'_>| c.listen(Bind::any(), ServerConfig::new());
+        "Connections::listen_on": |c: C<'_>, l: std::net::TcpListener| c.listen_on(l, ServerConfig::new());
         "Bind::localhost": Bind::localhost;
         "Bind::lan": Bind::lan;
         "Bind::any": Bind::any;
@@ -40,8 +41,9 @@ fn names() -> BTreeSet<String> {
         "Bind::port": Bind::port;
         "Bind::port_range": Bind::port_range;
         "ListenError": |error: ListenError| error.to_string();
-        "Connections::stop": |c: C<'_>, server: ServerId| c.stop(server, NOW);
-        "Connections::stop_with": Connections::stop_with;
+        "Connections::server": |c: C<'_>, server: ServerId| c.server(server).id();
+        "ServerHandle::stop": ServerHandle::stop;
+        "ServerHandle::stop_with": ServerHandle::stop_with;
         "Stop": |stop: Stop| stop.spread(NOW);
         "Event::Stopping": |event: Event<'_>| matches!(event, Event::Stopping(_));
         "Event::Stopped": |event: Event<'_>| matches!(event, Event::Stopped(_));
@@ -69,13 +71,13 @@ fn names() -> BTreeSet<String> {
         "Connections::resume": Connections::resume;
         "Connections::couple": |c: C<'_>, a: Id, b: ClientId| c.couple(a, b);
         "Event::Fragment": |event: Happened<'_>| matches!(event, Happened::Fragment(_));
-        "Config::delivery": Config::delivery;
+        "ServerConfig::delivery": ServerConfig::delivery;
         "Extension::filter": |e: &mut dyn Extension, c: C<'_>, event: Event<'_>| e.filter(c, event).is_some();
         "Connections::set_extension": |c: C<'_>, e: Nothing| c.set_extension(e);
         "Closed::code": |closed: Closed| closed.code;
         "Closed::reason": |closed: Closed| closed.reason;
         "Event::Closed": |event: Happened<'_>| matches!(event, Happened::Closed(_));
-        "Config::report_all_closes": Config::report_all_closes;
+        "ServerConfig::report_all_closes": ServerConfig::report_all_closes;
         "Closed::error": |closed: Closed| closed.error;
         "Connections::send": |c: C<'_>, id: Id, frame: &Frame| c.send(id, frame);
         "Connections::send_text": |c: C<'_>, id: Id| c.send_text(id, "");
@@ -85,21 +87,21 @@ fn names() -> BTreeSet<String> {
         "SendError": |error: SendError| error == SendError::Full;
         "Frame::raw": || Frame::raw(Opcode::Text, true, "");
         "Connections::broadcast": |c: C<'_>, frame: &Frame| c.broadcast(frame, |_| true);
-        "Connections::send_to": |c: C<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
-        "Connections::subscribe": |c: C<'_>, id: Id| c.subscribe(id, "topic");
-        "Connections::publish": |c: C<'_>, frame: &Frame| c.publish("topic", frame);
+        "Topics::send_to": |mut c: Topics<'_>, id: Id, frame: &Frame| c.send_to(frame, [id]);
+        "Topics::subscribe": |mut c: Topics<'_>, id: Id| c.subscribe(id, "topic");
+        "Topics::publish": |mut c: Topics<'_>, frame: &Frame| c.publish("topic", frame);
         "Connections::broadcast_with":
             |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.broadcast_with(frame, slow, |_| true);
-        "Connections::send_to_with":
-            |c: C<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| c.send_to_with(frame, slow, [id]);
-        "Connections::publish_with":
-            |c: C<'_>, frame: &Frame, slow: SlowPeer<'_>| c.publish_with("topic", frame, slow);
+        "Topics::send_to_with":
+            |mut c: Topics<'_>, id: Id, frame: &Frame, slow: SlowPeer<'_>| c.send_to_with(frame, slow, [id]);
+        "Topics::publish_with":
+            |mut c: Topics<'_>, frame: &Frame, slow: SlowPeer<'_>| c.publish_with("topic", frame, slow);
         "SlowPeer": |slow: SlowPeer<'_>| matches!(slow, SlowPeer::Close);
         "Connections::close": |c: C<'_>, id: Id| c.close(id, CloseCode::NORMAL, "");
         "Connections::terminate": Connections::terminate;
         "Connections::state": Connections::state;
         "Connections::peer_addr": Connections::peer_addr;
-        "Connections::local_addr_of": Connections::local_addr_of;
+        "Connections::local_addr": Connections::local_addr;
         "Connections::server_of": Connections::server_of;
         "Connections::queued": Connections::queued;
         "Connections::latency": Connections::latency;
@@ -107,16 +109,16 @@ fn names() -> BTreeSet<String> {
         "Connections::data": |c: C<'_>, id: Id| c.data::<u8>(id).copied();
         "Connections::data_mut": |c: C<'_>, id: Id| c.data_mut::<u8>(id).copied();
         "Connections::take_data": Connections::take_data::<u8>;
-        "Connections::count": Connections::count;
-        "Connections::http_count": Connections::http_count;
+        "ServerHandle::count": ServerHandle::count;
+        "ServerHandle::http_count": ServerHandle::http_count;
         "Connections::stats": Connections::stats;
-        "Connections::local_addr": Connections::local_addr;
-        "Connections::url": Connections::url;
-        "Connections::http_url": Connections::http_url;
-        "Connections::lan_url": Connections::lan_url;
-        "Connections::lan_http_url": Connections::lan_http_url;
-        "Connections::urls": Connections::urls;
-        "Config::heartbeat": Config::heartbeat;
+        "ServerHandle::local_addr": ServerHandle::local_addr;
+        "ServerHandle::url": ServerHandle::url;
+        "ServerHandle::http_url": ServerHandle::http_url;
+        "ServerHandle::lan_url": ServerHandle::lan_url;
+        "ServerHandle::lan_http_url": ServerHandle::lan_http_url;
+        "ServerHandle::urls": ServerHandle::urls;
+        "ServerConfig::heartbeat": ServerConfig::heartbeat;
         "Heartbeat::server": Heartbeat::server;
         "Heartbeat::frequent": Heartbeat::frequent;
         "Heartbeat::off": Heartbeat::off;
@@ -124,21 +126,20 @@ fn names() -> BTreeSet<String> {
         "Heartbeat::idle": Heartbeat::idle;
         "Heartbeat::pong_timeout": Heartbeat::pong_timeout;
         "Heartbeat::payload": |heartbeat: Heartbeat| heartbeat.payload("");
-        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", Config::client());
-        "Connections::disconnect": Connections::disconnect;
-        "Connections::reconnect": Connections::reconnect;
-        "Connections::remove": Connections::remove;
-        "Connections::set_request": |c: C<'_>, client: ClientId| c.set_request(client, "ws://localhost/");
-        "Connections::connection_of": Connections::connection_of;
+        "Connections::connect": |c: C<'_>| c.connect("ws://localhost/", ClientConfig::new());
+        "ClientHandle::disconnect": ClientHandle::disconnect;
+        "ClientHandle::reconnect": ClientHandle::reconnect;
+        "ClientHandle::remove": ClientHandle::remove;
+        "ClientHandle::set_request": |mut c: ClientHandle<'_>| c.set_request("ws://localhost/");
+        "ClientHandle::connection": ClientHandle::connection;
         "Connections::client_of": Connections::client_of;
-        "Connections::client_state": Connections::client_state;
+        "ClientHandle::state": ClientHandle::state;
         "ClientConfig": ClientConfig::default;
         "Reconnect": Reconnect::default;
         "Event::ConnectFailed": |event: Event<'_>| matches!(event, Event::ConnectFailed { .. });
         "Event::Reconnecting": |event: Event<'_>| matches!(event, Event::Reconnecting { .. });
         "Heartbeat::client": Heartbeat::client;
-        "Connections::set_client_config":
-            |c: C<'_>, client: ClientId| c.set_client_config(client, Config::client());
+        "ClientHandle::set_config": |mut c: ClientHandle<'_>| c.set_config(ClientConfig::new());
         "ws_proto::handshake::key": ws_proto::handshake::key;
         "ws_proto::handshake::accept_key": ws_proto::handshake::accept_key;
         "ws_proto::handshake::verify": ws_proto::handshake::verify;

@@ -3,12 +3,12 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Config, ServerConfig, Token};
+use ws_server_mio::{ServerConfig, Token};
 
 fn rig() -> (Rig, String) {
     let token = Token::from_random([3; 16]);
     let text = token.as_str().to_owned();
-    (Rig::new(ServerConfig::from(Config::server()).require_token(token)), text)
+    (Rig::new(ServerConfig::new().require_token(token)), text)
 }
 
 /// Sends a request with one more header field, and gives the answer's head.
@@ -42,7 +42,7 @@ fn who_shows_no_token_gets_401_for_page_and_socket_and_the_application_hears_not
         }
     }
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Request(..) | Seen::Upgrade(..))), 0);
-    assert_eq!(rig.endpoint.connections().count(rig.server), 0);
+    assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0);
 }
 
 #[test]
@@ -154,7 +154,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
         peer.send(&get(address, path));
         rig.response(&mut peer);
         drop(peer);
-        rig.until("its end", |rig| rig.endpoint.connections().http_count(rig.server) == 0);
+        rig.until("its end", |rig| rig.endpoint.connections().server(rig.server).http_count() == 0);
         rig.until("quiet", |rig| rig.turn().events == 0);
     }
     assert_eq!(rig.app.closed().len(), 1);
@@ -163,7 +163,7 @@ fn the_end_is_told_of_who_was_let_in_and_of_nobody_else() {
 
 #[test]
 fn where_every_end_is_asked_for_a_strangers_is_told_too() {
-    let config = ServerConfig::from(Config::server().report_all_closes(true));
+    let config = ServerConfig::new().report_all_closes(true);
     let mut rig = Rig::new(config.require_token(Token::from_random([3; 16])));
     let mut peer = rig.peer();
     peer.send(&get(rig.address(), "/"));
@@ -177,7 +177,37 @@ fn where_every_end_is_asked_for_a_strangers_is_told_too() {
 fn each_server_has_its_own_rule() {
     let (mut rig, _) = rig();
     let bind = ws_server_mio::Bind::localhost();
-    let open = rig.endpoint.connections().listen(bind, Config::server()).unwrap();
+    let open = rig.endpoint.connections().listen(bind, ServerConfig::new()).unwrap();
     rig.server = open;
     rig.open("/");
+}
+
+#[test]
+fn a_token_that_is_set_later_is_required_from_then_on_and_harms_no_open_websocket() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let (address, server) = (rig.address(), rig.server);
+    let (mut peer, _) = rig.open("/");
+    let token = Token::from_random([3; 16]);
+    let text = token.as_str().to_owned();
+    let config = ServerConfig::new().require_token(token);
+    rig.endpoint.connections().server(server).set_config(config).unwrap();
+    let head = ask(&mut rig, get(address, "/"), "");
+    assert!(head.starts_with("HTTP/1.1 401 "), "{head}");
+    let head = ask(&mut rig, get(address, &format!("/?token={text}")), "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
+    peer.send(&frame(TEXT, b"still here"));
+    assert_eq!(rig.frame(&mut peer), (TEXT, b"still here".to_vec()));
+    drop(peer);
+    rig.until("its end", |rig| rig.app.closed().iter().any(|closed| closed.was_open));
+}
+
+#[test]
+fn a_configuration_that_can_allow_nobody_is_refused_and_changes_nothing() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let (address, server) = (rig.address(), rig.server);
+    let config = ServerConfig::new().allow_origin("no origin").require_token(Token::from_random([3; 16]));
+    let refused = rig.endpoint.connections().server(server).set_config(config);
+    assert!(refused.is_err());
+    let head = ask(&mut rig, get(address, "/"), "");
+    assert!(head.starts_with("HTTP/1.1 200 "), "{head}");
 }

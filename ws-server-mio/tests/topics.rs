@@ -3,26 +3,26 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{CloseCode, Config, ConnectionId, Frame, SendError, SlowPeer, TopicError};
+use ws_server_mio::{CloseCode, ConnectionId, Frame, SendError, ServerConfig, SlowPeer, TopicError};
 
 #[test]
 fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..6).map(|_| rig.open("/")).collect();
     let connections = rig.endpoint.connections();
     for (k, (_, id)) in open.iter().enumerate() {
         let topic = if k % 2 == 0 { "even" } else { "odd" };
-        assert_eq!(connections.subscribe(*id, topic), Ok(true));
-        assert_eq!(connections.subscribe(*id, topic), Ok(false));
+        assert_eq!(connections.topics().subscribe(*id, topic), Ok(true));
+        assert_eq!(connections.topics().subscribe(*id, topic), Ok(false));
     }
     let large = vec![b'x'; 100_000];
-    assert_eq!(connections.publish("even", &Frame::text("2")), 3);
-    assert_eq!(connections.publish("odd", &Frame::binary(large.clone())), 3);
-    assert_eq!(connections.publish("neither", &Frame::text("nobody")), 0);
-    assert_eq!(connections.subscribers("even").len(), 3);
-    assert!(connections.unsubscribe(open[0].1, "even"));
-    assert!(!connections.unsubscribe(open[0].1, "even"));
-    assert_eq!(connections.publish("even", &Frame::text("4")), 2);
+    assert_eq!(connections.topics().publish("even", &Frame::text("2")), 3);
+    assert_eq!(connections.topics().publish("odd", &Frame::binary(large.clone())), 3);
+    assert_eq!(connections.topics().publish("neither", &Frame::text("nobody")), 0);
+    assert_eq!(connections.topics().subscribers("even").len(), 3);
+    assert!(connections.topics().unsubscribe(open[0].1, "even"));
+    assert!(!connections.topics().unsubscribe(open[0].1, "even"));
+    assert_eq!(connections.topics().publish("even", &Frame::text("4")), 2);
     let connections = rig.endpoint.connections();
     assert_eq!(connections.broadcast(&Frame::text("end"), |_| true), 6);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
@@ -41,7 +41,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
 
 #[test]
 fn who_is_not_open_cannot_subscribe_and_no_one_beyond_the_limits() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     let address = rig.address();
@@ -49,19 +49,19 @@ fn who_is_not_open_cannot_subscribe_and_no_one_beyond_the_limits() {
     rig.until("the question", |rig| rig.app.upgrades.len() == 1);
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.subscribe(id, "a"), Err(TopicError::NotOpen));
+    assert_eq!(connections.topics().subscribe(id, "a"), Err(TopicError::NotOpen));
     connections.accept(id, upgrade).unwrap();
-    connections.set_topic_limits(1, 3);
-    assert_eq!(connections.subscribe(id, "a"), Ok(true), "as soon as it is accepted");
-    assert_eq!(connections.subscribe(id, "b"), Err(TopicError::TooMany { limit: 1 }));
-    connections.unsubscribe(id, "a");
-    assert_eq!(connections.subscribe(id, "abcd"), Err(TopicError::NameTooLong { limit: 3 }));
+    connections.topics().set_limits(1, 3);
+    assert_eq!(connections.topics().subscribe(id, "a"), Ok(true), "as soon as it is accepted");
+    assert_eq!(connections.topics().subscribe(id, "b"), Err(TopicError::TooMany { limit: 1 }));
+    connections.topics().unsubscribe(id, "a");
+    assert_eq!(connections.topics().subscribe(id, "abcd"), Err(TopicError::NameTooLong { limit: 3 }));
     connections.close(id, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(connections.subscribe(id, "a"), Err(TopicError::NotOpen));
+    assert_eq!(connections.topics().subscribe(id, "a"), Err(TopicError::NotOpen));
 }
 
-fn slow_config() -> Config {
-    Config::server().outbox(64 << 10, 256 << 10, 1 << 20)
+fn slow_config() -> ServerConfig {
+    ServerConfig::new().outbox(64 << 10, 256 << 10, 1 << 20)
 }
 
 /// A peer that does not read and is over its mark for good, and how many fillers it has to read.
@@ -98,16 +98,16 @@ fn a_slow_peer_is_skipped_until_it_has_drained() {
     let connections = rig.endpoint.connections();
     let frame = |text: &str| Frame::text(text);
     assert_eq!(connections.broadcast_with(&frame("1"), SlowPeer::Skip, |_| true), 1);
-    assert_eq!(connections.send_to_with(&frame("2"), SlowPeer::Skip, [slow_id, fast_id]), 1);
-    connections.subscribe(slow_id, "t").unwrap();
-    connections.subscribe(fast_id, "t").unwrap();
-    assert_eq!(connections.publish_with("t", &frame("3"), SlowPeer::Skip), 1);
+    assert_eq!(connections.topics().send_to_with(&frame("2"), SlowPeer::Skip, [slow_id, fast_id]), 1);
+    connections.topics().subscribe(slow_id, "t").unwrap();
+    connections.topics().subscribe(fast_id, "t").unwrap();
+    assert_eq!(connections.topics().publish_with("t", &frame("3"), SlowPeer::Skip), 1);
     for text in ["1", "2", "3"] {
         assert_eq!(rig.frame(&mut fast), (TEXT, text.as_bytes().to_vec()));
     }
     skip_fillers(&mut rig, &mut slow, fillers);
     rig.until("drained", |rig| rig.app.count(|seen| matches!(seen, Seen::Drained(_))) > 0);
-    assert_eq!(rig.endpoint.connections().publish_with("t", &frame("4"), SlowPeer::Skip), 2);
+    assert_eq!(rig.endpoint.connections().topics().publish_with("t", &frame("4"), SlowPeer::Skip), 2);
     assert_eq!(rig.frame(&mut slow), (TEXT, b"4".to_vec()), "and nothing of what was skipped");
     assert!(rig.app.closed().is_empty());
 }
@@ -117,18 +117,18 @@ fn of_each_key_a_slow_peer_gets_the_newest_once_it_has_drained() {
     let mut rig = Rig::new(slow_config());
     let (mut slow, id, fillers) = congested(&mut rig);
     let connections = rig.endpoint.connections();
-    connections.subscribe(id, "prices").unwrap();
+    connections.topics().subscribe(id, "prices").unwrap();
     for round in 0..100 {
         for key in ["tea", "rice"] {
             let frame = Frame::text(format!("{key} {round}"));
-            assert_eq!(connections.publish_with("prices", &frame, SlowPeer::Latest(key)), 1);
+            assert_eq!(connections.topics().publish_with("prices", &frame, SlowPeer::Latest(key)), 1);
         }
     }
     skip_fillers(&mut rig, &mut slow, fillers);
     assert_eq!(rig.frame(&mut slow), (TEXT, b"tea 99".to_vec()));
     assert_eq!(rig.frame(&mut slow), (TEXT, b"rice 99".to_vec()));
     let connections = rig.endpoint.connections();
-    connections.publish_with("prices", &Frame::text("tea 100"), SlowPeer::Latest("tea"));
+    connections.topics().publish_with("prices", &Frame::text("tea 100"), SlowPeer::Latest("tea"));
     assert_eq!(rig.frame(&mut slow), (TEXT, b"tea 100".to_vec()), "it keeps up again");
     assert!(rig.app.closed().is_empty());
 }
@@ -139,7 +139,7 @@ fn what_is_kept_for_a_peer_that_goes_is_dropped_with_it() {
     let (slow, id, _) = congested(&mut rig);
     let connections = rig.endpoint.connections();
     let kept = ws_server_mio::Bytes::from(vec![b'x'; 2000]);
-    connections.send_to_with(&Frame::binary(kept.clone()), SlowPeer::Latest("k"), [id]);
+    connections.topics().send_to_with(&Frame::binary(kept.clone()), SlowPeer::Latest("k"), [id]);
     assert!(!kept.is_unique());
     drop(slow);
     rig.endpoint.connections().terminate(id);
@@ -154,7 +154,7 @@ fn a_peer_that_is_behind_in_too_many_keys_is_closed() {
     let connections = rig.endpoint.connections();
     let frame = Frame::text("x");
     let mut keys = 0;
-    while connections.send_to_with(&frame, SlowPeer::Latest(&keys.to_string()), [id]) == 1 {
+    while connections.topics().send_to_with(&frame, SlowPeer::Latest(&keys.to_string()), [id]) == 1 {
         keys += 1;
         assert!(keys <= 1024);
     }
@@ -168,11 +168,11 @@ fn by_default_a_subscriber_that_is_too_slow_is_closed_and_no_one_else() {
     let (_slow, slow, _) = congested(&mut rig);
     let (mut fast, fast_id) = rig.open("/fast");
     let connections = rig.endpoint.connections();
-    connections.subscribe(slow, "t").unwrap();
-    connections.subscribe(fast_id, "t").unwrap();
+    connections.topics().subscribe(slow, "t").unwrap();
+    connections.topics().subscribe(fast_id, "t").unwrap();
     let large = Frame::binary(vec![1; 300_000]);
     let mut both = 0;
-    while rig.endpoint.connections().publish("t", &large) == 2 {
+    while rig.endpoint.connections().topics().publish("t", &large) == 2 {
         assert_eq!(rig.frame(&mut fast).1.len(), 300_000);
         both += 1;
         assert!(both < 10, "the cap is 1 MiB");
@@ -185,7 +185,7 @@ fn by_default_a_subscriber_that_is_too_slow_is_closed_and_no_one_else() {
 /// Where the high mark is the cap, a message may not fit though the mark was not reached.
 #[test]
 fn the_newest_is_kept_for_a_peer_whose_outbox_has_no_mark_below_its_cap() {
-    let mut rig = Rig::new(Config::server().outbox(64 << 10, 1 << 20, 1 << 20));
+    let mut rig = Rig::new(ServerConfig::new().outbox(64 << 10, 1 << 20, 1 << 20));
     let (mut peer, id) = rig.open("/");
     let filler = Frame::binary(vec![0; 100_000]);
     let mut fillers = 0;
@@ -198,7 +198,7 @@ fn the_newest_is_kept_for_a_peer_whose_outbox_has_no_mark_below_its_cap() {
         rig.turn();
     }
     let frame = Frame::binary(vec![1; 200_000]);
-    assert_eq!(rig.endpoint.connections().send_to_with(&frame, SlowPeer::Latest("k"), [id]), 1);
+    assert_eq!(rig.endpoint.connections().topics().send_to_with(&frame, SlowPeer::Latest("k"), [id]), 1);
     skip_fillers(&mut rig, &mut peer, fillers);
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![1; 200_000]));
 }

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
-use ws_server_mio::{Bind, Config, Endpoint, ListenError, Options, ServerConfig, Token};
+use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig, Token};
 
 /// A directory of its own for each test, removed at its end.
 struct Directory(PathBuf);
@@ -32,7 +32,7 @@ impl Drop for Directory {
     }
 }
 
-fn rig(bind: Bind, config: impl Into<ServerConfig>) -> Rig {
+fn rig(bind: Bind, config: ServerConfig) -> Rig {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
     let server = endpoint.connections().listen(bind, config).unwrap();
     Rig { endpoint, server, app: App::default() }
@@ -66,7 +66,7 @@ fn open(rig: &mut Rig, stream: &mut UnixStream) {
 #[test]
 fn a_unix_socket_carries_pages_and_sockets_and_its_peers_have_no_address() {
     let directory = Directory::new("carries");
-    let mut rig = rig(Bind::unix(directory.socket()), Config::server());
+    let mut rig = rig(Bind::unix(directory.socket()), ServerConfig::new());
     let mut stream = UnixStream::connect(directory.socket()).unwrap();
     let any = ([127, 0, 0, 1], 80).into();
     let page = exchange(&mut rig, &mut stream, &get(any, "/"), b"hello");
@@ -83,11 +83,11 @@ fn a_unix_socket_carries_pages_and_sockets_and_its_peers_have_no_address() {
     let id = rig.app.open_ids()[0];
     let server = rig.server;
     let connections = rig.endpoint.connections();
-    assert_eq!((connections.peer_addr(id), connections.local_addr_of(id)), (None, None));
-    assert_eq!(connections.local_addr(server), None);
-    assert_eq!((connections.url(server, "/"), connections.lan_url(server, "/")), (None, None));
-    assert!(connections.urls(server, "/").is_empty());
-    assert_eq!((connections.count(server), connections.server_of(id)), (1, Some(server)));
+    assert_eq!((connections.peer_addr(id), connections.local_addr(id)), (None, None));
+    assert_eq!(connections.server(server).local_addr(), None);
+    assert_eq!((connections.server(server).url("/"), connections.server(server).lan_url("/")), (None, None));
+    assert!(connections.server(server).urls("/").is_empty());
+    assert_eq!((connections.server(server).count(), connections.server_of(id)), (1, Some(server)));
     drop(stream);
     rig.until("its end", |rig| rig.app.closed().len() == 1);
 }
@@ -95,7 +95,7 @@ fn a_unix_socket_carries_pages_and_sockets_and_its_peers_have_no_address() {
 #[test]
 fn a_close_over_a_unix_socket_is_clean() {
     let directory = Directory::new("clean");
-    let mut rig = rig(Bind::unix(directory.socket()), Config::server());
+    let mut rig = rig(Bind::unix(directory.socket()), ServerConfig::new());
     let mut stream = UnixStream::connect(directory.socket()).unwrap();
     open(&mut rig, &mut stream);
     let bye = frame(CLOSE, &1000u16.to_be_bytes());
@@ -113,11 +113,11 @@ fn a_close_over_a_unix_socket_is_clean() {
 fn the_file_is_for_this_user_and_goes_when_the_server_stops() {
     let directory = Directory::new("file");
     let path = directory.socket();
-    let mut rig = rig(Bind::unix(&path), Config::server());
+    let mut rig = rig(Bind::unix(&path), ServerConfig::new());
     assert_eq!(path.metadata().unwrap().permissions().mode() & 0o777, 0o600);
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     assert!(!path.exists());
-    rig.server = rig.endpoint.connections().listen(Bind::unix(&path), Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen(Bind::unix(&path), ServerConfig::new()).unwrap();
     assert!(path.exists());
     drop(rig);
     assert!(!path.exists(), "it goes with the endpoint, too");
@@ -129,15 +129,15 @@ fn a_file_that_a_dead_program_left_is_replaced_and_nothing_else() {
     let path = directory.socket();
     drop(UnixListener::bind(&path).unwrap());
     assert!(path.exists());
-    let mut rig = rig(Bind::unix(&path), Config::server());
-    let second = rig.endpoint.connections().listen(Bind::unix(&path), Config::server());
+    let mut rig = rig(Bind::unix(&path), ServerConfig::new());
+    let second = rig.endpoint.connections().listen(Bind::unix(&path), ServerConfig::new());
     let Err(error @ ListenError::Unix { .. }) = second else { panic!("{second:?}") };
     assert!(error.to_string().contains("socket"), "{error}");
     open(&mut rig, &mut UnixStream::connect(&path).unwrap());
 
     let file = directory.0.join("file");
     std::fs::write(&file, "precious").unwrap();
-    assert!(rig.endpoint.connections().listen(Bind::unix(&file), Config::server()).is_err());
+    assert!(rig.endpoint.connections().listen(Bind::unix(&file), ServerConfig::new()).is_err());
     assert_eq!(std::fs::read_to_string(&file).unwrap(), "precious");
 }
 
@@ -145,9 +145,9 @@ fn a_file_that_a_dead_program_left_is_replaced_and_nothing_else() {
 fn the_file_of_another_server_stays() {
     let directory = Directory::new("another");
     let path = directory.socket();
-    let first = rig(Bind::unix(&path), Config::server());
+    let first = rig(Bind::unix(&path), ServerConfig::new());
     std::fs::remove_file(&path).unwrap();
-    let mut second = rig(Bind::unix(&path), Config::server());
+    let mut second = rig(Bind::unix(&path), ServerConfig::new());
     drop(first);
     open(&mut second, &mut UnixStream::connect(&path).unwrap());
 }
@@ -165,18 +165,18 @@ fn a_unix_server_may_require_a_token() {
 #[test]
 fn listeners_are_taken_from_outside() {
     let directory = Directory::new("outside");
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let tcp = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = tcp.local_addr().unwrap();
-    rig.server = rig.endpoint.connections().listen_on(tcp, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen_on(tcp, ServerConfig::new()).unwrap();
     assert_eq!(rig.address(), address);
-    let url = rig.endpoint.connections().url(rig.server, "/");
+    let url = rig.endpoint.connections().server(rig.server).url("/");
     assert_eq!(url.unwrap(), format!("ws://{address}/"));
     rig.open("/tcp");
 
     let unix = UnixListener::bind(directory.socket()).unwrap();
-    rig.server = rig.endpoint.connections().listen_on(unix, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen_on(unix, ServerConfig::new()).unwrap();
     open(&mut rig, &mut UnixStream::connect(directory.socket()).unwrap());
-    rig.endpoint.connections().stop(rig.server, Duration::ZERO);
+    rig.endpoint.connections().server(rig.server).stop(Duration::ZERO);
     assert!(directory.socket().exists(), "who made the file removes it");
 }

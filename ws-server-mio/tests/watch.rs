@@ -6,11 +6,11 @@ use common::watched::*;
 use common::*;
 use std::sync::mpsc::{self, RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
-use ws_server_mio::{Bind, Config, Heartbeat, HeartbeatKind};
+use ws_server_mio::{Bind, Heartbeat, HeartbeatKind, ServerConfig};
 
 #[test]
 fn an_endpoint_that_is_driven_by_wake_ups_alone_serves() {
-    let mut watched = Watched::new(Rig::new(Config::server()));
+    let mut watched = Watched::new(Rig::new(ServerConfig::new()));
     let address = watched.rig.address();
     let mut peer = Peer::connect(address);
     peer.send(&handshake(address, "/"));
@@ -24,7 +24,7 @@ fn an_endpoint_that_is_driven_by_wake_ups_alone_serves() {
 
 #[test]
 fn a_host_that_runs_no_turn_is_woken_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peers: Vec<_> = (0..10).map(|_| rig.open("/").0).collect();
     let mut watched = Watched::new(rig);
     peers[0].send(&frame(TEXT, b"0"));
@@ -44,7 +44,7 @@ fn a_host_that_runs_no_turn_is_woken_once() {
 
 #[test]
 fn there_is_no_wake_up_before_a_turn_has_drained_and_one_after() {
-    let mut rig = Rig::with(short_turns(), Config::server());
+    let mut rig = Rig::with(short_turns(), ServerConfig::new());
     let (mut busy, _) = rig.open("/");
     let (mut other, _) = rig.open("/");
     let mut watched = Watched::new(rig);
@@ -71,7 +71,7 @@ fn there_is_no_wake_up_before_a_turn_has_drained_and_one_after() {
 
 #[test]
 fn turns_that_never_drain_hear_of_others() {
-    let mut rig = Rig::with(short_turns(), Config::server().frame_rate(None));
+    let mut rig = Rig::with(short_turns(), ServerConfig::new().frame_rate(None));
     let (mut flood, flooding) = rig.open("/");
     let (mut other, id) = rig.open("/");
     rig.app.silent = true;
@@ -103,10 +103,10 @@ fn turns_that_never_drain_hear_of_others() {
 
 #[test]
 fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let _quiet = rig.open("/");
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
-    let lively = Config::server().heartbeat(pongs);
+    let lively = ServerConfig::new().heartbeat(pongs);
     rig.server = rig.endpoint.connections().listen(Bind::localhost(), lively).unwrap();
     let mut watched = Watched::new(rig);
     let address = watched.rig.address();
@@ -121,7 +121,7 @@ fn a_deadline_wakes_also_one_that_comes_before_what_the_thread_waits_for() {
 #[test]
 fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
     let pongs = Heartbeat::frequent().kind(HeartbeatKind::Pong).idle(Duration::from_millis(20));
-    let mut rig = Rig::new(Config::server().heartbeat(pongs));
+    let mut rig = Rig::new(ServerConfig::new().heartbeat(pongs));
     let (mut peer, _) = rig.open("/");
     let mut watched = Watched::begin(rig);
     watched.next_wake();
@@ -134,7 +134,7 @@ fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
 
 #[test]
 fn work_that_is_left_when_the_watch_begins_wakes() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().send_text(id, "queued").unwrap();
     let mut watched = Watched::begin(rig);
@@ -143,7 +143,7 @@ fn work_that_is_left_when_the_watch_begins_wakes() {
 
 #[test]
 fn verbs_between_turns_wake_a_host_that_rests_and_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let mut watched = Watched::new(rig);
     for round in 0..20 {
@@ -160,7 +160,7 @@ fn verbs_between_turns_wake_a_host_that_rests_and_once() {
 
 #[test]
 fn jobs_of_other_threads_wake() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let mut watched = Watched::new(rig);
     let remote = watched.rig.endpoint.remote();
@@ -177,7 +177,7 @@ fn jobs_of_other_threads_wake() {
 fn no_wake_up_is_lost_between_the_two_threads() {
     const THREADS: usize = 4;
     const ROUNDS: u64 = 5000;
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (peer, _) = rig.open("/");
     let mut watched = Watched::new(rig);
     // Each waits for its answer before it goes on, so that the loop falls silent all the time.
@@ -218,7 +218,7 @@ fn no_wake_up_is_lost_between_the_two_threads() {
 
 #[test]
 fn waiting_in_a_turn_works_beside_the_watch() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let Watched { mut rig, watch, woken } = Watched::new(rig);
     for k in 0..100 {

@@ -9,11 +9,11 @@ use std::io::ErrorKind;
 use std::rc::Rc;
 use std::sync::mpsc::{self, RecvTimeoutError};
 use std::time::{Duration, Instant};
-use ws_server_mio::{Config, Watch};
+use ws_server_mio::{ServerConfig, Watch};
 
 #[test]
 fn when_the_watch_is_dropped_the_endpoint_waits_and_has_missed_nothing() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for k in 0..100 {
         let watched = Watched::new(rig);
@@ -33,7 +33,7 @@ fn when_the_watch_is_dropped_the_endpoint_waits_and_has_missed_nothing() {
 
 #[test]
 fn a_watch_after_another_wakes_for_what_nobody_took() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     for k in 0..100 {
         let watched = Watched::new(rig);
@@ -49,7 +49,7 @@ fn a_watch_after_another_wakes_for_what_nobody_took() {
 
 #[test]
 fn a_watch_outlives_its_endpoint_without_a_thread() {
-    let Watched { rig, watch, woken } = Watched::new(Rig::new(Config::server()));
+    let Watched { rig, watch, woken } = Watched::new(Rig::new(ServerConfig::new()));
     drop(rig);
     let end = std::iter::from_fn(|| Some(woken.recv_timeout(HANG))).find_map(Result::err);
     assert_eq!(end, Some(RecvTimeoutError::Disconnected));
@@ -58,7 +58,7 @@ fn a_watch_outlives_its_endpoint_without_a_thread() {
 
 #[test]
 fn a_second_watch_is_refused_while_the_first_lives() {
-    let mut watched = Watched::new(Rig::new(Config::server()));
+    let mut watched = Watched::new(Rig::new(ServerConfig::new()));
     let refused = watched.rig.endpoint.watch(|| panic!("it was refused"));
     assert_eq!(refused.unwrap_err().kind(), ErrorKind::AlreadyExists);
     let (mut peer, _) = watched.rig.open("/");
@@ -72,7 +72,7 @@ fn a_second_watch_is_refused_while_the_first_lives() {
 
 #[test]
 fn a_wake_that_waits_for_the_host_holds_neither_turns_nor_drops_up() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (wake, woken) = mpsc::sync_channel(0);
     let (called, calls) = mpsc::channel();
@@ -105,7 +105,7 @@ fn a_wake_that_waits_for_the_host_holds_neither_turns_nor_drops_up() {
 
 #[test]
 fn a_wake_that_panics_ends_the_watch_and_the_endpoint_waits() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (called, calls) = mpsc::channel();
     let watch = rig.endpoint.watch(move || {
@@ -123,7 +123,7 @@ fn a_wake_that_panics_ends_the_watch_and_the_endpoint_waits() {
 
 #[test]
 fn a_watch_may_be_dropped_by_its_own_wake() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let place = std::sync::Arc::new(std::sync::Mutex::new(None::<Watch>));
     let own = std::sync::Arc::clone(&place);
@@ -142,7 +142,7 @@ fn a_watch_may_be_dropped_by_its_own_wake() {
 #[test]
 fn the_thread_only_waits_and_wakes() {
     let here = std::thread::current().id();
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let (tell, told) = mpsc::channel();
     let watch = rig.endpoint.watch(move || {

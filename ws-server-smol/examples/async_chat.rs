@@ -24,8 +24,8 @@ use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Config, ConnectionId, Deflate, Frame, Heartbeat, Incoming, Message, Server,
-    Socket, WebSocket,
+    Acceptor, Bind, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, Incoming, Message, Server,
+    ServerConfig, Socket, WebSocket,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -54,7 +54,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
     let config =
-        Config::server().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
+        ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
     let server = Server::bind(bind.port(port), config)?;
     if let Some(url) = server.http_url("/") {
         println!("chat: {url}");

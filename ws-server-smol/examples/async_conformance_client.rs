@@ -5,7 +5,7 @@
 //! behind it to compress
 
 use std::error::Error;
-use ws_server_smol::{Config, Deflate, connect};
+use ws_server_smol::{ClientConfig, Deflate, connect};
 
 const AGENT: &str = "ws-server-smol";
 
@@ -13,14 +13,14 @@ fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: async_conformance_client URL")?;
     // The cases have messages of 16 MiB, and floods of pings.
     let mut config =
-        Config::client().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+        ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
     async_io::block_on(walk(&url, &config))
 }
 
-async fn walk(url: &str, config: &Config) -> Result<(), Box<dyn Error>> {
+async fn walk(url: &str, config: &ClientConfig) -> Result<(), Box<dyn Error>> {
     let mut count = None::<u32>;
     let mut ws = connect(format!("{url}/getCaseCount").as_str(), config.clone()).await?;
     while let Some(Ok(message)) = ws.next().await {

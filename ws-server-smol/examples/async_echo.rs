@@ -9,17 +9,17 @@ use std::error::Error;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_smol::Message::{Binary, Text};
 use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, Config, Deflate, Frame, Incoming, Server, ServerConfig, Socket};
+use ws_server_smol::{Acceptor, Deflate, Frame, Incoming, Server, ServerConfig, Socket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(8700), |port| port.parse())?;
     let mut config =
-        Config::server().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+        ServerConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         // It is flooded by benchmarks and judged by suites, for which no rate is right.
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let config = ServerConfig::from(config).max_connections(20_000);
+    let config = config.max_connections(20_000);
 
     let server = Server::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port)), config)?;
     println!("echo: {}", server.url("/").unwrap_or_default());

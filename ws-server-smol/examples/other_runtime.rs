@@ -17,8 +17,9 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, CloseCode, Config, Incoming, handshake};
+use ws_server_smol::{Acceptor, CloseCode, Incoming, handshake};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;

@@ -2,10 +2,10 @@
 //!
 //! ```no_run
 //! use ws_server_smol::web;
-//! use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+//! use ws_server_smol::{Acceptor, Bind, Incoming, Server, ServerConfig, Socket};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+//!     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 //!     println!("{}", server.http_url("/").unwrap_or_default());
 //!     async_io::block_on(server.serve(async |http| {
 //!         if let Err(error) = connection(http).await {
@@ -87,16 +87,16 @@
 //!
 //! # Flow
 //!
-//! Output that waits for a slow peer does not keep it from being read. Below half of [`Config::outbox_cap`] it never does;
+//! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it never does;
 //! above, an event whose handler queued more delays the next one, until the peer has taken as much, or for 100 ms, and
 //! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`](ws_proto::Event::Drained)
 //! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
-//! [`Config::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
+//! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
 //! hand, and [`bridge`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
-//! `Config::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
+//! `ServerConfig::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
 //! compressed once. `ws_proto::deflate` tells the settings and what they cost.
 //!
 //! # Threads
@@ -129,11 +129,11 @@
 //! ```
 //! # #[cfg(unix)]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use ws_server_smol::{Bind, ClientConfig, Config, Server, connect};
+//! use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, connect};
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
-//! let server = Server::bind(Bind::unix(&path), Config::server())?;
-//! let to = ClientConfig::from(Config::client()).unix(&path);
+//! let server = Server::bind(Bind::unix(&path), ServerConfig::new())?;
+//! let to = ClientConfig::new().unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
 //! # async_io::block_on(futures_lite::future::or(serving, client));
@@ -196,8 +196,8 @@ pub use ws_proto;
 #[cfg(feature = "deflate")]
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message,
-    Opcode, Outgoing, Request, SendError, Sent, State, Upgrade,
+    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
+    Outgoing, Request, RespondError, SendError, Sent, State, Upgrade,
 };
 
 // The README's example is compiled with the others.

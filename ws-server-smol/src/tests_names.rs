@@ -2,7 +2,7 @@
 
 use crate::client::connect::{Attempt, Failed, Opened};
 use crate::client::names::Resolver;
-use crate::{Acceptor, ClientConfig, ClientRequest, Config, ConnectError, Incoming, Socket};
+use crate::{Acceptor, ClientConfig, ClientRequest, ConnectError, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
@@ -11,6 +11,7 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use ws_proto::Config;
 
 /// Names that begin with "stuck" have no answer until the test releases them; those that begin with "none" do not exist;
 /// all others are this machine.
@@ -92,15 +93,15 @@ impl Rig {
         (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), false));
     }
 
-    fn connect_with(&self, host: &str, config: Config) -> Task<Outcome> {
+    fn connect_with(&self, host: &str, config: ClientConfig) -> Task<Outcome> {
         let request = ClientRequest::new(format!("ws://{host}:{}/", self.port).as_str()).unwrap();
-        let attempt = Attempt::new(request, &ClientConfig::from(config));
+        let attempt = Attempt::new(request, &config);
         self.executor.spawn(attempt.with_names(self.resolver.clone()).run())
     }
 
     /// An attempt, whose name is asked for when this returns.
     async fn connect(&self, host: &str) -> Task<Outcome> {
-        let task = self.connect_with(host, Config::client().handshake_timeout(Duration::MAX));
+        let task = self.connect_with(host, ClientConfig::new().handshake_timeout(Duration::MAX));
         // A local executor runs its tasks in the order in which they were woken.
         future::yield_now().await;
         task
@@ -126,9 +127,7 @@ impl Rig {
 }
 
 async fn serve(listener: Async<TcpListener>) {
-    let mut config = Config::server();
-    config.access = config.access.allow_any_host();
-    let config = Arc::new(config);
+    let config = Arc::new(Config::server().access(ws_proto::Access::default().allow_any_host()));
     let mut open = Vec::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
@@ -211,7 +210,7 @@ fn an_error_says_that_it_was_the_name() {
         let unknown = failure(rig.connect("none.test").await.await);
         assert_eq!(unknown.to_string(), r#"cannot look up "none.test": no such name"#);
         let _others = rig.stuck(8).await;
-        let soon = Config::client().handshake_timeout(Duration::from_millis(20));
+        let soon = ClientConfig::new().handshake_timeout(Duration::from_millis(20));
         // One that waits for a thread, and one that has it.
         for host in ["good.test", "stuck3.test"] {
             let late = failure(rig.connect_with(host, soon.clone()).await);

@@ -36,11 +36,11 @@ use std::time::{Duration, Instant};
 /// use async_executor::LocalExecutor;
 /// use std::rc::Rc;
 /// use std::time::Duration;
-/// use ws_server_smol::{Bind, Config, Server, UiDriver};
+/// use ws_server_smol::{Bind, Server, ServerConfig, UiDriver};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// let executor = Rc::new(LocalExecutor::new());
-/// let server = Server::bind(Bind::localhost(), Config::server())?;
+/// let server = Server::bind(Bind::localhost(), ServerConfig::new())?;
 /// executor
 ///     .spawn({
 ///         let (server, executor) = (server.clone(), executor.clone());

@@ -10,12 +10,13 @@ use socket2::{Domain, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::access::InvalidAccess;
 use ws_server_smol::ws_proto::handshake::upgrade_required;
 use ws_server_smol::ws_proto::{Access, Cors};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientRequest, Config, ConnectError, Incoming, ListenError, Server, ServerConfig,
-    Socket, connect, http,
+    Acceptor, Bind, Client, ClientConfig, ClientRequest, ConnectError, Incoming, ListenError, Server,
+    ServerConfig, Socket, connect, http,
 };
 
 /// Opens what asks for it; other requests are answered 426.
@@ -75,30 +76,40 @@ const REACHED: u16 = 426;
 /// What no server starts with, and the name of what would do.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
-    let config = |config: Config| ServerConfig::from(config);
+    let config = |config: ServerConfig| config;
     vec![
-        (config(Config::server().allow_origin("file://")), origin("file://"), "allow_file_origin"),
-        (config(Config::server().allow_origin("null")), origin("null"), "allow_null_origin"),
-        (config(Config::server().allow_origin("app.example")), origin("app.example"), "https://app.example"),
+        (config(ServerConfig::new().allow_origin("file://")), origin("file://"), "allow_file_origin"),
+        (config(ServerConfig::new().allow_origin("null")), origin("null"), "allow_null_origin"),
         (
-            config(Config::server().allow_origin("https://fine.example").allow_origin("https://a.example/b")),
+            config(ServerConfig::new().allow_origin("app.example")),
+            origin("app.example"),
+            "https://app.example",
+        ),
+        (
+            config(
+                ServerConfig::new().allow_origin("https://fine.example").allow_origin("https://a.example/b"),
+            ),
             origin("https://a.example/b"),
             "https://a.example/b",
         ),
         (
-            config(Config::server().allow_origin("moz-extension://")),
+            config(ServerConfig::new().allow_origin("moz-extension://")),
             origin("moz-extension://"),
             "allow_scheme",
         ),
         (
-            config(Config::server().allow_host(".example")),
+            config(ServerConfig::new().allow_host(".example")),
             InvalidAccess::Host(".example".into()),
             "app.example",
         ),
-        (config(Config::server().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
-        (config(Config::server().allow_scheme("HTTP")), InvalidAccess::Scheme("HTTP".into()), "allow_origin"),
+        (config(ServerConfig::new().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
         (
-            config(Config::server().access(Access::default().allow_host("http://x"))),
+            config(ServerConfig::new().allow_scheme("HTTP")),
+            InvalidAccess::Scheme("HTTP".into()),
+            "allow_origin",
+        ),
+        (
+            config(ServerConfig::new().access(Access::default().allow_host("http://x"))),
             InvalidAccess::Host("http://x".into()),
             "without scheme",
         ),
@@ -136,13 +147,13 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
             is_refused(server.listen_on(own), &expected, names);
         }
         // One that runs goes on where it is, by the rules it has.
-        let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+        let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let address = server.local_addr();
         server.set_config(config);
         is_refused(server.listen(Bind::localhost()), &expected, names);
         is_refused(server.listen_on(own()), &expected, names);
         assert_eq!(server.local_addr(), address);
-        server.set_config(Config::server().allow_origin("qrc://"));
+        server.set_config(ServerConfig::new().allow_origin("qrc://"));
         server.listen(Bind::localhost()).unwrap();
         assert_ne!(server.local_addr(), address);
     }
@@ -150,7 +161,8 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
 
 #[test]
 fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
-    let allowed = Config::server().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
+    let allowed =
+        ServerConfig::new().allow_file_origin().allow_scheme("Moz-Extension").allow_origin("qrc://");
     let random = "moz-extension://2c127fa4-62c7-7e4f-90e5-472b45eecfdc";
     for (config, origins, expected) in [
         (allowed.clone(), &["file://", "FILE://", random, "MOZ-EXTENSION://a", "qrc://", "QRC://"][..], true),
@@ -159,7 +171,7 @@ fn files_schemes_and_hosts_that_are_empty_are_let_in_where_they_are_allowed() {
             &["null", "file:///", "file://a", "chrome-extension://a", "qrc://a", "qrc:", "a://"],
             false,
         ),
-        (Config::server(), &["null", "file://", random, "qrc://"], false),
+        (ServerConfig::new(), &["null", "file://", random, "qrc://"], false),
     ] {
         let server = Server::bind(Bind::localhost(), config).unwrap();
         let address = server.local_addr().unwrap();
@@ -186,10 +198,10 @@ fn every_interface(only_v6: bool) -> TcpListener {
 
 #[test]
 fn a_page_of_localhost_may_use_the_socket_by_address_where_both_families_are_this_servers() {
-    let bound = |bind: Bind| Server::bind(bind, Config::server()).unwrap();
+    let bound = |bind: Bind| Server::bind(bind, ServerConfig::new()).unwrap();
     let one = |ip: Ipv4Addr| bound(Bind::from(SocketAddr::from((ip, 0))));
     let own = |listener: TcpListener| {
-        let server = Server::new(Config::server());
+        let server = Server::new(ServerConfig::new());
         server.listen_on(listener).unwrap();
         server
     };
@@ -269,7 +281,7 @@ mod unix {
         for own in [false, true] {
             let directory = Directory::new(if own { "own" } else { "unix" });
             let path = directory.socket();
-            let config = Config::server().allow_host("app.example").allow_origin("https://app.example");
+            let config = ServerConfig::new().allow_host("app.example").allow_origin("https://app.example");
             let server = Server::new(config);
             match own {
                 true => server.listen_on(UnixListener::bind(&path).unwrap()).unwrap(),
@@ -338,7 +350,7 @@ mod unix {
 
 #[test]
 fn over_tcp_a_host_is_named_as_ever() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
         for (host, expected) in [
@@ -357,7 +369,7 @@ fn over_tcp_a_host_is_named_as_ever() {
 
 #[test]
 fn a_zone_in_a_host_is_tolerated_where_there_can_be_one() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     beside(&server, async {
         let get =
@@ -410,7 +422,7 @@ fn link_local(test: &str) -> Option<(SocketAddrV6, String)> {
 #[test]
 fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
     let Some((address, name)) = link_local("ws-server-smol: zones") else { return };
-    let server = Server::bind(Bind::from(SocketAddr::from(address)), Config::server()).unwrap();
+    let server = Server::bind(Bind::from(SocketAddr::from(address)), ServerConfig::new()).unwrap();
     let (ip, port, index) = (address.ip(), server.local_addr().unwrap().port(), address.scope_id());
     run(async {
         for zone in [format!("25{name}"), format!("25{index}"), name.clone(), index.to_string()] {
@@ -423,7 +435,7 @@ fn a_client_reaches_a_link_local_address_by_its_zone_and_never_sends_it() {
                 let headers = upgrade.headers().clone();
                 (headers, http.accept(upgrade).await.unwrap())
             };
-            let (ws, (headers, _server)) = future::zip(connect(request, Config::client()), asked).await;
+            let (ws, (headers, _server)) = future::zip(connect(request, ClientConfig::new()), asked).await;
             let ws = ws.unwrap();
             let peer = ws.get_ref().unwrap().peer_addr().unwrap();
             assert_eq!(peer, SocketAddrV6::new(*ip, port, 0, index).into(), "{url}");
@@ -442,8 +454,8 @@ fn a_zone_that_is_no_interface_is_named_by_the_failure() {
     };
     let url = "ws://[fe80::1%25nowhere0]:9000/";
     run(async {
-        is_named(&connect(url, Config::client()).await.unwrap_err());
-        let mut client = Client::new(url, Config::client()).unwrap();
+        is_named(&connect(url, ClientConfig::new()).await.unwrap_err());
+        let mut client = Client::new(url, ClientConfig::new()).unwrap();
         is_named(&client.connect().await.unwrap_err());
     });
 }

@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::time::Duration;
 use ws_server_smol::ws_proto::ClientRequest;
-use ws_server_smol::{Bind, Config, Server, Socket, WebSocket, connect};
+use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, Socket, WebSocket, connect};
 
 /// Says it as the page does, and gives the answer; calls are answered meanwhile.
 async fn ask(page: &mut WebSocket<Socket>, message: &str) -> Value {
@@ -36,13 +36,13 @@ async fn ask(page: &mut WebSocket<Socket>, message: &str) -> Value {
 async fn open(server: &Server) -> WebSocket<Socket> {
     let origin = server.http_url("").unwrap();
     let request = ClientRequest::new(&server.url("/rpc").unwrap()).unwrap();
-    connect(request.origin(origin.trim_end_matches('/')).unwrap(), Config::client()).await.unwrap()
+    connect(request.origin(origin.trim_end_matches('/')).unwrap(), ClientConfig::new()).await.unwrap()
 }
 
 #[test]
 fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
     let said = RefCell::new(Vec::new());
-    let server = Server::bind(Bind::localhost().port(0), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost().port(0), ServerConfig::new()).unwrap();
     let address = server.local_addr().unwrap();
     let url = server.url("/rpc").unwrap();
     let has_said = async |what: &str, times: usize| {
@@ -94,7 +94,7 @@ fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
         let again = async {
             future::zip(bridge.serve(&server), script).await;
             // The program starts anew, where it was.
-            let server = Server::bind(Bind::from(address), Config::server()).unwrap();
+            let server = Server::bind(Bind::from(address), ServerConfig::new()).unwrap();
             future::or(bridge.serve(&server), has_said("2 + 3 = 5", 2)).await;
         };
         let visitor = async {

@@ -17,7 +17,8 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Initiator, ResponseError, State};
 use ws_server_smol::{
     Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, Incoming, InvalidTarget, Socket,
     connect,
@@ -56,7 +57,7 @@ fn it_connects_talks_and_parts() {
             ws.closed().unwrap().clone()
         };
         let ask = async {
-            let mut ws = connect(format!("ws://{address}/chat"), Config::client()).await.unwrap();
+            let mut ws = connect(format!("ws://{address}/chat"), ClientConfig::new()).await.unwrap();
             assert_eq!(ws.response().status(), 101);
             assert_eq!(ws.get_ref().unwrap().peer_addr(), Some(address));
             ws.send("hello").await.unwrap();
@@ -73,7 +74,7 @@ fn what_a_server_says_that_refuses_is_seen_whole() {
     run(async {
         let (listener, address) = listener();
         let (_, failure) = future::zip(refuse(&listener, 403), async {
-            connect(format!("ws://{address}/"), Config::client()).await.unwrap_err()
+            connect(format!("ws://{address}/"), ClientConfig::new()).await.unwrap_err()
         })
         .await;
         let response = failure.response().unwrap();
@@ -86,7 +87,7 @@ fn what_a_server_says_that_refuses_is_seen_whole() {
 #[test]
 fn what_cannot_even_be_tried_is_said_at_once() {
     run(async {
-        let untried = async |url: &str| match connect(url, Config::client()).await.unwrap_err() {
+        let untried = async |url: &str| match connect(url, ClientConfig::new()).await.unwrap_err() {
             ConnectError::Invalid(error) => error,
             other => panic!("{other:?}"),
         };
@@ -106,13 +107,15 @@ fn localhost_means_both_families_and_where_nobody_listens_what_was_tried_is_told
             let (listens, _other) = if ip.is_ipv4() { (v4, v6) } else { (v6, v4) };
             listens.listen(1).unwrap();
             let listener: Async<TcpListener> = Async::new(listens.into()).unwrap();
-            let (_, ws) =
-                future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), Config::client()))
-                    .await;
+            let (_, ws) = future::zip(
+                accept(&listener),
+                connect(format!("ws://localhost:{port}/"), ClientConfig::new()),
+            )
+            .await;
             assert_eq!(ws.unwrap().get_ref().unwrap().peer_addr().unwrap().ip(), ip);
         }
         let (_v4, _v6, port) = reserved();
-        match connect(format!("ws://localhost:{port}/"), Config::client()).await.unwrap_err() {
+        match connect(format!("ws://localhost:{port}/"), ClientConfig::new()).await.unwrap_err() {
             ConnectError::Unreachable { tried, error } => {
                 assert_eq!(tried, [(Ipv4Addr::LOCALHOST, port).into(), (Ipv6Addr::LOCALHOST, port).into()]);
                 assert_eq!(error.kind(), std::io::ErrorKind::ConnectionRefused);
@@ -135,11 +138,11 @@ fn names_are_looked_up() {
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             http.accept(upgrade).await.unwrap()
         };
-        let (_, ws) = future::zip(serve, connect(url, Config::client())).await;
+        let (_, ws) = future::zip(serve, connect(url, ClientConfig::new())).await;
         assert_eq!(ws.unwrap().state(), State::Open);
         // And one that it refuses without asking anybody: a label has at most 63 letters.
         let name = format!("{}.invalid", "a".repeat(64));
-        match connect(format!("ws://{name}/"), Config::client()).await.unwrap_err() {
+        match connect(format!("ws://{name}/"), ClientConfig::new()).await.unwrap_err() {
             ConnectError::Name { host, .. } => assert_eq!(host, name),
             other => panic!("{other:?}"),
         }
@@ -153,13 +156,13 @@ fn one_deadline_covers_the_whole_attempt() {
         let (_silent, address) = listener();
         let time = Duration::from_millis(60);
         let start = Instant::now();
-        let config = Config::client().handshake_timeout(time);
+        let config = ClientConfig::new().handshake_timeout(time);
         match connect(format!("ws://{address}/"), config).await.unwrap_err() {
             ConnectError::TimedOut { tried } => assert_eq!(tried, [address]),
             other => panic!("{other:?}"),
         }
         assert!(start.elapsed() >= time);
-        let none = Config::client().handshake_timeout(Duration::ZERO);
+        let none = ClientConfig::new().handshake_timeout(Duration::ZERO);
         let timed_out = connect(format!("ws://{address}/"), none).await.unwrap_err();
         assert!(matches!(timed_out, ConnectError::TimedOut { .. }), "{timed_out:?}");
     });
@@ -185,7 +188,7 @@ fn an_address_that_does_not_answer_keeps_the_next_one_waiting_for_a_quarter_of_a
             .collect();
         let start = Instant::now();
         let (_, ws) =
-            future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), Config::client()))
+            future::zip(accept(&listener), connect(format!("ws://localhost:{port}/"), ClientConfig::new()))
                 .await;
         assert!(ws.unwrap().get_ref().unwrap().peer_addr().unwrap().is_ipv6());
         assert!(start.elapsed() >= Duration::from_millis(250));
@@ -199,7 +202,7 @@ fn an_attempt_that_is_given_up_leaves_no_socket() {
         let url = format!("ws://{address}/");
         // Dropped at each of its awaits: what the server saw of it ends.
         for polls in 1..6 {
-            let attempt = at_most(polls, connect(url.as_str(), Config::client()));
+            let attempt = at_most(polls, connect(url.as_str(), ClientConfig::new()));
             let long = async {
                 async_io::Timer::after(Duration::from_millis(50)).await;
                 None
@@ -224,7 +227,7 @@ fn an_attempt_that_is_given_up_leaves_no_socket() {
 fn the_same_client_connects_parts_and_connects_again() {
     run(async {
         let (listener, address) = listener();
-        let mut client = Client::new(format!("ws://{address}/"), Config::client()).unwrap();
+        let mut client = Client::new(format!("ws://{address}/"), ClientConfig::new()).unwrap();
         assert!(client.closed().is_none());
         let ends = Cell::new(0);
         let serve = async {
@@ -405,7 +408,7 @@ fn a_refusal_that_asking_again_would_not_change_ends_it() {
             future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
         assert!(none);
         let failure = client.failure().unwrap();
-        assert!(matches!(failure, ConnectError::Handshake(HandshakeError::Refused(_))), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Handshake(ResponseError::Refused(_))), "{failure:?}");
     });
 }
 
@@ -492,7 +495,7 @@ fn headers_and_the_choice_of_a_subprotocol() {
             upgrade.select_subprotocol("two").unwrap();
             http.accept(upgrade).await.unwrap()
         };
-        let (server, client) = future::zip(serve, connect(request, Config::client())).await;
+        let (server, client) = future::zip(serve, connect(request, ClientConfig::new())).await;
         assert_eq!(client.unwrap().subprotocol(), Some("two"));
         assert_eq!(server.subprotocol(), Some("two"));
     });
@@ -508,13 +511,10 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
             stream.read(&mut [0; 16]).await.unwrap();
             stream.write_all(b"HTTP/1.1 101 Swi").await.unwrap();
         };
-        let (_, failure) = future::zip(ends, connect(url, Config::client())).await;
+        let (_, failure) = future::zip(ends, connect(url, ClientConfig::new())).await;
         let failure = failure.unwrap_err();
         assert!(
-            matches!(
-                failure,
-                ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_)
-            ),
+            matches!(failure, ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_)),
             "{failure:?}"
         );
     });
@@ -557,9 +557,9 @@ fn it_runs_on_one_thread_with_borrowed_things_and_moves_to_another_where_that_is
     fn is_send<T: Send>(value: T) -> T {
         value
     }
-    let mut client = is_send(Client::new("ws://127.0.0.1:1/", Config::client()).unwrap());
+    let mut client = is_send(Client::new("ws://127.0.0.1:1/", ClientConfig::new()).unwrap());
     drop(is_send(client.next_connection()));
-    drop(is_send(connect("ws://127.0.0.1:1/", Config::client())));
+    drop(is_send(connect("ws://127.0.0.1:1/", ClientConfig::new())));
 
     let heard = std::rc::Rc::new(Cell::new(0));
     let executor = LocalExecutor::new();
@@ -572,7 +572,7 @@ fn it_runs_on_one_thread_with_borrowed_things_and_moves_to_another_where_that_is
                 count.set(count.get() + 1);
             }
         });
-        let mut ws = connect(format!("ws://{address}/"), Config::client()).await.unwrap();
+        let mut ws = connect(format!("ws://{address}/"), ClientConfig::new()).await.unwrap();
         ws.send("one").await.unwrap();
         ws.close(CloseCode::NORMAL, "").await.unwrap();
         serve.await;

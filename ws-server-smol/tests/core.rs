@@ -9,8 +9,9 @@ use futures_util::SinkExt;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, Frame, Message, Role, State, handshake::upgrade_required,
+    ClientRequest, CloseCode, Frame, Message, Role, State, handshake::upgrade_required,
 };
 use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
 

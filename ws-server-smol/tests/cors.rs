@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Config, Cors, Incoming, Server, ServerConfig, Socket, Token};
+use ws_server_smol::{Acceptor, Bind, Cors, Incoming, Server, ServerConfig, Socket, Token};
 
 const DEV: &str = "http://localhost:5173";
 const EVIL: &str = "http://evil.example";
@@ -20,7 +20,7 @@ const PREFLIGHT: &str =
     "Access-Control-Request-Method: PUT\r\nAccess-Control-Request-Headers: authorization\r\n";
 
 fn named() -> ServerConfig {
-    ServerConfig::from(Config::server()).cors(Cors::new().origin(DEV))
+    ServerConfig::new().cors(Cors::new().origin(DEV))
 }
 
 fn with_token(config: ServerConfig) -> ServerConfig {
@@ -166,7 +166,7 @@ fn with_and_without_the_token_an_allowed_origin_may_read_the_answer_and_no_other
 
 #[test]
 fn named_origins_are_let_in_and_any_origin_lets_nobody_in() {
-    let any = || ServerConfig::from(Config::server()).cors(Cors::new().any_origin());
+    let any = || ServerConfig::new().cors(Cors::new().any_origin());
     let cases = [(named(), DEV, true), (named(), EVIL, false), (any(), DEV, false), (any(), EVIL, false)];
     for (config, from, is_in) in cases {
         serving(config, async |at, _| {
@@ -256,7 +256,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
         assert_eq!(values(&own, "access-control-allow-origin"), ["*"]);
         assert!(values(&own, "access-control-allow-credentials").is_empty());
     });
-    serving(Config::server().into(), async |at, asked| {
+    serving(ServerConfig::new().into(), async |at, asked| {
         let answer = ask(at, "OPTIONS /", origin(DEV) + PREFLIGHT).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && !has_cors(&answer), "no rule is set: {answer}");
         assert_eq!(asked.borrow().len(), 1);

@@ -6,7 +6,9 @@ mod common;
 use common::{ask, run, text};
 use futures_lite::future;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Config, Deflate, Frame, Incoming, Server, Socket, WebSocket, connect};
+use ws_server_smol::{
+    Acceptor, Bind, ClientConfig, Deflate, Frame, Incoming, Server, ServerConfig, Socket, WebSocket, connect,
+};
 
 /// It shrinks to a hundredth.
 fn document() -> String {
@@ -25,7 +27,7 @@ async fn echo(mut http: Acceptor<Socket>) {
 }
 
 fn with_echo(deflate: Deflate, script: impl AsyncFn(&Server)) {
-    let server = Server::bind(Bind::localhost(), Config::server().deflate(deflate)).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new().deflate(deflate)).unwrap();
     run(async {
         let scripted = async {
             script(&server).await;
@@ -35,14 +37,14 @@ fn with_echo(deflate: Deflate, script: impl AsyncFn(&Server)) {
     });
 }
 
-async fn client(server: &Server, config: Config) -> WebSocket<Socket> {
+async fn client(server: &Server, config: ClientConfig) -> WebSocket<Socket> {
     connect(server.url("/").unwrap(), config).await.unwrap()
 }
 
 #[test]
 fn one_knows_what_was_agreed_on() {
     with_echo(Deflate::new().context_takeover(false).window_bits(12), async |server| {
-        let ws = client(server, Config::client().deflate(Deflate::new())).await;
+        let ws = client(server, ClientConfig::new().deflate(Deflate::new())).await;
         let terms = ws.compression().unwrap();
         assert_eq!((terms.theirs.context_takeover, terms.theirs.window_bits), (false, 12));
         assert_eq!((terms.ours.context_takeover, terms.ours.window_bits), (true, 15));
@@ -52,7 +54,7 @@ fn one_knows_what_was_agreed_on() {
 #[test]
 fn messages_cross_compressed_and_come_out_as_they_went_in() {
     with_echo(Deflate::new(), async |server| {
-        let mut ws = client(server, Config::client().deflate(Deflate::new())).await;
+        let mut ws = client(server, ClientConfig::new().deflate(Deflate::new())).await;
         for _ in 0..3 {
             assert_eq!(ask(&mut ws, &document()).await, document());
         }
@@ -64,9 +66,9 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
     with_echo(Deflate::new(), async |server| {
         let mut clients = Vec::new();
         for config in [
-            Config::client().deflate(Deflate::new()),
-            Config::client().deflate(Deflate::chat()),
-            Config::client(),
+            ClientConfig::new().deflate(Deflate::new()),
+            ClientConfig::new().deflate(Deflate::chat()),
+            ClientConfig::new(),
         ] {
             let mut ws = client(server, config).await;
             // Something that a context remembers.
@@ -85,7 +87,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
 #[test]
 fn who_does_not_ask_for_it_stays_plain() {
     with_echo(Deflate::new(), async |server| {
-        let mut ws = client(server, Config::client()).await;
+        let mut ws = client(server, ClientConfig::new()).await;
         assert_eq!(ws.compression(), None);
         assert_eq!(ask(&mut ws, &document()).await, document());
     });

@@ -6,14 +6,16 @@ mod common;
 use common::{connected, run};
 use futures_lite::future;
 use ws_server_smol::ws_proto::Event;
-use ws_server_smol::{Bind, CloseCode, Config, Message, SendError, Sent, Server, Socket, WebSocket};
+use ws_server_smol::{
+    Bind, ClientConfig, CloseCode, Message, SendError, Sent, Server, ServerConfig, Socket, WebSocket,
+};
 
 const CHUNK: usize = 64 << 10;
 const COUNT: usize = 240;
 
 async fn ends() -> (Server, WebSocket<Socket>, WebSocket<Socket>) {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
-    let (client, ws) = connected(&server, Config::client()).await;
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
+    let (client, ws) = connected(&server, ClientConfig::new()).await;
     (server, client, ws)
 }
 
@@ -130,9 +132,9 @@ fn a_server_that_refills_whenever_it_has_drained_hears_stop() {
 #[test]
 fn an_echo_that_is_flooded_by_a_peer_that_never_reads_is_bounded_and_ends() {
     run(async {
-        let config = Config::server().output_timeout(std::time::Duration::from_millis(500));
+        let config = ServerConfig::new().output_timeout(std::time::Duration::from_millis(500));
         let server = Server::bind(Bind::localhost(), config).unwrap();
-        let (client, mut ws) = connected(&server, Config::client()).await;
+        let (client, mut ws) = connected(&server, ClientConfig::new()).await;
         let mut most = 0;
         let echoing = async {
             while let Some(Ok(message)) = ws.next().await {

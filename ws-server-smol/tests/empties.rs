@@ -6,8 +6,9 @@ mod common;
 use common::{pair, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::sync::Arc;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Event, Role};
-use ws_server_smol::{CloseCode, Closed, Config, Delivery, Socket, WebSocket};
+use ws_server_smol::{CloseCode, Closed, Delivery, Socket, WebSocket};
 
 const FIN: u8 = 0x80;
 const TEXT: u8 = 1;

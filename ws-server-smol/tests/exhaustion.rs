@@ -13,9 +13,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
 use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::Config;
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, connect, http,
+    Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, ServerConfig, connect, http,
 };
 
 /// The shell lowers the limit for a process of its own, which runs the test of this name.
@@ -43,7 +42,7 @@ fn a_server_that_cannot_accept_says_so_once_and_goes_on_when_it_can() {
 #[test]
 #[ignore = "run by the other test, with few descriptors"]
 fn inner_server() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let told = Arc::new(AtomicUsize::new(0));
     let count = told.clone();
     server.on_accept_failed(move |error| {
@@ -100,7 +99,7 @@ fn a_client_without_a_descriptor_says_so_and_comes_back_when_there_is_one() {
 #[test]
 #[ignore = "run by the other test, with few descriptors"]
 fn inner_client() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let url = server.url("/").unwrap();
     run(async {
         let serving = server.serve(async |mut http| {
@@ -115,7 +114,7 @@ fn inner_client() {
             Timer::after(Duration::ZERO).await;
             let mut files = all_that_are_left();
             let ConnectError::Unreachable { error, .. } =
-                connect(url.as_str(), Config::client()).await.unwrap_err()
+                connect(url.as_str(), ClientConfig::new()).await.unwrap_err()
             else {
                 panic!("another failure")
             };

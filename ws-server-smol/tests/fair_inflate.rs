@@ -10,10 +10,11 @@ use futures_lite::future;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Delivery, Error, Event, ProtocolError};
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Config, Deflate, Frame, Incoming, Message, Server, WebSocket, connect,
-    handshake,
+    Acceptor, Bind, ClientConfig, CloseCode, Deflate, Frame, Incoming, Message, Server, ServerConfig,
+    WebSocket, connect, handshake,
 };
 
 const KIBI: usize = 1 << 10;
@@ -210,14 +211,19 @@ fn honest_peers_and_a_large_upload_share_by_turns() {
 fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
-        let server = Server::bind(Bind::localhost(), compressing(Config::server())).unwrap();
+        let server =
+            Server::bind(Bind::localhost(), ServerConfig::new().connection(compressing(Config::server())))
+                .unwrap();
         run(async {
             let accept = async {
                 let mut http = server.accept().await.unwrap();
                 let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
                 http.accept(upgrade).await.unwrap()
             };
-            let client = connect(server.url("/").unwrap(), compressing(Config::client()));
+            let client = connect(
+                server.url("/").unwrap(),
+                ClientConfig::new().connection(compressing(Config::client())),
+            );
             let (client, accepted) = future::zip(client, accept).await;
             let (mut sender, mut receiver) = (client.unwrap(), accepted);
             if by_server {

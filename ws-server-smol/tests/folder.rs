@@ -9,8 +9,7 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::Command;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::{Bind, Folder, Incoming, Server, Socket};
+use ws_server_smol::{Bind, Folder, Incoming, Server, ServerConfig, Socket};
 
 /// A folder with a secret beside it; it goes with the test.
 struct Temp(PathBuf);
@@ -45,7 +44,7 @@ fn nothing_leads_out_of_the_folder_and_nothing_but_files_is_opened() {
     assert!(Command::new("mkfifo").arg(public.join("pipe")).status().unwrap().success());
     symlink("/dev/zero", public.join("zero")).unwrap();
     let folder = Folder::new(&public).unwrap();
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let serving = server.serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {

@@ -15,8 +15,9 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Config, Frame, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{Acceptor, CloseCode, Frame, Heartbeat, Incoming, Socket, WebSocket};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -222,7 +223,7 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
             let (peer, stream) = pipe(1_000, 1);
             let _peer = peer.straight();
             let soon = |timeout| if finds == timeout { 50 * MILLI } else { 60_000 * MILLI };
-            let heartbeat = Heartbeat::frequent().idle(MILLI).answer(soon(Timeout::Heartbeat));
+            let heartbeat = Heartbeat::frequent().idle(MILLI).pong_timeout(soon(Timeout::Heartbeat));
             let config = Config::server().heartbeat(heartbeat).output_timeout(soon(Timeout::Output));
             let mut ws = WebSocket::upgraded(stream.straight(), Arc::new(config), Role::Server);
             if finds == Timeout::Heartbeat {

@@ -14,8 +14,10 @@ use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::pin::pin;
 use std::thread;
+use ws_server_smol::ClientConfig;
 use ws_server_smol::connect;
-use ws_server_smol::ws_proto::{CloseCode, Config, Frame};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{CloseCode, Frame};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -139,7 +141,8 @@ fn an_idle_connection_keeps_nothing_of_what_it_carried() {
         };
         for _ in 0..count {
             let url = format!("ws://{address}/");
-            let (client, mut server) = future::zip(connect(url, Config::client()), accept(&listener)).await;
+            let (client, mut server) =
+                future::zip(connect(url, ClientConfig::new()), accept(&listener)).await;
             clients.push(client.unwrap());
             tasks.push(executor.spawn(async move {
                 while let Some(message) = server.next().await {

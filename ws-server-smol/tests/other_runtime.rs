@@ -11,7 +11,8 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use ws_server_smol::handshake;
-use ws_server_smol::ws_proto::{CloseCode, Config};
+use ws_server_smol::ws_proto::CloseCode;
+use ws_server_smol::ws_proto::Config;
 
 #[test]
 fn threads_of_the_standard_library_and_an_executor_of_ten_lines_will_do() {

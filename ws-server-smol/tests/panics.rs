@@ -14,8 +14,8 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Delivery, Extension, Frame, Incoming, Opcode,
-    Server, Socket, State, UiDriver, connect,
+    Acceptor, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Delivery, Extension, Frame, Incoming,
+    Opcode, Server, ServerConfig, Socket, State, UiDriver, connect,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -43,7 +43,7 @@ async fn catching_in<T>(future: impl Future<Output = T>) -> Option<T> {
     }
 }
 
-fn server(config: Config) -> Server {
+fn server(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 
@@ -64,12 +64,12 @@ async fn echo(mut http: Acceptor<Socket>) {
 
 #[test]
 fn a_handler_that_panics_and_is_caught_costs_its_own_connection_alone() {
-    let server = server(Config::server());
+    let server = server(ServerConfig::new());
     run(async {
         let serving = server.serve(async |http| _ = catching_in(echo(http)).await);
         let clients = async {
-            let mut one = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
-            let mut two = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
+            let mut one = connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap();
+            let mut two = connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap();
             assert_eq!(ask(&mut two, "hello").await, "hello");
             for message in ["before", "panic", "behind"] {
                 one.try_send(message).unwrap();
@@ -88,21 +88,21 @@ fn a_handler_that_panics_and_is_caught_costs_its_own_connection_alone() {
 
 #[test]
 fn a_server_whose_serve_has_panicked_serves_again() {
-    let server = server(Config::server());
+    let server = server(ServerConfig::new());
     run(async {
         let url = server.url("/").unwrap();
         let first = async {
             assert!(catching_in(server.serve(echo)).await.is_none());
         };
         let client = async {
-            let mut ws = connect(url.as_str(), Config::client()).await.unwrap();
+            let mut ws = connect(url.as_str(), ClientConfig::new()).await.unwrap();
             ws.send("panic").await.unwrap();
             while ws.next().await.is_some() {}
         };
         future::zip(first, client).await;
         assert_eq!((server.count(), server.stats().open), (0, 0));
         let client = async {
-            let mut ws = connect(url.as_str(), Config::client()).await.unwrap();
+            let mut ws = connect(url.as_str(), ClientConfig::new()).await.unwrap();
             assert_eq!(ask(&mut ws, "hello").await, "hello");
             ws.close(CloseCode::NORMAL, "").await.unwrap();
             server.stop(Duration::from_secs(60)).await;
@@ -149,7 +149,7 @@ impl Extension for Fragile {
 #[test]
 fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_others() {
     for pieces in [false, true] {
-        let mut config = Config::server();
+        let mut config = ServerConfig::new();
         if pieces {
             config = config.delivery(Delivery::Chunked { whole: 0 });
         }
@@ -157,8 +157,8 @@ fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_o
         let extension = Fragile::default();
         server.set_extension(extension.clone()).unwrap();
         run(async {
-            let (mut client, mut ws) = connected(&server, Config::client()).await;
-            let (mut other_client, mut other) = connected(&server, Config::client()).await;
+            let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
+            let (mut other_client, mut other) = connected(&server, ClientConfig::new()).await;
             if pieces {
                 let parts = [
                     (Opcode::Text, "one"),
@@ -192,11 +192,11 @@ fn an_extension_that_panics_over_an_event_costs_that_connection_and_serves_the_o
 
 #[test]
 fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
-    let server = server(Config::server());
+    let server = server(ServerConfig::new());
     let extension = Fragile { at_end: true, ..Fragile::default() };
     server.set_extension(extension.clone()).unwrap();
     run(async {
-        let (client, mut ws) = connected(&server, Config::client()).await;
+        let (client, mut ws) = connected(&server, ClientConfig::new()).await;
         server.subscribe(ws.id(), "topic").unwrap();
         client.sender().terminate();
         drop(client);
@@ -207,7 +207,7 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
         drop(ws);
         assert_eq!(server.topics_of(id), [""; 0]);
         // A WebSocket that is dropped tells the extension, too.
-        let (_client, ws) = connected(&server, Config::client()).await;
+        let (_client, ws) = connected(&server, ClientConfig::new()).await;
         assert!(catching(|| drop(ws)).is_none());
         assert_eq!((server.count(), server.stats().open), (0, 0));
         assert_eq!(*extension.closed.lock().unwrap(), 2);
@@ -218,7 +218,7 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
 fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
     // The extension's hook, or the application's.
     for at_stop in [true, false] {
-        let server = server(Config::server());
+        let server = server(ServerConfig::new());
         server.set_extension(Fragile { at_stop, ..Fragile::default() }).unwrap();
         let called = Arc::new(Mutex::new(0));
         let calls = called.clone();
@@ -227,7 +227,7 @@ fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
             fail();
         });
         run(async {
-            let (mut client, mut ws) = connected(&server, Config::client()).await;
+            let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
             assert!(catching_in(server.stop(Duration::from_secs(60))).await.is_none());
             assert_eq!(*called.lock().unwrap(), i32::from(!at_stop));
             assert!(!server.is_running());
@@ -251,9 +251,9 @@ fn a_stop_whose_hook_panics_is_gone_on_with_and_the_hook_stays() {
 
 #[test]
 fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
-    let server = server(Config::server());
+    let server = server(ServerConfig::new());
     run(async {
-        let (mut client, ws) = connected(&server, Config::client()).await;
+        let (mut client, ws) = connected(&server, ClientConfig::new()).await;
         let sent = catching(|| {
             server.broadcast(&Frame::text("never"), |_| {
                 fail();

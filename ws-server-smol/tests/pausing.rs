@@ -12,9 +12,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
-    Bind, CloseCode, Config, Frame, Heartbeat, Opcode, Server, Socket, State, WebSocket, bridge,
+    Bind, ClientConfig, CloseCode, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State, WebSocket,
+    bridge,
 };
 
 const MILLI: Duration = Duration::from_millis(1);
@@ -41,9 +43,9 @@ fn a_paused_websocket_is_not_read_and_says_what_it_likes_until_it_is_resumed() {
 
 #[test]
 fn resuming_from_elsewhere_wakes_the_task_that_waits() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (mut client, mut ws) = connected(&server, Config::client()).await;
+        let (mut client, mut ws) = connected(&server, ClientConfig::new()).await;
         let (id, sender) = (ws.id(), ws.sender());
         for by_id in [true, false] {
             if by_id {
@@ -156,10 +158,11 @@ struct Legs {
 }
 
 async fn legs(config: impl Fn(Config) -> Config) -> Legs {
-    let server = || Server::bind(Bind::localhost(), config(Config::server())).unwrap();
+    let server =
+        || Server::bind(Bind::localhost(), ServerConfig::new().connection(config(Config::server()))).unwrap();
     let servers = [server(), server()];
-    let front = connected(&servers[0], config(Config::client())).await;
-    let back = connected(&servers[1], config(Config::client())).await;
+    let front = connected(&servers[0], ClientConfig::new().connection(config(Config::client()))).await;
+    let back = connected(&servers[1], ClientConfig::new().connection(config(Config::client()))).await;
     Legs { _servers: servers, front, back }
 }
 
@@ -394,14 +397,14 @@ fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
 #[test]
 fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
     let (front, back) = (
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
-        Server::bind(Bind::localhost(), Config::server()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
+        Server::bind(Bind::localhost(), ServerConfig::new()).unwrap(),
     );
     run(async {
-        let (mut client, mut a) = connected(&front, Config::client()).await;
+        let (mut client, mut a) = connected(&front, ClientConfig::new()).await;
         client.send("early").await.unwrap();
         let url = back.url("/").unwrap();
-        let connecting = ws_server_smol::connect(url, Config::client());
+        let connecting = ws_server_smol::connect(url, ClientConfig::new());
         let (b, mut server) = future::zip(connecting, upgraded(&back)).await;
         let mut b = b.unwrap();
         let hearing = async {

@@ -9,8 +9,8 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Frame, Incoming, Server, Socket,
-    TopicError, WebSocket, connect, http,
+    Acceptor, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Frame, Incoming, Server,
+    ServerConfig, Socket, TopicError, WebSocket, connect, http,
 };
 
 /// What can be seen of a connection that has ended.
@@ -53,12 +53,12 @@ impl Extension for Before {
 
 /// Ends one of two connections, and looks at what the extension, and then its owner, see.
 fn end(name: &str, end: impl AsyncFn(&Server, WebSocket<Socket>, ConnectionId)) {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let before = Before::default();
     server.set_extension(before.clone()).unwrap();
     run(async {
-        let (client, mut ws) = connected(&server, Config::client()).await;
-        let (mut other_client, mut other) = connected(&server, Config::client()).await;
+        let (client, mut ws) = connected(&server, ClientConfig::new()).await;
+        let (mut other_client, mut other) = connected(&server, ClientConfig::new()).await;
         let (id, other_id) = (ws.id(), other.id());
         for (id, topic) in [(id, "room"), (id, "own"), (other_id, "room")] {
             server.subscribe(id, topic).unwrap();
@@ -106,9 +106,9 @@ fn the_topics_of_a_websocket_are_known_when_its_end_is_however_it_ends() {
 
 #[test]
 fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (_client, mut ws) = connected(&server, Config::client()).await;
+        let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
         server.subscribe(id, "room").unwrap();
         server.stop(Duration::ZERO).await;
@@ -123,12 +123,12 @@ fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
 
 #[test]
 fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let before = Before::default();
     server.set_extension(before.clone()).unwrap();
     run(async {
-        let (_client, ws) = connected(&server, Config::client()).await;
-        let (_other_client, other) = connected(&server, Config::client()).await;
+        let (_client, ws) = connected(&server, ClientConfig::new()).await;
+        let (_other_client, other) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
         for (id, topic) in [(id, "room"), (id, "own"), (other.id(), "room")] {
             server.subscribe(id, topic).unwrap();
@@ -141,7 +141,7 @@ fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
 
 #[test]
 fn an_upgrade_that_is_refused_has_no_topics() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let refuse = async {
             let mut http: Acceptor<Socket> = server.accept().await.unwrap();
@@ -154,7 +154,7 @@ fn an_upgrade_that_is_refused_has_no_topics() {
             assert!(http.next().await.is_none());
             assert_eq!(server.topics_of(id), [""; 0]);
         };
-        let client = connect(server.url("/").unwrap(), Config::client());
+        let client = connect(server.url("/").unwrap(), ClientConfig::new());
         let (_, refused) = future::zip(refuse, client).await;
         assert_eq!(refused.unwrap_err().response().unwrap().status(), http::StatusCode::FORBIDDEN);
     });
@@ -162,9 +162,9 @@ fn an_upgrade_that_is_refused_has_no_topics() {
 
 #[test]
 fn a_websocket_that_is_closing_is_a_subscriber_that_nothing_reaches() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (_client, mut ws) = connected(&server, Config::client()).await;
+        let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
         server.subscribe(ws.id(), "room").unwrap();
         ws.start_close(CloseCode::NORMAL, "").unwrap();
         assert!(once(pin!(ws.next())).await.is_pending());

@@ -8,9 +8,11 @@ use common::{connected, once, open_pair, run, upgraded, websockets};
 use futures_lite::{FutureExt, future};
 use std::pin::pin;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::{Error, Timeout};
 use ws_server_smol::{
-    Bind, CloseCode, Config, Message, SendError, Sender, Sent, Server, Socket, State, WebSocket, connect,
+    Bind, ClientConfig, CloseCode, Message, SendError, Sender, Sent, Server, ServerConfig, Socket, State,
+    WebSocket, connect,
 };
 
 const CHUNK: usize = 64 << 10;
@@ -39,11 +41,11 @@ where
 
 #[test]
 fn the_task_that_should_poll_a_websocket_sends_by_a_sender_of_it() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
-        let (client, ws) = connected(&server, Config::client()).await;
+        let (client, ws) = connected(&server, ClientConfig::new()).await;
         // Of a server, and of a client; afterwards it polls.
-        let ends = [(ws, client), connected(&server, Config::client()).await];
+        let ends = [(ws, client), connected(&server, ClientConfig::new()).await];
         for (mut sends, mut hears) in ends {
             let sender = sends.sender();
             let sending = async {
@@ -131,7 +133,7 @@ fn congest(sender: &Sender) -> usize {
     sender.queued()
 }
 
-fn impatient(config: Config) -> Config {
+fn impatient(config: ServerConfig) -> ServerConfig {
     config.output_timeout(Duration::from_millis(50))
 }
 
@@ -140,7 +142,8 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
     run(async {
         // Over a stream that a sender cannot write to.
         let (client, server) = pipe(1 << 12, 1);
-        let (_client, ws) = websockets(client, server, Config::client(), impatient(Config::server()));
+        let hasty = Config::server().output_timeout(Duration::from_millis(50));
+        let (_client, ws) = websockets(client, server, Config::client(), hasty);
         let sender = ws.sender();
         let queued = congest(&sender);
         assert_eq!(sender.send("late").await, Err(SendError::NotPolled));
@@ -148,8 +151,8 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
         assert_eq!(sender.state(), State::Open);
 
         // Over one that it can write to, and whose peer reads nothing.
-        let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
-        let (_client, ws) = connected(&server, Config::client()).await;
+        let server = Server::bind(Bind::localhost(), impatient(ServerConfig::new())).unwrap();
+        let (_client, ws) = connected(&server, ClientConfig::new()).await;
         let sender = ws.sender();
         let refused = loop {
             if let Err(error) = sender.send(chunk()).await {
@@ -167,8 +170,8 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
 #[test]
 fn where_somebody_polls_the_output_deadline_judges() {
     run(async {
-        let server = Server::bind(Bind::localhost(), impatient(Config::server())).unwrap();
-        let (_client, mut ws) = connected(&server, Config::client()).await;
+        let server = Server::bind(Bind::localhost(), impatient(ServerConfig::new())).unwrap();
+        let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
         let sender = ws.sender();
         let sending = async {
             loop {
@@ -189,7 +192,7 @@ fn where_somebody_polls_the_output_deadline_judges() {
 fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
     run(async {
         for reads in [true, false] {
-            let config = if reads { Config::server() } else { impatient(Config::server()) };
+            let config = if reads { ServerConfig::new() } else { impatient(ServerConfig::new()) };
             let server = Server::bind(Bind::localhost(), config).unwrap();
             let mut peer = tcp(&server).await;
             let mut http = server.accept().await.unwrap();
@@ -238,12 +241,12 @@ async fn proxy(mut a: WebSocket<Socket>, mut b: WebSocket<Socket>) {
 
 #[test]
 fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
-    let front = Server::bind(Bind::localhost(), Config::server()).unwrap();
-    let back = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let front = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
+    let back = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let proxying = async {
             let (a, b) =
-                future::zip(upgraded(&front), connect(back.url("/").unwrap(), Config::client())).await;
+                future::zip(upgraded(&front), connect(back.url("/").unwrap(), ClientConfig::new())).await;
             proxy(a, b.unwrap()).await;
         };
         let echoing = async {
@@ -253,7 +256,7 @@ fn the_obvious_proxy_between_two_that_talk_at_once_does_not_stick() {
             }
         };
         let talking = async {
-            let mut ws = connect(front.url("/").unwrap(), Config::client()).await.unwrap();
+            let mut ws = connect(front.url("/").unwrap(), ClientConfig::new()).await.unwrap();
             let sender = ws.sender();
             let sending = async {
                 for _ in 0..3 {

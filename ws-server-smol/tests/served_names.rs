@@ -9,8 +9,7 @@ use std::fs::{self, File};
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime};
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::{Bind, Folder, Incoming, Server, Socket};
+use ws_server_smol::{Bind, Folder, Incoming, Server, ServerConfig, Socket};
 
 /// A folder that goes with the test, below a hidden one.
 struct Temp(PathBuf);
@@ -41,7 +40,7 @@ impl Drop for Temp {
 
 /// The status, the head in lower case and the body of the answer to each request.
 fn ask<R: AsRef<str>>(folder: &Folder, requests: &[R]) -> Vec<(u16, String, String)> {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let serving = server.serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {

@@ -16,7 +16,7 @@ use std::task::Poll;
 use std::time::Duration;
 use ws_server_smol::ws_proto::{Event, State, handshake::upgrade_required};
 use ws_server_smol::{
-    Acceptor, AlreadyExtended, Bind, CloseCode, Closed, Config, ConnectionId, Extension, Folder, Frame,
+    Acceptor, AlreadyExtended, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Folder, Frame,
     Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket, connect,
 };
 
@@ -46,7 +46,7 @@ async fn echo(http: Acceptor<Socket>) {
 }
 
 /// Runs a script beside a server that echoes, and then stops it.
-fn with_echo(config: impl Into<ServerConfig>, script: impl AsyncFn(&Server)) {
+fn with_echo(config: ServerConfig, script: impl AsyncFn(&Server)) {
     let server = Server::bind(localhost(), config).unwrap();
     run(async {
         let scripted = async {
@@ -58,7 +58,7 @@ fn with_echo(config: impl Into<ServerConfig>, script: impl AsyncFn(&Server)) {
 }
 
 async fn client(server: &Server) -> WebSocket<Socket> {
-    connect(server.url("/").unwrap(), Config::client()).await.unwrap()
+    connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap()
 }
 
 /// Asks for a page, and waits for the end of the answer's head.
@@ -87,7 +87,7 @@ async fn until(condition: impl Fn() -> bool) {
 
 #[test]
 fn serve_runs_every_connection_in_one_future_and_ends_with_the_last_of_them() {
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let served = Cell::new(0);
     run(async {
         let serving = server.serve(async |http| {
@@ -122,7 +122,7 @@ fn serve_runs_every_connection_in_one_future_and_ends_with_the_last_of_them() {
 
 #[test]
 fn a_task_for_each_connection_does_as_well_on_a_local_executor() {
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let executor = Rc::new(LocalExecutor::new());
     run(executor.run(async {
         let accepting = executor.spawn({
@@ -144,7 +144,7 @@ fn a_task_for_each_connection_does_as_well_on_a_local_executor() {
 fn a_start_that_failed_is_tried_again_and_stopping_frees_the_port_even_while_somebody_accepts() {
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = taken.local_addr().unwrap();
-    let server = Server::new(Config::server());
+    let server = Server::new(ServerConfig::new());
     assert!((server.url("/"), server.local_addr(), server.is_running()) == (None, None, false));
     for _ in 0..2 {
         let error = server.listen(at).unwrap_err();
@@ -175,10 +175,10 @@ fn a_start_that_failed_is_tried_again_and_stopping_frees_the_port_even_while_som
 
 #[test]
 fn localhost_is_served_in_both_families_and_listeners_may_be_handed_in() {
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     run(async {
         for url in server.urls("/") {
-            let (ws, http) = future::zip(connect(url, Config::client()), async {
+            let (ws, http) = future::zip(connect(url, ClientConfig::new()), async {
                 opened(server.accept().await.unwrap()).await.unwrap()
             })
             .await;
@@ -186,7 +186,7 @@ fn localhost_is_served_in_both_families_and_listeners_may_be_handed_in() {
         }
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
-        let server = Server::new(Config::server());
+        let server = Server::new(ServerConfig::new());
         server.listen_on(listener).unwrap();
         assert_eq!(server.local_addr(), Some(address));
         let (mut peer, http) = future::zip(tcp(address), server.accept()).await;
@@ -206,10 +206,10 @@ fn localhost_is_served_in_both_families_and_listeners_may_be_handed_in() {
 #[test]
 fn a_unix_socket_has_no_address_and_its_file_goes_with_the_server() {
     let path = std::env::temp_dir().join(format!("ws-server-smol-{}.sock", std::process::id()));
-    let server = Server::bind(Bind::unix(&path), Config::server()).unwrap();
+    let server = Server::bind(Bind::unix(&path), ServerConfig::new()).unwrap();
     assert!(server.is_running() && server.local_addr().is_none() && server.url("/").is_none());
     run(async {
-        let config = ws_server_smol::ClientConfig::from(Config::client()).unix(&path);
+        let config = ClientConfig::new().unix(&path);
         let (ws, ours) = future::zip(connect("ws://localhost/", config), async {
             opened(server.accept().await.unwrap()).await.unwrap()
         })
@@ -262,7 +262,7 @@ fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_
 
 #[test]
 fn queries_by_id_are_answered_safely_when_the_connection_is_gone() {
-    with_echo(Config::server(), async |server| {
+    with_echo(ServerConfig::new(), async |server| {
         let mut ws = client(server).await;
         assert_eq!(ask(&mut ws, "1").await, "1");
         let id = server.ids()[0];
@@ -291,7 +291,7 @@ fn queries_by_id_are_answered_safely_when_the_connection_is_gone() {
 
 #[test]
 fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
-    with_echo(Config::server(), async |server| {
+    with_echo(ServerConfig::new(), async |server| {
         let mut clients = Vec::new();
         for n in 0..3 {
             clients.push(client(server).await);
@@ -325,7 +325,7 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
 
 #[test]
 fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_nothing_is_closed() {
-    let config = Config::server().outbox(1 << 10, 4 << 10, 64 << 10);
+    let config = ServerConfig::new().outbox(1 << 10, 4 << 10, 64 << 10);
     with_echo(config, async |server| {
         let mut ws = client(server).await;
         assert_eq!(ask(&mut ws, "here").await, "here");
@@ -390,7 +390,7 @@ impl Extension for Witness {
 
 #[test]
 fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_before_the_application() {
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     let witness = Witness::default();
     server.set_extension(witness.clone()).unwrap();
     assert_eq!(server.set_extension(Witness::default()), Err(AlreadyExtended));
@@ -443,7 +443,7 @@ fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_befo
 
 #[test]
 fn the_deadline_of_a_stop_cuts_what_nobody_polls() {
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (ws, ours) =
             future::zip(client(&server), async { opened(server.accept().await.unwrap()).await.unwrap() })
@@ -492,9 +492,9 @@ fn a_token_keeps_everybody_else_out_and_foreign_pages_are_refused_as_ever() {
         );
         assert!(answer.contains("Referrer-Policy: same-origin"), "{answer}");
 
-        let refused = connect(server.url("/").unwrap(), Config::client()).await.unwrap_err();
+        let refused = connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap_err();
         assert_eq!(refused.response().unwrap().status(), 401);
-        let mut ws = connect(server.url(shown).unwrap(), Config::client()).await.unwrap();
+        let mut ws = connect(server.url(shown).unwrap(), ClientConfig::new()).await.unwrap();
         assert_eq!(ask(&mut ws, "hello").await, "hello");
         assert!(ws.response().headers()["set-cookie"].to_str().unwrap().starts_with("ws_token_"));
 
@@ -515,7 +515,7 @@ fn files_of_a_folder_are_sent_whole_in_parts_and_to_a_peer_that_takes_its_time()
     std::fs::write(root.join("index.html"), "<h1>hello</h1>").unwrap();
     let folder = Folder::new(&root).unwrap();
 
-    let server = Server::bind(localhost(), Config::server()).unwrap();
+    let server = Server::bind(localhost(), ServerConfig::new()).unwrap();
     run(async {
         let serving = server.serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {

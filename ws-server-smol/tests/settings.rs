@@ -10,8 +10,8 @@ use std::pin::pin;
 use std::sync::mpsc;
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, CloseCode, Config, Frame, Heartbeat, Incoming,
-    Reconnect, Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
+    Acceptor, Bind, Client, ClientConfig, ClientEvent, CloseCode, Frame, Heartbeat, Incoming, Reconnect,
+    Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
 };
 
 const MAX: Duration = Duration::MAX;
@@ -20,7 +20,7 @@ const MAX: Duration = Duration::MAX;
 const STEPS: usize = 5_000;
 
 fn config() -> ServerConfig {
-    ServerConfig::from(Config::server().heartbeat(Heartbeat::off()))
+    ServerConfig::new().heartbeat(Heartbeat::off())
 }
 
 fn server(config: ServerConfig) -> Server {
@@ -73,7 +73,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     let none = server(config().max_connections(0));
     serve(&none, "max_connections 0", async {
         for _ in 0..3 {
-            connect(none.url("/").unwrap(), Config::client()).await.unwrap_err();
+            connect(none.url("/").unwrap(), ClientConfig::new()).await.unwrap_err();
         }
     });
     assert_eq!((none.turned_away(), none.stats().open), (3, 0));
@@ -84,7 +84,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
         while one.http_count() == 0 {
             future::yield_now().await;
         }
-        let mut waits = pin!(connect(one.url("/").unwrap(), Config::client()));
+        let mut waits = pin!(connect(one.url("/").unwrap(), ClientConfig::new()));
         for _ in 0..20 {
             assert!(once(waits.as_mut()).await.is_pending());
         }
@@ -97,7 +97,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     for config in [config().memory_limit(Some(0)), config().max_connections(most).max_handshakes(most)] {
         let server = server(config.max_per_address(Some(0)));
         serve(&server, "no memory, or no limit", async {
-            let mut ws = connect(server.url("/").unwrap(), Config::client()).await.unwrap();
+            let mut ws = connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap();
             ws.send(vec![7; 300]).await.unwrap();
             assert_eq!(ws.next().await.unwrap().unwrap().as_bytes(), [7; 300]);
         });
@@ -112,8 +112,8 @@ fn a_stop_of_any_length_tells_the_first_and_has_no_end_before_its_time() {
     {
         let server = server(config());
         run(async {
-            let (mut client, ws) = connected(&server, Config::client()).await;
-            let (other_client, other) = connected(&server, Config::client()).await;
+            let (mut client, ws) = connected(&server, ClientConfig::new()).await;
+            let (other_client, other) = connected(&server, ClientConfig::new()).await;
             let mut ws = ws;
             let stop = Stop::within(deadline).spread(spread);
             let mut stopping = pin!(server.stop_with(stop.clone()));
@@ -141,9 +141,8 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
     for (min, max) in
         [(Duration::ZERO, Duration::ZERO), (Duration::ZERO, MAX), (MAX, MAX), (MAX, Duration::ZERO)]
     {
-        let mut policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
-        (policy.min, policy.max) = (min, max);
-        let config = ClientConfig::from(Config::client()).reconnect(policy);
+        let policy = Reconnect::default().wait(min, max).reset_after(Duration::ZERO);
+        let config = ClientConfig::new().reconnect(policy);
         let mut client = Client::new(url.as_str(), config).unwrap();
         run(async {
             let waits = Cell::new(0);
@@ -171,8 +170,8 @@ fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
     let server = server(config());
     serve(&server, "a client", async {
         let url = server.url("/").unwrap();
-        connect(url.as_str(), Config::client().handshake_timeout(Duration::ZERO)).await.unwrap_err();
-        let mut ws = connect(url.as_str(), Config::client().handshake_timeout(MAX)).await.unwrap();
+        connect(url.as_str(), ClientConfig::new().handshake_timeout(Duration::ZERO)).await.unwrap_err();
+        let mut ws = connect(url.as_str(), ClientConfig::new().handshake_timeout(MAX)).await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(text(&mut ws).await, "hello");
     });
@@ -182,7 +181,7 @@ fn a_client_whose_time_is_zero_fails_and_one_whose_time_has_no_end_connects() {
 fn topic_limits_of_zero_allow_no_topic_and_no_name() {
     let server = server(config());
     run(async {
-        let (_client, ws) = connected(&server, Config::client()).await;
+        let (_client, ws) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
         server.subscribe(id, "kept").unwrap();
         server.set_topic_limits(0, usize::MAX);

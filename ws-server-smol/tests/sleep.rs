@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 use ws_server_smol::ws_proto::Event;
-use ws_server_smol::{Bind, Config, Heartbeat, Server, Socket, WebSocket};
+use ws_server_smol::{Bind, ClientConfig, Heartbeat, Server, ServerConfig, Socket, WebSocket};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -52,11 +52,11 @@ async fn answers(ws: &mut WebSocket<Socket>, others: &mut [&mut WebSocket<Socket
 #[test]
 fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
     let clocks = Clocks::new();
-    let server = Server::with_sleep_clocks(Config::server(), clocks.read());
+    let server = Server::with_sleep_clocks(ServerConfig::new(), clocks.read());
     server.listen(Bind::localhost()).unwrap();
     run(async {
-        let (mut one, mut a) = connected(&server, Config::client()).await;
-        let (mut other, mut b) = connected(&server, Config::client()).await;
+        let (mut one, mut a) = connected(&server, ClientConfig::new()).await;
+        let (mut other, mut b) = connected(&server, ClientConfig::new()).await;
         assert_eq!(answers(&mut a, &mut [&mut one, &mut b, &mut other]).await, 0);
         // It was awake, and the wall clock was set right.
         clocks.pass(10 * SECOND, 2 * SECOND);
@@ -82,10 +82,10 @@ fn whoever_of_a_server_notices_has_all_of_its_clients_asked_once() {
 fn a_client_asks_by_ping_even_where_its_heartbeat_is_one_way() {
     for (heartbeat, expected) in [(Heartbeat::client(), 1), (Heartbeat::frequent(), 1), (Heartbeat::off(), 0)]
     {
-        let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+        let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         run(async {
             let (mut client, mut ws) =
-                connected(&server, Config::client().heartbeat(heartbeat.clone())).await;
+                connected(&server, ClientConfig::new().heartbeat(heartbeat.clone())).await;
             let clocks = Clocks::new();
             client.sleep_clocks(clocks.read());
             assert_eq!(answers(&mut client, &mut [&mut ws]).await, 0);

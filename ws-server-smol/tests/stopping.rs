@@ -11,17 +11,17 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 use ws_server_smol::ws_host::web;
-use ws_server_smol::ws_proto::{Cause, Error};
+use ws_server_smol::ws_proto::Error;
 use ws_server_smol::{
-    Acceptor, Bind, Bytes, CloseCode, Config, Folder, Incoming, SendError, Server, Socket, Stop, WebSocket,
-    connect,
+    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, RespondError, SendError, Server,
+    ServerConfig, Socket, Stop, WebSocket, connect,
 };
 
 const LONG: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
 
 fn local() -> Server {
-    Server::bind(Bind::localhost(), Config::server()).unwrap()
+    Server::bind(Bind::localhost(), ServerConfig::new()).unwrap()
 }
 
 async fn echo(mut http: Acceptor<Socket>) {
@@ -40,7 +40,7 @@ async fn echo(mut http: Acceptor<Socket>) {
 }
 
 async fn client(server: &Server) -> WebSocket<Socket> {
-    connect(server.url("/").unwrap(), Config::client()).await.unwrap()
+    connect(server.url("/").unwrap(), ClientConfig::new()).await.unwrap()
 }
 
 async fn tcp(server: &Server) -> Socket {
@@ -108,21 +108,21 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
 fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
     let server = local();
     run(async {
-        let (mut peer, ws) = connected(&server, Config::client()).await;
-        let (_other, mut polled) = connected(&server, Config::client()).await;
+        let (mut peer, ws) = connected(&server, ClientConfig::new()).await;
+        let (_other, mut polled) = connected(&server, ClientConfig::new()).await;
         let begun = Instant::now();
         let stopping = server.stop_with(Stop::within(50 * MILLI).spread(100 * MILLI));
         let (_, end) = future::zip(stopping, polled.next()).await;
         assert!(begun.elapsed() >= 150 * MILLI);
         // Its peer never answers; one that nobody polls is cut all the same.
         let closed = end.unwrap().unwrap_err();
-        assert!(matches!(closed.error, Some(Error::Lost(Cause::Stopped))), "{closed}");
+        assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
         assert!(!closed.clean, "{closed}");
         drop(ws);
         // It can be started again.
         server.listen(Bind::localhost()).unwrap();
-        let _ = connected(&server, Config::client()).await;
+        let _ = connected(&server, ClientConfig::new()).await;
     });
 }
 
@@ -215,7 +215,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
             server.stop(LONG).await;
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
-        assert!(matches!(results.borrow()[..], [Err(SendError::BodyLength { .. })]), "{results:?}");
+        assert!(matches!(results.borrow()[..], [Err(RespondError::BodyLength { .. })]), "{results:?}");
     });
 }
 

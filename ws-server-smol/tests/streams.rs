@@ -9,7 +9,7 @@ use socket2::SockRef;
 use std::cell::Cell;
 use std::net::TcpStream;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Config, Incoming, SendError, Server, Socket};
+use ws_server_smol::{Acceptor, Bind, Incoming, SendError, Server, ServerConfig, Socket};
 
 const COUNT: usize = 100;
 
@@ -27,7 +27,7 @@ async fn events(http: &mut Acceptor<Socket>) -> Result<(), SendError> {
 #[test]
 fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
     for by_reset in [false, true] {
-        let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+        let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
         let refused = Cell::new(0);
         run(async {
             let serving = server.serve(async |mut http| {
@@ -61,7 +61,7 @@ fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
 #[test]
 fn a_peer_that_ends_its_half_gets_the_rest_where_that_is_allowed() {
     for allowed in [true, false] {
-        let server = Server::bind(Bind::localhost(), Config::server().half_close(allowed)).unwrap();
+        let server = Server::bind(Bind::localhost(), ServerConfig::new().half_close(allowed)).unwrap();
         run(async {
             let serving = async {
                 let mut http = server.accept().await.unwrap();
@@ -101,7 +101,7 @@ fn a_peer_that_ends_its_half_gets_the_rest_where_that_is_allowed() {
 #[cfg(any(target_os = "android", target_os = "linux"))]
 #[test]
 fn a_quiet_peer_of_a_stream_is_asked_by_the_system_and_a_backlog_stays_with_us() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let socket = async_io::Async::<TcpStream>::connect(server.local_addr().unwrap()).await.unwrap();
         let mut peer = Socket::from(socket);

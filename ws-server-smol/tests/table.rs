@@ -8,8 +8,10 @@ mod table;
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::*;
+use ws_server_smol::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
@@ -44,8 +46,8 @@ type Id = ConnectionId;
 fn names() -> BTreeSet<String> {
     const NOW: Duration = Duration::ZERO;
     names! {
-        "Server::new": || Server::new(Config::server());
-        "Server::bind": || Server::bind(Bind::any(), Config::server());
+        "Server::new": || Server::new(ServerConfig::new());
+        "Server::bind": || Server::bind(Bind::any(), ServerConfig::new());
         "Server::listen": |s: S<'_>| s.listen(Bind::any());
         "Server::listen_on": |s: S<'_>, l: std::net::TcpListener| s.listen_on(l);
         "Server::stop": |s: S<'_>| drop(s.stop(NOW));
@@ -111,10 +113,10 @@ fn names() -> BTreeSet<String> {
         "Server::lan_url": Server::lan_url;
         "Server::lan_http_url": Server::lan_http_url;
         "Server::urls": Server::urls;
-        "Server::set_config": |s: S<'_>| s.set_config(Config::server());
-        "connect": || drop(connect("ws://localhost/", Config::client()));
+        "Server::set_config": |s: S<'_>| s.set_config(ServerConfig::new());
+        "connect": || drop(connect("ws://localhost/", ClientConfig::new()));
         "handshake": |socket: Socket| drop(handshake(socket, "ws://localhost/", Arc::new(Config::client())));
-        "Client::new": || Client::new("ws://localhost/", Config::client());
+        "Client::new": || Client::new("ws://localhost/", ClientConfig::new());
         "Client::connect": |c: C<'_>| drop(c.connect());
         "Client::disconnect": |c: C<'_>| drop(c.disconnect());
         "Client::next_connection": |c: C<'_>| drop(c.next_connection());
@@ -123,7 +125,7 @@ fn names() -> BTreeSet<String> {
         "Client::websocket": |c: C<'_>| c.websocket().is_some();
         "Client::state": Client::state;
         "ClientEvent": |event: ClientEvent<'_>| matches!(event, ClientEvent::Connecting);
-        "Client::set_config": |c: C<'_>| c.set_config(Config::client());
+        "Client::set_config": |c: C<'_>| c.set_config(ClientConfig::new());
     }
 }
 

@@ -8,7 +8,7 @@ use async_io::block_on;
 use futures_lite::{FutureExt, future};
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket, connect};
+use ws_server_smol::{Acceptor, Bind, ClientConfig, Incoming, Server, ServerConfig, Socket, connect};
 
 /// The names of all threads but this one; `None` where the system does not show them.
 fn others() -> Option<Vec<String>> {
@@ -32,7 +32,7 @@ async fn echo(mut http: Acceptor<Socket>) {
 }
 
 async fn visit(url: String) {
-    let mut ws = connect(url, Config::client()).await.unwrap();
+    let mut ws = connect(url, ClientConfig::new()).await.unwrap();
     ws.send("hello").await.unwrap();
     assert!(ws.next().await.unwrap().is_ok());
 }
@@ -41,7 +41,7 @@ fn main() {
     if others().is_none() {
         return println!("this system does not show its threads");
     }
-    let server = Server::bind(Bind::localhost(), Config::server().allow_host("127.1")).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new().allow_host("127.1")).unwrap();
     let port = server.local_addr().unwrap().port();
     let visits = async {
         for _ in 0..100 {

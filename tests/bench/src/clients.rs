@@ -8,7 +8,7 @@ use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Open};
-use ws_server_mio::{ClientConfig, Config, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
 /// Connections that are on their way at a time: a listener's queue is short.
@@ -33,7 +33,7 @@ impl App {
     fn connect(&mut self, connections: &mut Connections) {
         while self.asked < self.wanted && self.asked < self.open + AT_A_TIME {
             self.asked += 1;
-            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::from(Config::client())) {
+            if let Err(error) = connections.connect(self.url.as_str(), ClientConfig::new()) {
                 self.faults.push(error.to_string());
             }
         }
@@ -119,7 +119,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let mut sent = 0;
     for client in ids {
         let connections = endpoint.connections();
-        if let Some(id) = connections.connection_of(client) {
+        if let Some(id) = connections.client(client).connection() {
             connections.send_text(id, str::from_utf8(MESSAGE)?)?;
             sent += 1;
         }

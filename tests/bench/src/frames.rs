@@ -11,7 +11,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event::{Message, Upgrade};
-use ws_server_mio::{Bind, Budget, Config, Connections, Endpoint, Event, Options};
+use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerConfig};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const PAINTING: Duration = Duration::from_millis(3);
@@ -229,8 +229,8 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
             let time_budget = case.budget.time;
             let mut endpoint =
                 Endpoint::new(Options::server().budget(case.budget).clock(move || clock.read()))?;
-            let server = endpoint.connections().listen(Bind::localhost(), Config::server())?;
-            let address = endpoint.connections().local_addr(server).ok_or("no address")?;
+            let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new())?;
+            let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };
             let mut flood = Flood::start(address, clients, size)?;
             // Opening and draining are no part of what is measured.

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event::{Message, Upgrade};
-use ws_server_mio::{Bind, Config, Endpoint, Event, Heartbeat, Options, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
 
 const CLIENTS: u64 = 10_000;
 /// Connections that are on their way at a time: a listener's queue is short.
@@ -28,13 +28,13 @@ const HANG: Duration = Duration::from_secs(60);
 pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     system::raise_descriptors();
     let config = match arguments {
-        [preset] if preset == "live" => Config::server().heartbeat(Heartbeat::frequent()),
-        _ => Config::server(),
+        [preset] if preset == "live" => ServerConfig::new().heartbeat(Heartbeat::frequent()),
+        _ => ServerConfig::new(),
     };
     let mut endpoint = Endpoint::new(Options::server())?;
-    let config = ServerConfig::from(config).max_connections(usize::MAX);
+    let config = config.max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
-    println!("{}", endpoint.connections().local_addr(server).ok_or("no address")?);
+    println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| match event {
         Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
         Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Ws, Message};
-use ws_server_mio::{ClientConfig, ClientId, Config, Connections, Endpoint, Event, Options, Reconnect};
+use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Options, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.
 const HANG: Duration = Duration::from_secs(60);
@@ -39,13 +39,13 @@ impl Net {
         let mut endpoint = Endpoint::new(Options::default())?;
         let connections = endpoint.connections();
         // The one comes back by itself, as the page does.
-        let policy = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+        let policy = ClientConfig::new().reconnect(Reconnect::default());
         let live = connections.connect(live, policy)?;
-        let devtools = connections.connect(devtools, Config::client())?;
+        let devtools = connections.connect(devtools, ClientConfig::new())?;
         let (heard, session) = (Heard::default(), String::new());
         let mut net = Self { endpoint, live, devtools, heard, last_call: 0, session };
         net.until("both connections", |net| {
-            let open = net.endpoint.connections().connection_of(devtools).is_some();
+            let open = net.endpoint.connections().client(devtools).connection().is_some();
             (open && net.heard.states > 0).then_some(())
         })?;
         Ok(net)
@@ -112,7 +112,7 @@ impl Net {
             call["sessionId"] = self.session.clone().into();
         }
         let connections = self.endpoint.connections();
-        let devtools = connections.connection_of(self.devtools).ok_or("the browser is gone")?;
+        let devtools = connections.client(self.devtools).connection().ok_or("the browser is gone")?;
         connections.send_text(devtools, call.to_string())?;
         let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
         match answer.get("result") {

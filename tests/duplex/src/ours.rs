@@ -5,12 +5,13 @@ use socket2::SockRef;
 use std::io;
 use std::net::{Ipv4Addr, TcpListener};
 use std::time::Duration;
+use ws_host::client::ClientConfig;
 use ws_host::server::ServerConfig;
 use ws_proto::{Config, Heartbeat};
 
 /// The settings of a server: the defaults, where the scenario is about nothing else.
 pub fn server(arguments: &Arguments) -> ServerConfig {
-    let config = ServerConfig::from(connection(arguments.scenario, Config::server()));
+    let config = ServerConfig::new().connection(connection(arguments.scenario, Config::server()));
     match arguments.scenario {
         // All of them come from one address.
         Scenario::Events => config.max_connections(arguments.count as usize).max_per_address(None),
@@ -27,8 +28,8 @@ pub fn narrow_listener() -> io::Result<TcpListener> {
 }
 
 /// The settings of a client: the defaults, but for a heartbeat where the scenario is about one.
-pub fn client(arguments: &Arguments) -> Config {
-    connection(arguments.scenario, Config::client())
+pub fn client(arguments: &Arguments) -> ClientConfig {
+    ClientConfig::new().connection(connection(arguments.scenario, Config::client()))
 }
 
 fn connection(scenario: Scenario, config: Config) -> Config {

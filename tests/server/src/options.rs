@@ -3,6 +3,7 @@
 
 use std::error::Error;
 use std::time::Duration;
+use ws_host::client::ClientConfig;
 use ws_host::listen::Bind;
 use ws_host::server::ServerConfig;
 use ws_host::token::Token;
@@ -12,7 +13,7 @@ use ws_proto::{Config, Cors, Heartbeat};
 pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut bind = Bind::localhost();
-    let mut config = ServerConfig::from(Config::server());
+    let mut config = ServerConfig::new();
     for (name, value) in pairs(&std::env::var("OPTIONS").unwrap_or_default())? {
         match name {
             "bind" if value == "any" => bind = Bind::any(),
@@ -20,18 +21,22 @@ pub fn server() -> Result<(Bind, ServerConfig), Box<dyn Error>> {
             "token" => config = config.require_token(Token::from_random([7; 16])),
             "max_connections" => config = config.max_connections(value.parse()?),
             "max_handshakes" => config = config.max_handshakes(value.parse()?),
-            _ => config.connection = connection(config.connection, name, value)?,
+            _ => {
+                let rules = connection(config.get_connection().clone(), name, value)?;
+                config = config.connection(rules);
+            }
         }
     }
     Ok((bind.port(port), config))
 }
 
 /// A client's: the rules of its connection.
-pub fn client() -> Result<Config, Box<dyn Error>> {
+pub fn client() -> Result<ClientConfig, Box<dyn Error>> {
     let options = std::env::var("OPTIONS").unwrap_or_default();
-    pairs(&options)?
+    let rules = pairs(&options)?
         .into_iter()
-        .try_fold(Config::client(), |config, (name, value)| connection(config, name, value))
+        .try_fold(Config::client(), |config, (name, value)| connection(config, name, value))?;
+    Ok(ClientConfig::new().connection(rules))
 }
 
 fn pairs(options: &str) -> Result<Vec<(&str, &str)>, String> {

@@ -10,10 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
-use ws_proto::Closed;
-use ws_proto::InvalidRequest;
-use ws_proto::{Cause, Error, HandshakeError};
-use ws_proto::{Config, Heartbeat};
+use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError};
 
 /// How a client behaves: the rules of its connection, and when it connects again. By default it connects once.
 ///
@@ -45,11 +42,6 @@ impl ClientConfig {
             #[cfg(unix)]
             unix: None,
         }
-    }
-
-    /// The rules of its connection, as they are set.
-    pub fn get_connection(&self) -> &Config {
-        &self.connection
     }
 
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
@@ -111,11 +103,11 @@ pub enum ClientState {
 }
 
 /// What cannot even be tried. Nothing was begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTarget {
     /// The request is malformed.
-    Invalid(InvalidRequest),
+    Request(InvalidRequest),
     /// The address is `wss://`, and this version has no TLS. Nothing is sent in the clear instead.
     TlsUnsupported,
     /// The host is a name, and nobody may look names up: with `ws-server-mio`, that is asked for.
@@ -127,10 +119,12 @@ pub enum InvalidTarget {
     NoClient,
 }
 
+ws_proto::debug_is_display!(InvalidTarget);
+
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Invalid(error) => error.fmt(f),
+            Self::Request(error) => error.fmt(f),
             Self::TlsUnsupported => {
                 f.write_str("cannot connect to a wss:// address: there is no TLS here yet")
             }
@@ -147,7 +141,7 @@ impl fmt::Display for InvalidTarget {
 impl std::error::Error for InvalidTarget {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
-            Self::Invalid(error) => Some(error),
+            Self::Request(error) => Some(error),
             _ => None,
         }
     }
@@ -155,7 +149,7 @@ impl std::error::Error for InvalidTarget {
 
 impl From<InvalidRequest> for InvalidTarget {
     fn from(error: InvalidRequest) -> Self {
-        Self::Invalid(error)
+        Self::Request(error)
     }
 }
 
@@ -166,7 +160,6 @@ impl From<Infallible> for InvalidTarget {
 }
 
 /// Why an attempt to connect came to nothing.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// It cannot even be tried. Only of verbs that connect in one go.
@@ -200,10 +193,10 @@ pub enum ConnectError {
         /// What was tried.
         tried: Vec<SocketAddr>,
     },
-    /// The server's answer is not the one that opens a WebSocket. [`HandshakeError::Refused`] has it whole.
-    Handshake(HandshakeError),
+    /// The server's answer is not the one that opens a WebSocket. [`ResponseError::Refused`] has it whole.
+    Handshake(ResponseError),
     /// The connection was lost in the handshake.
-    Lost(Cause),
+    Lost(Error),
     /// The application gave up.
     Cancelled,
 }
@@ -227,17 +220,17 @@ impl ConnectError {
     /// What the end of a connection means that was never open.
     pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
         match &closed.error {
-            Some(Error::Handshake(error)) => Self::Handshake(error.clone()),
+            Some(Error::Response(error)) => Self::Handshake(error.clone()),
             Some(Error::Timeout(_)) => Self::TimedOut { tried },
-            Some(Error::Lost(cause)) => Self::Lost(*cause),
-            _ => Self::Lost(Cause::Terminated),
+            Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
+            _ => Self::Lost(Error::Aborted),
         }
     }
 
     /// The server's answer, where it refused the handshake.
     pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
         match self {
-            Self::Handshake(HandshakeError::Refused(response)) => Some(response),
+            Self::Handshake(ResponseError::Refused(response)) => Some(response),
             _ => None,
         }
     }
@@ -254,6 +247,8 @@ impl fmt::Display for Tried<'_> {
         Ok(())
     }
 }
+
+ws_proto::debug_is_display!(ConnectError);
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -146,7 +146,6 @@ fn key(peer: SocketAddr) -> Option<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ws_proto::Config;
 
     fn at(address: &str) -> SocketAddr {
         SocketAddr::new(address.parse().unwrap(), 1)
@@ -192,7 +191,7 @@ mod tests {
 
     #[test]
     fn a_full_server_turns_away_and_counts_whom() {
-        let config = ServerConfig::from(Config::server()).max_connections(3).max_per_address(Some(2));
+        let config = ServerConfig::new().max_connections(3).max_per_address(Some(2));
         let mut admission = Admission::new(&config);
         let (a, b) = (Some(at("192.0.2.1")), Some(at("192.0.2.2")));
         assert!(admission.try_admit(a) && admission.try_admit(a));

@@ -188,11 +188,6 @@ impl ServerConfig {
         self.memory_limit
     }
 
-    /// The rules of each connection.
-    pub fn get_connection(&self) -> &Config {
-        &self.connection
-    }
-
     /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
     /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
     pub fn shared_config(&self) -> Config {

@@ -2,8 +2,7 @@
 
 use super::LatestByKey;
 use core::hash::Hash;
-use ws_proto::Moment;
-use ws_proto::{CloseCode, Connection, Frame, SendError, State};
+use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 
 /// The policy for a peer that does not keep up with messages that are sent to many.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]

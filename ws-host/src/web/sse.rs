@@ -2,9 +2,9 @@
 //!
 //! ```
 //! use ws_host::web::{ServerSentEvent, sse};
-//! # use std::{sync::Arc, time::Moment};
-//! # use ws_proto::{Config, Connection, Event, Transport};
-//! # let now = Moment::now();
+//! # use std::sync::Arc;
+//! # use ws_proto::{Config, Connection, Event, Moment, Transport};
+//! # let now = Moment::default();
 //! # let mut connection = Connection::server(now, Arc::new(Config::server()), Transport::default());
 //! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
 //! # let Some(Event::Request(request)) = connection.receive(now, &mut &mut input[..]) else { panic!() };

@@ -2,7 +2,7 @@
 
 use super::{Connection, Stage, close_body};
 use crate::close::CloseCode;
-use crate::error::{Cause, Error, SendError};
+use crate::error::{Error, SendError};
 use crate::frame::Opcode;
 use crate::moment::Moment;
 
@@ -21,22 +21,22 @@ impl Connection {
         match &self.stage {
             Stage::Opened(_) | Stage::Open(_) => self.start_closing_handshake(now, code, &body),
             Stage::Http(_) => self.end_http(now),
-            Stage::Handshake(_) => self.abort(now, Cause::Terminated),
+            Stage::Handshake(_) => self.abort(now, Error::Aborted),
             Stage::Closing(_) | Stage::Draining(_) | Stage::Done { .. } => return Err(SendError::NotOpen),
         }
         Ok(())
     }
 
-    /// Ends the connection at once: its transport failed, or the application wants no closing handshake.
-    /// Nothing more is sent. An end that was already in order stays so.
-    pub fn abort(&mut self, now: Moment, cause: Cause) {
-        self.connection_closed(now, Error::Lost(cause));
+    /// Ends the connection at once, and says why: [`Error::Aborted`] where the application wants no closing handshake,
+    /// [`Error::Io`] where reading failed, [`Error::Stopped`] where the server has stopped. Nothing more is sent. An end
+    /// that was already in order stays so.
+    pub fn abort(&mut self, now: Moment, error: Error) {
+        self.connection_closed(now, error);
     }
 
     /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
     /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
-    pub fn write_failed(&mut self, now: Moment, cause: Cause) {
-        let error = Error::Lost(cause);
+    pub fn write_failed(&mut self, now: Moment, error: Error) {
         match &self.stage {
             Stage::Closing(closing) if closing.is_broken => {}
             Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.break_off(now, error),
@@ -53,7 +53,7 @@ impl Connection {
     /// answered too. An opening handshake that is not complete is refused with 503: accepting it then says
     /// [`SendError::NotOpen`].
     ///
-    /// To cut what is left after a while, [`abort`](Self::abort) with [`Cause::Stopped`]. Calling this again is
+    /// To cut what is left after a while, [`abort`](Self::abort) with [`Error::Stopped`]. Calling this again is
     /// harmless.
     ///
     /// # Errors

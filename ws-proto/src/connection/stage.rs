@@ -35,7 +35,7 @@ use super::{Connection, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
 use crate::deflate::{PerMessage, Terms};
-use crate::error::{Cause, Error, HandshakeError, ProtocolError, Timeout};
+use crate::error::{Error, ProtocolError, Timeout};
 use crate::event::{Event, Initiator};
 use crate::frame::Opcode;
 use crate::http::{ClientHttp, ServerHttp};
@@ -242,13 +242,13 @@ impl Connection {
         let (cause, at_once) = match http.ending() {
             Some(ending) => (ending.cause.clone(), ending.at_once),
             // It is the application that ends it, amid an answer or not.
-            None => (http.owes_answer().then_some(Error::Lost(Cause::Terminated)), false),
+            None => (http.owes_answer().then_some(Error::Aborted), false),
         };
         let (has_open_end, peer_ended) = (http.has_open_end(), http.peer_ended());
         let initiator = match &cause {
             // Our FIN would be the end of an answer that was cut off.
             Some(cause) if at_once || has_open_end => return self.connection_closed(now, cause.clone()),
-            Some(Error::Eof | Error::Handshake(HandshakeError::Abandoned)) => Initiator::Remote,
+            Some(Error::Eof | Error::Abandoned) => Initiator::Remote,
             None if peer_ended => Initiator::Remote,
             _ => Initiator::Local,
         };
@@ -306,7 +306,7 @@ impl Connection {
             Stage::Done { .. } => return,
             // A server that refuses may never end what it says of it, or end it with a reset: what came is the answer.
             Stage::Handshake(http)
-                if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Lost(Cause::Io(_))) =>
+                if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
             {
                 (Initiator::Remote, http.receive_eof().into())
             }
@@ -411,10 +411,9 @@ impl Connection {
 /// Whose doing an end at once is.
 fn initiator(error: &Error) -> Initiator {
     match error {
-        Error::Timeout(_)
-        | Error::Memory { .. }
-        | Error::Lost(Cause::Terminated | Cause::Stopped)
-        | Error::Handshake(HandshakeError::Unfinished) => Initiator::Local,
+        Error::Timeout(_) | Error::Memory { .. } | Error::Aborted | Error::Stopped | Error::Unfinished => {
+            Initiator::Local
+        }
         _ => Initiator::Remote,
     }
 }

@@ -4,9 +4,11 @@
 //! it; peers that do not speak it are served as before.
 //!
 //! ```
+//! # #[cfg(feature = "deflate")] {
 //! use ws_proto::{Config, Deflate};
 //!
 //! let config = Config::server().deflate(Deflate::chat());
+//! # }
 //! ```
 //!
 //! # What is compressed

@@ -18,6 +18,7 @@ impl Deflate {
     /// elsewhere.
     ///
     /// ```
+    /// # #[cfg(feature = "deflate")] {
     /// use http::HeaderMap;
     /// use ws_proto::Deflate;
     ///
@@ -26,6 +27,7 @@ impl Deflate {
     /// let (terms, answer) = Deflate::new().peer_window_bits(12).accept(&request).ok_or("no offer will do")?;
     /// assert_eq!(answer, "permessage-deflate; client_max_window_bits=12");
     /// assert_eq!((terms.ours.window_bits, terms.theirs.window_bits), (15, 12));
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn accept(&self, offers: &HeaderMap) -> Option<(Terms, HeaderValue)> {
@@ -42,9 +44,11 @@ impl Deflate {
     /// elsewhere.
     ///
     /// ```
+    /// # #[cfg(feature = "deflate")] {
     /// use ws_proto::Deflate;
     ///
     /// assert_eq!(Deflate::new().offer(), "permessage-deflate; client_max_window_bits");
+    /// # }
     /// ```
     pub fn offer(&self) -> HeaderValue {
         self.offered().header()
@@ -54,6 +58,7 @@ impl Deflate {
     /// compressed.
     ///
     /// ```
+    /// # #[cfg(feature = "deflate")] {
     /// use http::HeaderMap;
     /// use ws_proto::Deflate;
     ///
@@ -61,6 +66,7 @@ impl Deflate {
     /// response.insert("sec-websocket-extensions", "permessage-deflate; server_no_context_takeover".parse()?);
     /// let terms = Deflate::new().agree(&response)?.ok_or("the server will not")?;
     /// assert!(terms.ours.context_takeover && !terms.theirs.context_takeover);
+    /// # }
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     ///

@@ -25,11 +25,13 @@ const PEER_BITS: RangeInclusive<u8> = 8..=15;
 /// compression](crate::Upgrade::decline_compression) for the whole connection.
 ///
 /// ```
+/// # #[cfg(feature = "deflate")] {
 /// use ws_proto::{Config, Deflate};
 ///
 /// let settings = Deflate::new().level(3).threshold(256).peer_context_takeover(false);
 /// assert_eq!(settings.get_threshold(), 256);
 /// let config = Config::server().deflate(settings);
+/// # }
 /// ```
 #[derive(Clone, Debug)]
 pub struct Deflate {

@@ -6,7 +6,7 @@ use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError, SendError};
+use crate::error::{Error, RequestError, RespondError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
@@ -23,7 +23,7 @@ impl ServerHttp {
         io: &mut Io<'_>,
         request: Request,
         response: Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let missing = self.missing();
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate(&response, pending.shape)?;
@@ -56,12 +56,12 @@ impl ServerHttp {
     }
 
     /// Accepts an upgrade.
-    pub(crate) fn accept(&mut self, io: &mut Io<'_>, upgrade: Upgrade) -> Result<(), SendError> {
+    pub(crate) fn accept(&mut self, io: &mut Io<'_>, upgrade: Upgrade) -> Result<(), RespondError> {
         let is_open = matches!(self.reading, Reading::Upgrade);
         let missing = self.missing();
         let (pending, _) = self.awaited(upgrade.token()).ok_or(missing)?;
         if !is_open {
-            return Err(SendError::NotOpen);
+            return Err(RespondError::NotOpen);
         }
         pending.answer = Answer::Accepted(upgrade.into_response(io.config));
         self.flush(io);
@@ -75,7 +75,7 @@ impl ServerHttp {
         request: Request,
         mut head: Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let (missing, is_abandoned, is_stopping) =
             (self.missing(), self.is_abandoned(io.config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
@@ -92,7 +92,7 @@ impl ServerHttp {
         if let Some(at) = self.queue.iter().position(is_this).filter(|_| has_no_reader || closes) {
             if has_no_reader {
                 self.abandon(at);
-                return Err(SendError::NotOpen);
+                return Err(RespondError::NotOpen);
             }
             self.end_behind(at);
         }
@@ -109,20 +109,20 @@ impl ServerHttp {
         out: &mut Outbox,
         body: &ResponseBody,
         piece: Bytes,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let missing = self.missing();
         self.streamed(body).ok_or(missing)?.push(out, piece)
     }
 
     /// Whether pieces of this body are taken.
-    pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), SendError> {
+    pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
         self.streamed(body).ok_or(missing).map(drop)
     }
 
     /// What is wrong with a request or a body that does not wait here.
-    fn missing(&self) -> SendError {
-        if self.has_cut { SendError::NotOpen } else { SendError::WrongRequest }
+    fn missing(&self) -> RespondError {
+        if self.has_cut { RespondError::NotOpen } else { RespondError::WrongRequest }
     }
 
     /// Whether the turn of a body has come; `None` where it is not one of this connection.
@@ -143,7 +143,7 @@ impl ServerHttp {
     }
 
     /// Ends a body. One that is shorter than it was declared to be ends the connection.
-    pub(crate) fn finish_body(&mut self, io: &mut Io<'_>, body: ResponseBody) -> Result<(), SendError> {
+    pub(crate) fn finish_body(&mut self, io: &mut Io<'_>, body: ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
         let result = self.streamed(&body).ok_or(missing)?.finish(io.out);
         drop(body);
@@ -188,14 +188,18 @@ impl ServerHttp {
     }
 
     /// A fault of the peer, answered in its turn behind the requests that were good.
-    pub(super) fn fail(&mut self, io: &mut Io<'_>, error: HandshakeError, cause: Error) {
+    pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = match error.status() {
             // A page that is refused, or that asks for another server, reads nothing.
-            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Grant::Unset,
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Grant::Unset,
             _ => mem::take(&mut self.grant),
         };
-        self.queue.push_back(Pending { shape, grant, answer: Answer::Fault { error, cause } });
+        self.queue.push_back(Pending {
+            shape,
+            grant,
+            answer: Answer::Fault { response: response::error(&error), cause },
+        });
         self.reading = Reading::Stopped;
         self.flush(io);
     }
@@ -229,7 +233,7 @@ impl ServerHttp {
                     self.owes_room |= mem::take(&mut streamed.owes_room);
                     if streamed.is_dropped() {
                         self.stop();
-                        self.cause = Some(HandshakeError::Unfinished.into());
+                        self.cause = Some(Error::Unfinished);
                     } else if !streamed.is_finished() {
                         let (grant, answer) = (pending.grant, Answer::Streamed(streamed));
                         self.queue.push_front(Pending { shape, grant, answer });
@@ -241,8 +245,7 @@ impl ServerHttp {
                     self.opened = Some(opened);
                     self.reading = Reading::Opened;
                 }
-                Answer::Fault { error, cause } => {
-                    let mut response = response::error(&error);
+                Answer::Fault { mut response, cause } => {
                     pending.grant.apply(response.headers_mut());
                     response::encode(io.out, response, shape, true, date);
                     self.reading = Reading::Stopped;

@@ -22,7 +22,7 @@ use super::response::Shape;
 use super::{Io, Opened};
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError, Timeout};
+use crate::error::{Error, RequestError, Timeout};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -192,7 +192,7 @@ impl ServerHttp {
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
         };
-        self.fail(io, HandshakeError::TooSlow, Error::Timeout(timeout));
+        self.fail(io, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
     /// Answers 503 to the requests that the application has dropped.
@@ -296,7 +296,7 @@ impl ServerHttp {
 
     // --- reading
 
-    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, HandshakeError> {
+    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {

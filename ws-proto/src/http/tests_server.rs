@@ -2,7 +2,7 @@
 
 use super::{Incoming, Io, ServerHttp};
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, SendError, Timeout};
+use crate::error::{Error, RequestError, RespondError, Timeout};
 use crate::handshake::{Request, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -74,7 +74,7 @@ impl Rig {
         &mut self,
         request: impl Into<Request>,
         response: Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let mut io = Io { now: self.now, config: &self.config, out: &mut self.out };
         self.http.respond(&mut io, request.into(), response)
     }
@@ -83,7 +83,7 @@ impl Rig {
         self.respond(request, Response::new(Bytes::from(body))).unwrap();
     }
 
-    pub(super) fn accept(&mut self, upgrade: Upgrade) -> Result<(), SendError> {
+    pub(super) fn accept(&mut self, upgrade: Upgrade) -> Result<(), RespondError> {
         self.http.accept(&mut Io { now: self.now, config: &self.config, out: &mut self.out }, upgrade)
     }
 
@@ -169,7 +169,7 @@ fn a_fault_does_not_lose_the_answers_before_it() {
     rig.ok(second, "");
     rig.ok(first, "");
     assert_eq!(rig.statuses(), [200, 200, 400]);
-    assert!(matches!(rig.cause(), Some(Error::Handshake(HandshakeError::Malformed(_)))));
+    assert!(matches!(rig.cause(), Some(Error::Request(RequestError::Malformed(_)))));
     assert_eq!(rig.rest, GET.as_bytes());
 }
 
@@ -281,7 +281,7 @@ fn a_response_that_would_break_the_connection_is_refused() {
             assert_eq!(result, Ok(()));
             assert_eq!(rig.output().to_ascii_lowercase().matches("content-length: ").count(), 1);
         } else {
-            assert_eq!(result, Err(SendError::ResponseHeader(name.to_ascii_lowercase())), "{name}: {value}");
+            assert_eq!(result, Err(RespondError::Header(name.to_ascii_lowercase())), "{name}: {value}");
             assert!(rig.out.is_empty());
             // The token is gone; the client is not left waiting.
             rig.feed("");
@@ -293,7 +293,7 @@ fn a_response_that_would_break_the_connection_is_refused() {
         let request = rig.request(GET);
         let response = Response::builder().status(status).body(Bytes::new()).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        assert_eq!(rig.respond(request, response), Err(SendError::ResponseStatus(status)));
+        assert_eq!(rig.respond(request, response), Err(RespondError::Status(status)));
     }
 }
 
@@ -337,9 +337,9 @@ fn a_token_of_another_connection_is_refused() {
     let (mut one, mut two) = (Rig::new(), Rig::new());
     let request = one.request(GET);
     let _kept = two.request(GET);
-    assert_eq!(two.respond(request, Response::new(Bytes::new())), Err(SendError::WrongRequest));
+    assert_eq!(two.respond(request, Response::new(Bytes::new())), Err(RespondError::WrongRequest));
     let upgrade = one.upgrade(UPGRADE);
-    assert_eq!(two.accept(upgrade), Err(SendError::WrongRequest));
+    assert_eq!(two.accept(upgrade), Err(RespondError::WrongRequest));
     assert!(two.out.is_empty());
 }
 
@@ -349,7 +349,7 @@ fn a_request_that_is_not_answered_in_time_is_answered_503() {
     let request = rig.request(GET);
     assert_eq!(rig.time_out(), Duration::from_secs(60));
     assert_eq!(rig.statuses(), [503]);
-    assert_eq!(rig.respond(request, Response::new(Bytes::new())), Err(SendError::WrongRequest));
+    assert_eq!(rig.respond(request, Response::new(Bytes::new())), Err(RespondError::WrongRequest));
     let request = rig.request(GET);
     rig.ok(request, "");
     assert_eq!(rig.statuses(), [200]);

@@ -15,7 +15,7 @@
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
-//! `Config::server().allow_host("my-machine.local")`. Ctrl-C ends the program.
+//! `ServerConfig::new().allow_host("my-machine.local")`. Ctrl-C ends the program.
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
@@ -30,8 +30,8 @@ use std::time::SystemTime;
 use ws_server_mio::http::StatusCode;
 use ws_server_mio::ws_proto;
 use ws_server_mio::{
-    Bind, CloseCode, Config, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
-    Options,
+    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message, Options,
+    ServerConfig,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -60,10 +60,10 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
     let config =
-        Config::server().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
+        ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(bind.port(port), config)?;
-    if let Some(url) = endpoint.connections().http_url(server, "/") {
+    if let Some(url) = endpoint.connections().server(server).http_url("/") {
         println!("chat: {url}");
         std::io::stdout().flush()?;
     }

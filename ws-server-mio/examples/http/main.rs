@@ -9,8 +9,8 @@ use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::ws_proto::Event::Request as Asked;
 use ws_server_mio::{
-    Bind, Bytes, Config, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
-    SendError,
+    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
+    SendError, ServerConfig,
 };
 
 /// What routes lead to: anything that a program likes to match.
@@ -120,8 +120,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     };
 
     let mut endpoint = Endpoint::new(Options::default())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-    println!("http: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
+    println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();
     let mut ticks = 0;
     loop {

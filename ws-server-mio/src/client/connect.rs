@@ -1,55 +1,23 @@
 //! An attempt to connect: the name, the race of addresses, the handshake; and what comes after it.
 
 use crate::client::list::{Attempt, Notice, Phase, Race, Then};
-use crate::connection::io::Readiness;
+use crate::connection::Connections;
+use crate::connection::lists::{arm, mark_dirty, read_on};
 use crate::connection::slots::{Slot, flag};
-use crate::connection::{Connections, arm, mark_dirty, read_on};
-use crate::endpoint::turn::TurnRun;
-use crate::event::Event;
-use crate::server::list::NO_SERVER;
-use crate::sys::socket::Stream;
-use crate::sys::socket_options;
-use mio::net::TcpStream;
-use mio::{Interest, Token};
+use crate::ids::NO_SERVER;
+use crate::sys::Sys;
+use crate::sys::poller::Readiness;
+use crate::sys::socket::Target;
 use std::collections::VecDeque;
 use std::io;
 use std::net::SocketAddr;
-#[cfg(unix)]
-use std::os::fd::OwnedFd;
 use std::time::Duration;
 use ws_host::client::ConnectError;
 use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
+use ws_host::socket::check_connected;
 use ws_proto::{Closed, Connection, Event as Happened};
-
-/// Where a connection leads.
-#[derive(Clone)]
-enum Target {
-    Tcp(SocketAddr),
-    #[cfg(unix)]
-    Unix(std::path::PathBuf),
-}
-
-impl Target {
-    /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
-    fn connect(&self) -> io::Result<Stream> {
-        let stream = match self {
-            Self::Tcp(address) => TcpStream::connect(*address)?,
-            #[cfg(unix)]
-            Self::Unix(path) => TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?)),
-        };
-        Ok(Stream::from(stream))
-    }
-
-    fn address(&self) -> Option<SocketAddr> {
-        match self {
-            Self::Tcp(address) => Some(*address),
-            #[cfg(unix)]
-            Self::Unix(_) => None,
-        }
-    }
-}
 
 impl Connections {
     /// Begins an attempt.
@@ -126,25 +94,18 @@ impl Connections {
 
     fn start_connection(&mut self, index: u32, target: &Target) -> io::Result<()> {
         let mut seed = [0; 32];
-        getrandom::fill(&mut seed).map_err(io::Error::from)?;
+        self.sys.random(&mut seed)?;
         let Some(id) = self.clients.id_at(index) else { return Ok(()) };
         let slot = self.slots.next().ok_or(io::ErrorKind::OutOfMemory)?;
-        #[cfg(not(test))]
-        let mut stream = target.connect()?;
-        #[cfg(test)]
-        let mut stream = match &mut self.clients.dial {
-            Some(dial) => dial(target.address())?,
-            None => target.connect()?,
-        };
-        let both = Interest::READABLE | Interest::WRITABLE;
-        self.registry.register(&mut stream, Token(slot as usize), both)?;
+        let mut socket = self.sys.connect(target)?;
+        self.sys.register(&mut socket, slot)?;
         let Some(client) = self.clients.at_mut(index) else { return Ok(()) };
         let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
         let Attempt { since, request, rules } = race.attempt.clone();
         let mut connection = Connection::client(since, rules, request, seed);
         connection.share_inflating();
         race.slots.push(slot);
-        let mut live = Slot::new(connection, stream, NO_SERVER);
+        let mut live = Slot::new(connection, self.others.keep(slot, socket), NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);
         // Not before it is connected.
         live.clear(flag::WRITABLE);
@@ -157,26 +118,21 @@ impl Connections {
     /// The kernel has news of a connection that is being made.
     #[cold]
     pub(crate) fn connect_ready(&mut self, slot: u32, readiness: Readiness) {
-        let Self { slots, dirty, readable, .. } = self;
+        let Self { slots, others, dirty, readable, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        let connected = match live.stream.take_error() {
+        let socket = others.socket(slot, &live.stream);
+        let connected = match socket.take_error() {
             Ok(Some(error)) | Err(error) => Err(error),
             // Of a Unix socket there is no address to ask for, nor need to: it is connected at once.
             Ok(None) if live.has(flag::UNIX) => Ok(()),
-            Ok(None) => match live.stream.peer_addr() {
-                // Where nobody listens on a port that the system gives to who connects, it can meet itself.
-                Ok(peer) if live.stream.local_addr().is_ok_and(|own| own == peer) => {
-                    Err(io::ErrorKind::ConnectionRefused.into())
-                }
-                other => other.map(drop),
-            },
+            Ok(None) => check_connected(socket.local_addr(), socket.peer_addr()),
         };
         match connected {
             Ok(()) => {
                 live.clear(flag::CONNECTING);
                 live.set(flag::WRITABLE);
                 if !live.has(flag::UNIX) {
-                    socket_options::prepare(&live.stream);
+                    others.socket(slot, &live.stream).prepare();
                 }
                 if readiness.read_closed || readiness.error {
                     live.set(flag::READ_CLOSED);
@@ -284,14 +240,14 @@ impl Connections {
 
     /// An attempt or a connection has ended: what comes next.
     fn schedule_next(&mut self, index: u32, closed: Option<&Closed>) {
-        let now = self.now;
-        let Some(id) = self.clients.id_at(index) else { return };
-        let Some(client) = self.clients.at_mut(index) else { return };
+        let Self { clients, sys, now, .. } = self;
+        let Some(id) = clients.id_at(index) else { return };
+        let Some(client) = clients.at_mut(index) else { return };
         let wait = match (client.then, client.config.get_reconnect()) {
             (Then::Again, _) => Some(Duration::ZERO),
             (Then::Policy, Some(policy)) if closed.is_none_or(|closed| !policy.is_final(closed)) => {
                 let least = closed.and_then(retry_after).unwrap_or_default();
-                client.backoff.next(policy, random()).map(|wait| wait.max(least))
+                client.backoff.next(policy, random(sys)).map(|wait| wait.max(least))
             }
             _ => None,
         };
@@ -322,54 +278,8 @@ impl Connections {
     }
 }
 
-impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
-    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
-    /// that fails at once and tries again at once holds neither the turn nor the other clients.
-    #[inline]
-    pub(crate) fn step_clients(&mut self) {
-        for _ in 0..self.connections.clients.notices.len() {
-            if self.over {
-                return;
-            }
-            self.tell_notice();
-        }
-        for _ in 0..self.connections.clients.due_len() {
-            if self.over {
-                return;
-            }
-            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
-            self.connections.client_due(index);
-            self.worked();
-        }
-    }
-
-    #[cold]
-    fn tell_notice(&mut self) {
-        match self.connections.clients.notices.pop_front() {
-            Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
-                self.tell(Event::ConnectFailed { client, error });
-                // Unless the handler tries again.
-                self.connections.give_up_leg(client);
-            }
-            Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
-                // Unless the application has said otherwise meanwhile.
-                let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
-                let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
-                *until = until.or(at);
-                self.connections.clients.arm(client.index, None);
-                self.tell(Event::Reconnecting { client, attempt, delay });
-            }
-            // Of one that was removed nothing is told.
-            _ => {}
-        }
-    }
-}
-
 /// Any number. Where the system has none, all wait the longest.
-fn random() -> u32 {
-    #[cfg(test)]
-    if let Some(number) = crate::fake_kernel::chance() {
-        return number;
-    }
-    getrandom::u32().unwrap_or(u32::MAX)
+fn random(sys: &mut Sys) -> u32 {
+    let mut bytes = [0; 4];
+    sys.random(&mut bytes).map_or(u32::MAX, |()| u32::from_ne_bytes(bytes))
 }

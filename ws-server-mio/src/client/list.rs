@@ -6,6 +6,7 @@
 //!                          addresses      connection
 //! ```
 
+use crate::ids::ClientId;
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
 use std::io;
@@ -16,14 +17,6 @@ use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
 use ws_proto::{ClientRequest, Config};
-
-/// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
-/// twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ClientId {
-    pub(crate) index: u32,
-    generation: u32,
-}
 
 /// What a client is at.
 pub(crate) enum Phase {
@@ -159,9 +152,6 @@ pub(crate) struct Clients {
     pub(crate) notices: VecDeque<Notice>,
     /// One of them, or a connection of one that was removed, has ended since that was last asked.
     rested: bool,
-    /// Who connects in the system's place.
-    #[cfg(test)]
-    pub(crate) dial: Option<crate::sys::socket::Dial>,
 }
 
 impl Clients {

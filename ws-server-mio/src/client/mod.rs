@@ -1,14 +1,15 @@
 //! Connecting: a client that connects, parts and connects again.
 
 pub(crate) mod connect;
+pub(crate) mod handle;
 pub(crate) mod list;
+pub(crate) mod names;
 pub(crate) mod resolver;
 
-use crate::client::list::{Client, ClientId, Phase, Then};
+use crate::client::list::{Client, Phase};
 use crate::connection::Connections;
-use crate::connection::slots::ConnectionId;
-use std::sync::Arc;
-use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
+use crate::ids::{ClientId, ConnectionId};
+use ws_host::client::{ClientConfig, ClientState, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, State};
 
 /// Clients.
@@ -28,13 +29,13 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
     /// use ws_server_mio::ws_host::client::Reconnect;
     /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
-    /// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+    /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
@@ -53,137 +54,28 @@ impl Connections {
     ///
     /// # Errors
     /// [`InvalidTarget`]: what cannot even be tried. Nothing is left behind.
-    pub fn connect<R>(
-        &mut self,
-        request: R,
-        config: impl Into<ClientConfig>,
-    ) -> Result<ClientId, InvalidTarget>
+    pub fn connect<R>(&mut self, request: R, config: ClientConfig) -> Result<ClientId, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
         let request = request.try_into().map_err(Into::into)?;
-        let config = config.into();
         self.check_request(&request, &config)?;
         let id = self.clients.add(Client::new(request, config));
         self.begin(id.index);
         Ok(id)
     }
 
-    /// Connects anew, whatever the policy says, and says whether there is such a client: now, or once the present
-    /// connection is closed, with 1000. A client that is connecting goes on with that.
-    pub fn reconnect(&mut self, client: ClientId) -> bool {
-        let Some(at) = self.clients.get_mut(client) else { return false };
-        at.backoff.reset();
-        match at.phase {
-            Phase::Idle | Phase::Waiting { .. } => self.begin(client.index),
-            Phase::Resolving(_) | Phase::Connecting(_) => at.then = Then::Policy,
-            Phase::Open { slot, .. } => {
-                at.then = Then::Again;
-                self.close_slot(slot);
-            }
-        }
-        true
-    }
-
-    /// Parts: closes the client's connection with 1000, or stops trying to get one, and rests. An attempt that
-    /// is under way ends with [`ConnectError::Cancelled`]. [`Connections::reconnect`] starts again.
-    pub fn disconnect(&mut self, client: ClientId) {
-        let Some(at) = self.clients.get_mut(client) else { return };
-        match at.phase {
-            Phase::Idle => {}
-            Phase::Waiting { .. } => {
-                self.clients.rest(client.index);
-                self.give_up_leg(client);
-            }
-            Phase::Resolving(_) | Phase::Connecting(_) => {
-                at.then = Then::Rest;
-                self.fail(client.index, ConnectError::Cancelled, None);
-            }
-            Phase::Open { slot, .. } => {
-                at.then = Then::Rest;
-                self.close_slot(slot);
-            }
-        }
-    }
-
-    /// Disconnects, and forgets the client: its id finds nobody from now on. Of a connection that was open,
-    /// `Closed` still comes.
-    pub fn remove(&mut self, client: ClientId) {
-        if self.clients.get(client).is_none() {
-            return;
-        }
-        self.leave_name(client.index);
-        let Some(at) = self.clients.get_mut(client) else { return };
-        at.then = Then::Rest;
-        let slots = at.slots();
-        let open = matches!(at.phase, Phase::Open { .. });
-        self.clients.remove(client);
-        self.give_up_leg(client);
-        for slot in slots {
-            match open {
-                true => self.close_slot(slot),
-                false => self.remove_slot(slot),
-            }
-        }
-    }
-
-    /// Sets what the client asks for from its next attempt on: another address, or a token that was renewed. A
-    /// good place is [`Event::Reconnecting`](crate::Event::Reconnecting), which comes when the wait begins. After a
-    /// refusal with 401 it comes only where
-    /// [`Reconnect::retry_status`](ws_host::client::Reconnect::retry_status) says that this may change.
-    ///
-    /// # Errors
-    /// As [`Connections::connect`], and [`InvalidTarget::NoClient`].
-    pub fn set_request<R>(&mut self, client: ClientId, request: R) -> Result<(), InvalidTarget>
-    where
-        R: TryInto<ClientRequest>,
-        R::Error: Into<InvalidTarget>,
-    {
-        let request = request.try_into().map_err(Into::into)?;
-        let at = self.clients.get(client).ok_or(InvalidTarget::NoClient)?;
-        self.check_request(&request, &at.config)?;
-        if let Some(at) = self.clients.get_mut(client) {
-            at.request = request;
-        }
-        Ok(())
-    }
-
-    /// Sets how the client behaves from its next attempt on; the policy for connecting again, from now on.
-    ///
-    /// # Errors
-    /// As [`Connections::set_request`].
-    pub fn set_client_config(
-        &mut self,
-        client: ClientId,
-        config: impl Into<ClientConfig>,
-    ) -> Result<(), InvalidTarget> {
-        let config = config.into();
-        let at = self.clients.get(client).ok_or(InvalidTarget::NoClient)?;
-        self.check_request(&at.request, &config)?;
-        if let Some(at) = self.clients.get_mut(client) {
-            at.rules = Arc::new(config.rules());
-            at.config = config;
-        }
-        Ok(())
-    }
-
     /// The client's connection, while it is open or closing.
-    pub fn connection_of(&self, client: ClientId) -> Option<ConnectionId> {
+    pub(crate) fn connection_of(&self, client: ClientId) -> Option<ConnectionId> {
         match self.clients.get(client)?.phase {
             Phase::Open { slot, .. } => Some(self.slots.at(slot)?.id(slot)),
             _ => None,
         }
     }
 
-    /// Which client a connection belongs to; its `Closed` is told while this still answers.
-    pub fn client_of(&self, id: ConnectionId) -> Option<ClientId> {
-        self.slots.get(id)?;
-        self.clients.of_slot(id.slot)
-    }
-
     /// Where a client stands.
-    pub fn client_state(&self, client: ClientId) -> ClientState {
+    pub(crate) fn client_state(&self, client: ClientId) -> ClientState {
         match self.clients.get(client).map(|at| &at.phase) {
             None | Some(Phase::Idle) => ClientState::Idle,
             Some(Phase::Resolving(_) | Phase::Connecting(_)) => ClientState::Connecting,
@@ -197,12 +89,22 @@ impl Connections {
         }
     }
 
+    /// Which client a connection belongs to; its `Closed` is told while this still answers.
+    pub fn client_of(&self, id: ConnectionId) -> Option<ClientId> {
+        self.slots.get(id)?;
+        self.clients.of_slot(id.slot)
+    }
+
     /// The clients there are, at rest or not.
     pub fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.ids()
     }
 
-    fn check_request(&self, request: &ClientRequest, config: &ClientConfig) -> Result<(), InvalidTarget> {
+    pub(crate) fn check_request(
+        &self,
+        request: &ClientRequest,
+        config: &ClientConfig,
+    ) -> Result<(), InvalidTarget> {
         if request.is_tls() {
             return Err(InvalidTarget::TlsUnsupported);
         }
@@ -212,7 +114,7 @@ impl Connections {
         Ok(())
     }
 
-    fn close_slot(&mut self, slot: u32) {
+    pub(crate) fn close_slot(&mut self, slot: u32) {
         let now = self.now;
         if let Some(live) = self.slots.at_mut(slot) {
             // One that is closing already needs no word.

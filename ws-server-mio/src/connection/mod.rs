@@ -2,50 +2,48 @@
 
 pub(crate) mod couple;
 pub(crate) mod data;
-pub(crate) mod deadlines;
 pub(crate) mod io;
+pub(crate) mod lists;
 pub(crate) mod pause;
 pub(crate) mod pool;
 pub(crate) mod readable;
+pub(crate) mod relay;
+pub(crate) mod respond_file;
 pub(crate) mod slots;
 pub(crate) mod stats;
 pub(crate) mod timers;
+pub(crate) mod upkeep;
 
 use crate::client::list::Clients;
 use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
+use crate::connection::lists::Leftover;
 use crate::connection::pool::Pool;
-use crate::connection::readable::{Readable, share_on};
-use crate::connection::slots::{ConnectionId, Slot, Slots, flag, mark};
-use crate::connection::stats::Tally;
+use crate::connection::readable::Readable;
+use crate::connection::slots::{Slots, flag};
+use crate::connection::stats::{Stats, Tally, ends_message};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
 use crate::fanout::FanOut;
 use crate::files::Files;
-use crate::server::list::ServerId;
+use crate::ids::{ConnectionId, ServerId};
 use crate::server::list::Servers;
-use crate::sys::socket_options;
+use crate::sys::Sys;
+use crate::sys::socket::Others;
 use bytes::Bytes;
-use mio::Registry;
 use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::sleep::SleepDetector;
+use ws_host::socket::canonical;
 use ws_proto::{
-    Cause, CloseCode, Connection, Frame, Message, Moment, Request, ResponseBody, SendError, Sent, State,
+    CloseCode, Error, Frame, Message, Moment, Request, RespondError, ResponseBody, SendError, Sent, State,
     Upgrade,
 };
-
-/// Bytes that were read for a connection and that it has not used.
-pub(crate) struct Leftover {
-    pub(crate) buffer: Vec<u8>,
-    /// What stands before is used.
-    pub(crate) at: usize,
-}
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
@@ -58,7 +56,10 @@ pub struct Connections {
     pub(crate) clients: Clients,
     /// Who looks names up, where somebody may.
     pub(crate) resolver: Option<Resolver>,
-    pub(crate) registry: Registry,
+    /// What the system is asked for.
+    pub(crate) sys: Sys,
+    /// Sockets that are none of the system's.
+    pub(crate) others: Others,
     pub(crate) timers: Timers,
     /// The present, as far as this turn knows.
     pub(crate) now: Moment,
@@ -97,24 +98,24 @@ impl Connections {
     /// Opens a WebSocket: answers its handshake with 101.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::accept`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), SendError> {
-        self.with(id, |connection, now| connection.accept(now, upgrade))
+    /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), RespondError> {
+        self.answer(id, |connection, now| connection.accept(now, upgrade))
     }
 
     /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut response);
-        self.with(id, |connection, now| connection.respond(now, request, response))?;
+        self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
     }
@@ -126,18 +127,18 @@ impl Connections {
     /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut head);
         let body =
-            self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
+            self.answer(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
         if length.is_none() && !body.is_unwanted() {
             self.probe(id);
@@ -149,23 +150,23 @@ impl Connections {
     /// [`Drained`](ws_proto::Event::Drained).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`]: [`SendError::NotOpen`] when the peer is gone, and
-    /// [`SendError::Full`]. Nothing was queued then.
+    /// As [`ws_proto::Connection::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
+    /// [`RespondError::Full`]. Nothing was queued then.
     pub fn send_body(
         &mut self,
         id: ConnectionId,
         body: &ResponseBody,
         piece: impl Into<Bytes>,
-    ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_body(body, piece))
+    ) -> Result<Sent, RespondError> {
+        self.answer(id, |connection, _| connection.send_body(body, piece))
     }
 
     /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::finish_body`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), SendError> {
-        self.with(id, |connection, now| connection.finish_body(now, body))
+    /// As [`ws_proto::Connection::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), RespondError> {
+        self.answer(id, |connection, now| connection.finish_body(now, body))
     }
 
     /// Sends a frame that was made once, and may go to many.
@@ -232,7 +233,7 @@ impl Connections {
     /// that is gone is no error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
-            live.connection.abort(self.now, Cause::Terminated);
+            live.connection.abort(self.now, Error::Aborted);
             self.mark_dirty(id.slot);
         }
     }
@@ -265,10 +266,9 @@ impl Connections {
     }
 
     /// The address that the peer connected to; none on a Unix socket.
-    pub fn local_addr_of(&self, id: ConnectionId) -> Option<SocketAddr> {
-        let mut address = self.slots.get(id)?.stream.local_addr().ok()?;
-        address.set_ip(address.ip().to_canonical());
-        Some(address)
+    pub fn local_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
+        let live = self.slots.get(id)?;
+        self.others.socket(id.slot, &live.stream).local_addr().ok().map(canonical)
     }
 }
 
@@ -287,79 +287,114 @@ impl Connections {
     }
 }
 
-/// How many messages end with this frame: one or none.
-#[inline]
-pub(crate) fn ends_message(frame: &Frame) -> u64 {
-    u64::from(frame.fin() && !frame.opcode().is_control())
-}
+/// Data of your own with a connection: who is there, what was agreed, how far it got.
+impl Connections {
+    /// Keeps data with a connection, in place of what it has of this type. Of each type it can have one, so that
+    /// an extension and the application keep theirs without knowing of each other.
+    ///
+    /// It can be had up to the handler's call for [`Closed`](ws_proto::Event::Closed), that one included, and is
+    /// dropped right after it. Says whether there is such a connection; with one that is gone nothing is kept.
+    ///
+    /// ```
+    /// use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
+    /// use ws_server_mio::{Connections, Event};
+    ///
+    /// struct Player {
+    ///     name: String,
+    ///     moves: u32,
+    /// }
+    ///
+    /// fn handle(connections: &mut Connections, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Connection(id, Upgrade(upgrade)) => {
+    ///             let name = upgrade.query().unwrap_or("nobody").to_owned();
+    ///             connections.set_data(id, Player { name, moves: 0 });
+    ///             let _ = connections.accept(id, upgrade);
+    ///         }
+    ///         Event::Connection(id, Message(_)) => {
+    ///             if let Some(player) = connections.data_mut::<Player>(id) {
+    ///                 player.moves += 1;
+    ///             }
+    ///         }
+    ///         Event::Connection(id, Closed(_)) => {
+    ///             if let Some(player) = connections.take_data::<Player>(id) {
+    ///                 println!("{} leaves after {} moves", player.name, player.moves);
+    ///             }
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    pub fn set_data<T: Send + 'static>(&mut self, id: ConnectionId, data: T) -> bool {
+        let Some(live) = self.slots.get_mut(id) else { return false };
+        live.set(flag::DATA);
+        let kept = self.data.0.entry(id.slot).or_default();
+        match kept.iter_mut().find_map(|kept| kept.downcast_mut::<T>()) {
+            Some(kept) => *kept = data,
+            None => kept.push(Box::new(data)),
+        }
+        true
+    }
 
-/// Gives an outbox memory from the pool, if it has none.
-#[inline]
-pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
-    if !live.connection.has_storage() {
-        live.connection.lend(pool.storage());
+    /// The data of this type that a connection has. `None` for one that is gone.
+    pub fn data<T: 'static>(&self, id: ConnectionId) -> Option<&T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        self.data.0.get(&id.slot)?.iter().find_map(|kept| kept.downcast_ref())
+    }
+
+    /// As [`Connections::data`], to change it.
+    pub fn data_mut<T: 'static>(&mut self, id: ConnectionId) -> Option<&mut T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        self.data.0.get_mut(&id.slot)?.iter_mut().find_map(|kept| kept.downcast_mut())
+    }
+
+    /// Takes the data of this type from a connection.
+    pub fn take_data<T: 'static>(&mut self, id: ConnectionId) -> Option<T> {
+        self.slots.get(id).filter(|live| live.has(flag::DATA))?;
+        let kept = self.data.0.get_mut(&id.slot)?;
+        let place = kept.iter().position(|kept| kept.is::<T>())?;
+        kept.swap_remove(place).downcast().ok().map(|data| *data)
     }
 }
 
-/// Takes the memory of an empty outbox back.
-#[inline]
-pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
-    if let Some(storage) = live.connection.reclaim() {
-        pool.give_storage(storage);
-    }
-}
-
-/// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
-#[inline]
-pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
-    if !live.connection.timeout_moved() && live.is_armed() {
-        return;
-    }
-    let Some(deadline) = live.connection.poll_timeout() else { return };
-    let tick = timers.tick_of(deadline);
-    if tick < live.armed() {
-        live.set_armed(tick);
-        timers.push(timers::Entry::new(tick, slot));
-    }
-}
-
-/// Queues a connection that may be read further. One that is paused is queued when that ends: whatever ends
-/// it touches the connection. One that has used its share waits for the next.
-#[inline]
-pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
-    if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
-        if live.connection.is_paused() {
-            share_on(slot, live, readable);
-        } else {
-            live.set(flag::QUEUED);
-            readable.push(slot);
+/// Counts.
+impl Connections {
+    /// What the endpoint has done. It looks at every connection: ask once a second rather than once a message.
+    pub fn stats(&self) -> Stats {
+        let tally = &self.tally;
+        let (mut bytes_in, mut bytes_out) = (tally.bytes_in, tally.bytes_out);
+        for (_, live) in self.slots.iter() {
+            bytes_in += live.connection.bytes_received();
+            bytes_out += live.connection.bytes_sent();
+        }
+        Stats {
+            accepted: tally.accepted,
+            turned_away: tally.turned_away,
+            open: self.slots.len(),
+            messages_in: tally.messages_in,
+            messages_out: tally.messages_out,
+            bytes_in,
+            bytes_out,
+            worst_turn: tally.worst_turn,
         }
     }
-}
 
-/// Puts a connection on the dirty list, once.
-#[inline]
-pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) {
-    if !live.has(flag::DIRTY) {
-        live.set(flag::DIRTY);
-        dirty.push_back(slot);
+    /// Begins to look for the [longest turn](Stats::worst_turn) anew, and answers what it was.
+    pub fn take_worst_turn(&mut self) -> Duration {
+        std::mem::take(&mut self.tally.worst_turn)
     }
 }
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(
-        registry: Registry,
-        resolver: Option<Resolver>,
-        now: Moment,
-        sleep: SleepDetector,
-    ) -> Self {
+    pub(crate) fn new(sys: Sys, resolver: Option<Resolver>, now: Moment, sleep: SleepDetector) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
             clients: Clients::default(),
             resolver,
-            registry,
+            sys,
+            others: Others::default(),
             timers: Timers::new(now),
             now,
             sleep,
@@ -379,80 +414,5 @@ impl Connections {
             extension: extension::ExtensionSlot::default(),
             intercepted: false,
         }
-    }
-
-    /// Applies a verb to a connection that exists.
-    #[inline]
-    pub(crate) fn with<T>(
-        &mut self,
-        id: ConnectionId,
-        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
-    ) -> Result<T, SendError> {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
-        lend(live, pool);
-        let result = verb(&mut live.connection, *now);
-        mark_dirty(id.slot, live, dirty);
-        result
-    }
-
-    /// Has the kernel find out when the peer vanishes.
-    fn probe(&mut self, id: ConnectionId) {
-        if let Some(live) = self.slots.get_mut(id)
-            && !live.has(flag::UNIX)
-            && !live.is_marked(mark::PROBED)
-        {
-            live.mark(mark::PROBED);
-            socket_options::probe(&live.stream);
-        }
-    }
-
-    /// Sees to it that the turn looks at this connection before it ends.
-    #[inline]
-    pub(crate) fn mark_dirty(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at_mut(slot) {
-            mark_dirty(slot, live, &mut self.dirty);
-        }
-    }
-
-    /// Whether the heap's entry is the one that its connection waits for.
-    pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
-        slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
-    }
-
-    /// All is quiet: what a busy time needed is freed. The lists go first, since one small block above many
-    /// large ones keeps an allocator from giving those back.
-    pub(crate) fn free_memory(&mut self) {
-        self.dirty.shrink_to_fit();
-        self.readable.shrink();
-        self.leftovers.shrink_to_fit();
-        self.files.shrink();
-        self.couples.shrink();
-        self.data.shrink();
-        self.pool.clear();
-    }
-
-    /// Takes a connection out and closes its socket.
-    pub(crate) fn remove_slot(&mut self, slot: u32) {
-        if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
-            self.lose_leg(live.id(slot));
-        }
-        if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
-            // Where the handler of its end has panicked.
-            self.forget_topics(id);
-        }
-        self.uncount(slot);
-        self.settle(slot);
-        self.files.forget(slot);
-        let leftovers = self.slots.at(slot).is_some_and(|live| live.has(flag::LEFTOVER));
-        if leftovers && let Some(rest) = self.leftovers.remove(&slot) {
-            self.pool.give_buffer(rest.buffer);
-        }
-        let Some(mut live) = self.slots.remove(slot) else { return };
-        if live.has(flag::CLIENT) {
-            self.clients.unbind(slot);
-        }
-        self.data.forget(slot, &live);
-        reclaim(&mut live, &mut self.pool);
     }
 }

@@ -2,25 +2,25 @@
 
 use ws_proto::Storage;
 
-/// Outbox memories that are kept. A broadcast touches many connections in one turn, each with its own.
+/// How many outbox buffers are kept. A broadcast needs one for each of its connections in one turn.
 const STORAGES: usize = 1024;
-/// A memory up to this is small: of those, that many are kept. Of larger ones, so many bytes together.
+/// Up to this size a buffer is small, and `STORAGES` of them are kept; of larger ones, `LARGE_TOGETHER` bytes in total.
 const SMALL: usize = 4 << 10;
 const LARGE_TOGETHER: usize = 64 << 20;
-/// Buffers for unread bytes that are kept; a turn cuts one visit short, the others belong to paused peers.
+/// How many buffers for leftover bytes are kept: a turn cuts one visit short, the others belong to paused peers.
 const BUFFERS: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Pool {
     storages: Vec<Storage>,
-    /// Those that hold more, or a spare buffer for a large message.
+    /// Larger ones, or with a spare buffer for a large message.
     large: Vec<Storage>,
     large_bytes: usize,
     buffers: Vec<Vec<u8>>,
 }
 
 impl Pool {
-    /// The one given back last, which is warm.
+    /// The one that was returned last, which is warm in the cache.
     #[inline]
     pub(crate) fn storage(&mut self) -> Storage {
         match self.large.pop() {
@@ -50,7 +50,7 @@ impl Pool {
         self.storages.is_empty() && self.large.is_empty() && self.buffers.is_empty()
     }
 
-    /// All is quiet: whatever comes next may as well allocate.
+    /// The endpoint is idle: what comes next may allocate.
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }

@@ -9,60 +9,45 @@
 //! the turn still holds of it (its place in a list, an event of the same batch) finds nobody.
 
 use crate::connection::timers;
-use crate::server::list::ServerIndex;
-use crate::sys::socket::Stream;
+use crate::ids::{ConnectionId, ServerIndex};
+use mio::net::TcpStream;
 use std::collections::HashMap;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, SocketAddrV6};
 use ws_proto::Connection;
 
-/// Which connection, for as long as the endpoint lives.
-///
-/// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId {
-    pub(crate) slot: u32,
-    pub(crate) generation: u32,
-}
-
-impl std::fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
-    }
-}
-
 /// Independent facts about one connection.
-pub(crate) mod flag {
+pub mod flag {
     /// The kernel may hold bytes for us: an edge came, and nothing has shown yet that they are all read.
-    pub(crate) const READABLE: u16 = 1;
+    pub const READABLE: u16 = 1;
     /// The kernel takes bytes: no write has shown otherwise since the last edge.
-    pub(crate) const WRITABLE: u16 = 1 << 1;
+    pub const WRITABLE: u16 = 1 << 1;
     /// The peer has ended its stream, or there is an error: a short read is not the end of what there is to
     /// read.
-    pub(crate) const READ_CLOSED: u16 = 1 << 2;
+    pub const READ_CLOSED: u16 = 1 << 2;
     /// It stands in the queue of the readable.
-    pub(crate) const QUEUED: u16 = 1 << 3;
+    pub const QUEUED: u16 = 1 << 3;
     /// It stands on the dirty list.
-    pub(crate) const DIRTY: u16 = 1 << 4;
+    pub const DIRTY: u16 = 1 << 4;
     /// Bytes that were read for it wait in a buffer of its own.
-    pub(crate) const LEFTOVER: u16 = 1 << 5;
+    pub const LEFTOVER: u16 = 1 << 5;
     /// It is counted as plain HTTP.
-    pub(crate) const HTTP: u16 = 1 << 6;
+    pub const HTTP: u16 = 1 << 6;
     /// It is counted as a WebSocket: its upgrade was asked for.
-    pub(crate) const WEBSOCKET: u16 = 1 << 7;
+    pub const WEBSOCKET: u16 = 1 << 7;
     /// Its peer's address is one of IPv6, kept aside.
-    pub(crate) const V6: u16 = 1 << 8;
+    pub const V6: u16 = 1 << 8;
     /// It has asked nothing yet: a handshake in progress.
-    pub(crate) const NEW: u16 = 1 << 9;
+    pub const NEW: u16 = 1 << 9;
     /// It came over a Unix socket: its peer has no address.
-    pub(crate) const UNIX: u16 = 1 << 10;
+    pub const UNIX: u16 = 1 << 10;
     /// It showed the token that its server requires.
-    pub(crate) const AUTHENTICATED: u16 = 1 << 11;
+    pub const AUTHENTICATED: u16 = 1 << 11;
     /// It is a client's: we connected.
-    pub(crate) const CLIENT: u16 = 1 << 12;
+    pub const CLIENT: u16 = 1 << 12;
     /// It is a client's that is not connected yet.
-    pub(crate) const CONNECTING: u16 = 1 << 13;
+    pub const CONNECTING: u16 = 1 << 13;
     /// The application keeps data with it, aside.
-    pub(crate) const DATA: u16 = 1 << 14;
+    pub const DATA: u16 = 1 << 14;
 }
 
 /// More facts, most of which are false most of the time.
@@ -82,7 +67,8 @@ pub(crate) mod mark {
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.
 pub(crate) struct Slot {
     pub(crate) connection: Connection,
-    pub(crate) stream: Stream,
+    /// Its socket; where it has none, that stands aside.
+    pub(crate) stream: Option<TcpStream>,
     /// The tick for which a timer is in the heap; it has 40 bits.
     armed_low: u32,
     armed_high: u8,
@@ -95,7 +81,7 @@ pub(crate) struct Slot {
 }
 
 impl Slot {
-    pub(crate) fn new(connection: Connection, stream: Stream, server: ServerIndex) -> Self {
+    pub(crate) fn new(connection: Connection, stream: Option<TcpStream>, server: ServerIndex) -> Self {
         Self {
             connection,
             stream,
@@ -114,6 +100,10 @@ impl Slot {
     #[inline]
     pub(crate) fn has(&self, flags: u16) -> bool {
         self.flags & flags != 0
+    }
+
+    pub(crate) fn flags(&self) -> u16 {
+        self.flags
     }
 
     #[inline]
@@ -331,8 +321,8 @@ mod tests {
     #[test]
     fn a_slot_is_little_more_than_its_connection() {
         assert_eq!(size_of::<Entry>(), size_of::<Slot>());
-        // A stream is a descriptor in 4 bytes; here it may be a fake, and in debug builds it is larger, too.
-        let most = (size_of::<Connection>() + 20 + size_of::<Stream>()).next_multiple_of(8);
+        // A stream is a descriptor in 4 bytes, and larger in debug builds.
+        let most = (size_of::<Connection>() + 20 + size_of::<TcpStream>()).next_multiple_of(8);
         assert!(size_of::<Slot>() <= most, "{}", size_of::<Slot>());
     }
 }

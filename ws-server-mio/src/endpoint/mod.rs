@@ -2,10 +2,10 @@
 
 pub(crate) mod options;
 pub(crate) mod poller;
-pub(crate) mod recovery;
 pub(crate) mod remote;
-pub(crate) mod resume;
+pub(crate) mod run;
 pub(crate) mod turn;
+pub(crate) mod visit;
 pub(crate) mod watch;
 
 use crate::client::resolver::Resolver;
@@ -16,8 +16,11 @@ use crate::endpoint::options::{Budget, Clock, Options, Turn, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
 use crate::endpoint::turn::TurnRun;
+use crate::endpoint::watch::Watch;
 use crate::event::Event;
-use mio::{Poll, Token, Waker};
+use crate::sys::poller::{Selector, WAKER, Waker};
+use crate::sys::{Answer, Sys, System};
+use mio::{Poll, Token};
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -26,7 +29,6 @@ use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
 
-pub(crate) const WAKER: Token = Token(usize::MAX);
 /// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
 const WAITS: usize = 16;
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
@@ -76,16 +78,38 @@ impl Endpoint {
     /// # Errors
     /// When the system gives no descriptors for it.
     pub fn new(options: Options) -> io::Result<Self> {
+        Self::with(options, None)
+    }
+
+    /// As [`Endpoint::new`], with something in the system's place.
+    ///
+    /// # Errors
+    /// As [`Endpoint::new`].
+    #[doc(hidden)]
+    pub fn with_system(options: Options, system: impl System + 'static) -> io::Result<Self> {
+        Self::with(options, Some(Box::new(system)))
+    }
+
+    fn with(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
         let Options { budget, resolve_names, lookup, mut clock, wall_clock } = options;
         let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.begin(), wall_clock.now());
         let poll = Poll::new()?;
-        let remote = Remote::new(Waker::new(poll.registry(), WAKER)?);
-        let resolver = resolve_names.then(|| Resolver::new(remote.clone(), lookup));
-        let connections = Connections::new(poll.registry().try_clone()?, resolver, clock.now(), sleep);
+        let registry = poll.registry().try_clone()?;
+        let (selector, waker) = match &mut system {
+            None => (Selector::new(poll), Waker::Mio(mio::Waker::new(&registry, WAKER)?)),
+            Some(system) => {
+                let (poller, wake) = system.poller();
+                (Selector::other(poller), Waker::Other(wake))
+            }
+        };
+        let remote = Remote::new(waker);
+        let resolver = resolve_names.then(|| Resolver::new(answers(remote.clone())));
+        let sys = Sys::new(registry, lookup, system);
+        let connections = Connections::new(sys, resolver, clock.now(), sleep);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
-            waiting: Waiting::new(poll),
+            waiting: Waiting::new(selector),
             rx,
             connections,
             remote,
@@ -186,6 +210,49 @@ impl Endpoint {
             self.rx = vec![0; size].into_boxed_slice();
         }
         self.budget = budget;
+    }
+
+    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
+    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
+    /// where a loop takes no descriptor.
+    ///
+    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
+    /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
+    ///
+    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
+    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
+    ///   turns.
+    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
+    ///   when [`Endpoint::next_timeout`] has passed.
+    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
+    ///
+    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
+    /// them. While the watch lasts, leave the endpoint's descriptor alone.
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::{sync::mpsc, time::Duration};
+    /// use ws_server_mio::{Endpoint, Options};
+    ///
+    /// let mut endpoint = Endpoint::new(Options::ui())?;
+    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
+    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
+    /// while woken.recv().is_ok() {
+    ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
+    ///         // Draw, here: one turn does a millisecond of work.
+    ///     }
+    /// }
+    /// drop(watch);
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
+    /// gives no thread. The endpoint is then as it was.
+    pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
+        let next = self.next_timeout();
+        self.waiting.watch(self.remote.clone(), next, wake)
     }
 
     fn has_work(&self) -> bool {
@@ -292,6 +359,18 @@ impl Endpoint {
     }
 }
 
+/// Makes what takes the answer for a name: it goes on in the next turn.
+fn answers(remote: Remote) -> Box<dyn Fn(String) -> Answer + Send> {
+    Box::new(move |host| {
+        let remote = remote.clone();
+        Box::new(move |answer| {
+            let host = host.clone();
+            // Without an endpoint there is nothing left to tell.
+            let _ = remote.run(move |connections| connections.resolved(&host, answer));
+        })
+    })
+}
+
 fn rx_size(budget: &Budget) -> usize {
     budget.bytes_per_visit.clamp(4 << 10, 256 << 10)
 }
@@ -304,7 +383,7 @@ fn rx_size(budget: &Budget) -> usize {
 impl std::os::fd::AsFd for Endpoint {
     fn as_fd(&self) -> std::os::fd::BorrowedFd<'_> {
         self.nested.set(true);
-        std::os::fd::AsFd::as_fd(&self.connections.registry)
+        std::os::fd::AsFd::as_fd(&self.connections.sys.registry)
     }
 }
 
@@ -312,13 +391,14 @@ impl Drop for Endpoint {
     fn drop(&mut self) {
         self.remote.end();
         let now = self.clock.now();
-        for (_, live) in self.connections.slots.iter_mut() {
+        let Connections { slots, others, .. } = &mut self.connections;
+        for (slot, live) in slots.iter_mut() {
             let code = match live.has(flag::CLIENT) {
                 true => CloseCode::NORMAL,
                 false => CloseCode::GOING_AWAY,
             };
             if live.has(flag::WEBSOCKET | flag::CLIENT) && live.connection.close(now, code, "").is_ok() {
-                write(live, now, usize::MAX);
+                write(slot, live, others, now, usize::MAX);
             }
         }
     }

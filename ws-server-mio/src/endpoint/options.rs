@@ -1,9 +1,10 @@
 //! How a loop behaves, and what a turn of it did.
 
+use crate::sys::names::Lookup;
 use std::fmt;
 use std::io;
-use std::net::{SocketAddr, ToSocketAddrs};
-use std::sync::{Arc, LazyLock};
+use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::Moment;
 
@@ -51,7 +52,7 @@ impl Options {
     ///
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
     /// is dropped when its clients give up first. A client whose name is not looked up within its
-    /// [`handshake_timeout`](crate::Config::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
+    /// [`handshake_timeout`](crate::ServerConfig::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
         self.resolve_names = true;
@@ -149,12 +150,9 @@ pub(crate) struct Clock {
     moments: ws_proto::Clock,
 }
 
-/// What moments count from, in this process: connections of several endpoints may share a memory.
-static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
-
 impl Default for Clock {
     fn default() -> Self {
-        Self { given: None, moments: ws_proto::Clock::new(*ORIGIN) }
+        Self { given: None, moments: ws_host::clock::of_process() }
     }
 }
 
@@ -209,26 +207,5 @@ impl WallClock {
 impl fmt::Debug for WallClock {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(if self.0.is_some() { "WallClock(given)" } else { "WallClock(system)" })
-    }
-}
-
-/// Who looks names up; the ports of the answer mean nothing.
-#[derive(Clone, Default)]
-pub(crate) struct Lookup(Option<Arc<LookUp>>);
-
-type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
-
-impl Lookup {
-    pub(crate) fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
-        match &self.0 {
-            None => (host, 0).to_socket_addrs().map(Iterator::collect),
-            Some(lookup) => lookup(host),
-        }
-    }
-}
-
-impl fmt::Debug for Lookup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
     }
 }

@@ -1,55 +1,26 @@
 //! Waiting for the kernel: in the turn itself, or by a watch.
 
-use crate::connection::io::Readiness;
-use crate::endpoint::watch::Watched;
-use mio::{Events, Poll, Token};
+use crate::endpoint::remote::Remote;
+use crate::endpoint::watch::{Shared, Watch, Watched};
+use crate::sys::poller::{EVENTS, Readiness, Selector};
+use mio::Token;
 use std::io;
 use std::time::Duration;
 
-/// What one wait can report; the kernel keeps the rest for the next.
-const EVENTS: usize = 1024;
-
-/// Where the kernel tells what is ready.
-pub(crate) struct Selector {
-    poll: Poll,
-    ready: Events,
-}
-
-impl Selector {
-    pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
-        match self.poll.poll(&mut self.ready, timeout) {
-            // A signal: no news, and the next wait goes on.
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => Ok(()),
-            result => result,
-        }
-    }
-
-    pub(crate) fn news(&self) -> impl Iterator<Item = News> {
-        self.ready.iter().map(|event| News { token: event.token(), readiness: event.into() })
-    }
-}
-
-/// What the kernel told, kept.
-#[derive(Clone, Copy)]
-pub(crate) struct News {
-    pub(crate) token: Token,
-    readiness: Readiness,
-}
-
-/// Who waits for the kernel, and what it told last.
+/// Where the endpoint waits for the kernel, and what the last wait brought.
 pub(crate) enum Waiting {
-    /// The turn.
+    /// In the turn.
     Here(Selector),
-    /// A helper thread.
+    /// On a helper thread.
     Watched(Watched),
 }
 
 impl Waiting {
-    pub(crate) fn new(poll: Poll) -> Self {
-        Self::Here(Selector { poll, ready: Events::with_capacity(EVENTS) })
+    pub(crate) fn new(selector: Selector) -> Self {
+        Self::Here(selector)
     }
 
-    /// Waits for news.
+    /// Waits until something is ready.
     #[inline]
     pub(crate) fn wait(&mut self, timeout: Option<Duration>) -> io::Result<()> {
         match self {
@@ -68,7 +39,7 @@ impl Waiting {
     #[inline]
     pub(crate) fn is_full(&self) -> bool {
         match self {
-            Self::Here(selector) => selector.ready.iter().nth(EVENTS - 1).is_some(),
+            Self::Here(selector) => selector.is_full(),
             Self::Watched(watched) => watched.taken.len() >= EVENTS,
         }
     }
@@ -76,7 +47,7 @@ impl Waiting {
     /// Whether the last wait brought nothing.
     pub(crate) fn is_empty(&self) -> bool {
         match self {
-            Self::Here(selector) => selector.ready.is_empty(),
+            Self::Here(selector) => selector.is_empty(),
             Self::Watched(watched) => watched.taken.is_empty(),
         }
     }
@@ -85,13 +56,15 @@ impl Waiting {
     #[inline]
     pub(crate) fn each(&self, mut hear: impl FnMut(Token, Readiness)) {
         match self {
-            Self::Here(selector) => selector.news().for_each(|news| hear(news.token, news.readiness)),
-            Self::Watched(watched) => watched.taken.iter().for_each(|news| hear(news.token, news.readiness)),
+            Self::Here(selector) => selector.each(hear),
+            Self::Watched(watched) => {
+                watched.taken.iter().for_each(|(token, readiness)| hear(*token, *readiness))
+            }
         }
     }
 
-    /// A turn has drained: from here on its host is owed a wake-up, by `next` at the latest; unless there is
-    /// news already, which this answers.
+    /// A turn has drained: the host gets a wake-up when something is ready, and by `next` at the latest. Answers
+    /// whether something is ready already.
     #[inline]
     pub(crate) fn rest(&self, next: impl FnOnce() -> Option<Duration>) -> bool {
         match self {
@@ -100,7 +73,7 @@ impl Waiting {
         }
     }
 
-    /// A panic has ended a turn: whoever caught it may not know that another is due, and is woken for it.
+    /// A panic has ended a turn: the caller that caught it may not know that another turn is due, and is woken.
     #[cold]
     pub(crate) fn abandon(&self) {
         if let Self::Watched(watched) = self {
@@ -108,11 +81,34 @@ impl Waiting {
         }
     }
 
-    /// Something was queued between turns: a host that rests is woken for it.
+    /// Something was queued between turns: an idle host is woken.
     #[inline]
     pub(crate) fn nudge(&self) {
         if let Self::Watched(watched) = self {
             watched.shared.nudge();
         }
+    }
+}
+
+impl Waiting {
+    pub(crate) fn watch(
+        &mut self,
+        remote: Remote,
+        next: Option<Duration>,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<Watch> {
+        if let Self::Watched(watched) = self
+            && !watched.has_ended()
+        {
+            let error = "the endpoint is watched already; drop the other Watch first";
+            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
+        }
+        let (shared, thread) = Shared::begin(remote, wake)?;
+        let watched = Watched { shared: shared.clone(), taken: Vec::new() };
+        let (selector, batch) = match std::mem::replace(self, Self::Watched(watched)) {
+            Self::Here(selector) => (Some(selector), Vec::new()),
+            Self::Watched(ended) => ended.hand_on(),
+        };
+        Ok(shared.start(selector, batch, thread, next))
     }
 }

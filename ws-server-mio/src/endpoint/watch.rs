@@ -16,17 +16,17 @@
 //!
 //! The two meet under one lock, where a turn's last look and the thread's hand-over have an order: whichever
 //! comes second sees what the first did, so that no wake-up is lost. A turn that does not drain takes a batch
-//! all the same: no flood keeps the news of others away.
+//! all the same: a flood on one socket delays no other.
 //!
 //! The thread holds the selector only while it waits in the kernel. When it does anything else, calling a slow
 //! `wake` say, a turn finds the selector at hand and asks the kernel itself.
 //!
-//! A batch may be older than the socket that has its token by now. Readiness is then spurious, which every
-//! socket bears.
+//! A batch may be older than the socket that now has its token. Such readiness is spurious, which every socket
+//! tolerates.
 
-use crate::endpoint::poller::{News, Selector, Waiting};
 use crate::endpoint::remote::Remote;
-use crate::endpoint::{Endpoint, WAKER};
+use crate::sys::poller::{Readiness, Selector, WAKER};
+use mio::Token;
 use std::fmt;
 use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -34,14 +34,13 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-/// Waits are counted in these; who waits so much too long is not interrupted.
+/// The granularity of waits: one that is too long by less than this is not interrupted.
 const TICK: Duration = Duration::from_millis(1);
 
-/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`] begins. Dropped, the thread ends,
-/// `wake` is not called any more, and the endpoint waits by itself again.
+/// Keeps an endpoint watched by a helper thread, which [`Endpoint::watch`](crate::Endpoint::watch) starts. When it is
+/// dropped, the thread ends, `wake` is no longer called, and the endpoint waits by itself again.
 ///
-/// A call of `wake` that is under way is not waited for. It does not matter whether this or its endpoint is
-/// dropped first.
+/// Dropping it does not wait for a call of `wake` that is under way. It may be dropped before its endpoint or after.
 #[must_use = "dropped, it ends the watch"]
 pub struct Watch {
     shared: Arc<Shared>,
@@ -59,88 +58,11 @@ impl Drop for Watch {
     }
 }
 
-impl Endpoint {
-    /// Has a helper thread wait for the kernel and for timers, and call `wake` there when a turn would have
-    /// something to do. Sockets, state and handlers stay on this thread. It works alike on every system, also
-    /// where a loop takes no descriptor.
-    ///
-    /// `wake` has the host run a turn, by whatever its loop takes from other threads: an event of a proxy, a
-    /// posted message, a repaint. The turn is [`Endpoint::poll`] with `Some(Duration::ZERO)`.
-    ///
-    /// - It is called once, and not again until a turn has ended with [`Turn::more`](crate::Turn::more) false.
-    ///   After one with `more` the host runs another turn soon, unasked, below drawing: notices cannot outrun
-    ///   turns.
-    /// - It is called for sockets, for [`Remote::run`], for verbs between turns ([`Endpoint::connections`]), and
-    ///   when [`Endpoint::next_timeout`] has passed.
-    /// - A slow `wake` delays the next one and nothing else. One that panics ends the watch.
-    ///
-    /// [`Endpoint::poll`] with a timeout and [`Endpoint::run`] work as ever, and `wake` may be called beside
-    /// them. While the watch lasts, leave the endpoint's descriptor alone.
-    ///
-    /// ```no_run
-    /// # fn main() -> std::io::Result<()> {
-    /// use std::{sync::mpsc, time::Duration};
-    /// use ws_server_mio::{Endpoint, Options};
-    ///
-    /// let mut endpoint = Endpoint::new(Options::ui())?;
-    /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
-    /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
-    /// while woken.recv().is_ok() {
-    ///     while endpoint.poll(Some(Duration::ZERO), |_connections, _event| {})?.more {
-    ///         // Draw, here: one turn does a millisecond of work.
-    ///     }
-    /// }
-    /// drop(watch);
-    /// # Ok(())
-    /// # }
-    /// ```
-    ///
-    /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`] while another [`Watch`] of this endpoint lives, and when the system
-    /// gives no thread. The endpoint is then as it was.
-    pub fn watch(&mut self, wake: impl Fn() + Send + 'static) -> io::Result<Watch> {
-        let next = self.next_timeout();
-        self.waiting.watch(self.remote.clone(), next, wake)
-    }
-}
-
-impl Waiting {
-    fn watch(
-        &mut self,
-        remote: Remote,
-        next: Option<Duration>,
-        wake: impl Fn() + Send + 'static,
-    ) -> io::Result<Watch> {
-        if let Self::Watched(watched) = self
-            && !watched.has_ended()
-        {
-            let error = "the endpoint is watched already; drop the other Watch first";
-            return Err(io::Error::new(io::ErrorKind::AlreadyExists, error));
-        }
-        let shared = Arc::new(Shared { state: Mutex::default(), changed: Condvar::new(), remote });
-        let attending = Arc::clone(&shared);
-        let thread =
-            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
-        let watched = Watched { shared: Arc::clone(&shared), taken: Vec::new() };
-        let mut state = shared.lock();
-        match std::mem::replace(self, Self::Watched(watched)) {
-            Self::Here(selector) => state.selector = Some(selector),
-            Self::Watched(ended) => ended.hand_on(&mut state),
-        }
-        state.thread = Some(thread);
-        state.owed = true;
-        state.deadline = deadline_of(next);
-        drop(state);
-        shared.changed.notify_all();
-        Ok(Watch { shared })
-    }
-}
-
 /// The endpoint's side of a watch.
 pub(crate) struct Watched {
     pub(crate) shared: Arc<Shared>,
-    /// What the turn is about. Its memory and the batch's change places.
-    pub(crate) taken: Vec<News>,
+    /// The batch that the turn works on. It swaps its memory with the next batch.
+    pub(crate) taken: Vec<(Token, Readiness)>,
 }
 
 impl Watched {
@@ -149,7 +71,7 @@ impl Watched {
         self.taken.clear();
         let shared = &*self.shared;
         let mut state = shared.lock();
-        // This turn sees what is there, and its end looks again.
+        // This turn sees what is ready, and looks again at its end.
         state.owed = false;
         if timeout != Some(Duration::ZERO) && state.is_idle() {
             state = match timeout {
@@ -173,10 +95,10 @@ impl Watched {
         if ended {
             return (waited, Some(selector));
         }
-        self.taken.extend(selector.news());
+        selector.each(|token, readiness| self.taken.push((token, readiness)));
         let mut state = shared.lock();
         state.selector = Some(selector);
-        // Who is told of an error may still want to be woken.
+        // A host that got an error may still want to be woken.
         state.owed = waited.is_err();
         drop(state);
         shared.changed.notify_all();
@@ -184,16 +106,15 @@ impl Watched {
     }
 
     /// Whether the watch has ended, and the thread has let the selector go.
-    fn has_ended(&self) -> bool {
+    pub(crate) fn has_ended(&self) -> bool {
         let state = self.shared.lock();
         state.phase == Phase::Ended && state.selector.is_some()
     }
 
-    /// Gives the next watch what this one had, with what nobody has taken.
-    fn hand_on(&self, next: &mut State) {
+    /// Hands its selector, and a batch that was not taken, to the next watch.
+    pub(crate) fn hand_on(&self) -> (Option<Selector>, Vec<(Token, Readiness)>) {
         let mut state = self.shared.lock();
-        next.selector = state.selector.take();
-        next.batch = std::mem::take(&mut state.batch);
+        (state.selector.take(), std::mem::take(&mut state.batch))
     }
 }
 
@@ -213,15 +134,15 @@ pub(crate) struct Shared {
 
 #[derive(Default)]
 struct State {
-    /// Absent while somebody waits with it.
+    /// Absent while the thread or a turn waits with it.
     selector: Option<Selector>,
-    /// Handed over and not taken. The thread does not wait in the kernel before it is.
-    batch: Vec<News>,
-    /// The host is to be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
+    /// Handed over and not taken yet. Until it is, the thread does not wait in the kernel.
+    batch: Vec<(Token, Readiness)>,
+    /// The host must be woken when there is something to do. Otherwise it runs a turn, or knows that it must.
     owed: bool,
-    /// When there is something to do without news, as of the last turn that drained.
+    /// When a turn is due though nothing is ready, as of the last turn that drained.
     deadline: Option<Instant>,
-    /// How long the thread waits in the kernel, while it does.
+    /// While the thread waits in the kernel: until when.
     until: Option<Instant>,
     phase: Phase,
     thread: Option<JoinHandle<()>>,
@@ -242,8 +163,8 @@ impl State {
         self.batch.is_empty() && self.selector.is_none()
     }
 
-    /// The time to the deadline, as far as somebody is to be woken at it. One that passed in a turn is that
-    /// turn's.
+    /// The time to the deadline, where a wake-up is due at it. A deadline that passed during a turn belongs to that
+    /// turn.
     fn set_until(&mut self, now: Instant) -> Option<Duration> {
         self.until = self.deadline.filter(|deadline| self.owed || *deadline > now);
         self.until.map(|until| until.saturating_duration_since(now))
@@ -260,10 +181,40 @@ impl State {
 }
 
 impl Shared {
+    /// Starts the thread, which idles until [`Shared::start`] hands it a selector.
+    pub(crate) fn begin(
+        remote: Remote,
+        wake: impl Fn() + Send + 'static,
+    ) -> io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let shared = Arc::new(Self { state: Mutex::default(), changed: Condvar::new(), remote });
+        let attending = Arc::clone(&shared);
+        let thread =
+            thread::Builder::new().name("ws-watch".to_owned()).spawn(move || attending.attend(&wake))?;
+        Ok((shared, thread))
+    }
+
+    /// Hands the thread its selector.
+    pub(crate) fn start(
+        self: Arc<Self>,
+        selector: Option<Selector>,
+        batch: Vec<(Token, Readiness)>,
+        thread: JoinHandle<()>,
+        next: Option<Duration>,
+    ) -> Watch {
+        let mut state = self.lock();
+        (state.selector, state.batch) = (selector, batch);
+        state.thread = Some(thread);
+        state.owed = true;
+        state.deadline = deadline_of(next);
+        drop(state);
+        self.changed.notify_all();
+        Watch { shared: self }
+    }
+
     /// What the thread does.
     fn attend(&self, wake: &dyn Fn()) {
         let mut state = self.lock();
-        // It is given what it waits with after it has begun.
+        // The selector arrives after the thread has started.
         while state.selector.is_none() && state.phase != Phase::Ended {
             state = unpoisoned(self.changed.wait(state));
         }
@@ -288,13 +239,17 @@ impl Shared {
             let failed = selector.wait(timeout).is_err();
             state = self.lock();
             // The waker is also how a turn tells this thread of an earlier deadline.
-            state.batch.extend(selector.news().filter(|news| news.token != WAKER || self.remote.has_jobs()));
+            selector.each(|token, readiness| {
+                if token != WAKER || self.remote.has_jobs() {
+                    state.batch.push((token, readiness));
+                }
+            });
             state.selector = Some(selector);
             if !state.batch.is_empty() || state.phase == Phase::Ended {
                 self.changed.notify_all();
             }
             if failed {
-                // The next turn waits by itself and has the error to tell.
+                // The next turn waits by itself and returns the error.
                 if state.phase == Phase::Waiting && state.owed {
                     state = self.call(state, wake);
                 }
@@ -347,7 +302,7 @@ impl Shared {
         self.tell_deadline(state);
     }
 
-    /// Has the thread wait no longer than to the deadline.
+    /// Shortens the thread's wait to the deadline.
     fn tell_deadline(&self, state: MutexGuard<'_, State>) {
         // Mostly a deadline moves to a later time, and the thread looks when the earlier one has passed.
         let too_long = match (state.deadline, state.until) {
@@ -357,7 +312,7 @@ impl Shared {
         let tell = too_long && state.selector.is_none();
         drop(state);
         if tell {
-            // Where that fails the deadline is the host's alone, as without a watch.
+            // If this fails, only the host keeps the deadline, as without a watch.
             let _ = self.remote.wake();
         }
     }

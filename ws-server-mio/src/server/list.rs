@@ -7,27 +7,17 @@
 //!                                             the spread
 //! ```
 
-use crate::server::listener::Acceptor;
+use crate::ids::{NO_SERVER, ServerId, ServerIndex};
+use crate::sys::listener::Acceptor;
 use mio::Token;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_host::listen::AcceptFailures;
 use ws_host::server::{Admission, ServerConfig, Stop};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
-
-/// Place of a server in the list; small, since each connection keeps one.
-pub(crate) type ServerIndex = u16;
-/// That of a connection which came to no server.
-pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
-
-/// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ServerId {
-    pub(crate) index: ServerIndex,
-    pub(crate) generation: u32,
-}
 
 #[derive(Clone, Copy, Debug)]
 enum Phase {
@@ -47,7 +37,7 @@ enum Phase {
 }
 
 /// How a server stops that does.
-pub(crate) struct Parting {
+pub(crate) struct Stopping {
     pub(crate) stop: Stop,
     begun: Moment,
     /// How many connections it had then.
@@ -56,7 +46,7 @@ pub(crate) struct Parting {
     deadline: Option<Moment>,
 }
 
-impl Parting {
+impl Stopping {
     fn new(now: Moment, count: usize, stop: Stop) -> Self {
         // It counts from the end of the spread.
         let deadline = now.checked_add(stop.get_spread().saturating_add(stop.get_deadline()));
@@ -110,16 +100,16 @@ pub(crate) struct Server {
     generation: u32,
     pub(crate) config: Arc<Config>,
     pub(crate) transport: Transport,
-    pub(crate) census: Admission,
+    pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
     address: Option<SocketAddr>,
     phase: Phase,
-    pub(crate) parting: Option<Box<Parting>>,
+    pub(crate) stopping: Option<Box<Stopping>>,
     pub(crate) http: usize,
     pub(crate) websockets: usize,
-    /// Accepting failed, and the handler was told.
-    pub(crate) failing: bool,
+    /// Which failures to accept the handler is told.
+    pub(crate) failures: AcceptFailures,
 }
 
 impl Server {
@@ -131,18 +121,24 @@ impl Server {
     ) -> Self {
         Self {
             generation: 0,
-            census: Admission::new(&config),
+            admission: Admission::new(&config),
             token: config.token_rule(address),
             config: Arc::new(config.shared_config()),
             transport,
             listeners,
             address,
             phase: Phase::Serving,
-            parting: None,
+            stopping: None,
             http: 0,
             websockets: 0,
-            failing: false,
+            failures: AcceptFailures::default(),
         }
+    }
+
+    /// What holds for connections that come from now on.
+    pub(crate) fn set_config(&mut self, config: &ServerConfig) {
+        self.token = config.token_rule(self.address);
+        self.config = Arc::new(config.shared_config());
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {
@@ -151,16 +147,16 @@ impl Server {
 
     /// When there is something to do next for a server that stops.
     fn due(&self) -> Option<Moment> {
-        let parting = self.parting.as_deref()?;
+        let stopping = self.stopping.as_deref()?;
         match self.phase {
-            Phase::Telling { told, .. } => parting.next_at(told).into_iter().chain(parting.deadline).min(),
-            Phase::Announced | Phase::Waiting => parting.deadline,
+            Phase::Telling { told, .. } => stopping.next_at(told).into_iter().chain(stopping.deadline).min(),
+            Phase::Announced | Phase::Waiting => stopping.deadline,
             Phase::Serving | Phase::Ending { .. } => None,
         }
     }
 
     fn is_over(&self, now: Moment) -> bool {
-        self.parting.as_ref().is_some_and(|parting| parting.is_over(now))
+        self.stopping.as_ref().is_some_and(|stopping| stopping.is_over(now))
     }
 }
 
@@ -185,7 +181,7 @@ impl Servers {
         self.list.get(usize::from(id.index))?.as_ref().filter(|server| server.generation == id.generation)
     }
 
-    fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
+    pub(crate) fn get_mut(&mut self, id: ServerId) -> Option<&mut Server> {
         self.list.get_mut(usize::from(id.index))?.as_mut().filter(|server| server.generation == id.generation)
     }
 
@@ -222,10 +218,10 @@ impl Servers {
     /// Begins to stop a server, or brings its deadline forward.
     pub(crate) fn stop(&mut self, id: ServerId, now: Moment, stop: Stop) {
         let Some(server) = self.get_mut(id) else { return };
-        match &mut server.parting {
-            Some(parting) => parting.hasten(now, &stop),
+        match &mut server.stopping {
+            Some(stopping) => stopping.hasten(now, &stop),
             None => {
-                server.parting = Some(Box::new(Parting::new(now, server.census.connections(), stop)));
+                server.stopping = Some(Box::new(Stopping::new(now, server.admission.connections(), stop)));
                 server.phase = Phase::Announced;
                 server.listeners.clear();
             }
@@ -277,18 +273,18 @@ impl Servers {
 
     fn any_has_work(&self, now: Moment) -> bool {
         self.list.iter().flatten().any(|server| match server.phase {
-            Phase::Serving if server.census.at_handshake_limit() => false,
+            Phase::Serving if server.admission.at_handshake_limit() => false,
             Phase::Serving => server
                 .listeners
                 .iter()
                 .any(|listener| listener.ready && listener.retry_at.is_none_or(|at| at <= now)),
             Phase::Telling { told, .. } => {
-                let next = server.parting.as_ref().is_none_or(|parting| parting.tells_next(now, told));
-                next || server.census.connections() == 0 || server.is_over(now)
+                let next = server.stopping.as_ref().is_none_or(|stopping| stopping.tells_next(now, told));
+                next || server.admission.connections() == 0 || server.is_over(now)
             }
-            Phase::Waiting => server.census.connections() == 0 || server.is_over(now),
+            Phase::Waiting => server.admission.connections() == 0 || server.is_over(now),
             // What is cut goes through the dirty list.
-            Phase::Ending { cursor } => server.census.connections() == 0 || cursor < u32::MAX,
+            Phase::Ending { cursor } => server.admission.connections() == 0 || cursor < u32::MAX,
             Phase::Announced => true,
         })
     }
@@ -304,7 +300,7 @@ impl Servers {
         servers
             .flat_map(|server| {
                 // A crowded server goes on when one of its handshakes has ended.
-                let listeners = server.listeners.iter().filter(|_| !server.census.at_handshake_limit());
+                let listeners = server.listeners.iter().filter(|_| !server.admission.at_handshake_limit());
                 listeners.filter_map(|listener| listener.retry_at).chain(server.due())
             })
             .min()
@@ -345,11 +341,11 @@ impl Servers {
                     server.phase = Phase::Telling { cursor: 0, told: 0 };
                     return Step::Stopping(id);
                 }
-                Phase::Telling { .. } if server.is_over(now) || server.census.connections() == 0 => {
+                Phase::Telling { .. } if server.is_over(now) || server.admission.connections() == 0 => {
                     server.phase = Phase::Waiting;
                 }
                 Phase::Telling { cursor, told } => {
-                    if server.parting.as_ref().is_some_and(|parting| !parting.tells_next(now, told)) {
+                    if server.stopping.as_ref().is_some_and(|stopping| !stopping.tells_next(now, told)) {
                         return Step::Nothing;
                     }
                     match next(cursor) {
@@ -360,13 +356,13 @@ impl Servers {
                         None => server.phase = Phase::Waiting,
                     }
                 }
-                Phase::Waiting if server.census.connections() > 0 => {
+                Phase::Waiting if server.admission.connections() > 0 => {
                     if !server.is_over(now) {
                         return Step::Nothing;
                     }
                     server.phase = Phase::Ending { cursor: 0 };
                 }
-                Phase::Ending { cursor } if server.census.connections() > 0 => match next(cursor) {
+                Phase::Ending { cursor } if server.admission.connections() > 0 => match next(cursor) {
                     Some(slot) => {
                         server.phase = Phase::Ending { cursor: slot + 1 };
                         return Step::Cut(slot);

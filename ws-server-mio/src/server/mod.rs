@@ -1,20 +1,19 @@
 //! Listening: start, stop, addresses, counts.
 
+pub(crate) mod accept;
+pub(crate) mod handle;
 pub(crate) mod list;
-pub(crate) mod listener;
 pub(crate) mod token_auth;
-pub(crate) mod urls;
 
 use crate::connection::Connections;
-use crate::connection::slots::{ConnectionId, flag};
-use crate::server::list::{Listener, Server, ServerId, Servers};
-use crate::server::listener::{Acceptor, Listening};
+use crate::connection::slots::{Slot, flag};
+use crate::ids::{ConnectionId, ServerId};
+use crate::server::list::{Listener, Server, Servers};
+use crate::sys::listener::NewListeners;
 use std::io;
-use std::net::SocketAddr;
-use std::time::Duration;
 use ws_host::listen::{Bind, ListenError};
-use ws_host::server::{ServerConfig, Stop};
-use ws_proto::{Cause, State};
+use ws_host::server::ServerConfig;
+use ws_proto::{Error, State};
 
 /// Servers.
 impl Connections {
@@ -22,11 +21,11 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Bind, Config, Endpoint, Options, ServerConfig};
+    /// use ws_server_mio::{Bind, Endpoint, Options, ServerConfig};
     ///
     /// let mut endpoint = Endpoint::new(Options::default())?;
     /// let connections = endpoint.connections();
-    /// let local = connections.listen(Bind::localhost(), Config::server())?;
+    /// let local = connections.listen(Bind::localhost(), ServerConfig::new())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
     /// # Ok(())
     /// # }
@@ -35,31 +34,55 @@ impl Connections {
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
-    pub fn listen(
-        &mut self,
-        bind: impl Into<Bind>,
-        config: impl Into<ServerConfig>,
-    ) -> Result<ServerId, ListenError> {
-        let config = config.into();
+    pub fn listen(&mut self, bind: impl Into<Bind>, config: ServerConfig) -> Result<ServerId, ListenError> {
         config.check_access()?;
-        self.start(listener::open(&bind.into())?, config)
+        let listeners = self.sys.listen(&bind.into())?;
+        self.start(listeners, config)
+    }
+
+    /// Starts a server on a listener that was opened elsewhere, TCP or (on unix) a Unix socket. As
+    /// [`Connections::listen`] otherwise; the file of such a Unix socket is left to who made it.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::{Endpoint, Options, ServerConfig};
+    ///
+    /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// endpoint.connections().listen_on(listener, ServerConfig::new())?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # From systemd, or from a parent process
+    ///
+    /// With socket activation, systemd opens the listeners: before the program runs, and below port 1024 without
+    /// its having the right to. It sets `LISTEN_PID` to the id of this process and `LISTEN_FDS` to the number
+    /// of descriptors, which begin at 3; a parent process can do the same. The crate `listenfd` checks the two
+    /// and gives `TcpListener`s and `UnixListener`s of the standard library. A restart then loses nobody: who
+    /// connects meanwhile waits in the kernel.
+    ///
+    /// # Errors
+    /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
+    /// what is no host, no origin or no scheme.
+    pub fn listen_on(
+        &mut self,
+        listener: impl Into<ws_host::listen::Listener>,
+        config: ServerConfig,
+    ) -> Result<ServerId, ListenError> {
+        config.check_access()?;
+        self.start(NewListeners::System(vec![listener.into()]), config)
     }
 
     /// Starts a server on these listeners.
-    pub(crate) fn start(
-        &mut self,
-        sockets: Vec<Listening>,
-        config: ServerConfig,
-    ) -> Result<ServerId, ListenError> {
-        let transport = listener::transport(&sockets);
+    fn start(&mut self, listeners: NewListeners, config: ServerConfig) -> Result<ServerId, ListenError> {
+        let transport = listeners.transport();
         let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
         let index = self.servers.vacant().ok_or_else(|| failed(io::ErrorKind::OutOfMemory.into()))?;
-        let mut listeners = Vec::with_capacity(sockets.len());
-        for (place, socket) in sockets.into_iter().enumerate() {
-            let token = Servers::token(index, place);
-            let socket = Acceptor::register(socket, &self.registry, token).map_err(failed)?;
-            listeners.push(Listener { socket, ready: false, retry_at: None });
-        }
+        let token = |place| Servers::token(index, place);
+        let sockets = listeners.register(&self.sys.registry, token).map_err(failed)?;
+        let listener = |socket| Listener { socket, ready: false, retry_at: None };
+        let listeners: Vec<_> = sockets.into_iter().map(listener).collect();
         let address = listeners.first().and_then(|listener| listener.socket.local_addr());
         let server = Server::new(config, listeners, address, transport);
         if let Some(clock) = server.config.get_wall_clock() {
@@ -69,65 +92,22 @@ impl Connections {
         Ok(self.servers.add(index, server))
     }
 
-    /// Stops a server: from now on nobody is accepted, and the port is free.
-    ///
-    /// Then, from the next turn on: [`Event::Stopping`](crate::Event::Stopping), while the clients are still
-    /// open; each of them is told 1001; what they still send is delivered, and `Closed` for each; at last, when
-    /// all are gone or the deadline has cut the rest, [`Event::Stopped`](crate::Event::Stopped).
-    ///
-    /// Over HTTP no further request is taken. Event streams (`text/event-stream`) end at once; every other answer,
-    /// also one that is given later, and every request that is arriving goes on to its end. What the deadline cuts, the
-    /// peer sees cut off, and its `Closed` has [`Cause::Stopped`](ws_proto::Cause::Stopped) as error.
-    ///
-    /// Stopping twice is harmless: the earlier deadline holds. Listening anew is possible at any time.
-    pub fn stop(&mut self, server: ServerId, deadline: Duration) {
-        self.stop_with(server, Stop::within(deadline));
-    }
-
-    /// As [`Connections::stop`], with another code and a reason, and over a time: each connection is told in its turn, plain
-    /// HTTP included, so that an event stream ends when its turn comes; those whose turn has not come are served as ever.
-    /// A thousand clients then do not come back in the same second. The deadline counts from the end of that time.
-    ///
-    /// ```
-    /// # use ws_server_mio::{Connections, ServerId};
-    /// use std::time::Duration;
-    /// use ws_server_mio::{CloseCode, Stop};
-    ///
-    /// fn restart(connections: &mut Connections, server: ServerId) {
-    ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
-    ///     connections.stop_with(server, stop.spread(Duration::from_secs(30)));
-    /// }
-    /// ```
-    ///
-    /// Of a server that is stopping already, the earlier deadline and the earlier end of the spread hold, and the code and
-    /// the reason stay those of the first call.
-    pub fn stop_with(&mut self, server: ServerId, stop: Stop) {
-        self.servers.stop(server, self.now, stop);
-    }
-
-    /// The address that a server listens on, port included; the IPv4 one of a server on `localhost`. `None`
-    /// on a Unix socket, and once it has stopped.
-    pub fn local_addr(&self, server: ServerId) -> Option<SocketAddr> {
-        self.servers.get(server)?.address()
-    }
-
-    /// How many WebSocket clients a server has: connecting, open or closing.
-    pub fn count(&self, server: ServerId) -> usize {
-        self.servers.get(server).map_or(0, |server| server.websockets)
-    }
-
-    /// How many plain HTTP connections a server has: also idle ones, and those that have asked nothing yet. Of
-    /// the end of the latter the application is told only with
-    /// [`Config::report_all_closes`](ws_proto::Config::report_all_closes).
-    pub fn http_count(&self, server: ServerId) -> usize {
-        self.servers.get(server).map_or(0, |server| server.http)
-    }
-
-    /// How many connections a server has turned away since it started, being at its
-    /// [`max_connections`](ServerConfig::max_connections), or the peer at its
-    /// [`max_per_address`](ServerConfig::max_per_address).
-    pub fn turned_away(&self, server: ServerId) -> u64 {
-        self.servers.get(server).map_or(0, |server| server.census.rejected())
+    /// What holds for connections that come to a server from now on.
+    pub(crate) fn set_server_config(&mut self, id: ServerId, mut config: ServerConfig) {
+        let Some(server) = self.servers.get_mut(id) else { return };
+        let clock = config.get_connection().get_wall_clock().or(server.config.get_wall_clock()).cloned();
+        if let Some(clock) = clock {
+            self.sleep.keep(&clock);
+            config = config.wall_clock(clock);
+        }
+        let required = server.token.is_some();
+        server.set_config(&config);
+        if server.token.is_some() && !required {
+            self.intercepted = true;
+            // What comes of those that needed no token is still told.
+            let ours = |(_, live): &(u32, &mut Slot)| live.server == id.index;
+            self.slots.iter_mut().filter(ours).for_each(|(_, live)| live.set(flag::AUTHENTICATED));
+        }
     }
 
     /// The servers that listen or are about to stop.
@@ -144,18 +124,18 @@ impl Connections {
     pub(crate) fn leave(&mut self, slot: u32) {
         let Self { slots, servers, now, .. } = self;
         let Some(live) = slots.at_mut(slot) else { return };
-        let Some(parting) = servers.at(live.server).and_then(|server| server.parting.as_ref()) else {
+        let Some(stopping) = servers.at(live.server).and_then(|server| server.stopping.as_ref()) else {
             return;
         };
         // One that is ending already needs no word.
-        let _ = live.connection.go_away(*now, parting.stop.get_code(), parting.stop.get_reason());
+        let _ = live.connection.go_away(*now, stopping.stop.get_code(), stopping.stop.get_reason());
         self.mark_dirty(slot);
     }
 
     /// Cuts a connection that did not leave in time.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
-            live.connection.abort(self.now, Cause::Stopped);
+            live.connection.abort(self.now, Error::Stopped);
             self.mark_dirty(slot);
         }
     }

@@ -1,7 +1,8 @@
 //! Servers that answer only to who shows a token.
 
 use crate::connection::Connections;
-use crate::connection::slots::{ConnectionId, flag};
+use crate::connection::slots::flag;
+use crate::ids::ConnectionId;
 use ws_host::token::TokenRule;
 use ws_proto::{Event, Request};
 

@@ -1,179 +1,256 @@
-//! The socket of a connection: mio's. In the tests of this crate's own modules it may be a fake one, whose
-//! system calls answer whatever the test wants.
+//! Sockets: the system's, or what stands in for them.
 
-use socket2::SockRef;
+use mio::net::TcpStream;
+use mio::{Interest, Registry, Token};
+use std::collections::HashMap;
+use std::io::{self, IoSlice, Read, Write};
+use std::net::{Shutdown, SocketAddr};
+#[cfg(unix)]
+use std::os::fd::OwnedFd;
+use ws_host::socket::{SHORT_TRANSFER_IS_LAST, prepare, probe, reset_on_close};
 
-#[cfg(not(test))]
-pub(crate) type Stream = mio::net::TcpStream;
+/// What an endpoint asks of a socket. Dropped, it is closed.
+pub trait Socket: Send {
+    /// Has the poller tell of it under this token.
+    ///
+    /// # Errors
+    /// When it cannot be watched.
+    fn register(&mut self, token: Token) -> io::Result<()>;
 
-/// Whether a read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
-/// call is needed to see `WouldBlock`. So it is where readiness comes in edges, from epoll or kqueue. Elsewhere
-/// readiness is armed again by that very error.
-#[cfg(not(test))]
-#[inline]
-pub(crate) fn short_says_all(_: &Stream) -> bool {
-    SHORT_SAYS_ALL
-}
+    /// As [`Read::read`].
+    ///
+    /// # Errors
+    /// Whatever the system would answer.
+    fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
 
-/// The socket, for its options.
-#[cfg(not(test))]
-pub(crate) fn options_of(stream: &Stream) -> Option<SockRef<'_>> {
-    Some(SockRef::from(stream))
-}
+    /// As [`Write::write_vectored`].
+    ///
+    /// # Errors
+    /// Whatever the system would answer.
+    fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
 
-#[cfg(test)]
-pub(crate) fn options_of(stream: &Stream) -> Option<SockRef<'_>> {
-    match stream {
-        Stream::Kernel(stream) => Some(SockRef::from(stream)),
-        Stream::Fake(_) => None,
+    /// Ends the half that sends.
+    ///
+    /// # Errors
+    /// Whatever the system would answer.
+    fn shutdown(&self) -> io::Result<()>;
+
+    /// Takes the error that stands at the socket.
+    ///
+    /// # Errors
+    /// When the system cannot be asked.
+    fn take_error(&self) -> io::Result<Option<io::Error>>;
+
+    /// Whether a read or a write of fewer bytes than it might have been shows that there is no more.
+    fn short_says_all(&self) -> bool {
+        true
+    }
+
+    /// Its own address.
+    ///
+    /// # Errors
+    /// Where it has none.
+    fn local_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
+    }
+
+    /// The peer's address.
+    ///
+    /// # Errors
+    /// Where it has none, or is not connected.
+    fn peer_addr(&self) -> io::Result<SocketAddr> {
+        Err(io::ErrorKind::Unsupported.into())
     }
 }
 
-#[cfg(test)]
-pub(crate) fn short_says_all(stream: &Stream) -> bool {
-    match stream {
-        Stream::Kernel(_) => SHORT_SAYS_ALL,
-        Stream::Fake(socket) => socket.short_says_all(),
+/// Where a connection leads.
+#[derive(Clone)]
+pub(crate) enum Target {
+    Tcp(SocketAddr),
+    #[cfg(unix)]
+    Unix(std::path::PathBuf),
+}
+
+impl Target {
+    /// Begins to connect. A Unix socket is kept as a TCP stream, as an accepted one is.
+    pub(crate) fn connect(&self) -> io::Result<TcpStream> {
+        match self {
+            Self::Tcp(address) => TcpStream::connect(*address),
+            #[cfg(unix)]
+            Self::Unix(path) => Ok(TcpStream::from(OwnedFd::from(mio::net::UnixStream::connect(path)?))),
+        }
+    }
+
+    pub(crate) fn address(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(address) => Some(*address),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
     }
 }
 
-const SHORT_SAYS_ALL: bool = cfg!(any(
-    target_vendor = "apple",
-    target_os = "android",
-    target_os = "dragonfly",
-    target_os = "freebsd",
-    target_os = "illumos",
-    target_os = "linux",
-    target_os = "netbsd",
-    target_os = "openbsd",
-    target_os = "redox",
-));
+/// A socket that has no slot yet.
+pub(crate) enum NewSocket {
+    Tcp(TcpStream),
+    Other(Box<dyn Socket>),
+}
 
-#[cfg(test)]
-pub(crate) use fake::{Dial, FakeSocket, Stream};
-
-#[cfg(test)]
-mod fake {
-    use mio::event::Source;
-    use mio::net::TcpStream;
-    use mio::{Interest, Registry, Token};
-    use std::io::{self, IoSlice, Read, Write};
-    use std::net::{Shutdown, SocketAddr};
-
-    /// What the loop asks of a socket. Dropped, it is closed.
-    pub(crate) trait FakeSocket: Send {
-        fn register(&mut self, token: Token) -> io::Result<()>;
-        fn read(&self, buffer: &mut [u8]) -> io::Result<usize>;
-        fn write(&self, slices: &[IoSlice<'_>]) -> io::Result<usize>;
-        fn shutdown(&self) -> io::Result<()>;
-        fn take_error(&self) -> io::Result<Option<io::Error>>;
-
-        fn short_says_all(&self) -> bool {
-            true
-        }
-
-        fn local_addr(&self) -> io::Result<SocketAddr> {
-            Err(io::ErrorKind::Unsupported.into())
-        }
-
-        fn peer_addr(&self) -> io::Result<SocketAddr> {
-            Err(io::ErrorKind::Unsupported.into())
+impl NewSocket {
+    pub(crate) fn register(&mut self, registry: &Registry, token: Token) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => registry.register(stream, token, Interest::READABLE | Interest::WRITABLE),
+            Self::Other(socket) => socket.register(token),
         }
     }
 
-    /// What connecting to an address answers; to a Unix socket, where there is none.
-    pub(crate) type Dial = Box<dyn FnMut(Option<SocketAddr>) -> io::Result<Stream> + Send>;
-
-    pub(crate) enum Stream {
-        Kernel(TcpStream),
-        Fake(Box<dyn FakeSocket>),
-    }
-
-    impl From<TcpStream> for Stream {
-        fn from(stream: TcpStream) -> Self {
-            Self::Kernel(stream)
+    pub(crate) fn as_ref(&self) -> SocketRef<'_> {
+        match self {
+            Self::Tcp(stream) => SocketRef::Tcp(stream),
+            Self::Other(socket) => SocketRef::Other(&**socket),
         }
     }
+}
 
-    impl Read for &Stream {
-        fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
-            match self {
-                Stream::Kernel(stream) => (&mut &*stream).read(buffer),
-                Stream::Fake(socket) => socket.read(buffer),
+/// The sockets that are not the system's, by slot. A slot has room for a descriptor and no more; it has none where its
+/// socket is kept here.
+#[derive(Default)]
+pub(crate) struct Others(HashMap<u32, Box<dyn Socket>>);
+
+impl Others {
+    /// Keeps the socket of a slot, or gives back what the slot keeps by itself.
+    pub(crate) fn keep(&mut self, slot: u32, socket: NewSocket) -> Option<TcpStream> {
+        match socket {
+            NewSocket::Tcp(stream) => Some(stream),
+            NewSocket::Other(socket) => {
+                self.0.insert(slot, socket);
+                None
             }
         }
     }
 
-    impl Write for &Stream {
-        fn write(&mut self, buffer: &[u8]) -> io::Result<usize> {
-            match self {
-                Stream::Kernel(stream) => (&mut &*stream).write(buffer),
-                Stream::Fake(socket) => socket.write(&[IoSlice::new(buffer)]),
-            }
-        }
+    #[cold]
+    pub(crate) fn remove(&mut self, slot: u32) {
+        self.0.remove(&slot);
+    }
 
-        fn write_vectored(&mut self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
-            match self {
-                Stream::Kernel(stream) => (&mut &*stream).write_vectored(slices),
-                Stream::Fake(socket) => socket.write(slices),
-            }
-        }
-
-        fn flush(&mut self) -> io::Result<()> {
-            Ok(())
+    /// The socket of a slot.
+    #[inline]
+    pub(crate) fn socket<'s>(&'s self, slot: u32, stream: &'s Option<TcpStream>) -> SocketRef<'s> {
+        match stream {
+            Some(stream) => SocketRef::Tcp(stream),
+            None => self.find(slot),
         }
     }
 
-    impl Stream {
-        pub(crate) fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-            match self {
-                Self::Kernel(stream) => stream.shutdown(how),
-                Self::Fake(socket) => socket.shutdown(),
-            }
-        }
+    #[cold]
+    fn find(&self, slot: u32) -> SocketRef<'_> {
+        self.0.get(&slot).map_or(SocketRef::Gone, |socket| SocketRef::Other(&**socket))
+    }
+}
 
-        pub(crate) fn take_error(&self) -> io::Result<Option<io::Error>> {
-            match self {
-                Self::Kernel(stream) => stream.take_error(),
-                Self::Fake(socket) => socket.take_error(),
-            }
-        }
+/// The socket of a slot, wherever it is kept.
+#[derive(Clone, Copy)]
+pub(crate) enum SocketRef<'s> {
+    Tcp(&'s TcpStream),
+    Other(&'s dyn Socket),
+    Gone,
+}
 
-        pub(crate) fn local_addr(&self) -> io::Result<SocketAddr> {
-            match self {
-                Self::Kernel(stream) => stream.local_addr(),
-                Self::Fake(socket) => socket.local_addr(),
-            }
-        }
+fn gone<T>() -> io::Result<T> {
+    Err(io::ErrorKind::NotConnected.into())
+}
 
-        pub(crate) fn peer_addr(&self) -> io::Result<SocketAddr> {
-            match self {
-                Self::Kernel(stream) => stream.peer_addr(),
-                Self::Fake(socket) => socket.peer_addr(),
-            }
+impl SocketRef<'_> {
+    #[inline]
+    pub(crate) fn read(self, buffer: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(mut stream) => stream.read(buffer),
+            Self::Other(socket) => socket.read(buffer),
+            Self::Gone => gone(),
         }
     }
 
-    impl Source for Stream {
-        fn register(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-            match self {
-                Self::Kernel(stream) => stream.register(registry, token, interests),
-                Self::Fake(socket) => socket.register(token),
-            }
+    #[inline]
+    pub(crate) fn write(self, buffer: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(mut stream) => stream.write(buffer),
+            Self::Other(socket) => socket.write(&[IoSlice::new(buffer)]),
+            Self::Gone => gone(),
         }
+    }
 
-        fn reregister(&mut self, registry: &Registry, token: Token, interests: Interest) -> io::Result<()> {
-            match self {
-                Self::Kernel(stream) => stream.reregister(registry, token, interests),
-                Self::Fake(_) => Err(io::ErrorKind::Unsupported.into()),
-            }
+    #[inline]
+    pub(crate) fn write_vectored(self, slices: &[IoSlice<'_>]) -> io::Result<usize> {
+        match self {
+            Self::Tcp(mut stream) => stream.write_vectored(slices),
+            Self::Other(socket) => socket.write(slices),
+            Self::Gone => gone(),
         }
+    }
 
-        fn deregister(&mut self, registry: &Registry) -> io::Result<()> {
-            match self {
-                Self::Kernel(stream) => stream.deregister(registry),
-                Self::Fake(_) => Ok(()),
-            }
+    /// Ends the half that sends.
+    pub(crate) fn shutdown(self) -> io::Result<()> {
+        match self {
+            Self::Tcp(stream) => stream.shutdown(Shutdown::Write),
+            Self::Other(socket) => socket.shutdown(),
+            Self::Gone => gone(),
+        }
+    }
+
+    pub(crate) fn take_error(self) -> io::Result<Option<io::Error>> {
+        match self {
+            Self::Tcp(stream) => stream.take_error(),
+            Self::Other(socket) => socket.take_error(),
+            Self::Gone => gone(),
+        }
+    }
+
+    pub(crate) fn local_addr(self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.local_addr(),
+            Self::Other(socket) => socket.local_addr(),
+            Self::Gone => gone(),
+        }
+    }
+
+    pub(crate) fn peer_addr(self) -> io::Result<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.peer_addr(),
+            Self::Other(socket) => socket.peer_addr(),
+            Self::Gone => gone(),
+        }
+    }
+
+    /// Whether a read or a write of fewer bytes than it might have been shows that the kernel has no more: no further
+    /// call is needed to see `WouldBlock`.
+    #[inline]
+    pub(crate) fn short_says_all(self) -> bool {
+        match self {
+            Self::Tcp(_) => SHORT_TRANSFER_IS_LAST,
+            Self::Other(socket) => socket.short_says_all(),
+            Self::Gone => true,
+        }
+    }
+
+    /// Prepares a socket that is connected.
+    pub(crate) fn prepare(self) {
+        if let Self::Tcp(stream) = self {
+            prepare(stream);
+        }
+    }
+
+    /// Has the kernel find out when the peer vanishes.
+    pub(crate) fn probe(self) {
+        if let Self::Tcp(stream) = self {
+            probe(stream);
+        }
+    }
+
+    /// Has the socket end with a reset.
+    pub(crate) fn reset_on_close(self) {
+        if let Self::Tcp(stream) = self {
+            reset_on_close(stream);
         }
     }
 }

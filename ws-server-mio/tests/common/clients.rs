@@ -7,7 +7,7 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{Event as Happened, Message};
 use ws_server_mio::{
-    Bind, ClientId, Closed, Config, ConnectError, ConnectionId, Connections, Endpoint, Event, Options,
+    Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
 };
 
@@ -53,15 +53,15 @@ impl Both {
     }
 
     pub fn on(bind: Bind, options: Options) -> Self {
-        Self::with(bind, options, Config::server())
+        Self::with(bind, options, ServerConfig::new())
     }
 
-    pub fn with(bind: Bind, options: Options, config: Config) -> Self {
+    pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
         let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
         let server = endpoint.connections().listen(bind, config).unwrap();
-        let address = endpoint.connections().local_addr(server);
+        let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
             server,
@@ -100,14 +100,14 @@ impl Both {
 
     pub fn stop_server(&mut self) {
         let server = self.server;
-        self.connections().stop(server, Duration::from_secs(3600));
-        self.until("the server's end", |rig| rig.connections().local_addr(server).is_none());
+        self.connections().server(server).stop(Duration::from_secs(3600));
+        self.until("the server's end", |rig| rig.connections().server(server).local_addr().is_none());
     }
 
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, Config::server()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new()).unwrap();
     }
 
     pub fn turn(&mut self) {

@@ -4,7 +4,7 @@ use super::{Peer, Rig};
 use std::fs;
 use std::path::{Path, PathBuf};
 use ws_server_mio::ws_proto::Event::Request;
-use ws_server_mio::{Config, ConnectionId, Event, Folder, Options};
+use ws_server_mio::{ConnectionId, Event, Folder, Options, ServerConfig};
 
 /// A folder that goes with the test.
 pub struct Temp(pub PathBuf);
@@ -51,7 +51,7 @@ impl Served {
 
     pub fn with(options: Options, root: &Path) -> Self {
         Self {
-            rig: Rig::with(options, Config::server()),
+            rig: Rig::with(options, ServerConfig::new()),
             folder: Folder::new(root).unwrap(),
             ids: Vec::new(),
         }

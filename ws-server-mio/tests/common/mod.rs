@@ -147,18 +147,18 @@ pub struct Rig {
 const HANG: Duration = Duration::from_secs(20);
 
 impl Rig {
-    pub fn new(config: impl Into<ServerConfig>) -> Self {
+    pub fn new(config: ServerConfig) -> Self {
         Self::with(Options::default(), config)
     }
 
-    pub fn with(options: Options, config: impl Into<ServerConfig>) -> Self {
+    pub fn with(options: Options, config: ServerConfig) -> Self {
         let mut endpoint = Endpoint::new(options).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         Self { endpoint, server, app: App::default() }
     }
 
     pub fn address(&mut self) -> SocketAddr {
-        self.endpoint.connections().local_addr(self.server).unwrap()
+        self.endpoint.connections().server(self.server).local_addr().unwrap()
     }
 
     pub fn turn(&mut self) -> Turn {

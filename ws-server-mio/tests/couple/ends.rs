@@ -5,7 +5,7 @@ use crate::proxy::{Proxy, plain};
 use socket2::SockRef;
 use std::net::TcpListener;
 use std::time::Duration;
-use ws_server_mio::{ClientConfig, CloseCode, Config, CoupleError, Leg, Reconnect, State};
+use ws_server_mio::{ClientConfig, CloseCode, CoupleError, Leg, Reconnect, ServerConfig, State};
 
 /// The payload of a Close.
 fn close(code: u16, reason: &str) -> Vec<u8> {
@@ -100,7 +100,7 @@ fn a_host_that_refuses_ends_the_other_side_with_1011() {
 #[test]
 fn a_client_with_a_policy_may_try_again_before_the_other_side_is_given_up() {
     let policy = || Reconnect::default().wait(Duration::from_millis(1), Duration::from_millis(2));
-    let mut proxy = Proxy::with(Config::server(), ClientConfig::default().reconnect(policy()));
+    let mut proxy = Proxy::with(ServerConfig::new(), ClientConfig::default().reconnect(policy()));
     let mut client = proxy.client();
     let (mut host, _) = proxy.asked();
     client.send(&frame(TEXT, b"for whoever comes"));
@@ -128,7 +128,7 @@ fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
     // Once while it connects, and once while it waits for its next attempt.
     for waits in [false, true] {
         let policy = Reconnect::default().wait(Duration::from_secs(600), Duration::from_secs(600));
-        let mut proxy = Proxy::with(Config::server(), ClientConfig::default().reconnect(policy));
+        let mut proxy = Proxy::with(ServerConfig::new(), ClientConfig::default().reconnect(policy));
         proxy.app.forgets = false;
         let mut client = proxy.client();
         let (mut host, _) = proxy.asked();
@@ -138,7 +138,7 @@ fn a_client_that_is_told_to_stop_trying_ends_the_other_side() {
         }
         assert_eq!(client.take_frame(), None);
         let trying = proxy.app.clients[0];
-        proxy.connections().disconnect(trying);
+        proxy.connections().client(trying).disconnect();
         let (first, payload) = proxy.frame(&mut client);
         assert_eq!((first, close_code(&payload)), (CLOSE, 1011));
     }
@@ -170,7 +170,7 @@ fn a_leg_that_is_left_may_have_another_partner() {
     let front = proxy.app.front[0];
     proxy.app.couples = false;
     let upstream = proxy.app.upstream.clone();
-    let second = proxy.connections().connect(upstream.as_str(), Config::client()).unwrap();
+    let second = proxy.connections().connect(upstream.as_str(), ClientConfig::new()).unwrap();
     assert_eq!(proxy.connections().couple(front, second), Err(CoupleError::Coupled(Leg::Connection(front))));
     proxy.app.next = Some((front, second));
     drop(first);

@@ -12,7 +12,8 @@ use proxy::{Proxy, plain};
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
-    ClientConfig, CloseCode, Config, Connections, CoupleError, Delivery, Event, Extension, Frame, Leg, Sent,
+    ClientConfig, CloseCode, Connections, CoupleError, Delivery, Event, Extension, Frame, Leg, Sent,
+    ServerConfig,
 };
 
 #[test]
@@ -33,8 +34,8 @@ fn messages_go_over_in_order_both_ways_and_the_application_sees_none() {
 #[test]
 fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
     let pieces = Delivery::Chunked { whole: 0 };
-    let client = ClientConfig::from(Config::client().delivery(pieces));
-    let mut proxy = Proxy::with(Config::server().delivery(pieces), client);
+    let client = ClientConfig::new().delivery(pieces);
+    let mut proxy = Proxy::with(ServerConfig::new().delivery(pieces), client);
     let (mut client, mut host) = proxy.pair();
     // The first is there before the last is sent, and a ping between them is nobody else's.
     client.send(&frame(0x01, b"one "));
@@ -52,8 +53,8 @@ fn fragments_go_over_while_they_arrive_where_they_are_asked_for() {
 
 #[test]
 fn a_message_that_is_joined_on_one_leg_goes_over_whole() {
-    let client = ClientConfig::from(Config::client().delivery(Delivery::Chunked { whole: 0 }));
-    let mut proxy = Proxy::with(Config::server(), client);
+    let client = ClientConfig::new().delivery(Delivery::Chunked { whole: 0 });
+    let mut proxy = Proxy::with(ServerConfig::new(), client);
     let (mut client, mut host) = proxy.pair();
     client.send(&[frame(0x01, b"one "), frame(0x80, b"two")].concat());
     assert_eq!(proxy.frame(&mut host), (TEXT, b"one two".to_vec()));
@@ -82,11 +83,9 @@ fn pings_and_pongs_stay_on_their_leg() {
 fn compression_is_each_legs_own() {
     use ws_server_mio::Deflate;
     // The client offers none; the host is one of ours, which agrees.
-    let mut proxy = Proxy::with(
-        Config::server().deflate(Deflate::new()),
-        ClientConfig::from(Config::client().deflate(Deflate::new())),
-    );
-    let mut other = Rig::new(Config::server().deflate(Deflate::new()));
+    let mut proxy =
+        Proxy::with(ServerConfig::new().deflate(Deflate::new()), ClientConfig::new().deflate(Deflate::new()));
+    let mut other = Rig::new(ServerConfig::new().deflate(Deflate::new()));
     proxy.app.upstream = format!("ws://{}/", other.address());
     let mut client = proxy.client();
     let text = "again and again ".repeat(1000);
@@ -124,7 +123,7 @@ fn what_the_host_says_first_waits_for_a_client_that_is_let_in_later() {
     let mut proxy = Proxy::new();
     proxy.app.couples = false;
     let upstream = proxy.app.upstream.clone();
-    let upstream = proxy.connections().connect(upstream.as_str(), Config::client()).unwrap();
+    let upstream = proxy.connections().connect(upstream.as_str(), ClientConfig::new()).unwrap();
     let (mut host, key) = proxy.asked();
     proxy.answer(&mut host, &key);
     // Its upgrade is not decided when the two are coupled.

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, Config, ConnectionId, Connections, Endpoint, Event, Options, Upgrade,
+    Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig, Upgrade,
 };
 
 const HANG: Duration = Duration::from_secs(30);
@@ -45,7 +45,7 @@ impl App {
             Event::ConnectFailed { client, .. } => {
                 self.told.push("failed".to_owned());
                 if self.forgets {
-                    connections.remove(client);
+                    connections.client(client).remove();
                 }
                 return;
             }
@@ -81,7 +81,7 @@ impl App {
                     connections.couple(front, client).unwrap();
                 }
                 if let Some(client) = client.filter(|_| self.forgets) {
-                    connections.remove(client);
+                    connections.client(client).remove();
                 }
                 format!("closed {} {}", closed.code.get(), closed.reason).trim_end().to_owned()
             }
@@ -97,13 +97,13 @@ impl App {
 
 impl Proxy {
     pub(crate) fn new() -> Self {
-        Self::with(Config::server(), ClientConfig::default())
+        Self::with(ServerConfig::new(), ClientConfig::default())
     }
 
-    pub(crate) fn with(front: Config, back: ClientConfig) -> Self {
+    pub(crate) fn with(front: ServerConfig, back: ClientConfig) -> Self {
         let mut endpoint = Endpoint::new(Options::default()).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
-        let address = endpoint.connections().local_addr(server).unwrap();
+        let address = endpoint.connections().server(server).local_addr().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();
         let app = App {

@@ -9,21 +9,21 @@ use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::ws_proto::{Error, Event as Happened, Initiator, Timeout};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, Config, ConnectError, ConnectionId, Event,
-    Heartbeat, HeartbeatKind, InvalidTarget,
+    Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, ConnectError, ConnectionId, Event,
+    Heartbeat, HeartbeatKind, InvalidTarget, ServerConfig,
 };
 
 fn state(rig: &mut Rig, client: ClientId) -> ClientState {
-    rig.endpoint.connections().client_state(client)
+    rig.endpoint.connections().client(client).state()
 }
 
 /// Turns until the client is open, with another connection than before.
 fn opened(rig: &mut Rig, client: ClientId, before: Option<ConnectionId>) -> ConnectionId {
     rig.until("an open client", |rig| {
-        let now = rig.endpoint.connections().connection_of(client);
+        let now = rig.endpoint.connections().client(client).connection();
         state(rig, client) == ClientState::Open && now != before
     });
-    rig.endpoint.connections().connection_of(client).unwrap()
+    rig.endpoint.connections().client(client).connection().unwrap()
 }
 
 fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
@@ -43,8 +43,8 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
 /// A server, and what keeps its port while it is away.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
     let (kept, port) = ports::kept();
-    let mut rig = Rig::with(clock.options(), Config::server());
-    rig.server = rig.endpoint.connections().listen(Bind::any().port(port), Config::server()).unwrap();
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
+    rig.server = rig.endpoint.connections().listen(Bind::any().port(port), ServerConfig::new()).unwrap();
     (rig, kept)
 }
 
@@ -53,7 +53,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let clock = Clock::new();
     let (mut rig, _reserved) = rig(&clock);
     let (server, port) = (rig.server, rig.address().port());
-    let url = rig.endpoint.connections().url(server, "/chat?room=7").unwrap();
+    let url = rig.endpoint.connections().server(server).url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
     let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let (offered, noted) = (keys.clone(), told.clone());
@@ -73,13 +73,17 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     }));
 
     // Connect; it is a connection as any other, and server and client share the thread.
-    let client = rig.endpoint.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     assert_eq!(state(&mut rig, client), ClientState::Connecting);
     let first = opened(&mut rig, client, None);
     assert_eq!(rig.app.count(|seen| matches!(seen, Seen::Upgrade(_, path) if path == "/chat")), 1);
     let connections = rig.endpoint.connections();
     assert_eq!(connections.client_of(first), Some(client));
-    assert_eq!(connections.count(server), 1, "the server's end; the client's is none of its clients");
+    assert_eq!(
+        connections.server(server).count(),
+        1,
+        "the server's end; the client's is none of its clients"
+    );
     assert!(connections.ids().all(|id| id != first));
     connections.send_text(first, "hello").unwrap();
     rig.until("the echo", |rig| {
@@ -87,13 +91,13 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     });
 
     // Close; connect again; and once more while it is open: the same object, another connection, a new key.
-    rig.endpoint.connections().disconnect(client);
+    rig.endpoint.connections().client(client).disconnect();
     rig.until("rest", |rig| state(rig, client) == ClientState::Idle);
     let closed = closed_of(&rig, first);
     assert!(closed.clean && closed.initiator == Initiator::Local && closed.sent == Some(CloseCode::NORMAL));
-    assert!(rig.endpoint.connections().reconnect(client));
+    assert!(rig.endpoint.connections().client(client).reconnect());
     let second = opened(&mut rig, client, None);
-    assert!(rig.endpoint.connections().reconnect(client));
+    assert!(rig.endpoint.connections().client(client).reconnect());
     let third = opened(&mut rig, client, Some(second));
     assert!(closed_of(&rig, second).clean);
     assert!(first != second && second != third);
@@ -101,9 +105,9 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
     let policy = Reconnect::default().wait(SECOND, 4 * SECOND);
-    let config = ClientConfig::from(Config::client()).reconnect(policy);
-    rig.endpoint.connections().set_client_config(client, config).unwrap();
-    rig.endpoint.connections().stop(server, SECOND);
+    let config = ClientConfig::new().reconnect(policy);
+    rig.endpoint.connections().client(client).set_config(config).unwrap();
+    rig.endpoint.connections().server(server).stop(SECOND);
     for (k, whole) in [1, 2, 4, 4, 4].into_iter().enumerate() {
         rig.until("a wait", |_| told.lock().unwrap().last().is_some_and(|(_, n, _)| *n == k as u32 + 1));
         if k == 0 {
@@ -120,7 +124,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(state(&mut rig, client), ClientState::Waiting, "not before its time");
         if k == 4 {
             let again = Bind::any().port(port);
-            rig.server = rig.endpoint.connections().listen(again, Config::server()).unwrap();
+            rig.server = rig.endpoint.connections().listen(again, ServerConfig::new()).unwrap();
         }
         clock.pass(Duration::from_millis(1));
     }
@@ -132,13 +136,16 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
 
     // What cannot be is told at once, and nothing is sent in the clear that should not be.
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.connect("wss://localhost/", Config::client()), Err(InvalidTarget::TlsUnsupported));
+    assert_eq!(
+        connections.connect("wss://localhost/", ClientConfig::new()),
+        Err(InvalidTarget::TlsUnsupported)
+    );
     assert!(matches!(
-        connections.connect("http://localhost/", Config::client()),
+        connections.connect("http://localhost/", ClientConfig::new()),
         Err(InvalidTarget::Request(_))
     ));
-    connections.remove(client);
-    assert!(!connections.reconnect(client));
+    connections.client(client).remove();
+    assert!(!connections.client(client).reconnect());
     rig.until("its end", |rig| {
         rig.app.count(|seen| matches!(seen, Seen::Closed(id, _) if *id == fourth)) == 1
     });
@@ -197,10 +204,10 @@ fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
 #[test]
 fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_last_connect() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let host = Host::new();
     let url = format!("ws://{}/", host.address());
-    let client = rig.endpoint.connections().connect(url.as_str(), Config::client()).unwrap();
+    let client = rig.endpoint.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let mut peer = host.accept(&mut rig, client);
 
     // By default an empty Pong after half a quiet minute, which nobody answers, again and again.
@@ -212,17 +219,17 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
 
     // What is set now, takes effect at the next connect.
     let ping = Heartbeat::client().kind(HeartbeatKind::Ping).idle(10 * SECOND).payload("there?");
-    rig.endpoint.connections().set_client_config(client, Config::client().heartbeat(ping)).unwrap();
+    rig.endpoint.connections().client(client).set_config(ClientConfig::new().heartbeat(ping)).unwrap();
     quiet(&clock, &mut rig, 29 * SECOND);
     clock.pass(SECOND);
     assert_eq!(rig.frame(&mut peer), (PONG, Vec::new()));
-    assert!(rig.endpoint.connections().reconnect(client));
+    assert!(rig.endpoint.connections().client(client).reconnect());
     assert_eq!(rig.frame(&mut peer), (CLOSE, b"\x03\xe8".to_vec()));
     peer.send(b"\x88\x02\x03\xe8");
     drop(peer);
     rig.until("the next attempt", |rig| state(rig, client) == ClientState::Connecting);
     let mut peer = host.accept(&mut rig, client);
-    let id = rig.endpoint.connections().connection_of(client).unwrap();
+    let id = rig.endpoint.connections().client(client).connection().unwrap();
     for pongs in 1..4 {
         quiet(&clock, &mut rig, 9 * SECOND);
         clock.pass(SECOND);
@@ -243,9 +250,10 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     // Some servers bear no heartbeat at all.
     rig.endpoint
         .connections()
-        .set_client_config(client, Config::client().heartbeat(Heartbeat::off()))
+        .client(client)
+        .set_config(ClientConfig::new().heartbeat(Heartbeat::off()))
         .unwrap();
-    assert!(rig.endpoint.connections().reconnect(client));
+    assert!(rig.endpoint.connections().client(client).reconnect());
     let _peer = host.accept(&mut rig, client);
     quiet(&clock, &mut rig, 24 * 3600 * SECOND);
     assert_eq!(state(&mut rig, client), ClientState::Open);

@@ -3,8 +3,8 @@
 use super::common::*;
 use super::{Clock, Log, SECOND, Witness};
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
-use ws_server_mio::{CloseCode, Config, ConnectionId, Heartbeat, State};
+use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError, Timeout};
+use ws_server_mio::{CloseCode, ConnectionId, Heartbeat, ServerConfig, State};
 
 fn id_of(seen: &Seen) -> Option<ConnectionId> {
     match seen {
@@ -64,7 +64,7 @@ fn end(how: How, clock: &Clock, rig: &mut Rig) -> ConnectionId {
         }
         How::PeerBreaksTheProtocol => peer.send(&[0x81, 0x01, b'x']), // not masked
         How::ServerStops => {
-            rig.endpoint.connections().stop(rig.server, SECOND);
+            rig.endpoint.connections().server(rig.server).stop(SECOND);
             rig.frame(&mut peer);
             peer.send(&frame(CLOSE, &1001u16.to_be_bytes()));
         }
@@ -99,7 +99,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &ws_server_mio::Closed {
 
 #[test]
 fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     for (body, code, reason) in [
         (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
         (b"\x03\xe8", CloseCode::NORMAL, ""),
@@ -125,7 +125,7 @@ fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
 fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_extension_first() {
     for how in ALL {
         let clock = Clock::new();
-        let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
+        let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
         let log = Log::default();
         rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
         log.watch(&mut rig.app);
@@ -137,20 +137,20 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
         let mut told = log.take();
         told.retain(|line| line.ends_with("closed"));
         assert_eq!(told, ["extension: closed", "application: closed"], "{how:?}");
-        assert_eq!(rig.endpoint.connections().count(rig.server), 0, "{how:?}");
+        assert_eq!(rig.endpoint.connections().server(rig.server).count(), 0, "{how:?}");
     }
 
     // Plain HTTP is counted. Who asked something has its end told; who did not, where that is asked for.
-    for (config, expected) in [(Config::server(), 1), (Config::server().report_all_closes(true), 2)] {
+    for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let mut rig = Rig::new(config);
         let silent = rig.peer();
         let mut asking = rig.peer();
         asking.send(&get(rig.address(), "/"));
         assert_eq!(rig.response(&mut asking).0, 200);
-        rig.until("both", |rig| rig.endpoint.connections().http_count(rig.server) == 2);
+        rig.until("both", |rig| rig.endpoint.connections().server(rig.server).http_count() == 2);
         drop((silent, asking));
         rig.until("their ends", |rig| rig.endpoint.connections().stats().open == 0);
-        assert_eq!(rig.endpoint.connections().http_count(rig.server), 0);
+        assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 0);
         assert_eq!(rig.app.closed().len(), expected);
         assert!(rig.app.closed().iter().all(|closed| !closed.was_open && closed.error.is_none()));
     }
@@ -159,7 +159,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
 #[test]
 fn row_12_an_error_says_which_connection_and_what_happened() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
     for how in ALL {
         let bystander = rig.open("/bystander").1;
         let id = end(how, &clock, &mut rig);
@@ -167,9 +167,9 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
         let said = closed.to_string();
         let (right, words) = match (how, &closed.error) {
             (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
-            (How::WeTerminate, Some(Error::Lost(Cause::Terminated))) => (true, "terminated"),
+            (How::WeTerminate, Some(Error::Aborted)) => (true, "terminated"),
             (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
-            (How::PeerResets, Some(Error::Lost(Cause::Io(_)))) => (true, "the transport failed"),
+            (How::PeerResets, Some(Error::Io(_))) => (true, "the transport failed"),
             (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {
                 (true, "not masked")
             }
@@ -184,7 +184,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 
 #[test]
 fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let (mut other, other_id) = rig.open("/other");
     let connections = rig.endpoint.connections();

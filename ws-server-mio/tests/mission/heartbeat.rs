@@ -4,7 +4,7 @@ use super::common::*;
 use super::{Clock, SECOND};
 use std::time::Duration;
 use ws_server_mio::ws_proto::{Error, Timeout};
-use ws_server_mio::{Bind, Config, Heartbeat, HeartbeatKind};
+use ws_server_mio::{Bind, Heartbeat, HeartbeatKind, ServerConfig};
 
 /// Time passes, and nothing is sent to anybody.
 fn quiet(clock: &Clock, rig: &mut Rig, time: Duration) {
@@ -22,7 +22,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
 
     // By default an empty Ping, when nothing was heard for half an hour.
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server());
+    let mut rig = Rig::with(clock.options(), ServerConfig::new());
     let (mut alive, id) = rig.open("/");
     let (mut dead, dead_id) = rig.open("/");
     quiet(&clock, &mut rig, 30 * minute - SECOND);
@@ -42,7 +42,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
     rig.end(&mut dead);
 
     // A change takes effect at the next start: the server that runs keeps what it has.
-    let mut config = Config::server()
+    let mut config = ServerConfig::new()
         .heartbeat(Heartbeat::server().kind(HeartbeatKind::Pong).idle(10 * SECOND).payload("still here"));
     let first = rig.endpoint.connections().listen(Bind::localhost(), config.clone()).unwrap();
     config = config.heartbeat(Heartbeat::off());
@@ -64,7 +64,7 @@ fn row_20_a_heartbeat_goes_to_every_client_as_it_was_set_at_the_start_and_finds_
 
     // The preset for proxies, which cut after a quiet minute.
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().heartbeat(Heartbeat::frequent()));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().heartbeat(Heartbeat::frequent()));
     let (mut proxied, _) = rig.open("/");
     for _ in 0..10 {
         clock.pass(25 * SECOND);

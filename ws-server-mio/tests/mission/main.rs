@@ -101,7 +101,7 @@ impl Extension for Witness {
 }
 
 /// An endpoint with one server, wherever it listens.
-fn serving(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Rig {
+fn serving(bind: impl Into<Bind>, config: ServerConfig) -> Rig {
     let mut endpoint = Endpoint::new(Options::default()).unwrap();
     let server = endpoint.connections().listen(bind, config).unwrap();
     Rig { endpoint, server, app: App::default() }

@@ -3,7 +3,7 @@
 use super::common::*;
 use super::{Log, Witness};
 use ws_server_mio::ws_proto::Delivery;
-use ws_server_mio::{AlreadyExtended, Config};
+use ws_server_mio::{AlreadyExtended, ServerConfig};
 
 /// A text in three frames, as a client sends it.
 fn in_three(peer: &mut Peer) {
@@ -12,7 +12,7 @@ fn in_three(peer: &mut Peer) {
 
 #[test]
 fn row_07_whole_messages_arrive_as_text_or_binary() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     peer.send(&[frame(TEXT, "grüße".as_bytes()), frame(BINARY, &[0, 255]), frame(TEXT, b"")].concat());
     in_three(&mut peer);
@@ -30,7 +30,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 
 #[test]
 fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_stay_whole() {
-    let mut rig = Rig::new(Config::server().delivery(Delivery::Chunked { whole: 1 << 20 }));
+    let mut rig = Rig::new(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let (mut peer, id) = rig.open("/");
     in_three(&mut peer);
     peer.send(&[frame(TEXT, b"unfragmented"), frame(BINARY, &[7; 100_000])].concat());
@@ -52,7 +52,7 @@ fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_s
 
 #[test]
 fn row_09_an_extension_sees_messages_first_and_may_keep_them_and_is_set_once() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let log = Log::default();
     rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
     assert_eq!(rig.endpoint.connections().set_extension(Witness(Log::default())), Err(AlreadyExtended));

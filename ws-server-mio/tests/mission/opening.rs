@@ -4,11 +4,11 @@ use super::common::*;
 use std::sync::{Arc, Mutex};
 use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_mio::{Bytes, CloseCode, Config, Event, SendError, State, http};
+use ws_server_mio::{Bytes, CloseCode, Event, RespondError, SendError, ServerConfig, State, http};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     let (mut socket, _) = rig.open("/socket");
 
@@ -22,7 +22,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     let json = [json, b"{\"a\":1}".to_vec()].concat();
     browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
     rig.until("three requests", |rig| rig.app.requests.len() == 3);
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1, "one connection has them all");
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1, "one connection has them all");
     socket.send(&frame(TEXT, b"meanwhile"));
     assert_eq!(rig.frame(&mut socket), (TEXT, b"meanwhile".to_vec()));
     browser.read();
@@ -41,12 +41,12 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     rig.app.hold = false;
     browser.send(&get(address, "/more"));
     assert_eq!(rig.response(&mut browser), (200, "hello".to_owned()));
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1);
 }
 
 #[test]
 fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
-    let mut rig = Rig::new(Config::server().allow_origin("https://app.example"));
+    let mut rig = Rig::new(ServerConfig::new().allow_origin("https://app.example"));
     rig.app.hold = true;
     let address = rig.address();
     let ask = |rig: &mut Rig| {
@@ -67,7 +67,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
     assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat"]);
     upgrade.set_header("Set-Cookie", "seat=3").unwrap();
     upgrade.select_subprotocol("chat").unwrap();
-    assert!(matches!(upgrade.select_subprotocol("soap"), Err(SendError::SubprotocolNotOffered(_))));
+    assert!(matches!(upgrade.select_subprotocol("soap"), Err(RespondError::SubprotocolNotOffered(_))));
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     let head = rig.head(&mut peer).to_lowercase();
     assert!(head.starts_with("http/1.1 101 "), "{head}");
@@ -94,7 +94,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 
 #[test]
 fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
@@ -132,7 +132,7 @@ fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
     // And so does a server answer.
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
     let head = rig.head(&mut peer);

@@ -2,14 +2,14 @@
 
 use super::common::*;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{CloseCode, Config, ConnectionId, Event, Frame, SendError, State};
+use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
 
 #[derive(Debug, PartialEq)]
 struct Seat(u32);
 
 #[test]
 fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     rig.app.hold = true;
     let mut peer = rig.peer();
     peer.send(&handshake(rig.address(), "/"));
@@ -27,7 +27,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     assert_eq!(connections.state(id), State::Open);
     assert_eq!(connections.queued(id), 0);
     assert_eq!(connections.peer_addr(id), Some(peer.stream.local_addr().unwrap()));
-    assert_eq!(connections.local_addr_of(id), Some(address));
+    assert_eq!(connections.local_addr(id), Some(address));
     assert_eq!(connections.server_of(id), Some(server));
     assert_eq!(connections.latency(id), None, "nothing was asked yet");
     assert_eq!(connections.data::<Seat>(id), None);
@@ -54,7 +54,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     let connections = rig.endpoint.connections();
     assert!(connections.data::<Seat>(new).is_none() && connections.set_data(new, Seat(5)));
     assert_eq!(connections.state(id), State::Closed);
-    assert_eq!((connections.peer_addr(id), connections.local_addr_of(id)), (None, None));
+    assert_eq!((connections.peer_addr(id), connections.local_addr(id)), (None, None));
     assert_eq!((connections.server_of(id), connections.latency(id)), (None, None));
     assert_eq!((connections.queued(id), connections.data::<Seat>(id)), (0, None));
     assert_eq!(connections.take_data::<Seat>(id), None);
@@ -67,13 +67,13 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 
 #[test]
 fn row_18_clients_count_from_their_upgrade_to_their_end() {
-    let mut rig = Rig::new(Config::server());
-    let count = |rig: &mut Rig| rig.endpoint.connections().count(rig.server);
+    let mut rig = Rig::new(ServerConfig::new());
+    let count = |rig: &mut Rig| rig.endpoint.connections().server(rig.server).count();
     let mut page = rig.peer();
     page.send(&get(rig.address(), "/"));
     assert_eq!(rig.response(&mut page).0, 200);
     assert_eq!(count(&mut rig), 0, "plain HTTP is no client");
-    assert_eq!(rig.endpoint.connections().http_count(rig.server), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).http_count(), 1);
 
     // Connecting, open, closing.
     rig.app.hold = true;
@@ -96,7 +96,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_end() {
     let server = rig.server;
     rig.app.also = Some(Box::new(move |connections, event| {
         if let Event::Connection(_, Happened::Closed(_)) = event {
-            assert_eq!(connections.count(server), 1);
+            assert_eq!(connections.server(server).count(), 1);
         }
     }));
     peer.send(&frame(CLOSE, &1000u16.to_be_bytes()));

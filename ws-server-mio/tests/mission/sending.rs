@@ -1,11 +1,11 @@
 //! What is sent: to one, as a raw frame, to all.
 
 use super::common::*;
-use ws_server_mio::{CloseCode, Config, Frame, Opcode, SendError, Sent, State};
+use ws_server_mio::{CloseCode, Frame, Opcode, SendError, Sent, ServerConfig, State};
 
 #[test]
 fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
-    let mut rig = Rig::new(Config::server().outbox(100, 1000, 10_000));
+    let mut rig = Rig::new(ServerConfig::new().outbox(100, 1000, 10_000));
     let (mut peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
     assert_eq!(connections.send_text(id, "text"), Ok(Sent::Queued));
@@ -29,7 +29,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
 
 #[test]
 fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
     let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
@@ -65,7 +65,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 
 #[test]
 fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
-    let mut rig = Rig::new(Config::server());
+    let mut rig = Rig::new(ServerConfig::new());
     let mut open: Vec<_> = (0..3).map(|_| rig.open("/")).collect();
     let (mut closing, closing_id) = rig.open("/closing");
     rig.endpoint.connections().close(closing_id, CloseCode::NORMAL, "").unwrap();

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 use ws_server_mio::http::Uri;
 use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{Bind, Config, Event, ListenError, Options, Sent};
+use ws_server_mio::{Bind, Event, ListenError, Options, Sent, ServerConfig};
 
 /// The address of this machine at which a server can be reached.
 fn here(rig: &mut Rig) -> SocketAddr {
@@ -27,7 +27,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
         [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
     {
         for bind in [bind.clone(), bind.port(0)] {
-            let mut rig = serving(bind, Config::server());
+            let mut rig = serving(bind, ServerConfig::new());
             let address = rig.address();
             assert!(address.port() > 1024, "{address}");
             assert_eq!(address.ip().is_loopback(), this_machine_only);
@@ -40,24 +40,24 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
     // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
     let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
     let at = taken.local_addr().unwrap();
-    let mut rig = serving(Bind::localhost(), Config::server());
+    let mut rig = serving(Bind::localhost(), ServerConfig::new());
     let exact = Bind::localhost().port(at.port());
     for _ in 0..2 {
-        let error = rig.endpoint.connections().listen(exact.clone(), Config::server()).unwrap_err();
+        let error = rig.endpoint.connections().listen(exact.clone(), ServerConfig::new()).unwrap_err();
         assert!(matches!(&error, ListenError::InUse { tried } if tried[..] == [at]), "{error:?}");
         assert!(error.to_string().contains(&at.to_string()), "{error}");
     }
     let range = Bind::localhost().port_range(at.port()..=at.port().saturating_add(50));
-    let next = rig.endpoint.connections().listen(range, Config::server()).unwrap();
-    let port = rig.endpoint.connections().local_addr(next).unwrap().port();
+    let next = rig.endpoint.connections().listen(range, ServerConfig::new()).unwrap();
+    let port = rig.endpoint.connections().server(next).local_addr().unwrap().port();
     assert!(port > at.port() && port <= at.port().saturating_add(50));
     let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
-    let error = rig.endpoint.connections().listen(elsewhere, Config::server()).unwrap_err();
+    let error = rig.endpoint.connections().listen(elsewhere, ServerConfig::new()).unwrap_err();
     assert!(matches!(&error, ListenError::NotHere { tried } if tried[..] == [elsewhere]), "{error:?}");
 
     // What failed is tried again, on the same endpoint, once there is room.
     drop(taken);
-    rig.server = rig.endpoint.connections().listen(exact, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen(exact, ServerConfig::new()).unwrap();
     assert_eq!(rig.address(), at);
     answers(&mut rig, at);
 }
@@ -65,7 +65,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 #[test]
 fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.options(), Config::server().close_timeout(60 * SECOND));
+    let mut rig = Rig::with(clock.options(), ServerConfig::new().close_timeout(60 * SECOND));
     let log = Log::default();
     rig.endpoint.connections().set_extension(Witness(log.clone())).unwrap();
     let (mut polite, _) = rig.open("/polite");
@@ -84,8 +84,8 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     }));
     log.take();
     let connections = rig.endpoint.connections();
-    connections.stop(old, 2 * SECOND);
-    connections.stop(old, 60 * SECOND);
+    connections.server(old).stop(2 * SECOND);
+    connections.server(old).stop(60 * SECOND);
     for peer in [&mut polite, &mut silent] {
         assert_eq!(rig.frame(peer), (TEXT, b"so long".to_vec()));
         let (first, payload) = rig.frame(peer);
@@ -110,11 +110,11 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
     assert_eq!(log.take(), expected);
 
     // Once more is harmless, and the same endpoint starts again, on the same port.
-    rig.endpoint.connections().stop(old, Duration::ZERO);
+    rig.endpoint.connections().server(old).stop(Duration::ZERO);
     rig.turn();
     assert_eq!(log.take(), [""; 0]);
     let again = Bind::localhost().port(address.port());
-    rig.server = rig.endpoint.connections().listen(again, Config::server()).unwrap();
+    rig.server = rig.endpoint.connections().listen(again, ServerConfig::new()).unwrap();
     assert_ne!(rig.server, old);
     rig.open("/again");
 }
@@ -123,7 +123,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
 #[test]
 fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let clock = Clock::new();
-    let mut rig = Rig::with(clock.on(Options::ui()), Config::server());
+    let mut rig = Rig::with(clock.on(Options::ui()), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     let nothing = rig.endpoint.poll(Some(Duration::ZERO), |_, _| panic!("nothing happens")).unwrap();
     assert_eq!((nothing.events, nothing.more), (0, false), "and it did not wait for it");
@@ -165,30 +165,30 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
         (Bind::any(), "localhost"),
         (Bind::from((Ipv4Addr::UNSPECIFIED.into(), 0)), "localhost"),
     ] {
-        let mut rig = serving(bind, Config::server());
+        let mut rig = serving(bind, ServerConfig::new());
         let (server, port) = (rig.server, rig.address().port());
         let connections = rig.endpoint.connections();
         for path in ["chat", "/chat", r"\chat"] {
-            assert_eq!(connections.url(server, path), Some(format!("ws://{host}:{port}/chat")));
-            assert_eq!(connections.http_url(server, path), Some(format!("http://{host}:{port}/chat")));
+            assert_eq!(connections.server(server).url(path), Some(format!("ws://{host}:{port}/chat")));
+            assert_eq!(connections.server(server).http_url(path), Some(format!("http://{host}:{port}/chat")));
         }
-        assert_eq!(connections.url(server, ""), Some(format!("ws://{host}:{port}/")));
+        assert_eq!(connections.server(server).url(""), Some(format!("ws://{host}:{port}/")));
 
         // The address of this machine in the network, on request, where there is one and the server is on it.
-        let lan = connections.lan_url(server, "chat");
+        let lan = connections.server(server).lan_url("chat");
         assert_eq!(
-            connections.lan_http_url(server, "chat"),
+            connections.server(server).lan_http_url("chat"),
             lan.as_ref().map(|url| url.replace("ws:", "http:"))
         );
-        let mut urls = connections.url(server, "chat").into_iter().collect::<Vec<_>>();
+        let mut urls = connections.server(server).url("chat").into_iter().collect::<Vec<_>>();
         match lan {
             Some(url) => {
                 let (lan_host, lan_port) = authority(&url);
                 assert!(host == "localhost" && lan_host != host && lan_port == port, "{url}");
-                assert!(connections.urls(server, "chat").contains(&url));
+                assert!(connections.server(server).urls("chat").contains(&url));
                 urls.push(url);
             }
-            None => assert!(connections.urls(server, "chat").iter().all(|url| url.ends_with("/chat"))),
+            None => assert!(connections.server(server).urls("chat").iter().all(|url| url.ends_with("/chat"))),
         }
         for url in urls {
             let (host, port) = authority(&url);
@@ -198,13 +198,19 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
             assert!(rig.head(&mut peer).starts_with("HTTP/1.1 101 "));
         }
 
-        rig.endpoint.connections().stop(server, Duration::ZERO);
+        rig.endpoint.connections().server(server).stop(Duration::ZERO);
         for _ in 0..2 {
             let connections = rig.endpoint.connections();
-            assert_eq!((connections.url(server, "/"), connections.http_url(server, "/")), (None, None));
-            assert_eq!((connections.lan_url(server, "/"), connections.urls(server, "/")), (None, Vec::new()));
+            assert_eq!(
+                (connections.server(server).url("/"), connections.server(server).http_url("/")),
+                (None, None)
+            );
+            assert_eq!(
+                (connections.server(server).lan_url("/"), connections.server(server).urls("/")),
+                (None, Vec::new())
+            );
             rig.until("its end", |rig| matches!(rig.app.seen.last(), Some(Seen::Stopped(_))));
         }
-        assert_eq!(rig.endpoint.connections().local_addr(server), None);
+        assert_eq!(rig.endpoint.connections().server(server).local_addr(), None);
     }
 }

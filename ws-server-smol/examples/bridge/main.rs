@@ -25,8 +25,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 use ws_server_smol::ws_host::{client::Reconnect, web};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, ConnectionId, Heartbeat, Incoming, Server,
-    Socket,
+    Acceptor, Bind, Client, ClientConfig, ClientEvent, ConnectionId, Heartbeat, Incoming, Server,
+    ServerConfig, Socket,
 };
 
 fn main() -> ExitCode {
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
 
 fn serve(port: u16) -> Result<(), Box<dyn Error>> {
     let server =
-        Server::bind(Bind::localhost().port(port), Config::server().heartbeat(Heartbeat::frequent()))?;
+        Server::bind(Bind::localhost().port(port), ServerConfig::new().heartbeat(Heartbeat::frequent()))?;
     println!("bridge: {}", server.http_url("/").unwrap_or_default());
     println!("        {}", server.url("/rpc").unwrap_or_default());
     async_io::block_on(Bridge::default().serve(&server));
@@ -125,7 +125,7 @@ fn add(params: Value) -> Answer {
 /// The second process: it connects, calls and is called, and comes back by itself.
 pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn Error>> {
     let policy = Reconnect::default().wait(Duration::from_millis(100), Duration::from_secs(5));
-    let config = ClientConfig::from(Config::client().heartbeat(Heartbeat::frequent())).reconnect(policy);
+    let config = ClientConfig::new().heartbeat(Heartbeat::frequent()).reconnect(policy);
     let mut client = Client::new(url, config)?;
     while let Some(event) = client.next_event().await {
         match event {

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 use ws_host::client::addresses;
 use ws_host::client::{ClientConfig, ConnectError, InvalidTarget};
 use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
-use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
 ///
@@ -40,9 +40,9 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ClientConfig;
 ///
-/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", Config::client()).await?;
+/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", ClientConfig::new()).await?;
 /// ws.send("hello").await?;
 /// while let Some(message) = ws.next().await {
 ///     println!("{:?}", message?);
@@ -54,16 +54,13 @@ use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
 /// # Errors
 /// [`ConnectError`]. The answer of a server that refuses is in [`ConnectError::response`]. What cannot even be
 /// tried is [`ConnectError::Invalid`]: also a `wss://` address, for which [`handshake`] takes a stream of yours.
-pub async fn connect<R>(
-    request: R,
-    config: impl Into<ClientConfig>,
-) -> Result<WebSocket<Socket>, ConnectError>
+pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
     R::Error: Into<InvalidTarget>,
 {
     let request = checked(request)?;
-    let opened = Attempt::new(request, &config.into()).run().await;
+    let opened = Attempt::new(request, &config).run().await;
     opened.map(|opened| opened.websocket).map_err(|failed| failed.failure)
 }
 
@@ -78,9 +75,9 @@ where
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # async fn example(tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
-/// use ws_server_smol::ws_proto::Config;
+/// use ws_server_smol::ClientConfig;
 ///
-/// let config = Arc::new(Config::client());
+/// let config = Arc::new(ClientConfig::new().rules());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
 /// ws.send("hello").await?;
 /// # Ok(())
@@ -297,7 +294,7 @@ where
                 return Err(Failed { failure: ConnectError::of(&closed, tried), closed: Some(closed) });
             }
             Some(_) => {}
-            None => return Err(ConnectError::Lost(Cause::Terminated).into()),
+            None => return Err(ConnectError::Lost(Error::Aborted).into()),
         }
     }
 }

@@ -26,7 +26,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// use ws_server_smol::{Client, ClientConfig};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let config = ClientConfig::from(Config::client()).reconnect(Reconnect::default());
+/// let config = ClientConfig::new().reconnect(Reconnect::default());
 /// let mut client = Client::new("ws://127.0.0.1:8700/chat", config)?;
 /// while let Some(ws) = client.next_connection().await {
 ///     // Each time: the place to set things up again.
@@ -115,14 +115,14 @@ impl Client {
     ///
     /// # Errors
     /// [`InvalidTarget`]: what cannot even be tried.
-    pub fn new<R>(request: R, config: impl Into<ClientConfig>) -> Result<Self, InvalidTarget>
+    pub fn new<R>(request: R, config: ClientConfig) -> Result<Self, InvalidTarget>
     where
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
         Ok(Self {
             request: checked(request)?,
-            config: config.into(),
+            config,
             backoff: Backoff::default(),
             phase: Phase::Due { told: false },
             closed: None,
@@ -222,8 +222,8 @@ impl Client {
     }
 
     /// Sets how the client behaves from the next attempt on; the policy for connecting again, from now on.
-    pub fn set_config(&mut self, config: impl Into<ClientConfig>) {
-        self.config = config.into();
+    pub fn set_config(&mut self, config: ClientConfig) {
+        self.config = config;
     }
 
     /// The connection, while it is open or closing, and until the next is asked for.

@@ -39,12 +39,12 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ws_proto::Config};
+/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ClientConfig};
 ///
 /// async fn proxy(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
-///         let mut upstream = connect("ws://127.0.0.1:8701/", Config::client()).await?;
+///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
 ///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
 ///         for (who, closed) in [("client", client), ("upstream", upstream)] {

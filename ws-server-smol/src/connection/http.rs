@@ -13,7 +13,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::sync::Arc;
 use ws_host::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -33,11 +33,11 @@ pub enum Incoming {
 /// [`Socket`](crate::Socket), which closes its half in order.
 ///
 /// ```
-/// # use ws_server_smol::{Acceptor, Incoming, ws_proto::{Config, handshake::upgrade_required}};
+/// # use ws_server_smol::{Acceptor, Incoming, ServerConfig, ws_proto::handshake::upgrade_required};
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # use std::sync::Arc;
 /// async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
-///     let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+///     let mut http = Acceptor::new(stream, Arc::new(ServerConfig::new().shared_config()));
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
 ///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
@@ -64,7 +64,9 @@ pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
 impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
-    /// Answers have a `Date` where the configuration has a [`wall_clock`](Config::wall_clock), which is kept set.
+    /// The configuration of each such connection comes from
+    /// [`ServerConfig::shared_config`](crate::ServerConfig::shared_config). Answers have a `Date` where it has a
+    /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
     /// configuration that can allow nobody; here [`Config::check_access`] tells.
@@ -123,18 +125,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+    ) -> Result<(), RespondError> {
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         driver.shared.respond(request.into(), response)?;
         let end = driver.shared.end_of_output();
         let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
-        flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error))
+        flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
     }
 
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
@@ -146,7 +148,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
+    ) -> Result<Body, RespondError> {
         self.responder().respond_streaming(request, head, length)
     }
 
@@ -161,21 +163,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// # Errors
     /// [`AcceptError`]: the upgrade is another connection's, or the peer is gone.
     pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, AcceptError> {
-        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(SendError::NotOpen)) };
+        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(RespondError::NotOpen)) };
         driver.shared.connection().accept(clock::now(), upgrade).map_err(AcceptError::Refused)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
                     // A peer that is gone by now is told as the end of the WebSocket.
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break self.open(head).ok_or(AcceptError::Refused(SendError::NotOpen));
+                    break self.open(head).ok_or(AcceptError::Refused(RespondError::NotOpen));
                 }
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());
                     break Err(AcceptError::Closed(closed));
                 }
                 Some(_) => {}
-                None => break Err(AcceptError::Refused(SendError::NotOpen)),
+                None => break Err(AcceptError::Refused(RespondError::NotOpen)),
             }
         }
     }
@@ -220,14 +222,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Acceptor<S> {
 }
 
 /// Why a WebSocket did not open.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum AcceptError {
     /// It cannot be accepted: the upgrade came by another connection, or was answered.
-    Refused(SendError),
+    Refused(RespondError),
     /// The connection ended before it was open.
     Closed(Box<Closed>),
 }
+
+ws_proto::debug_is_display!(AcceptError);
 
 impl fmt::Display for AcceptError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -5,7 +5,7 @@ use crate::connection::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
-use ws_proto::{Request, ResponseBody, SendError, Sent};
+use ws_proto::{Request, RespondError, ResponseBody, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
 /// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
@@ -30,8 +30,8 @@ impl Responder {
         &self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        self.shared.as_ref().ok_or(SendError::NotOpen)?.respond(request.into(), response)
+    ) -> Result<(), RespondError> {
+        self.shared.as_ref().ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
     /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
@@ -46,8 +46,8 @@ impl Responder {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
-        let shared = self.shared.as_ref().ok_or(SendError::NotOpen)?;
+    ) -> Result<Body, RespondError> {
+        let shared = self.shared.as_ref().ok_or(RespondError::NotOpen)?;
         let token = shared.respond_streaming(request.into(), head, length)?;
         Ok(Body { shared: shared.clone(), token: Some(token) })
     }
@@ -77,8 +77,8 @@ impl Body {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send_body`]; nothing was queued then.
-    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
-        let token = self.token.as_ref().ok_or(SendError::WrongRequest)?;
+    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
+        let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().send_body(token, piece)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
@@ -89,19 +89,21 @@ impl Body {
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room; and
-    /// [`SendError::NotPolled`], where in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no
+    /// [`RespondError::NotPolled`], where in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no
     /// room, and nobody polled the connection.
-    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), SendError> {
+    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
         let piece = piece.into();
-        self.shared.send_when_room(|| self.try_send(piece.clone())).await
+        self.shared
+            .send_when_room((RespondError::Full, RespondError::NotPolled), || self.try_send(piece.clone()))
+            .await
     }
 
     /// Ends the body.
     ///
     /// # Errors
     /// As [`ws_proto::Connection::finish_body`].
-    pub fn finish(mut self) -> Result<(), SendError> {
-        let token = self.token.take().ok_or(SendError::WrongRequest)?;
+    pub fn finish(mut self) -> Result<(), RespondError> {
+        let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().finish_body(clock::now(), token)?;
         self.shared.wakers.driver.wake();
         Ok(())

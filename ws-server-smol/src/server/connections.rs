@@ -8,7 +8,7 @@ use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{CloseCode, Outgoing, Request, SendError, Sent, State};
+use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
 /// Clients. An id whose connection is gone finds nobody, and never another's.
 impl Server {
@@ -103,7 +103,7 @@ impl Server {
         else {
             return;
         };
-        shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
+        shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         socket.cut();
         shared.wake();
     }
@@ -111,14 +111,14 @@ impl Server {
     /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] also where there is no such connection.
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] also where there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        self.shared(id).ok_or(SendError::NotOpen)?.respond(request.into(), response)
+    ) -> Result<(), RespondError> {
+        self.shared(id).ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
     /// Where a connection stands; [`State::Closed`] where there is none of that id.

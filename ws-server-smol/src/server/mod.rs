@@ -41,10 +41,10 @@ use ws_proto::{Config, Frame, Transport};
 ///
 /// ```no_run
 /// use ws_server_smol::ws_proto::handshake::upgrade_required;
-/// use ws_server_smol::{Acceptor, Bind, Config, Incoming, Server, Socket};
+/// use ws_server_smol::{Acceptor, Bind, Incoming, Server, ServerConfig, Socket};
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
-///     let server = Server::bind(Bind::localhost().port(8700), Config::server())?;
+///     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 ///     println!("{}", server.url("/").unwrap_or_default());
 ///     async_io::block_on(server.serve(async |http| drop(echo(http).await)));
 ///     Ok(())
@@ -178,18 +178,18 @@ pub struct Stats {
 
 impl Server {
     /// A server that does not listen yet.
-    pub fn new(config: impl Into<ServerConfig>) -> Self {
-        Self::with(config.into(), Sleep::new(None))
+    pub fn new(config: ServerConfig) -> Self {
+        Self::with(config, Sleep::new(None))
     }
 
     /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests; the
     /// `Date` of answers follows them.
     #[doc(hidden)]
     pub fn with_sleep_clocks(
-        config: impl Into<ServerConfig>,
+        config: ServerConfig,
         clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
     ) -> Self {
-        Self::with(config.into(), Sleep::new(Some(Arc::new(clocks))))
+        Self::with(config, Sleep::new(Some(Arc::new(clocks))))
     }
 
     fn with(config: ServerConfig, sleep: Sleep) -> Self {
@@ -233,7 +233,7 @@ impl Server {
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
-    pub fn bind(bind: impl Into<Bind>, config: impl Into<ServerConfig>) -> Result<Self, ListenError> {
+    pub fn bind(bind: impl Into<Bind>, config: ServerConfig) -> Result<Self, ListenError> {
         let server = Self::new(config);
         server.listen(bind)?;
         Ok(server)
@@ -299,8 +299,8 @@ impl Server {
 
     /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
     /// limits change once the server has stopped. What can allow nobody is the error of that `listen`.
-    pub fn set_config(&self, config: impl Into<ServerConfig>) {
-        self.inner.state().config = config.into();
+    pub fn set_config(&self, config: ServerConfig) {
+        self.inner.state().config = config;
     }
 
     /// Sets what is called when the server is told to stop, after the extension and before any client is told:

@@ -139,10 +139,7 @@ pub async fn upgraded(server: &Server) -> WebSocket<Socket> {
 }
 
 /// A client and a server's end of one connection, both driven by nobody yet.
-pub async fn connected(
-    server: &Server,
-    config: impl Into<ClientConfig>,
-) -> (WebSocket<Socket>, WebSocket<Socket>) {
+pub async fn connected(server: &Server, config: ClientConfig) -> (WebSocket<Socket>, WebSocket<Socket>) {
     let (client, server) = future::zip(connect(server.url("/").unwrap(), config), upgraded(server)).await;
     (client.unwrap(), server)
 }

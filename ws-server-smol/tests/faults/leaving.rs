@@ -9,7 +9,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{CloseCode, Closed, Config, Event};
+use ws_server_smol::ws_proto::Config;
+use ws_server_smol::ws_proto::{CloseCode, Closed, Event};
 use ws_server_smol::{Acceptor, Incoming, handshake};
 
 /// A client says why it goes, and is gone, while the server sends on and on.

@@ -7,6 +7,7 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
+use ws_server_smol::ws_proto::Config;
 use ws_server_smol::ws_proto::WallClock;
 use ws_server_smol::{Folder, ServerConfig};
 
@@ -23,7 +24,7 @@ impl Clocks {
         Self(Arc::new(Mutex::new((Instant::now(), UNIX_EPOCH + Duration::from_secs(DAY)))))
     }
 
-    fn server(&self, config: impl Into<ServerConfig>) -> Server {
+    fn server(&self, config: ServerConfig) -> Server {
         let clocks = self.0.clone();
         let server = Server::with_sleep_clocks(config, move || *clocks.lock().unwrap());
         server.listen(Bind::localhost()).unwrap();
@@ -51,7 +52,7 @@ fn date(head: &str) -> SystemTime {
 #[test]
 fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
     let clocks = Clocks::new();
-    let server = clocks.server(Config::server());
+    let server = clocks.server(ServerConfig::new());
     run(beside(&server, hello, async {
         let date_now = async || date(&sent(&server, |address| get(address, "/")).head().await);
         assert_eq!(date_now().await, clocks.wall());
@@ -85,7 +86,7 @@ fn the_date_follows_a_wall_clock_that_is_set_and_time_that_was_slept() {
 #[test]
 fn an_answer_that_comes_late_has_the_date_of_its_time() {
     let clocks = Clocks::new();
-    let server = clocks.server(Config::server());
+    let server = clocks.server(ServerConfig::new());
     run(async {
         let mut peers: Vec<_> = (0..3).map(|_| sent(&server, |address| get(address, "/"))).collect();
         for (case, peer) in peers.iter_mut().enumerate() {
@@ -117,7 +118,7 @@ fn an_answer_that_comes_late_has_the_date_of_its_time() {
 fn a_server_that_listens_again_and_one_with_a_clock_of_its_own_are_dated() {
     let clocks = Clocks::new();
     let given = WallClock::new(UNIX_EPOCH);
-    for config in [Config::server(), Config::server().wall_clock(given.clone())] {
+    for config in [ServerConfig::new(), ServerConfig::new().wall_clock(given.clone())] {
         let server = clocks.server(config);
         run(async {
             for set_back in [2 * HOUR, Duration::ZERO] {
@@ -139,8 +140,10 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
         for clock in [Some(WallClock::new(UNIX_EPOCH)), None] {
             let (mut client, server) = pair().await;
-            let mut config = Config::server();
-            config.wall_clock = clock.clone();
+            let config = match clock.clone() {
+                Some(clock) => Config::server().wall_clock(clock),
+                None => Config::server(),
+            };
             let mut http = Acceptor::new(server, Arc::new(config));
             let before = seconds(SystemTime::now());
             client
@@ -180,7 +183,7 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
     };
     let folder = Folder::new(&root).unwrap();
     let clocks = Clocks::new();
-    let server = clocks.server(Config::server());
+    let server = clocks.server(ServerConfig::new());
     let serve = async |mut http: Acceptor<Socket>| {
         while let Some(Incoming::Request(request)) = http.next().await {
             http.respond_file(request, &folder).await.unwrap();

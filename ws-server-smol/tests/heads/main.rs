@@ -19,7 +19,7 @@ use ws_server_smol::ws_host::web::sse;
 use ws_server_smol::ws_proto::ClientRequest;
 use ws_server_smol::ws_proto::handshake::accept_key;
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, Config, Incoming, Server, Socket, connect,
+    Acceptor, Bind, Client, ClientConfig, ClientEvent, Incoming, Server, ServerConfig, Socket, connect,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -92,7 +92,7 @@ async fn beside<T>(
 
 #[test]
 fn names_are_spelled_as_rfc_6455_spells_them() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let accept = async |mut http: Acceptor<Socket>| {
         let Some(Incoming::Upgrade(mut upgrade)) = http.next().await else { panic!("no upgrade") };
         upgrade.select_subprotocol("chat").unwrap();
@@ -117,7 +117,7 @@ fn a_client_asks_in_that_spelling_too() {
         let request = request.origin("http://a.example").unwrap().subprotocol("chat").unwrap();
         let request = request.header("x-request-id", "7").unwrap();
         let asking = async {
-            let _ = connect(request, Config::client()).await;
+            let _ = connect(request, ClientConfig::new()).await;
             future::pending().await
         };
         let reading = async {
@@ -143,7 +143,7 @@ fn a_client_asks_in_that_spelling_too() {
 
 #[test]
 fn any_24_characters_of_16_bytes_are_a_key_and_are_answered_as_they_came() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(beside(&server, hello, async {
         let answer = async |key: &str| {
             let ask = |address| {
@@ -212,7 +212,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
 
 #[test]
 fn an_event_stream_tells_proxies_not_to_collect_it() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     let stream = async |mut http: Acceptor<Socket>| {
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
         let _body = http.respond_streaming(request, sse::head(), None).unwrap();

@@ -13,7 +13,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
     for (answer, status) in [(no(), 404), (upgrade_required(), 426)] {
         for behind in ["GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{1}\u{2}", ""] {
             let seen = RefCell::new(Vec::new());
-            let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+            let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
             let refuse = async |mut http: Acceptor<Socket>| {
                 let mut before = None;
                 while let Some(incoming) = http.next().await {
@@ -52,7 +52,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
 #[test]
 fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_served() {
     const SMUGGLED: &str = "GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    let config = || ServerConfig::from(Config::server());
+    let config = || ServerConfig::new();
     type Change = fn(String) -> String;
     let cases: [(ServerConfig, Change, u16); 6] = [
         (config(), |ask| ask.replace("Version: 13", "Version: 8"), 426),
@@ -78,9 +78,9 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
 #[test]
 fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stops_nothing_is_served() {
     for case in 0..3 {
-        let mut config = Config::server();
+        let mut config = ServerConfig::new();
         if case == 1 {
-            config.handshake_timeout = Duration::from_millis(20);
+            config = config.handshake_timeout(Duration::from_millis(20));
         }
         let server = Server::bind(Bind::localhost(), config).unwrap();
         let held = RefCell::new(None);
@@ -110,7 +110,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
 
 #[test]
 fn a_request_that_asks_for_another_upgrade_or_for_none_is_served_and_kept_alive() {
-    let server = Server::bind(Bind::localhost(), Config::server()).unwrap();
+    let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(beside(&server, hello, async {
         let address = server.local_addr().unwrap();
         let ask = String::from_utf8(handshake(address, "/")).unwrap();

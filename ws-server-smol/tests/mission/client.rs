@@ -12,14 +12,14 @@ use ws_server_smol::ws_host::client::Reconnect;
 use ws_server_smol::ws_proto::handshake::accept_key;
 use ws_server_smol::ws_proto::{Error, Initiator, Timeout};
 use ws_server_smol::{
-    Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, Config, ConnectError, Heartbeat,
-    HeartbeatKind, Incoming, InvalidTarget, Message, Server, Socket, WebSocket,
+    Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, ConnectError, Heartbeat, HeartbeatKind,
+    Incoming, InvalidTarget, Message, Server, ServerConfig, Socket, WebSocket,
 };
 
 #[test]
 fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
     let (_kept, port) = kept();
-    let server = Server::bind(Bind::any().port(port), Config::server()).unwrap();
+    let server = Server::bind(Bind::any().port(port), ServerConfig::new()).unwrap();
     let url = server.url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
     let keys = RefCell::new(Vec::new());
@@ -34,7 +34,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     };
     run(beside(&server, handler, async {
         // Connect; server and client share the thread.
-        let mut client = Client::new(url.as_str(), Config::client()).unwrap();
+        let mut client = Client::new(url.as_str(), ClientConfig::new()).unwrap();
         let ws = client.connect().await.unwrap();
         ws.send("hello").await.unwrap();
         assert_eq!(ws.next().await.unwrap().unwrap(), Message::Text("hello".into()));
@@ -58,7 +58,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         // By policy, when the server goes: each wait is twice the last, up to the longest, and a random part of it.
         let millisecond = Duration::from_millis(1);
         let policy = Reconnect::default().wait(20 * millisecond, 80 * millisecond);
-        client.set_config(ClientConfig::from(Config::client()).reconnect(policy));
+        client.set_config(ClientConfig::new().reconnect(policy));
         let ws = client.websocket().unwrap();
         future::zip(server.stop(LONG), async { while ws.next().await.is_some() {} }).await;
         assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);
@@ -89,7 +89,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert!((1..4).all(|k| !keys[..k].contains(&keys[k])), "a key for each attempt");
 
         // What cannot be is told at once, and nothing is sent in the clear that should not be.
-        let cannot = |url: &str| Client::new(url, Config::client()).unwrap_err();
+        let cannot = |url: &str| Client::new(url, ClientConfig::new()).unwrap_err();
         assert_eq!(cannot("wss://localhost/"), InvalidTarget::TlsUnsupported);
         assert!(matches!(cannot("http://localhost/"), InvalidTarget::Request(_)));
         drop(client);
@@ -147,7 +147,7 @@ fn row_22_a_clients_heartbeat_is_a_one_way_pong_or_a_ping_as_it_was_set_at_the_l
     let url = format!("ws://{}/", host.address());
     run(async {
         // By default an empty Pong, which nobody answers, again and again.
-        let config = |heartbeat: Heartbeat| Config::client().heartbeat(heartbeat);
+        let config = |heartbeat: Heartbeat| ClientConfig::new().heartbeat(heartbeat);
         let mut client = Client::new(url.as_str(), config(Heartbeat::client().idle(SOON))).unwrap();
         let (ws, mut peer) = future::zip(client.connect(), host.accept()).await;
         let pongs = async |peer: &mut Peer| {

@@ -6,8 +6,8 @@ use super::{App, DYING, LONG, SOON, Seen, Witness, beside, local, ok, open, open
 use futures_lite::future;
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
-use ws_server_smol::{CloseCode, Config, ConnectionId, Heartbeat, Incoming, Message, Server, State};
+use ws_server_smol::ws_proto::{Error, Initiator, ProtocolError, Timeout};
+use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, ServerConfig, State};
 
 /// What may end a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -36,7 +36,7 @@ const ALL: [How; 8] = [
 /// A server at which it can happen.
 fn server_for(how: How) -> Server {
     let dead = with_heartbeat(Heartbeat::server().idle(SOON).pong_timeout(DYING));
-    local(if how == How::PeerIsDead { dead } else { Config::server() })
+    local(if how == How::PeerIsDead { dead } else { ServerConfig::new() })
 }
 
 /// Ends a connection, after a message.
@@ -85,7 +85,7 @@ async fn end(how: How, server: &Server) -> ConnectionId {
 
 #[test]
 fn row_10_a_close_brings_its_code_and_its_reason_where_there_is_one() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         for (body, code, reason) in [
             (&b"\x0f\xa1so long"[..], CloseCode::from(4001), "so long"),
@@ -127,7 +127,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     }
 
     // An application that drops a WebSocket knows; the extension is told.
-    let (server, log) = (local(Config::server()), super::Log::default());
+    let (server, log) = (local(ServerConfig::new()), super::Log::default());
     server.set_extension(Witness(log.clone())).unwrap();
     run(beside(&server, async |http| drop(opened(http).await), async {
         let mut peer = super::asking(&server, "/");
@@ -139,7 +139,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     }));
 
     // Plain HTTP is counted. Who asked something has its end explained; who did not, where that is asked for.
-    for (config, expected) in [(Config::server(), 1), (Config::server().report_all_closes(true), 2)] {
+    for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
         let handler = async |mut http: ws_server_smol::Acceptor<_>| {
@@ -178,9 +178,9 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
             let said = closed.to_string();
             let (right, words) = match (how, &closed.error) {
                 (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
-                (How::WeTerminate, Some(Error::Lost(Cause::Terminated))) => (true, "terminated"),
+                (How::WeTerminate, Some(Error::Aborted)) => (true, "terminated"),
                 (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
-                (How::PeerResets, Some(Error::Lost(Cause::Io(_)))) => (true, "the transport failed"),
+                (How::PeerResets, Some(Error::Io(_))) => (true, "the transport failed"),
                 (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {
                     (true, "not masked")
                 }
@@ -194,7 +194,7 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
 
 #[test]
 fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         let (mut other, other_id) = open(&server, "/other").await;

@@ -31,7 +31,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::ws_proto::Event;
 use ws_server_smol::{
-    Acceptor, Bind, Closed, Config, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
+    Acceptor, Bind, Closed, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
     WebSocket,
 };
 
@@ -42,7 +42,7 @@ const SOON: Duration = Duration::from_millis(5);
 /// For who is dead: long enough for who looks before that.
 const DYING: Duration = Duration::from_millis(50);
 
-fn local(config: impl Into<ServerConfig>) -> Server {
+fn local(config: ServerConfig) -> Server {
     Server::bind(Bind::localhost(), config).unwrap()
 }
 
@@ -262,9 +262,9 @@ impl Extension for Witness {
 
 /// A server that sends a heartbeat again and again, whose answer may take long.
 fn beating() -> ws_server_smol::Heartbeat {
-    ws_server_smol::Heartbeat::server().idle(SOON).answer(LONG)
+    ws_server_smol::Heartbeat::server().idle(SOON).pong_timeout(LONG)
 }
 
-fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> Config {
-    Config::server().heartbeat(heartbeat)
+fn with_heartbeat(heartbeat: ws_server_smol::Heartbeat) -> ServerConfig {
+    ServerConfig::new().heartbeat(heartbeat)
 }

@@ -4,7 +4,7 @@ use super::common::run;
 use super::peer::*;
 use super::{App, Log, Seen, Witness, beside, local, open};
 use ws_server_smol::ws_proto::Delivery;
-use ws_server_smol::{AlreadyExtended, Config, Message};
+use ws_server_smol::{AlreadyExtended, Message, ServerConfig};
 
 /// A text in three frames, as a client sends it.
 fn in_three(peer: &mut Peer) {
@@ -13,7 +13,7 @@ fn in_three(peer: &mut Peer) {
 
 #[test]
 fn row_07_whole_messages_arrive_as_text_or_binary() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         peer.send(&[frame(TEXT, "grüße".as_bytes()), frame(BINARY, &[0, 255]), frame(TEXT, b"")].concat());
@@ -38,7 +38,7 @@ fn row_07_whole_messages_arrive_as_text_or_binary() {
 
 #[test]
 fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_stay_whole() {
-    let server = local(Config::server().delivery(Delivery::Chunked { whole: 1 << 20 }));
+    let server = local(ServerConfig::new().delivery(Delivery::Chunked { whole: 1 << 20 }));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, _) = open(&server, "/").await;
@@ -61,7 +61,7 @@ fn row_08_pieces_come_as_they_arrive_where_asked_for_and_unfragmented_messages_s
 
 #[test]
 fn row_09_an_extension_sees_messages_first_and_may_keep_them_and_is_set_once() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
     assert_eq!(server.set_extension(Witness(Log::default())), Err(AlreadyExtended));

@@ -6,11 +6,11 @@ use super::{App, asked, asking, beside, local, ok, open};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use ws_server_smol::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_smol::{Config, Incoming, SendError, State};
+use ws_server_smol::{Incoming, RespondError, SendError, ServerConfig, State};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
     let address = server.local_addr().unwrap();
     let (hold, held, app) = (Cell::new(false), RefCell::new(Vec::new()), App::default());
     // Where an answer is to be given later, the request and who answers are put aside, and the next one is read.
@@ -63,7 +63,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
 
 #[test]
 fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_closed() {
-    let server = local(Config::server().allow_origin("https://app.example"));
+    let server = local(ServerConfig::new().allow_origin("https://app.example"));
     let address = server.local_addr().unwrap();
     let ask = async || {
         let fields =
@@ -82,7 +82,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
         assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat"]);
         upgrade.set_header("Set-Cookie", "seat=3").unwrap();
         upgrade.select_subprotocol("chat").unwrap();
-        assert!(matches!(upgrade.select_subprotocol("soap"), Err(SendError::SubprotocolNotOffered(_))));
+        assert!(matches!(upgrade.select_subprotocol("soap"), Err(RespondError::SubprotocolNotOffered(_))));
         let ws = http.accept(upgrade).await.unwrap();
         assert_eq!(ws.subprotocol(), Some("chat"));
         let head = peer.head().await.to_lowercase();
@@ -112,7 +112,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
 
 #[test]
 fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() {
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
     run(async {
         let mut peer = asking(&server, "/");
         let (http, upgrade) = asked(&server).await;
@@ -143,7 +143,7 @@ fn row_23_keys_are_made_and_their_answers_derived_and_checked() {
     assert!(!verify(&key([0; 16]), &answer) && !verify(&mine, "") && !verify(&mine, &mine));
 
     // And so does a server answer.
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
     let mut peer = asking(&server, "/");
     let head = run(beside(&server, super::hello, peer.head()));
     let given = head.lines().find_map(|line| {

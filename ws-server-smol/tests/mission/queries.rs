@@ -4,11 +4,11 @@ use super::common::run;
 use super::peer::*;
 use super::{App, asked, asking, beside, local, open, opened, until};
 use futures_lite::future;
-use ws_server_smol::{CloseCode, Config, Frame, Incoming, SendError, State};
+use ws_server_smol::{CloseCode, Frame, Incoming, SendError, ServerConfig, State};
 
 #[test]
 fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     run(async {
         let mut peer = asking(&server, "/");
         let (http, upgrade) = asked(&server).await;
@@ -80,7 +80,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
 
 #[test]
 fn row_18_clients_count_from_their_upgrade_to_their_end() {
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
     run(async {
         let mut page = Peer::connect(server.local_addr().unwrap());
         page.send(&get(server.local_addr().unwrap(), "/"));

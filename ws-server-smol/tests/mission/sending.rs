@@ -5,11 +5,11 @@ use super::peer::*;
 use super::{App, Seen, beside, local, open, until};
 use futures_lite::future;
 use std::cell::RefCell;
-use ws_server_smol::{CloseCode, Config, Frame, Incoming, Opcode, SendError, Sent, State};
+use ws_server_smol::{CloseCode, Frame, Incoming, Opcode, SendError, Sent, ServerConfig, State};
 
 #[test]
 fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
-    let server = local(Config::server().outbox(100, 1000, 10_000));
+    let server = local(ServerConfig::new().outbox(100, 1000, 10_000));
     let app = App::default();
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
@@ -39,7 +39,7 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
 
 #[test]
 fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the_protocol() {
-    let (server, app) = (local(Config::server()), App::default());
+    let (server, app) = (local(ServerConfig::new()), App::default());
     run(beside(&server, async |http| app.handle(http).await, async {
         let (mut peer, id) = open(&server, "/").await;
         let raw = |opcode, fin, payload: &[u8]| Frame::raw(opcode, fin, payload.to_vec());
@@ -81,7 +81,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 
 #[test]
 fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
     let undecided = RefCell::new(Vec::new());
     let handler = async |mut http: ws_server_smol::Acceptor<_>| loop {
         match http.next().await {

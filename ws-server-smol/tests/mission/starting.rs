@@ -13,7 +13,7 @@ use std::sync::mpsc;
 use std::task::Poll;
 use std::thread;
 use std::time::{Duration, Instant};
-use ws_server_smol::{Bind, Config, ListenError, Sent, Server, UiDriver};
+use ws_server_smol::{Bind, ListenError, Sent, Server, ServerConfig, UiDriver};
 
 /// The address of this machine at which a server can be reached.
 fn here(server: &Server) -> SocketAddr {
@@ -35,7 +35,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
             [(Bind::default(), false), (Bind::any(), false), (Bind::lan(), false), (Bind::localhost(), true)]
         {
             for bind in [bind.clone(), bind.port(0)] {
-                let server = Server::bind(bind, Config::server()).unwrap();
+                let server = Server::bind(bind, ServerConfig::new()).unwrap();
                 let address = server.local_addr().unwrap();
                 assert!(address.port() > 1024, "{address}");
                 assert_eq!(address.ip().is_loopback(), this_machine_only);
@@ -47,7 +47,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
         // A port that is taken is told, with what was tried and what helps; of a range, the next one is used.
         let taken = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let at = taken.local_addr().unwrap();
-        let server = Server::new(Config::server());
+        let server = Server::new(ServerConfig::new());
         let exact = Bind::localhost().port(at.port());
         for _ in 0..2 {
             let error = server.listen(exact.clone()).unwrap_err();
@@ -56,7 +56,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
             assert!(!server.is_running());
         }
         let range = Bind::localhost().port_range(at.port()..=at.port().saturating_add(50));
-        let next = Server::bind(range, Config::server()).unwrap();
+        let next = Server::bind(range, ServerConfig::new()).unwrap();
         let port = next.local_addr().unwrap().port();
         assert!(port > at.port() && port <= at.port().saturating_add(50));
         let elsewhere = SocketAddr::from(([192, 0, 2, 1], 0));
@@ -73,7 +73,7 @@ fn row_01_start_finds_a_free_port_by_itself_above_1024_and_a_failed_start_can_be
 
 #[test]
 fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a_deadline_and_starts_again() {
-    let server = local(Config::server().close_timeout(LONG));
+    let server = local(ServerConfig::new().close_timeout(LONG));
     let app = App::default();
     let log = app.log.clone();
     server.set_extension(Witness(log.clone())).unwrap();
@@ -129,7 +129,7 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     const MILLISECOND: Duration = Duration::from_millis(1);
     let now = Rc::new(Cell::new(Instant::now()));
     let (heard, me) = (Rc::new(Cell::new(0)), thread::current().id());
-    let server = local(Config::server());
+    let server = local(ServerConfig::new());
 
     // A handler that computes: by the given clock 300 µs, of which a turn of 1 ms has four, the last one begun in
     // time; and in truth for as long as a connection may before others have their turn.
@@ -209,7 +209,7 @@ fn row_19_bound_address_and_urls_that_can_be_opened_and_none_once_it_stops() {
         (Bind::any(), "localhost"),
         (Bind::from((Ipv4Addr::UNSPECIFIED.into(), 0)), "localhost"),
     ] {
-        let server = Server::bind(bind, Config::server()).unwrap();
+        let server = Server::bind(bind, ServerConfig::new()).unwrap();
         let port = server.local_addr().unwrap().port();
         for path in ["chat", "/chat", r"\chat"] {
             assert_eq!(server.url(path), Some(format!("ws://{host}:{port}/chat")));

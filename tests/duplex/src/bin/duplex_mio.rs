@@ -113,7 +113,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                 Scenario::Kept => connections.listen_on(ours::narrow_listener()?, config)?,
                 _ => connections.listen(Bind::localhost(), config)?,
             };
-            println!("{}", connections.url(server, "/").unwrap_or_default());
+            println!("{}", connections.server(server).url("/").unwrap_or_default());
         }
     }
     let kept = arguments.scenario == Scenario::Kept;

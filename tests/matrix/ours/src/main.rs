@@ -12,9 +12,9 @@ mod smol;
 
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event;
+use ws_server_mio::ws_proto::{Config, Event};
 use ws_server_mio::ws_proto::handshake::Upgrade;
-use ws_server_mio::{Bytes, CloseCode, Config, Deflate, Frame, Heartbeat, http};
+use ws_server_mio::{Bytes, CloseCode, Deflate, Frame, Heartbeat, http};
 
 /// Until a step counts as hung.
 const GUARD: Duration = Duration::from_secs(30);

@@ -3,13 +3,13 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
-use ws_server_mio::{Bind, CloseCode, Config, ConnectionId, Endpoint, Event, Frame, Options, http};
+use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
+use ws_server_mio::{Bind, ClientConfig, CloseCode, ConnectionId, Endpoint, Event, Frame, Options, ServerConfig, http};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
     /// Whom to connect to, of a client.
-    client: Option<(ClientRequest, Config)>,
+    client: Option<(ClientRequest, ClientConfig)>,
     /// The connection that is exercised.
     id: Option<ConnectionId>,
     /// What happened, on every connection, a browser's for its page too.
@@ -24,12 +24,12 @@ impl Mio {
         let client = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
-                Some((request.map_err(text)?, config))
+                Some((request.map_err(text)?, ClientConfig::new().connection(config)))
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), config).map_err(text)?;
-                say("listening", "ok", &connections.url(server, "/").unwrap_or_default());
+                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
+                say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }
         };

@@ -7,9 +7,9 @@ use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{ClientRequest, Event};
+use ws_server_smol::ws_proto::{ClientRequest, Config, Event};
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Config, Frame, Incoming, Server, Socket, WebSocket, connect, http,
+    Acceptor, Bind, ClientConfig, CloseCode, Frame, Incoming, Server, ServerConfig, Socket, WebSocket, connect, http,
 };
 
 pub(crate) struct Smol {
@@ -21,7 +21,7 @@ pub(crate) struct Smol {
 
 /// Where connections come from.
 enum Source {
-    Client(Box<(ClientRequest, Config)>),
+    Client(Box<(ClientRequest, ClientConfig)>),
     Server(Receiver<WebSocket<Socket>>),
 }
 
@@ -31,10 +31,10 @@ impl Smol {
         let source = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
-                Source::Client(Box::new((request.map_err(text)?, config)))
+                Source::Client(Box::new((request.map_err(text)?, ClientConfig::new().connection(config))))
             }
             None => {
-                let server = Server::bind(Bind::localhost(), config).map_err(text)?;
+                let server = Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
                 say("listening", "ok", &server.url("/").unwrap_or_default());
                 let (opened, connections) = async_channel::unbounded();
                 let spawner = Rc::downgrade(&executor);

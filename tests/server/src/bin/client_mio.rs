@@ -4,11 +4,11 @@ use std::error::Error;
 use test_server::options;
 use test_server::talk::{Talk, reconnect};
 use ws_proto::Event as Ws;
-use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint, Event, Options};
+use ws_server_mio::{CloseCode, ConnectionId, Connections, Endpoint, Event, Options};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
-    let config = ClientConfig::from(options::client()?).reconnect(reconnect());
+    let config = options::client()?.reconnect(reconnect());
     let mut endpoint = Endpoint::new(Options::default())?;
     endpoint.connections().connect(url.as_str(), config)?;
     let mut fault = None;

@@ -3,11 +3,11 @@
 use std::error::Error;
 use test_server::options;
 use test_server::talk::{Talk, reconnect};
-use ws_server_smol::{Client, ClientConfig, ClientEvent, CloseCode, Message, Socket, WebSocket};
+use ws_server_smol::{Client, ClientEvent, CloseCode, Message, Socket, WebSocket};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
-    let config = ClientConfig::from(options::client()?).reconnect(reconnect());
+    let config = options::client()?.reconnect(reconnect());
     let mut client = Client::new(url.as_str(), config)?;
     async_io::block_on(async {
         while let Some(event) = client.next_event().await {

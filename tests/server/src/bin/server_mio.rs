@@ -120,7 +120,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     let (bind, config) = options::server()?;
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(bind, config)?;
-    println!("test: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    println!("test: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let mut app = App::default();
     let mut wait = None;
     loop {

@@ -39,7 +39,7 @@ use winit::event::{ElementState, MouseButton, MouseScrollDelta, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::keyboard::{Key, NamedKey};
 use winit::window::WindowId;
-use ws_server_mio::{Bind, Config, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
+use ws_server_mio::{ServerConfig, Bind, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
 
 /// So long the pages may take to answer our farewell.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -62,9 +62,9 @@ fn run() -> Result<(), Box<dyn Error>> {
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
     let mut endpoint = Endpoint::new(Options::ui())?;
-    let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
+    let config = ServerConfig::new().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
-    let url = endpoint.connections().http_url(server, "/").unwrap_or_default();
+    let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
 
     let event_loop = EventLoop::<Wake>::with_user_event().build()?;
     let proxy = event_loop.create_proxy();
@@ -224,7 +224,7 @@ impl App {
         if let Some(view) = &mut self.view {
             view.hide();
         }
-        self.endpoint.connections().stop(self.server, FAREWELL);
+        self.endpoint.connections().server(self.server).stop(FAREWELL);
     }
 
     fn fail(&mut self, event_loop: &ActiveEventLoop, error: Box<dyn Error>) {

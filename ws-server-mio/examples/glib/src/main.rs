@@ -10,7 +10,7 @@ use std::rc::Rc;
 use std::time::Duration;
 use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::ws_host::web;
-use ws_server_mio::{Bind, Config, Endpoint, Event, Options};
+use ws_server_mio::{ServerConfig, Bind, Endpoint, Event, Options};
 
 const PAGE: &str = include_str!("../../say.html");
 
@@ -57,8 +57,8 @@ fn turn(host: &Rc<RefCell<Host>>) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut endpoint = Endpoint::new(Options::ui())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
-    println!("glib: {}", endpoint.connections().http_url(server, "/").unwrap_or_default());
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
+    println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
     let host = Rc::new(RefCell::new(Host { endpoint, deadline: None, ticks: 0 }));

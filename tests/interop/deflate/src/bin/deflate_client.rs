@@ -5,7 +5,7 @@
 
 use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
 use ws_server_mio::ws_proto::{Event as Ws, Opcode};
-use ws_server_mio::{CloseCode, Config, Endpoint, Event, Frame, Options};
+use ws_server_mio::{ClientConfig, CloseCode, Endpoint, Event, Frame, Options};
 use ws_server_smol::connect;
 
 const USAGE: &str = "usage: deflate_client mio|smol URL SEED COUNT TERMS";
@@ -14,7 +14,7 @@ fn main() -> Result<(), Failure> {
     let (adapter, url) = (argument(1, USAGE)?, argument(2, USAGE)?);
     let mut exchange = Exchange::new(argument(3, USAGE)?.parse()?, argument(4, USAGE)?.parse()?);
     let deflate = deflate(Side::Client, &argument(5, USAGE)?)?;
-    let config = Config::client().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None).deflate(deflate);
+    let config = ClientConfig::new().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None).deflate(deflate);
     match adapter.as_str() {
         "mio" => mio(&url, config, &mut exchange)?,
         "smol" => async_io::block_on(smol(&url, config, &mut exchange))?,
@@ -38,7 +38,7 @@ fn frames(message: Payload) -> Result<Vec<Frame>, Failure> {
     pieces.into_iter().enumerate().map(frame).collect()
 }
 
-fn mio(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure> {
+fn mio(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), Failure> {
     let mut endpoint = Endpoint::new(Options::default())?;
     endpoint.connections().connect(url, config)?;
     let mut end = None;
@@ -80,7 +80,7 @@ fn mio(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure
     end.unwrap_or(Ok(()))
 }
 
-async fn smol(url: &str, config: Config, exchange: &mut Exchange) -> Result<(), Failure> {
+async fn smol(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), Failure> {
     let mut ws = connect(url, config).await?;
     while !exchange.is_done() {
         while let Some(message) = exchange.next_message() {

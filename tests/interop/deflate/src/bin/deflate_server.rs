@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Config, Endpoint, Event, Frame, Options};
+use ws_server_mio::{Endpoint, Event, Frame, Options, ServerConfig};
 use ws_server_smol::{Acceptor, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
@@ -18,7 +18,7 @@ const ROOM: &str = "/room";
 fn main() -> Result<(), Failure> {
     let address = SocketAddr::from((Ipv4Addr::LOCALHOST, argument(1, USAGE)?.parse()?));
     let terms = argument(3, USAGE)?;
-    let config = Config::server().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let config = ServerConfig::new().outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
     let config = config.deflate(deflate(Side::Server, &terms)?);
     match argument(2, USAGE)?.as_str() {
         "mio" => mio(address, config),
@@ -35,10 +35,10 @@ fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
     })
 }
 
-fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
+fn mio(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     let mut endpoint = Endpoint::new(Options::default())?;
     let server = endpoint.connections().listen(address, config)?;
-    println!("{}", endpoint.connections().url(server, "/").unwrap_or_default());
+    println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
         let Event::Connection(id, event) = event else { return };
@@ -53,7 +53,7 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
             Message(message) => {
                 let frame = if room.contains(&id) { for_all(&message) } else { None };
                 if let Some(frame) = frame {
-                    connections.send_to(&frame, room.iter().copied());
+                    connections.topics().send_to(&frame, room.iter().copied());
                 } else if connections.send_message(id, message).is_err() {
                     connections.terminate(id);
                 }
@@ -65,7 +65,7 @@ fn mio(address: SocketAddr, config: Config) -> Result<(), Failure> {
     Ok(())
 }
 
-fn smol(address: SocketAddr, config: Config) -> Result<(), Failure> {
+fn smol(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     let server = Server::bind(address, config)?;
     println!("{}", server.url("/").unwrap_or_default());
     let executor = LocalExecutor::new();

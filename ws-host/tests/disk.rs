@@ -1,0 +1,64 @@
+//! Files of a folder on the disk, and the numbers of network interfaces: what the host asks of the system.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
+
+use std::fs;
+use std::io::Read;
+use std::path::PathBuf;
+use ws_host::web::{Disk, Files, Folder, Kind};
+
+/// A folder with one page; it goes with the test.
+struct Temp(PathBuf);
+
+impl Temp {
+    fn new(name: &str) -> Self {
+        let path = std::env::temp_dir().join(format!("ws-host-{}-{name}", std::process::id()));
+        fs::create_dir_all(path.join("sub")).unwrap();
+        fs::write(path.join("page.html"), "<h1>page</h1>").unwrap();
+        Self(path)
+    }
+}
+
+impl Drop for Temp {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+#[test]
+fn a_folder_of_the_disk_serves_its_files() {
+    let temp = Temp::new("folder");
+    let folder: Folder<Disk> = Folder::new(&temp.0).unwrap();
+    let request = http::Request::get("/page.html").body(bytes::Bytes::new()).unwrap();
+    let (mut file, plan) = folder.open(&request.into()).unwrap();
+    assert_eq!((plan.head.status(), plan.len()), (http::StatusCode::OK, 13));
+    assert!(plan.head.headers().contains_key("last-modified"));
+    let mut content = String::new();
+    file.read_to_string(&mut content).unwrap();
+    assert_eq!(content, "<h1>page</h1>");
+    let request = http::Request::get("/other.html").body(bytes::Bytes::new()).unwrap();
+    assert_eq!(folder.open(&request.into()).unwrap_err().status(), http::StatusCode::NOT_FOUND);
+}
+
+#[test]
+fn the_disk_tells_folders_from_files_and_when_a_file_was_modified() {
+    let temp = Temp::new("kinds");
+    let (page, none) = (temp.0.join("page.html"), temp.0.join("none"));
+    assert_eq!(Disk.kind(&temp.0.join("sub")).unwrap(), Kind::Folder);
+    assert_eq!(Disk.kind(&page).unwrap(), Kind::File);
+    assert!(Disk.kind(&none).is_err() && Disk.open(&none).is_err() && Disk.modified(&none).is_none());
+    assert_eq!(Disk.modified(&page), Disk.open(&page).unwrap().modified);
+    #[cfg(unix)]
+    assert_eq!(Disk.kind("/dev/null".as_ref()).unwrap(), Kind::Other);
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn the_zone_of_an_interface_is_its_number_and_one_that_is_not_there_an_error() {
+    let addresses = |zone: &str| {
+        let request = ws_proto::ClientRequest::new(&format!("ws://[fe80::1%25{zone}]:9/")).unwrap();
+        ws_host::client::addresses(&request)
+    };
+    let found = addresses("lo").unwrap().unwrap();
+    assert!(matches!(found[0], std::net::SocketAddr::V6(v6) if v6.scope_id() > 0), "{found:?}");
+    assert!(addresses("nosuch0").is_err_and(|error| error.to_string().contains("\"nosuch0\"")));
+}

@@ -1,0 +1,67 @@
+//! The clients that wait for a name.
+
+use crate::client::list::Phase;
+use crate::client::resolver::Waiter;
+use crate::connection::Connections;
+use crate::ids::ClientId;
+use std::io;
+use std::net::SocketAddr;
+use ws_host::client::ConnectError;
+use ws_host::client::interleaved;
+
+impl Connections {
+    /// Adds a client that waits for its name. Where no thread can be had, its attempt fails.
+    pub(crate) fn ask_name(&mut self, host: &str, client: ClientId, attempt: u32) {
+        match &mut self.resolver {
+            Some(resolver) => {
+                resolver.names.ask(host, (client, attempt));
+                self.begin_lookups();
+            }
+            None => self.tell_answer(host, vec![(client, attempt)], Err(io::ErrorKind::Unsupported.into())),
+        }
+    }
+
+    /// A client no longer waits for its name, if it did.
+    pub(crate) fn leave_name(&mut self, index: u32) {
+        let Some(id) = self.clients.id_at(index) else { return };
+        let Some(client) = self.clients.get(id) else { return };
+        if let (Phase::Resolving(attempt), Some(resolver)) = (&client.phase, &mut self.resolver) {
+            resolver.names.cancel(attempt.request.host(), &(id, client.attempts));
+        }
+    }
+
+    /// A name was looked up.
+    pub(crate) fn resolved(&mut self, host: &str, answer: io::Result<Vec<SocketAddr>>) {
+        let Some(resolver) = &mut self.resolver else { return };
+        let waiters = resolver.names.finish(host);
+        self.tell_answer(host, waiters, answer);
+        self.begin_lookups();
+    }
+
+    fn begin_lookups(&mut self) {
+        while let Some(resolver) = &mut self.resolver
+            && let Some(host) = resolver.names.start_next()
+        {
+            let answer = (resolver.answer)(host.clone());
+            if let Err(error) = self.sys.look_up(&host, answer) {
+                let waiters = resolver.names.finish(&host);
+                self.tell_answer(&host, waiters, Err(error));
+            }
+        }
+    }
+
+    /// The clients that waited for a name go on.
+    fn tell_answer(&mut self, host: &str, waiters: Vec<Waiter>, answer: io::Result<Vec<SocketAddr>>) {
+        for (id, attempts) in waiters {
+            let client = self.clients.get(id).filter(|client| client.attempts == attempts);
+            let Some(Phase::Resolving(attempt)) = client.map(|client| &client.phase) else { continue };
+            match &answer {
+                Ok(addresses) => {
+                    let addresses = interleaved(addresses.iter().copied(), attempt.request.port());
+                    self.race(id.index, attempt.clone(), addresses);
+                }
+                Err(error) => self.fail(id.index, ConnectError::name(host, error), None),
+            }
+        }
+    }
+}

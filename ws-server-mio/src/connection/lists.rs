@@ -1,0 +1,83 @@
+//! The turn's lists that a connection is on, and the memory that it borrows.
+
+use crate::connection::pool::Pool;
+use crate::connection::readable::Readable;
+use crate::connection::slots::{Slot, flag};
+use crate::connection::timers;
+use crate::connection::timers::Timers;
+use std::collections::VecDeque;
+
+/// Bytes that were read for a connection, and that it did not take.
+pub(crate) struct Leftover {
+    pub(crate) buffer: Vec<u8>,
+    /// What comes before is taken.
+    pub(crate) at: usize,
+}
+
+/// Lends an outbox memory from the pool, if it has none.
+#[inline]
+pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
+    if !live.connection.has_storage() {
+        live.connection.lend(pool.storage());
+    }
+}
+
+/// Takes the memory of an empty outbox back.
+#[inline]
+pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
+    if let Some(storage) = live.connection.reclaim() {
+        pool.give_storage(storage);
+    }
+}
+
+/// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
+#[inline]
+pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
+    if !live.connection.timeout_moved() && live.is_armed() {
+        return;
+    }
+    let Some(deadline) = live.connection.poll_timeout() else { return };
+    let tick = timers.tick_of(deadline);
+    if tick < live.armed() {
+        live.set_armed(tick);
+        timers.push(timers::Entry::new(tick, slot));
+    }
+}
+
+/// Queues a connection that may be read further. A paused one is queued when the pause ends, since that makes the
+/// connection dirty. One that has used its share waits for the next.
+#[inline]
+pub(crate) fn read_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+    if live.has(flag::READABLE | flag::LEFTOVER) && !live.has(flag::QUEUED) {
+        if live.connection.is_paused() {
+            share_on(slot, live, readable);
+        } else {
+            live.set(flag::QUEUED);
+            readable.push(slot);
+        }
+    }
+}
+
+/// Puts a connection on the dirty list, once.
+#[inline]
+pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) {
+    if !live.has(flag::DIRTY) {
+        live.set(flag::DIRTY);
+        dirty.push_back(slot);
+    }
+}
+
+/// Queues a connection if it has used its share.
+#[cold]
+pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
+    if live.connection.has_used_share() && !live.has(flag::QUEUED) {
+        live.set(flag::QUEUED);
+        readable.push_sharing(slot, &live.connection);
+    }
+}
+
+/// Lets a deadline pass, as of the beginning of the turn: what came later is not read yet.
+pub(crate) fn judge(live: &mut Slot, timers: &Timers) {
+    live.set_armed(timers::NEVER);
+    live.connection.handle_timeout(timers.now());
+}

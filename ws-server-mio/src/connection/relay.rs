@@ -1,0 +1,212 @@
+//! Coupling two connections, and what goes from one to the other.
+
+use crate::connection::Connections;
+use crate::connection::couple::{CoupleError, Leg};
+use crate::connection::slots::{flag, mark};
+use crate::ids::{ClientId, ConnectionId};
+use ws_host::client::ClientState;
+use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
+
+/// Proxies.
+impl Connections {
+    /// Couples two connections: from now on each gets what the peer of the other sends, for as long as both last. It reads
+    /// from one only what the other takes, so that a proxy between a fast sender and a slow reader holds about the
+    /// [high mark](crate::ServerConfig::outbox) of bytes and one message.
+    ///
+    /// - **Messages** go over in order, and with [`ServerConfig::delivery`](crate::ServerConfig::delivery) as fragments while they arrive.
+    ///   An [`Extension`](crate::Extension) still filters each of them first; what it changes, it sends by itself.
+    /// - **Pings** are each leg's own, and so are heartbeats and compression.
+    /// - **The end** goes over: the code and the reason of the peer's Close. A Close without a code stays so; a connection
+    ///   that was lost is 1001 to a server and 1011 to a client. It goes over when the leg has told its `Closed`, for which a
+    ///   peer that keeps its socket open takes up to [`ServerConfig::close_timeout`](crate::ServerConfig::close_timeout).
+    /// - **A leg that is not open yet** holds the other one until it is. A [`Leg::Client`] may try as often as its policy says;
+    ///   where it comes to rest without a connection, the other leg is closed with 1011. Where the other leg ends first,
+    ///   the client is [disconnected](crate::ClientHandle::disconnect).
+    ///
+    /// The application still sees `Open`, `Pong` and `Closed` of both, and what a client tells beside its connection; messages,
+    /// pieces and `Drained` it does not see. What it sends by itself stands between the messages of the other leg; a message in
+    /// fragments may not.
+    ///
+    /// A coupling ends with either connection: a client that connects again comes back alone. To give the leg that is left
+    /// another partner, couple it while `Closed` of the first is told; otherwise it is closed right after that.
+    ///
+    /// ```no_run
+    /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+    /// use ws_server_mio::ws_proto::{Event as Ws, handshake::upgrade_required};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, Options, ServerConfig, Upgrade};
+    ///
+    /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let path = upgrade.path().to_owned();
+    ///     connections.accept(id, upgrade)?;
+    ///     let upstream = connections.connect(format!("ws://127.0.0.1:9000{path}").as_str(), ClientConfig::default())?;
+    ///     Ok(connections.couple(id, upstream)?)
+    /// }
+    ///
+    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
+    /// endpoint.run(|connections, event| match event {
+    ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
+    ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {
+    ///         if let Err(error) = forward(connections, id, upgrade) {
+    ///             println!("{id}: {error}");
+    ///             let _ = connections.close(id, CloseCode::INTERNAL_ERROR, "");
+    ///         }
+    ///     }
+    ///     Event::Connection(id, Ws::Closed(closed)) => {
+    ///         println!("{id}: {closed}");
+    ///         if let Some(client) = connections.client_of(id) {
+    ///             connections.client(client).remove();
+    ///         }
+    ///     }
+    ///     Event::ConnectFailed { client, error } => {
+    ///         println!("{error}");
+    ///         connections.client(client).remove(); // the other side is told 1011
+    ///     }
+    ///     _ => {}
+    /// })?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// [`CoupleError`]; nothing has changed then.
+    pub fn couple(&mut self, a: impl Into<Leg>, b: impl Into<Leg>) -> Result<(), CoupleError> {
+        let (a, b) = (self.leg(a.into())?, self.leg(b.into())?);
+        if a == b {
+            return Err(CoupleError::Itself);
+        }
+        if let Some(leg) = [a, b].into_iter().find(|leg| self.couples.of(*leg).is_some()) {
+            return Err(CoupleError::Coupled(leg));
+        }
+        self.couples.put(a, b);
+        self.tie(a, b);
+        self.tie(b, a);
+        Ok(())
+    }
+
+    /// What a leg is now: of a client its connection, where it has one.
+    fn leg(&self, leg: Leg) -> Result<Leg, CoupleError> {
+        let id = match leg {
+            Leg::Connection(id) => id,
+            Leg::Client(client) => match self.connection_of(client) {
+                Some(id) => id,
+                None if self.is_trying(client) => return Ok(leg),
+                None => return Err(CoupleError::Gone(leg)),
+            },
+        };
+        match self.state(id) {
+            State::Connecting | State::Open => Ok(Leg::Connection(id)),
+            State::Closing | State::Closed => Err(CoupleError::Gone(leg)),
+        }
+    }
+
+    /// Whether a client may get a connection, or is yet to hear that it does not.
+    fn is_trying(&self, client: ClientId) -> bool {
+        self.client_state(client) != ClientState::Idle || self.clients.has_notice(client)
+    }
+
+    fn tie(&mut self, leg: Leg, other: Leg) {
+        let Leg::Connection(id) = leg else { return };
+        if let Some(live) = self.slots.get_mut(id) {
+            live.mark(mark::COUPLED);
+        }
+        match self.takes_more(other) {
+            true => self.release(id, mark::HELD),
+            false => self.hold(id, mark::HELD),
+        }
+    }
+
+    fn takes_more(&self, leg: Leg) -> bool {
+        let Leg::Connection(id) = leg else { return false };
+        let live = self.slots.get(id).map(|live| &live.connection);
+        live.is_some_and(|connection| connection.state() == State::Open && !connection.is_congested())
+    }
+
+    /// A connection has opened: what waited for it goes on.
+    pub(crate) fn leg_opened(&mut self, slot: u32) {
+        let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
+        let leg = Leg::Connection(id);
+        if let Some(client) = self.clients.of_slot(slot)
+            && let Some(other) = self.couples.take(Leg::Client(client))
+        {
+            self.couples.put(leg, other);
+            self.tie(leg, other);
+        }
+        if let Some(other) = self.couples.of(leg) {
+            self.tie(other, leg);
+        }
+    }
+
+    /// Hands what a leg received to the other one, or lets that send again.
+    pub(crate) fn relay(&mut self, id: ConnectionId, event: Happened<'_>) {
+        // The end of the other leg may have been told, or comes: then this goes nowhere.
+        let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
+        let (sent, messages) = match event {
+            Happened::Drained => return self.release(other, mark::HELD),
+            Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
+            Happened::Fragment(piece) => {
+                let messages = u64::from(piece.last);
+                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
+            }
+            _ => return,
+        };
+        match sent {
+            Ok(Sent::Queued) => self.tally.messages_out += messages,
+            Ok(Sent::Congested) => {
+                self.tally.messages_out += messages;
+                self.hold(id, mark::HELD);
+            }
+            // Its end is on the way, and nobody takes anything until then.
+            Err(SendError::NotOpen) => self.hold(id, mark::HELD),
+            // The application has put a fragment of its own in between.
+            Err(error) => drop(self.close(id, CloseCode::INTERNAL_ERROR, &error.to_string())),
+        }
+    }
+
+    /// A leg has ended: its partner is told how, unless it has another by now.
+    fn end_leg(&mut self, leg: Leg, end: impl FnOnce(bool) -> (CloseCode, String)) {
+        if self.couples.of(leg).is_some() {
+            return;
+        }
+        match leg {
+            Leg::Client(client) => self.client(client).disconnect(),
+            Leg::Connection(id) => {
+                let to_server = self.slots.get(id).is_some_and(|live| live.has(flag::CLIENT));
+                let (code, reason) = end(to_server);
+                // One that is ending already needs no word.
+                let _ = self.close(id, code, &reason);
+            }
+        }
+    }
+
+    /// The partners of the legs whose end was told end, too.
+    pub(crate) fn end_legs(&mut self) {
+        while let Some((leg, ends)) = self.couples.ending.pop() {
+            let [to_client, to_server] = ends;
+            self.end_leg(leg, |is_server| if is_server { to_server } else { to_client });
+        }
+    }
+
+    /// A client has come to rest, or is gone, without a connection: the other leg ends, unless it tries again.
+    pub(crate) fn give_up_leg(&mut self, client: ClientId) {
+        if self.couples.is_empty() || self.is_trying(client) {
+            return;
+        }
+        if let Some(other) = self.couples.take(Leg::Client(client)) {
+            self.end_leg(other, |_| {
+                (CloseCode::INTERNAL_ERROR, "the other side cannot be reached".to_owned())
+            });
+        }
+    }
+
+    /// A connection goes without having told its end.
+    #[cold]
+    pub(crate) fn lose_leg(&mut self, id: ConnectionId) {
+        if let Some(other) = self.couples.take(Leg::Connection(id)) {
+            self.end_leg(other, |to_server| {
+                let code = if to_server { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
+                (code, String::new())
+            });
+        }
+    }
+}

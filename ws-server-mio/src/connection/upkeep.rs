@@ -1,0 +1,237 @@
+//! What the turn does with connections, beside their verbs: lists, counts, and their end.
+
+use crate::connection::couple::Leg;
+use crate::connection::io::find_reset;
+use crate::connection::lists::{Leftover, arm, judge, lend, mark_dirty, read_on, reclaim};
+use crate::connection::slots::{Slots, flag, mark};
+use crate::connection::{Connections, timers};
+use crate::ids::{ClientId, ConnectionId};
+use crate::sys::poller::Readiness;
+use ws_proto::{Connection, Event as Happened, Moment, RespondError, SendError};
+
+impl Connections {
+    /// Applies a verb that sends to a connection that exists.
+    #[inline]
+    pub(crate) fn with<T>(
+        &mut self,
+        id: ConnectionId,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
+    ) -> Result<T, SendError> {
+        self.apply(id, || SendError::NotOpen, verb)
+    }
+
+    /// Applies a verb that answers to a connection that exists.
+    pub(crate) fn answer<T>(
+        &mut self,
+        id: ConnectionId,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, RespondError>,
+    ) -> Result<T, RespondError> {
+        self.apply(id, || RespondError::NotOpen, verb)
+    }
+
+    #[inline]
+    fn apply<T, E>(
+        &mut self,
+        id: ConnectionId,
+        gone: impl FnOnce() -> E,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let Self { slots, pool, dirty, now, .. } = self;
+        let Some(live) = slots.get_mut(id) else { return Err(gone()) };
+        lend(live, pool);
+        let result = verb(&mut live.connection, *now);
+        mark_dirty(id.slot, live, dirty);
+        result
+    }
+
+    /// Has the kernel find out when the peer vanishes.
+    pub(crate) fn probe(&mut self, id: ConnectionId) {
+        if let Some(live) = self.slots.get_mut(id)
+            && !live.has(flag::UNIX)
+            && !live.is_marked(mark::PROBED)
+        {
+            live.mark(mark::PROBED);
+            self.others.socket(id.slot, &live.stream).probe();
+        }
+    }
+
+    /// Sees to it that the turn looks at this connection before it ends.
+    #[inline]
+    pub(crate) fn mark_dirty(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at_mut(slot) {
+            mark_dirty(slot, live, &mut self.dirty);
+        }
+    }
+
+    /// Whether the heap's entry is the one that its connection waits for.
+    pub(crate) fn is_armed(slots: &Slots, entry: timers::Entry) -> bool {
+        slots.at(entry.slot()).is_some_and(|live| live.armed() == entry.tick())
+    }
+
+    /// All is quiet: what a busy time needed is freed. The lists go first, since one small block above many
+    /// large ones keeps an allocator from giving those back.
+    pub(crate) fn free_memory(&mut self) {
+        self.dirty.shrink_to_fit();
+        self.readable.shrink();
+        self.leftovers.shrink_to_fit();
+        self.files.shrink();
+        self.couples.shrink();
+        self.data.shrink();
+        self.pool.clear();
+    }
+
+    /// Takes a connection out and closes its socket.
+    pub(crate) fn remove_slot(&mut self, slot: u32) {
+        if let Some(live) = self.slots.at(slot).filter(|live| live.is_marked(mark::COUPLED)) {
+            self.lose_leg(live.id(slot));
+        }
+        if let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) {
+            // Where the handler of its end has panicked.
+            self.forget_topics(id);
+        }
+        self.uncount(slot);
+        self.settle(slot);
+        self.files.forget(slot);
+        let leftovers = self.slots.at(slot).is_some_and(|live| live.has(flag::LEFTOVER));
+        if leftovers && let Some(rest) = self.leftovers.remove(&slot) {
+            self.pool.give_buffer(rest.buffer);
+        }
+        let Some(mut live) = self.slots.remove(slot) else { return };
+        if live.has(flag::CLIENT) {
+            self.clients.unbind(slot);
+        }
+        if live.stream.is_none() {
+            self.others.remove(slot);
+        }
+        self.data.forget(slot, &live);
+        reclaim(&mut live, &mut self.pool);
+    }
+
+    /// The kernel has news of a connection.
+    #[inline]
+    pub(crate) fn ready(&mut self, slot: u32, ready: Readiness) {
+        let Self { slots, others, dirty, readable, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        if live.has(flag::CONNECTING) {
+            return self.connect_ready(slot, ready);
+        }
+        if ready.writable && !live.has(flag::WRITABLE) {
+            live.set(flag::WRITABLE);
+            mark_dirty(slot, live, dirty);
+        }
+        if ready.read_closed || ready.error {
+            live.set(flag::READ_CLOSED);
+        }
+        if ready.readable || ready.read_closed || ready.error {
+            live.set(flag::READABLE);
+            read_on(slot, live, readable);
+            if ready.error && live.connection.is_paused() {
+                find_reset(slot, live, others, *now);
+                mark_dirty(slot, live, dirty);
+            }
+        }
+    }
+
+    /// Keeps bytes that a connection does not take now.
+    pub(crate) fn keep_leftover(&mut self, slot: u32, rest: Leftover) {
+        if let Some(live) = self.slots.at_mut(slot) {
+            live.set(flag::LEFTOVER);
+            self.leftovers.insert(slot, rest);
+        }
+    }
+
+    /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
+    /// handler is to see it.
+    #[inline]
+    pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+        match event {
+            Happened::Message(_) => self.tally.messages_in += 1,
+            Happened::Fragment(piece) => self.tally.messages_in += u64::from(piece.last),
+            Happened::Request(_) => self.settle_handshake(slot),
+            Happened::Upgrade(_) => {
+                self.settle_handshake(slot);
+                self.count_upgrade(slot);
+            }
+            Happened::Drained => self.release_kept(slot),
+            Happened::Closed(_) => {
+                self.uncount(slot);
+                self.leave_topics(slot);
+                return self.on_client_event(slot, event);
+            }
+            Happened::Open(_) => {
+                let told = self.on_client_event(slot, event);
+                if !self.couples.is_empty() {
+                    self.leg_opened(slot);
+                }
+                return told;
+            }
+            _ => {}
+        }
+        true
+    }
+
+    /// Whether there is something to do that the kernel will not tell.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.dirty.is_empty()
+            || !self.readable.is_empty()
+            || self.files.has_work()
+            || !self.failures.is_empty()
+            || !self.untold.is_empty()
+            || self.stopped
+            || self.servers.has_work(self.now)
+            || self.clients.has_work(self.now)
+    }
+
+    /// A connection has asked something: it is no handshake in progress any more.
+    pub(crate) fn settle_handshake(&mut self, slot: u32) {
+        let Some(live) = self.slots.at_mut(slot).filter(|live| live.has(flag::NEW)) else { return };
+        live.clear(flag::NEW);
+        if let Some(server) = self.servers.at_mut(live.server) {
+            server.admission.handshake_done();
+        }
+    }
+
+    /// A connection is about to go: what was counted for it.
+    pub(crate) fn settle(&mut self, slot: u32) {
+        self.settle_handshake(slot);
+        let Some(live) = self.slots.at(slot) else { return };
+        self.tally.bytes_in += live.connection.bytes_received();
+        self.tally.bytes_out += live.connection.bytes_sent();
+        if let Some(server) = self.servers.at_mut(live.server) {
+            server.admission.release(self.slots.peer(live.id(slot)));
+        }
+    }
+
+    /// The machine slept: heartbeats are due at once.
+    pub(crate) fn wake_up(&mut self) {
+        let Self { slots, pool, timers, dirty, now, .. } = self;
+        for (slot, live) in slots.iter_mut() {
+            lend(live, pool);
+            live.connection.handle_resume(*now);
+            arm(slot, live, timers);
+            mark_dirty(slot, live, dirty);
+        }
+        self.resume_clients();
+    }
+
+    /// Puts a connection on every list that it may belong on.
+    pub(crate) fn list_again(&mut self, slot: u32) {
+        let Self { slots, dirty, readable, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        read_on(slot, live, readable);
+        // It would be judged after the visit that did not come to its end.
+        if live.is_marked(mark::OVERDUE) && !live.has(flag::QUEUED) {
+            live.unmark(mark::OVERDUE);
+            judge(live, timers);
+        }
+        mark_dirty(slot, live, dirty);
+    }
+
+    /// Ends the partners of all clients that have come to rest.
+    pub(crate) fn give_up_legs(&mut self) {
+        let clients: Vec<ClientId> = self.couples.legs().filter_map(Leg::client).collect();
+        for client in clients {
+            self.give_up_leg(client);
+        }
+    }
+}

@@ -1,0 +1,278 @@
+//! The course of one turn: jobs, accepting, reading, files, timers, writing.
+//!
+//! Nobody is judged before what it said is read: a loop that was busy elsewhere finds the answer and the end of its time
+//! together.
+
+use crate::client::list::{Notice, Phase};
+use crate::connection::Connections;
+use crate::connection::io::write;
+use crate::connection::lists::{arm, judge, mark_dirty, read_on, reclaim, share_on};
+use crate::connection::slots::{Slot, flag, mark};
+use crate::endpoint::turn::TurnRun;
+use crate::event::Event;
+use crate::files::takes_chunk;
+use crate::server::list::Step;
+use ws_proto::Next;
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    pub(crate) fn run(&mut self) {
+        self.tell_untold();
+        // What the last turn could not finish comes first, so that reading cannot keep writing away.
+        self.finish_dirty();
+        // Before jobs and reading: no flood of either keeps clients from coming back.
+        self.step_clients();
+        // Jobs that took the whole of the last turn let peers go first in this one.
+        let jobs_last = std::mem::take(&mut *self.jobs_left);
+        if !jobs_last {
+            self.run_jobs();
+            *self.jobs_left = self.over && !self.jobs.is_empty();
+        }
+        if self.connections.servers.busy() {
+            self.step_servers();
+            self.accept();
+        }
+        self.read();
+        if jobs_last {
+            self.run_jobs();
+        }
+        self.send_files();
+        self.run_timers();
+        // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
+        // with more does not hold the turn.
+        self.finish_dirty();
+        self.finish_dirty();
+        if self.connections.servers.busy() {
+            self.step_servers();
+        }
+        self.step_clients();
+        let Connections { slots, timers, servers, .. } = &mut *self.connections;
+        servers.settle();
+        slots.free_removed();
+        timers.clean(slots.len(), |entry| Connections::is_armed(slots, entry));
+        self.finished = true;
+    }
+
+    fn run_jobs(&mut self) {
+        while !self.over
+            && let Some(job) = self.jobs.pop_front()
+        {
+            job(self.connections);
+            self.worked();
+        }
+    }
+
+    /// What servers want to tell, and what those that stop have to do.
+    fn step_servers(&mut self) {
+        while !self.over
+            && let Some((server, error)) = self.connections.failures.pop_front()
+        {
+            self.tell(Event::AcceptFailed { server, error });
+        }
+        for index in 0..self.connections.servers.end() {
+            while !self.over {
+                let Connections { servers, slots, now, .. } = &mut *self.connections;
+                let owner = |slot| slots.at(slot).map(|live: &Slot| live.server);
+                match servers.step(index, *now, slots.end(), owner) {
+                    Step::Nothing => break,
+                    Step::Stopping(server) => self.tell(Event::Stopping(server)),
+                    Step::Tell(slot) => {
+                        self.connections.leave(slot);
+                        self.worked();
+                    }
+                    Step::Cut(slot) => {
+                        self.connections.cut(slot);
+                        self.worked();
+                    }
+                    Step::Stopped(server) => {
+                        self.stopped = true;
+                        self.tell(Event::Stopped(server));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Accepts from each listener in its turn, so that a flooded one keeps no other away.
+    fn accept(&mut self) {
+        let mut left = self.budget.accepts;
+        let mut idle = 0;
+        while idle < self.connections.servers.places() && left > 0 && !self.over {
+            let (index, place) = self.connections.servers.next_place();
+            if self.connections.accept_one(index, place) {
+                idle = 0;
+                left -= 1;
+                self.worked();
+            } else {
+                idle += 1;
+            }
+        }
+    }
+
+    /// Sends a chunk of each file that is being answered; at least one, so that no flood keeps them away.
+    fn send_files(&mut self) {
+        for sent in 0..self.connections.files.ready() {
+            if self.over && sent > 0 {
+                break;
+            }
+            self.connections.send_chunk();
+            self.worked();
+        }
+    }
+
+    /// Looks once at each dirty connection.
+    fn finish_dirty(&mut self) {
+        for _ in 0..self.connections.dirty.len() {
+            if self.over {
+                break;
+            }
+            let Some(slot) = self.connections.dirty.pop_front() else { break };
+            self.finish(slot);
+        }
+    }
+
+    /// Writes once, tells what a connection has to tell, and does what it wants of its socket.
+    fn finish(&mut self, slot: u32) {
+        let limit = self.write_limit();
+        let Connections { slots, others, now, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
+        live.clear(flag::DIRTY);
+        self.current = Some(slot);
+        let wrote = live.connection.queued() > 0 && write(slot, live, others, *now, limit);
+        // An answer that waited, an outbox that drained, an end. Mostly nothing.
+        while let Some(live) = self.connections.slots.at_mut(slot)
+            && let Some(event) = live.connection.poll_event(self.connections.now)
+        {
+            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
+            self.dispatch(id, event, coupled);
+            if self.over {
+                self.connections.mark_dirty(slot);
+                return;
+            }
+        }
+        let Connections { slots, others, pool, timers, dirty, readable, files, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
+        if files.waits_for(slot) && takes_chunk(&mut live.connection) {
+            files.resume(slot);
+        }
+        let mut next = live.connection.next_io();
+        if next == Next::Shutdown {
+            // It fails where the peer has reset the connection: reading will tell.
+            let _ = others.socket(slot, &live.stream).shutdown();
+            next = live.connection.next_io();
+        }
+        match next {
+            Next::Drop => {
+                if live.connection.wants_reset() {
+                    others.socket(slot, &live.stream).reset_on_close();
+                }
+                self.connections.remove_slot(slot);
+                return self.worked();
+            }
+            Next::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
+            Next::Write => share_on(slot, live, readable),
+            Next::Pause => {
+                reclaim(live, pool);
+                // What came before it was open may wait for a share, with no edge to come.
+                share_on(slot, live, readable);
+            }
+            _ => reclaim(live, pool),
+        }
+        arm(slot, live, timers);
+        read_on(slot, live, readable);
+        if wrote {
+            self.worked();
+        }
+    }
+
+    /// How many bytes one write may take: a socket takes megabytes at once if it can.
+    pub(crate) fn write_limit(&self) -> usize {
+        match self.end {
+            None => usize::MAX,
+            Some(_) => self.budget.bytes_per_visit.max(64 << 10),
+        }
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    /// What clients want to tell, and those whose time has come. What that causes waits for the next turn: a client
+    /// that fails at once and tries again at once holds neither the turn nor the other clients.
+    #[inline]
+    pub(crate) fn step_clients(&mut self) {
+        for _ in 0..self.connections.clients.notices.len() {
+            if self.over {
+                return;
+            }
+            self.tell_notice();
+        }
+        for _ in 0..self.connections.clients.due_len() {
+            if self.over {
+                return;
+            }
+            let Some(index) = self.connections.clients.take_due(self.connections.now) else { return };
+            self.connections.client_due(index);
+            self.worked();
+        }
+    }
+
+    #[cold]
+    fn tell_notice(&mut self) {
+        match self.connections.clients.notices.pop_front() {
+            Some(Notice::Failed { client, error }) if self.connections.clients.get(client).is_some() => {
+                self.tell(Event::ConnectFailed { client, error });
+                // Unless the handler tries again.
+                self.connections.give_up_leg(client);
+            }
+            Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
+                // Unless the application has said otherwise meanwhile.
+                let waits = self.connections.clients.get_mut(client).filter(|at| at.attempts == attempts);
+                let Some(Phase::Waiting { until }) = waits.map(|at| &mut at.phase) else { return };
+                *until = until.or(at);
+                self.connections.clients.arm(client.index, None);
+                self.tell(Event::Reconnecting { client, attempt, delay });
+            }
+            // Of one that was removed nothing is told.
+            _ => {}
+        }
+    }
+}
+
+/// Timers that run in a turn whose time is already over, so that no flood keeps them away.
+const LATE_TIMERS: usize = 16;
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    pub(crate) fn run_timers(&mut self) {
+        let tick = self.connections.timers.tick();
+        let mut late = LATE_TIMERS;
+        while let Some(entry) = self.connections.timers.first()
+            && entry.tick() <= tick
+        {
+            if self.over {
+                if late == 0 {
+                    break;
+                }
+                late -= 1;
+            }
+            self.connections.timers.pop();
+            if !Connections::is_armed(&self.connections.slots, entry) {
+                continue;
+            }
+            self.connections.timer_fired(entry.slot());
+            self.worked();
+        }
+    }
+}
+
+impl Connections {
+    /// Judges a connection whose time has come. One that has bytes unread is visited first; once, so that no flood
+    /// postpones the judgement for ever.
+    fn timer_fired(&mut self, slot: u32) {
+        let Self { slots, readable, dirty, timers, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        read_on(slot, live, readable);
+        if live.has(flag::QUEUED) {
+            return live.mark(mark::OVERDUE);
+        }
+        judge(live, timers);
+        mark_dirty(slot, live, dirty);
+    }
+}

@@ -1,0 +1,199 @@
+//! Reading: a visit to each connection that may be read.
+//!
+//! Bytes that are being fed to a connection stay with it when a handler panics.
+
+use crate::connection::Connections;
+use crate::connection::io::write;
+use crate::connection::lists::{Leftover, judge, lend, mark_dirty, read_on, reclaim};
+use crate::connection::slots::{flag, mark};
+use crate::endpoint::turn::TurnRun;
+use crate::event::Event;
+use std::io;
+
+/// With this much waiting, a connection is written to as soon as its visit ends, while the bytes are warm and
+/// their memory can serve the next one.
+const WRITE_EARLY: usize = 8 << 10;
+/// So much more is read from one connection to finish a message, where no time bounds the turn: the memory of
+/// the message is warm, and free for the next one when it is sent.
+const FINISH_MESSAGE: usize = 4 << 20;
+
+/// So much is inflated in a turn for connections that want more than one share.
+const TURN: u64 = 1 << 20;
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    pub(crate) fn visit(&mut self, slot: u32) {
+        let Connections { slots, pool, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
+        live.clear(flag::QUEUED);
+        self.current = Some(slot);
+        // What its messages cause is written into this.
+        lend(live, pool);
+        if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
+            self.visit_socket(slot);
+        }
+        let limit = self.write_limit();
+        let Connections { slots, others, pool, dirty, readable, timers, now, .. } = &mut *self.connections;
+        let Some(live) = slots.at_mut(slot) else { return };
+        if live.is_marked(mark::OVERDUE) {
+            live.unmark(mark::OVERDUE);
+            judge(live, timers);
+        }
+        mark_dirty(slot, live, dirty);
+        let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
+        if early {
+            write(slot, live, others, *now, limit);
+            reclaim(live, pool);
+        }
+        read_on(slot, live, readable);
+        if early {
+            self.worked();
+        }
+    }
+
+    /// Goes on with bytes that were read before; says whether they are used up.
+    fn visit_leftover(&mut self, slot: u32) -> bool {
+        if let Some(live) = self.connections.slots.at_mut(slot) {
+            live.clear(flag::LEFTOVER);
+        }
+        let Some(mut rest) = self.connections.leftovers.remove(&slot) else { return true };
+        let left = self.feed(slot, &mut rest.buffer[rest.at..]);
+        if left == 0 {
+            self.connections.pool.give_buffer(rest.buffer);
+            return true;
+        }
+        rest.at = rest.buffer.len() - left;
+        self.connections.keep_leftover(slot, rest);
+        false
+    }
+
+    fn visit_socket(&mut self, slot: u32) {
+        let mut left = self.budget.bytes_per_visit;
+        let mut more = if self.end.is_none() { FINISH_MESSAGE } else { 0 };
+        let rx = std::mem::take(&mut self.rx);
+        while !self.over {
+            let now = self.connections.now;
+            let Some(live) = self.connections.slots.at_mut(slot) else { break };
+            if left == 0 && live.connection.is_receiving_message() {
+                left = more.min(rx.len());
+                more -= left;
+            }
+            if left == 0 || !live.has(flag::READABLE) || live.connection.is_paused() {
+                break;
+            }
+            let room = rx.len().min(left);
+            let socket = self.connections.others.socket(slot, &live.stream);
+            let n = match socket.read(&mut rx[..room]) {
+                Ok(0) => {
+                    live.clear(flag::READABLE);
+                    live.connection.receive_eof(now);
+                    break;
+                }
+                Ok(n) => n,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    live.clear(flag::READABLE);
+                    break;
+                }
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => {
+                    live.clear(flag::READABLE);
+                    live.connection.abort(now, error.into());
+                    break;
+                }
+            };
+            // The end of the stream is to be read too, and brings no edge of its own once it was told.
+            let drained = n < room && socket.short_says_all() && !live.has(flag::READ_CLOSED);
+            if drained {
+                live.clear(flag::READABLE);
+            }
+            left -= n;
+            let rest = self.feed(slot, &mut rx[..n]);
+            if rest > 0 {
+                let buffer = self.connections.pool.buffer_with(&rx[n - rest..n]);
+                self.connections.keep_leftover(slot, Leftover { buffer, at: 0 });
+                self.worked();
+                break;
+            }
+            self.worked();
+            if drained {
+                break;
+            }
+        }
+        self.rx = rx;
+    }
+
+    /// Gives a connection its bytes, and the handler what they make. Answers how many are left at the end: the
+    /// connection is paused, or the time is over.
+    #[inline]
+    fn feed(&mut self, slot: u32, bytes: &mut [u8]) -> usize {
+        let mut fed = Fed { turn: self, slot, input: bytes };
+        while !fed.turn.over {
+            let now = fed.turn.connections.now;
+            let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
+            let Some(event) = live.connection.receive(now, &mut fed.input) else { break };
+            let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
+            fed.turn.dispatch(id, event, coupled);
+        }
+        std::mem::take(&mut fed.input).len()
+    }
+}
+
+impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
+    /// Visits each connection that may be read, once: who comes back waits for the next turn. Those whose share of what is
+    /// inflated was not enough go on behind them, for as long as the kernel need not be asked who else has come.
+    pub(crate) fn read(&mut self) {
+        if let Some(slot) = self.connections.readable.first_sharing() {
+            self.visit_sharing(slot);
+        }
+        for _ in 0..self.connections.readable.ready() {
+            if self.over {
+                break;
+            }
+            let Some(slot) = self.connections.readable.next_ready() else { break };
+            self.visit(slot);
+        }
+        let mut inflated = 0;
+        while inflated < TURN
+            && !self.over
+            && let Some(slot) = self.connections.readable.next_sharing()
+        {
+            inflated += self.visit_sharing(slot);
+        }
+    }
+
+    /// Goes on with a connection that had used its share; says how much it inflated.
+    #[cold]
+    fn visit_sharing(&mut self, slot: u32) -> u64 {
+        let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
+        let before = live.connection.inflated_lately();
+        live.connection.next_share(self.connections.now);
+        self.visit(slot);
+        self.worked();
+        let after = self.connections.slots.at(slot).map_or(0, |live| live.connection.inflated_lately());
+        after.saturating_sub(before)
+    }
+}
+
+/// Bytes that are being fed to a connection. What is left of them when the handler panics stays with the connection.
+pub(crate) struct Fed<'f, 'e, H> {
+    pub(crate) turn: &'f mut TurnRun<'e, H>,
+    pub(crate) slot: u32,
+    pub(crate) input: &'f mut [u8],
+}
+
+impl<H> Drop for Fed<'_, '_, H> {
+    #[inline]
+    fn drop(&mut self) {
+        if !self.input.is_empty() {
+            self.keep();
+        }
+    }
+}
+
+impl<H> Fed<'_, '_, H> {
+    #[cold]
+    fn keep(&mut self) {
+        let connections = &mut *self.turn.connections;
+        let buffer = connections.pool.buffer_with(self.input);
+        connections.keep_leftover(self.slot, Leftover { buffer, at: 0 });
+    }
+}

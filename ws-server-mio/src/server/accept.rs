@@ -1,0 +1,75 @@
+//! Accepting connections.
+
+use crate::connection::Connections;
+use crate::connection::lists::arm;
+use crate::connection::slots::{Slot, flag};
+use crate::ids::ServerIndex;
+use std::io;
+use ws_host::listen::AfterFailure;
+use ws_proto::Connection;
+
+impl Connections {
+    /// Accepts one connection from a listener; answers whether there may be more.
+    pub(crate) fn accept_one(&mut self, index: ServerIndex, place: usize) -> bool {
+        let now = self.now;
+        let Some(server) = self.servers.at_mut(index) else { return false };
+        if server.admission.at_handshake_limit() {
+            return false;
+        }
+        let Some(listener) = server.listeners.get_mut(place) else { return false };
+        if !listener.ready || listener.retry_at.is_some_and(|at| now < at) {
+            return false;
+        }
+        listener.retry_at = None;
+        let (mut socket, peer) = match listener.socket.accept() {
+            Ok(accepted) => accepted,
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                listener.ready = false;
+                return false;
+            }
+            Err(error) => return self.accept_failed(index, place, error),
+        };
+        let Some(slot) = self.slots.next().filter(|_| server.admission.try_admit(peer)) else {
+            self.tally.turned_away += 1;
+            return true;
+        };
+        if let Err(error) = self.sys.register(&mut socket, slot) {
+            server.admission.handshake_done();
+            server.admission.release(peer);
+            return self.accept_failed(index, place, error);
+        }
+        self.tally.accepted += 1;
+        server.failures.accepted();
+        server.http += 1;
+        if peer.is_some() {
+            socket.as_ref().prepare();
+        }
+        let mut connection = Connection::server(now, server.config.clone(), server.transport);
+        connection.share_inflating();
+        let mut live = Slot::new(connection, self.others.keep(slot, socket), index);
+        live.set(flag::HTTP | flag::NEW);
+        arm(slot, &mut live, &mut self.timers);
+        self.slots.put(live, peer);
+        true
+    }
+
+    /// Accepting failed; answers whether to go on at once. Without descriptors or memory that would spin: peers wait in the
+    /// kernel.
+    fn accept_failed(&mut self, index: ServerIndex, place: usize, error: io::Error) -> bool {
+        let now = self.now;
+        let id = self.servers.id_at(index);
+        let (Some(server), Some(id)) = (self.servers.at_mut(index), id) else { return false };
+        match server.failures.failed(&error) {
+            AfterFailure::Continue => true,
+            AfterFailure::Wait { delay, report } => {
+                if let Some(listener) = server.listeners.get_mut(place) {
+                    listener.retry_at = Some(now + delay);
+                }
+                if report {
+                    self.failures.push_back((id, error));
+                }
+                false
+            }
+        }
+    }
+}

@@ -1,0 +1,38 @@
+//! Looking names up, each on a thread of its own: the system's resolver blocks.
+
+use std::fmt;
+use std::io;
+use std::net::{SocketAddr, ToSocketAddrs};
+use std::sync::Arc;
+use std::thread;
+
+/// Takes what a name leads to; the ports mean nothing.
+pub type Answer = Box<dyn Fn(io::Result<Vec<SocketAddr>>) + Send>;
+
+/// What looks names up.
+#[derive(Clone, Default)]
+pub(crate) struct Lookup(pub(crate) Option<Arc<LookUp>>);
+
+type LookUp = dyn Fn(&str) -> io::Result<Vec<SocketAddr>> + Send + Sync;
+
+impl Lookup {
+    fn look_up(&self, host: &str) -> io::Result<Vec<SocketAddr>> {
+        match &self.0 {
+            None => (host, 0).to_socket_addrs().map(Iterator::collect),
+            Some(lookup) => lookup(host),
+        }
+    }
+
+    /// Begins a thread that lives for this name. One that is at work when the endpoint goes ends with its answer.
+    pub(crate) fn start(&self, host: String, answer: Answer) -> io::Result<()> {
+        let lookup = self.clone();
+        let work = move || answer(lookup.look_up(&host));
+        thread::Builder::new().name("ws-names".into()).spawn(work).map(drop)
+    }
+}
+
+impl fmt::Debug for Lookup {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(if self.0.is_some() { "Lookup(given)" } else { "Lookup(system)" })
+    }
+}

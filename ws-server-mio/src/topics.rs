@@ -1,0 +1,219 @@
+//! One message to many: to all, to some, to the subscribers of a topic.
+
+use crate::connection::Connections;
+use crate::connection::lists::{lend, mark_dirty};
+use crate::connection::slots::flag;
+use crate::connection::stats::ends_message;
+use crate::fanout::{Delivery, FanOut, deliver};
+use crate::ids::ConnectionId;
+use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
+use ws_proto::{Frame, State};
+
+/// To all.
+impl Connections {
+    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
+    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
+    /// copied. Where messages are compressed, it is compressed once for all peers whose terms are alike, and what is
+    /// sent to each of them next refers to nothing before.
+    ///
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
+    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
+        let Self { slots, pool, dirty, now, .. } = self;
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
+                sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
+            }
+        }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+}
+
+impl Connections {
+    /// Topics: who is subscribed to what, and what is sent to all of them.
+    pub fn topics(&mut self) -> Topics<'_> {
+        Topics { connections: self }
+    }
+}
+
+/// Topics, as [`Connections::topics`] gives them.
+#[derive(Debug)]
+pub struct Topics<'c> {
+    connections: &'c mut Connections,
+}
+
+/// Subscriptions.
+impl<'c> Topics<'c> {
+    /// Subscribes an open WebSocket to a topic; says whether that is new. The subscription ends with the connection.
+    ///
+    /// # Presence
+    ///
+    /// When [`Closed`](ws_proto::Event::Closed) is told, to the extension and then to the handler, the connection is no
+    /// subscriber any more: it is not counted, and nothing that is published reaches it. [`of`](Self::of)
+    /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
+    /// was open gets there, whatever ended it, unless the endpoint is dropped first.
+    ///
+    /// ```
+    /// # use ws_server_mio::ws_proto::Event::Closed;
+    /// # use ws_server_mio::{Connections, Event, Frame};
+    /// # fn handler(connections: &mut Connections, event: Event<'_>) {
+    /// # match event {
+    /// Event::Connection(id, Closed(_)) => {
+    ///     let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
+    ///     for topic in topics {
+    ///         connections.topics().publish(&topic, &Frame::text(format!("{id} has left")));
+    ///     }
+    /// }
+    /// # _ => {}
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use ws_server_mio::ws_proto::Event::{Message, Open};
+    /// use ws_server_mio::{Connections, Event, Frame};
+    ///
+    /// fn handler(connections: &mut Connections, event: Event<'_>) {
+    ///     match event {
+    ///         Event::Connection(id, Open(_)) => drop(connections.topics().subscribe(id, "news")),
+    ///         Event::Connection(_, Message(message)) => {
+    ///             let Some(text) = message.as_text() else { return };
+    ///             connections.topics().publish("news", &Frame::text(text));
+    ///         }
+    ///         _ => {}
+    ///     }
+    /// }
+    /// ```
+    ///
+    /// # Errors
+    /// [`TopicError`]: it is not open, has too many topics, or the name is too long. See
+    /// [`set_limits`](Self::set_limits).
+    pub fn subscribe(&mut self, id: ConnectionId, topic: &str) -> Result<bool, TopicError> {
+        if self.connections.state(id) != State::Open {
+            return Err(TopicError::NotOpen);
+        }
+        self.connections.fanout.topics.subscribe(id, topic)
+    }
+
+    /// Ends a subscription; says whether there was one.
+    pub fn unsubscribe(&mut self, id: ConnectionId, topic: &str) -> bool {
+        self.connections.fanout.topics.unsubscribe(id, topic)
+    }
+
+    /// Who is subscribed to a topic: connections that are open, or closing and not yet closed.
+    pub fn subscribers(self, topic: &str) -> impl ExactSizeIterator<Item = ConnectionId> {
+        self.connections.fanout.topics.subscribers(topic)
+    }
+
+    /// What a connection is subscribed to, in no order; while its `Closed` is told, what it was subscribed to.
+    pub fn of(self, id: ConnectionId) -> impl Iterator<Item = &'c str> {
+        self.connections.fanout.topics.topics_of(id)
+    }
+
+    /// Sets the most topics that one connection may be subscribed to (256), and the longest name of a topic in
+    /// bytes (256); zero topics allow none.
+    pub fn set_limits(&mut self, per_connection: usize, name_len: usize) {
+        self.connections.fanout.topics.set_limits(per_connection, name_len);
+    }
+}
+
+/// One frame to many.
+impl Topics<'_> {
+    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody
+    /// else is looked at. As [`Connections::broadcast`] otherwise: who is too slow is closed.
+    pub fn publish(&mut self, topic: &str, frame: &Frame) -> usize {
+        self.publish_with(topic, frame, SlowPeer::Close)
+    }
+
+    /// As [`publish`](Self::publish), with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn publish_with(&mut self, topic: &str, frame: &Frame, slow: SlowPeer<'_>) -> usize {
+        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
+        let FanOut { topics, newest } = fanout;
+        let mut delivery = Delivery { frame, slow, newest, pool, dirty, tally, now: *now };
+        topics.subscribers(topic).filter(|id| delivery.reach(*id, slots)).count()
+    }
+
+    /// Sends a frame to these connections, and answers how many got it; those that are not open are passed
+    /// over. As [`Connections::broadcast`] otherwise.
+    pub fn send_to(&mut self, frame: &Frame, ids: impl IntoIterator<Item = ConnectionId>) -> usize {
+        let Connections { slots, pool, dirty, now, .. } = &mut *self.connections;
+        let mut sent = 0;
+        for id in ids {
+            if let Some(live) = slots.get_mut(id) {
+                sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
+            }
+        }
+        self.connections.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+
+    /// As [`send_to`](Self::send_to), with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn send_to_with(
+        &mut self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        ids: impl IntoIterator<Item = ConnectionId>,
+    ) -> usize {
+        let Connections { slots, pool, dirty, fanout, tally, now, .. } = &mut *self.connections;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
+        ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
+    }
+}
+
+/// For the turn.
+impl Connections {
+    /// As [`Connections::broadcast`], with what becomes of slow peers. Those for whom it is kept are counted.
+    pub fn broadcast_with(
+        &mut self,
+        frame: &Frame,
+        slow: SlowPeer<'_>,
+        mut filter: impl FnMut(ConnectionId) -> bool,
+    ) -> usize {
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
+        let mut delivery =
+            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            let id = live.id(slot);
+            if live.has(flag::WEBSOCKET) && filter(id) {
+                sent += usize::from(delivery.deliver(id, live));
+            }
+        }
+        sent
+    }
+
+    /// A connection has drained: it gets what was kept for it, as far as it takes it.
+    pub(crate) fn release_kept(&mut self, slot: u32) {
+        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
+        let Some(live) = slots.at_mut(slot) else { return };
+        let id = live.id(slot);
+        if !fanout.newest.has(id) {
+            return;
+        }
+        lend(live, pool);
+        flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
+            tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
+        });
+        mark_dirty(slot, live, dirty);
+    }
+
+    /// A connection has ended: it is no subscriber any more, and its handler may ask what it was subscribed to.
+    pub(crate) fn leave_topics(&mut self, slot: u32) {
+        let Some(id) = self.slots.at(slot).map(|live| live.id(slot)) else { return };
+        self.fanout.newest.forget(id);
+        if !self.fanout.topics.is_empty() {
+            self.fanout.topics.leave(id);
+        }
+    }
+
+    /// The end of a connection was told.
+    pub(crate) fn forget_topics(&mut self, id: ConnectionId) {
+        if !self.fanout.topics.is_empty() {
+            self.fanout.topics.forget(id);
+        }
+    }
+}

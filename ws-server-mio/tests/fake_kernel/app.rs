@@ -1,0 +1,410 @@
+//! The application: it echoes, broadcasts, answers now and later, closes, and keeps a record of it all.
+
+use super::behaviour::{Behaviour, refills};
+use super::bulk::Bulk;
+use super::rng::Rng;
+use super::setting::Time;
+use bytes::Bytes;
+use http::{Response, StatusCode};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+use std::sync::{Arc, LazyLock};
+use std::time::Duration;
+use ws_server_mio::ws_proto::Event as Happened;
+use ws_server_mio::{
+    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, RespondError,
+    ResponseBody, Sent, SlowPeer, State, Upgrade,
+};
+
+/// What messages and bodies are cut from.
+pub(super) static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
+    let mut rng = Rng::new(0);
+    (0..400_000).map(|_| b'a' + rng.below(26) as u8).collect()
+});
+
+/// The content of a peer's nth message, or of the answer to its nth request.
+pub(super) fn content(peer: usize, n: usize, len: usize) -> &'static [u8] {
+    let from = (peer * 7919 + n * 131) % 100_000;
+    &PATTERN[from..from + len]
+}
+
+pub(super) const FILE: &str = "book.txt";
+
+/// The file that is served; its folder goes with the test.
+pub(super) struct Shelf {
+    pub(super) path: PathBuf,
+    pub(super) folder: Folder,
+    pub(super) content: Arc<Vec<u8>>,
+}
+
+impl Drop for Shelf {
+    fn drop(&mut self) {
+        let _ = std::fs::remove_dir_all(&self.path);
+    }
+}
+
+/// What was queued for a peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Echo(usize),
+    News(usize),
+    /// Nobody asked for it; of this length.
+    Bulk(usize),
+}
+
+/// What is known of one peer.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) id: Option<ConnectionId>,
+    /// The lengths of the messages that it sent.
+    pub(super) lengths: Vec<usize>,
+    pub(super) heard: usize,
+    pub(super) said: Vec<Said>,
+    /// The newest of what only the newest matters of.
+    pub(super) latest: usize,
+    pub(super) open: bool,
+    pub(super) closed: Option<Box<Closed>>,
+    /// The application ended it, or refused it.
+    pub(super) cut: bool,
+    piece: Vec<u8>,
+    /// What it is still to be sent.
+    pub(super) bulk: Option<Bulk>,
+    /// It asked for no more.
+    pub(super) stopped: bool,
+    /// The application holds reading back.
+    pub(super) paused: bool,
+    /// How many requests of its were told.
+    pub(super) asked: usize,
+    pub(super) stream: Option<(ConnectionId, ResponseBody)>,
+}
+
+enum Later {
+    Upgrade(ConnectionId, Upgrade),
+    Request(ConnectionId, Request, Response<Bytes>),
+    Body(ConnectionId, ResponseBody, &'static [u8]),
+}
+
+pub(super) struct App<'s> {
+    pub(super) rng: Rng,
+    pub(super) records: Vec<Record>,
+    pub(super) ids: BTreeMap<ConnectionId, usize>,
+    pub(super) events: u64,
+    /// How often it does something beside echoing, in percent.
+    pub(super) wild: usize,
+    pub(super) stopping: bool,
+    pub(super) stopped: bool,
+    pub(super) failures: usize,
+    pub(super) slept: usize,
+    later: Vec<Later>,
+    /// Bodies that wait for `Drained`: at the cap, or already over the mark.
+    parked: Vec<Later>,
+    polite: bool,
+    news: usize,
+    latest: usize,
+    shelf: &'s Shelf,
+    pub(super) behaviour: Behaviour,
+    /// Messages are answered with themselves.
+    echoes: bool,
+    /// How much may be sent to one peer.
+    pub(super) most: usize,
+    time: Time,
+    /// Its handlers take their time now.
+    pub(super) is_slow: bool,
+}
+
+impl<'s> App<'s> {
+    pub(super) fn new(
+        mut rng: Rng,
+        wild: usize,
+        shelf: &'s Shelf,
+        behaviour: Behaviour,
+        most: usize,
+        time: Time,
+    ) -> Self {
+        let polite = rng.percent(50);
+        let echoes = !behaviour.users || !behaviour.refill && rng.percent(50);
+        Self {
+            rng,
+            records: Vec::new(),
+            ids: BTreeMap::new(),
+            events: 0,
+            wild,
+            stopping: false,
+            stopped: false,
+            failures: 0,
+            slept: 0,
+            later: Vec::new(),
+            parked: Vec::new(),
+            polite,
+            news: 0,
+            latest: 0,
+            shelf,
+            behaviour,
+            echoes,
+            most,
+            time,
+            is_slow: false,
+        }
+    }
+
+    /// Handles an event, and may panic right after that.
+    pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        self.react(connections, event);
+        if self.behaviour.panics && self.rng.percent(5) {
+            super::panic_in_handler();
+        }
+    }
+
+    fn react(&mut self, connections: &mut Connections, event: Event<'_>) {
+        self.events += 1;
+        if self.is_slow && self.rng.percent(10) {
+            self.time.advance(Duration::from_millis(self.rng.pick(&[1, 20, 300])));
+        }
+        match event {
+            Event::Connection(id, event) => self.happened(connections, id, event),
+            Event::Stopping(_) => {
+                assert!(!self.stopping);
+                self.stopping = true;
+            }
+            Event::Stopped(_) => {
+                assert!(self.stopping && !self.stopped);
+                self.stopped = true;
+            }
+            Event::AcceptFailed { .. } => self.failures += 1,
+            Event::Resumed { slept } => {
+                assert!(slept > Duration::from_secs(1000));
+                self.slept += 1;
+            }
+            event => panic!("{event:?}"),
+        }
+    }
+
+    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+        assert!(!self.stopped, "told of a connection of a server that has stopped");
+        if let Some(peer) = self.ids.get(&id) {
+            assert!(self.records[*peer].closed.is_none(), "told something after the end");
+        }
+        match event {
+            Happened::Request(request) => self.request(connections, id, request),
+            Happened::Upgrade(upgrade) => {
+                let peer = self.meet(id, upgrade.path());
+                match self.rng.below(100) {
+                    0..75 => connections.accept(id, upgrade).unwrap(),
+                    75..95 => self.later.push(Later::Upgrade(id, upgrade)),
+                    _ => {
+                        self.records[peer].cut = true;
+                        let mut no = Response::new(Bytes::from_static(b"no"));
+                        *no.status_mut() = StatusCode::FORBIDDEN;
+                        connections.respond(id, upgrade, no).unwrap();
+                    }
+                }
+            }
+            Happened::Open(_) => {
+                let record = self.record(id);
+                assert!(!record.open);
+                record.open = true;
+                if self.rng.percent(50) {
+                    let _ = connections.topics().subscribe(id, "latest");
+                }
+                if self.behaviour.users {
+                    let bulk = match self.behaviour.refill {
+                        true => Some(refills(&mut self.rng, self.most)),
+                        false => self.behaviour.bulk_of(&mut self.rng, self.most),
+                    };
+                    self.record(id).bulk = bulk;
+                    self.send_bulk(connections, id);
+                }
+            }
+            Happened::Message(message) => self.message(connections, id, message),
+            Happened::Fragment(piece) => {
+                let record = self.record(id);
+                assert!(!piece.first || record.piece.is_empty());
+                record.piece.extend_from_slice(piece.data.as_bytes());
+                if piece.last {
+                    let whole = std::mem::take(&mut record.piece);
+                    self.message(connections, id, Message::Binary(whole.into()));
+                }
+            }
+            Happened::Closed(closed) => self.record(id).closed = Some(closed),
+            Happened::Drained => {
+                assert!(self.ids.contains_key(&id));
+                let of_this = |parked: &mut Later| matches!(parked, Later::Body(of, ..) if *of == id);
+                self.later.extend(self.parked.extract_if(.., of_this));
+                self.send_bulk(connections, id);
+            }
+            Happened::Pong(_) => assert!(self.ids.contains_key(&id)),
+            event => panic!("{event:?}"),
+        }
+    }
+
+    pub(super) fn record(&mut self, id: ConnectionId) -> &mut Record {
+        &mut self.records[self.ids[&id]]
+    }
+
+    /// Whose connection this is stands in the path: `/kind/peer/…`.
+    fn meet(&mut self, id: ConnectionId, path: &str) -> usize {
+        let peer: usize = path.split('/').nth(2).unwrap().parse().unwrap();
+        self.ids.insert(id, peer);
+        let known = self.records[peer].id.replace(id);
+        assert!(known.is_none_or(|known| known == id));
+        peer
+    }
+
+    fn request(&mut self, connections: &mut Connections, id: ConnectionId, request: Request) {
+        // A file's name is in the path.
+        let path = match request.query() {
+            Some(query) => format!("/file/{query}"),
+            None => request.path().to_owned(),
+        };
+        let mut parts = path.split('/').skip(1);
+        let kind = parts.next().unwrap();
+        let peer = self.meet(id, &path);
+        self.records[peer].asked += 1;
+        let mut number = || parts.next().unwrap().parse().unwrap();
+        let (_, n, len): (usize, usize, usize) = (number(), number(), number());
+        let body = content(peer, n, len);
+        if !request.http().body().is_empty() {
+            assert_eq!(&request.http().body()[..], body);
+        }
+        match kind {
+            "now" => connections.respond(id, request, Response::new(Bytes::from_static(body))).unwrap(),
+            "later" => self.later.push(Later::Request(id, request, Response::new(Bytes::from_static(body)))),
+            "file" => connections.respond_file(id, request, &self.shelf.folder).unwrap(),
+            "drop" => drop(request),
+            "events" | "log" => self.begin_stream(connections, id, request, kind == "events"),
+            _ => {
+                let length = (kind == "sized").then_some(len as u64);
+                let out = connections.respond_streaming(id, request, Response::new(()), length).unwrap();
+                self.later.push(Later::Body(id, out, body));
+            }
+        }
+    }
+
+    fn message(&mut self, connections: &mut Connections, id: ConnectionId, message: Message<'_>) {
+        let peer = self.ids[&id];
+        let record = &mut self.records[peer];
+        assert!(record.open);
+        if self.behaviour.users && message.as_bytes() == b"stop" {
+            record.stopped = true;
+            return record.bulk.iter_mut().for_each(Bulk::end);
+        }
+        let n = record.heard;
+        assert!(n < record.lengths.len(), "a message that nobody sent");
+        assert!(
+            message.as_bytes() == content(peer, n, record.lengths[n]),
+            "message {n} of peer {peer} differs"
+        );
+        record.heard += 1;
+        if self.echoes && connections.send_message(id, message).is_ok() {
+            record.said.push(Said::Echo(n));
+        }
+        if self.rng.percent(self.wild) {
+            self.act(connections);
+        }
+    }
+
+    fn any(&mut self) -> Option<ConnectionId> {
+        let open: Vec<_> =
+            self.ids.iter().filter(|(_, peer)| self.records[**peer].open).map(|(id, _)| *id).collect();
+        (!open.is_empty()).then(|| self.rng.pick(&open))
+    }
+
+    /// Something that no peer asked for.
+    pub(super) fn act(&mut self, connections: &mut Connections) {
+        match self.rng.below(100) {
+            0..50 => self.tell_news(connections),
+            50..80 => {
+                self.latest += 1;
+                let frame =
+                    Frame::text(format!("latest {:>1$}", self.latest, self.rng.pick(&[1, 500, 5000])));
+                for id in connections.topics().subscribers("latest").collect::<Vec<_>>() {
+                    self.records[self.ids[&id]].latest = self.latest;
+                }
+                connections.topics().publish_with("latest", &frame, SlowPeer::Latest("key"));
+            }
+            80..85 => {
+                if let Some(id) = self.any() {
+                    let _ = connections.send_ping(id, b"there?");
+                }
+            }
+            85..93 => {
+                if let Some(id) = self.any() {
+                    self.record(id).cut = true;
+                    let _ = connections.close(id, CloseCode::NORMAL, "enough");
+                }
+            }
+            93..95 => {
+                if let Some(id) = self.any() {
+                    self.record(id).cut = true;
+                    connections.terminate(id);
+                }
+            }
+            _ => {
+                if let Some(id) = self.any() {
+                    let _ = connections.topics().unsubscribe(id, "latest");
+                    self.record(id).latest = 0;
+                }
+            }
+        }
+    }
+
+    pub(super) fn tell_news(&mut self, connections: &mut Connections) {
+        let seq = self.news;
+        self.news += 1;
+        let frame = Frame::text(format!("news {seq}"));
+        let listeners: Vec<_> =
+            connections.ids().filter(|id| connections.state(*id) == State::Open).collect();
+        let mut reached = 0;
+        for id in &listeners {
+            // Who is too slow for it is closed.
+            if connections.topics().send_to(&frame, [*id]) == 1 {
+                reached += 1;
+                self.record(*id).said.push(Said::News(seq));
+            } else {
+                self.record(*id).cut = true;
+            }
+        }
+        assert!(reached <= listeners.len());
+    }
+
+    /// A feed: something short for everybody, whatever the send answers.
+    pub(super) fn feed(&mut self, connections: &mut Connections) {
+        let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
+        for (id, peer) in open {
+            if self.records[peer].open && connections.send_text(id, format!("news {}", self.news)).is_ok() {
+                self.records[peer].said.push(Said::News(self.news));
+            }
+        }
+        self.news += 1;
+        self.feed_streams(connections);
+    }
+
+    /// Whether it put anything off.
+    pub(super) fn has_later(&self) -> bool {
+        !self.later.is_empty()
+    }
+
+    /// Does what it put off; says whether there was anything.
+    pub(super) fn go_on(&mut self, connections: &mut Connections) -> bool {
+        if self.later.is_empty() {
+            return false;
+        }
+        let at = self.rng.below(self.later.len());
+        match self.later.swap_remove(at) {
+            // Whoever waits may be gone by now.
+            Later::Upgrade(id, upgrade) => drop(connections.accept(id, upgrade)),
+            Later::Request(id, request, response) => drop(connections.respond(id, request, response)),
+            Later::Body(id, body, []) => drop(connections.finish_body(id, body)),
+            Later::Body(id, body, left) => {
+                let (piece, rest) = left.split_at(self.rng.within(1, left.len()));
+                match connections.send_body(id, &body, piece) {
+                    Ok(Sent::Congested) if self.polite => self.parked.push(Later::Body(id, body, rest)),
+                    Ok(_) => self.later.push(Later::Body(id, body, rest)),
+                    Err(RespondError::Full) => self.parked.push(Later::Body(id, body, left)),
+                    Err(_) => {}
+                }
+            }
+        }
+        true
+    }
+}

@@ -1,0 +1,92 @@
+//! Much, sent by `send` alone: by the application to its peers, and by peers to the server.
+
+use super::app::{App, Said, content};
+use super::web_socket::WebSocket;
+use ws_server_mio::ws_proto::{Frame, Opcode};
+use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
+
+/// When a sender waits for `Drained`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Until {
+    /// What the send answers is ignored.
+    Never,
+    Congested,
+    Full,
+}
+
+/// What is left to send.
+#[derive(Clone, Debug)]
+pub(super) struct Bulk {
+    until: Until,
+    len: usize,
+    left: usize,
+}
+
+/// The numbers of messages that are not asked for, apart from the others'.
+pub(super) const BULK: usize = 5000;
+
+impl Bulk {
+    pub(super) fn new(until: Until, len: usize, count: usize) -> Self {
+        Self { until, len, left: count }
+    }
+
+    pub(super) fn end(&mut self) {
+        self.left = 0;
+    }
+
+    /// Sends on until there is a reason to wait.
+    fn go_on(&mut self, mut send: impl FnMut(usize) -> Result<Sent, SendError>) {
+        while self.left > 0 {
+            match send(self.len) {
+                Ok(sent) => {
+                    self.left -= 1;
+                    if sent == Sent::Congested && self.until == Until::Congested {
+                        return;
+                    }
+                }
+                // It is lost, and nobody cares.
+                Err(SendError::Full) if self.until == Until::Never => self.left -= 1,
+                Err(SendError::Full) => return,
+                Err(_) => self.left = 0,
+            }
+        }
+    }
+}
+
+impl App<'_> {
+    /// The connection has opened, or drained.
+    pub(super) fn send_bulk(&mut self, connections: &mut Connections, id: ConnectionId) {
+        let peer = self.ids[&id];
+        let record = &mut self.records[peer];
+        let Some(mut bulk) = record.bulk.take() else { return };
+        let said = &mut record.said;
+        bulk.go_on(|len| {
+            let n = said.len();
+            let sent = connections.send_binary(id, content(peer, BULK + n, len))?;
+            said.push(Said::Bulk(len));
+            Ok(sent)
+        });
+        record.bulk = Some(bulk);
+    }
+
+    /// Nothing more is sent than what was begun.
+    pub(super) fn end_refills(&mut self) {
+        if std::mem::take(&mut self.behaviour.refill) {
+            self.records.iter_mut().filter_map(|record| record.bulk.as_mut()).for_each(Bulk::end);
+        }
+    }
+}
+
+impl WebSocket {
+    /// The connection has opened, or drained.
+    pub(super) fn send_bulk(&mut self, number: usize, lengths: &mut Vec<usize>) {
+        let Some(mut bulk) = self.bulk.take() else { return };
+        bulk.go_on(|len| {
+            let frame = Frame::raw(Opcode::Binary, true, content(number, lengths.len(), len))?;
+            let sent = self.connection.send(&frame)?;
+            lengths.push(len);
+            Ok(sent)
+        });
+        self.bulk = Some(bulk);
+    }
+}

@@ -1,0 +1,89 @@
+//! What is true after every turn.
+
+use super::kernel::Kernel;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use ws_server_mio::Connections;
+use ws_server_mio::inspect::{self, flag};
+use ws_server_mio::ws_proto::State;
+
+/// The longest message there is, and what stands beside messages: control frames, the switch.
+const BESIDE: usize = 200_000;
+
+/// Whatever needs the loop is on one of its lists, and whatever is counted is there.
+pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
+    let kernel = kernel.lock();
+    let sockets: BTreeMap<_, _> = kernel.tokens().collect();
+    let overview = inspect::overview(connections);
+    let (mut live_count, mut rest_count) = (0, 0);
+    // Of each server: sockets, HTTP, WebSockets, handshakes.
+    let mut counts = vec![[0; 4]; inspect::servers(connections).len()];
+    inspect::each_slot(connections, |live| {
+        let slot = live.slot;
+        let id = sockets[&(slot as usize)];
+        if let Some(count) = counts.get_mut(live.server) {
+            for (k, flags) in [u16::MAX, flag::HTTP, flag::WEBSOCKET, flag::NEW].into_iter().enumerate() {
+                count[k] += usize::from(flags == u16::MAX || live.has(flags));
+            }
+        }
+        live_count += 1;
+        rest_count += usize::from(live.has(flag::LEFTOVER));
+        assert_eq!(live.has(flag::LEFTOVER), live.has_leftover);
+        assert!(!live.has(flag::QUEUED) || live.is_queued);
+        if live.has(flag::DIRTY) {
+            assert!(live.is_dirty);
+            return;
+        }
+        let may_read = live.has(flag::READABLE | flag::LEFTOVER) && !live.connection.is_paused();
+        let waits = may_read || live.connection.has_used_share();
+        assert!(!waits || live.has(flag::QUEUED), "slot {slot} may be read, and waits on no list");
+        let is_written = live.connection.outbox().is_empty();
+        assert!(
+            is_written || !live.has(flag::WRITABLE),
+            "slot {slot} may be written to, and waits on no list"
+        );
+        if kernel.is_told(id) {
+            let level = kernel.level(id);
+            let readable = level.readable && !kernel.sockets[id].end_told;
+            assert!(live.has(flag::READABLE) || !readable, "slot {slot}: what can be read is forgotten");
+            assert!(
+                live.has(flag::WRITABLE) || !level.writable,
+                "slot {slot}: that it takes more is forgotten"
+            );
+        }
+        if live.connection.state() == State::Open {
+            let most = live.connection.config().get_outbox_cap().saturating_add(BESIDE);
+            assert!(live.connection.queued() <= most, "slot {slot} holds {}", live.connection.queued());
+        }
+        let deadline = live.connection.poll_timeout();
+        let is_judged = live.connection.config().get_output_timeout() < Duration::MAX;
+        assert!(is_written || deadline.is_some() || !is_judged, "slot {slot} may stall for ever");
+        if let Some(deadline) = deadline {
+            assert!(live.has_timer_by(deadline), "slot {slot} has no timer");
+        }
+    });
+    assert_eq!(live_count, sockets.len());
+    assert_eq!((live_count, rest_count), (overview.slots, overview.leftovers));
+    for (server, count) in inspect::servers(connections).into_iter().zip(counts) {
+        let Some(server) = server else { continue };
+        let admission = server.admission;
+        assert_eq!(count, [admission.connections(), server.http, server.websockets, admission.handshakes()]);
+        assert!(admission.connections() > 0 || admission.addresses() == 0, "an address stays counted");
+        for (place, ready) in server.ready.iter().enumerate() {
+            assert!(*ready || !kernel.waiting(place), "who waits at listener {place} is forgotten");
+        }
+    }
+}
+
+/// What all connections hold together is within the limit, but for what each may hold at any time: what is below its high
+/// mark, and the message that goes over it.
+pub(super) fn holds_no_more_than(connections: &mut Connections, limit: usize) {
+    let (mut held, mut most) = (0, limit);
+    inspect::each_slot(connections, |live| {
+        if live.connection.state() == State::Open {
+            held += live.connection.queued();
+            most += live.connection.config().get_high_mark() + BESIDE;
+        }
+    });
+    assert!(held <= most, "{held} bytes are held, of {most}");
+}

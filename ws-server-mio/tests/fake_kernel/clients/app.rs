@@ -1,0 +1,287 @@
+//! The application of the clients: it says something, and keeps a record of what it was told.
+
+use super::model::{Known, pool};
+use crate::app::content;
+use crate::kernel::Kernel;
+use crate::rng::Rng;
+use mio::Token;
+use std::collections::BTreeMap;
+use std::io::ErrorKind;
+use std::net::SocketAddr;
+use std::time::Duration;
+use ws_server_mio::inspect;
+use ws_server_mio::ws_proto::{Error, Event as Happened, ResponseError};
+use ws_server_mio::{
+    ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
+};
+
+/// What a host has said.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Said {
+    Echo(usize),
+    News(usize),
+}
+
+/// What is known of one connection.
+#[derive(Default)]
+pub(super) struct Record {
+    pub(super) id: Option<ConnectionId>,
+    pub(super) client: Option<ClientId>,
+    /// The lengths of the messages that the client has sent.
+    pub(super) lengths: Vec<usize>,
+    /// How many of them the host has got.
+    pub(super) heard: usize,
+    pub(super) said: Vec<Said>,
+    /// How much of that the client has got.
+    pub(super) got: usize,
+    pub(super) closed: Option<Box<Closed>>,
+    /// Which request the host got.
+    asked: Option<usize>,
+    fragment: Vec<u8>,
+}
+
+pub(super) struct App {
+    pub(super) rng: Rng,
+    pub(super) kernel: Kernel,
+    pub(super) clients: BTreeMap<ClientId, Known>,
+    /// By socket.
+    pub(super) records: BTreeMap<usize, Record>,
+    pub(super) ids: BTreeMap<ConnectionId, usize>,
+    /// The addresses that each of the requests may lead to.
+    pub(super) leads: Vec<Vec<SocketAddr>>,
+    pub(super) events: u64,
+    /// How often it does something when it is told something, in percent.
+    pub(super) wild: usize,
+    pub(super) hasty: bool,
+    /// What it told besides: for the trace.
+    pub(super) trace: bool,
+    /// Everything that ever came of the clients.
+    pub(super) opens: usize,
+    pub(super) failures: usize,
+    pub(super) reconnects: usize,
+}
+
+impl App {
+    pub(super) fn new(rng: Rng, kernel: Kernel, hasty: bool, trace: bool) -> Self {
+        let mut app = Self {
+            rng,
+            kernel,
+            clients: BTreeMap::new(),
+            records: BTreeMap::new(),
+            ids: BTreeMap::new(),
+            leads: Vec::new(),
+            events: 0,
+            wild: 0,
+            hasty,
+            trace,
+            opens: 0,
+            failures: 0,
+            reconnects: 0,
+        };
+        app.wild = app.rng.pick(&[0, 5, 30]);
+        app
+    }
+
+    pub(super) fn trace(&self, text: impl FnOnce() -> String) {
+        if self.trace {
+            println!("    {}", text());
+        }
+    }
+
+    pub(super) fn record(&mut self, socket: usize) -> &mut Record {
+        self.records.entry(socket).or_default()
+    }
+
+    /// A host was asked for `/n`, the nth of the requests.
+    pub(super) fn was_asked_for(&mut self, socket: usize, path: &str) {
+        let number: usize = path.strip_prefix('/').unwrap().parse().unwrap();
+        if let Some(Some(address)) = self.kernel.lock().sockets[socket].target {
+            assert!(self.leads[number].contains(&address), "{address} is none of request {number}");
+        }
+        self.record(socket).asked = Some(number);
+    }
+
+    pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        self.events += 1;
+        match event {
+            Event::Connection(id, event) => self.happened(connections, id, event),
+            Event::ConnectFailed { client, error } => self.failed(connections, client, &error),
+            Event::Reconnecting { client, attempt, delay } => {
+                self.reconnecting(connections, client, attempt, delay);
+            }
+            Event::Resumed { slept } => {
+                assert!(slept > Duration::from_secs(1000));
+            }
+            event => panic!("{event:?}"),
+        }
+        if self.rng.percent(self.wild) {
+            self.act(connections);
+        }
+    }
+
+    fn failed(&mut self, connections: &mut Connections, client: ClientId, error: &ConnectError) {
+        assert!(!error.to_string().is_empty());
+        self.failures += 1;
+        let known = self.clients.get_mut(&client).expect("told of a client that was removed");
+        known.failures += 1;
+        if let ConnectError::Cancelled = error {
+            assert!(known.cancelled > 0, "nobody gave up");
+            known.cancelled -= 1;
+        }
+        if let ConnectError::Unreachable { tried, error } = error {
+            assert!(tried.len() <= pool().len() && error.kind() != ErrorKind::NotConnected);
+        }
+        known.retry_after = Duration::ZERO;
+        let mut is_final = false;
+        if let Some(response) = error.response() {
+            let status = response.status().as_u16();
+            is_final = matches!(status, 300..=499) && !matches!(status, 408 | 425 | 429);
+            let after = response.headers().get("retry-after").and_then(|value| value.to_str().ok());
+            known.retry_after = Duration::from_secs(after.and_then(|text| text.parse().ok()).unwrap_or(0));
+        }
+        let all_told = untold(connections, client) == 0;
+        known.by_policy = std::mem::replace(&mut known.quiet, all_told);
+        if !known.by_policy {
+            return;
+        }
+        let state = connections.client(client).state();
+        self.comes_next(client, state, is_final);
+    }
+
+    /// The application has said nothing else since: the policy decides.
+    fn comes_next(&self, client: ClientId, state: ClientState, is_final: bool) {
+        let known = &self.clients[&client];
+        match &known.policy {
+            None => assert_eq!(state, ClientState::Idle),
+            Some(_) if is_final => assert_eq!(state, ClientState::Idle),
+            Some(policy) if policy.get_attempts().is_none() => assert_eq!(state, ClientState::Waiting),
+            Some(_) => assert!(matches!(state, ClientState::Idle | ClientState::Waiting)),
+        }
+    }
+
+    fn reconnecting(
+        &mut self,
+        connections: &mut Connections,
+        client: ClientId,
+        attempt: u32,
+        delay: Duration,
+    ) {
+        self.reconnects += 1;
+        let known = self.clients.get_mut(&client).expect("told of a client that was removed");
+        assert_eq!(connections.client(client).state(), ClientState::Waiting);
+        let attempts = inspect::client(connections, client).unwrap().attempts;
+        assert!(attempt > 0 && known.permits == attempts, "told twice of an attempt");
+        assert_eq!(known.ended(), attempts, "told before the end of the attempt before");
+        known.permits += 1;
+        assert!(!std::mem::take(&mut known.fresh) || attempt == 1);
+        assert!(delay >= known.retry_after);
+        if let (true, true, Some(policy)) = (known.quiet, known.by_policy, &known.policy) {
+            assert!(policy.get_attempts().is_none_or(|most| attempt <= most));
+            let (min, max) = policy.get_wait();
+            assert!(delay <= max.max(Duration::from_millis(1)).max(known.retry_after));
+            assert!(delay >= min / 2);
+        }
+        known.retry_after = Duration::ZERO;
+    }
+
+    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+        if let Happened::Open(_) = event {
+            return self.opened(connections, id);
+        }
+        let socket = *self.ids.get(&id).expect("told of a connection that did not open");
+        let record = self.records.get_mut(&socket).unwrap();
+        assert!(record.closed.is_none(), "told something after the end");
+        match event {
+            Happened::Message(message) => record.message(&message, socket),
+            Happened::Fragment(fragment) => {
+                assert_eq!(fragment.first, record.fragment.is_empty() || fragment.data.as_bytes().is_empty());
+                record.fragment.extend_from_slice(fragment.data.as_bytes());
+                if fragment.last {
+                    let whole = std::mem::take(&mut record.fragment);
+                    let message = match String::from_utf8(whole) {
+                        Ok(text) => Message::Text(text.into()),
+                        Err(other) => Message::Binary(other.into_bytes().into()),
+                    };
+                    record.message(&message, socket);
+                }
+            }
+            Happened::Closed(closed) => self.closed(connections, id, socket, closed),
+            Happened::Drained | Happened::Pong(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+
+    fn opened(&mut self, connections: &mut Connections, id: ConnectionId) {
+        self.opens += 1;
+        let socket =
+            self.kernel.lock().tokens().find(|(token, _)| Token(*token) == inspect::token(id)).unwrap().1;
+        let client = connections.client_of(id).expect("a removed client opens nothing");
+        assert_eq!(connections.client(client).connection(), Some(id));
+        assert_eq!(connections.client(client).state(), ClientState::Open);
+        assert_eq!(connections.state(id), State::Open);
+        assert!(self.ids.insert(id, socket).is_none(), "opened twice");
+        let known = self.clients.get_mut(&client).unwrap();
+        assert!(known.connection.replace(id).is_none(), "opened beside another connection");
+        known.opens += 1;
+        // What was set after the attempt began is for the next one.
+        let attempts = inspect::client(connections, client).unwrap().attempts;
+        let asks = known.requests.iter().rev().find(|(set, _)| *set < attempts).map(|(_, number)| *number);
+        known.again = None;
+        known.quiet = true;
+        known.retry_after = Duration::ZERO;
+        let record = self.record(socket);
+        assert_eq!(record.asked, asks);
+        assert!(record.id.replace(id).is_none() && record.client.replace(client).is_none());
+    }
+
+    fn closed(
+        &mut self,
+        connections: &mut Connections,
+        id: ConnectionId,
+        socket: usize,
+        closed: Box<Closed>,
+    ) {
+        assert!(closed.was_open && !closed.to_string().is_empty());
+        let is_handshake = matches!(closed.error, Some(Error::Response(ResponseError::Refused(_))));
+        assert!(!is_handshake);
+        let record = self.records.get_mut(&socket).unwrap();
+        let client = record.client.unwrap();
+        if closed.clean {
+            assert!(record.got <= record.said.len());
+        }
+        let policy = self.clients.get(&client).and_then(|known| known.policy.clone());
+        let is_final = policy.is_some_and(|policy| policy.is_final(&closed));
+        record.closed = Some(closed);
+        let Some(known) = self.clients.get_mut(&client) else {
+            assert_eq!(connections.client_of(id), None);
+            return;
+        };
+        assert_eq!(connections.client_of(id), Some(client));
+        assert_eq!(known.connection.take(), Some(id));
+        (known.quiet, known.by_policy) = (true, true);
+        let state = connections.client(client).state();
+        match known.again.take() {
+            Some(true) => assert_eq!(state, ClientState::Waiting),
+            Some(false) => assert_eq!(state, ClientState::Idle),
+            None => self.comes_next(client, state, is_final),
+        }
+    }
+}
+
+/// How many failures of a client are yet to be told.
+pub(super) fn untold(connections: &Connections, id: ClientId) -> u32 {
+    inspect::client(connections, id).map_or(0, |client| client.untold)
+}
+
+impl Record {
+    fn message(&mut self, message: &Message<'_>, socket: usize) {
+        let Some(said) = self.said.get(self.got) else { panic!("got from {socket} what it did not say") };
+        match *said {
+            Said::Echo(n) => {
+                assert!(message.as_bytes() == content(socket, n, self.lengths[n]), "echo {n} of {socket}");
+            }
+            Said::News(n) => assert_eq!(message.as_text(), Some(&*format!("news {n}"))),
+        }
+        self.got += 1;
+    }
+}

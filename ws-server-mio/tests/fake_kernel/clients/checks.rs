@@ -1,0 +1,95 @@
+//! What is true of the clients after every turn.
+
+use super::app::App;
+use std::collections::BTreeMap;
+use std::time::Duration;
+use ws_server_mio::Connections;
+use ws_server_mio::inspect::{self, PhaseView, flag};
+use ws_server_mio::ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_server_mio::ws_proto::{Moment, State};
+
+pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
+    let mut owners = BTreeMap::new();
+    let mut connecting = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    inspect::each_slot(connections, |live| {
+        assert!(live.has(flag::CLIENT));
+        owners.insert(live.slot, live.client);
+        connecting.insert(live.slot, live.has(flag::CONNECTING));
+        ends.insert(live.slot, (live.connection.state(), live.has(flag::DIRTY)));
+    });
+    assert_eq!(connections.clients().count(), app.clients.len());
+    for (id, known) in &app.clients {
+        let client = inspect::client(connections, *id).unwrap();
+        let tries = matches!(client.phase, PhaseView::Resolving { .. } | PhaseView::Connecting { .. });
+        let ended = known.ended() + client.untold;
+        assert_eq!(ended + u32::from(tries), client.attempts, "attempts and their ends");
+        assert!(client.attempts <= known.permits, "an attempt that nobody was told of");
+        // It acts by this time, at the latest.
+        let mut due = None;
+        match &client.phase {
+            PhaseView::Idle => {}
+            PhaseView::Waiting { until: Some(until) } => due = Some(*until),
+            PhaseView::Waiting { until: None } => {
+                assert!(client.waits_told.contains(&ended), "it waits for ever");
+            }
+            PhaseView::Resolving { end } => due = Some(*end),
+            PhaseView::Connecting { slots, untried, .. } => {
+                if slots.iter().any(|slot| !connecting[slot]) {
+                    assert!(slots.len() == 1 && *untried == 0, "the race is over");
+                }
+                if *untried > 0 {
+                    due = Some(now + NEXT_ADDRESS_AFTER);
+                }
+                assert!(!slots.is_empty());
+                for slot in slots {
+                    assert_eq!(owners[slot], Some(*id));
+                }
+            }
+            PhaseView::Open { slot } => {
+                assert_eq!(owners[slot], Some(*id));
+                assert!(known.connection.is_some());
+            }
+        }
+        if let Some(due) = due {
+            let wait = inspect::client_wait(connections, now);
+            let left = due.since(now);
+            assert!(wait.is_some_and(|wait| wait <= left), "{id:?} is due in {left:?}, not in {wait:?}");
+        }
+    }
+    let overview = inspect::overview(connections);
+    assert!(!overview.all_rest || overview.slots == 0, "all rest, and there are connections");
+    let kernel = app.kernel.lock();
+    for (token, id) in kernel.tokens() {
+        let connecting = connecting.get(&(token as u32)).copied().unwrap_or(false);
+        assert!(connecting || !kernel.sockets[id].mirror, "slot {token} talks to itself");
+    }
+    for (slot, owner) in owners {
+        let (state, is_dirty) = ends[&slot];
+        // One that is dirty may have ended without anybody knowing yet.
+        let Some(client) = owner.and_then(|id| inspect::client(connections, id)) else {
+            let ends = matches!(state, State::Closing | State::Closed);
+            assert!(ends || is_dirty, "slot {slot} of a client that was removed lives on");
+            continue;
+        };
+        if state == State::Connecting || connecting[&slot] {
+            let PhaseView::Connecting { slots, .. } = &client.phase else {
+                panic!("slot {slot} connects for nobody")
+            };
+            assert!(slots.contains(&slot), "slot {slot} connects beside the race");
+        }
+    }
+}
+
+/// What a turn that began at this time, and has left nothing, has done.
+pub(super) fn check_times(connections: &Connections, start: Moment) {
+    if inspect::overview(connections).has_work {
+        return;
+    }
+    for client in connections.clients().filter_map(|id| inspect::client(connections, id)) {
+        let (PhaseView::Resolving { end } | PhaseView::Connecting { end, .. }) = client.phase else {
+            continue;
+        };
+        assert!(start < end + Duration::from_millis(1), "an attempt takes too long");
+    }
+}

@@ -1,0 +1,107 @@
+//! How a run ends: everybody can be reached, the clients come back, part, and nothing is left.
+
+use super::world::{World, lock};
+use std::time::Duration;
+use ws_server_mio::ClientState;
+use ws_server_mio::inspect;
+
+impl World {
+    /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
+    fn quiet(&mut self) {
+        for round in 0.. {
+            assert!(round < 100_000, "it goes on for ever");
+            let mut moved = false;
+            for id in 0..self.hosts.len() {
+                self.kernel.lock().progress(id, true);
+            }
+            if self.is_called() {
+                self.turn();
+                moved = true;
+            }
+            moved |= self.pump();
+            moved |= self.answer_a_name();
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// The network is fair, and all hosts are up: whoever wants a connection gets one.
+    pub(super) fn settle(&mut self) {
+        self.trace(|| "settle".to_owned());
+        self.storm = false;
+        {
+            let mut app = lock(&self.app);
+            app.wild = 0;
+            let mut kernel = self.kernel.lock();
+            kernel.be_fair();
+            kernel.be_reachable();
+        }
+        for host in &mut self.hosts {
+            (host.reads, host.pace) = (true, 1 << 20);
+            if host.vanished {
+                host.vanished = false;
+                host.reset(&self.kernel);
+            }
+        }
+        self.quiet();
+        for _ in 0..3000 {
+            if self.is_settled() || !self.pass(Duration::MAX) {
+                break;
+            }
+            self.quiet();
+        }
+        assert!(self.is_settled(), "a client does not come back, or waits for what was said");
+    }
+
+    /// The clients part, and their ends are told.
+    pub(super) fn part(&mut self) {
+        self.trace(|| "part".to_owned());
+        let ids: Vec<_> = self.app().clients.keys().copied().collect();
+        for id in ids {
+            let mut app = lock(&self.app);
+            match self.rng.below(3) {
+                0 => app.remove(self.endpoint.connections(), id),
+                _ => app.disconnect(self.endpoint.connections(), id),
+            }
+            if self.rng.percent(50) {
+                drop(app);
+                self.quiet();
+            }
+        }
+        for round in 0.. {
+            assert!(round < 10_000, "there is always another deadline");
+            self.quiet();
+            if !self.pass(Duration::MAX) {
+                break;
+            }
+        }
+    }
+
+    pub(super) fn nothing_is_left(&mut self) {
+        assert_eq!(self.endpoint.next_timeout(), None);
+        let connections = self.endpoint.connections();
+        let left = inspect::overview(connections);
+        assert!(!left.has_work && left.all_rest);
+        assert_eq!((left.slots, left.leftovers), (0, 0));
+        assert_eq!(left.due, 0);
+        let mut app = lock(&self.app);
+        for (id, known) in &app.clients {
+            assert_eq!(connections.client(*id).state(), ClientState::Idle);
+            assert_eq!(known.ended(), inspect::client(connections, *id).unwrap().attempts);
+            assert!(known.connection.is_none() && known.cancelled == 0);
+        }
+        for id in app.clients.keys().copied().collect::<Vec<_>>() {
+            app.remove(connections, id);
+        }
+        assert_eq!(connections.clients().count(), 0);
+        let kernel = self.kernel.lock();
+        assert!(kernel.sockets.iter().all(|socket| socket.closed));
+        for (socket, record) in app.records.iter().filter(|(_, record)| record.id.is_some()) {
+            let closed = record.closed.as_ref().expect("an end was never told");
+            let socket = &kernel.sockets[*socket];
+            assert_eq!(closed.bytes_sent, socket.bytes_written);
+            assert!(closed.bytes_received <= socket.bytes_read);
+        }
+    }
+}

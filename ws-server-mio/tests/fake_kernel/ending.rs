@@ -1,0 +1,198 @@
+//! How a run ends: the network is fair again, everybody parts, and nothing is left.
+
+use super::peer::{Health, Kind, Peer};
+use super::world::World;
+use std::time::Duration;
+use ws_server_mio::inspect;
+use ws_server_mio::ws_proto::{CloseCode, Moment};
+
+impl World<'_> {
+    /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.
+    pub(super) fn quiet(&mut self) {
+        for round in 0.. {
+            assert!(round < 200_000, "it goes on for ever");
+            let mut moved = false;
+            for id in 0..self.peers.len() {
+                self.kernel.lock().progress(id, true);
+            }
+            if self.is_called() {
+                self.turn();
+                moved = true;
+            }
+            moved |= self.pump();
+            // What users put off takes time.
+            if !self.behaviour.users {
+                moved |= self.app.go_on(self.endpoint.connections());
+            }
+            if !moved {
+                return;
+            }
+        }
+    }
+
+    /// Time passes until the next deadline of anybody; says whether there is one within that time.
+    pub(super) fn pass(&mut self, most: Duration) -> bool {
+        let now = self.time.now();
+        if self.app.has_later() && self.behaviour.users && self.later_at.is_none() {
+            self.later_at = Some(now + Duration::from_millis(self.rng.pick(&[1, 30, 700])));
+        }
+        let others = self.peers.iter().filter_map(Peer::timeout).chain(self.feed_at).chain(self.later_at);
+        let others = others.map(|at| at.since(now));
+        let Some(next) = self.endpoint.next_timeout().into_iter().chain(others).min() else { return false };
+        if next > most {
+            return false;
+        }
+        self.advance(next);
+        if self.later_at.take_if(|at| *at <= self.time.now()).is_some() {
+            while self.app.go_on(self.endpoint.connections()) && self.rng.percent(70) {}
+        }
+        true
+    }
+
+    /// The network is fair, and descriptors are back: whoever did nothing wrong gets all that it may expect.
+    pub(super) fn settle(&mut self) {
+        self.trace(|| "settle".to_owned());
+        self.be_fair();
+        self.app.end_refills();
+        if self.behaviour.refill || self.behaviour.memory.is_some() {
+            self.peers.iter_mut().for_each(|peer| peer.rate = None);
+        }
+        self.quiet();
+        // Who waits for a descriptor, for the end of another's handshake or for the next second, gets its turn.
+        let (rounds, patience) = if self.behaviour.users { (20_000, 61) } else { (1000, 11) };
+        for _ in 0..rounds {
+            let waits = |peer: &Peer| peer.health == Health::Good && !peer.is_content(&self.app);
+            let all_are_in = self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty());
+            if all_are_in && !self.peers.iter().any(waits) || !self.pass(Duration::from_secs(patience)) {
+                break;
+            }
+            self.quiet();
+        }
+        if self.stop.is_some() {
+            return;
+        }
+        assert!(self.kernel.lock().listeners.iter().all(|listener| listener.backlog.is_empty()));
+        for peer in self.peers.iter().filter(|peer| peer.health == Health::Good) {
+            assert!(peer.is_content(&self.app), "peer {} waits for something", peer.number);
+        }
+    }
+
+    /// Everybody reads, and the kernel's buffers are of the usual size.
+    pub(super) fn be_fair(&mut self) {
+        self.kernel.lock().be_fair();
+        for peer in &mut self.peers {
+            peer.reads = true;
+            peer.pace = 1 << 20;
+        }
+    }
+
+    /// Some clients close, then the server stops, and everything ends.
+    pub(super) fn part(&mut self) {
+        let now = self.time.now();
+        for peer in &mut self.peers {
+            if peer.health == Health::Good && self.rng.percent(50) {
+                peer.close(now);
+            }
+        }
+        self.trace(|| "part".to_owned());
+        self.quiet();
+        self.ends_are_in_order();
+        if self.behaviour.stops && self.stop.is_none() {
+            self.ask_amid();
+        }
+        let begun = self.time.now();
+        if self.stop.is_none() {
+            self.stop();
+        }
+        let (since, deadline) = self.stop.unwrap();
+        for round in 0.. {
+            assert!(round < 10_000, "there is always another deadline");
+            self.quiet();
+            if self.app.stopped && self.stopped_at.is_none() {
+                self.stopped_at = Some(self.time.now());
+            }
+            if self.behaviour.users {
+                self.judge();
+            }
+            if !self.pass(Duration::MAX) {
+                break;
+            }
+        }
+        let stopped = self.stopped_at.expect("the server does not stop");
+        let slack = Duration::from_secs(1);
+        assert!(stopped <= begun.max(since + deadline) + slack, "it stopped too late");
+    }
+
+    /// Of those who did nothing wrong, whoever has left closed in order, and got everything before.
+    fn ends_are_in_order(&mut self) {
+        let turned_away = self.endpoint.connections().stats().turned_away > 0;
+        let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
+        for peer in self.peers.iter().filter(|peer| peer.health == Health::Good && peer.left) {
+            let record = &self.app.records[peer.number];
+            match &peer.kind {
+                Kind::WebSocket(socket) => {
+                    let closed = socket.closed.as_ref().unwrap();
+                    // One that is closed for want of memory is told so ahead of what waits for it.
+                    let overtakes = [CloseCode::TRY_AGAIN_LATER, CloseCode::TOO_BIG].contains(&closed.code);
+                    if closed.clean && !overtakes {
+                        assert_eq!(socket.got, record.said.len(), "peer {} got less", peer.number);
+                    }
+                    assert!(excused || record.cut || closed.clean && socket.closes, "{closed}");
+                    let here = record.closed.as_ref();
+                    if here.is_some_and(|here| here.clean) {
+                        assert_eq!(
+                            record.heard,
+                            record.lengths.len(),
+                            "less of peer {} was heard",
+                            peer.number
+                        );
+                    }
+                    assert!(excused || record.cut || here.is_some_and(|here| here.clean), "{here:?}");
+                }
+                Kind::Http(replies) if !excused => {
+                    assert!(replies.half_closes && replies.expected.is_empty(), "{:?}", replies.expected);
+                    assert_eq!(replies.ended, Some(false), "peer {} was reset", peer.number);
+                }
+                _ => {}
+            }
+        }
+    }
+
+    pub(super) fn nothing_is_left(&mut self) {
+        self.ends_are_in_order();
+        if self.behaviour.users {
+            self.answers_are_whole_or_errors();
+            self.codes_are_the_peers();
+        }
+        assert_eq!(self.endpoint.next_timeout(), None);
+        let connections = self.endpoint.connections();
+        let left = inspect::overview(connections);
+        assert!(!left.has_work && left.servers == 0);
+        assert!(left.slots == 0 && left.leftovers == 0);
+        assert!(!left.files && !left.topics);
+        assert!(!self.app.ids.keys().any(|id| inspect::is_kept_for(connections, *id)));
+        let stats = connections.stats();
+        let kernel = self.kernel.lock();
+        let accepted = || kernel.sockets.iter().filter(|socket| socket.accepted);
+        assert!(accepted().all(|socket| socket.closed));
+        assert_eq!(stats.open, 0);
+        // Each listener asks for descriptors ten times a second.
+        let asked = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
+        assert!(kernel.refusals <= asked * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
+        assert_eq!(stats.accepted + stats.turned_away, accepted().count() as u64);
+        assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());
+        assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());
+        for peer in &self.peers {
+            let (record, socket) = (&self.app.records[peer.number], &kernel.sockets[peer.socket]);
+            let Some(closed) = &record.closed else {
+                assert!(record.id.is_none(), "the end of peer {} was never told", peer.number);
+                continue;
+            };
+            assert_eq!(closed.bytes_sent, socket.bytes_written);
+            assert!(closed.bytes_received <= socket.bytes_read);
+            if closed.clean && peer.health == Health::Good {
+                assert_eq!(closed.bytes_received, socket.bytes_read);
+            }
+        }
+    }
+}

@@ -1,0 +1,155 @@
+//! What the system may answer, and seldom does: the loop over sockets that are not real.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // a panic is how a test fails
+#![allow(clippy::print_stdout)] // what happens in one run, where it is asked for
+
+mod app;
+mod behaviour;
+mod bulk;
+mod checks;
+mod clients;
+mod dialling;
+mod ending;
+mod kernel;
+mod listeners;
+mod living;
+mod peer;
+mod remote_peer;
+mod replies;
+mod rng;
+mod script;
+mod scripted;
+mod setting;
+mod streams;
+mod system;
+mod web_socket;
+mod wire;
+mod world;
+
+use behaviour::Behaviour;
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::sync::Mutex;
+use std::thread;
+use world::World;
+
+/// What a handler panics with that is to be caught.
+const CAUGHT: &str = "a handler panics";
+
+/// Panics without a word on the terminal.
+fn panic_in_handler() {
+    resume_unwind(Box::new(CAUGHT));
+}
+
+/// What a turn did, unless a handler panicked in it.
+fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
+    match catch_unwind(AssertUnwindSafe(turn)) {
+        Ok(done) => Some(done),
+        Err(cause) if cause.downcast_ref() == Some(&CAUGHT) => None,
+        Err(cause) => resume_unwind(cause),
+    }
+}
+
+/// Each seed is a run of its own. `SEED=7` does that one, and says what happens in it; `SEEDS=100000` does so
+/// many; `COUNT=1` does all, whatever fails, and says how often and how.
+fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
+    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
+    if let Some(seed) = number("SEED") {
+        return run(seed, true);
+    }
+    let seeds = number("SEEDS").unwrap_or(seeds);
+    let counts = number("COUNT").is_some();
+    let failures = Mutex::new(BTreeMap::<String, Vec<u64>>::new());
+    let threads = thread::available_parallelism().map_or(1, usize::from) as u64;
+    thread::scope(|scope| {
+        for first in 0..threads {
+            let (run, failures) = (&run, &failures);
+            scope.spawn(move || {
+                for seed in (first..seeds).step_by(threads as usize) {
+                    let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
+                    assert!(counts, "run it again with SEED={seed}");
+                    let fixed = cause.downcast_ref::<&str>().map(ToString::to_string);
+                    let text = cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default();
+                    // Of whom it is, does not matter here.
+                    let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
+                    failures.lock().unwrap().entry(kind).or_default().push(seed);
+                }
+            });
+        }
+    });
+    let failures = failures.into_inner().unwrap();
+    for (kind, seeds) in &failures {
+        println!("{} times, such as with {:?}: {kind}", seeds.len(), &seeds[..seeds.len().min(8)]);
+    }
+    assert!(failures.is_empty());
+}
+
+#[test]
+fn whatever_the_kernel_answers_nothing_is_lost_forgotten_or_left() {
+    let shelf = setting::shelf();
+    runs(2000, |seed, trace| World::new(seed, &shelf, trace, Behaviour::default()).run());
+}
+
+/// Runs in which applications and peers behave as users do.
+fn users(seeds: u64, behaviour: impl Fn(&mut rng::Rng) -> Behaviour + Sync) {
+    let shelf = setting::shelf();
+    runs(seeds, |seed, trace| {
+        let behaviour = Behaviour { users: true, ..behaviour(&mut rng::Rng::new(seed ^ 0xbe4a)) };
+        World::new(seed, &shelf, trace, behaviour).run();
+    });
+}
+
+#[test]
+fn two_ends_that_both_send_never_wait_for_each_other() {
+    users(80, |_| Behaviour { bulk: true, ..Behaviour::default() });
+}
+
+#[test]
+fn a_peer_is_heard_however_much_is_sent_to_it() {
+    users(40, |_| Behaviour { refill: true, ..Behaviour::default() });
+}
+
+#[test]
+fn dead_peers_are_found_while_they_are_fed() {
+    users(100, |_| Behaviour { feed: true, ..Behaviour::default() });
+}
+
+#[test]
+fn a_stop_cuts_no_answer_unseen() {
+    users(80, |_| Behaviour { stops: true, streams: true, ..Behaviour::default() });
+}
+
+#[test]
+fn whoever_leaves_a_stream_is_found() {
+    users(60, |_| Behaviour { streams: true, ..Behaviour::default() });
+}
+
+#[test]
+fn the_close_code_is_the_peers_whatever_breaks_afterwards() {
+    users(100, |_| Behaviour { farewells: true, ..Behaviour::default() });
+}
+
+#[test]
+fn reading_that_is_held_back_loses_nobody() {
+    users(100, |_| Behaviour { pauses: true, feed: true, ..Behaviour::default() });
+}
+
+#[test]
+fn a_handler_that_panics_and_is_caught_harms_no_connection() {
+    users(60, |_| Behaviour { panics: true, bulk: true, ..Behaviour::default() });
+}
+
+#[test]
+fn all_connections_together_hold_no_more_than_they_may() {
+    let memory = Some(300_000);
+    users(40, |_| Behaviour { memory, bulk: true, ..Behaviour::default() });
+}
+
+#[test]
+fn settings_at_their_ends_lose_nothing() {
+    users(60, |_| Behaviour { extremes: true, bulk: true, ..Behaviour::default() });
+}
+
+#[test]
+fn whatever_users_do_nothing_is_lost_forgotten_or_left() {
+    users(150, Behaviour::mixed);
+}

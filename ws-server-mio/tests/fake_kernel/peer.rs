@@ -1,0 +1,339 @@
+//! The peers at the other end of the fake sockets: WebSocket clients, HTTP clients, and those that only
+//! send bytes.
+
+use super::app::{App, content};
+use super::kernel::Kernel;
+use super::remote_peer::Received;
+use super::replies::Replies;
+use super::rng::Rng;
+use super::streams::Reader;
+use super::web_socket::WebSocket;
+use std::time::Duration;
+use ws_server_mio::ws_proto::{CloseCode, Frame, Moment, Next, Opcode, State};
+
+/// How a peer behaves; whoever is not `Good` breaks its connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Health {
+    Good,
+    /// It did something that ends a connection.
+    Broken,
+    /// Nothing comes from it any more, not even an end.
+    Vanished,
+}
+
+pub(super) struct Peer {
+    pub(super) number: usize,
+    pub(super) socket: usize,
+    pub(super) health: Health,
+    /// Whether it reads now, and how much at once.
+    pub(super) reads: bool,
+    pub(super) pace: usize,
+    /// Its socket is closed.
+    pub(super) left: bool,
+    ended: bool,
+    pub(super) kind: Kind,
+    /// It reads a tenth of that each tenth of a second, and not before this.
+    pub(super) rate: Option<usize>,
+    reads_at: Option<Moment>,
+    /// It said why it goes: the end of its Close in what it has sent.
+    pub(super) farewell: Option<u64>,
+    /// It asked the application to stop: the end of that in what it has sent, and when it had arrived.
+    pub(super) asks_to_stop: Option<(u64, Option<Moment>)>,
+    /// How much of it was read, and when nothing hid what it says for the last time.
+    pub(super) heard: Option<u64>,
+    pub(super) silent: Option<Moment>,
+    /// Since when its reset could be found.
+    pub(super) reset_at: Option<Moment>,
+}
+
+/// What a slow reader reads in a second.
+pub(super) const SLOW: usize = 40_000;
+
+/// The code and the reason of a peer that says why it goes.
+pub(super) const FAREWELL: (u16, &str) = (4005, "gone");
+
+pub(super) enum Kind {
+    WebSocket(Box<WebSocket>),
+    Http(Replies),
+    Stream(Reader),
+    /// Bytes, and no interest in what comes back.
+    Raw(Vec<u8>),
+}
+
+impl Peer {
+    pub(super) fn new(number: usize, socket: usize, rng: &mut Rng, kind: Kind) -> Self {
+        let health = if matches!(kind, Kind::Raw(_)) { Health::Broken } else { Health::Good };
+        let pace = rng.pick(&[3, 100, 5000, 1 << 20]);
+        Self {
+            number,
+            socket,
+            health,
+            reads: true,
+            pace,
+            left: false,
+            ended: false,
+            kind,
+            rate: None,
+            reads_at: None,
+            farewell: None,
+            asks_to_stop: None,
+            heard: None,
+            silent: None,
+            reset_at: None,
+        }
+    }
+
+    /// Sends its next message, if it has a WebSocket that is open; of one, two or three fragments.
+    pub(super) fn say(&mut self, app: &mut App<'_>, len: usize, fragments: usize) {
+        let Kind::WebSocket(socket) = &mut self.kind else { return };
+        if !socket.open || socket.closes || self.left {
+            return;
+        }
+        if socket.connection.state() != State::Open {
+            return;
+        }
+        let lengths = &mut app.records[self.number].lengths;
+        let data = content(self.number, lengths.len(), len);
+        lengths.push(len);
+        let text = lengths.len().is_multiple_of(3);
+        let opcode = if text { Opcode::Text } else { Opcode::Binary };
+        // One with a small outbox may be at its cap.
+        if fragments == 1 || socket.connection.config().get_outbox_cap() < 64 << 20 {
+            let frame = Frame::raw(opcode, true, data).unwrap();
+            if socket.connection.send(&frame).is_err() {
+                lengths.pop();
+            }
+            return;
+        }
+        for k in 0..fragments {
+            let part = &data[len * k / fragments..len * (k + 1) / fragments];
+            let opcode = if k == 0 { opcode } else { Opcode::Continuation };
+            let frame = Frame::raw(opcode, k + 1 == fragments, part).unwrap();
+            socket.connection.send(&frame).unwrap();
+        }
+    }
+
+    pub(super) fn ping(&mut self, now: Moment) {
+        if let Kind::WebSocket(socket) = &mut self.kind
+            && socket.open
+        {
+            let _ = socket.connection.send_ping(now, b"ping");
+        }
+    }
+
+    pub(super) fn close(&mut self, now: Moment) {
+        if let Kind::WebSocket(socket) = &mut self.kind
+            && socket.open
+        {
+            socket.closes = true;
+            let _ = socket.connection.close(now, CloseCode::NORMAL, "bye");
+        }
+    }
+
+    /// It says why it goes, as soon as nothing else is in the way, and is gone.
+    pub(super) fn say_farewell(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
+        let Kind::WebSocket(socket) = &mut self.kind else { return };
+        let connection = &mut socket.connection;
+        let is_ready = socket.open && connection.state() == State::Open && connection.outbox().is_empty();
+        if !is_ready || self.health != Health::Good || self.left || self.ended {
+            return;
+        }
+        let _ = connection.close(now, CloseCode::from(FAREWELL.0), FAREWELL.1);
+        let n = kernel.lock().send(self.socket, bytes::Buf::chunk(connection.outbox()));
+        let is_whole = n == connection.outbox().len();
+        connection.wrote(now, n);
+        self.health = Health::Broken;
+        if is_whole {
+            self.farewell = Some(kernel.lock().sockets[self.socket].bytes_sent);
+        }
+        (self.left, self.ended) = (true, true);
+        match by_reset {
+            true => kernel.lock().reset_late(self.socket),
+            false => kernel.lock().leave(self.socket),
+        }
+    }
+
+    /// It has what it wanted of its stream.
+    pub(super) fn leave_stream(&mut self, kernel: &Kernel, now: Moment, by_reset: bool) {
+        let Kind::Stream(reader) = &mut self.kind else { return };
+        if !reader.has_begun() || !reader.requests.is_empty() || reader.ended {
+            return;
+        }
+        reader.gone = Some((now, !by_reset));
+        self.health = Health::Broken;
+        match by_reset {
+            true => self.reset(kernel),
+            false => self.half_close(kernel),
+        }
+    }
+
+    /// It asks the application to send no more.
+    pub(super) fn ask_to_stop(&mut self, kernel: &Kernel, now: Moment) {
+        let Kind::WebSocket(socket) = &mut self.kind else { return };
+        if !socket.open || self.left || self.asks_to_stop.is_some() {
+            return;
+        }
+        if socket.connection.send("stop").is_ok() {
+            let n = kernel.lock().send(self.socket, bytes::Buf::chunk(socket.connection.outbox()));
+            socket.connection.wrote(now, n);
+            self.asks_to_stop = Some((kernel.lock().sockets[self.socket].bytes_sent, None));
+        }
+    }
+
+    /// It ends its stream in the middle of whatever there is.
+    pub(super) fn half_close(&mut self, kernel: &Kernel) {
+        if !self.ended {
+            self.ended = true;
+            kernel.lock().fin(self.socket);
+        }
+    }
+
+    pub(super) fn leave(&mut self, kernel: &Kernel) {
+        if !self.left {
+            (self.left, self.ended) = (true, true);
+            kernel.lock().leave(self.socket);
+        }
+    }
+
+    pub(super) fn reset(&mut self, kernel: &Kernel) {
+        if !self.left {
+            (self.left, self.ended) = (true, true);
+            kernel.lock().reset(self.socket);
+        }
+    }
+
+    /// Sends bytes past its own engine.
+    pub(super) fn spoil(&mut self, kernel: &Kernel, bytes: &[u8]) {
+        if !self.ended {
+            kernel.lock().send(self.socket, bytes);
+        }
+    }
+
+    pub(super) fn timeout(&self) -> Option<Moment> {
+        // Whoever breaks its own stream in the middle goes by no clock.
+        let is_broken = self.ended && self.health == Health::Broken;
+        if self.left || is_broken || self.health == Health::Vanished {
+            return None;
+        }
+        let timer = match &self.kind {
+            Kind::WebSocket(socket) => socket.connection.poll_timeout(),
+            _ => None,
+        };
+        timer.into_iter().chain(self.reads_at.filter(|_| self.reads)).min()
+    }
+
+    /// What its socket gives it now.
+    fn read(&mut self, kernel: &Kernel, now: Moment) -> Received {
+        self.reads_at.take_if(|at| *at <= now);
+        if self.reads_at.is_some() || matches!(&self.kind, Kind::WebSocket(socket) if !socket.reads()) {
+            return Received::Nothing;
+        }
+        let most = self.rate.map_or(self.pace, |rate| rate / 10);
+        let received = kernel.lock().receive(self.socket, most);
+        let came = matches!(received, Received::Bytes(_));
+        self.reads_at = (self.rate.is_some() && came).then(|| now + Duration::from_millis(100));
+        received
+    }
+
+    /// Reads, writes, and checks what came; says whether anything moved.
+    pub(super) fn pump(&mut self, kernel: &Kernel, now: Moment, app: &mut App<'_>) -> bool {
+        if self.left || self.health == Health::Vanished {
+            return false;
+        }
+        let mut moved = false;
+        if self.reads {
+            let received = self.read(kernel, now);
+            moved |= matches!(received, Received::Bytes(_));
+            match &mut self.kind {
+                Kind::WebSocket(socket) => {
+                    let had_rest = socket.has_rest();
+                    socket.receive(now, received, self.number, app);
+                    moved |= had_rest && !socket.has_rest();
+                }
+                Kind::Stream(reader) => reader.receive(received),
+                Kind::Http(replies) => replies.receive(received),
+                Kind::Raw(_) => {
+                    if matches!(received, Received::End | Received::Reset) {
+                        self.leave(kernel);
+                        return true;
+                    }
+                }
+            }
+        }
+        match &mut self.kind {
+            Kind::WebSocket(socket) => {
+                let connection = &mut socket.connection;
+                if connection.poll_timeout().is_some_and(|at| at <= now) {
+                    connection.handle_timeout(now);
+                }
+                while !self.ended && !connection.outbox().is_empty() {
+                    let n = kernel.lock().send(self.socket, bytes::Buf::chunk(connection.outbox()));
+                    connection.wrote(now, n);
+                    if n == 0 {
+                        break;
+                    }
+                    moved = true;
+                }
+                socket.poll(now, self.number, app);
+                match socket.connection.next_io() {
+                    Next::Shutdown => self.half_close(kernel),
+                    Next::Drop => {
+                        self.leave(kernel);
+                        moved = true;
+                    }
+                    _ => {}
+                }
+            }
+            Kind::Http(replies) => {
+                if !self.ended {
+                    let n = kernel.lock().send(self.socket, &replies.requests);
+                    replies.requests.drain(..n);
+                    moved |= n > 0;
+                }
+                let (over, gone) = (replies.ends(), replies.ended.is_some());
+                if over {
+                    self.half_close(kernel);
+                }
+                if gone {
+                    self.leave(kernel);
+                    moved = true;
+                }
+            }
+            Kind::Stream(reader) => {
+                if !self.ended {
+                    let n = kernel.lock().send(self.socket, &reader.requests);
+                    reader.requests.drain(..n);
+                    moved |= n > 0;
+                }
+                if reader.ended {
+                    self.leave(kernel);
+                    moved = true;
+                }
+            }
+            Kind::Raw(bytes) => {
+                if !self.ended {
+                    let n = kernel.lock().send(self.socket, bytes);
+                    bytes.drain(..n);
+                }
+            }
+        }
+        moved
+    }
+
+    /// Whether it has all that it may expect while nobody ends anything.
+    pub(super) fn is_content(&self, app: &App<'_>) -> bool {
+        let record = &app.records[self.number];
+        match &self.kind {
+            Kind::WebSocket(socket) => {
+                self.left
+                    || socket.open
+                        && record.heard == record.lengths.len()
+                        && socket.got == record.said.len()
+                        && socket.latest >= record.latest
+            }
+            Kind::Http(replies) => self.left || replies.expected.is_empty(),
+            Kind::Stream(reader) => self.left || reader.has_begun(),
+            Kind::Raw(_) => true,
+        }
+    }
+}

@@ -1,0 +1,146 @@
+//! A WebSocket client at the other end: an engine of the same kind, driven as an adapter drives it.
+
+use super::app::{App, Said, content};
+use super::behaviour::Behaviour;
+use super::bulk::{BULK, Bulk};
+use super::remote_peer::Received;
+use super::rng::Rng;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_server_mio::ws_proto::{
+    ClientRequest, Closed, Config, Connection, Error, Event, Heartbeat, Message, Moment,
+};
+
+pub(super) struct WebSocket {
+    pub(super) connection: Connection,
+    pub(super) open: bool,
+    /// How many of what the server said it has got.
+    pub(super) got: usize,
+    pub(super) latest: usize,
+    pub(super) closes: bool,
+    pub(super) closed: Option<Box<Closed>>,
+    pub(super) bulk: Option<Bulk>,
+    /// What was read and not used: the engine held reading back.
+    rest: Vec<u8>,
+    fragment: Vec<u8>,
+}
+
+impl WebSocket {
+    pub(super) fn new(number: usize, now: Moment, rng: &mut Rng, behaviour: &Behaviour, most: usize) -> Self {
+        let request = ClientRequest::new(&format!("ws://localhost/ws/{number}")).unwrap();
+        let hour = Duration::from_secs(3600);
+        let mut config = Config::client()
+            .heartbeat(Heartbeat::off())
+            .handshake_timeout(hour)
+            .close_timeout(hour)
+            .outbox(8 << 20, 16 << 20, 64 << 20);
+        let seed = [rng.next() as u8; 32];
+        let mut bulk = None;
+        if behaviour.users {
+            // Now and then one that reads whatever it has to say.
+            if rng.percent(75) {
+                config = behaviour.config(Config::client(), rng).handshake_timeout(hour).close_timeout(hour);
+            }
+            if behaviour.extremes {
+                config = config.min_output_rate(0);
+            }
+            bulk = behaviour.bulk_of(rng, most);
+        }
+        let connection = Connection::client(now, Arc::new(config), request, seed);
+        Self {
+            connection,
+            open: false,
+            got: 0,
+            latest: 0,
+            closes: false,
+            closed: None,
+            bulk,
+            rest: Vec::new(),
+            fragment: Vec::new(),
+        }
+    }
+
+    /// Whether it would use what its socket has for it.
+    pub(super) fn reads(&self) -> bool {
+        self.rest.is_empty() && !self.connection.is_paused()
+    }
+
+    pub(super) fn has_rest(&self) -> bool {
+        !self.rest.is_empty()
+    }
+
+    pub(super) fn receive(&mut self, now: Moment, received: Received, number: usize, app: &mut App<'_>) {
+        match received {
+            Received::Bytes(bytes) => self.rest.extend_from_slice(&bytes),
+            Received::Nothing => {}
+            Received::End => return self.connection.receive_eof(now),
+            Received::Reset => {
+                return self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset));
+            }
+        }
+        let mut bytes = std::mem::take(&mut self.rest);
+        let mut input = &mut bytes[..];
+        while let Some(event) = self.connection.receive(now, &mut input) {
+            match event {
+                Event::Message(message) => self.check(&message, number, app),
+                Event::Fragment(fragment) => {
+                    self.fragment.extend_from_slice(fragment.data.as_bytes());
+                    if fragment.last {
+                        let whole = std::mem::take(&mut self.fragment);
+                        let message = match String::from_utf8(whole) {
+                            Ok(text) => Message::Text(text.into()),
+                            Err(other) => Message::Binary(other.into_bytes().into()),
+                        };
+                        self.check(&message, number, app);
+                    }
+                }
+                event => self.happened(event, number, app),
+            }
+        }
+        self.rest = input.to_vec();
+        assert!(self.rest.is_empty() || self.connection.is_paused());
+    }
+
+    fn check(&mut self, message: &Message<'_>, number: usize, app: &App<'_>) {
+        let record = &app.records[number];
+        if let Ok(text) = std::str::from_utf8(message.as_bytes())
+            && let Some(latest) = text.strip_prefix("latest ")
+        {
+            let latest = latest.trim().parse().unwrap();
+            assert!(latest > self.latest, "peer {number} got {latest} after {}", self.latest);
+            self.latest = latest;
+            return;
+        }
+        let Some(said) = record.said.get(self.got) else { panic!("peer {number} got what nobody said") };
+        let is_so = match *said {
+            Said::Echo(n) => message.as_bytes() == content(number, n, record.lengths[n]),
+            Said::News(seq) => message.as_text() == Some(&*format!("news {seq}")),
+            Said::Bulk(len) => message.as_bytes() == content(number, BULK + self.got, len),
+        };
+        assert!(is_so, "message {} to peer {number}, {said:?}, differs", self.got);
+        self.got += 1;
+    }
+
+    /// What something else than its input caused.
+    pub(super) fn poll(&mut self, now: Moment, number: usize, app: &mut App<'_>) {
+        while let Some(event) = self.connection.poll_event(now) {
+            self.happened(event, number, app);
+        }
+    }
+
+    fn happened(&mut self, event: Event<'_>, number: usize, app: &mut App<'_>) {
+        match event {
+            Event::Open(_) => {
+                self.open = true;
+                self.send_bulk(number, &mut app.records[number].lengths);
+            }
+            Event::Drained => self.send_bulk(number, &mut app.records[number].lengths),
+            Event::Closed(closed) => {
+                assert!(self.closed.is_none());
+                self.closed = Some(closed);
+            }
+            Event::Pong(_) => {}
+            event => panic!("{event:?}"),
+        }
+    }
+}

@@ -1,0 +1,283 @@
+//! What is on its way between a peer and the loop.
+
+use super::rng::Rng;
+use mio::Token;
+use std::io;
+use std::net::SocketAddr;
+use ws_server_mio::sys::Readiness;
+
+/// Bytes in order; taken from the front without moving the rest.
+#[derive(Default)]
+pub(super) struct Pipe {
+    bytes: Vec<u8>,
+    start: usize,
+}
+
+impl Pipe {
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() - self.start
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub(super) fn push(&mut self, bytes: &[u8]) {
+        if self.is_empty() {
+            self.clear();
+        }
+        self.bytes.extend_from_slice(bytes);
+    }
+
+    pub(super) fn take(&mut self, n: usize) -> &[u8] {
+        let from = self.start;
+        self.start += n;
+        &self.bytes[from..self.start]
+    }
+
+    pub(super) fn truncate(&mut self, n: usize) {
+        self.bytes.truncate(self.start + n);
+    }
+
+    pub(super) fn clear(&mut self) {
+        self.bytes.clear();
+        self.start = 0;
+    }
+}
+
+/// Something that the peer did once: its FIN, its RST.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Signal {
+    No,
+    OnItsWay,
+    Arrived,
+}
+
+/// One connection, as the kernels on both sides have it.
+pub(super) struct Socket {
+    pub(super) wire: Pipe,
+    pub(super) inbox: Pipe,
+    pub(super) fin: Signal,
+    pub(super) reset: Signal,
+    /// The error that the reset left, until somebody is told.
+    pub(super) error: bool,
+    pub(super) outbox: Pipe,
+    pub(super) outbox_size: usize,
+    pub(super) inbox_size: usize,
+    /// A write was refused, or cut short; an edge is owed.
+    pub(super) starved: bool,
+    /// The loop has half-closed.
+    pub(super) shut: bool,
+    pub(super) accepted: bool,
+    /// The loop has read to the end.
+    pub(super) end_told: bool,
+    /// The loop has dropped it.
+    pub(super) closed: bool,
+    /// Not orderly: the peer is sent a RST for it.
+    pub(super) aborted: bool,
+    /// The peer was reached by that: bytes behind it are lost.
+    pub(super) cut: bool,
+    /// The peer has closed its socket: what is sent to it, it answers with RST.
+    pub(super) gone: bool,
+    pub(super) token: Option<Token>,
+    pub(super) edge: bool,
+    pub(super) armed: Readiness,
+    pub(super) bytes_read: u64,
+    pub(super) bytes_written: u64,
+    pub(super) link: Link,
+    /// Where the loop connects it to; `None` for one that it accepts.
+    pub(super) target: Option<Target>,
+    /// It is connected to itself.
+    pub(super) mirror: bool,
+    /// What the error is.
+    pub(super) kind: io::ErrorKind,
+    /// Bytes that the peer's socket took.
+    pub(super) bytes_sent: u64,
+    /// How many of them could be read when the reset arrived.
+    pub(super) reached: u64,
+    /// It does as Linux does.
+    pub(super) linux: Option<Linux>,
+}
+
+/// How Linux reports room and opens windows.
+pub(super) struct Linux {
+    /// The unsent mark (`TCP_NOTSENT_LOWAT`): over it nothing is taken, below its half there is room again.
+    pub(super) mark: usize,
+    /// What the peer's kernel has, and how much that may be.
+    pub(super) at_peer: Pipe,
+    pub(super) window: usize,
+}
+
+/// A window opens by a full segment, or by half the buffer (RFC 9293 §3.8.6.2.2).
+const SEGMENT: usize = 1460;
+
+fn opens(size: usize, held: usize) -> bool {
+    size.saturating_sub(held) >= SEGMENT.min(size.div_ceil(2))
+}
+
+/// What the loop connects to: an address, or a Unix socket.
+pub(super) type Target = Option<SocketAddr>;
+
+/// Whether it is connected.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Link {
+    Up,
+    /// Not yet; what will come of it.
+    Begun(Fate),
+    Failed,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    Connects,
+    Fails(io::ErrorKind),
+    /// Nobody answers.
+    Silence,
+}
+
+pub(super) const ALL: Readiness =
+    Readiness { readable: true, writable: true, read_closed: true, error: true };
+
+/// Of buffers.
+const SIZES: [usize; 7] = [1, 7, 100, 1000, 4096, 20_000, 100_000];
+
+impl Socket {
+    /// Just connected.
+    pub(super) fn new(rng: &mut Rng) -> Self {
+        Self {
+            wire: Pipe::default(),
+            inbox: Pipe::default(),
+            fin: Signal::No,
+            reset: Signal::No,
+            error: false,
+            outbox: Pipe::default(),
+            outbox_size: rng.pick(&SIZES[2..]),
+            inbox_size: rng.pick(&SIZES),
+            starved: false,
+            shut: false,
+            accepted: false,
+            end_told: false,
+            closed: false,
+            aborted: false,
+            cut: false,
+            gone: false,
+            token: None,
+            edge: false,
+            armed: ALL,
+            bytes_read: 0,
+            bytes_written: 0,
+            link: Link::Up,
+            target: None,
+            mirror: false,
+            kind: io::ErrorKind::ConnectionReset,
+            bytes_sent: 0,
+            reached: 0,
+            linux: None,
+        }
+    }
+
+    /// As Linux has it, from here on.
+    pub(super) fn on_linux(&mut self, rng: &mut Rng) {
+        let mark = rng.pick(&[usize::MAX, 16_384, 131_072]);
+        let window = rng.pick(&[1000, 20_000, 65_536]);
+        self.linux = Some(Linux { mark, at_peer: Pipe::default(), window });
+    }
+
+    /// How much a write takes now.
+    pub(super) fn room(&self) -> usize {
+        let room = self.outbox_size - self.outbox.len();
+        let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
+        room.min(mark.saturating_sub(self.outbox.len()))
+    }
+
+    /// Whether there is so much room again that it is told: a third of the buffer, below half the unsent mark.
+    fn is_roomy(&self) -> bool {
+        let mark = self.linux.as_ref().map_or(usize::MAX, |linux| linux.mark);
+        (self.outbox_size - self.outbox.len()) * 3 >= self.outbox_size && self.outbox.len() < mark.div_ceil(2)
+    }
+
+    /// What the peer's read gives, at most so much of it.
+    pub(super) fn take(&mut self, most: usize) -> &[u8] {
+        let Some(Linux { at_peer, window, .. }) = &mut self.linux else {
+            return self.outbox.take(self.outbox.len().min(most));
+        };
+        if opens(*window, at_peer.len()) {
+            let n = self.outbox.len().min(*window - at_peer.len());
+            at_peer.push(self.outbox.take(n));
+        }
+        at_peer.take(at_peer.len().min(most))
+    }
+
+    /// Whether the peer has yet to read something.
+    pub(super) fn is_unread(&self) -> bool {
+        !self.outbox.is_empty() || self.linux.as_ref().is_some_and(|linux| !linux.at_peer.is_empty())
+    }
+
+    /// What the loop would be told now.
+    pub(super) fn level(&self, armed_system: bool) -> Readiness {
+        if let Link::Begun(_) = self.link {
+            return Readiness::default();
+        }
+        let over = self.reset == Signal::Arrived;
+        let ended = over || self.fin == Signal::Arrived;
+        Readiness {
+            readable: ended || !self.inbox.is_empty(),
+            writable: over || !self.starved && self.is_roomy(),
+            read_closed: ended,
+            error: over && self.error && !armed_system,
+        }
+    }
+
+    /// What comes of connecting.
+    fn learn(&mut self, fate: Fate) {
+        match fate {
+            Fate::Connects => self.link = Link::Up,
+            Fate::Fails(kind) => {
+                (self.link, self.kind) = (Link::Failed, kind);
+                (self.reset, self.error) = (Signal::Arrived, true);
+            }
+            Fate::Silence => return,
+        }
+        self.edge = true;
+    }
+
+    /// What came, or went, while nobody looked.
+    pub(super) fn progress(&mut self, rng: &mut Rng, all: bool, keeps: bool) {
+        if let Link::Begun(fate) = self.link {
+            if !self.closed && (all || rng.percent(50)) {
+                self.learn(fate);
+            }
+            return;
+        }
+        let mut room = self.inbox_size.saturating_sub(self.inbox.len());
+        if self.linux.is_some() && !opens(self.inbox_size, self.inbox.len()) {
+            room = 0;
+        }
+        let most = self.wire.len().min(room);
+        if most > 0 && !self.closed {
+            let n = if all { most } else { rng.within(1, most) };
+            self.inbox.push(self.wire.take(n));
+            self.edge = true;
+        }
+        if all || rng.percent(50) {
+            if self.reset == Signal::OnItsWay {
+                // It waits for no room.
+                self.wire.clear();
+                self.reset = Signal::Arrived;
+                self.error = true;
+                self.edge = true;
+                if !keeps {
+                    self.inbox.clear();
+                }
+                self.reached = self.bytes_read + self.inbox.len() as u64;
+            } else if self.fin == Signal::OnItsWay && self.wire.is_empty() {
+                self.fin = Signal::Arrived;
+                self.edge = true;
+            }
+        }
+        if self.starved && self.is_roomy() && (all || rng.percent(50)) {
+            self.starved = false;
+            self.edge = true;
+        }
+    }
+}
