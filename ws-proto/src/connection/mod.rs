@@ -176,11 +176,14 @@ impl Connection {
 
     /// Bytes that wait to be written, whole messages behind an unfinished one included, and pieces of bodies
     /// whose turn has not come.
+    #[inline]
     pub fn queued(&self) -> usize {
-        if let Stage::Http(http) = &self.stage {
-            return self.outbox.len() + http.held_len();
-        }
-        self.outbox.len() + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.waiting_len)
+        let behind = match (&self.stage, &self.in_flight) {
+            (Stage::Http(http), _) => http.held_len(),
+            (_, Some(in_flight)) => in_flight.waiting_len,
+            (_, None) => 0,
+        };
+        self.outbox.len() + behind
     }
 
     /// Gives the outbox memory to write into, where it has none. See [`reclaim`](Self::reclaim).

@@ -64,7 +64,7 @@ impl Connection {
                 Err(error) => self.fail_connection(now, error),
             }
         }
-        self.receive_slowly(now, input)
+        self.receive_any(now, input)
     }
 
     /// What was told last is dealt with; when it came, is noted once for all that came with it.
@@ -85,7 +85,7 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn receive_slowly<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    fn receive_any<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         self.end_handling(now);
         if before > 0 {

@@ -128,11 +128,11 @@ impl Connection {
             }
             return;
         }
-        self.wrote_in_stage(now, n);
+        self.written_in_part(now, n);
     }
 
     #[inline(never)]
-    fn wrote_in_stage(&mut self, now: Moment, n: usize) {
+    fn written_in_part(&mut self, now: Moment, n: usize) {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();

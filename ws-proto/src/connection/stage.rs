@@ -1,18 +1,16 @@
-//! The machine: the stages of a connection, and every transition between them. Nothing outside this file changes the stage.
+//! The machine: the stages of a connection and every transition between them. No other file changes the stage.
 //!
 //! ```text
-//!  server: Http ──┐             ┌──────────▶ report_open ─▶ Open
-//!                 ├ establish ─▶ Opened                      │
-//!  client: Handshake            └─────────────┬──────────────┤
-//!                                             │              │ start_closing_handshake, write_failed
-//!                                             │              ▼
-//!                  receive_close, fail_connection, evict   Closing
-//!                                             │              │ receive_close, fail_connection
-//!                                             ▼              ▼
-//!           Http ──── end_http ────────────▶ Draining ◀──────┘
-//!                                             │ flushed, peer_ended, handle_timeout
-//!                                             ▼
-//!           any stage ─ connection_closed ──▶ Done
+//!  server: Http ────────┬─ establish ─▶ Opened ─ report_open ─▶ Open
+//!  client: Handshake ───┘                 └──────────┬───────────┘
+//!                                                    ├─ start_closing_handshake, break_off ─▶ Closing
+//!                                                    │                                           │
+//!                 receive_close, fail_connection, evict                receive_close, fail_connection
+//!                                                    ▼                                           │
+//!          Http ── end_http ─────────────────────▶ Draining ◀────────────────────────────────────┘
+//!                                                    │ finish
+//!                                                    ▼
+//!          any stage ── connection_closed ───────▶ Done
 //! ```
 //!
 //! | from | what happens | to | RFC 6455 |
@@ -20,7 +18,7 @@
 //! | Http, Handshake | [`establish`](Connection::establish): the 101 | Opened | §4.1, §4.2.2 "established" |
 //! | Opened | [`report_open`](Connection::report_open): the application hears of it | Open | |
 //! | Opened, Open | [`start_closing_handshake`](Connection::start_closing_handshake): our Close | Closing | §7.1.2 |
-//! | Opened, Open, Closing | [`break_off`](Connection::break_off): writing failed | Closing, reading only | |
+//! | Opened, Open, Closing | [`break_off`](Connection::break_off): writing failed | Closing, reading only | §7.1.7 |
 //! | Opened, Open, Closing | [`receive_close`](Connection::receive_close): the peer's Close, answered | Draining | §5.5.1, §7.1.3 |
 //! | Opened, Open, Closing | [`fail_connection`](Connection::fail_connection): the peer broke the protocol | Draining | §7.1.7 |
 //! | Opened, Open | [`evict`](Connection::evict): over a limit of time or memory | Draining | §7.1.7 |
