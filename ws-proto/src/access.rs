@@ -193,8 +193,8 @@ impl Access {
     /// assert!(access.admits("app.example", Some("https://app.example"), tcp).is_ok());
     /// assert!(access.admits("localhost:8700", None, tcp).is_ok()); // a program
     /// let error = access.admits("localhost:8700", Some("https://evil.example"), tcp).unwrap_err();
-    /// assert_eq!(error.status().unwrap(), 403);
-    /// assert_eq!(access.admits("evil.example", None, tcp).unwrap_err().status().unwrap(), 421);
+    /// assert_eq!(error.status(), 403);
+    /// assert_eq!(access.admits("evil.example", None, tcp).unwrap_err().status(), 421);
     /// ```
     pub fn admits(&self, host: &str, origin: Option<&str>, transport: Transport) -> Result<(), RequestError> {
         let host = Authority::of_host(host.as_bytes(), transport)
