@@ -1,10 +1,8 @@
 //! Frames: what RFC 6455 §5 allows and forbids.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::sync::Arc;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{CloseCode, Config, Connection, Error, Event, Message, Moment, ProtocolError, Role, State};
 
 fn texts(events: &[Event<'_>]) -> Vec<String> {

@@ -1,13 +1,11 @@
 //! What all connections of a server hold together.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
 use ws_host::server::ServerConfig;
+use ws_kit::frames::*;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Memory, Message,
     Moment, Opcode, Role, SendError, State,

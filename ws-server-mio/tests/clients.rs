@@ -104,7 +104,7 @@ fn localhost_means_both_families_and_whoever_listens_is_found() {
 fn where_nobody_listens_the_failure_says_what_was_tried() {
     let mut rig = Both::new();
     // A port that nobody else can have, and on which nobody listens.
-    let (_v4, _v6, port) = common::ports::reserved();
+    let (_v4, _v6, port) = ws_kit::ports::reserved();
     let url = format!("ws://localhost:{port}/");
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     match rig.failed(client) {

@@ -2,9 +2,9 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
-use common::ports;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use ws_kit::ports;
 use ws_server_mio::{
     Bind, ClientConfig, ClientState, CloseCode, Connections, Endpoint, Event, Reconnect, ServerConfig,
 };

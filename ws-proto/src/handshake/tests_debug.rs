@@ -55,7 +55,7 @@ fn an_upgrade_shows_no_token_nor_does_the_cookie_that_answers_it() {
     upgrade.set_header("Set-Cookie", &format!("ws_token={SECRET}; Path=/")).unwrap();
     upgrade.set_header("X-Kind", "answer").unwrap();
     assert!(!format!("{upgrade:?}").contains(SECRET), "{upgrade:?}");
-    let (response, _) = upgrade.into_response(&Config::server());
+    let (response, _) = upgrade.into_response(None);
     let open = Event::Open(Box::new(response));
     assert!(!format!("{open:?}").contains(SECRET) && format!("{open:?}").contains("answer"), "{open:?}");
 }

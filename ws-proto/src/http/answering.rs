@@ -5,13 +5,12 @@ use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
 use crate::config::Config;
-use crate::cors::Grant;
 use crate::error::{Error, HandshakeError, SendError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
-use ::http::{Response, StatusCode};
+use ::http::Response;
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
@@ -74,7 +73,7 @@ impl ServerHttp {
         if !is_open {
             return Err(SendError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response(config));
+        pending.answer = Answer::Accepted(upgrade.into_response(config.deflate.as_deref()));
         self.flush(now, config, out);
         Ok(())
     }
@@ -216,11 +215,7 @@ impl ServerHttp {
         cause: Error,
     ) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        let grant = match error.status() {
-            // A page that is refused, or that asks for another server, reads nothing.
-            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Grant::Unset,
-            _ => mem::take(&mut self.grant),
-        };
+        let grant = mem::take(&mut self.grant).of_fault(&error);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Fault { error, cause } });
         self.reading = Reading::Stopped;
         self.flush(now, config, out);

@@ -7,9 +7,9 @@ use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{ClientRequest, Config, Event};
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Frame, Incoming, Server, ServerConfig, Socket, WebSocket, connect, http,
+    Bind, ClientConfig, ClientRequest, CloseCode, Config, Event, Frame, HttpConnection, Incoming, Server,
+    ServerConfig, Socket, WebSocket, connect, http,
 };
 
 pub(crate) struct Smol {
@@ -34,7 +34,8 @@ impl Smol {
                 Source::Client(Box::new((request.map_err(text)?, ClientConfig::new().connection(config))))
             }
             None => {
-                let server = Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
+                let server =
+                    Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
                 say("listening", "ok", &server.url("/").unwrap_or_default());
                 let (opened, connections) = async_channel::unbounded();
                 let spawner = Rc::downgrade(&executor);
@@ -69,7 +70,7 @@ impl Smol {
 }
 
 /// The page to who asks for it, and what is opened to the exercise.
-async fn serve(mut http: Acceptor<Socket>, opened: Sender<WebSocket<Socket>>) {
+async fn serve(mut http: HttpConnection<Socket>, opened: Sender<WebSocket<Socket>>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => {

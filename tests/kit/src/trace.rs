@@ -10,7 +10,6 @@
 //!
 //! The example `record` writes them, the test `replay` does the same again to another connection. Both do it through
 //! [`Driven`], so that what the application said is the same, too.
-#![allow(dead_code, unreachable_pub)] // each of the two takes what it needs
 
 use bytes::{Buf, Bytes};
 use std::fmt::Write as _;
