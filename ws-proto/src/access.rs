@@ -11,7 +11,7 @@
 pub use crate::invalid_access::InvalidAccess;
 
 use crate::authority::Authority;
-use crate::error::HandshakeError;
+use crate::error::RequestError;
 use crate::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::transport::Transport;
 
@@ -181,9 +181,9 @@ impl Access {
     /// [`handshake::answer`](crate::handshake::answer). What [`Cors`](crate::Cors) allows is beside this rule.
     ///
     /// # Errors
-    /// [`HandshakeError::HostNotAllowed`], [`HandshakeError::OriginNotAllowed`], [`HandshakeError::OriginWithoutHost`], and
-    /// [`HandshakeError::Malformed`] for a `Host` that is none.
-    /// [`HandshakeError::status`] is what to answer.
+    /// [`RequestError::HostNotAllowed`], [`RequestError::OriginNotAllowed`], [`RequestError::OriginWithoutHost`], and
+    /// [`RequestError::Malformed`] for a `Host` that is none.
+    /// [`RequestError::status`] is what to answer.
     ///
     /// ```
     /// use ws_proto::{Access, Transport};
@@ -196,20 +196,15 @@ impl Access {
     /// assert_eq!(error.status().unwrap(), 403);
     /// assert_eq!(access.admits("evil.example", None, tcp).unwrap_err().status().unwrap(), 421);
     /// ```
-    pub fn admits(
-        &self,
-        host: &str,
-        origin: Option<&str>,
-        transport: Transport,
-    ) -> Result<(), HandshakeError> {
+    pub fn admits(&self, host: &str, origin: Option<&str>, transport: Transport) -> Result<(), RequestError> {
         let host = Authority::of_host(host.as_bytes(), transport)
-            .ok_or(HandshakeError::Malformed("the Host field"))?;
+            .ok_or(RequestError::Malformed("the Host field"))?;
         self.check_host(&host, transport)?;
         origin.map_or(Ok(()), |origin| self.check_origin(origin, Some(&host), transport))
     }
 
     /// Whether this server answers for `host`.
-    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), HandshakeError> {
+    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), RequestError> {
         let name = host.host.as_str();
         let allowed = self.any_host
             || host.is_literal()
@@ -218,7 +213,7 @@ impl Access {
             // No name can be rebound to a Unix socket.
             || (transport.unix && !name.contains('.'))
             || self.hosts.iter().any(|h| h == name);
-        if allowed { Ok(()) } else { Err(HandshakeError::HostNotAllowed(name.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::HostNotAllowed(name.to_owned())) }
     }
 
     /// Whether a page of `origin` may use this server, which it reached as `host`.
@@ -227,9 +222,9 @@ impl Access {
         origin: &str,
         host: Option<&Authority>,
         transport: Transport,
-    ) -> Result<(), HandshakeError> {
+    ) -> Result<(), RequestError> {
         if host.is_some_and(Authority::is_empty) {
-            return Err(HandshakeError::OriginWithoutHost);
+            return Err(RequestError::OriginWithoutHost);
         }
         let allowed = self.any_origin
             || match origin {
@@ -239,7 +234,7 @@ impl Access {
                     host.is_some_and(|host| origin.is_same(host, transport)) || self.allows(&origin)
                 }),
             };
-        if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed(origin.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::OriginNotAllowed(origin.to_owned())) }
     }
 
     fn allows(&self, origin: &Origin) -> bool {
@@ -279,7 +274,7 @@ pub(crate) mod tests {
     fn what_is_asked_from_outside_is_answered_as_the_engine_does() {
         let access = Access::default().allow_host("app.example").allow_origin("https://www.app.example");
         let status = |host: &str, origin, transport| {
-            access.admits(host, origin, transport).map_err(|error| error.status().unwrap().as_u16())
+            access.admits(host, origin, transport).map_err(|error| error.status().as_u16())
         };
         for (host, origin) in [
             ("app.example", None),

@@ -5,8 +5,7 @@
 //!             │            └─ no ─▶ token, application ─▶ answer ─┐
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
-
-use crate::error::HandshakeError;
+use crate::error::RequestError;
 use crate::fields::{has_element, is_token, single};
 use crate::invalid_access::InvalidAccess;
 use crate::origin::Origin;
@@ -190,9 +189,9 @@ pub(crate) enum Grant {
 
 impl Grant {
     /// Of the engine's own answer to a fault: a page that is refused, or that asks for another server, reads nothing.
-    pub(crate) fn of_fault(self, fault: &HandshakeError) -> Self {
+    pub(crate) fn of_fault(self, fault: &RequestError) -> Self {
         match fault.status() {
-            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Self::Unset,
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Self::Unset,
             _ => self,
         }
     }

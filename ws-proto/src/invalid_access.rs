@@ -6,7 +6,7 @@ use core::fmt;
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
 ///
 /// Servers refuse to start with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidAccess {
     /// [`Access::allow_host`](crate::Access::allow_host) was given this, which is no host.
@@ -18,6 +18,8 @@ pub enum InvalidAccess {
     /// [`Cors::origin`](crate::Cors::origin) was given this, which is no origin.
     CorsOrigin(String),
 }
+
+crate::debug_is_display!(InvalidAccess);
 
 impl fmt::Display for InvalidAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

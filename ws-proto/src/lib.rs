@@ -168,7 +168,7 @@ pub use connection::{Connection, Next, Role, Sent, State};
 pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
-pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
+pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, Config, Connection, Error, Event, Frame, Message, Moment, Next, Opcode, Role, SendError, State,
-    Timeout, Transport, Unsent,
+    Config, Connection, Error, Event, Frame, Message, Moment, Next, Opcode, Role, SendError, State, Timeout,
+    Transport, Unsent,
 };
 
 const NOW: Moment = Moment::from_nanos(0);
@@ -161,7 +161,7 @@ fn what_outlives_the_connections_end_counts_nowhere() {
     let mut connection = server();
     connection.send("hello").unwrap();
     let mut unsent = connection.unsent(NOW).unwrap();
-    connection.abort(NOW, Cause::Terminated);
+    connection.abort(NOW, Error::Aborted);
     assert!(connection.unsent(NOW).is_none());
     assert_eq!(write(&mut unsent, 7).len(), 7);
     connection.return_unsent(NOW, unsent);

@@ -14,7 +14,7 @@ pub use crate::http::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 
 use crate::deflate::{self, Deflate, Terms};
-use crate::error::SendError;
+use crate::error::RespondError;
 use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -270,8 +270,8 @@ impl Upgrade {
     }
 
     /// Chooses the subprotocol, one that the client offered. Without a choice none is spoken.
-    pub fn select_subprotocol(&mut self, name: &str) -> Result<(), SendError> {
-        let not_offered = || SendError::SubprotocolNotOffered(name.to_owned());
+    pub fn select_subprotocol(&mut self, name: &str) -> Result<(), RespondError> {
+        let not_offered = || RespondError::SubprotocolNotOffered(name.to_owned());
         if !self.subprotocols().any(|offered| offered == name) {
             return Err(not_offered());
         }
@@ -312,8 +312,8 @@ impl Upgrade {
 
     /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). The fields of
     /// the handshake itself are refused.
-    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), SendError> {
-        let refused = || SendError::ResponseHeader(name.to_owned());
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), RespondError> {
+        let refused = || RespondError::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
@@ -430,7 +430,7 @@ mod tests {
         for bad in ["soap", "", "CHAT", "chat.v2, chat"] {
             assert_eq!(
                 upgrade.select_subprotocol(bad),
-                Err(SendError::SubprotocolNotOffered(bad.to_owned())),
+                Err(RespondError::SubprotocolNotOffered(bad.to_owned())),
                 "{bad}"
             );
         }
@@ -457,7 +457,7 @@ mod tests {
             ("X Y", "a"),
             ("", "a"),
         ] {
-            assert_eq!(upgrade.set_header(name, value), Err(SendError::ResponseHeader(name.to_owned())));
+            assert_eq!(upgrade.set_header(name, value), Err(RespondError::Header(name.to_owned())));
         }
         upgrade.set_header("Set-Cookie", "a=1").unwrap();
         upgrade.set_header("Set-Cookie", "b=2").unwrap();

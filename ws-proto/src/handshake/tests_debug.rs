@@ -84,7 +84,7 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
     let closed = closed.or_else(|| client.poll_event(Moment::default())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
     let shown = format!("{closed:?}");
-    assert!(shown.contains("Refused") && shown.contains("302") && shown.contains("50 bytes"), "{shown}");
+    assert!(shown.contains("the server answered 302 Found"), "{shown}");
 }
 
 #[test]

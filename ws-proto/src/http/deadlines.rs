@@ -3,7 +3,7 @@
 use super::reading::Reading;
 use super::server::ServerHttp;
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, Timeout};
+use crate::error::{Error, RequestError, Timeout};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
 use core::time::Duration;
@@ -44,7 +44,7 @@ impl ServerHttp {
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
         };
-        self.fail(now, config, out, HandshakeError::TooSlow, Error::Timeout(timeout));
+        self.fail(now, config, out, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
     /// The next deadline of all.

@@ -4,7 +4,7 @@ use super::request::{self, RequestLine};
 use super::response;
 use crate::config::Config;
 use crate::deflate::{Deflate, Terms};
-use crate::error::HandshakeError;
+use crate::error::RequestError;
 use crate::fields::hide_secret;
 use crate::handshake::{Upgrade, upgrade_required};
 use crate::transport::Transport;
@@ -80,7 +80,7 @@ pub fn answer_over<B>(
     transport: Transport,
 ) -> Result<Answer, Refusal> {
     let grant = config.cors.grant(request.headers());
-    let refuse = |error: Option<HandshakeError>| {
+    let refuse = |error: Option<RequestError>| {
         let (mut response, grant) = match &error {
             Some(error) => (response::error(error), grant.clone().of_fault(error)),
             None => (upgrade_required(), grant.clone()),
@@ -90,7 +90,7 @@ pub fn answer_over<B>(
     };
     let line = RequestLine::of(request, config.target_limit).map_err(|error| refuse(Some(error)))?;
     if request.headers().len() > config.header_limit {
-        return Err(refuse(Some(HandshakeError::HeadTooLarge)));
+        return Err(refuse(Some(RequestError::HeadTooLarge)));
     }
     let mut headers = request.headers().clone();
     for (name, value) in &mut headers {
@@ -145,14 +145,14 @@ pub struct Opening {
 /// Why an opening handshake is not accepted, and what to answer. `Display` says the former.
 #[derive(Debug)]
 pub struct Refusal {
-    error: Option<HandshakeError>,
+    error: Option<RequestError>,
     response: Box<Response<Bytes>>,
 }
 
 impl Refusal {
     /// What is wrong with the request; `None` where it is a plain one that asks for no WebSocket, which the application
     /// may answer in its own way.
-    pub fn error(&self) -> Option<&HandshakeError> {
+    pub fn error(&self) -> Option<&RequestError> {
         self.error.as_ref()
     }
 

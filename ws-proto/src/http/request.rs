@@ -4,7 +4,7 @@
 use super::head::Limits;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::error::HandshakeError::{self, *};
+use crate::error::RequestError::{self, *};
 use crate::fields::{has_element, is_token, list, single};
 use crate::handshake::is_valid_key;
 use crate::transport::Transport;
@@ -41,7 +41,7 @@ impl fmt::Debug for RequestLine {
 }
 
 impl RequestLine {
-    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, HandshakeError> {
+    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, RequestError> {
         let mut parts = line.split(|b| *b == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -78,7 +78,7 @@ impl RequestLine {
     }
 
     /// That of a request which another HTTP server has parsed.
-    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, HandshakeError> {
+    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
         let (method, target, version) = (request.method(), request.uri(), request.version());
         if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
             return Err(VersionNotSupported);
@@ -133,7 +133,7 @@ pub(super) fn check(
     mut headers: HeaderMap,
     config: &Config,
     transport: Transport,
-) -> Result<Checked, HandshakeError> {
+) -> Result<Checked, RequestError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
     let host = check_host(&target, &mut headers, is_11, transport)?;
@@ -190,7 +190,7 @@ fn check_host(
     headers: &mut HeaderMap,
     required: bool,
     transport: Transport,
-) -> Result<Option<Authority>, HandshakeError> {
+) -> Result<Option<Authority>, RequestError> {
     let host = single(headers, &header::HOST).map_err(|()| Malformed("several Host fields"))?;
     if host.is_none() && required {
         return Err(Malformed("no Host field"));
@@ -207,7 +207,7 @@ fn check_host(
 }
 
 /// One way to say how long the body is, and no doubt about it (RFC 9112 §6.1, §6.2).
-fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, HandshakeError> {
+fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, RequestError> {
     let length =
         single(headers, &header::CONTENT_LENGTH).map_err(|()| Malformed("several Content-Length fields"))?;
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -237,7 +237,7 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 /// The client's half of the handshake (RFC 6455 §4.2.1).
-fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Result<(), HandshakeError> {
+fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Result<(), RequestError> {
     if method != Method::GET {
         return Err(UpgradeNotGet);
     }

@@ -22,7 +22,7 @@ use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError};
+use crate::error::{Error, RequestError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -276,7 +276,7 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         input: &mut &mut [u8],
-    ) -> Result<Option<Incoming>, HandshakeError> {
+    ) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {

@@ -57,7 +57,7 @@ fn a_bad_handshake_has_the_same_answer_as_of_the_engines_server() {
     for (text, status, says) in bad() {
         let refusal = refused(&text, &config);
         let error = refusal.error().expect("a fault").clone();
-        assert_eq!((error.status().unwrap().as_u16(), error.to_string()), (status, refusal.to_string()));
+        assert_eq!((error.status().as_u16(), error.to_string()), (status, refusal.to_string()));
         let response = refusal.into_response();
         let (name, value) = says.split_once(": ").unwrap_or_default();
         assert!(says.is_empty() || response.headers()[name] == value, "{text}: {response:?}");
