@@ -9,7 +9,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 use ws_server_mio::ws_host::web;
-use ws_server_mio::{ServerConfig, Bind, Endpoint, Event, Options};
+use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
 const PAGE: &str = include_str!("../../say.html");
 
@@ -54,7 +54,7 @@ fn turn(host: &Rc<RefCell<Host>>) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut endpoint = Endpoint::with(Options::ui())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
