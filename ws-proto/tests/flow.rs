@@ -271,5 +271,5 @@ fn a_connection_that_has_drained_holds_no_memory() {
     feed(&mut server, now + 2 * DELAY, b"");
     server.reclaim().unwrap();
     assert!(!server.has_storage());
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }

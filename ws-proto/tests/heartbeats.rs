@@ -401,7 +401,7 @@ fn an_answered_ping_leaves_no_memory_behind() {
     server.handle_timeout(now + 25 * SECOND);
     take_output(&mut server, now + 25 * SECOND);
     feed(&mut server, now + 26 * SECOND, &frame(true, FIN | PONG, b""));
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }
 
 #[test]

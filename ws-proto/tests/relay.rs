@@ -109,7 +109,7 @@ fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let frames = parse(&take_output(&mut server, now));
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
     assert_eq!(payloads, [&b""[..], b"a", b"b", b"own", b"relayed"]);
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }
 
 #[test]

@@ -41,7 +41,7 @@ fn closed_of(events: Vec<Event<'static>>) -> Closed {
 }
 
 fn is_idle(server: &Connection) -> bool {
-    format!("{server:?}").contains("busy: None")
+    format!("{server:?}").contains("in_flight: None")
 }
 
 #[test]

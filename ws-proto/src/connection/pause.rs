@@ -1,6 +1,6 @@
 //! Reading that the application holds back.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Stage};
 use crate::moment::Moment;
 

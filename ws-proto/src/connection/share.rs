@@ -1,7 +1,7 @@
 //! What connections on one thread inflate, by turns: none has more of it while others wait for theirs.
 
 use super::Connection;
-use super::flow::Held;
+use super::backpressure::Held;
 use crate::moment::Moment;
 
 impl Connection {

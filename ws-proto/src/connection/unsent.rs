@@ -113,7 +113,7 @@ impl Connection {
         self.account_for_unsent(now);
         let framed = self.is_framed();
         let unsent = self.outbox.take_unsent(framed)?;
-        if !self.output.stalled {
+        if !self.backpressure.stalled {
             self.begin_stall(now);
         }
         Some(unsent)

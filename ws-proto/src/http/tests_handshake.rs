@@ -1,7 +1,7 @@
 //! The opening handshake, seen from both ends (RFC 6455 §4).
 
 use super::tests_server::{GET, Rig, UPGRADE};
-use super::{ClientHttp, Incoming, Opened};
+use super::{ClientHttp, Incoming, Io, Opened};
 use crate::config::Config;
 use crate::error::{Error, RespondError, ResponseError};
 use crate::handshake::{self, ClientRequest};
@@ -86,13 +86,14 @@ fn an_upgrade_refused_in_pieces_ends_the_connection_with_the_last_of_them() {
         let upgrade = rig.upgrade("");
         let Rig { http, now, config, out, .. } = &mut rig;
         let head = Response::builder().status(403).body(()).unwrap();
-        let body = http.respond_streaming(*now, config, out, upgrade.into(), head, length).unwrap();
+        let body =
+            http.respond_streaming(&mut Io { now: *now, config, out }, upgrade.into(), head, length).unwrap();
         http.send_body(out, &body, Bytes::from_static(b"no")).unwrap();
         assert!(out.is_empty(), "its turn has not come");
         rig.ok(first, "");
         assert!(rig.feed(GET).is_none() && !rig.is_ending());
         let Rig { http, now, config, out, .. } = &mut rig;
-        http.finish_body(*now, config, out, body).unwrap();
+        http.finish_body(&mut Io { now: *now, config, out }, body).unwrap();
         let output = rig.output();
         let (one, other) = output.split_at(output.rfind("HTTP/1.1").unwrap());
         assert!(one.starts_with("HTTP/1.1 200 ") && !one.contains("Connection"), "{one}");
@@ -243,7 +244,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
             rig.now += Duration::from_secs(10);
             Some(upgrade)
         };
-        rig.http.handle_timeout(rig.now, &rig.config, &mut rig.out);
+        rig.http.handle_timeout(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
         assert_eq!(rig.statuses(), [503]);
         assert!(matches!(rig.cause(), Some(Error::Unanswered)));
         if let Some(upgrade) = kept {
@@ -259,7 +260,7 @@ fn a_peer_that_ended_its_half_gets_no_socket() {
     rig.http.receive_eof(&rig.config);
     assert!(!rig.is_ending());
     assert_eq!(rig.accept(upgrade), Err(RespondError::NotOpen));
-    rig.http.sweep(rig.now, &rig.config, &mut rig.out);
+    rig.http.sweep(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     assert_eq!(rig.statuses(), [503]);
     assert!(rig.is_ending());
 }

@@ -72,6 +72,7 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     /// Bytes that wait.
+    #[inline]
     pub fn len(&self) -> usize {
         match &self.inner {
             Some(inner) => inner.bytes.len() - inner.start + inner.beside,
