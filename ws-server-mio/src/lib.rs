@@ -126,6 +126,7 @@
 
 mod after;
 mod alarms;
+mod broadcast;
 mod client;
 mod connection;
 mod endpoint;

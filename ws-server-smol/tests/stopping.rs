@@ -10,12 +10,12 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_host::web;
-use ws_server_smol::ws_proto::{Cause, Error};
+use ws_server_smol::web;
 use ws_server_smol::{
-    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, SendError, Server, ServerConfig,
+    Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, SendError, Server, ServerConfig,
     Socket, Stop, WebSocket, connect,
 };
+use ws_server_smol::{Cause, Error};
 
 const LONG: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
@@ -24,7 +24,7 @@ fn local() -> Server {
     Server::bind(Bind::localhost(), ServerConfig::new()).unwrap()
 }
 
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => drop(http.respond(request, web::html("hello")).await),
@@ -259,7 +259,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
 }
 
 /// Answers without a length, and waits for its end; says how a piece is refused then.
-async fn streams(http: &mut Acceptor<Socket>, kind: &str) -> SendError {
+async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> SendError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();

@@ -237,6 +237,13 @@ impl Connections {
         self.slots.get(id).map_or(State::Closed, |live| live.connection.state())
     }
 
+    /// The path at which a WebSocket was accepted, as it was sent: without query, not decoded. `None` for what is no
+    /// WebSocket of a server, and for paths of more than 256 bytes. Those other than `/` take memory while the socket
+    /// lasts.
+    pub fn path(&self, id: ConnectionId) -> Option<&str> {
+        self.paths.of(id.slot, self.slots.get(id)?)
+    }
+
     /// How many bytes wait to be written to it.
     pub fn queued(&self, id: ConnectionId) -> usize {
         self.slots.get(id).map_or(0, |live| live.connection.queued())

@@ -1,8 +1,6 @@
 //! The paths of WebSockets.
 
-use crate::connection::Connections;
 use crate::connection::slots::{Slot, flag, mark};
-use crate::ids::ConnectionId;
 use std::collections::HashMap;
 
 /// The path that is kept for nothing: most servers have one socket.
@@ -25,6 +23,14 @@ impl Paths {
         }
     }
 
+    pub(crate) fn of(&self, slot: u32, live: &Slot) -> Option<&str> {
+        match (live.is_marked(mark::ACCEPTED), live.has(flag::PATH)) {
+            (false, _) => None,
+            (true, false) => Some(ROOT),
+            (true, true) => self.0.get(&slot).map(|path| &**path),
+        }
+    }
+
     /// A connection is gone.
     pub(crate) fn forget(&mut self, slot: u32, live: &Slot) {
         if live.has(flag::PATH) {
@@ -34,18 +40,5 @@ impl Paths {
 
     pub(crate) fn shrink(&mut self) {
         self.0.shrink_to_fit();
-    }
-}
-
-impl Connections {
-    /// The path at which a WebSocket was accepted, as it was sent: without query, not decoded. `None` for what is no
-    /// WebSocket of a server, and for paths of more than 256 bytes. Those other than `/` take memory while the socket
-    /// lasts.
-    pub fn path(&self, id: ConnectionId) -> Option<&str> {
-        let live = self.slots.get(id).filter(|live| live.is_marked(mark::ACCEPTED))?;
-        match live.has(flag::PATH) {
-            true => self.paths.0.get(&id.slot).map(|path| &**path),
-            false => Some(ROOT),
-        }
     }
 }

@@ -15,8 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
 use ws_kit::random::Xorshift;
-use ws_server_smol::ws_proto::{Config, Role};
-use ws_server_smol::{Acceptor, ClientConfig, Incoming, Message, Server, Socket, WebSocket, connect};
+use ws_server_smol::{ClientConfig, HttpConnection, Incoming, Message, Server, Socket, WebSocket, connect};
+use ws_server_smol::{Config, Role};
 
 /// Numbers that are the same for the same seed.
 #[derive(Clone, Debug)]
@@ -107,7 +107,7 @@ where
 /// Accepts the next WebSocket that comes.
 pub async fn accept(listener: &Async<TcpListener>) -> WebSocket<Socket> {
     let (stream, _) = listener.accept().await.unwrap();
-    let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+    let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
     match http.next().await.unwrap() {
         Incoming::Upgrade(upgrade) => http.accept(upgrade).await.unwrap(),
         Incoming::Request(request) => panic!("{request:?}"),

@@ -25,9 +25,9 @@ use futures_lite::{FutureExt, future};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
-    Acceptor, Bind, Closed, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
+    Bind, Closed, ConnectionId, Extension, HttpConnection, Incoming, Message, Server, ServerConfig, Socket,
     WebSocket,
 };
 
@@ -45,7 +45,7 @@ fn local(config: ServerConfig) -> Server {
 /// Runs a script beside a server, however often it stops and starts again.
 async fn beside<T>(
     server: &Server,
-    handler: impl AsyncFn(Acceptor<Socket>),
+    handler: impl AsyncFn(HttpConnection<Socket>),
     script: impl Future<Output = T>,
 ) -> T {
     let serving = async {
@@ -76,7 +76,7 @@ struct App {
 }
 
 impl App {
-    async fn handle(&self, http: Acceptor<Socket>) {
+    async fn handle(&self, http: HttpConnection<Socket>) {
         let Some(mut ws) = opened(http).await else { return };
         let id = ws.id();
         while let Some(event) = ws.next_event().await {
@@ -127,7 +127,7 @@ impl App {
 }
 
 /// Opens the WebSocket that is asked for; other requests are greeted.
-async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
+async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
             Incoming::Upgrade(upgrade) => return http.accept(upgrade).await.ok(),
@@ -136,7 +136,7 @@ async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
     }
 }
 
-async fn hello(http: Acceptor<Socket>) {
+async fn hello(http: HttpConnection<Socket>) {
     drop(opened(http).await);
 }
 
@@ -162,7 +162,7 @@ fn asking(server: &Server, path: &str) -> Peer {
 }
 
 /// What a server is asked by the next connection, which it has from here on.
-async fn asked(server: &Server) -> (Acceptor<Socket>, ws_server_smol::Upgrade) {
+async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
     let mut http = server.accept().await.unwrap();
     match http.next().await {
         Some(Incoming::Upgrade(upgrade)) => (http, upgrade),

@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::{ServerConfig, Endpoint, Event, Frame};
-use ws_server_smol::{Acceptor, Incoming, Server, Socket};
+use ws_server_smol::{HttpConnection, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
 const ROOM: &str = "/room";
@@ -70,7 +70,7 @@ fn smol(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), Failure> {
+async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result<(), Failure> {
     while let Some(incoming) = http.next().await {
         let upgrade = match incoming {
             Incoming::Request(request) => {
@@ -82,12 +82,12 @@ async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), F
         let in_room = upgrade.path() == ROOM;
         let mut ws = http.accept(upgrade).await?;
         if in_room {
-            server.subscribe(ws.id(), ROOM)?;
+            server.topics().subscribe(ws.id(), ROOM)?;
         }
         while let Some(message) = ws.next().await {
             let message = message?;
             match for_all(&message).filter(|_| in_room) {
-                Some(frame) => drop(server.publish(ROOM, &frame)),
+                Some(frame) => drop(server.topics().publish(ROOM, &frame)),
                 None => drop(ws.try_send(message)?),
             }
         }

@@ -1,8 +1,5 @@
 //! Names that clients connect to: one that is never answered holds up no other.
 
-use crate::client::connect::{Attempt, Failed, Opened};
-use crate::client::names::Resolver;
-use crate::{Acceptor, ClientConfig, ClientRequest, ConnectError, Incoming, Socket};
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
@@ -11,7 +8,10 @@ use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
-use ws_proto::Config;
+use ws_server_smol::sys::{self, Resolver};
+use ws_server_smol::{
+    ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, Socket, WebSocket,
+};
 
 /// Names that begin with "stuck" have no answer until the test releases them; those that begin with "none" do not exist;
 /// all others are this machine.
@@ -62,7 +62,7 @@ impl Names {
     }
 }
 
-type Outcome = Result<Opened, Failed>;
+type Outcome = Result<WebSocket, ConnectError>;
 
 struct Rig {
     executor: LocalExecutor<'static>,
@@ -95,8 +95,7 @@ impl Rig {
 
     fn connect_with(&self, host: &str, config: ClientConfig) -> Task<Outcome> {
         let request = ClientRequest::new(format!("ws://{host}:{}/", self.port).as_str()).unwrap();
-        let attempt = Attempt::new(request, &config);
-        self.executor.spawn(attempt.with_names(self.resolver.clone()).run())
+        self.executor.spawn(sys::connect(request, config, self.resolver.clone()))
     }
 
     /// An attempt, whose name is asked for when this returns.
@@ -131,7 +130,7 @@ async fn serve(listener: Async<TcpListener>) {
     let mut open = Vec::new();
     loop {
         let (stream, _) = listener.accept().await.unwrap();
-        let mut http = Acceptor::new(Socket::from(stream), config.clone());
+        let mut http = HttpConnection::new(Socket::from(stream), config.clone());
         if let Some(Incoming::Upgrade(upgrade)) = http.next().await {
             open.push(http.accept(upgrade).await);
         }
@@ -139,7 +138,7 @@ async fn serve(listener: Async<TcpListener>) {
 }
 
 fn failure(outcome: Outcome) -> ConnectError {
-    outcome.err().unwrap().failure
+    outcome.err().unwrap()
 }
 
 #[test]
