@@ -132,7 +132,7 @@ impl Before {
             connection.close(now, CloseCode::NORMAL, "").unwrap();
         }
         if self == End {
-            connection.abort(now, ws_proto::Cause::Terminated);
+            connection.abort(now, Error::Aborted);
             while connection.poll_event(now).is_some() {}
         }
         let output = take_output(&mut connection, now);

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::frames::*;
 use ws_kit::pair::Pair;
-use ws_proto::{Cause, CloseCode, Config, Connection, Event, Heartbeat, Moment, Next, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, Moment, Next, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -140,10 +140,10 @@ fn closing_ends_a_pause() {
 #[test]
 fn an_end_while_paused_says_so() {
     let ends: [fn(&mut Connection, Moment); 4] = [
-        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         |server, now| server.receive_eof(now),
         |server, now| {
-            server.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
+            server.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
             server.handle_timeout(now + SECOND);
         },
         |server, now| {

@@ -5,7 +5,7 @@ use common::clients::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::{Error, HandshakeError, State};
+use ws_server_mio::ws_proto::{Error, ResponseError, State};
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, ClientState, CloseCode, ConnectError, Frame, InvalidTarget, Options,
     ServerConfig,
@@ -364,7 +364,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     rig.until("its coming", |_| listener.accept().is_ok());
     match rig.failed(client) {
-        ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_) => {}
+        ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
     assert!(rig.told.client_closed.is_empty());

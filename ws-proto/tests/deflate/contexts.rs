@@ -381,7 +381,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
                     feed(&mut a, now, &frame(true, RSV1 | BINARY, &begun));
                     feed(&mut a, now, &frame(true, FIN | CLOSE, b""));
                 }
-                _ => a.abort(now, ws_proto::Cause::Terminated),
+                _ => a.abort(now, ws_proto::Error::Aborted),
             }
             assert_eq!(pooled(&config), (1, 1), "{how}");
             let (mut b, now) = open();

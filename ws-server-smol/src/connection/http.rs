@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use ws_host::server::{Decision, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -142,18 +142,18 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+    ) -> Result<(), RespondError> {
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         driver.shared.respond(request.into(), response)?;
         let end = driver.shared.end_of_output();
         let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
-        flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error))
+        flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
     }
 
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
@@ -165,7 +165,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
+    ) -> Result<Body, RespondError> {
         self.responder().respond_streaming(request, head, length)
     }
 
@@ -180,7 +180,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// # Errors
     /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
     pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
-        let Some(driver) = &mut self.driver else { return Err(SendError::NotOpen.into()) };
+        let Some(driver) = &mut self.driver else { return Err(RespondError::NotOpen.into()) };
         let path = match upgrade.path() {
             "/" => None,
             path if path.len() > PATH_LIMIT => Some(Box::default()),
@@ -194,7 +194,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
                     break match self.open(head) {
                         Some(ws) => Ok(ws.at(path)),
-                        None => Err(SendError::NotOpen.into()),
+                        None => Err(RespondError::NotOpen.into()),
                     };
                 }
                 Some(Event::Closed(closed)) => {
@@ -202,7 +202,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     break Err(closed.into());
                 }
                 Some(_) => {}
-                None => break Err(SendError::NotOpen.into()),
+                None => break Err(RespondError::NotOpen.into()),
             }
         }
     }

@@ -95,7 +95,7 @@ impl Ours for Mio {
         let current = self.id()?;
         match self.wait(GUARD, |event| event.connection() == Some(current))? {
             Event::Message(_, message) => Ok(ws_proto::Event::Message(message)),
-            Event::Fragment(_, piece) => Ok(ws_proto::Event::Piece(piece)),
+            Event::Fragment(_, piece) => Ok(ws_proto::Event::Fragment(piece)),
             Event::Pong(_, pong) => Ok(ws_proto::Event::Pong(pong)),
             Event::Drained(_) => Ok(ws_proto::Event::Drained),
             Event::Closed(_, closed) => Ok(ws_proto::Event::Closed(closed)),
