@@ -175,7 +175,7 @@ pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use heartbeat::{Heartbeat, HeartbeatKind};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
-pub use outbox::{Outbox, Storage};
+pub use outbox::{Outbox, Storage, Unsent};
 pub use outgoing::Outgoing;
 pub use transport::Transport;
 pub use wall_clock::WallClock;

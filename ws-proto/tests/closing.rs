@@ -1,15 +1,12 @@
 //! How connections end (RFC 6455 §5.5.1, §7).
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
 use bytes::Buf;
-use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
     ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Moment, Next,
     Opcode, ProtocolError, ResponseError, Role, SendError, State, Timeout,

@@ -273,3 +273,24 @@ fn every_close_code_is_shown_with_its_meaning() {
         assert_eq!(u16::from(code), code.get());
     }
 }
+
+/// What `fn main() -> Result<(), Error>` prints is the `Debug` of the error.
+#[test]
+fn a_main_that_returns_an_error_prints_its_sentence() {
+    let closed = Box::new(ws_proto::Closed::default());
+    let errors: [Box<dyn std::error::Error>; 9] = [
+        Box::new(Error::Request(RequestError::OriginNotAllowed("file://".into()))),
+        Box::new(ResponseError::AcceptInvalid("Upgrade is not websocket")),
+        Box::new(ProtocolError::MaskMissing),
+        Box::new(SendError::Full),
+        Box::new(RespondError::BodyLength { left: 9 }),
+        Box::new(InvalidAccess::Origin("file://".into())),
+        Box::new(ListenError::Access(InvalidAccess::Host("*".into()))),
+        Box::new(ConnectError::Invalid(InvalidTarget::TlsUnsupported)),
+        closed,
+    ];
+    for error in errors {
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+    assert_eq!(format!("{:?}", Error::Timeout(Timeout::Close)), "the closing handshake took too long");
+}

@@ -1,12 +1,10 @@
 //! The first Close is the one that is told (RFC 6455 §7.1.5), whatever broke afterwards.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::io::ErrorKind;
 use std::time::Duration;
-use wire::*;
 use ws_host::client::Reconnect;
+use ws_kit::frames::*;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Moment, Next, Role, State,
     Timeout,

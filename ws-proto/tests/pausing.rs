@@ -1,14 +1,11 @@
 //! Reading that the application holds back.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, Moment, Next, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);

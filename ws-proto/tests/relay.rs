@@ -1,12 +1,9 @@
 //! From one connection to another: messages, pieces, and the end.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Delivery, Error, Event, Fragment, Frame, Heartbeat, Message,
     Moment, Opcode, Role, SendError, Sent,

@@ -2,13 +2,10 @@
 //! is shown so that no terminal and no log takes it for anything else.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::sync::Arc;
-use wire::*;
 use ws_host::web::{ServerSentEvent, redirect};
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
     ClientRequest, Config, Connection, Error, Event, Message, Moment, RespondError, ResponseError, Role,
     Upgrade,

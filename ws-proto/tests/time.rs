@@ -1,13 +1,10 @@
 //! Time: heartbeats, deadlines, latency. The clock is an argument, so nothing waits.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::{Pair, is_text};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::{Pair, is_text};
 use ws_proto::{
     ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Moment, Role, State, Timeout,
 };

@@ -10,7 +10,6 @@ mod host {
     use calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic};
     use std::{env, error::Error, io, os::fd::AsFd, time::Duration};
     use ws_server_mio::ws_host::web;
-    use ws_server_mio::ws_proto::Event as Ws;
     use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
     const PAGE: &str = include_str!("say.html");
@@ -25,18 +24,17 @@ mod host {
     impl Host {
         fn turn(&mut self) -> io::Result<()> {
             let turn = self.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-                let Event::Connection(id, event) = event else { return };
-                let _whoever_has_gone = match event {
-                    Ws::Request(request) if request.path() == "/" => {
-                        connections.respond(id, request, web::html(PAGE))
+                // A peer that has gone is no error.
+                match event {
+                    Event::Request(id, request) if request.path() == "/" => {
+                        drop(connections.respond(id, request, web::html(PAGE)));
                     }
-                    Ws::Request(request) => {
-                        connections.respond(id, request, web::text(self.ticks.to_string()))
+                    Event::Request(id, request) => {
+                        drop(connections.respond(id, request, web::text(self.ticks.to_string())));
                     }
-                    Ws::Upgrade(upgrade) => connections.accept(id, upgrade),
-                    Ws::Message(message) => connections.send_message(id, message).map(drop),
-                    _ => Ok(()),
-                };
+                    Event::Message(id, message) => drop(connections.send(id, message)),
+                    _ => {}
+                }
             })?;
             // The descriptor knows nothing of deadlines. While work is left it stays readable, and the loop comes
             // back after it has looked at its other sources.
@@ -57,7 +55,7 @@ mod host {
 
     pub(crate) fn run() -> Result<(), Box<dyn Error>> {
         let port = env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
-        let mut endpoint = Endpoint::new(Options::ui())?;
+        let mut endpoint = Endpoint::with(Options::ui())?;
         let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
         println!("calloop: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 

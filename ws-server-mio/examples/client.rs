@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use ws_server_mio::ws_proto::{Event as Ws, Initiator};
+use ws_server_mio::ws_proto::Initiator;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
     Message, Options, Reconnect, Remote, Sent,
@@ -74,15 +74,13 @@ struct Client {
 impl Client {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Ws::Open(response)) => {
-                match response.headers().get("sec-websocket-protocol") {
-                    Some(name) => eprintln!("connected, subprotocol {name:?}"),
-                    None => eprintln!("connected"),
-                }
-            }
-            Event::Connection(_, Ws::Message(message)) => self.print(&message),
-            Event::Connection(_, Ws::Drained) => self.congested = false,
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Open(_, response) => match response.headers().get("sec-websocket-protocol") {
+                Some(name) => eprintln!("connected, subprotocol {name:?}"),
+                None => eprintln!("connected"),
+            },
+            Event::Message(_, message) => self.print(&message),
+            Event::Drained(_) => self.congested = false,
+            Event::Closed(_, closed) => {
                 eprintln!("{closed}");
                 self.congested = false;
                 let fine = closed.initiator == Initiator::Local || closed.code == CloseCode::NORMAL;
@@ -137,7 +135,7 @@ impl Client {
             };
             let connection = connections.client(self.id).connection().filter(|_| state == ClientState::Open);
             let Some(connection) = connection else { return self.next = Some(line) };
-            match connections.send_text(connection, line) {
+            match connections.send(connection, line) {
                 Ok(sent) => self.congested = sent == Sent::Congested,
                 Err(error) => eprintln!("not sent: {error}"),
             }
@@ -155,7 +153,7 @@ fn harmless(text: &str) -> String {
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
-    let mut endpoint = Endpoint::new(Options::default().resolve_names())?;
+    let mut endpoint = Endpoint::with(Options::default().resolve_names())?;
     let connected = arguments(std::env::args().skip(1))
         .and_then(|(request, config)| Ok(endpoint.connections().connect(request, config)?));
     let id = match connected {

@@ -5,7 +5,6 @@
 //! it to compress
 
 use std::error::Error;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{ClientConfig, ConnectionId, Connections, Deflate, Endpoint, Event, Message, Options};
 
 const AGENT: &str = "ws-server-mio";
@@ -18,7 +17,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
-    let mut suite = Suite { url, config, endpoint: Endpoint::new(Options::default().resolve_names())? };
+    let mut suite = Suite { url, config, endpoint: Endpoint::with(Options::default().resolve_names())? };
 
     let mut count = None::<u32>;
     suite.visit("/getCaseCount", |_, _, message| {
@@ -26,7 +25,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     })?;
     for case in 1..=count.ok_or("the suite does not say how many cases it has")? {
         suite.visit(&format!("/runCase?case={case}&agent={AGENT}"), |connections, id, message| {
-            if connections.send_message(id, message).is_err() {
+            if connections.send(id, message).is_err() {
                 connections.terminate(id); // it asks for more than it reads
             }
         })?;
@@ -52,8 +51,8 @@ impl Suite {
         let mut end = None;
         while end.is_none() {
             self.endpoint.poll(None, |connections, event| match event {
-                Event::Connection(id, Ws::Message(message)) => received(connections, id, message),
-                Event::Connection(_, Ws::Closed(_)) => end = Some(Ok(())),
+                Event::Message(id, message) => received(connections, id, message),
+                Event::Closed(..) => end = Some(Ok(())),
                 Event::ConnectFailed { error, .. } => end = Some(Err(error)),
                 _ => {}
             })?;

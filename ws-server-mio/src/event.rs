@@ -1,18 +1,43 @@
-//! What the handler is told.
+//! What the handler is given.
 
 use crate::ids::{ClientId, ConnectionId, ServerId};
 use std::io;
 use std::time::Duration;
 use ws_host::client::ConnectError;
+use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 
-/// What happened.
+/// What happened: on a connection, on a server, on a client, or to the endpoint.
+///
+/// What an event of a connection carries is lent for the call, from the loop's receive buffer: answering copies it into
+/// the outbox, keeping it takes [`into_owned`](Self::into_owned). A connection emits them in this order:
+///
+/// ```text
+///  server:  Request*  [Upgrade ─▶ Open ─▶ (Message | Fragment | Pong | Drained)*]  Closed
+///  client:                        Open ─▶ (Message | Fragment | Pong | Drained)*   Closed
+/// ```
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event<'a> {
-    /// Something happened on a connection. What it carries is lent for the call, from the loop's receive
-    /// buffer: answering copies it into the outbox, keeping it takes
-    /// [`into_owned`](ws_proto::Event::into_owned).
-    Connection(ConnectionId, ws_proto::Event<'a>),
+    /// A server was asked for something that is no WebSocket. Answer it, now or later, with
+    /// [`respond`](crate::Connections::respond), [`respond_streaming`](crate::Connections::respond_streaming) or
+    /// [`respond_file`](crate::Connections::respond_file); dropped, it is answered 503.
+    Request(ConnectionId, Request),
+    /// A server was sent a valid opening handshake. Answer it with [`accept`](crate::Connections::accept), or refuse it
+    /// with [`respond`](crate::Connections::respond); dropped, it is answered 503. Refused or dropped, the connection
+    /// ends with that answer.
+    Upgrade(ConnectionId, Upgrade),
+    /// A WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
+    Open(ConnectionId, Box<http::Response<()>>),
+    /// A whole message.
+    Message(ConnectionId, Message<'a>),
+    /// A fragment of a message, where the configuration asks for [chunks](ws_host::server::ServerConfig::delivery).
+    Fragment(ConnectionId, Fragment<'a>),
+    /// The answer to a Ping of ours.
+    Pong(ConnectionId, Pong),
+    /// The outbox was over its high mark and has now fallen to its low mark.
+    Drained(ConnectionId),
+    /// The end: the last event of a connection, exactly once.
+    Closed(ConnectionId, Box<Closed>),
     /// A server is about to stop: the last moment at which its clients are still open.
     Stopping(ServerId),
     /// A server has stopped. Nothing of it is left, and its id finds nobody from now on.
@@ -57,11 +82,56 @@ pub enum Event<'a> {
     },
 }
 
-impl Event<'_> {
+impl<'a> Event<'a> {
+    /// The engine's event of this connection. `None` for one that this adapter does not know.
+    #[inline]
+    pub(crate) fn of(id: ConnectionId, event: ws_proto::Event<'a>) -> Option<Self> {
+        use ws_proto::Event as Engine;
+        Some(match event {
+            Engine::Message(message) => Event::Message(id, message),
+            Engine::Fragment(fragment) => Event::Fragment(id, fragment),
+            Engine::Request(request) => Event::Request(id, request),
+            Engine::Upgrade(upgrade) => Event::Upgrade(id, upgrade),
+            Engine::Open(response) => Event::Open(id, response),
+            Engine::Pong(pong) => Event::Pong(id, pong),
+            Engine::Drained => Event::Drained(id),
+            Engine::Closed(closed) => Event::Closed(id, closed),
+            _ => return None,
+        })
+    }
+
+    /// Which connection this happened on; `None` for what happens to a server, a client or the endpoint.
+    #[inline]
+    pub fn connection(&self) -> Option<ConnectionId> {
+        match self {
+            Event::Request(id, _)
+            | Event::Upgrade(id, _)
+            | Event::Open(id, _)
+            | Event::Message(id, _)
+            | Event::Fragment(id, _)
+            | Event::Pong(id, _)
+            | Event::Drained(id)
+            | Event::Closed(id, _) => Some(*id),
+            Event::Stopping(_)
+            | Event::Stopped(_)
+            | Event::Resumed { .. }
+            | Event::AcceptFailed { .. }
+            | Event::ConnectFailed { .. }
+            | Event::Reconnecting { .. } => None,
+        }
+    }
+
     /// The same event, owning its data.
     pub fn into_owned(self) -> Event<'static> {
         match self {
-            Event::Connection(id, event) => Event::Connection(id, event.into_owned()),
+            Event::Request(id, request) => Event::Request(id, request),
+            Event::Upgrade(id, upgrade) => Event::Upgrade(id, upgrade),
+            Event::Open(id, response) => Event::Open(id, response),
+            Event::Message(id, message) => Event::Message(id, message.into_owned()),
+            Event::Fragment(id, fragment) => Event::Fragment(id, fragment.into_owned()),
+            Event::Pong(id, pong) => Event::Pong(id, pong),
+            Event::Drained(id) => Event::Drained(id),
+            Event::Closed(id, closed) => Event::Closed(id, closed),
             Event::Stopping(server) => Event::Stopping(server),
             Event::Stopped(server) => Event::Stopped(server),
             Event::Resumed { slept } => Event::Resumed { slept },

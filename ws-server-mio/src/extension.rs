@@ -19,7 +19,6 @@ use ws_proto::{CloseCode, Error, State};
 /// connections at hand, and without one an event costs nothing more.
 ///
 /// ```
-/// use ws_server_mio::ws_proto::Event::Message;
 /// use ws_server_mio::{Connections, Event, Extension};
 ///
 /// /// Answers "?" by itself; everything else is the application's.
@@ -28,8 +27,8 @@ use ws_proto::{CloseCode, Error, State};
 /// impl Extension for Help {
 ///     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
 ///         match event {
-///             Event::Connection(id, Message(message)) if message.as_bytes() == b"?" => {
-///                 let _ = connections.send_text(id, "say anything");
+///             Event::Message(id, message) if message.as_bytes() == b"?" => {
+///                 let _ = connections.send(id, "say anything");
 ///                 None
 ///             }
 ///             event => Some(event),
@@ -45,7 +44,7 @@ pub trait Extension {
         Some(event)
     }
 
-    /// What nobody may keep from the application: [`Closed`](ws_proto::Event::Closed), also of a connection
+    /// What nobody may keep from the application: [`Event::Closed`], also of a connection
     /// whose beginning was kept; and what is told of a server or of the endpoint, such as
     /// [`Event::Stopping`]. The handler hears of it next.
     fn observe(&mut self, connections: &mut Connections, event: &Event<'_>) {
@@ -98,10 +97,11 @@ impl Connections {
     /// What is left of an event for the handler.
     #[cold]
     pub(crate) fn intercept<'a>(&mut self, event: Event<'a>) -> Option<Event<'a>> {
-        let event = match event {
-            Event::Connection(id, event) => Event::Connection(id, self.guard(id, event)?),
-            event => event,
-        };
+        if let Event::Closed(id, _) = event
+            && self.hides_end(id)
+        {
+            return None;
+        }
         match mem::replace(&mut self.extension, ExtensionSlot::Out) {
             ExtensionSlot::Set(extension) => Call::new(self, extension).call(event),
             place => {
@@ -147,14 +147,14 @@ impl<'c, 'a> Call<'c, 'a> {
 
     fn call(mut self, event: Event<'a>) -> Option<Event<'a>> {
         let extension = self.extension.as_mut()?;
-        match event {
-            Event::Connection(id, ref happened) if !matches!(happened, ws_proto::Event::Closed(_)) => {
+        match event.connection() {
+            Some(id) if !matches!(event, Event::Closed(..)) => {
                 self.filtered = Some(id);
                 let rest = extension.filter(self.connections, event);
                 self.filtered = None;
                 rest
             }
-            event => {
+            _ => {
                 extension.observe(self.connections, self.observed.insert(event));
                 self.observed.take()
             }

@@ -1,18 +1,14 @@
 //! Which connection, which server, which client: numbers that are never used twice.
 
+use std::fmt;
+
 /// Which connection, for as long as the endpoint lives.
 ///
 /// An id is never used twice: once its connection is gone it finds nobody, and every verb answers so.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId {
     pub(crate) slot: u32,
     pub(crate) generation: u32,
-}
-
-impl std::fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "{}.{}", self.slot, self.generation)
-    }
 }
 
 /// Place of a server in the list; small, since each connection keeps one.
@@ -21,7 +17,7 @@ pub(crate) type ServerIndex = u16;
 pub(crate) const NO_SERVER: ServerIndex = ServerIndex::MAX;
 
 /// Which server, for as long as the endpoint lives. Never used twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ServerId {
     pub(crate) index: ServerIndex,
     pub(crate) generation: u32,
@@ -29,8 +25,40 @@ pub struct ServerId {
 
 /// Which client, for as long as the endpoint lives: it stays the same when the client connects again. Never used
 /// twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ClientId {
     pub(crate) index: u32,
     pub(crate) generation: u32,
 }
+
+/// As short as the others, so that a log can be read: `3.1` is the first connection after another in the fourth place.
+impl fmt::Display for ConnectionId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}.{}", self.slot, self.generation)
+    }
+}
+
+impl fmt::Display for ServerId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.generation)
+    }
+}
+
+impl fmt::Display for ClientId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.generation)
+    }
+}
+
+/// Events print their ids.
+macro_rules! debug_is_display {
+    ($($id:ty)*) => {$(
+        impl fmt::Debug for $id {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    )*};
+}
+
+debug_is_display!(ConnectionId ServerId ClientId);

@@ -47,6 +47,11 @@ pub fn overview(connections: &Connections) -> Overview {
     }
 }
 
+/// The clients there are, at rest or not.
+pub fn clients(connections: &Connections) -> impl Iterator<Item = ClientId> {
+    connections.clients()
+}
+
 /// The token under which the kernel tells of a connection.
 pub fn token(id: ConnectionId) -> Token {
     Token(id.slot as usize)

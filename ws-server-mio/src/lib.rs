@@ -1,28 +1,38 @@
 //! WebSocket and plain HTTP for native apps: one thread, inside your loop, never blocking a frame.
 //!
 //! ```no_run
-//! use ws_server_mio::ws_proto::Event::{Message, Request, Upgrade};
-//! use ws_server_mio::web;
-//! use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
+//! use ws_server_mio::{Bind, Endpoint, Event, ServerConfig};
 //!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     let server = endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
-//!     println!("{}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
-//!     endpoint.run(|connections, event| match event {
-//!         Event::Connection(id, Request(request)) => {
-//!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
-//!         }
-//!         Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-//!         Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
+//!     let mut endpoint = Endpoint::new()?;
+//!     endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
+//!     Ok(endpoint.run(|connections, event| match event {
+//!         Event::Message(id, message) => drop(connections.send(id, message)),
 //!         _ => {}
-//!     })?;
-//!     Ok(())
+//!     })?)
 //! }
 //! ```
 //!
-//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s, whose events the handler gets; this
-//! crate moves the bytes.
+//! That is a whole server, an echo. Every valid upgrade is accepted, on every path or on those that
+//! [`ServerConfig::upgrade_paths`] names, unless [`ServerConfig::decide_upgrades`] asks for the decision. A page and its
+//! socket:
+//!
+//! ```no_run
+//! use ws_server_mio::{Bind, Endpoint, Event, ServerConfig, web};
+//!
+//! fn main() -> Result<(), Box<dyn std::error::Error>> {
+//!     let mut endpoint = Endpoint::new()?;
+//!     let config = ServerConfig::new().upgrade_paths(["/ws"]);
+//!     endpoint.connections().listen(Bind::localhost().port(8700), config)?;
+//!     Ok(endpoint.run(|connections, event| match event {
+//!         Event::Request(id, request) if request.path() == "/" => {
+//!             drop(connections.respond(id, request, web::html("<h1>hello</h1>")));
+//!         }
+//!         Event::Message(id, message) => drop(connections.send(id, message)),
+//!         _ => {} // a request that nobody answers gets 404, or 426 where the socket is
+//!     })?)
+//! }
+//! ```
 //!
 //! # In your app
 //!
@@ -56,7 +66,7 @@
 //!   What was read and not used waits in order; nothing is lost. One [`Options::ui`] turn per frame keeps a
 //!   window at its rate while peers flood.
 //! - Past the high mark a send says [`Sent::Congested`], past the cap it is [`SendError::Full`], and
-//!   [`Drained`](ws_proto::Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
+//!   [`Drained`](Event::Drained) tells when there is room again. Meanwhile the peer is still heard; only what makes
 //!   the outbox grow beyond half the cap is read more slowly. One that takes too little for [`ServerConfig::output_timeout`] is
 //!   closed.
 //! - [`Connections::pause`] stops reading one connection, and [`Connections::couple`] reads from one what another takes.
@@ -64,7 +74,7 @@
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Request`](ws_proto::Event::Request): answer it with
+//! A request that is no upgrade is [`Event::Request`]: answer it with
 //! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_host::web`]. The example `http` has one of each.
@@ -80,21 +90,19 @@
 //! of it are events; a [`Reconnect`] policy brings it back.
 //!
 //! ```no_run
-//! use ws_server_mio::ws_proto::Event::{Message, Open};
-//! use ws_server_mio::{ClientConfig, Endpoint, Event, Options, Reconnect};
-//!
 //! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let mut endpoint = Endpoint::new(Options::default())?;
-//!     let config = ClientConfig::default().reconnect(Reconnect::default());
-//!     endpoint.connections().connect("ws://127.0.0.1:8700/", config)?;
-//!     endpoint.run(|connections, event| match event {
-//!         Event::Connection(id, Open(_)) => drop(connections.send_text(id, "hello")),
-//!         Event::Connection(_, Message(message)) => println!("{message:?}"),
-//!         _ => {}
-//!     })?;
-//!     Ok(())
+//!     let mut endpoint = ws_server_mio::Endpoint::new()?;
+//!     endpoint.connections().connect("ws://127.0.0.1:8700/", Default::default())?;
+//!     Ok(endpoint.run(|connections, event| match event {
+//!         ws_server_mio::Event::Open(id, _) => drop(connections.send(id, "hello")),
+//!         event => println!("{event:?}"),
+//!     })?)
 //! }
 //! ```
+//!
+//! # Timers
+//!
+//! [`Connections::after`] runs something once, later, with all connections at hand. It runs within the budget of its turn.
 //!
 //! # Threads
 //!
@@ -116,6 +124,9 @@
 //   the state of each: connection::slots and lists, client::list, server::list, fanout, files
 //   sys: waiting, sockets, names              ids, event
 
+mod after;
+mod alarms;
+mod broadcast;
 mod client;
 mod connection;
 mod endpoint;
@@ -131,6 +142,7 @@ mod server;
 pub mod sys;
 mod topics;
 
+pub use alarms::{Timer, TooManyTimers};
 pub use client::handle::ClientHandle;
 pub use connection::Connections;
 pub use connection::couple::{CoupleError, Leg};
@@ -170,7 +182,7 @@ pub use ws_proto::{
 /// [`Event`], [`Bind`], [`ListenError`], [`ServerConfig`], [`Heartbeat`], [`Folder`].
 pub mod embedding {}
 
-// The README's example is compiled with the others.
+// The README's programs are compiled with the others.
 #[cfg(doctest)]
-#[doc = include_str!("../../README.md")]
+#[doc = include_str!("../README.md")]
 struct Readme;

@@ -2,33 +2,11 @@
 
 use crate::connection::Connections;
 use crate::connection::lists::{lend, mark_dirty};
-use crate::connection::slots::flag;
 use crate::connection::stats::ends_message;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
 use ws_proto::{Frame, State};
-
-/// To all.
-impl Connections {
-    /// Sends a frame to every open WebSocket that came to a server and that the filter wants, and answers how many
-    /// got it; connections of the endpoint's own clients are none of them. Encoded once; large payloads are shared, not
-    /// copied. Where messages are compressed, it is compressed once for all peers whose terms are alike, and what is
-    /// sent to each of them next refers to nothing before.
-    ///
-    /// A peer that is too slow to take it (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
-    pub fn broadcast(&mut self, frame: &Frame, mut filter: impl FnMut(ConnectionId) -> bool) -> usize {
-        let Self { slots, pool, dirty, now, .. } = self;
-        let mut sent = 0;
-        for (slot, live) in slots.iter_mut() {
-            if live.has(flag::WEBSOCKET) && filter(live.id(slot)) {
-                sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
-            }
-        }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
-        sent
-    }
-}
 
 impl Connections {
     /// Topics: who is subscribed to what, and what is sent to all of them.
@@ -49,17 +27,16 @@ impl<'c> Topics<'c> {
     ///
     /// # Presence
     ///
-    /// When [`Closed`](ws_proto::Event::Closed) is told, to the extension and then to the handler, the connection is no
+    /// When [`Closed`](crate::Event::Closed) is told, to the extension and then to the handler, the connection is no
     /// subscriber any more: it is not counted, and nothing that is published reaches it. [`of`](Self::of)
     /// still shows what it was subscribed to, until the handler returns: the place to tell the others. Every WebSocket that
     /// was open gets there, whatever ended it, unless the endpoint is dropped first.
     ///
     /// ```
-    /// # use ws_server_mio::ws_proto::Event::Closed;
     /// # use ws_server_mio::{Connections, Event, Frame};
     /// # fn handler(connections: &mut Connections, event: Event<'_>) {
     /// # match event {
-    /// Event::Connection(id, Closed(_)) => {
+    /// Event::Closed(id, _) => {
     ///     let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
     ///     for topic in topics {
     ///         connections.topics().publish(&topic, &Frame::text(format!("{id} has left")));
@@ -73,13 +50,12 @@ impl<'c> Topics<'c> {
     /// # Example
     ///
     /// ```
-    /// use ws_server_mio::ws_proto::Event::{Message, Open};
     /// use ws_server_mio::{Connections, Event, Frame};
     ///
     /// fn handler(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         Event::Connection(id, Open(_)) => drop(connections.topics().subscribe(id, "news")),
-    ///         Event::Connection(_, Message(message)) => {
+    ///         Event::Open(id, _) => drop(connections.topics().subscribe(id, "news")),
+    ///         Event::Message(_, message) => {
     ///             let Some(text) = message.as_text() else { return };
     ///             connections.topics().publish("news", &Frame::text(text));
     ///         }
@@ -162,30 +138,27 @@ impl Topics<'_> {
             Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
         ids.into_iter().filter(|id| delivery.reach(*id, slots)).count()
     }
-}
 
-/// For the turn.
-impl Connections {
-    /// As [`Connections::broadcast`], with what becomes of slow peers. Those for whom it is kept are counted.
+    /// As [`Connections::broadcast_where`], with what becomes of slow peers. Those for whom it is kept are counted.
     pub fn broadcast_with(
         &mut self,
         frame: &Frame,
         slow: SlowPeer<'_>,
-        mut filter: impl FnMut(ConnectionId) -> bool,
+        mut filter: impl FnMut(&Connections, ConnectionId) -> bool,
     ) -> usize {
-        let Self { slots, pool, dirty, fanout, tally, now, .. } = self;
-        let mut delivery =
-            Delivery { frame, slow, newest: &mut fanout.newest, pool, dirty, tally, now: *now };
         let mut sent = 0;
-        for (slot, live) in slots.iter_mut() {
-            let id = live.id(slot);
-            if live.has(flag::WEBSOCKET) && filter(id) {
-                sent += usize::from(delivery.deliver(id, live));
+        for slot in 0..self.connections.slots.end() {
+            let Some(id) = self.connections.websocket_at(slot) else { continue };
+            if filter(self.connections, id) {
+                sent += self.send_to_with(frame, slow, [id]);
             }
         }
         sent
     }
+}
 
+/// For the turn.
+impl Connections {
     /// A connection has drained: it gets what was kept for it, as far as it takes it.
     pub(crate) fn release_kept(&mut self, slot: u32) {
         let Self { slots, pool, dirty, fanout, tally, now, .. } = self;

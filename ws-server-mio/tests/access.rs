@@ -19,7 +19,7 @@ type Listened = Result<ServerId, ListenError>;
 type Listen = Box<dyn FnOnce(&mut Connections) -> Listened>;
 
 fn rig(listen: impl FnOnce(&mut Connections) -> Listened) -> Rig {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = listen(endpoint.connections()).unwrap();
     Rig { endpoint, server, app: App::default() }
 }
@@ -115,7 +115,7 @@ fn is_refused(listened: Listened, expected: &InvalidAccess, names: &str) {
 
 #[test]
 fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let connections = endpoint.connections();
     for (config, expected, names) in mistakes() {
         for bind in [Bind::localhost(), Bind::any(), Bind::from(SocketAddr::from((Ipv4Addr::LOCALHOST, 0)))] {
@@ -132,8 +132,8 @@ fn what_can_allow_nobody_is_an_error_of_every_way_to_listen() {
             is_refused(connections.listen_on(own, config), &expected, names);
         }
     }
-    assert_eq!(connections.servers().count(), 0, "nothing is left");
-    connections.listen(Bind::localhost(), ServerConfig::new().allow_origin("qrc://")).unwrap();
+    assert_eq!(endpoint.servers().count(), 0, "nothing is left");
+    endpoint.connections().listen(Bind::localhost(), ServerConfig::new().allow_origin("qrc://")).unwrap();
 }
 
 #[test]

@@ -2,7 +2,6 @@
 
 mod common;
 use common::*;
-use ws_server_mio::ws_proto::Event::Message;
 use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[test]
@@ -14,8 +13,8 @@ fn a_broadcast_reaches_whom_the_filter_wants() {
     let connections = rig.endpoint.connections();
     assert_eq!(connections.ids().count(), 20);
     let large = vec![b'x'; 100_000];
-    assert_eq!(connections.broadcast(&Frame::text("small"), |id| id != left_out), 19);
-    assert_eq!(connections.broadcast(&Frame::binary(large.clone()), |_| true), 20);
+    assert_eq!(connections.broadcast_where(&Frame::text("small"), |_, id| id != left_out), 19);
+    assert_eq!(connections.broadcast(&Frame::binary(large.clone())), 20);
     for (peer, id) in &mut open {
         if *id != left_out {
             assert_eq!(rig.frame(peer), (TEXT, b"small".to_vec()));
@@ -42,8 +41,8 @@ fn a_handler_broadcasts_to_all_the_sender_included() {
     let mut open: Vec<_> = (0..5).map(|_| rig.open("/")).collect();
     open[2].0.send(&frame(TEXT, b"to all"));
     let handler = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Message(message)) = event {
-            connections.broadcast(&Frame::text(message.as_text().unwrap()), |_| true);
+        if let Event::Message(_, message) = event {
+            connections.broadcast(&Frame::text(message.as_text().unwrap()));
         }
     };
     let mut events = 0;

@@ -5,7 +5,6 @@ use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Budget, Event, Frame, Options, ServerConfig};
 
 /// A clock that moves where it is told to.
@@ -51,12 +50,12 @@ fn no_event_starts_after_a_reading_past_the_budget_and_nothing_is_lost() {
         let start = clock.now();
         let mut times = Vec::new();
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if let Event::Connection(id, Happened::Message(message)) = event {
+            if let Event::Message(id, message) = event {
                 times.push(clock.now() - start);
                 clock.pass(300);
                 let k = ids.iter().position(|other| *other == id).unwrap();
                 heard[k].push(message.as_text().unwrap().to_owned());
-                connections.send_message(id, message).unwrap();
+                connections.send(id, message).unwrap();
             }
         });
         let turn = turn.unwrap();
@@ -97,7 +96,7 @@ fn one_flooding_peer_does_not_keep_the_others_waiting() {
         let mut events = 0;
         rig.endpoint
             .poll(Some(Duration::ZERO), |_, event| {
-                if let Event::Connection(id, Happened::Message(_)) = event {
+                if let Event::Message(id, _) = event {
                     events += 1;
                     clock.pass(300);
                     answered |= id == other;
@@ -149,7 +148,7 @@ fn without_a_budget_in_time_the_clock_is_read_once_a_turn() {
 fn a_broadcast_to_many_is_written_over_several_turns() {
     let mut rig = Rig::with(Clock::default().costly_options(), ServerConfig::new());
     let mut open: Vec<_> = (0..100).map(|_| rig.open("/")).collect();
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all"), |_| true), 100);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("all")), 100);
     let turn = rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     assert!(turn.events == 0 && turn.more, "{turn:?}");
     for (peer, _) in &mut open {
@@ -159,8 +158,7 @@ fn a_broadcast_to_many_is_written_over_several_turns() {
 
 #[test]
 fn accepts_are_bounded_in_a_turn() {
-    let mut budget = Budget::unbounded();
-    budget.accepts = 2;
+    let budget = Budget::server().accepts(2);
     let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let peers: Vec<_> = (0..7).map(|_| rig.peer()).collect();
     let mut counts = Vec::new();

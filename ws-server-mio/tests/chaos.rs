@@ -7,19 +7,18 @@ use common::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
+use ws_kit::random::Lcg;
 use ws_server_mio::{
     AlreadyExtended, Bind, Budget, CloseCode, ConnectionId, Connections, Endpoint, Event, Extension, Folder,
     Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
 };
 
 /// Numbers that look random and are the same each time.
-struct Dice(u64);
+struct Dice(Lcg);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % sides
+        self.0.next() as usize % sides
     }
 
     fn pick<'t, T>(&mut self, list: &'t [T]) -> Option<&'t T> {
@@ -56,7 +55,6 @@ struct App {
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(id, event) => self.note(connections, id, event),
             Event::Stopping(server) => assert!(!self.stopped.contains(&server)),
             Event::Stopped(server) => {
                 assert!(!self.stopped.contains(&server));
@@ -67,35 +65,39 @@ impl App {
                 self.stopped.push(server);
                 self.servers.retain(|other| *other != server);
             }
-            _ => {}
+            event => {
+                if let Some(id) = event.connection() {
+                    self.note(connections, id, event);
+                }
+            }
         }
         for _ in 0..self.dice.roll(3) {
             self.act(connections);
         }
     }
 
-    fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+    fn note(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         let before = self.told.get(&id).copied();
         assert_ne!(before, Some(Told::Closed), "{event:?}");
         if let Some(server) = connections.server_of(id) {
             assert!(!self.stopped.contains(&server));
         }
         let now = match event {
-            Happened::Request(request) => {
+            Event::Request(_, request) => {
                 assert_ne!(before, Some(Told::Open));
                 self.requests.push((id, request));
                 Told::Http
             }
-            Happened::Upgrade(upgrade) => {
+            Event::Upgrade(_, upgrade) => {
                 assert_ne!(before, Some(Told::Open));
                 self.upgrades.push((id, upgrade));
                 Told::Upgrading
             }
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 assert_eq!(before, Some(Told::Upgrading));
                 Told::Open
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 assert_eq!(closed.was_open, before == Some(Told::Open), "{closed}");
                 let topics: Vec<_> = connections.topics().of(id).map(str::to_owned).collect();
                 assert!(
@@ -105,7 +107,7 @@ impl App {
                 );
                 Told::Closed
             }
-            Happened::Message(_) => {
+            Event::Message(..) => {
                 assert_eq!(before, Some(Told::Open));
                 Told::Open
             }
@@ -171,9 +173,9 @@ impl App {
                 let frame = Frame::binary(vec![0; dice.roll(50_000)]);
                 let slow = [SlowPeer::Close, SlowPeer::Skip, SlowPeer::Latest("k")][dice.roll(3)];
                 connections.topics().publish_with(["a", "b", "c"][dice.roll(3)], &frame, slow);
-                connections.broadcast_with(&Frame::text("to all"), slow, |_| true);
+                connections.topics().broadcast_with(&Frame::text("to all"), slow, |_, _| true);
             }
-            20 => drop(connections.send_text(id, "hello")),
+            20 => drop(connections.send(id, "hello")),
             21 => assert_eq!(connections.set_extension(Passing(Arc::default())), Err(AlreadyExtended)),
             22 if !self.is_over && dice.roll(8) == 0 => {
                 let server = servers[0];
@@ -192,7 +194,7 @@ impl Extension for Passing {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let mut passed = self.0.lock().unwrap();
         *passed += 1;
-        if let Event::Connection(id, Happened::Message(_)) = &event
+        if let Event::Message(id, _) = &event
             && passed.is_multiple_of(16)
         {
             connections.terminate(*id);
@@ -207,7 +209,9 @@ fn listen(connections: &mut Connections) -> ServerId {
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))
         .answer_timeout(Duration::from_millis(100));
-    connections.listen(Bind::localhost(), times.max_connections(12)).unwrap()
+    connections
+        .listen(Bind::localhost(), ServerConfig::from(times).max_connections(12).decide_upgrades(true))
+        .unwrap()
 }
 
 fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {
@@ -228,11 +232,11 @@ fn run(seed: u64, budget: Budget) {
     let temp = std::env::temp_dir().join(format!("ws-server-mio-{}-chaos", std::process::id()));
     std::fs::create_dir_all(&temp).unwrap();
     std::fs::write(temp.join("big.bin"), vec![b'z'; 500_000]).unwrap();
-    let mut endpoint = Endpoint::new(Options::default().budget(budget)).unwrap();
+    let mut endpoint = Endpoint::with(Options::default().budget(budget)).unwrap();
     let passed = Arc::new(Mutex::new(0));
     endpoint.connections().set_extension(Passing(passed.clone())).unwrap();
     let mut app = App {
-        dice: Dice(seed),
+        dice: Dice(Lcg(seed)),
         told: HashMap::new(),
         ids: Vec::new(),
         requests: Vec::new(),
@@ -243,7 +247,7 @@ fn run(seed: u64, budget: Budget) {
         folder: Folder::new(&temp).unwrap(),
         is_over: false,
     };
-    let mut dice = Dice(!seed);
+    let mut dice = Dice(Lcg(!seed));
     let mut peers: Vec<(std::net::SocketAddr, Peer)> = Vec::new();
     for _ in 0..1_500 {
         let latest = app.servers[app.servers.len() - 1];
@@ -289,9 +293,8 @@ fn run(seed: u64, budget: Budget) {
 #[test]
 fn each_connection_is_told_of_in_order_and_ends_once_whatever_is_done_in_which_event() {
     for seed in 1..=4 {
-        run(seed, Budget::unbounded());
-        let mut budget = Budget::ui();
-        budget.time = Some(Duration::from_micros(seed));
+        run(seed, Budget::server());
+        let budget = Budget::ui().time(Duration::from_micros(seed));
         run(seed + 100, budget);
     }
 }

@@ -26,7 +26,7 @@ fn a_client_connects_talks_parts_and_connects_again_as_the_same() {
         assert_eq!(rig.connections().state(id), State::Open);
         let server = rig.server_address();
         assert_eq!(rig.connections().peer_addr(id), Some(server));
-        rig.connections().send_text(id, "hello").unwrap();
+        rig.connections().send(id, "hello").unwrap();
         assert_eq!(rig.text(id), "hello");
         rig.connections().client(client).disconnect();
         assert_eq!(rig.connections().client(client).state(), ClientState::Closing);
@@ -104,7 +104,7 @@ fn localhost_means_both_families_and_whoever_listens_is_found() {
 fn where_nobody_listens_the_failure_says_what_was_tried() {
     let mut rig = Both::new();
     // A port that nobody else can have, and on which nobody listens.
-    let (_v4, _v6, port) = common::ports::reserved();
+    let (_v4, _v6, port) = ws_kit::ports::reserved();
     let url = format!("ws://localhost:{port}/");
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     match rig.failed(client) {
@@ -130,7 +130,7 @@ fn what_cannot_even_be_tried_is_told_at_once_and_leaves_nothing() {
     let error = connect(connections, "ws://app.example/");
     assert_eq!(error, InvalidTarget::NoResolver { host: "app.example".into() });
     assert!(error.to_string().contains("Options::resolve_names"));
-    assert_eq!(connections.clients().count(), 0);
+    assert_eq!(rig.endpoint.clients().count(), 0);
 }
 
 #[test]
@@ -231,7 +231,7 @@ fn a_client_with_a_policy_comes_back_when_its_server_does() {
     rig.start_server();
     rig.clock.pass(delay);
     let again = rig.opened(client);
-    rig.connections().send_text(again, "back").unwrap();
+    rig.connections().send(again, "back").unwrap();
     assert_eq!(rig.text(again), "back");
     // Open for as long as counts as a success, so that the next wait is the first again.
     rig.clock.pass(policy.get_reset_after());
@@ -271,7 +271,7 @@ fn some_codes_end_it_and_so_does_the_application() {
         assert_eq!(rig.connections().client(client).state(), ClientState::Idle);
     }
     // While it waits.
-    let waiting = rig.connections().clients().find(|_| true).unwrap();
+    let waiting = rig.endpoint.clients().find(|_| true).unwrap();
     rig.connections().client(waiting).disconnect();
     let client = rig.connections().connect("ws://127.0.0.1:1/", config()).unwrap();
     rig.failed(client);
@@ -296,7 +296,7 @@ fn an_attempt_that_is_given_up_is_told_and_leaves_no_socket() {
     rig.connections().client(client).remove();
     rig.turns(5);
     assert!(rig.told.failed.is_empty());
-    assert_eq!(rig.connections().clients().count(), 0);
+    assert_eq!(rig.endpoint.clients().count(), 0);
     assert!(!rig.connections().client(client).reconnect());
     assert_eq!(rig.connections().client(client).set_request(url.as_str()), Err(InvalidTarget::NoClient));
 }
@@ -349,7 +349,7 @@ fn what_is_sent_to_all_goes_to_those_who_came_and_not_to_whom_we_went() {
     let peer = rig.told.accepted[0];
     assert_eq!(rig.connections().ids().collect::<Vec<_>>(), [peer]);
     rig.silent = true;
-    assert_eq!(rig.connections().broadcast(&Frame::text("news"), |_| true), 1);
+    assert_eq!(rig.connections().broadcast(&Frame::text("news")), 1);
     assert_eq!(rig.text(id), "news");
     let server = rig.server;
     assert_eq!(rig.connections().server(server).count(), 1);
@@ -379,7 +379,7 @@ fn a_server_that_breaks_the_protocol_is_told_so_and_tried_again() {
     let client = rig.connections().connect(url, config).unwrap();
     let id = rig.opened(client);
     let peer = rig.told.accepted[0];
-    rig.connections().send_text(peer, "more than ten").unwrap();
+    rig.connections().send(peer, "more than ten").unwrap();
     assert!(matches!(rig.closed(id).error, Some(Error::Protocol(_))));
     assert_eq!(rig.connections().client(client).state(), ClientState::Waiting);
 }
@@ -394,7 +394,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
     let config = || ClientConfig::default().unix(&path);
     let client = rig.connections().connect("ws://localhost/chat", config()).unwrap();
     let id = rig.opened(client);
-    rig.connections().send_text(id, "over a file").unwrap();
+    rig.connections().send(id, "over a file").unwrap();
     assert_eq!(rig.text(id), "over a file");
     assert_eq!(rig.connections().peer_addr(id), None);
     assert_eq!(rig.told.upgrades[0].path_and_query, "/chat");
@@ -416,7 +416,7 @@ fn a_thousand_clients_share_the_endpoint_with_their_server() {
         (0..1000).map(|_| rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap()).collect();
     let ids: Vec<_> = clients.iter().map(|client| rig.opened(*client)).collect();
     for (k, id) in ids.iter().enumerate() {
-        rig.connections().send_text(*id, k.to_string()).unwrap();
+        rig.connections().send(*id, k.to_string()).unwrap();
     }
     for (k, id) in ids.iter().enumerate() {
         assert_eq!(rig.text(*id), k.to_string());
@@ -433,7 +433,7 @@ fn run_ends_when_the_last_client_has_come_to_rest() {
     let url = rig.url("/");
     // Nobody serves it: the one attempt fails, and that is told before the end.
     rig.stop_server();
-    let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
     endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut told = 0;
     endpoint

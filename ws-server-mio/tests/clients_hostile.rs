@@ -7,23 +7,21 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
+use ws_server_mio::ws_proto::ResponseError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
-use ws_server_mio::ws_proto::{Event as Ws, ResponseError};
 use ws_server_mio::{
-    Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, Options,
-    ServerConfig,
+    Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
 };
 
 /// A server on a thread, until its first connection has ended.
 fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
         let serve = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-            Event::Connection(_, Ws::Closed(closed)) => {
+            Event::Closed(_, closed) => {
                 code = Some(closed.code);
                 connections.exit();
             }
@@ -38,12 +36,12 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
 #[test]
 fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let client = endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let mut ends = 0;
     let removes = |connections: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(_, Ws::Open(_)) => connections.client(client).remove(),
-        Event::Connection(_, Ws::Closed(closed)) => ends += u32::from(closed.clean),
+        Event::Open(_, _) => connections.client(client).remove(),
+        Event::Closed(_, closed) => ends += u32::from(closed.clean),
         _ => {}
     };
     endpoint.run(removes).unwrap();
@@ -54,10 +52,10 @@ fn run_does_not_end_before_the_end_of_a_client_that_was_removed_is_told() {
 #[test]
 fn an_endpoint_that_is_dropped_tells_the_servers_of_its_clients_1000() {
     let (url, server) = served();
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     endpoint.connections().connect(url, ClientConfig::new()).unwrap();
     let exits = |connections: &mut Connections, event: Event<'_>| {
-        if let Event::Connection(_, Ws::Open(_)) = event {
+        if let Event::Open(..) = event {
             connections.exit();
         }
     };
@@ -200,7 +198,7 @@ fn no_two_clients_have_a_key_or_a_mask_in_common() {
         );
         stream.write_all(answer.as_bytes()).unwrap();
         let id = rig.opened(client);
-        rig.connections().send_text(id, "hello").unwrap();
+        rig.connections().send(id, "hello").unwrap();
         let mut frame = Vec::new();
         rig.until("its frame", |_| {
             let mut part = [0; 11];

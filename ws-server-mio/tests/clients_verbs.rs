@@ -8,7 +8,6 @@ use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, ConnectError, ConnectionId,
     Connections, Endpoint, Event, Options, ServerConfig,
@@ -78,23 +77,25 @@ fn config() -> ClientConfig {
 
 impl Story {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
+        if let Some(id) = event.connection()
+            && connections.server_of(id).is_some()
+        {
+            return self.serve(connections, id, event);
+        }
         let (moment, id) = match event {
-            Event::Connection(id, event) if connections.server_of(id).is_some() => {
-                return self.serve(connections, id, event);
-            }
-            Event::Connection(id, Ws::Open(_)) => {
+            Event::Open(id, _) => {
                 assert!(self.open.insert(id) && !self.ended.contains(&id), "opened twice");
                 let client = connections.client_of(id).expect("who opens is known");
                 assert_eq!(connections.client(client).connection(), Some(id));
                 assert_eq!(connections.client(client).state(), ClientState::Open);
                 (Moment::Opened, Some(id))
             }
-            Event::Connection(id, Ws::Closed(closed)) => {
+            Event::Closed(id, closed) => {
                 assert!(closed.was_open, "an attempt is no connection");
                 assert!(self.open.remove(&id) && self.ended.insert(id), "ended twice, or never opened");
                 (Moment::Closed, Some(id))
             }
-            Event::Connection(id, Ws::Message(_)) => {
+            Event::Message(id, _) => {
                 assert!(self.open.contains(&id));
                 (Moment::Message, Some(id))
             }
@@ -114,11 +115,10 @@ impl Story {
         }
     }
 
-    fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Ws<'_>) {
+    fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         match event {
-            Ws::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-            Ws::Open(_) => {
-                connections.send_text(id, "welcome").unwrap();
+            Event::Open(..) => {
+                connections.send(id, "welcome").unwrap();
                 if self.closes > 0 {
                     self.closes -= 1;
                     connections.close(id, CloseCode::SERVICE_RESTART, "").unwrap();
@@ -184,7 +184,7 @@ fn every_verb_is_fine_in_every_event() {
             given.pass(Duration::from_millis(u64::from(hurried) * 2));
             given.now()
         });
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let mut endpoint = Endpoint::with(options).unwrap();
         let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
         let url = endpoint.connections().server(server).url("/").unwrap();
         let client = endpoint.connections().connect(url.as_str(), config()).unwrap();
@@ -214,7 +214,7 @@ fn every_verb_is_fine_in_every_event() {
         }
         let what = format!("{verb:?} at {moment:?}, hurried: {hurried}");
         assert!(story.done, "{what}: it never came to that");
-        for client in endpoint.connections().clients().collect::<Vec<_>>() {
+        for client in endpoint.clients().collect::<Vec<_>>() {
             endpoint.connections().client(client).remove();
             story.removed.insert(client);
         }
@@ -225,14 +225,14 @@ fn every_verb_is_fine_in_every_event() {
         }
         assert!(story.open.is_empty(), "{what}: ends were not told");
         assert_eq!(endpoint.connections().stats().open, 0, "{what}: sockets are left");
-        assert_eq!(endpoint.connections().clients().count(), 0);
+        assert_eq!(endpoint.clients().count(), 0);
     }
 }
 
 #[cfg(unix)]
 #[test]
 fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::from_secs(3600), Duration::from_secs(3600));
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
     let mut told = String::new();
@@ -255,7 +255,7 @@ fn word_of_an_attempt_that_the_application_has_overtaken_is_not_told() {
 #[cfg(unix)]
 #[test]
 fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let nowhere = ClientConfig::default().unix("/nowhere/at/all");
     let client = endpoint.connections().connect("ws://localhost/", nowhere).unwrap();
     let mut failures = 0;
@@ -274,7 +274,7 @@ fn a_client_that_fails_at_once_and_tries_again_at_once_does_not_hold_the_turn() 
 fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut endpoint = Endpoint::new(Options::default().clock(move || given.now())).unwrap();
+    let mut endpoint = Endpoint::with(Options::default().clock(move || given.now())).unwrap();
     let busy = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
     let other = endpoint.connections().connect("ws://localhost/", nowhere()).unwrap();
     let mut failures = HashMap::<ClientId, u32>::new();
@@ -299,14 +299,14 @@ fn a_client_that_is_tried_again_in_each_failure_does_not_keep_the_others_away() 
 fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     let clock = Clock::default();
     let given = clock.clone();
-    let mut endpoint = Endpoint::new(Options::ui().clock(move || given.now())).unwrap();
+    let mut endpoint = Endpoint::with(Options::ui().clock(move || given.now())).unwrap();
     let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
     let address = endpoint.connections().server(server).local_addr().unwrap();
     let mut peer = Peer::connect(address);
     peer.send(&handshake(address, "/"));
     let flood = frame(TEXT, b"more").repeat(2000);
     let policy = Reconnect::default().wait(Duration::from_millis(50), Duration::from_millis(50));
-    let (_v4, _v6, refused) = common::ports::reserved();
+    let (_v4, _v6, refused) = ws_kit::ports::reserved();
     let (mut open, mut connected, mut failures, mut messages) = (false, false, 0, 0);
     for _ in 0..1500 {
         if open && !std::mem::replace(&mut connected, true) {
@@ -314,10 +314,9 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
             let config = ClientConfig::default().reconnect(policy.clone());
             endpoint.connections().connect(format!("ws://127.0.0.1:{refused}/"), config).unwrap();
         }
-        let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-            Event::Connection(_, Ws::Open(_)) => open = true,
-            Event::Connection(_, Ws::Message(_)) => {
+        let turn = endpoint.poll(Some(Duration::ZERO), |_, event| match event {
+            Event::Open(..) => open = true,
+            Event::Message(..) => {
                 messages += 1;
                 clock.pass(Duration::from_millis(2));
             }
@@ -388,7 +387,7 @@ fn the_answer_to_a_name_that_nobody_waits_for_any_more_is_nobodys() {
 #[cfg(unix)]
 #[test]
 fn a_wait_that_no_clock_will_show_never_ends_by_itself() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let policy = Reconnect::default().wait(Duration::MAX, Duration::MAX);
     let client = endpoint.connections().connect("ws://localhost/", nowhere().reconnect(policy)).unwrap();
     let mut failures = 0;

@@ -17,7 +17,7 @@ fn a_closing_handshake_by_the_peer_is_clean_and_told_once() {
     assert_eq!(peer.ended, Some(Ok(())), "the server half-closes first");
     drop(peer);
     rig.until("closed", |rig| rig.app.closed().len() == 1);
-    rig.until("gone", |rig| rig.endpoint.connections().servers().count() == 1);
+    rig.until("gone", |rig| rig.endpoint.servers().count() == 1);
     let closed = rig.app.closed()[0];
     assert!(closed.clean && closed.was_open);
     assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "bye"));

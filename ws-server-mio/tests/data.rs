@@ -4,7 +4,6 @@
 mod common;
 use common::*;
 use std::sync::Arc;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Connections, Endpoint, Event, ServerConfig};
 
 #[derive(Debug, PartialEq)]
@@ -51,7 +50,7 @@ fn data_is_there_in_the_handler_of_closed_and_is_dropped_after_it() {
     while !told {
         rig.endpoint
             .poll(None, |connections, event| {
-                if let Event::Connection(closed, Happened::Closed(_)) = event {
+                if let Event::Closed(closed, _) = event {
                     assert_eq!(closed, id);
                     assert!(connections.data::<Arc<()>>(id).is_some());
                     told = true;

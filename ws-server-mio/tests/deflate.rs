@@ -41,7 +41,7 @@ fn messages_cross_compressed_and_come_out_as_they_went_in() {
     let id = rig.opened(client);
     let document = document();
     for _ in 0..3 {
-        rig.connections().send_text(id, document.as_str()).unwrap();
+        rig.connections().send(id, document.as_str()).unwrap();
         assert!(rig.connections().queued(id) < document.len() / 50);
         assert_eq!(rig.text(id), document);
     }
@@ -60,18 +60,18 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
         let client = rig.connections().connect(url.as_str(), config).unwrap();
         let id = rig.opened(client);
         // Something that a context remembers.
-        rig.connections().send_text(id, document()).unwrap();
+        rig.connections().send(id, document()).unwrap();
         assert_eq!(rig.text(id), document());
         id
     });
     let document = document().replace("json", "xml");
-    assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str()), |_| true), 3);
+    assert_eq!(rig.connections().broadcast(&Frame::text(document.as_str())), 3);
     let queued: Vec<_> =
         rig.told.accepted.clone().into_iter().map(|id| rig.connections().queued(id)).collect();
     assert_eq!(queued.iter().filter(|queued| **queued < document.len() / 50).count(), 2, "{queued:?}");
     for id in ids {
         assert_eq!(rig.text(id), document);
-        rig.connections().send_text(id, "and on it goes").unwrap();
+        rig.connections().send(id, "and on it goes").unwrap();
         assert_eq!(rig.text(id), "and on it goes");
     }
 }
@@ -83,7 +83,7 @@ fn who_does_not_ask_for_it_stays_plain() {
     let client = rig.connections().connect(url.as_str(), ClientConfig::new()).unwrap();
     let id = rig.opened(client);
     assert_eq!(rig.connections().compression(id), None);
-    rig.connections().send_text(id, document()).unwrap();
+    rig.connections().send(id, document()).unwrap();
     assert!(rig.connections().queued(id) > document().len());
     assert_eq!(rig.text(id), document());
 }

@@ -3,7 +3,6 @@
 
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     Bind, Budget, ClientConfig, ConnectionId, Connections, Endpoint, Event, Message, Options, SendError,
     Sent, ServerConfig,
@@ -24,7 +23,7 @@ impl Two {
     }
 
     fn with(options: [Options; 2]) -> Self {
-        let mut loops = options.map(|options| Endpoint::new(options).unwrap());
+        let mut loops = options.map(|options| Endpoint::with(options).unwrap());
         let server = loops[0].connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
         let url = loops[0].connections().server(server).url("/").unwrap();
         loops[1].connections().connect(url.as_str(), ClientConfig::default()).unwrap();
@@ -35,7 +34,7 @@ impl Two {
     fn until<T>(
         &mut self,
         state: &mut T,
-        mut handle: impl FnMut(&mut T, &mut Connections, usize, ConnectionId, Ws<'_>),
+        mut handle: impl FnMut(&mut T, &mut Connections, usize, ConnectionId, Event<'_>),
         so: impl Fn(&T) -> bool,
     ) {
         let start = Instant::now();
@@ -43,10 +42,12 @@ impl Two {
             assert!(start.elapsed() < HANG, "the two wait for each other");
             for (side, endpoint) in self.loops.iter_mut().enumerate() {
                 let handler = |connections: &mut Connections, event: Event<'_>| match event {
-                    Event::Connection(id, Ws::Upgrade(upgrade)) => connections.accept(id, upgrade).unwrap(),
-                    Event::Connection(_, Ws::Closed(closed)) => panic!("{closed}"),
-                    Event::Connection(id, event) => handle(state, connections, side, id, event),
-                    _ => {}
+                    Event::Closed(_, closed) => panic!("{closed}"),
+                    event => {
+                        if let Some(id) = event.connection() {
+                            handle(state, connections, side, id, event);
+                        }
+                    }
                 };
                 endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
             }
@@ -60,26 +61,29 @@ fn both_send_fifteen_mebibytes_as_soon_as_they_are_open_and_all_of_it_arrives() 
     for shared in [false, true] {
         let mut two = Two::new();
         if shared {
-            let mut endpoint = Endpoint::new(Options::default()).unwrap();
+            let mut endpoint = Endpoint::new().unwrap();
             let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new()).unwrap();
             let url = endpoint.connections().server(server).url("/").unwrap();
             endpoint.connections().connect(url.as_str(), ClientConfig::default()).unwrap();
-            two = Two { loops: [endpoint, Endpoint::new(Options::default()).unwrap()] };
+            two = Two { loops: [endpoint, Endpoint::new().unwrap()] };
         }
         let mut got = HashMap::new();
-        let handle =
-            |got: &mut HashMap<_, u32>, connections: &mut Connections, side, id, event: Ws<'_>| match event {
-                Ws::Open(_) => {
-                    for _ in 0..240 {
-                        connections.send_binary(id, vec![7; MESSAGE]).unwrap();
-                    }
+        let handle = |got: &mut HashMap<_, u32>,
+                      connections: &mut Connections,
+                      side,
+                      id,
+                      event: Event<'_>| match event {
+            Event::Open(..) => {
+                for _ in 0..240 {
+                    connections.send(id, vec![7; MESSAGE]).unwrap();
                 }
-                Ws::Message(message) => {
-                    assert_eq!(message.as_bytes().len(), MESSAGE);
-                    *got.entry((side, id)).or_default() += 1;
-                }
-                _ => {}
-            };
+            }
+            Event::Message(_, message) => {
+                assert_eq!(message.as_bytes().len(), MESSAGE);
+                *got.entry((side, id)).or_default() += 1;
+            }
+            _ => {}
+        };
         two.until(&mut got, handle, |got| got.len() == 2 && got.values().all(|count| *count == 240));
     }
 }
@@ -100,7 +104,7 @@ fn fill(
     until_full: bool,
 ) {
     while progress.sent < total {
-        match connections.send_binary(id, vec![7; MESSAGE]) {
+        match connections.send(id, vec![7; MESSAGE]) {
             Ok(Sent::Congested) if !until_full => {
                 progress.sent += MESSAGE;
                 break;
@@ -115,13 +119,16 @@ fn fill(
 fn both_ways(total: usize, until_full: bool, options: [Options; 2]) {
     let mut two = Two::with(options);
     let mut all = [Progress::default(), Progress::default()];
-    let handle = |all: &mut [Progress; 2], connections: &mut Connections, side: usize, id, event: Ws<'_>| {
-        match event {
-            Ws::Open(_) | Ws::Drained => fill(connections, id, &mut all[side], total, until_full),
-            Ws::Message(message) => all[side].got += message.as_bytes().len(),
-            _ => {}
-        }
-    };
+    let handle =
+        |all: &mut [Progress; 2], connections: &mut Connections, side: usize, id, event: Event<'_>| {
+            match event {
+                Event::Open(..) | Event::Drained(_) => {
+                    fill(connections, id, &mut all[side], total, until_full)
+                }
+                Event::Message(_, message) => all[side].got += message.as_bytes().len(),
+                _ => {}
+            }
+        };
     two.until(&mut all, handle, |all| all.iter().all(|progress| progress.got == total));
 }
 
@@ -147,13 +154,14 @@ fn what_is_uploaded_to_an_echo_by_the_book_comes_back() {
     let total = 64 << 20;
     let mut two = Two::new();
     let mut upload = Progress::default();
-    let handle =
-        |upload: &mut Progress, connections: &mut Connections, side, id, event: Ws<'_>| match (side, event) {
-            (0, Ws::Message(message)) => drop(connections.send_message(id, message).unwrap()),
-            (1, Ws::Open(_) | Ws::Drained) => fill(connections, id, upload, total, false),
-            (1, Ws::Message(message)) => upload.got += message.as_bytes().len(),
-            _ => {}
-        };
+    let handle = |upload: &mut Progress, connections: &mut Connections, side, id, event: Event<'_>| match (
+        side, event,
+    ) {
+        (0, Event::Message(_, message)) => drop(connections.send(id, message).unwrap()),
+        (1, Event::Open(..) | Event::Drained(_)) => fill(connections, id, upload, total, false),
+        (1, Event::Message(_, message)) => upload.got += message.as_bytes().len(),
+        _ => {}
+    };
     two.until(&mut upload, handle, |upload| upload.got == total);
 }
 
@@ -164,19 +172,19 @@ fn a_server_that_refills_whenever_it_has_drained_hears_its_client_say_stop() {
         // What came, and whether it is to stop.
         let mut state = (Progress::default(), false);
         let handle =
-            |state: &mut (Progress, bool), connections: &mut Connections, side, id, event: Ws<'_>| match (
+            |state: &mut (Progress, bool), connections: &mut Connections, side, id, event: Event<'_>| match (
                 side, event,
             ) {
-                (0, Ws::Open(_) | Ws::Drained) if !state.1 => {
+                (0, Event::Open(..) | Event::Drained(_)) if !state.1 => {
                     let total = state.0.sent + (32 << 20);
                     fill(connections, id, &mut state.0, total, until_full);
                 }
-                (0, Ws::Message(Message::Text(_))) => state.1 = true,
-                (1, Ws::Message(message)) => {
+                (0, Event::Message(_, Message::Text(_))) => state.1 = true,
+                (1, Event::Message(_, message)) => {
                     let before = state.0.got;
                     state.0.got += message.as_bytes().len();
                     if before < 40 << 20 && state.0.got >= 40 << 20 {
-                        connections.send_text(id, "stop").unwrap();
+                        connections.send(id, "stop").unwrap();
                     }
                     assert!(state.1 || state.0.got < 400 << 20, "it is not heard");
                 }

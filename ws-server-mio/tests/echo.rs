@@ -41,9 +41,8 @@ fn what_follows_the_handshake_in_one_packet_is_heard() {
 #[test]
 fn large_messages_come_back_whole_with_any_size_of_visit() {
     let data: Vec<u8> = (0..3_000_000u32).map(|k| (k * 7) as u8).collect();
-    let mut small = Budget::unbounded();
-    small.bytes_per_visit = 5000;
-    for budget in [Budget::unbounded(), Budget::ui(), small] {
+    let small = Budget::server().bytes_per_visit(5000);
+    for budget in [Budget::server(), Budget::ui(), small] {
         let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
         let (mut peer, _) = rig.open("/");
         peer.send(&frame(BINARY, &data));

@@ -184,7 +184,7 @@ fn a_client_of_ours_takes_empty_messages_in_the_same_way() {
     let connections = rig.endpoint.connections();
     let server = *ids.iter().find(|id| connections.server_of(**id).is_some()).unwrap();
     for text in ["", "", "", "x"] {
-        connections.send_text(server, text).unwrap();
+        connections.send(server, text).unwrap();
     }
     rig.until("those of this second", |rig| texts(rig).len() == 2);
     for _ in 0..5 {

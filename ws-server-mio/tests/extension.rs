@@ -6,7 +6,6 @@ mod common;
 use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{AlreadyExtended, Connections, Event, Extension, ServerConfig};
 
 /// Notes what it is told, and keeps messages that begin with "!".
@@ -30,16 +29,16 @@ struct Keeper {
 
 impl Extension for Keeper {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
-        if let Event::Connection(id, Happened::Message(message)) = &event {
+        if let Event::Message(id, message) = &event {
             let text = message.as_text().unwrap_or_default();
             self.notes.note(format!("extension: {text}"));
             if text.starts_with('!') {
-                connections.send_text(*id, format!("kept {text}")).unwrap();
+                connections.send(*id, format!("kept {text}")).unwrap();
                 assert_eq!(connections.set_extension(Nothing), Err(AlreadyExtended), "not during its call");
                 return None;
             }
         }
-        if self.keeps_all && !matches!(event, Event::Connection(_, Happened::Upgrade(_))) {
+        if self.keeps_all && !matches!(event, Event::Upgrade(..)) {
             return None;
         }
         Some(event)
@@ -49,7 +48,7 @@ impl Extension for Keeper {
         match event {
             Event::Stopping(_) => self.notes.note("extension: stopping"),
             Event::Stopped(_) => self.notes.note("extension: stopped"),
-            Event::Connection(_, Happened::Closed(_)) => self.notes.note("extension: closed"),
+            Event::Closed(..) => self.notes.note("extension: closed"),
             _ => self.notes.note(format!("{event:?}")),
         }
     }
@@ -99,7 +98,7 @@ fn stopping_and_closed_reach_the_extension_before_the_application() {
         let told = |_: &mut Connections, event: Event<'_>| match event {
             Event::Stopping(_) => notes.note("application: stopping"),
             Event::Stopped(_) => stopped = true,
-            Event::Connection(_, Happened::Closed(_)) => notes.note("application: closed"),
+            Event::Closed(..) => notes.note("application: closed"),
             _ => {}
         };
         rig.endpoint.poll(Some(Duration::from_millis(1)), told).unwrap();

@@ -6,9 +6,10 @@ mod common;
 use common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_kit::random::Lcg32;
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
-use ws_server_mio::ws_proto::{Config, Connection, Error};
-use ws_server_mio::ws_proto::{Delivery, Event as Happened, Message, ProtocolError, Role};
+use ws_server_mio::ws_proto::{Config, Delivery, Message, ProtocolError, Role};
+use ws_server_mio::ws_proto::{Connection, Error};
 use ws_server_mio::{
     Bind, ClientConfig, CloseCode, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn,
     http,
@@ -32,9 +33,9 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
 
 /// Text that shrinks to about a fifth.
 fn document(len: usize) -> Vec<u8> {
-    let mut state = 7_u32;
+    let mut random = Lcg32(7);
     let mut line = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let state = random.next();
         format!("{{\"id\": {}, \"name\": \"somebody\", \"of\": {}}}\n", state >> 8, state % 1000)
     };
     let mut out = String::new();
@@ -57,11 +58,9 @@ fn peer(rig: &mut Rig) -> (Peer, ConnectionId) {
 fn turn(rig: &mut Rig) -> (Turn, Vec<(ConnectionId, usize)>) {
     let mut told = Vec::new();
     let handler = |_: &mut Connections, event: Event<'_>| match event {
-        Event::Connection(id, Happened::Message(message)) => told.push((id, message.as_bytes().len())),
-        Event::Connection(id, Happened::Fragment(fragment)) => {
-            told.push((id, fragment.data.as_bytes().len()))
-        }
-        Event::Connection(_, Happened::Closed(closed)) => panic!("{closed}"),
+        Event::Message(id, message) => told.push((id, message.as_bytes().len())),
+        Event::Fragment(id, piece) => told.push((id, piece.data.as_bytes().len())),
+        Event::Closed(_, closed) => panic!("{closed}"),
         _ => {}
     };
     let turn = rig.endpoint.poll(Some(Duration::ZERO), handler).unwrap();
@@ -214,7 +213,7 @@ fn a_flood_of_others_keeps_no_bomb_away() {
         turns += 1;
         assert!(turns < 400, "it starves at {inflated}");
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(id, Happened::Fragment(fragment)) = event {
+            if let Event::Fragment(id, fragment) = event {
                 clock.pass(Duration::from_micros(300));
                 inflated += if id == bombing { fragment.data.as_bytes().len() } else { 0 };
             }
@@ -253,7 +252,7 @@ fn twenty_honest_peers_and_a_large_upload_are_told_in_few_turns() {
 fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
-        let mut endpoint = ws_server_mio::Endpoint::new(Options::default()).unwrap();
+        let mut endpoint = ws_server_mio::Endpoint::new().unwrap();
         let of_server = ServerConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
         let of_client = ClientConfig::new().deflate(Deflate::new()).outbox(0, 1, 64 * MEBI);
         let connections = endpoint.connections();
@@ -265,16 +264,15 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
         while arrived.is_none() && ends.len() < 2 {
             assert!(start.elapsed() < Duration::from_secs(60), "it hangs");
             let handler = |connections: &mut Connections, event: Event<'_>| {
-                let Event::Connection(id, event) = event else { return };
+                let Some(id) = event.connection() else { return };
                 let is_server = connections.server_of(id).is_some();
                 match event {
-                    Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-                    Happened::Open(_) if is_server == by_server => {
-                        connections.send_binary(id, vec![0; len]).unwrap();
+                    Event::Open(..) if is_server == by_server => {
+                        connections.send(id, vec![0; len]).unwrap();
                         assert!(connections.queued(id) < len / 1000);
                     }
-                    Happened::Message(Message::Binary(data)) => arrived = Some(data.len()),
-                    Happened::Closed(closed) => ends.push((is_server, closed)),
+                    Event::Message(_, Message::Binary(data)) => arrived = Some(data.len()),
+                    Event::Closed(_, closed) => ends.push((is_server, closed)),
                     _ => {}
                 }
             };
@@ -308,14 +306,14 @@ fn what_came_before_it_was_open_is_inflated_by_shares_too() {
         assert!(turns < 1000, "it waits for ever at {told}");
         let before = told;
         let handler = |connections: &mut Connections, event: Event<'_>| {
-            let Event::Connection(id, event) = event else { return };
+            let Some(id) = event.connection() else { return };
             match event {
-                Happened::Request(request) => {
+                Event::Request(_, request) => {
                     let head = http::Response::new(());
                     body = Some((id, connections.respond_streaming(id, request, head, None).unwrap()));
                 }
-                Happened::Upgrade(upgrade) => connections.accept(id, upgrade).unwrap(),
-                Happened::Fragment(fragment) => told += fragment.data.as_bytes().len(),
+                Event::Upgrade(_, upgrade) => connections.accept(id, upgrade).unwrap(),
+                Event::Fragment(_, piece) => told += piece.data.as_bytes().len(),
                 _ => {}
             }
         };

@@ -4,7 +4,6 @@
 mod common;
 use common::files::*;
 use common::*;
-use ws_server_mio::ws_proto::Event::Request;
 use ws_server_mio::{ConnectionId, Connections, Event, Folder, Options, ServerConfig, State};
 
 /// Sends two requests at once, and gives both before either is answered.
@@ -15,7 +14,7 @@ fn two_requests(served: &mut Served, first: &str) -> (Peer, ConnectionId, Vec<ws
     let (mut requests, mut id) = (Vec::new(), None);
     while requests.len() < 2 {
         let handler = |_: &mut Connections, event: Event<'_>| {
-            if let Event::Connection(of, Request(request)) = event {
+            if let Event::Request(of, request) = event {
                 id = Some(of);
                 requests.push(request);
             }
@@ -75,8 +74,7 @@ fn a_turn_of_a_frame_sends_one_chunk_and_goes_on_in_the_next() {
 fn a_time_that_is_always_over_does_not_keep_files_away() {
     let temp = Temp::new("over");
     temp.write("big.bin", &vec![b'x'; 1 << 20]);
-    let mut budget = ws_server_mio::Budget::ui();
-    budget.time = Some(std::time::Duration::from_micros(1));
+    let budget = ws_server_mio::Budget::ui().time(std::time::Duration::from_micros(1));
     let mut served = Served::with(Options::ui().budget(budget), &temp.public());
     assert_eq!(served.ask("GET /big.bin").1.len(), 1 << 20);
 }

@@ -7,7 +7,6 @@ use common::*;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{ConnectionId, Event, Options, ServerConfig};
 
 const FRAMES: u64 = 300;
@@ -82,10 +81,10 @@ fn turn(rig: &mut Rig, clock: &Clock, served: &mut u64, wait: Duration) -> bool 
             "an event starts {} µs into its turn",
             clock.micros() - start
         );
-        if let Event::Connection(id, Happened::Message(message)) = event {
+        if let Event::Message(id, message) = event {
             *served += 1;
             clock.pass(5 + *served * 37 % (DEAREST - 4));
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     });
     turn.unwrap().more

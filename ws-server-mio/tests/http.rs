@@ -132,7 +132,7 @@ fn who_upgrades_behind_a_request_is_a_client_when_that_is_answered() {
     rig.until("the head", |_| peer.take_head().is_some());
     let connections = rig.endpoint.connections();
     assert_eq!(connections.ids().collect::<Vec<_>>(), [id]);
-    assert_eq!(connections.broadcast(&Frame::text("to all"), |_| true), 1);
+    assert_eq!(connections.broadcast(&Frame::text("to all")), 1);
     assert_eq!(rig.frame(&mut peer), (TEXT, b"to all".to_vec()));
 }
 

@@ -45,14 +45,14 @@ fn clients() {
             // Some are removed before they come to anything.
             if k % 3 > 0 {
                 let id = rig.opened(client);
-                rig.connections().send_text(id, "hello").unwrap();
+                rig.connections().send(id, "hello").unwrap();
                 assert_eq!(rig.text(id), "hello");
             }
             rig.connections().client(client).remove();
             rig.until("its end", |rig| rig.connections().stats().open == 0);
             rig.told = Told::default();
         }
-        assert_eq!(rig.connections().clients().count(), 0);
+        assert_eq!(rig.endpoint.clients().count(), 0);
         // What tells the ids apart is the test's, not the endpoint's.
         ids.clear();
         ids.shrink_to_fit();
@@ -113,7 +113,7 @@ fn servers() {
             assert_eq!(rig.endpoint.connections().server(server).local_addr(), None);
             rig.app.seen = Vec::new();
         }
-        assert_eq!(rig.endpoint.connections().servers().collect::<Vec<_>>(), [keeps]);
+        assert_eq!(rig.endpoint.servers().collect::<Vec<_>>(), [keeps]);
         assert_eq!(rig.endpoint.connections().stats().open, 0);
     };
     // What is made once, is made.

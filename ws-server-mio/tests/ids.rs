@@ -3,8 +3,7 @@
 mod common;
 use common::*;
 use std::collections::HashSet;
-use ws_server_mio::ws_proto::Event as Happened;
-use ws_server_mio::{CloseCode, Event, Frame, SendError, ServerConfig, State};
+use ws_server_mio::{ClientConfig, CloseCode, Event, Frame, SendError, ServerConfig, State};
 
 #[test]
 fn every_verb_answers_for_who_is_gone() {
@@ -17,8 +16,8 @@ fn every_verb_answers_for_who_is_gone() {
     let connections = rig.endpoint.connections();
     let frame = Frame::text("x");
     assert_eq!(connections.send(id, &frame), Err(SendError::NotOpen));
-    assert_eq!(connections.send_text(id, "x"), Err(SendError::NotOpen));
-    assert_eq!(connections.send_binary(id, &b"x"[..]), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, "x"), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, &b"x"[..]), Err(SendError::NotOpen));
     assert_eq!(connections.send_ping(id, b""), Err(SendError::NotOpen));
     assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     connections.terminate(id);
@@ -75,15 +74,26 @@ fn a_handler_may_end_any_connection_that_has_news_in_the_same_turn() {
     while closed.len() < 3 {
         rig.endpoint
             .poll(None, |connections, event| match event {
-                Event::Connection(id, Happened::Message(_)) => {
+                Event::Message(id, _) => {
                     heard.push(id);
                     ids.iter().filter(|other| **other != id).for_each(|other| connections.terminate(*other));
                 }
-                Event::Connection(id, Happened::Closed(_)) => closed.push(id),
+                Event::Closed(id, _) => closed.push(id),
                 _ => {}
             })
             .unwrap();
     }
     assert_eq!(heard.len(), 1);
     assert!(!closed.contains(&heard[0]));
+}
+
+#[test]
+fn ids_print_short() {
+    let mut rig = Rig::new(ServerConfig::new());
+    let (_peer, id) = rig.open("/");
+    let client = rig.endpoint.connections().connect("ws://127.0.0.1:9/", ClientConfig::new()).unwrap();
+    assert_eq!((format!("{id}"), format!("{id:?}")), ("0.0".into(), "0.0".into()));
+    assert_eq!((format!("{}", rig.server), format!("{:?}", rig.server)), ("#1".into(), "#1".into()));
+    assert_eq!((format!("{client}"), format!("{client:?}")), ("#1".into(), "#1".into()));
+    assert_eq!(format!("{:?}", Event::Drained(id)), "Drained(0.0)");
 }

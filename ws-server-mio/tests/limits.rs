@@ -32,7 +32,7 @@ const SECOND: Duration = Duration::from_secs(1);
 #[test]
 fn an_address_of_the_network_has_so_many_connections_and_this_machine_any_number() {
     let config = ServerConfig::default().max_per_address(Some(2));
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::lan(), config).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
     let port = rig.address().port();
@@ -130,7 +130,7 @@ fn what_was_done_is_counted() {
         assert_eq!(rig.frame(&mut a).1, text);
     }
     let connections = rig.endpoint.connections();
-    connections.broadcast(&Frame::text("to all"), |_| true);
+    connections.broadcast(&Frame::text("to all"));
     connections.send(id, &Frame::raw(Opcode::Text, false, "half").unwrap()).unwrap();
     connections.send(id, &Frame::raw(Opcode::Continuation, true, "whole").unwrap()).unwrap();
     connections.send(id, &Frame::ping("").unwrap()).unwrap();

@@ -5,10 +5,10 @@ mod common;
 use common::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, ListenError, ServerConfig};
 
 fn endpoint() -> Endpoint {
-    Endpoint::new(Options::default()).unwrap()
+    Endpoint::new().unwrap()
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_url_names_a_host_that_can_be_reached_from_here() {
     connections.server(any).stop(Duration::ZERO);
     rig_out(&mut endpoint);
     assert_eq!(endpoint.connections().server(any).url("/"), None);
-    assert_eq!(endpoint.connections().servers().collect::<Vec<_>>(), [local]);
+    assert_eq!(endpoint.servers().collect::<Vec<_>>(), [local]);
 }
 
 fn rig_out(endpoint: &mut Endpoint) {

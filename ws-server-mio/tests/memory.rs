@@ -8,19 +8,18 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::io::{Read, Write};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Connections, Event, Frame, ServerConfig};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
 
 fn handler(connections: &mut Connections, event: Event<'_>) {
-    if let Event::Connection(id, Happened::Message(message)) = event {
+    if let Event::Message(id, message) = event {
         if message.as_bytes() == b"all" {
             let frame = Frame::text(message.as_text().unwrap());
-            connections.broadcast(&frame, |_| true);
+            connections.broadcast(&frame);
         } else {
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         }
     }
 }

@@ -10,7 +10,6 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Budget, Connections, Endpoint, Event, Options, ServerConfig, Turn};
 
 /// What a level-triggered outer loop sees: registering anew shows the present state.
@@ -25,10 +24,8 @@ fn is_readable(rig: &Rig) -> bool {
 
 #[test]
 fn turns_that_run_only_when_the_descriptor_is_readable_leave_nothing_undone() {
-    let mut budget = Budget::unbounded();
-    budget.bytes_per_visit = 4096;
     // Where time bounds a turn, no visit goes on to finish a message.
-    budget.time = Some(Duration::from_secs(3600));
+    let budget = Budget::server().bytes_per_visit(4096).time(Duration::from_secs(3600));
     let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
     let (mut peer, _) = rig.open("/");
     while is_readable(&rig) {
@@ -62,7 +59,7 @@ fn verbs_between_turns_make_the_descriptor_readable_until_a_turn_has_served_them
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
     }
     for _ in 0..3 {
-        rig.endpoint.connections().send_text(id, "from a button").unwrap();
+        rig.endpoint.connections().send(id, "from a button").unwrap();
         assert!(is_readable(&rig));
         rig.endpoint.poll(Some(Duration::ZERO), |_, _| {}).unwrap();
         assert_eq!(rig.endpoint.next_timeout().filter(Duration::is_zero), None);
@@ -90,7 +87,7 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
     while answered.len() < 104 {
         assert!(start.elapsed() < Duration::from_secs(20), "answered: {answered:?}");
         turn(&endpoint, &mut |connections, event| {
-            let Event::Connection(id, Happened::Message(message)) = event else { return };
+            let Event::Message(id, message) = event else { return };
             let text = message.as_text().unwrap().to_owned();
             if text == "dialog" {
                 // Its own loop turns on, and the host's sources with it, while more arrives.
@@ -103,7 +100,7 @@ fn a_turn_within_a_handler_is_skipped_and_nothing_is_lost() {
                 other.send(&frame(TEXT, b"last"));
             }
             heard.push(text);
-            connections.send_message(id, message).unwrap();
+            connections.send(id, message).unwrap();
         });
         while let Some((_, answer)) = peer.take_frame().or_else(|| other.take_frame()) {
             answered.push(String::from_utf8(answer).unwrap());

@@ -8,7 +8,6 @@ use std::net::TcpListener;
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     Budget, ClientConfig, Connections, Delivery, Event, Extension, Frame, Options, ServerConfig, State,
 };
@@ -49,7 +48,7 @@ fn panics_at(mut wanted: impl FnMut(&Event<'_>) -> bool + Send + 'static) -> Opt
 }
 
 fn is_text(event: &Event<'_>, text: &str) -> bool {
-    matches!(event, Event::Connection(_, Ws::Message(message)) if message.as_text() == Some(text))
+    matches!(event, Event::Message(_, message) if message.as_text() == Some(text))
 }
 
 fn texts(rig: &Rig) -> Vec<&str> {
@@ -60,8 +59,7 @@ fn texts(rig: &Rig) -> Vec<&str> {
 #[test]
 fn what_was_read_behind_the_event_is_told_next_and_no_other_connection_notices() {
     for visit in [1, 7, 256 << 10] {
-        let mut budget = Budget::unbounded();
-        budget.bytes_per_visit = visit;
+        let budget = Budget::server().bytes_per_visit(visit);
         let mut rig = Rig::with(Options::default().budget(budget), ServerConfig::new());
         let (mut peer, _) = rig.open("/");
         let (mut other, _) = rig.open("/other");
@@ -129,7 +127,7 @@ fn an_end_whose_handler_panics_is_told_once_and_leaves_nothing() {
     let told = Arc::new(Mutex::new(0));
     let count = told.clone();
     rig.app.also = panics_at(move |event| {
-        let is_end = matches!(event, Event::Connection(_, Ws::Closed(_)));
+        let is_end = matches!(event, Event::Closed(..));
         *count.lock().unwrap() += usize::from(is_end);
         is_end
     });
@@ -148,7 +146,7 @@ fn a_request_whose_handler_panics_is_answered_503_and_the_next_one_is_served() {
     let mut rig = Rig::new(ServerConfig::new());
     let address = rig.address();
     rig.app.also = panics_at(|event| match event {
-        Event::Connection(_, Ws::Request(request)) => request.uri().path() == "/panics",
+        Event::Request(_, request) => request.uri().path() == "/panics",
         _ => false,
     });
     let mut peer = rig.peer();
@@ -198,8 +196,8 @@ struct Fragile;
 impl Extension for Fragile {
     fn filter<'a>(&mut self, _: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         let data = match &event {
-            Event::Connection(_, Ws::Message(message)) => message.as_bytes(),
-            Event::Connection(_, Ws::Fragment(fragment)) => fragment.data.as_bytes(),
+            Event::Message(_, message) => message.as_bytes(),
+            Event::Fragment(_, piece) => piece.data.as_bytes(),
             _ => b"",
         };
         if data == b"filter" {
@@ -209,7 +207,7 @@ impl Extension for Fragile {
     }
 
     fn observe(&mut self, _: &mut Connections, event: &Event<'_>) {
-        if matches!(event, Event::Connection(_, Ws::Closed(_)) | Event::Stopped(_)) {
+        if matches!(event, Event::Closed(..) | Event::Stopped(_)) {
             fail();
         }
     }
@@ -257,7 +255,7 @@ fn an_end_that_an_extension_panics_over_is_told_to_the_handler_with_all_that_bel
     let found = Arc::new(Mutex::new(Vec::new()));
     let kept = found.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             kept.lock().unwrap().push((topics, connections.data::<&str>(*id).copied()));
         }
@@ -291,7 +289,7 @@ fn a_leg_ends_with_its_partner_also_where_the_handler_of_that_end_panics() {
         connections.couple(id, client).unwrap();
         rig.app.also = Some(Box::new(move |connections, event| match event {
             Event::ConnectFailed { .. } => fail(),
-            Event::Connection(id, Ws::Closed(_)) if connections.client_of(*id).is_some() => fail(),
+            Event::Closed(id, _) if connections.client_of(*id).is_some() => fail(),
             _ => {}
         }));
         if open {
@@ -341,7 +339,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
     let connections = rig.endpoint.connections();
     let mut asked = 0;
     let sent = catching(|| {
-        connections.broadcast(&Frame::text("first"), |_| {
+        connections.broadcast_where(&Frame::text("first"), |_, _| {
             asked += 1;
             if asked == 2 {
                 fail();
@@ -350,7 +348,7 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_all_connections_open() {
         })
     });
     assert_eq!(sent, None);
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second"), |_| true), 3);
+    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("second")), 3);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
         if k == 0 {
             assert_eq!(rig.frame(peer), (TEXT, b"first".to_vec()));

@@ -6,7 +6,6 @@ use common::*;
 use socket2::SockRef;
 use std::time::Duration;
 use ws_server_mio::ws_proto::Error;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{Budget, CloseCode, Connections, Event, Frame, Heartbeat, Options, ServerConfig, State};
 
 fn texts(rig: &Rig) -> Vec<String> {
@@ -50,7 +49,7 @@ fn a_pause_in_the_handler_holds_back_what_the_same_read_brought() {
     for options in [Options::default(), Options::default().budget(Budget::ui())] {
         let mut rig = Rig::with(options, ServerConfig::new());
         rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
-            if let Event::Connection(id, Ws::Message(_)) = event {
+            if let Event::Message(id, _) = event {
                 connections.pause(*id);
             }
         }));
@@ -125,7 +124,7 @@ fn a_reset_that_came_before_the_pause_is_found_too() {
     let mut rig = Rig::new(ServerConfig::new());
     rig.app.silent = true;
     rig.app.also = Some(Box::new(|connections: &mut Connections, event: &Event<'_>| {
-        if let Event::Connection(id, Ws::Message(_)) = event {
+        if let Event::Message(id, _) = event {
             connections.pause(*id);
         }
     }));

@@ -8,7 +8,6 @@ use std::collections::BTreeSet;
 use std::net::Shutdown;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     ClientConfig, ConnectionId, Connections, Event, Extension, Frame, ServerConfig, SlowPeer, Stop,
     TopicError,
@@ -44,7 +43,7 @@ struct Before(Seen);
 
 impl Extension for Before {
     fn observe(&mut self, connections: &mut Connections, event: &Event<'_>) {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             self.0.lock().unwrap().push(leave(connections, *id));
         }
     }
@@ -66,7 +65,7 @@ fn end(name: &str, end: impl Fn(&mut Rig, &mut Peer, ConnectionId)) {
         connections.topics().subscribe(other_id, "room").unwrap();
         let looks = seen.clone();
         rig.app.also = Some(Box::new(move |connections, event| {
-            if let Event::Connection(closed, Ws::Closed(_)) = event
+            if let Event::Closed(closed, _) = event
                 && *closed == id
             {
                 looks.lock().unwrap().push(leave(connections, id));
@@ -135,7 +134,7 @@ fn a_stop_tells_the_topics_of_everyone_it_cuts() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Ws::Closed(_)) = event {
+        if let Event::Closed(id, _) = event {
             let topics = connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>();
             looks.lock().unwrap().push((topics, connections.topics().subscribers("room").len()));
         }
@@ -154,8 +153,8 @@ fn clients_and_coupled_connections_have_presence_too() {
     let seen = Arc::new(Mutex::new(Vec::new()));
     let looks = seen.clone();
     rig.app.also = Some(Box::new(move |connections, event| match event {
-        Event::Connection(id, Ws::Open(_)) => drop(connections.topics().subscribe(*id, "room").unwrap()),
-        Event::Connection(id, Ws::Closed(_)) => {
+        Event::Open(id, _) => drop(connections.topics().subscribe(*id, "room").unwrap()),
+        Event::Closed(id, _) => {
             looks.lock().unwrap().push(connections.topics().of(*id).map(str::to_owned).collect::<Vec<_>>());
         }
         _ => {}
@@ -188,7 +187,7 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     connections.respond(id, upgrade, ok("not you")).unwrap();
     drop(peer);
     rig.app.also = Some(Box::new(move |connections, event| {
-        if matches!(event, Event::Connection(_, Ws::Closed(_))) {
+        if matches!(event, Event::Closed(_, _)) {
             assert_eq!(connections.topics().of(id).count(), 0);
         }
     }));

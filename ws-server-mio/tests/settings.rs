@@ -15,9 +15,7 @@ use ws_server_mio::{
 const TURNS: usize = 5_000;
 
 fn budget(time: Option<Duration>, bytes_per_visit: usize, accepts: usize) -> Budget {
-    let mut budget = Budget::unbounded();
-    (budget.time, budget.bytes_per_visit, budget.accepts) = (time, bytes_per_visit, accepts);
-    budget
+    Budget::server().time(time).bytes_per_visit(bytes_per_visit).accepts(accepts)
 }
 
 /// Runs turns until the endpoint has nothing to do; how many.
@@ -72,9 +70,8 @@ fn every_budget_makes_progress_and_rests() {
 #[test]
 fn a_visit_without_an_end_comes_back_from_a_flood() {
     // What the kernel holds of one peer is less than this; what a peer sends meanwhile is not bounded by anything else.
-    let mut budget = Budget::unbounded();
-    budget.bytes_per_visit = usize::MAX;
-    let mut endpoint = ws_server_mio::Endpoint::new(Options::default().budget(budget)).unwrap();
+    let budget = Budget::server().bytes_per_visit(usize::MAX);
+    let mut endpoint = ws_server_mio::Endpoint::with(Options::default().budget(budget)).unwrap();
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 4 << 20)));
     endpoint.set_budget(Budget::ui());
     assert!(format!("{endpoint:?}").contains(&format!("bytes_per_visit: {}", 16 << 10)));

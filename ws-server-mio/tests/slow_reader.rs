@@ -75,7 +75,7 @@ fn a_broadcast_closes_who_is_too_slow_and_no_one_else() {
     let large = Frame::binary(vec![1; 300_000]);
     let mut got = 0;
     while rig.app.closed().is_empty() {
-        rig.endpoint.connections().broadcast(&large, |_| true);
+        rig.endpoint.connections().broadcast(&large);
         got += 1;
         assert_eq!(rig.frame(&mut fast).1.len(), 300_000);
         assert!(got < 1000);
@@ -120,7 +120,7 @@ fn a_slow_reader_is_seen_to_take_something_at_least_every_200_kilobytes() {
     peer.send(&handshake(rig.address(), "/"));
     rig.head(&mut peer);
     let id = rig.app.open_ids()[0];
-    rig.endpoint.connections().send_binary(id, vec![1; 15 << 20]).unwrap();
+    rig.endpoint.connections().send(id, vec![1; 15 << 20]).unwrap();
     let mut still = 0;
     let mut queued = 0;
     while still < 50 {

@@ -24,7 +24,7 @@ fn a_topic_reaches_its_subscribers_on_every_kind_of_frame() {
     assert!(!connections.topics().unsubscribe(open[0].1, "even"));
     assert_eq!(connections.topics().publish("even", &Frame::text("4")), 2);
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.broadcast(&Frame::text("end"), |_| true), 6);
+    assert_eq!(connections.broadcast(&Frame::text("end")), 6);
     for (k, (peer, _)) in open.iter_mut().enumerate() {
         let mut got = Vec::new();
         while got.last() != Some(&(TEXT, b"end".to_vec())) {
@@ -97,7 +97,7 @@ fn a_slow_peer_is_skipped_until_it_has_drained() {
     let (mut fast, fast_id) = rig.open("/fast");
     let connections = rig.endpoint.connections();
     let frame = |text: &str| Frame::text(text);
-    assert_eq!(connections.broadcast_with(&frame("1"), SlowPeer::Skip, |_| true), 1);
+    assert_eq!(connections.topics().broadcast_with(&frame("1"), SlowPeer::Skip, |_, _| true), 1);
     assert_eq!(connections.topics().send_to_with(&frame("2"), SlowPeer::Skip, [slow_id, fast_id]), 1);
     connections.topics().subscribe(slow_id, "t").unwrap();
     connections.topics().subscribe(fast_id, "t").unwrap();

@@ -9,7 +9,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::PathBuf;
 use std::time::Duration;
-use ws_server_mio::{Bind, Endpoint, ListenError, Options, ServerConfig, Token};
+use ws_server_mio::{Bind, Endpoint, ListenError, ServerConfig, Token};
 
 /// A directory of its own for each test, removed at its end.
 struct Directory(PathBuf);
@@ -33,7 +33,7 @@ impl Drop for Directory {
 }
 
 fn rig(bind: Bind, config: ServerConfig) -> Rig {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(bind, config).unwrap();
     Rig { endpoint, server, app: App::default() }
 }

@@ -6,7 +6,7 @@ use common::*;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 use ws_server_mio::http::Uri;
-use ws_server_mio::{Bind, Endpoint, Options, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, ServerConfig};
 
 fn authority(url: &str) -> SocketAddr {
     let url: Uri = url.parse().unwrap();
@@ -15,7 +15,7 @@ fn authority(url: &str) -> SocketAddr {
 
 #[test]
 fn a_lan_url_can_be_opened_and_is_not_of_this_machine_alone() {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(Bind::lan(), ServerConfig::new()).unwrap();
     let mut rig = Rig { endpoint, server, app: App::default() };
     // A machine without a network has none.

@@ -136,7 +136,7 @@ fn a_deadline_wakes_once_a_host_that_runs_no_turn() {
 fn work_that_is_left_when_the_watch_begins_wakes() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
-    rig.endpoint.connections().send_text(id, "queued").unwrap();
+    rig.endpoint.connections().send(id, "queued").unwrap();
     let mut watched = Watched::begin(rig);
     assert_eq!(watched.frame(&mut peer), (TEXT, b"queued".to_vec()));
 }
@@ -147,8 +147,8 @@ fn verbs_between_turns_wake_a_host_that_rests_and_once() {
     let (mut peer, id) = rig.open("/");
     let mut watched = Watched::new(rig);
     for round in 0..20 {
-        watched.rig.endpoint.connections().send_text(id, "one").unwrap();
-        watched.rig.endpoint.connections().send_text(id, "two").unwrap();
+        watched.rig.endpoint.connections().send(id, "one").unwrap();
+        watched.rig.endpoint.connections().send(id, "two").unwrap();
         watched.next_wake();
         assert_eq!(watched.woken.try_recv(), Err(TryRecvError::Empty), "{round}");
         watched.drain();
@@ -167,7 +167,7 @@ fn jobs_of_other_threads_wake() {
     for k in 0..100 {
         let remote = remote.clone();
         std::thread::spawn(move || {
-            remote.run(move |connections| drop(connections.send_text(id, k.to_string()))).unwrap();
+            remote.run(move |connections| drop(connections.send(id, k.to_string()))).unwrap();
         });
         assert_eq!(watched.frame(&mut peer), (TEXT, k.to_string().into_bytes()));
     }

@@ -11,21 +11,15 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
-#[path = "../../ws-server-mio/examples/chat/pages.rs"]
-mod pages;
-#[path = "../../ws-server-mio/examples/chat/room.rs"]
-mod room;
-
-use http::StatusCode;
-use room::{Reply, Room};
 use std::cell::RefCell;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
+use ws_kit::chat::{Reply, Room, pages};
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, Incoming, Message, Server,
-    ServerConfig, Socket, WebSocket,
+    Bind, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, HttpConnection, Message, Request, Server,
+    ServerConfig, WebSocket, block_on,
 };
 
 /// The page and the server do not understand each other; the page does not try again.
@@ -55,15 +49,15 @@ fn serve() -> Result<(), Box<dyn Error>> {
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
     let config =
         ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
-    let server = Server::bind(bind.port(port), config)?;
+    let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]))?;
     if let Some(url) = server.http_url("/") {
         println!("chat: {url}");
         std::io::stdout().flush()?;
     }
 
     let chat = Chat { server: server.clone(), room: RefCell::new(Room::new(milliseconds())) };
-    // A connection that breaks off ends its own handler alone.
-    async_io::block_on(server.serve(async |http| drop(chat.connection(http).await)));
+    // An error ends its own connection alone.
+    block_on(server.serve(async |http| chat.connection(http).await));
     Ok(())
 }
 
@@ -74,29 +68,16 @@ struct Chat {
 
 impl Chat {
     /// Pages, until one of them asks for the socket.
-    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
-        while let Some(incoming) = http.next().await {
-            match incoming {
-                Incoming::Request(request) => {
-                    let response = pages::answer(request.method(), request.uri().path());
-                    http.respond(request, response).await?;
-                }
-                Incoming::Upgrade(upgrade) if upgrade.path() == "/ws" => {
-                    let mut ws = http.accept(upgrade).await?;
-                    let result = self.member(&mut ws).await;
-                    let reply = self.room.borrow_mut().leave(ws.id());
-                    self.tell(&mut ws, reply)?;
-                    return result;
-                }
-                Incoming::Upgrade(upgrade) => {
-                    http.respond(upgrade, pages::plain(StatusCode::NOT_FOUND)).await?
-                }
-            }
-        }
-        Ok(())
+    async fn connection(&self, http: HttpConnection) -> Result<(), Box<dyn Error>> {
+        let page = async |request: &Request| pages::answer(request.method(), request.uri().path());
+        let Some(mut ws) = http.upgrade_or(page).await else { return Ok(()) };
+        let result = self.member(&mut ws).await;
+        let reply = self.room.borrow_mut().leave(ws.id());
+        self.tell(&mut ws, reply)?;
+        result
     }
 
-    async fn member(&self, ws: &mut WebSocket<Socket>) -> Result<(), Box<dyn Error>> {
+    async fn member(&self, ws: &mut WebSocket) -> Result<(), Box<dyn Error>> {
         while let Some(message) = ws.next().await {
             let Message::Text(text) = message? else {
                 ws.start_close(CloseCode::UNSUPPORTED, "this chat speaks text")?;
@@ -111,12 +92,12 @@ impl Chat {
         Ok(())
     }
 
-    fn tell(&self, ws: &mut WebSocket<Socket>, reply: Reply) -> Result<(), Box<dyn Error>> {
+    fn tell(&self, ws: &mut WebSocket, reply: Reply) -> Result<(), Box<dyn Error>> {
         if let Some(json) = reply.one {
             ws.try_send(Frame::text(json))?;
         }
         if let Some(json) = reply.all {
-            self.server.broadcast(&Frame::text(json), |id| self.room.borrow().contains(id));
+            self.server.broadcast_where(&Frame::text(json), |id| self.room.borrow().contains(id));
         }
         Ok(())
     }

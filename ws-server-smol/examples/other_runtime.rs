@@ -1,4 +1,4 @@
-//! The same `Acceptor` and `WebSocket` where smol is not: the executor is ten lines, and the streams are blocking
+//! The same `HttpConnection` and `WebSocket` where smol is not: the executor is ten lines, and the streams are blocking
 //! sockets of the standard library, each with two threads that wait for it.
 //!
 //! `cargo run -p ws-server-smol --example other_runtime`
@@ -17,9 +17,7 @@ use std::pin::{Pin, pin};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::{Acceptor, CloseCode, Incoming, handshake};
+use ws_server_smol::{CloseCode, Config, HttpConnection, handshake};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let listener = TcpListener::bind("127.0.0.1:0")?;
@@ -36,18 +34,10 @@ fn main() -> Result<(), Box<dyn Error>> {
 }
 
 pub(crate) async fn echo(socket: TcpStream) -> Result<(), Box<dyn Error>> {
-    let mut http = Acceptor::new(Threaded::new(socket)?, Arc::new(Config::server()));
-    while let Some(incoming) = http.next().await {
-        match incoming {
-            Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-            Incoming::Upgrade(upgrade) => {
-                let mut ws = http.accept(upgrade).await?;
-                while let Some(message) = ws.next().await {
-                    ws.send(message?).await?;
-                }
-                break;
-            }
-        }
+    let http = HttpConnection::new(Threaded::new(socket)?, Arc::new(Config::server()));
+    let Some(mut ws) = http.upgrade().await else { return Ok(()) };
+    while let Some(message) = ws.next().await {
+        ws.send(message?).await?;
     }
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What sees events before the application does.
 
-use crate::connection::shared::ConnectionId;
+use crate::ids::ConnectionId;
 use crate::server::Server;
 use std::fmt;
 use ws_proto::{Closed, Event};
@@ -14,8 +14,7 @@ use ws_proto::{Closed, Event};
 /// call at a time; it must not set an extension, nor poll a connection of its server.
 ///
 /// ```
-/// use ws_server_smol::ws_proto::Event::{self, Message};
-/// use ws_server_smol::{ConnectionId, Extension, Server};
+/// use ws_server_smol::{ConnectionId, Event, Extension, Server};
 ///
 /// /// Answers "?" by itself; everything else is the application's.
 /// struct Help;
@@ -23,7 +22,7 @@ use ws_proto::{Closed, Event};
 /// impl Extension for Help {
 ///     fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
 ///         match event {
-///             Message(message) if message.as_bytes() == b"?" => {
+///             Event::Message(message) if message.as_bytes() == b"?" => {
 ///                 let _ = server.send(id, "say anything");
 ///                 None
 ///             }
@@ -46,7 +45,7 @@ pub trait Extension: Send {
     }
 
     /// A WebSocket that was open has ended, whatever ended it: told once for each, and before the application is.
-    /// [`Server::topics_of`] still shows what it was subscribed to.
+    /// [`Topics::of`](crate::Topics::of) still shows what it was subscribed to.
     fn closed(&mut self, server: &Server, id: ConnectionId, closed: &Closed) {
         let _ = (server, id, closed);
     }

@@ -1,6 +1,6 @@
 //! Files from a folder: opened and read on threads that may wait, sent as the peer takes them.
 
-use crate::connection::http::Acceptor;
+use crate::connection::http::HttpConnection;
 use crate::connection::responder::Responder;
 use blocking::unblock;
 use bytes::Bytes;
@@ -16,11 +16,11 @@ use ws_proto::{Request, RespondError};
 /// What is read from a file at once.
 const CHUNK: u64 = 64 << 10;
 
-/// A folder whose files are served by [`Acceptor::respond_file`].
+/// A folder whose files are served by [`HttpConnection::respond_file`].
 ///
 /// ```no_run
-/// # use ws_server_smol::{Acceptor, Folder, Socket, ws_proto::Request};
-/// # async fn f(mut http: Acceptor<Socket>, request: Request) -> Result<(), Box<dyn std::error::Error>> {
+/// # use ws_server_smol::{Folder, HttpConnection, Request};
+/// # async fn f(mut http: HttpConnection, request: Request) -> Result<(), Box<dyn std::error::Error>> {
 /// let music = Folder::new("/srv/music")?.at("/music");
 /// // for a request whose path begins with /music/:
 /// http.respond_file(request, &music).await?;
@@ -29,14 +29,14 @@ const CHUNK: u64 = 64 << 10;
 ///
 /// No system reads files without blocking, so that files are opened and read on the threads of the crate `blocking`.
 /// [`Folder::new`] itself looks whether the folder is there, and so is best called before anything is served. What
-/// the program needs at all times is better [embedded](ws_host::web::Assets).
+/// the program needs at all times is better [embedded](crate::web::Assets).
 pub type Folder = web::Folder<Disk>;
 
 impl Responder {
     /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there
     /// is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
     ///
-    /// It waits until the last of the file is queued; what is queued goes out while [`Acceptor::next`] is polled. A file
+    /// It waits until the last of the file is queued; what is queued goes out while [`HttpConnection::next`] is polled. A file
     /// that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so does
     /// dropping the future.
     ///
@@ -89,11 +89,11 @@ impl Responder {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// As [`Responder::respond_file`], but that it writes by itself, and waits until the file is written.
     ///
     /// # Errors
-    /// As [`Responder::respond_file`] and [`Acceptor::respond`].
+    /// As [`Responder::respond_file`] and [`HttpConnection::respond`].
     pub async fn respond_file(
         &mut self,
         request: impl Into<Request>,

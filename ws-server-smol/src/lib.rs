@@ -1,49 +1,17 @@
-//! WebSocket servers and clients for async apps, with plain HTTP on the same port.
+#![doc = include_str!("../README.md")]
 //!
-//! ```no_run
-//! use ws_server_smol::web;
-//! use ws_server_smol::{Acceptor, Bind, Incoming, Server, ServerConfig, Socket};
-//!
-//! fn main() -> Result<(), Box<dyn std::error::Error>> {
-//!     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
-//!     println!("{}", server.http_url("/").unwrap_or_default());
-//!     async_io::block_on(server.serve(async |http| {
-//!         if let Err(error) = connection(http).await {
-//!             println!("{error}"); // this one alone
-//!         }
-//!     }));
-//!     Ok(())
-//! }
-//!
-//! async fn connection(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
-//!     while let Some(incoming) = http.next().await {
-//!         match incoming {
-//!             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
-//!             Incoming::Upgrade(upgrade) => {
-//!                 let mut ws = http.accept(upgrade).await?;
-//!                 while let Some(message) = ws.next().await {
-//!                     ws.try_send(message?)?;
-//!                 }
-//!                 break;
-//!             }
-//!         }
-//!     }
-//!     Ok(())
-//! }
-//! ```
-//!
-//! That is a whole server: a page, and an echo. The protocol is [`ws_proto`]'s; this crate moves the bytes.
+//! The protocol is `ws-proto`'s; this crate moves the bytes.
 //!
 //! # What drives what
 //!
 //! ```text
-//!   Server ──accept──▶ Acceptor ──accept──▶ WebSocket ◀── connect, Client
-//!   (a listener)       (HTTP requests)      (messages, frames)
-//!      │                   ▲ Responder          ▲ Sender
-//!      └── by id: send, close, broadcast, topics, stop ──┘   from any task and thread
+//!   Server ──accept──▶ HttpConnection ──upgrade──▶ WebSocket ◀── connect, Client
+//!   (a listener)       (HTTP requests)             (messages, frames)
+//!      │                   ▲ Responder                 ▲ Sender
+//!      └────── by id: send, close, broadcast, topics, stop ──────┘   from any task and thread
 //! ```
 //!
-//! Whoever polls a connection drives it: [`Acceptor::next`] and [`WebSocket::next`] read, answer pings, keep
+//! Whoever polls a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
 //! deadlines and the heartbeat, and write what was queued, by whomever. Nothing is spawned, and nothing goes on while
 //! nobody polls: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
 //! of its own with a [`Sender`]. What [`Sender`], [`Responder`] and the verbs of [`Server`] queue wakes the task that
@@ -54,8 +22,20 @@
 //! | [`Server::serve`] | in its one future | borrow what is around the call, need not be `Send` or `'static` | one thread; state in a `RefCell` or `Cell` |
 //! | [`Server::accept`] | in tasks that you spawn | as your executor asks for | cancelling single tasks; several threads; [`UiDriver::ticking`] |
 //!
-//! Data of your own with a connection are the variables of the code that handles it. For all of them together there
-//! is a [`ConnectionId`], which is never used twice.
+//! A handler calls [`HttpConnection::upgrade`], or [`upgrade_or`](HttpConnection::upgrade_or) with the answers to plain
+//! requests, or decides about each request and each upgrade itself, with [`next`](HttpConnection::next).
+//!
+//! Data of your own with a connection are the variables of the code that handles it, so that there is no `set_data` as in
+//! `ws-server-mio`, where one handler is called for all connections. What other tasks need stands in a map of yours under
+//! its [`ConnectionId`], which is never used twice.
+//!
+//! # Names
+//!
+//! The adapters call the same thing by the same name: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`, `stats`,
+//! `topics`, `couple`. They differ where the shape does: a [`Server`] of this crate is what `ws-server-mio` calls
+//! `ServerHandle`, so that [`Server::local_addr`] is the server's and [`Server::local_addr_of`] a connection's; and what is
+//! an event there, `AcceptFailed` and `Stopping`, is a hook here, [`Server::on_accept_failed`] and [`Server::before_stop`],
+//! since no task need wait for a server's events.
 //!
 //! # How it ends
 //!
@@ -76,8 +56,8 @@
 //!
 //! Every method is cancel-safe. Between two polls each byte is in the kernel, in the engine or in the connection, so
 //! that a future may be dropped at any await (by a timeout, by the loser's side of a race), and a later call goes on
-//! from there. Two remarks: what [`WebSocket::send`] and [`Acceptor::respond`] have queued when they are dropped
-//! stays queued; and [`Acceptor::accept`] has the connection, which goes with it.
+//! from there. Two remarks: what [`WebSocket::send`] and [`HttpConnection::respond`] have queued when they are dropped
+//! stays queued; and [`HttpConnection::accept`] has the connection, which goes with it.
 //!
 //! # Fairness
 //!
@@ -89,22 +69,22 @@
 //!
 //! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it never does;
 //! above, an event whose handler queued more delays the next one, until the peer has taken as much, or for 100 ms, and
-//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`](ws_proto::Event::Drained)
+//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`]
 //! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
 //! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
-//! hand, and [`bridge`] makes two WebSockets one, each of which is read while the other takes.
+//! hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
-//! `ServerConfig::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
-//! compressed once. `ws_proto::deflate` tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; what is sent to many
+//! is compressed once. The module [`deflate`] tells the settings and what they cost.
 //!
 //! # Threads
 //!
 //! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are
 //!
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
-//!   for the kernel where nobody is in `async_io::block_on`, and wakes tasks; it runs none.
+//!   for the kernel where nobody is in `block_on`, and wakes tasks; it runs none.
 //! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
 //!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read
 //!   there. They start with the first name or file, and end by themselves when nothing is left to do.
@@ -119,7 +99,7 @@
 //!
 //! # Other streams, other runtimes
 //!
-//! [`Acceptor::new`], [`handshake`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
+//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
 //! runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
 //! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
 //!
@@ -129,14 +109,14 @@
 //! ```
 //! # #[cfg(unix)]
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, connect};
+//! use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, block_on, connect};
 //!
 //! # let path = std::env::temp_dir().join(format!("ws-server-smol-doc-{}.sock", std::process::id()));
 //! let server = Server::bind(Bind::unix(&path), ServerConfig::new())?;
 //! let to = ClientConfig::new().unix(&path);
 //! # let client = async { drop(connect("ws://localhost/", to).await) };
 //! # let serving = server.serve(async |mut http| drop(http.next().await));
-//! # async_io::block_on(futures_lite::future::or(serving, client));
+//! # block_on(futures_lite::future::or(serving, client));
 //! # Ok(())
 //! # }
 //! # #[cfg(not(unix))]
@@ -159,48 +139,42 @@ mod client;
 mod clock;
 mod connection;
 mod driver;
+mod error;
 mod extension;
 mod files;
+mod ids;
 mod server;
-mod sys;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-mod tests_names;
+#[doc(hidden)]
+pub mod sys;
 mod ui;
 
+pub use async_io::block_on;
 pub use bytes::Bytes;
 pub use client::connect::{connect, handshake};
 pub use client::{Client, ClientEvent};
-pub use connection::bridge;
-pub use connection::http::{AcceptError, Acceptor, Incoming};
+pub use connection::couple;
+pub use connection::http::{HttpConnection, Incoming};
 pub use connection::responder::{Body, Responder};
 pub use connection::sender::Sender;
-pub use connection::shared::ConnectionId;
 pub use connection::websocket::WebSocket;
+pub use error::WebSocketError;
 pub use extension::{AlreadyExtended, Extension};
 pub use files::Folder;
 pub use http;
-pub use server::listener::Listening;
-pub use server::{Server, Stats};
+pub use ids::ConnectionId;
+pub use server::{Server, Topics};
 pub use sys::socket::Socket;
 pub use ui::{Turn, UiDriver};
-pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
-pub use ws_host::listen::{Bind, ListenError};
-pub use ws_host::server::{ServerConfig, Stop};
+pub use ws_host::listen::{Bind, ListenError, Listener};
+pub use ws_host::server::{ServerConfig, Stats, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
-pub use ws_host::web::Disk;
-pub use ws_proto;
-#[cfg(feature = "deflate")]
-pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Request, RespondError, SendError, Sent, State, Upgrade,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Deflate, Delivery, Error, Event, Fragment, Frame,
+    Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
+    Pong, ProtocolError, Request, RequestError, RespondError, ResponseError, Role, SendError, Sent, State,
+    Timeout, Transport, Upgrade, WallClock,
 };
-
-// The README's example is compiled with the others.
-#[cfg(doctest)]
-#[doc = include_str!("../README.md")]
-struct Readme;
+pub use ws_proto::{deflate, handshake};

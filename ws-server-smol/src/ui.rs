@@ -67,7 +67,7 @@ pub struct UiDriver<'a> {
     root: Option<Pin<Box<dyn Future<Output = ()> + 'a>>>,
     /// The root panicked, and cannot go on.
     panicked: bool,
-    bell: Arc<Bell>,
+    notify: Arc<Notify>,
     waker: Waker,
     clock: Box<dyn FnMut() -> Instant + 'a>,
 }
@@ -90,12 +90,12 @@ impl<'a> UiDriver<'a> {
     /// Runs one future: [`Server::serve`](crate::Server::serve), say. A step polls it once, be it of many parts; for
     /// the shortest turns, give each connection a task of an executor and use [`ticking`](Self::ticking).
     pub fn new(future: impl Future<Output = ()> + 'a, notify: impl Fn() + Send + 'static) -> Self {
-        let bell = Arc::new(Bell { state: AtomicU8::new(WOKEN), notify: Mutex::new(Box::new(notify)) });
+        let notify = Arc::new(Notify { state: AtomicU8::new(WOKEN), notify: Mutex::new(Box::new(notify)) });
         Self {
             root: Some(Box::pin(future)),
             panicked: false,
-            waker: Waker::from(bell.clone()),
-            bell,
+            waker: Waker::from(notify.clone()),
+            notify,
             clock: Box::new(Instant::now),
         }
     }
@@ -143,10 +143,10 @@ impl<'a> UiDriver<'a> {
         let start = (self.clock)();
         let mut turn = Turn { finished: self.root.is_none(), ..Turn::default() };
         while let Some(root) = &mut self.root
-            && self.bell.answer()
+            && self.notify.answer()
         {
             turn.steps += 1;
-            let step = Step { panicked: &mut self.panicked, bell: &self.bell };
+            let step = Step { panicked: &mut self.panicked, notify: &self.notify };
             let ready = root.as_mut().poll(&mut Context::from_waker(&self.waker)).is_ready();
             std::mem::forget(step);
             if ready {
@@ -154,7 +154,7 @@ impl<'a> UiDriver<'a> {
                 turn.finished = true;
             }
             turn.elapsed = (self.clock)().saturating_duration_since(start);
-            if turn.finished || self.bell.rest() {
+            if turn.finished || self.notify.rest() {
                 break;
             }
             if turn.elapsed >= budget {
@@ -169,14 +169,14 @@ impl<'a> UiDriver<'a> {
 /// A step. Where it panics, the host is notified: another turn is due.
 struct Step<'s> {
     panicked: &'s mut bool,
-    bell: &'s Arc<Bell>,
+    notify: &'s Arc<Notify>,
 }
 
 impl Drop for Step<'_> {
     fn drop(&mut self) {
         *self.panicked = true;
-        self.bell.state.store(RESTING, Ordering::Release);
-        self.bell.wake_by_ref();
+        self.notify.state.store(RESTING, Ordering::Release);
+        self.notify.wake_by_ref();
     }
 }
 
@@ -194,13 +194,13 @@ const POLLING: u8 = 1;
 const WOKEN: u8 = 2;
 
 /// Many wake-ups, one notice.
-struct Bell {
+struct Notify {
     state: AtomicU8,
     /// A lock, so that it need not be `Sync`.
     notify: Mutex<Box<dyn Fn() + Send>>,
 }
 
-impl Bell {
+impl Notify {
     /// Begins a step, if there was a wake-up.
     fn answer(&self) -> bool {
         self.state.compare_exchange(WOKEN, POLLING, Ordering::AcqRel, Ordering::Acquire).is_ok()
@@ -212,7 +212,7 @@ impl Bell {
     }
 }
 
-impl Wake for Bell {
+impl Wake for Notify {
     fn wake(self: Arc<Self>) {
         self.wake_by_ref();
     }

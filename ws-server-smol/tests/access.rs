@@ -10,17 +10,16 @@ use socket2::{Domain, Type};
 use std::io::Write;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::access::InvalidAccess;
-use ws_server_smol::ws_proto::handshake::upgrade_required;
-use ws_server_smol::ws_proto::{Access, Cors};
+use ws_server_smol::InvalidAccess;
+use ws_server_smol::handshake::upgrade_required;
+use ws_server_smol::{Access, Cors};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientRequest, ConnectError, Incoming, ListenError, Server,
-    ServerConfig, Socket, connect, http,
+    Bind, Client, ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, ListenError,
+    Server, ServerConfig, Socket, connect, http,
 };
 
 /// Opens what asks for it; other requests are answered 426.
-async fn serve(mut http: Acceptor<Socket>) {
+async fn serve(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Upgrade(upgrade) => {
@@ -76,40 +75,21 @@ const REACHED: u16 = 426;
 /// What no server starts with, and the name of what would do.
 fn mistakes() -> Vec<(ServerConfig, InvalidAccess, &'static str)> {
     let origin = |text: &str| InvalidAccess::Origin(text.to_owned());
-    let config = |config: ServerConfig| config;
     vec![
-        (config(ServerConfig::new().allow_origin("file://")), origin("file://"), "allow_file_origin"),
-        (config(ServerConfig::new().allow_origin("null")), origin("null"), "allow_null_origin"),
+        (ServerConfig::new().allow_origin("file://"), origin("file://"), "allow_file_origin"),
+        (ServerConfig::new().allow_origin("null"), origin("null"), "allow_null_origin"),
+        (ServerConfig::new().allow_origin("app.example"), origin("app.example"), "https://app.example"),
         (
-            config(ServerConfig::new().allow_origin("app.example")),
-            origin("app.example"),
-            "https://app.example",
-        ),
-        (
-            config(
-                ServerConfig::new().allow_origin("https://fine.example").allow_origin("https://a.example/b"),
-            ),
+            ServerConfig::new().allow_origin("https://fine.example").allow_origin("https://a.example/b"),
             origin("https://a.example/b"),
             "https://a.example/b",
         ),
+        (ServerConfig::new().allow_origin("moz-extension://"), origin("moz-extension://"), "allow_scheme"),
+        (ServerConfig::new().allow_host(".example"), InvalidAccess::Host(".example".into()), "app.example"),
+        (ServerConfig::new().allow_host("*"), InvalidAccess::Host("*".into()), "allow_any_host"),
+        (ServerConfig::new().allow_scheme("HTTP"), InvalidAccess::Scheme("HTTP".into()), "allow_origin"),
         (
-            config(ServerConfig::new().allow_origin("moz-extension://")),
-            origin("moz-extension://"),
-            "allow_scheme",
-        ),
-        (
-            config(ServerConfig::new().allow_host(".example")),
-            InvalidAccess::Host(".example".into()),
-            "app.example",
-        ),
-        (config(ServerConfig::new().allow_host("*")), InvalidAccess::Host("*".into()), "allow_any_host"),
-        (
-            config(ServerConfig::new().allow_scheme("HTTP")),
-            InvalidAccess::Scheme("HTTP".into()),
-            "allow_origin",
-        ),
-        (
-            config(ServerConfig::new().access(Access::default().allow_host("http://x"))),
+            ServerConfig::new().access(Access::default().allow_host("http://x")),
             InvalidAccess::Host("http://x".into()),
             "without scheme",
         ),
@@ -253,7 +233,7 @@ mod unix {
     use std::os::unix::net::{UnixListener, UnixStream};
     use std::path::PathBuf;
     use std::sync::Arc;
-    use ws_server_smol::ws_proto::Transport;
+    use ws_server_smol::Transport;
 
     /// A directory of its own for each test, removed at its end.
     pub(super) struct Directory(PathBuf);
@@ -339,7 +319,8 @@ mod unix {
         for (transport, expected) in [(Transport::unix(), REACHED), (Transport::default(), 421)] {
             run(async {
                 let (client, server) = Async::<UnixStream>::pair().unwrap();
-                let http = Acceptor::with_transport(server.into(), Arc::new(Config::server()), transport);
+                let http =
+                    HttpConnection::with_transport(server.into(), Arc::new(Config::server()), transport);
                 let asked = async { status(client.into(), &ask("GET", "Host: unix\r\n")).await };
                 let (_, status) = future::zip(serve(http), asked).await;
                 assert_eq!(status, expected);

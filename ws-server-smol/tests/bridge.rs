@@ -7,13 +7,13 @@
 mod bridge;
 mod common;
 
-use bridge::{Bridge, visit};
+use bridge::{Bridge, config, visit};
 use futures_lite::future;
 use serde_json::{Value, json};
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::ws_proto::ClientRequest;
-use ws_server_smol::{Bind, ClientConfig, Server, ServerConfig, Socket, WebSocket, connect};
+use ws_server_smol::ClientRequest;
+use ws_server_smol::{Bind, ClientConfig, Server, Socket, WebSocket, connect};
 
 /// Says it as the page does, and gives the answer; calls are answered meanwhile.
 async fn ask(page: &mut WebSocket<Socket>, message: &str) -> Value {
@@ -42,7 +42,7 @@ async fn open(server: &Server) -> WebSocket<Socket> {
 #[test]
 fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
     let said = RefCell::new(Vec::new());
-    let server = Server::bind(Bind::localhost().port(0), ServerConfig::new()).unwrap();
+    let server = Server::bind(Bind::localhost().port(0), config()).unwrap();
     let address = server.local_addr().unwrap();
     let url = server.url("/rpc").unwrap();
     let has_said = async |what: &str, times: usize| {
@@ -94,7 +94,7 @@ fn page_and_program_call_each_other_and_a_visitor_comes_back_by_itself() {
         let again = async {
             future::zip(bridge.serve(&server), script).await;
             // The program starts anew, where it was.
-            let server = Server::bind(Bind::from(address), ServerConfig::new()).unwrap();
+            let server = Server::bind(Bind::from(address), config()).unwrap();
             future::or(bridge.serve(&server), has_said("2 + 3 = 5", 2)).await;
         };
         let visitor = async {

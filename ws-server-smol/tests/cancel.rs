@@ -9,10 +9,8 @@ use common::strict::Strict;
 use common::{Random, at_most, websockets};
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError,
-};
-use ws_server_smol::{Acceptor, Incoming, WebSocket, handshake};
+use ws_server_smol::{ClientRequest, CloseCode, Config, Delivery, Event, Frame, Message, Opcode, SendError};
+use ws_server_smol::{HttpConnection, Incoming, WebSocket, handshake};
 
 /// So many orders of everything.
 const SEEDS: u64 = 200;
@@ -167,7 +165,7 @@ fn requests_answers_in_pieces_and_the_upgrade() {
         let mut random = Random::new(seed);
         let mut tasks = Strict::new(seed);
         tasks.spawn("server", async move {
-            let mut http = Acceptor::new(server, Arc::new(Config::server().outbox(10, 100, 400)));
+            let mut http = HttpConnection::new(server, Arc::new(Config::server().outbox(10, 100, 400)));
             loop {
                 match insist!(random, http.next()).unwrap() {
                     Incoming::Request(request) if request.path() == "/pieces" => {
@@ -252,7 +250,7 @@ fn a_handshake_that_is_given_up_on_either_side_ends_the_stream_and_hangs_nobody(
                 }
             });
             tasks.spawn("server", async move {
-                let mut http = Acceptor::new(server, Arc::new(Config::server()));
+                let mut http = HttpConnection::new(server, Arc::new(Config::server()));
                 match http.next().await {
                     Some(Incoming::Upgrade(upgrade)) => {
                         if let Some(Ok(mut ws)) = at_most(of_server, http.accept(upgrade)).await {

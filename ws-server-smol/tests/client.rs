@@ -3,26 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
 mod common;
-#[path = "../../ws-server-mio/tests/common/ports.rs"]
-mod ports;
 use async_executor::LocalExecutor;
 use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use ports::reserved;
 use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{ClientRequest, CloseCode, Initiator, ResponseError, State};
+use ws_kit::ports::reserved;
+use ws_server_smol::Reconnect;
 use ws_server_smol::{
-    Acceptor, Client, ClientConfig, ClientEvent, ClientState, ConnectError, Incoming, InvalidTarget, Socket,
-    connect,
+    Client, ClientConfig, ClientEvent, ClientState, ConnectError, HttpConnection, Incoming, InvalidTarget,
+    Socket, connect,
 };
+use ws_server_smol::{ClientRequest, CloseCode, Config, Initiator, ResponseError, State};
 
 /// Waits that a test can afford.
 fn soon() -> Reconnect {
@@ -36,7 +33,7 @@ fn again() -> ClientConfig {
 /// Refuses the next upgrade, and gives what was asked for.
 async fn refuse(listener: &Async<TcpListener>, status: u16) -> String {
     let (stream, _) = listener.accept().await.unwrap();
-    let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+    let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
     let path = upgrade.path().to_owned();
     let answer = http::Response::builder().status(status).body(Bytes::from("not you")).unwrap();
@@ -134,7 +131,7 @@ fn names_are_looked_up() {
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
             let config = Config::server().allow_host("127.1");
-            let mut http = Acceptor::new(Socket::from(stream), Arc::new(config));
+            let mut http = HttpConnection::new(Socket::from(stream), Arc::new(config));
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             http.accept(upgrade).await.unwrap()
         };
@@ -489,7 +486,7 @@ fn headers_and_the_choice_of_a_subprotocol() {
         let request = request.subprotocol("two").unwrap();
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+            let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
             let Some(Incoming::Upgrade(mut upgrade)) = http.next().await else { panic!("no upgrade") };
             assert_eq!(upgrade.headers()["x-token"], "secret");
             upgrade.select_subprotocol("two").unwrap();
@@ -531,7 +528,7 @@ fn a_unix_socket_takes_the_place_of_host_and_port() {
         let listener = Async::<UnixListener>::bind(&path).unwrap();
         let serve = async {
             let (stream, _) = listener.accept().await.unwrap();
-            let mut http = Acceptor::new(Socket::from(stream), Arc::new(Config::server()));
+            let mut http = HttpConnection::new(Socket::from(stream), Arc::new(Config::server()));
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             let mut ws = http.accept(upgrade).await.unwrap();
             ws.send("over a file").await.unwrap();

@@ -9,9 +9,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::ResponseError;
-use ws_server_smol::ws_proto::handshake::{accept_key, is_valid_key};
+use ws_server_smol::handshake::{accept_key, is_valid_key};
+use ws_server_smol::{Config, ResponseError};
 use ws_server_smol::{ConnectError, handshake};
 
 /// The head of the request.

@@ -1,4 +1,4 @@
-//! One connection: the acceptor, the WebSocket, its senders.
+//! One connection: the HTTP connection, the WebSocket, its senders.
 
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
@@ -9,11 +9,8 @@ use futures_util::SinkExt;
 use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{
-    ClientRequest, CloseCode, Frame, Message, Role, State, handshake::upgrade_required,
-};
-use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
+use ws_server_smol::{ClientRequest, CloseCode, Config, Message, Role, State, handshake::upgrade_required};
+use ws_server_smol::{HttpConnection, Incoming, Socket, WebSocket};
 
 type Error = Box<dyn std::error::Error>;
 
@@ -78,7 +75,7 @@ fn two_tasks_send_and_receive_and_nobody_hangs() {
         let (mut sink, mut stream) = futures_util::StreamExt::split(client);
         let sends = executor.spawn(async move {
             for k in 0..20_000 {
-                sink.feed(Frame::text(format!("{k} {}", "x".repeat(k % 300)))).await.unwrap();
+                sink.feed(Message::Text(format!("{k} {}", "x".repeat(k % 300)).into())).await.unwrap();
             }
             sink.flush().await.unwrap();
             sink
@@ -91,6 +88,38 @@ fn two_tasks_send_and_receive_and_nobody_hangs() {
         client.close(CloseCode::NORMAL, "").await.unwrap();
         echo.await;
     }));
+}
+
+#[test]
+fn a_websocket_is_forwarded_into_itself() {
+    run(async {
+        let (mut client, server) = open_pair().await;
+        let (sink, stream) = futures_util::StreamExt::split(server);
+        let echo = futures_util::StreamExt::forward(stream, sink);
+        let asks = async {
+            for text in ["one", "two"] {
+                client.send(text).await.unwrap();
+                assert_eq!(client.next().await.unwrap().unwrap().as_text(), Some(text));
+            }
+            client.close(CloseCode::NORMAL, "").await.unwrap().clean
+        };
+        let (echo, clean) = future::zip(echo, asks).await;
+        assert!(echo.is_ok() && clean);
+    });
+}
+
+#[test]
+fn a_forwarded_end_that_is_not_in_order_is_the_error() {
+    run(async {
+        let (mut client, server) = open_pair().await;
+        let (sink, stream) = futures_util::StreamExt::split(server);
+        let echo = futures_util::StreamExt::forward(stream, sink);
+        let (echo, _) = future::zip(echo, client.close(CloseCode::from(4000), "enough")).await;
+        let error = echo.unwrap_err();
+        let closed = error.closed().unwrap();
+        assert_eq!((closed.code.get(), closed.reason.as_str()), (4000, "enough"));
+        assert_eq!(format!("{error:?}"), closed.to_string());
+    });
 }
 
 #[test]
@@ -130,7 +159,7 @@ fn pages_and_the_socket_on_one_connection() {
     run(async {
         let (client, server) = pair().await;
         let serve = async move {
-            let mut http = Acceptor::new(server, Arc::new(Config::server()));
+            let mut http = HttpConnection::new(server, Arc::new(Config::server()));
             loop {
                 match http.next().await.unwrap() {
                     Incoming::Request(request) => http.respond(request, upgrade_required()).await.unwrap(),

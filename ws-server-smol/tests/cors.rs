@@ -9,7 +9,7 @@ use std::cell::RefCell;
 use std::net::{SocketAddr, TcpStream};
 use std::pin::pin;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Cors, Incoming, Server, ServerConfig, Socket, Token};
+use ws_server_smol::{Bind, Cors, HttpConnection, Incoming, Server, ServerConfig, Socket, Token};
 
 const DEV: &str = "http://localhost:5173";
 const EVIL: &str = "http://evil.example";
@@ -31,7 +31,7 @@ fn with_token(config: ServerConfig) -> ServerConfig {
 type Asked = RefCell<Vec<String>>;
 
 /// Answers everything, `/pieces` in pieces, `/own` with a field of its own, and drops `/drop`.
-async fn answer(mut http: Acceptor<Socket>, asked: &Asked) {
+async fn answer(mut http: HttpConnection<Socket>, asked: &Asked) {
     while let Some(incoming) = http.next().await {
         asked.borrow_mut().push(format!("{incoming:?}"));
         match incoming {
@@ -94,7 +94,7 @@ async fn ask(address: SocketAddr, line: &str, fields: impl AsRef<[u8]>) -> Strin
 }
 
 /// Waits while the connection is driven, on which the application is asked nothing.
-async fn beside<T>(http: &mut Acceptor<Socket>, waiting: impl Future<Output = T>) -> T {
+async fn beside<T>(http: &mut HttpConnection<Socket>, waiting: impl Future<Output = T>) -> T {
     let (mut next, mut waiting) = (pin!(http.next()), pin!(waiting));
     future::poll_fn(|cx| {
         assert!(next.as_mut().poll(cx).is_pending());
@@ -256,7 +256,7 @@ fn what_the_application_answers_is_readable_in_pieces_too_and_stays_where_it_say
         assert_eq!(values(&own, "access-control-allow-origin"), ["*"]);
         assert!(values(&own, "access-control-allow-credentials").is_empty());
     });
-    serving(ServerConfig::new().into(), async |at, asked| {
+    serving(ServerConfig::new(), async |at, asked| {
         let answer = ask(at, "OPTIONS /", origin(DEV) + PREFLIGHT).await;
         assert!(answer.starts_with("HTTP/1.1 200 ") && !has_cors(&answer), "no rule is set: {answer}");
         assert_eq!(asked.borrow().len(), 1);

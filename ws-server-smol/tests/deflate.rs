@@ -7,7 +7,8 @@ use common::{ask, run, text};
 use futures_lite::future;
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, Deflate, Frame, Incoming, Server, ServerConfig, Socket, WebSocket, connect,
+    Bind, ClientConfig, Deflate, Frame, HttpConnection, Incoming, Server, ServerConfig, Socket, WebSocket,
+    connect,
 };
 
 /// It shrinks to a hundredth.
@@ -16,7 +17,7 @@ fn document() -> String {
 }
 
 /// Echoes until the end. What is compressed is short where it waits for the wire.
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
     let mut ws = http.accept(upgrade).await.unwrap();
     while let Some(Ok(message)) = ws.next().await {
@@ -76,7 +77,7 @@ fn a_broadcast_reaches_those_who_agreed_and_those_who_did_not() {
             clients.push(ws);
         }
         let document = document().replace("json", "xml");
-        assert_eq!(server.broadcast(&Frame::text(document.as_str()), |_| true), 3);
+        assert_eq!(server.broadcast(&Frame::text(document.as_str())), 3);
         for ws in &mut clients {
             assert_eq!(text(ws).await, document);
             assert_eq!(ask(ws, &document).await, document);

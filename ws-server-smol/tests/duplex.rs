@@ -5,7 +5,7 @@
 mod common;
 use common::{connected, run};
 use futures_lite::future;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
     Bind, ClientConfig, CloseCode, Message, SendError, Sent, Server, ServerConfig, Socket, WebSocket,
 };

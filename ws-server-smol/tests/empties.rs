@@ -6,20 +6,11 @@ mod common;
 use common::{pair, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Event, Role};
-use ws_server_smol::{CloseCode, Closed, Delivery, Socket, WebSocket};
+use ws_kit::frames::{CONTINUATION, FIN, TEXT, frame_to as frame};
+use ws_server_smol::{CloseCode, Closed, Config, Delivery, Socket, WebSocket};
+use ws_server_smol::{Event, Role};
 
-const FIN: u8 = 0x80;
-const TEXT: u8 = 1;
-const CONTINUATION: u8 = 0;
 const ROLES: [Role; 2] = [Role::Server, Role::Client { seed: [7; 32] }];
-
-/// A frame as the peer of such a role sends it, masked with zeros where it is a client.
-fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
-    let (mask, key) = if to == Role::Server { (0x80, &[0; 4][..]) } else { (0, &[][..]) };
-    [&[first, mask | payload.len() as u8], key, payload].concat()
-}
 
 /// An empty message, in one frame and in two.
 fn nothing(to: Role) -> [Vec<u8>; 2] {
@@ -138,7 +129,7 @@ const BROKEN: &[u8] = b"\x00\x0f\x00\xf0\xffgood, and plain\x06\x01\x02\x03";
 #[cfg(feature = "deflate")]
 #[test]
 fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads_it_comes_in() {
-    use ws_server_smol::{Acceptor, Deflate, Incoming};
+    use ws_server_smol::{Deflate, HttpConnection, Incoming};
 
     const ASKED: &[u8] =
         b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
@@ -151,7 +142,7 @@ fn what_is_good_of_a_compressed_message_that_breaks_is_told_first_whatever_reads
     for cut in 0..bytes.len() {
         run(async {
             let (mut peer, stream) = pair().await;
-            let mut http = Acceptor::new(stream, config.clone());
+            let mut http = HttpConnection::new(stream, config.clone());
             peer.write_all(ASKED).await.unwrap();
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             let mut ws = http.accept(upgrade).await.unwrap();

@@ -12,7 +12,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 use std::time::Duration;
-use ws_server_smol::ws_host::client::Reconnect;
+use ws_server_smol::Reconnect;
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ConnectError, Incoming, Server, ServerConfig, connect, http,
 };

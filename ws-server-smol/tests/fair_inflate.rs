@@ -10,12 +10,11 @@ use futures_lite::future;
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Delivery, Error, Event, ProtocolError};
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Deflate, Frame, Incoming, Message, Server, ServerConfig,
-    WebSocket, connect, handshake,
+    Bind, ClientConfig, CloseCode, Config, Deflate, Frame, HttpConnection, Incoming, Message, Server,
+    ServerConfig, WebSocket, connect, handshake,
 };
+use ws_server_smol::{Delivery, Error, Event, ProtocolError};
 
 const KIBI: usize = 1 << 10;
 const MEBI: usize = 1 << 20;
@@ -36,7 +35,7 @@ fn in_pieces() -> Config {
 async fn open(config: &Arc<Config>) -> (WebSocket<End>, WebSocket<End>) {
     let (client, server) = pipe(16 * MEBI, 1);
     let accept = async {
-        let mut http = Acceptor::new(server.straight(), config.clone());
+        let mut http = HttpConnection::new(server.straight(), config.clone());
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
         http.accept(upgrade).await.unwrap()
     };
@@ -211,9 +210,11 @@ fn honest_peers_and_a_large_upload_share_by_turns() {
 fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
     let limit = 16 * MEBI;
     for (by_server, len) in [(false, limit), (false, limit + 1), (true, limit), (true, limit + 1)] {
-        let server =
-            Server::bind(Bind::localhost(), ServerConfig::new().connection(compressing(Config::server())))
-                .unwrap();
+        let server = Server::bind(
+            Bind::localhost(),
+            ServerConfig::new().deflate(Deflate::new()).outbox(64 * KIBI, MEBI, 64 * MEBI),
+        )
+        .unwrap();
         run(async {
             let accept = async {
                 let mut http = server.accept().await.unwrap();
@@ -222,7 +223,7 @@ fn sixteen_mebibytes_of_zeros_arrive_and_a_byte_more_is_too_big() {
             };
             let client = connect(
                 server.url("/").unwrap(),
-                ClientConfig::new().connection(compressing(Config::client())),
+                ClientConfig::new().deflate(Deflate::new()).outbox(64 * KIBI, MEBI, 64 * MEBI),
             );
             let (client, accepted) = future::zip(client, accept).await;
             let (mut sender, mut receiver) = (client.unwrap(), accepted);

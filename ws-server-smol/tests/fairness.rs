@@ -8,8 +8,7 @@ use common::{once, run, websockets};
 use std::cell::Cell;
 use std::pin::pin;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::Frame;
+use ws_server_smol::{Config, Frame};
 
 /// How many tiny messages each poll of a reader takes, all of them there, with a handler for each.
 fn messages_a_poll(count: usize, handle: impl Fn()) -> Vec<usize> {

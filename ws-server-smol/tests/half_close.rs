@@ -13,21 +13,9 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{CloseCode, Error, Initiator, Role, Timeout};
-use ws_server_smol::{Acceptor, Incoming, Socket, WebSocket};
-
-/// A masked frame of a client, with a key of zeros.
-fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut frame = vec![first];
-    match payload.len() {
-        n @ 0..=125 => frame.push(0x80 | n as u8),
-        n => frame.extend([0xfe, (n >> 8) as u8, n as u8]),
-    }
-    frame.extend([0; 4]);
-    frame.extend(payload);
-    frame
-}
+use ws_kit::peer::frame as masked;
+use ws_server_smol::{CloseCode, Config, Error, Initiator, Role, Timeout};
+use ws_server_smol::{HttpConnection, Incoming, Socket, WebSocket};
 
 fn server<S: AsyncRead + AsyncWrite + Unpin>(stream: S) -> WebSocket<S> {
     WebSocket::upgraded(stream, Arc::new(Config::server()), Role::Server)
@@ -152,7 +140,7 @@ fn a_peer_that_ends_without_a_close_is_heard_to_its_last_word() {
 
 async fn the_last_answer_arrives<S: AsyncRead + AsyncWrite + Unpin>(mut raw: S, stream: S) {
     let serves = async {
-        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
         http.respond(request, http::Response::new(Bytes::from(vec![b'x'; 5_000]))).await.unwrap();
         assert!(http.next().await.is_none());
@@ -186,7 +174,7 @@ fn the_last_answer_of_an_http_connection_arrives_whole() {
 /// Then nothing more is awaited of it, and what was written last may still be held by the stream.
 async fn the_peer_has_ended_its_half<S: AsyncRead + AsyncWrite + Unpin>(raw: S, stream: S) {
     let serves = async {
-        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
         http.responder().respond(request, http::Response::new(Bytes::from(vec![b'x'; 500]))).unwrap();
@@ -301,7 +289,7 @@ fn dropped_while_open_it_tells_1001_as_far_as_that_goes_without_waiting() {
 fn dropped_while_it_ends_it_has_written_what_was_said_last() {
     run(async {
         let (stream, mut raw) = pair().await;
-        let mut http = Acceptor::new(stream, Arc::new(Config::server()));
+        let mut http = HttpConnection::new(stream, Arc::new(Config::server()));
         raw.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await.unwrap();
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
         http.responder().respond(request, http::Response::new(Bytes::from("the last answer"))).unwrap();

@@ -15,9 +15,8 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Error, Event, Role, Timeout};
-use ws_server_smol::{Acceptor, CloseCode, Frame, Heartbeat, Incoming, Socket, WebSocket};
+use ws_server_smol::{CloseCode, Config, Heartbeat, HttpConnection, Incoming, Message, Socket, WebSocket};
+use ws_server_smol::{Error, Event, Role, Timeout};
 
 const MILLI: Duration = Duration::from_millis(1);
 
@@ -141,7 +140,7 @@ fn a_request_that_came_in_time_is_answered_however_late_it_is_read() {
     run(async {
         let (mut peer, stream) = pair().await;
         let config = Config::server().handshake_timeout(50 * MILLI);
-        let mut http = Acceptor::new(stream, Arc::new(config));
+        let mut http = HttpConnection::new(stream, Arc::new(config));
         assert!(once(pin!(http.next())).await.is_pending());
         peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         thread::sleep(100 * MILLI);
@@ -233,13 +232,14 @@ fn where_one_half_flushes_and_the_other_reads_all_is_judged_as_by_who_reads() {
             }
             let (mut sink, mut stream) = futures_util::StreamExt::split(ws);
             let flushing = async {
-                sink.feed(Frame::binary(vec![7; 10_000])).await.unwrap();
+                sink.feed(Message::Binary(vec![7; 10_000].into())).await.unwrap();
                 sink.flush().await
             };
             // Whoever is woken first.
             let (flushed, end) = future::zip(flushing, stream.next()).await;
             assert!(flushed.is_err());
-            let closed = end.unwrap().unwrap_err();
+            let end = end.unwrap().unwrap_err();
+            let closed = end.closed().unwrap();
             assert!(matches!(closed.error, Some(Error::Timeout(found)) if found == finds), "{closed}");
             assert!(!closed.reading_paused, "{closed}");
         }

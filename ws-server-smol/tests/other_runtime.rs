@@ -11,8 +11,7 @@ use std::net::{TcpListener, TcpStream};
 use std::sync::Arc;
 use std::thread;
 use ws_server_smol::handshake;
-use ws_server_smol::ws_proto::CloseCode;
-use ws_server_smol::ws_proto::Config;
+use ws_server_smol::{CloseCode, Config};
 
 #[test]
 fn threads_of_the_standard_library_and_an_executor_of_ten_lines_will_do() {

@@ -12,10 +12,10 @@ use std::rc::Rc;
 use std::sync::mpsc;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Delivery, Extension, Frame, Incoming,
-    Opcode, Server, ServerConfig, Socket, State, UiDriver, connect,
+    Bind, ClientConfig, CloseCode, Closed, ConnectionId, Delivery, Extension, Frame, HttpConnection,
+    Incoming, Opcode, Server, ServerConfig, Socket, State, UiDriver, connect,
 };
 
 const CAUGHT: &str = "on purpose";
@@ -48,7 +48,7 @@ fn server(config: ServerConfig) -> Server {
 }
 
 /// An echo that panics at "panic".
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         let Incoming::Upgrade(upgrade) = incoming else { continue };
         let Ok(mut ws) = http.accept(upgrade).await else { return };
@@ -197,15 +197,18 @@ fn an_extension_that_panics_at_an_end_leaves_the_server_in_order() {
     server.set_extension(extension.clone()).unwrap();
     run(async {
         let (client, mut ws) = connected(&server, ClientConfig::new()).await;
-        server.subscribe(ws.id(), "topic").unwrap();
+        server.topics().subscribe(ws.id(), "topic").unwrap();
         client.sender().terminate();
         drop(client);
         assert!(catching_in(ws.next()).await.is_none());
         assert!(ws.closed().is_some() && ws.next().await.is_none());
-        assert_eq!((server.count(), server.stats().open, server.subscribers("topic").len()), (0, 0, 0));
+        assert_eq!(
+            (server.count(), server.stats().open, server.topics().subscribers("topic").len()),
+            (0, 0, 0)
+        );
         let id = ws.id();
         drop(ws);
-        assert_eq!(server.topics_of(id), [""; 0]);
+        assert_eq!(server.topics().of(id), [""; 0]);
         // A WebSocket that is dropped tells the extension, too.
         let (_client, ws) = connected(&server, ClientConfig::new()).await;
         assert!(catching(|| drop(ws)).is_none());
@@ -255,13 +258,13 @@ fn a_filter_that_panics_amid_a_broadcast_leaves_no_lock_behind() {
     run(async {
         let (mut client, ws) = connected(&server, ClientConfig::new()).await;
         let sent = catching(|| {
-            server.broadcast(&Frame::text("never"), |_| {
+            server.broadcast_where(&Frame::text("never"), |_| {
                 fail();
                 true
             })
         });
         assert_eq!(sent, None);
-        assert_eq!(server.broadcast(&Frame::text("hello"), |_| true), 1);
+        assert_eq!(server.broadcast(&Frame::text("hello")), 1);
         let mut ws = ws;
         let (told, _) = future::zip(text(&mut client), ws.flush()).await;
         assert_eq!(told, "hello");

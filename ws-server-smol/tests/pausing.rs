@@ -12,12 +12,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Delivery, Error, Event, Role, Timeout};
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State, WebSocket,
-    bridge,
+    Bind, ClientConfig, CloseCode, Config, Frame, Heartbeat, Opcode, Server, ServerConfig, Socket, State,
+    WebSocket, couple,
 };
+use ws_server_smol::{Delivery, Error, Event, Role, Timeout};
 
 const MILLI: Duration = Duration::from_millis(1);
 const CHUNK: usize = 64 << 10;
@@ -148,7 +147,7 @@ fn a_peer_that_takes_nothing_from_a_paused_websocket_is_found() {
     });
 }
 
-/// Two connections, each with a client at one end; the other two ends are to be bridged.
+/// Two connections, each with a client at one end; the other two ends are to be coupled.
 struct Legs {
     _servers: [Server; 2],
     /// A client, and the server's end of its connection.
@@ -157,19 +156,19 @@ struct Legs {
     back: (WebSocket<Socket>, WebSocket<Socket>),
 }
 
-async fn legs(config: impl Fn(Config) -> Config) -> Legs {
-    let server =
-        || Server::bind(Bind::localhost(), ServerConfig::new().connection(config(Config::server()))).unwrap();
+async fn legs(delivery: Delivery) -> Legs {
+    let config = || ClientConfig::new().delivery(delivery);
+    let server = || Server::bind(Bind::localhost(), ServerConfig::new().delivery(delivery)).unwrap();
     let servers = [server(), server()];
-    let front = connected(&servers[0], ClientConfig::new().connection(config(Config::client()))).await;
-    let back = connected(&servers[1], ClientConfig::new().connection(config(Config::client()))).await;
+    let front = connected(&servers[0], config()).await;
+    let back = connected(&servers[1], config()).await;
     Legs { _servers: servers, front, back }
 }
 
 #[test]
-fn a_bridge_passes_messages_on_in_order_both_ways_and_the_end() {
+fn a_couple_passes_messages_on_in_order_both_ways_and_the_end() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let asking = async {
             for k in 0..100 {
                 client.try_send(format!("{k}")).unwrap();
@@ -190,7 +189,7 @@ fn a_bridge_passes_messages_on_in_order_both_ways_and_the_end() {
                 }
             }
         };
-        let ((ends, closed), ()) = future::zip(future::zip(bridge(&mut a, &mut b), echoing), asking).await;
+        let ((ends, closed), ()) = future::zip(future::zip(couple(&mut a, &mut b), echoing), asking).await;
         assert_eq!((closed.code, closed.reason.as_str()), (CloseCode::from(4001), "enough"));
         let (a, b) = (ends.0.unwrap(), ends.1.unwrap());
         assert!(a.clean && b.clean, "{a}; {b}");
@@ -206,7 +205,7 @@ fn each_end_is_the_others_in_both_directions() {
                 let code = CloseCode::from(code);
                 let reason = if code == CloseCode::NO_STATUS { "" } else { "why" };
                 let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } =
-                    legs(|config| config).await;
+                    legs(Delivery::Whole).await;
                 let (closer, other) =
                     if from_front { (&mut client, &mut server) } else { (&mut server, &mut client) };
                 let closing = async {
@@ -217,10 +216,10 @@ fn each_end_is_the_others_in_both_directions() {
                     let closed = other.closed().unwrap();
                     assert_eq!((closed.code, closed.reason.as_str()), (code, reason), "{closed}");
                 };
-                future::zip(bridge(&mut a, &mut b), future::zip(closing, hearing)).await;
+                future::zip(couple(&mut a, &mut b), future::zip(closing, hearing)).await;
             }
             // Lost without a word.
-            let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+            let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
             let (lost, mut other) = if from_front { (client, server) } else { (server, client) };
             lost.sender().terminate();
             let lost = async {
@@ -231,7 +230,7 @@ fn each_end_is_the_others_in_both_directions() {
                 let _ = other.next().await;
                 other.closed().unwrap().code
             };
-            let (_, (_, code)) = future::zip(bridge(&mut a, &mut b), future::zip(lost, hearing)).await;
+            let (_, (_, code)) = future::zip(couple(&mut a, &mut b), future::zip(lost, hearing)).await;
             let expected = if from_front { CloseCode::GOING_AWAY } else { CloseCode::INTERNAL_ERROR };
             assert_eq!(code, expected);
         }
@@ -241,8 +240,8 @@ fn each_end_is_the_others_in_both_directions() {
 #[test]
 fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
     run(async {
-        let pieces = |config: Config| config.delivery(Delivery::Chunked { whole: 0 });
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(pieces).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } =
+            legs(Delivery::Chunked { whole: 0 }).await;
         let sending = async {
             for k in 0..20 {
                 client.try_send(Frame::raw(Opcode::Text, false, format!("{k} ")).unwrap()).unwrap();
@@ -276,14 +275,14 @@ fn fragments_go_through_as_they_come_and_pings_stay_on_their_leg() {
             assert!(server.next().await.is_none());
             assert_eq!(server.latency(), None);
         };
-        future::zip(bridge(&mut a, &mut b), future::zip(sending, hearing)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).await;
     });
 }
 
 #[test]
-fn what_a_bridge_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
+fn what_a_couple_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, mut server), .. } = legs(Delivery::Whole).await;
         let (to_client, to_server) = (a.sender(), b.sender());
         let sender = client.sender();
         let mut most = 0;
@@ -316,16 +315,16 @@ fn what_a_bridge_holds_is_bounded_while_a_reader_pauses_and_all_of_it_comes() {
                 future::yield_now().await;
             }
         };
-        future::zip(bridge(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
+        future::zip(couple(&mut a, &mut b), future::zip(sending, hearing)).or(watching).await;
         // The high mark, what one read held, and the message that was over it.
         assert!(most < (1 << 20) + 4 * CHUNK, "{most}");
     });
 }
 
 #[test]
-fn two_floods_through_a_bridge_let_others_run() {
+fn two_floods_through_a_couple_let_others_run() {
     run(async {
-        let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+        let Legs { front: (client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         async fn floods(mut ws: WebSocket<Socket>) {
             let sender = ws.sender();
             let sending = async { while sender.send(vec![7; 1_000]).await.is_ok() {} };
@@ -340,7 +339,7 @@ fn two_floods_through_a_bridge_let_others_run() {
                 future::yield_now().await;
             }
         };
-        others.or(async { _ = bridge(&mut a, &mut b).await }).await;
+        others.or(async { _ = couple(&mut a, &mut b).await }).await;
         a.sender().terminate();
         b.sender().terminate();
         drop((a, b));
@@ -349,7 +348,7 @@ fn two_floods_through_a_bridge_let_others_run() {
 }
 
 #[test]
-fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
+fn a_couple_that_was_dropped_loses_nothing_and_holds_nothing_back() {
     run(async {
         for seed in 0..20 {
             let (client, front) = pipe(1_000, seed);
@@ -362,7 +361,7 @@ fn a_bridge_that_was_dropped_loses_nothing_and_holds_nothing_back() {
             let passing = async {
                 // Dropped after each few polls, and begun again.
                 for polls in 1.. {
-                    if common::at_most(polls % 7 + 1, bridge(&mut a, &mut b)).await.is_some() {
+                    if common::at_most(polls % 7 + 1, couple(&mut a, &mut b)).await.is_some() {
                         break;
                     }
                     future::yield_now().await;
@@ -412,18 +411,18 @@ fn while_the_second_side_connects_the_first_one_waits_and_nothing_is_lost() {
             server.close(CloseCode::NORMAL, "").await.unwrap();
         };
         let ending = async { assert!(client.next().await.is_none()) };
-        future::zip(bridge(&mut a, &mut b), future::zip(hearing, ending)).await;
+        future::zip(couple(&mut a, &mut b), future::zip(hearing, ending)).await;
     });
 }
 
 #[test]
-fn a_bridge_whose_one_side_is_over_ends_the_other() {
+fn a_couple_whose_one_side_is_over_ends_the_other() {
     run(async {
-        let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(|config| config).await;
+        let Legs { front: (mut client, mut a), back: (mut b, server), .. } = legs(Delivery::Whole).await;
         drop(server);
         assert!(b.next().await.is_none(), "1001");
         let ending = async { assert!(client.next().await.is_none()) };
-        let (ends, ()) = future::zip(bridge(&mut a, &mut b), ending).await;
+        let (ends, ()) = future::zip(couple(&mut a, &mut b), ending).await;
         assert_eq!(ends.0.unwrap().sent, Some(CloseCode::GOING_AWAY));
         assert_eq!(ends.1.unwrap().code, CloseCode::GOING_AWAY);
     });

@@ -9,7 +9,7 @@ use std::pin::pin;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Frame, Incoming, Server,
+    Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Frame, HttpConnection, Incoming, Server,
     ServerConfig, Socket, TopicError, WebSocket, connect, http,
 };
 
@@ -25,16 +25,16 @@ struct Left {
 
 /// Looks, and tells the others.
 fn leave(server: &Server, id: ConnectionId) -> Left {
-    let mut topics = server.topics_of(id);
+    let mut topics = server.topics().of(id);
     topics.sort();
-    assert_eq!(server.subscribe(id, "late"), Err(TopicError::NotOpen));
+    assert_eq!(server.topics().subscribe(id, "late"), Err(TopicError::NotOpen));
     let subscribers = ["room", "own"].map(|topic| {
-        let all = server.subscribers(topic);
+        let all = server.topics().subscribers(topic);
         assert!(!all.contains(&id));
         all.len()
     });
     let left = Frame::text(format!("{id} left"));
-    Left { topics, subscribers, reached: ["room", "own"].map(|topic| server.publish(topic, &left)) }
+    Left { topics, subscribers, reached: ["room", "own"].map(|topic| server.topics().publish(topic, &left)) }
 }
 
 fn expected() -> Left {
@@ -61,15 +61,15 @@ fn end(name: &str, end: impl AsyncFn(&Server, WebSocket<Socket>, ConnectionId)) 
         let (mut other_client, mut other) = connected(&server, ClientConfig::new()).await;
         let (id, other_id) = (ws.id(), other.id());
         for (id, topic) in [(id, "room"), (id, "own"), (other_id, "room")] {
-            server.subscribe(id, topic).unwrap();
+            server.topics().subscribe(id, topic).unwrap();
         }
         let owner = async {
             while ws.next_event().await.is_some() {}
             assert_eq!(leave(&server, id), expected(), "{name}");
-            assert_eq!(server.topics_of(id).len(), 2, "{name}: until it is dropped");
+            assert_eq!(server.topics().of(id).len(), 2, "{name}: until it is dropped");
             drop(ws);
-            assert_eq!(server.topics_of(id), [""; 0], "{name}");
-            assert_eq!(server.subscribers("room"), [other_id]);
+            assert_eq!(server.topics().of(id), [""; 0], "{name}");
+            assert_eq!(server.topics().subscribers("room"), [other_id]);
         };
         future::zip(owner, end(&server, client, id)).await;
         assert_eq!(*before.0.lock().unwrap(), [(id, expected())], "{name}");
@@ -110,14 +110,14 @@ fn a_stop_leaves_the_topics_of_everyone_it_cuts_to_their_owners() {
     run(async {
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
-        server.subscribe(id, "room").unwrap();
+        server.topics().subscribe(id, "room").unwrap();
         server.stop(Duration::ZERO).await;
-        assert_eq!(server.topics_of(id), ["room"]);
-        assert_eq!(server.subscribers("room"), []);
+        assert_eq!(server.topics().of(id), ["room"]);
+        assert_eq!(server.topics().subscribers("room"), []);
         while ws.next().await.is_some() {}
-        assert_eq!(server.topics_of(id), ["room"]);
+        assert_eq!(server.topics().of(id), ["room"]);
         drop(ws);
-        assert_eq!(server.topics_of(id), [""; 0]);
+        assert_eq!(server.topics().of(id), [""; 0]);
     });
 }
 
@@ -131,11 +131,11 @@ fn a_websocket_that_is_dropped_has_presence_for_the_extension() {
         let (_other_client, other) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
         for (id, topic) in [(id, "room"), (id, "own"), (other.id(), "room")] {
-            server.subscribe(id, topic).unwrap();
+            server.topics().subscribe(id, topic).unwrap();
         }
         drop(ws);
         assert_eq!(*before.0.lock().unwrap(), [(id, expected())]);
-        assert_eq!(server.topics_of(id), [""; 0]);
+        assert_eq!(server.topics().of(id), [""; 0]);
     });
 }
 
@@ -144,15 +144,15 @@ fn an_upgrade_that_is_refused_has_no_topics() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let refuse = async {
-            let mut http: Acceptor<Socket> = server.accept().await.unwrap();
+            let mut http: HttpConnection<Socket> = server.accept().await.unwrap();
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
-            let id = http.id().unwrap();
-            assert_eq!(server.subscribe(id, "room"), Err(TopicError::NotOpen));
+            let id = http.id();
+            assert_eq!(server.topics().subscribe(id, "room"), Err(TopicError::NotOpen));
             let mut answer = http::Response::new("not you".into());
             *answer.status_mut() = http::StatusCode::FORBIDDEN;
             http.respond(upgrade, answer).await.unwrap();
             assert!(http.next().await.is_none());
-            assert_eq!(server.topics_of(id), [""; 0]);
+            assert_eq!(server.topics().of(id), [""; 0]);
         };
         let client = connect(server.url("/").unwrap(), ClientConfig::new());
         let (_, refused) = future::zip(refuse, client).await;
@@ -165,10 +165,10 @@ fn a_websocket_that_is_closing_is_a_subscriber_that_nothing_reaches() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
     run(async {
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
-        server.subscribe(ws.id(), "room").unwrap();
+        server.topics().subscribe(ws.id(), "room").unwrap();
         ws.start_close(CloseCode::NORMAL, "").unwrap();
         assert!(once(pin!(ws.next())).await.is_pending());
-        assert_eq!(server.subscribers("room"), [ws.id()]);
-        assert_eq!(server.publish("room", &Frame::text("late")), 0);
+        assert_eq!(server.topics().subscribers("room"), [ws.id()]);
+        assert_eq!(server.topics().publish("room", &Frame::text("late")), 0);
     });
 }

@@ -8,12 +8,11 @@ use common::{connected, once, open_pair, run, upgraded, websockets};
 use futures_lite::{FutureExt, future};
 use std::pin::pin;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Error, Timeout};
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Message, SendError, Sender, Sent, Server, ServerConfig, Socket, State,
-    WebSocket, connect,
+    Bind, ClientConfig, CloseCode, Config, Message, RespondError, SendError, Sender, Sent, Server,
+    ServerConfig, Socket, State, WebSocket, connect,
 };
+use ws_server_smol::{Error, Timeout};
 
 const CHUNK: usize = 64 << 10;
 
@@ -133,8 +132,8 @@ fn congest(sender: &Sender) -> usize {
     sender.queued()
 }
 
-fn impatient(config: ServerConfig) -> ServerConfig {
-    config.output_timeout(Duration::from_millis(50))
+fn impatient() -> ServerConfig {
+    ServerConfig::new().output_timeout(Duration::from_millis(50))
 }
 
 #[test]
@@ -151,7 +150,7 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
         assert_eq!(sender.state(), State::Open);
 
         // Over one that it can write to, and whose peer reads nothing.
-        let server = Server::bind(Bind::localhost(), impatient(ServerConfig::new())).unwrap();
+        let server = Server::bind(Bind::localhost(), impatient()).unwrap();
         let (_client, ws) = connected(&server, ClientConfig::new()).await;
         let sender = ws.sender();
         let refused = loop {
@@ -170,7 +169,7 @@ fn where_nobody_polls_a_send_fails_in_time_and_has_queued_nothing() {
 #[test]
 fn where_somebody_polls_the_output_deadline_judges() {
     run(async {
-        let server = Server::bind(Bind::localhost(), impatient(ServerConfig::new())).unwrap();
+        let server = Server::bind(Bind::localhost(), impatient()).unwrap();
         let (_client, mut ws) = connected(&server, ClientConfig::new()).await;
         let sender = ws.sender();
         let sending = async {
@@ -192,7 +191,7 @@ fn where_somebody_polls_the_output_deadline_judges() {
 fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
     run(async {
         for reads in [true, false] {
-            let config = if reads { ServerConfig::new() } else { impatient(ServerConfig::new()) };
+            let config = if reads { ServerConfig::new() } else { impatient() };
             let server = Server::bind(Bind::localhost(), config).unwrap();
             let mut peer = tcp(&server).await;
             let mut http = server.accept().await.unwrap();
@@ -214,10 +213,10 @@ fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
                 use futures_lite::AsyncReadExt;
                 let mut buffer = vec![0; 1 << 16];
                 while peer.read(&mut buffer).await.unwrap() > 0 {}
-                std::future::pending::<Result<(), SendError>>().await
+                std::future::pending::<Result<(), RespondError>>().await
             };
             let result = if reads { sending.or(reading).await } else { sending.await };
-            assert_eq!(result, if reads { Ok(()) } else { Err(SendError::NotPolled) });
+            assert_eq!(result, if reads { Ok(()) } else { Err(RespondError::NotPolled) });
         }
     });
 }

@@ -14,11 +14,12 @@ use std::rc::Rc;
 use std::sync::{Arc, Mutex};
 use std::task::Poll;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Event, State, handshake::upgrade_required};
 use ws_server_smol::{
-    Acceptor, AlreadyExtended, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Folder, Frame,
-    Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket, connect,
+    AlreadyExtended, Bind, ClientConfig, CloseCode, Closed, ConnectionId, Extension, Folder, Frame,
+    HttpConnection, Incoming, ListenError, Message, Server, ServerConfig, SlowPeer, Socket, Token, WebSocket,
+    connect,
 };
+use ws_server_smol::{Event, State, handshake::upgrade_required};
 
 const LONG: Duration = Duration::from_secs(60);
 const NONE: Duration = Duration::ZERO;
@@ -28,7 +29,7 @@ fn localhost() -> Bind {
 }
 
 /// Opens the WebSocket that is asked for; other requests are answered 426.
-async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
+async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
             Incoming::Upgrade(upgrade) => return http.accept(upgrade).await.ok(),
@@ -38,7 +39,7 @@ async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
 }
 
 /// Echoes until the end.
-async fn echo(http: Acceptor<Socket>) {
+async fn echo(http: HttpConnection<Socket>) {
     let Some(mut ws) = opened(http).await else { return };
     while let Some(Ok(message)) = ws.next().await {
         ws.try_send(message).unwrap();
@@ -239,7 +240,7 @@ fn who_is_over_a_limit_is_turned_away_and_who_asks_nothing_keeps_others_waiting_
             assert!(future::poll_once(accepting.as_mut()).await.is_none());
             turned_away.or(async { drop(accepting.await) }).await;
         }
-        assert_eq!((server.turned_away(), server.stats().turned_away), (1, 1));
+        assert_eq!((server.rejected(), server.stats().rejected), (1, 1));
         assert_eq!(server.http_count(), 2);
         drop(first);
         assert_eq!(server.http_count(), 1);
@@ -300,16 +301,20 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
         let ids = server.ids();
         assert_eq!(ids.len(), 3);
         // The filter may ask the server.
-        let sent = server
-            .broadcast(&Frame::text("all but one"), |id| server.state(id) == State::Open && id != ids[1]);
+        let sent = server.broadcast_where(&Frame::text("all but one"), |id| {
+            server.state(id) == State::Open && id != ids[1]
+        });
         assert_eq!(sent, 2);
-        assert!(server.subscribe(ids[1], "news").unwrap() && !server.subscribe(ids[1], "news").unwrap());
+        assert!(
+            server.topics().subscribe(ids[1], "news").unwrap()
+                && !server.topics().subscribe(ids[1], "news").unwrap()
+        );
         assert_eq!(
-            (server.subscribers("news"), server.topics_of(ids[1])),
+            (server.topics().subscribers("news"), server.topics().of(ids[1])),
             (vec![ids[1]], vec!["news".into()])
         );
-        assert_eq!(server.publish("news", &Frame::text("news")), 1);
-        assert_eq!(server.send_to(&Frame::text("to one"), [ids[2]]), 1);
+        assert_eq!(server.topics().publish("news", &Frame::text("news")), 1);
+        assert_eq!(server.topics().send_to(&Frame::text("to one"), [ids[2]]), 1);
         assert_eq!(text(&mut clients[0]).await, "all but one");
         assert_eq!(text(&mut clients[1]).await, "news");
         assert_eq!(
@@ -318,8 +323,11 @@ fn a_broadcast_reaches_those_that_are_wanted_and_a_topic_its_subscribers() {
         );
         clients.remove(1).close(CloseCode::NORMAL, "").await.unwrap();
         until(|| server.count() == 2).await;
-        assert!(server.subscribers("news").is_empty() && server.subscribe(ids[1], "news").is_err());
-        assert_eq!(server.publish("news", &Frame::text("to nobody")), 0);
+        assert!(
+            server.topics().subscribers("news").is_empty()
+                && server.topics().subscribe(ids[1], "news").is_err()
+        );
+        assert_eq!(server.topics().publish("news", &Frame::text("to nobody")), 0);
     });
 }
 
@@ -331,7 +339,7 @@ fn a_slow_peer_gets_the_newest_of_each_key_once_it_reads_and_one_that_may_miss_n
         assert_eq!(ask(&mut ws, "here").await, "here");
         let id = server.ids()[0];
         server.send(id, "x".repeat(5_000)).unwrap();
-        let publish = |text: &str, slow| server.broadcast_with(&Frame::text(text), slow, |_| true);
+        let publish = |text: &str, slow| server.topics().broadcast_with(&Frame::text(text), slow, |_| true);
         assert_eq!(publish("skipped", SlowPeer::Skip), 0);
         for text in ["a 1", "a 2", "a 3"] {
             assert_eq!(publish(text, SlowPeer::Latest("a")), 1);
@@ -396,7 +404,7 @@ fn an_extension_sees_messages_first_and_each_end_once_and_hears_of_the_stop_befo
     assert_eq!(server.set_extension(Witness::default()), Err(AlreadyExtended));
     let application = witness.clone();
     server.before_stop(move |server| {
-        application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"), |_| true)));
+        application.note(format!("before stop {}", server.broadcast(&Frame::text("last words"))));
     });
     let heard = RefCell::new(Vec::new());
     run(async {

@@ -10,8 +10,8 @@ use std::pin::pin;
 use std::sync::mpsc;
 use std::time::Duration;
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, CloseCode, Frame, Heartbeat, Incoming, Reconnect,
-    Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
+    Bind, Client, ClientConfig, ClientEvent, CloseCode, Frame, Heartbeat, HttpConnection, Incoming,
+    Reconnect, Server, ServerConfig, Socket, Stop, TopicError, UiDriver, connect,
 };
 
 const MAX: Duration = Duration::MAX;
@@ -41,7 +41,7 @@ fn rests(ui: &mut UiDriver<'_>, what: &str) -> usize {
     panic!("{what}: a turn is due after {STEPS}");
 }
 
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         let Incoming::Upgrade(upgrade) = incoming else { continue };
         let Ok(mut ws) = http.accept(upgrade).await else { return };
@@ -76,7 +76,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
             connect(none.url("/").unwrap(), ClientConfig::new()).await.unwrap_err();
         }
     });
-    assert_eq!((none.turned_away(), none.stats().open), (3, 0));
+    assert_eq!((none.rejected(), none.stats().open), (3, 0));
 
     let one = server(config().max_handshakes(0));
     serve(&one, "max_handshakes 0", async {
@@ -183,13 +183,13 @@ fn topic_limits_of_zero_allow_no_topic_and_no_name() {
     run(async {
         let (_client, ws) = connected(&server, ClientConfig::new()).await;
         let id = ws.id();
-        server.subscribe(id, "kept").unwrap();
-        server.set_topic_limits(0, usize::MAX);
-        assert_eq!(server.subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
-        assert_eq!(server.publish("kept", &Frame::text("what is there stays")), 1);
-        server.set_topic_limits(usize::MAX, 0);
-        assert_eq!(server.subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
-        assert_eq!(server.subscribe(id, ""), Ok(true));
+        server.topics().subscribe(id, "kept").unwrap();
+        server.topics().set_limits(0, usize::MAX);
+        assert_eq!(server.topics().subscribe(id, "more"), Err(TopicError::TooMany { limit: 0 }));
+        assert_eq!(server.topics().publish("kept", &Frame::text("what is there stays")), 1);
+        server.topics().set_limits(usize::MAX, 0);
+        assert_eq!(server.topics().subscribe(id, "x"), Err(TopicError::NameTooLong { limit: 0 }));
+        assert_eq!(server.topics().subscribe(id, ""), Ok(true));
     });
 }
 

@@ -10,10 +10,10 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
-use ws_server_smol::ws_host::web;
-use ws_server_smol::ws_proto::Error;
+use ws_server_smol::Error;
+use ws_server_smol::web;
 use ws_server_smol::{
-    Acceptor, Bind, Bytes, ClientConfig, CloseCode, Folder, Incoming, RespondError, SendError, Server,
+    Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, RespondError, Server,
     ServerConfig, Socket, Stop, WebSocket, connect,
 };
 
@@ -24,7 +24,7 @@ fn local() -> Server {
     Server::bind(Bind::localhost(), ServerConfig::new()).unwrap()
 }
 
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => drop(http.respond(request, web::html("hello")).await),
@@ -159,7 +159,7 @@ async fn begins_download(server: &Server) -> Socket {
 }
 
 /// Serves the folder, and notes how each answer ended.
-async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), SendError>>>) {
+async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {
@@ -259,7 +259,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
 }
 
 /// Answers without a length, and waits for its end; says how a piece is refused then.
-async fn streams(http: &mut Acceptor<Socket>, kind: &str) -> SendError {
+async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();
@@ -281,7 +281,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
             let serving = async {
                 let mut http = server.accept().await.unwrap();
                 let refused = streams(&mut http, kind).await;
-                assert_eq!(refused, SendError::NotOpen, "{kind} {version}");
+                assert_eq!(refused, RespondError::NotOpen, "{kind} {version}");
             };
             let script = async {
                 let mut peer = tcp(&server).await;

@@ -9,12 +9,12 @@ use socket2::SockRef;
 use std::cell::Cell;
 use std::net::TcpStream;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, Incoming, SendError, Server, ServerConfig, Socket};
+use ws_server_smol::{Bind, HttpConnection, Incoming, RespondError, Server, ServerConfig, Socket};
 
 const COUNT: usize = 100;
 
 /// Answers with a stream that says nothing after its first piece; gives what the next piece came to.
-async fn events(http: &mut Acceptor<Socket>) -> Result<(), SendError> {
+async fn events(http: &mut HttpConnection<Socket>) -> Result<(), RespondError> {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
     let body = http.respond_streaming(request, head, None)?;
@@ -31,7 +31,7 @@ fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
         let refused = Cell::new(0);
         run(async {
             let serving = server.serve(async |mut http| {
-                assert_eq!(events(&mut http).await, Err(SendError::NotOpen));
+                assert_eq!(events(&mut http).await, Err(RespondError::NotOpen));
                 refused.set(refused.get() + 1);
             });
             let script = async {
@@ -108,7 +108,7 @@ fn a_quiet_peer_of_a_stream_is_asked_by_the_system_and_a_backlog_stays_with_us()
         let mut http = server.accept().await.unwrap();
         peer.write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await.unwrap();
         let Some(Incoming::Request(request)) = http.next().await else { panic!() };
-        let option = |http: &Acceptor<Socket>| {
+        let option = |http: &HttpConnection<Socket>| {
             let socket = SockRef::from(http.get_ref().unwrap());
             (socket.keepalive().unwrap(), socket.tcp_notsent_lowat().unwrap())
         };

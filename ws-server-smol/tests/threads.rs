@@ -8,7 +8,7 @@ use async_io::block_on;
 use futures_lite::{FutureExt, future};
 use std::thread;
 use std::time::Duration;
-use ws_server_smol::{Acceptor, Bind, ClientConfig, Incoming, Server, ServerConfig, Socket, connect};
+use ws_server_smol::{Bind, ClientConfig, HttpConnection, Incoming, Server, ServerConfig, Socket, connect};
 
 /// The names of all threads but this one; `None` where the system does not show them.
 fn others() -> Option<Vec<String>> {
@@ -21,7 +21,7 @@ fn others() -> Option<Vec<String>> {
     Some(names)
 }
 
-async fn echo(mut http: Acceptor<Socket>) {
+async fn echo(mut http: HttpConnection<Socket>) {
     let me = thread::current().id();
     let Some(Incoming::Upgrade(upgrade)) = http.next().await else { return };
     let mut ws = http.accept(upgrade).await.unwrap();

@@ -11,8 +11,8 @@ use futures_lite::StreamExt;
 use futures_util::SinkExt;
 use std::cell::Cell;
 use std::rc::Rc;
-use ws_server_smol::ws_proto::{CloseCode, Config, Frame, State};
-use ws_server_smol::{WebSocket, bridge};
+use ws_server_smol::{CloseCode, Config, Frame, Message, State};
+use ws_server_smol::{WebSocket, couple};
 
 /// So many orders of everything.
 const SEEDS: u64 = 300;
@@ -38,7 +38,7 @@ fn halves_in_two_tasks_send_and_receive() {
         let mut tasks = Strict::new(seed);
         tasks.spawn("sends", async move {
             for k in 0..30 {
-                sink.feed(Frame::text(text(k))).await.unwrap();
+                sink.feed(Message::Text(text(k).into())).await.unwrap();
                 if k % 7 == 0 {
                     sink.flush().await.unwrap();
                 }
@@ -72,7 +72,7 @@ fn both_sides_send_and_receive_at_once() {
             let (mut sink, mut stream) = futures_util::StreamExt::split(ws);
             tasks.spawn(names[0], async move {
                 for k in 0..30 {
-                    sink.feed(Frame::text(text(k))).await.unwrap();
+                    sink.feed(Message::Text(text(k).into())).await.unwrap();
                 }
                 sink.flush().await.unwrap();
             });
@@ -184,7 +184,7 @@ fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
         let mut tasks = Strict::new(seed);
         tasks.spawn("gives up", async move {
             for k in 0..10 {
-                sink.feed(Frame::text(text(k))).await.unwrap();
+                sink.feed(Message::Text(text(k).into())).await.unwrap();
                 common::at_most(random.below(4), sink.flush()).await;
             }
             sink.flush().await.unwrap();
@@ -207,13 +207,13 @@ fn a_task_that_gave_up_flushing_takes_no_wake_up_with_it() {
 }
 
 #[test]
-fn a_bridge_passes_everything_on_and_the_end() {
+fn a_couple_passes_everything_on_and_the_end() {
     for seed in 0..SEEDS / 3 {
         let ((mut client, mut a), (host, mut b)) = (tiny(seed), tiny(seed + 1));
         let paused = if seed.is_multiple_of(2) { a.sender() } else { b.sender() };
         let mut tasks = Strict::new(seed);
-        tasks.spawn("bridges", async move {
-            let (a, b) = bridge(&mut a, &mut b).await;
+        tasks.spawn("couples", async move {
+            let (a, b) = couple(&mut a, &mut b).await;
             assert_eq!((a.unwrap().code.get(), b.unwrap().code.get()), (4000, 4000));
         });
         tasks.spawn("pauses", async move {
@@ -227,7 +227,7 @@ fn a_bridge_passes_everything_on_and_the_end() {
         let (mut sink, mut stream) = futures_util::StreamExt::split(host);
         tasks.spawn("host sends", async move {
             for k in 0..30 {
-                sink.feed(Frame::text(text(k))).await.unwrap();
+                sink.feed(Message::Text(text(k).into())).await.unwrap();
             }
             sink.flush().await.unwrap();
         });
@@ -235,7 +235,8 @@ fn a_bridge_passes_everything_on_and_the_end() {
             for k in 0..30 {
                 assert_eq!(stream.next().await.unwrap().unwrap().as_text(), Some(&*text(k)), "seed {seed}");
             }
-            assert_eq!(stream.next().await.unwrap().unwrap_err().code.get(), 4000);
+            let end = stream.next().await.unwrap().unwrap_err();
+            assert_eq!(end.closed().unwrap().code.get(), 4000);
         });
         tasks.spawn("client", async move {
             for k in 0..30 {
@@ -249,7 +250,7 @@ fn a_bridge_passes_everything_on_and_the_end() {
 }
 
 #[test]
-fn a_bridge_of_which_one_side_was_over_ends_the_other() {
+fn a_couple_of_which_one_side_was_over_ends_the_other() {
     for seed in 0..SEEDS {
         let ((mut client, mut a), (mut host, mut b)) = (tiny(seed), tiny(seed + 1));
         let mut tasks = Strict::new(seed);
@@ -260,11 +261,11 @@ fn a_bridge_of_which_one_side_was_over_ends_the_other() {
         tasks.spawn("client", async move {
             assert_eq!(client.next().await.unwrap().unwrap_err().code.get(), 4000, "seed {seed}");
         });
-        tasks.spawn("bridges", async move {
+        tasks.spawn("couples", async move {
             while b.next_event().await.is_some() {}
             // Its turn comes before or after that of the one that goes on.
             let (first, second) = if seed.is_multiple_of(2) { (&mut a, &mut b) } else { (&mut b, &mut a) };
-            bridge(first, second).await;
+            couple(first, second).await;
         });
         tasks.run();
     }

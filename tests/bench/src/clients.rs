@@ -7,7 +7,6 @@ use rustix::process::getpid;
 use std::error::Error;
 use std::io;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Open};
 use ws_server_mio::{ClientConfig, Connections, Endpoint, Event, Options};
 
 const CLIENTS: u64 = 1_000;
@@ -41,22 +40,22 @@ impl App {
 
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         match event {
-            Event::Connection(_, Open(_)) => {
+            Event::Open(..) => {
                 self.open += 1;
                 self.connect(connections);
             }
-            Event::Connection(id, Message(message)) => {
+            Event::Message(id, message) => {
                 self.echoes += 1;
                 if message.as_bytes() != MESSAGE {
                     self.faults.push("an echo of something else".into());
                 }
                 if self.talking
-                    && let Err(error) = connections.send_message(id, message)
+                    && let Err(error) = connections.send(id, message)
                 {
                     self.faults.push(error.to_string());
                 }
             }
-            Event::Connection(_, Closed(closed)) => self.faults.push(closed.to_string()),
+            Event::Closed(_, closed) => self.faults.push(closed.to_string()),
             Event::ConnectFailed { error, .. } => self.faults.push(error.to_string()),
             _ => {}
         }
@@ -88,7 +87,7 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     }
     let server = Server::start(&["serve-idle", "default"])?;
     system::pin(0);
-    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut endpoint = Endpoint::with(Options::server())?;
     let mut app = App {
         url: format!("ws://{}/", server.address),
         wanted: 1,
@@ -114,13 +113,13 @@ pub fn run(quick: bool, clients: Option<u64>) -> Result<(), Box<dyn Error>> {
     let idle = system::resident(pid)?.saturating_sub(empty) / clients;
 
     app.talking = true;
-    let ids: Vec<_> = endpoint.connections().clients().collect();
+    let ids: Vec<_> = endpoint.clients().collect();
     let (cpu, start) = (system::process_time(pid)?, Instant::now());
     let mut sent = 0;
     for client in ids {
         let connections = endpoint.connections();
         if let Some(id) = connections.client(client).connection() {
-            connections.send_text(id, str::from_utf8(MESSAGE)?)?;
+            connections.send(id, str::from_utf8(MESSAGE)?)?;
             sent += 1;
         }
     }

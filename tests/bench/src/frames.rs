@@ -10,8 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Message, Upgrade};
-use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerConfig};
+use ws_server_mio::{ServerConfig, Bind, Budget, Connections, Endpoint, Event, Options};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const PAINTING: Duration = Duration::from_millis(3);
@@ -63,11 +62,10 @@ impl App {
     fn handle(&mut self, readings: &Readings, connections: &mut Connections, event: Event<'_>) {
         self.late += u64::from(self.time.is_some_and(|time| readings.since_turn_began() >= time));
         match event {
-            Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-            Event::Connection(id, Message(message)) => {
+            Event::Message(id, message) => {
                 busy(self.work);
                 self.messages += 1;
-                self.refused += u64::from(connections.send_message(id, message).is_err());
+                self.refused += u64::from(connections.send(id, message).is_err());
             }
             _ => {}
         }
@@ -156,8 +154,7 @@ struct Case {
 
 fn cases() -> Vec<Case> {
     let time = |name, micros| {
-        let mut budget = Budget::ui();
-        budget.time = Some(Duration::from_micros(micros));
+        let budget = Budget::ui().time(Duration::from_micros(micros));
         Case { name, budget }
     };
     vec![
@@ -165,7 +162,7 @@ fn cases() -> Vec<Case> {
         time("0.5 ms", 500),
         time("2 ms", 2_000),
         time("4 ms", 4_000),
-        Case { name: "none", budget: Budget::unbounded() },
+        Case { name: "none", budget: Budget::server() },
     ]
 }
 
@@ -226,9 +223,9 @@ pub fn run(quick: bool, work: u64) -> Result<(), Box<dyn Error>> {
         for case in cases().into_iter().take(if quick { 1 } else { usize::MAX }) {
             let readings = Readings::new();
             let clock = readings.clone();
-            let time_budget = case.budget.time;
+            let time_budget = case.budget.get_time();
             let mut endpoint =
-                Endpoint::new(Options::server().budget(case.budget).clock(move || clock.read()))?;
+                Endpoint::with(Options::server().budget(case.budget).clock(move || clock.read()))?;
             let server = endpoint.connections().listen(Bind::localhost(), ServerConfig::new())?;
             let address = endpoint.connections().server(server).local_addr().ok_or("no address")?;
             let mut app = App { work: Duration::from_micros(work), time: time_budget, ..App::default() };

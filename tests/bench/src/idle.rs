@@ -10,7 +10,6 @@ use std::io::{self, BufRead, BufReader, Write};
 use std::net::SocketAddr;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event::{Message, Upgrade};
 use ws_server_mio::{Bind, Endpoint, Event, Heartbeat, Options, ServerConfig};
 
 const CLIENTS: u64 = 10_000;
@@ -31,13 +30,12 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
         [preset] if preset == "live" => ServerConfig::new().heartbeat(Heartbeat::frequent()),
         _ => ServerConfig::new(),
     };
-    let mut endpoint = Endpoint::new(Options::server())?;
+    let mut endpoint = Endpoint::with(Options::server())?;
     let config = config.max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
     endpoint.run(|connections, event| match event {
-        Event::Connection(id, Upgrade(upgrade)) => drop(connections.accept(id, upgrade)),
-        Event::Connection(id, Message(message)) => drop(connections.send_message(id, message)),
+        Event::Message(id, message) => drop(connections.send(id, message)),
         _ => {}
     })?;
     Ok(())

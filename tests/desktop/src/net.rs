@@ -5,8 +5,8 @@ use crate::Outcome;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Event as Ws, Message};
-use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Options, Reconnect};
+use ws_server_mio::ws_proto::Message;
+use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.
 const HANG: Duration = Duration::from_secs(60);
@@ -36,7 +36,7 @@ struct Heard {
 impl Net {
     /// Connects to both.
     pub(crate) fn new(live: &str, devtools: &str) -> Outcome<Self> {
-        let mut endpoint = Endpoint::new(Options::default())?;
+        let mut endpoint = Endpoint::new()?;
         let connections = endpoint.connections();
         // The one comes back by itself, as the page does.
         let policy = ClientConfig::new().reconnect(Reconnect::default());
@@ -113,7 +113,7 @@ impl Net {
         }
         let connections = self.endpoint.connections();
         let devtools = connections.client(self.devtools).connection().ok_or("the browser is gone")?;
-        connections.send_text(devtools, call.to_string())?;
+        connections.send(devtools, call.to_string())?;
         let answer = self.until(method, |net| net.heard.answers.remove(&id))?;
         match answer.get("result") {
             Some(result) => Ok(result.clone()),
@@ -158,7 +158,7 @@ impl Net {
 impl Heard {
     fn hear(&mut self, connections: &Connections, (live, devtools): (ClientId, ClientId), event: Event<'_>) {
         match event {
-            Event::Connection(id, Ws::Message(Message::Text(text))) => {
+            Event::Message(id, Message::Text(text)) => {
                 let Ok(json) = serde_json::from_str::<Value>(&text) else {
                     self.failure = Some(format!("this is no JSON: {text}"));
                     return;
@@ -176,7 +176,7 @@ impl Heard {
                     }
                 }
             }
-            Event::Connection(id, Ws::Closed(closed)) if connections.client_of(id) == Some(live) => {
+            Event::Closed(id, closed) if connections.client_of(id) == Some(live) => {
                 self.closed = Some(closed.code.get());
             }
             Event::ConnectFailed { client, error } if client == devtools => {

@@ -29,6 +29,7 @@ pub struct ClientConfig {
     reconnect: Option<Reconnect>,
     #[cfg(unix)]
     unix: Option<PathBuf>,
+    forgets: bool,
 }
 
 settings_of_a_connection!(ClientConfig);
@@ -41,6 +42,7 @@ impl ClientConfig {
             reconnect: None,
             #[cfg(unix)]
             unix: None,
+            forgets: false,
         }
     }
 
@@ -64,6 +66,20 @@ impl ClientConfig {
     /// When it connects again by itself.
     pub fn get_reconnect(&self) -> Option<&Reconnect> {
         self.reconnect.as_ref()
+    }
+
+    /// Sets whether the client is removed by itself once it rests and the application has seen why: after the `Closed` of its
+    /// connection, or after the last attempt that failed, with nothing to follow. For programs that make a client for each
+    /// question, and keep none of them. `false`.
+    #[must_use]
+    pub fn forget_when_closed(mut self, forgets: bool) -> Self {
+        self.forgets = forgets;
+        self
+    }
+
+    /// Whether the client is removed by itself.
+    pub fn get_forget_when_closed(&self) -> bool {
+        self.forgets
     }
 
     /// Connects to the Unix socket at this path. The URL still says what to ask for: `ws://localhost/chat`.

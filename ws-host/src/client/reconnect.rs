@@ -143,10 +143,11 @@ impl Reconnect {
         match &closed.error {
             Some(Error::Aborted) => true,
             // Our Close, answered or not.
-            None
-            | Some(
-                Error::Eof | Error::Io(_) | Error::Aborted | Error::Stopped | Error::Timeout(Timeout::Close),
-            ) if closed.initiator == Initiator::Local => true,
+            None | Some(Error::Eof | Error::Io(_) | Error::Stopped | Error::Timeout(Timeout::Close))
+                if closed.initiator == Initiator::Local =>
+            {
+                true
+            }
             Some(Error::Response(ResponseError::Refused(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())

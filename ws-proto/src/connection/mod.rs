@@ -16,6 +16,7 @@ mod ending;
 mod http;
 mod in_flight;
 mod memory;
+mod opening;
 mod pause;
 mod poll;
 mod rates;
@@ -26,6 +27,7 @@ mod share;
 mod stage;
 mod status;
 mod timers;
+mod unsent;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};

@@ -175,7 +175,7 @@ impl Connection {
     }
 
     /// Whether what waits are frames, rather than HTTP.
-    fn is_framed(&self) -> bool {
+    pub(super) fn is_framed(&self) -> bool {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => false,
             Stage::Draining(draining) => draining.ending.was_open,
@@ -184,7 +184,7 @@ impl Connection {
     }
 
     /// The socket took less than there is: from now on the peer has to take some in its time.
-    fn begin_stall(&mut self, now: Moment) {
+    pub(super) fn begin_stall(&mut self, now: Moment) {
         self.backpressure.stalled = true;
         self.in_flight().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
         self.set_deadline(self.deadline.min(now + self.config.output_timeout));

@@ -10,10 +10,10 @@ mod debug;
 mod tests_debug;
 
 pub use crate::authority::Zone;
+pub use crate::http::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 
-use crate::config::Config;
-use crate::deflate::{self, Terms};
+use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
 use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
@@ -301,8 +301,8 @@ impl Upgrade {
     }
 
     /// The 101 that accepts (§4.2.2), and what it agrees on.
-    pub(crate) fn into_response(self, config: &Config) -> (Response<()>, Option<Terms>) {
-        let settings = config.deflate.as_ref().filter(|_| !self.offer.declines_compression);
+    pub(crate) fn into_response(self, deflate: Option<&Deflate>) -> (Response<()>, Option<Terms>) {
+        let settings = deflate.filter(|_| !self.offer.declines_compression);
         let agreed = settings.and_then(|settings| settings.accept(self.headers()));
         let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
         let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
@@ -407,7 +407,7 @@ mod tests {
         }
         upgrade.select_subprotocol("chat").unwrap();
         upgrade.select_subprotocol("mqtt").unwrap();
-        let (response, _) = upgrade.into_response(&Config::server());
+        let (response, _) = upgrade.into_response(None);
         assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -434,7 +434,7 @@ mod tests {
         upgrade.set_header("Set-Cookie", "b=2").unwrap();
         upgrade.set_header("Server", "x").unwrap();
         upgrade.set_header("Server", "y").unwrap();
-        let (response, _) = upgrade.into_response(&Config::server());
+        let (response, _) = upgrade.into_response(None);
         assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
         assert_eq!(response.headers()["server"], "y");
     }

@@ -5,12 +5,11 @@ use super::answer::{Answer, Pending};
 use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
-use crate::cors::Grant;
 use crate::error::{Error, RequestError, RespondError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
-use ::http::{Response, StatusCode};
+use ::http::Response;
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
@@ -63,7 +62,7 @@ impl ServerHttp {
         if !is_open {
             return Err(RespondError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response(io.config));
+        pending.answer = Answer::Accepted(upgrade.into_response(io.config.deflate.as_deref()));
         self.flush(io);
         Ok(())
     }
@@ -190,11 +189,7 @@ impl ServerHttp {
     /// A fault of the peer, answered in its turn behind the requests that were good.
     pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        let grant = match error.status() {
-            // A page that is refused, or that asks for another server, reads nothing.
-            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Grant::Unset,
-            _ => mem::take(&mut self.grant),
-        };
+        let grant = mem::take(&mut self.grant).of_fault(&error);
         self.queue.push_back(Pending {
             shape,
             grant,

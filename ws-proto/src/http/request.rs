@@ -70,12 +70,31 @@ impl RequestLine {
             return Err(TargetTooLong);
         }
         let method = Method::from_bytes(method).map_err(|_| Malformed("the method"))?;
-        if method == Method::CONNECT || method == Method::TRACE {
+        if is_never_served(&method) {
             return Err(MethodNotImplemented);
         }
         let target = parse_target(target, &method).ok_or(Malformed("the request target"))?;
         Ok(Self { method, target, version })
     }
+
+    /// That of a request which another HTTP server has parsed.
+    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
+        let (method, target, version) = (request.method(), request.uri(), request.version());
+        if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
+            return Err(VersionNotSupported);
+        }
+        if method.as_str().len() > METHOD_LIMIT || is_never_served(method) {
+            return Err(MethodNotImplemented);
+        }
+        if target.to_string().len() > target_limit {
+            return Err(TargetTooLong);
+        }
+        Ok(Self { method: method.clone(), target: target.clone(), version })
+    }
+}
+
+fn is_never_served(method: &Method) -> bool {
+    *method == Method::CONNECT || *method == Method::TRACE
 }
 
 /// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 §3.2).
@@ -165,7 +184,7 @@ pub(super) fn check(
 }
 
 /// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
-/// us and for whoever reads the request (§3.2.2). A Unix socket has no name, and its `Host` may be empty.
+/// us and for whoever reads the request (§3.2.2).
 fn check_host(
     target: &Uri,
     headers: &mut HeaderMap,
@@ -176,17 +195,12 @@ fn check_host(
     if host.is_none() && required {
         return Err(Malformed("no Host field"));
     }
-    let parse = |text: &[u8]| {
-        let text = str::from_utf8(text).ok()?;
-        Authority::parse(text)
-    };
     let host = match host {
-        Some(b"") if transport.unix => Some(Authority::empty()),
-        Some(host) => Some(parse(host).ok_or(Malformed("the Host field"))?),
+        Some(host) => Some(Authority::of_host(host, transport).ok_or(Malformed("the Host field"))?),
         None => None,
     };
     let Some(authority) = target.authority() else { return Ok(host) };
-    let wins = parse(authority.as_str().as_bytes()).ok_or(Malformed("the request target"))?;
+    let wins = Authority::parse(authority.as_str()).ok_or(Malformed("the request target"))?;
     let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed("the request target"))?;
     headers.insert(header::HOST, value);
     Ok(Some(wins))

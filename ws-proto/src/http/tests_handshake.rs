@@ -119,9 +119,9 @@ fn requests_before_a_refused_upgrade_are_answered_in_their_turn() {
     assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
-#[test]
-fn what_asks_for_something_else_is_a_plain_request() {
-    for request in [
+/// Requests that are no opening handshake, whatever they look like.
+pub(super) fn plain() -> Vec<String> {
+    vec![
         UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: websockets"),
@@ -129,7 +129,12 @@ fn what_asks_for_something_else_is_a_plain_request() {
         UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive"),
         UPGRADE.replace("Connection: Upgrade", "Connection: xupgrade"),
         UPGRADE.replace("Connection: Upgrade", "X: y"),
-    ] {
+    ]
+}
+
+#[test]
+fn what_asks_for_something_else_is_a_plain_request() {
+    for request in plain() {
         let mut rig = Rig::new();
         let request = rig.request(request);
         rig.respond(request, handshake::upgrade_required()).unwrap();
@@ -142,9 +147,9 @@ fn what_asks_for_something_else_is_a_plain_request() {
     }
 }
 
-#[test]
-fn lists_may_be_spread_over_lines_and_cases() {
-    for request in [
+/// Handshakes that are valid, each in its own way.
+pub(super) fn good() -> Vec<String> {
+    vec![
         UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
         UPGRADE.replace("Connection: Upgrade", "connection: keep-alive\r\nConnection: ,, upgrade ,"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: WebSocket"),
@@ -152,17 +157,22 @@ fn lists_may_be_spread_over_lines_and_cases() {
         UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
         UPGRADE.replace("\r\n\r\n", "\r\nOrigin: http://localhost\r\n\r\n"),
         UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate; x=\"y\"\r\n\r\n"),
-    ] {
+    ]
+}
+
+#[test]
+fn lists_may_be_spread_over_lines_and_cases() {
+    for request in good() {
         let _upgrade = Rig::new().upgrade(request);
     }
 }
 
-#[test]
-fn a_bad_handshake_is_answered_with_what_would_do() {
+/// Handshakes that are not, the status that answers each, and what its answer says.
+pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
     let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let version = "Sec-WebSocket-Version: 13";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-    for (request, status, says) in [
+    vec![
         (UPGRADE.replace("GET", "POST"), 405, "Allow: GET"),
         (UPGRADE.replace("GET", "OPTIONS"), 405, "Allow: GET"),
         (UPGRADE.replace(version, "Sec-WebSocket-Version: 8"), 426, "Sec-WebSocket-Version: 13"),
@@ -183,7 +193,12 @@ fn a_bad_handshake_is_answered_with_what_would_do() {
         (with("Origin: https://evil.example"), 403, ""),
         (with("Origin: null"), 403, ""),
         (UPGRADE.replace("Host: localhost", "Host: evil.example"), 421, ""),
-    ] {
+    ]
+}
+
+#[test]
+fn a_bad_handshake_is_answered_with_what_would_do() {
+    for (request, status, says) in bad() {
         let mut rig = Rig::new();
         assert!(rig.feed(&request).is_none(), "{request}");
         let output = rig.output();

@@ -1,12 +1,12 @@
 //! When contexts come into being, how long they are kept, and who else may use them.
 
 use super::bits::{Stream, Token};
-use super::kit::*;
 use super::reader::Reader;
-use super::rig::Pair;
-use super::wire::*;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Frame, Heartbeat, Moment, Opcode, ProtocolError, Role};
 

@@ -105,7 +105,7 @@ impl End {
             }
             Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
             Some(Error::Io(_)) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),
-            Some(Error::Io(_) | Error::Aborted | Error::Stopped) => assert!(self.is_terminated, "{closed}"),
+            Some(Error::Aborted | Error::Stopped) => assert!(self.is_terminated, "{closed}"),
             _ => {}
         }
         if let Some(since) = self.failed_at.filter(|_| self.is_open) {

@@ -7,10 +7,9 @@
 use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
-use ws_server_mio::ws_proto::Event::Request as Asked;
 use ws_server_mio::{
-    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Options, Request, ResponseBody,
-    SendError, ServerConfig,
+    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, RespondError, ResponseBody,
+    ServerConfig,
 };
 
 /// What routes lead to: anything that a program likes to match.
@@ -43,7 +42,7 @@ impl App {
         connections: &mut Connections,
         id: ConnectionId,
         request: Request,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let (to, params) = match self.routes.find(&request) {
             Found::Route(to, params) => (to, params),
             Found::Answer(response) => return connections.respond(id, request, response), // 404, 405, OPTIONS
@@ -119,14 +118,14 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         clocks: Vec::new(),
     };
 
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
     println!("http: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let start = Instant::now();
     let mut ticks = 0;
     loop {
         endpoint.poll(Some(Duration::from_millis(100)), |connections, event| {
-            if let Event::Connection(id, Asked(request)) = event {
+            if let Event::Request(id, request) = event {
                 let _ = app.answer(connections, id, request); // whoever has gone needs no answer
             }
         })?;

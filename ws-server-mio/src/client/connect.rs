@@ -4,6 +4,7 @@ use crate::client::list::{Attempt, Notice, Phase, Race, Then};
 use crate::connection::Connections;
 use crate::connection::lists::{arm, mark_dirty, read_on};
 use crate::connection::slots::{Slot, flag};
+use crate::event::Event;
 use crate::ids::NO_SERVER;
 use crate::sys::Sys;
 use crate::sys::poller::Readiness;
@@ -17,7 +18,7 @@ use ws_host::client::NEXT_ADDRESS_AFTER;
 use ws_host::client::addresses;
 use ws_host::client::retry_after;
 use ws_host::socket::check_connected;
-use ws_proto::{Closed, Connection, Event as Happened};
+use ws_proto::{Closed, Connection};
 
 impl Connections {
     /// Begins an attempt.
@@ -191,17 +192,17 @@ impl Connections {
     /// What an event of a client's connection means for the client; the handler is told later. Says whether it
     /// has to be told at all: of an attempt it hears otherwise.
     #[cold]
-    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    pub(crate) fn on_client_event(&mut self, slot: u32, event: &Event<'_>) -> bool {
         let now = self.now;
         let Some(id) = self.clients.of_slot(slot) else { return true };
         let Some(client) = self.clients.get_mut(id) else { return true };
         match event {
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 client.phase = Phase::Open { slot, since: now };
                 self.clients.arm(id.index, None);
                 true
             }
-            Happened::Closed(closed) if closed.was_open => {
+            Event::Closed(_, closed) if closed.was_open => {
                 if let (Phase::Open { since, .. }, Some(policy)) =
                     (&client.phase, client.config.get_reconnect())
                 {
@@ -210,7 +211,7 @@ impl Connections {
                 self.schedule_next(id.index, Some(closed));
                 true
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 let tried = match &mut client.phase {
                     Phase::Connecting(race) => {
                         race.slots.retain(|other| *other != slot);

@@ -71,6 +71,7 @@ impl ClientHandle<'_> {
             Phase::Waiting { .. } => {
                 self.connections.clients.rest(id.index);
                 self.connections.give_up_leg(id);
+                self.connections.clients.forget_rested(id);
             }
             Phase::Resolving(_) | Phase::Connecting(_) => {
                 at.then = Then::Rest;

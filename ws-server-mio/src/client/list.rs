@@ -179,6 +179,16 @@ impl Clients {
         }
     }
 
+    /// Removes a client that wants to be forgotten, and that has come to rest with nothing left to tell.
+    pub(crate) fn forget_rested(&mut self, id: ClientId) {
+        let is_done = self.get(id).is_some_and(|client| {
+            client.config.get_forget_when_closed() && matches!(client.phase, Phase::Idle)
+        });
+        if is_done && !self.has_notice(id) {
+            self.remove(id);
+        }
+    }
+
     pub(crate) fn get(&self, id: ClientId) -> Option<&Client> {
         self.list.get(id.index as usize)?.as_ref().filter(|client| client.generation == id.generation)
     }

@@ -25,22 +25,22 @@ use ws_proto::{ClientRequest, CloseCode, State};
 /// ```
 impl Connections {
     /// Makes a client and connects it. It never blocks; what comes of it is told as
-    /// [`Open`](ws_proto::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
+    /// [`Open`](crate::Event::Open), or as [`Event::ConnectFailed`](crate::Event::ConnectFailed).
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Event as Ws};
+    /// use ws_server_mio::ws_proto::{ClientRequest, Config};
     /// use ws_server_mio::ws_host::client::Reconnect;
-    /// use ws_server_mio::{ClientConfig, Endpoint, Event, Options};
+    /// use ws_server_mio::{ClientConfig, Endpoint, Event};
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;
     /// let config = ClientConfig::new().reconnect(Reconnect::default());
     /// endpoint.connections().connect(request, config)?;
     /// endpoint.run(|connections, event| match event {
     ///     // Each time: the place to set things up again.
-    ///     Event::Connection(id, Ws::Open(_)) => drop(connections.send_text(id, "hello")),
-    ///     Event::Connection(_, Ws::Message(message)) => println!("{message:?}"),
+    ///     Event::Open(id, _) => drop(connections.send(id, "hello")),
+    ///     Event::Message(_, message) => println!("{message:?}"),
     ///     Event::ConnectFailed { error, .. } => println!("{error}"),
     ///     Event::Reconnecting { delay, .. } => println!("again in {delay:?}"),
     ///     _ => {}
@@ -96,7 +96,7 @@ impl Connections {
     }
 
     /// The clients there are, at rest or not.
-    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+    pub(crate) fn clients(&self) -> impl Iterator<Item = ClientId> {
         self.clients.ids()
     }
 

@@ -4,6 +4,7 @@ pub(crate) mod couple;
 pub(crate) mod data;
 pub(crate) mod io;
 pub(crate) mod lists;
+pub(crate) mod paths;
 pub(crate) mod pause;
 pub(crate) mod pool;
 pub(crate) mod readable;
@@ -14,15 +15,17 @@ pub(crate) mod stats;
 pub(crate) mod timers;
 pub(crate) mod upkeep;
 
+use crate::alarms::Alarms;
 use crate::client::list::Clients;
 use crate::client::resolver::Resolver;
 use crate::connection::couple::Couples;
 use crate::connection::data::Data;
 use crate::connection::lists::Leftover;
+use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slots, flag};
-use crate::connection::stats::{Stats, Tally, ends_message};
+use crate::connection::stats::{Stats, Tally};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
@@ -33,7 +36,6 @@ use crate::server::list::Servers;
 use crate::sys::Sys;
 use crate::sys::socket::Others;
 use bytes::Bytes;
-use std::borrow::Cow;
 use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
@@ -41,9 +43,11 @@ use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
-    CloseCode, Error, Frame, Message, Moment, Request, RespondError, ResponseBody, SendError, Sent, State,
-    Upgrade,
+    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
+
+/// What a timer does.
+pub(crate) type Later = Box<dyn FnOnce(&mut Connections) + Send>;
 
 /// All servers and connections of an endpoint: what handlers are given, and what
 /// [`Endpoint::connections`](crate::Endpoint::connections) shows between turns.
@@ -79,6 +83,8 @@ pub struct Connections {
     pub(crate) files: Files,
     pub(crate) couples: Couples,
     pub(crate) data: Data,
+    pub(crate) paths: Paths,
+    pub(crate) alarms: Alarms<Later>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
     pub(crate) tally: Tally,
@@ -100,7 +106,12 @@ impl Connections {
     /// # Errors
     /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), RespondError> {
-        self.answer(id, |connection, now| connection.accept(now, upgrade))
+        let path = Box::from(upgrade.path());
+        self.answer(id, |connection, now| connection.accept(now, upgrade))?;
+        if let Some(live) = self.slots.get_mut(id) {
+            self.paths.keep(id.slot, live, path);
+        }
+        Ok(())
     }
 
     /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
@@ -147,7 +158,7 @@ impl Connections {
     }
 
     /// Gives the next piece of a body. After [`Sent::Congested`], better wait for
-    /// [`Drained`](ws_proto::Event::Drained).
+    /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
     /// As [`ws_proto::Connection::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
@@ -169,51 +180,36 @@ impl Connections {
         self.answer(id, |connection, now| connection.finish_body(now, body))
     }
 
-    /// Sends a frame that was made once, and may go to many.
+    /// Sends a message, or a frame that was made once: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a
+    /// [`Message`](crate::Message) as it was received, or a [`Frame`](crate::Frame). What is large and owned moves; it is
+    /// not copied.
+    ///
+    /// ```
+    /// # use ws_server_mio::{Connections, ConnectionId, Frame, Message, SendError};
+    /// # fn f(connections: &mut Connections, id: ConnectionId, message: Message<'_>) -> Result<(), SendError> {
+    /// connections.send(id, "hello")?;
+    /// connections.send(id, vec![1, 2, 3])?;
+    /// connections.send(id, message)?;
+    /// connections.send(id, &Frame::text("made once"))?;
+    /// # Ok(()) }
+    /// ```
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::FragmentOrder`]; nothing was queued then.
-    pub fn send(&mut self, id: ConnectionId, frame: &Frame) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send(frame))
-            .inspect(|_| self.tally.messages_out += ends_message(frame))
-    }
-
-    /// Sends text. A large text that is owned moves; it is not copied.
-    ///
-    /// # Errors
-    /// As [`Connections::send`].
-    pub fn send_text<'t>(
-        &mut self,
-        id: ConnectionId,
-        text: impl Into<Cow<'t, str>>,
-    ) -> Result<Sent, SendError> {
-        let text: Cow<'t, str> = text.into();
-        self.with(id, |connection, _| connection.send(text)).inspect(|_| self.tally.messages_out += 1)
-    }
-
-    /// Sends bytes. A large vector that is owned moves; it is not copied.
-    ///
-    /// # Errors
-    /// As [`Connections::send`].
-    pub fn send_binary<'t>(
-        &mut self,
-        id: ConnectionId,
-        data: impl Into<Cow<'t, [u8]>>,
-    ) -> Result<Sent, SendError> {
-        let data: Cow<'t, [u8]> = data.into();
-        self.with(id, |connection, _| connection.send(data)).inspect(|_| self.tally.messages_out += 1)
-    }
-
-    /// Sends a message as it was received, say.
-    ///
-    /// # Errors
-    /// As [`Connections::send`].
+    /// [`SendError::NotOpen`], [`SendError::Full`], and for fragments [`SendError::FragmentOrder`] and
+    /// [`SendError::NotUtf8`]; nothing was queued then.
     #[inline]
-    pub fn send_message(&mut self, id: ConnectionId, message: Message<'_>) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send(message)).inspect(|_| self.tally.messages_out += 1)
+    pub fn send<'m>(
+        &mut self,
+        id: ConnectionId,
+        outgoing: impl Into<Outgoing<'m>>,
+    ) -> Result<Sent, SendError> {
+        let outgoing = outgoing.into();
+        let messages = u64::from(outgoing.ends_message());
+        self.with(id, |connection, _| connection.send(outgoing))
+            .inspect(|_| self.tally.messages_out += messages)
     }
 
-    /// Sends a Ping; its answer is [`ws_proto::Event::Pong`].
+    /// Sends a Ping; its answer is [`Event::Pong`](crate::Event::Pong).
     ///
     /// # Errors
     /// [`SendError::NotOpen`], [`SendError::ControlTooLong`].
@@ -241,6 +237,13 @@ impl Connections {
     /// Where a connection stands.
     pub fn state(&self, id: ConnectionId) -> State {
         self.slots.get(id).map_or(State::Closed, |live| live.connection.state())
+    }
+
+    /// The path at which a WebSocket was accepted, as it was sent: without query, not decoded. `None` for what is no
+    /// WebSocket of a server, and for paths of more than 256 bytes. Those other than `/` take memory while the socket
+    /// lasts.
+    pub fn path(&self, id: ConnectionId) -> Option<&str> {
+        self.paths.of(id.slot, self.slots.get(id)?)
     }
 
     /// How many bytes wait to be written to it.
@@ -292,11 +295,10 @@ impl Connections {
     /// Keeps data with a connection, in place of what it has of this type. Of each type it can have one, so that
     /// an extension and the application keep theirs without knowing of each other.
     ///
-    /// It can be had up to the handler's call for [`Closed`](ws_proto::Event::Closed), that one included, and is
+    /// It can be had up to the handler's call for [`Closed`](crate::Event::Closed), that one included, and is
     /// dropped right after it. Says whether there is such a connection; with one that is gone nothing is kept.
     ///
     /// ```
-    /// use ws_server_mio::ws_proto::Event::{Closed, Message, Upgrade};
     /// use ws_server_mio::{Connections, Event};
     ///
     /// struct Player {
@@ -306,17 +308,17 @@ impl Connections {
     ///
     /// fn handle(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         Event::Connection(id, Upgrade(upgrade)) => {
+    ///         Event::Upgrade(id, upgrade) => {
     ///             let name = upgrade.query().unwrap_or("nobody").to_owned();
     ///             connections.set_data(id, Player { name, moves: 0 });
     ///             let _ = connections.accept(id, upgrade);
     ///         }
-    ///         Event::Connection(id, Message(_)) => {
+    ///         Event::Message(id, _) => {
     ///             if let Some(player) = connections.data_mut::<Player>(id) {
     ///                 player.moves += 1;
     ///             }
     ///         }
-    ///         Event::Connection(id, Closed(_)) => {
+    ///         Event::Closed(id, _) => {
     ///             if let Some(player) = connections.take_data::<Player>(id) {
     ///                 println!("{} leaves after {} moves", player.name, player.moves);
     ///             }
@@ -378,16 +380,17 @@ impl Connections {
             worst_turn: tally.worst_turn,
         }
     }
-
-    /// Begins to look for the [longest turn](Stats::worst_turn) anew, and answers what it was.
-    pub fn take_worst_turn(&mut self) -> Duration {
-        std::mem::take(&mut self.tally.worst_turn)
-    }
 }
 
 /// For the turn.
 impl Connections {
-    pub(crate) fn new(sys: Sys, resolver: Option<Resolver>, now: Moment, sleep: SleepDetector) -> Self {
+    pub(crate) fn new(
+        sys: Sys,
+        resolver: Option<Resolver>,
+        now: Moment,
+        sleep: SleepDetector,
+        max_timers: usize,
+    ) -> Self {
         Self {
             slots: Slots::default(),
             servers: Servers::default(),
@@ -408,6 +411,8 @@ impl Connections {
             files: Files::default(),
             couples: Couples::default(),
             data: Data::default(),
+            paths: Paths::default(),
+            alarms: Alarms::new(max_timers),
             exit: false,
             fanout: FanOut::default(),
             tally: Tally::default(),

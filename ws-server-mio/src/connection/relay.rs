@@ -3,9 +3,10 @@
 use crate::connection::Connections;
 use crate::connection::couple::{CoupleError, Leg};
 use crate::connection::slots::{flag, mark};
+use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use ws_host::client::ClientState;
-use ws_proto::{CloseCode, Event as Happened, SendError, Sent, State};
+use ws_proto::{CloseCode, SendError, Sent, State};
 
 /// Proxies.
 impl Connections {
@@ -32,27 +33,24 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{Event as Ws, handshake::upgrade_required};
-    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, Options, ServerConfig, Upgrade};
+    /// use ws_server_mio::{Bind, ClientConfig, CloseCode, Connections, ConnectionId, Endpoint, Event, ServerConfig};
     ///
-    /// fn forward(connections: &mut Connections, id: ConnectionId, upgrade: Upgrade) -> Result<(), Box<dyn std::error::Error>> {
-    ///     let path = upgrade.path().to_owned();
-    ///     connections.accept(id, upgrade)?;
-    ///     let upstream = connections.connect(format!("ws://127.0.0.1:9000{path}").as_str(), ClientConfig::default())?;
+    /// fn forward(connections: &mut Connections, id: ConnectionId) -> Result<(), Box<dyn std::error::Error>> {
+    ///     let url = format!("ws://127.0.0.1:9000{}", connections.path(id).unwrap_or("/"));
+    ///     let upstream = connections.connect(url.as_str(), ClientConfig::new())?;
     ///     Ok(connections.couple(id, upstream)?)
     /// }
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// endpoint.connections().listen(Bind::localhost().port(8700), ServerConfig::new())?;
     /// endpoint.run(|connections, event| match event {
-    ///     Event::Connection(id, Ws::Request(request)) => drop(connections.respond(id, request, upgrade_required())),
-    ///     Event::Connection(id, Ws::Upgrade(upgrade)) => {
-    ///         if let Err(error) = forward(connections, id, upgrade) {
+    ///     Event::Open(id, _) if connections.server_of(id).is_some() => {
+    ///         if let Err(error) = forward(connections, id) {
     ///             println!("{id}: {error}");
     ///             let _ = connections.close(id, CloseCode::INTERNAL_ERROR, "");
     ///         }
     ///     }
-    ///     Event::Connection(id, Ws::Closed(closed)) => {
+    ///     Event::Closed(id, closed) => {
     ///         println!("{id}: {closed}");
     ///         if let Some(client) = connections.client_of(id) {
     ///             connections.client(client).remove();
@@ -138,13 +136,13 @@ impl Connections {
     }
 
     /// Hands what a leg received to the other one, or lets that send again.
-    pub(crate) fn relay(&mut self, id: ConnectionId, event: Happened<'_>) {
+    pub(crate) fn relay(&mut self, id: ConnectionId, event: Event<'_>) {
         // The end of the other leg may have been told, or comes: then this goes nowhere.
         let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
         let (sent, messages) = match event {
-            Happened::Drained => return self.release(other, mark::HELD),
-            Happened::Message(message) => (self.with(other, |to, _| to.relay_message(message)), 1),
-            Happened::Fragment(piece) => {
+            Event::Drained(_) => return self.release(other, mark::HELD),
+            Event::Message(_, message) => (self.with(other, |to, _| to.relay_message(message)), 1),
+            Event::Fragment(_, piece) => {
                 let messages = u64::from(piece.last);
                 (self.with(other, |to, _| to.relay_fragment(piece)), messages)
             }

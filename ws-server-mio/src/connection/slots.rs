@@ -48,6 +48,8 @@ pub mod flag {
     pub const CONNECTING: u16 = 1 << 13;
     /// The application keeps data with it, aside.
     pub const DATA: u16 = 1 << 14;
+    /// Its path is not `/`: it is kept aside, or too long for that.
+    pub const PATH: u16 = 1 << 15;
 }
 
 /// More facts, most of which are false most of the time.
@@ -62,6 +64,8 @@ pub(crate) mod mark {
     pub(crate) const OVERDUE: u8 = 1 << 3;
     /// The kernel asks its peer whether it is still there.
     pub(crate) const PROBED: u8 = 1 << 4;
+    /// It is a WebSocket that was accepted here.
+    pub(crate) const ACCEPTED: u8 = 1 << 5;
 }
 
 /// One connection, and what the loop knows of it: 24 bytes beside the engine's own.

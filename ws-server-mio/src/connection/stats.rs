@@ -6,8 +6,8 @@ use ws_proto::Frame;
 /// What an endpoint has done since it began, all servers together.
 ///
 /// ```
-/// # use ws_server_mio::{Endpoint, Options};
-/// # let mut endpoint = Endpoint::new(Options::default())?;
+/// # use ws_server_mio::{Endpoint};
+/// # let mut endpoint = Endpoint::new()?;
 /// let stats = endpoint.connections().stats();
 /// println!("{} open, {} turned away", stats.open, stats.turned_away);
 /// # Ok::<(), std::io::Error>(())

@@ -5,9 +5,10 @@ use crate::connection::io::find_reset;
 use crate::connection::lists::{Leftover, arm, judge, lend, mark_dirty, read_on, reclaim};
 use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::{Connections, timers};
+use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
-use ws_proto::{Connection, Event as Happened, Moment, RespondError, SendError};
+use ws_proto::{Connection, Moment, RespondError, SendError};
 
 impl Connections {
     /// Applies a verb that sends to a connection that exists.
@@ -77,6 +78,7 @@ impl Connections {
         self.files.shrink();
         self.couples.shrink();
         self.data.shrink();
+        self.paths.shrink();
         self.pool.clear();
     }
 
@@ -98,12 +100,16 @@ impl Connections {
         }
         let Some(mut live) = self.slots.remove(slot) else { return };
         if live.has(flag::CLIENT) {
+            let client = self.clients.of_slot(slot);
             self.clients.unbind(slot);
+            // Where the handler of its end has panicked.
+            client.inspect(|client| self.clients.forget_rested(*client));
         }
         if live.stream.is_none() {
             self.others.remove(slot);
         }
         self.data.forget(slot, &live);
+        self.paths.forget(slot, &live);
         reclaim(&mut live, &mut self.pool);
     }
 
@@ -142,23 +148,22 @@ impl Connections {
 
     /// What an event means for counts, subscriptions and clients, before the handler sees it; and whether the
     /// handler is to see it.
-    #[inline]
-    pub(crate) fn note(&mut self, slot: u32, event: &Happened<'_>) -> bool {
+    pub(crate) fn note(&mut self, slot: u32, event: &Event<'_>) -> bool {
         match event {
-            Happened::Message(_) => self.tally.messages_in += 1,
-            Happened::Fragment(piece) => self.tally.messages_in += u64::from(piece.last),
-            Happened::Request(_) => self.settle_handshake(slot),
-            Happened::Upgrade(_) => {
+            Event::Message(..) => self.tally.messages_in += 1,
+            Event::Fragment(_, fragment) => self.tally.messages_in += u64::from(fragment.last),
+            Event::Request(..) => self.settle_handshake(slot),
+            Event::Upgrade(..) => {
                 self.settle_handshake(slot);
                 self.count_upgrade(slot);
             }
-            Happened::Drained => self.release_kept(slot),
-            Happened::Closed(_) => {
+            Event::Drained(_) => self.release_kept(slot),
+            Event::Closed(..) => {
                 self.uncount(slot);
                 self.leave_topics(slot);
                 return self.on_client_event(slot, event);
             }
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 let told = self.on_client_event(slot, event);
                 if !self.couples.is_empty() {
                     self.leg_opened(slot);
@@ -180,6 +185,7 @@ impl Connections {
             || self.stopped
             || self.servers.has_work(self.now)
             || self.clients.has_work(self.now)
+            || self.alarms.has_work(self.now)
     }
 
     /// A connection has asked something: it is no handshake in progress any more.

@@ -1,6 +1,7 @@
 //! The loop: one turn after another.
 
 pub(crate) mod options;
+pub(crate) mod poll;
 pub(crate) mod poller;
 pub(crate) mod remote;
 pub(crate) mod run;
@@ -12,15 +13,14 @@ use crate::client::resolver::Resolver;
 use crate::connection::Connections;
 use crate::connection::io::write;
 use crate::connection::slots::flag;
-use crate::endpoint::options::{Budget, Clock, Options, Turn, WallClock};
+use crate::endpoint::options::{Budget, Clock, Options, WallClock};
 use crate::endpoint::poller::Waiting;
 use crate::endpoint::remote::{Job, Remote};
-use crate::endpoint::turn::TurnRun;
 use crate::endpoint::watch::Watch;
-use crate::event::Event;
+use crate::ids::{ClientId, ServerId};
 use crate::sys::poller::{Selector, WAKER, Waker};
 use crate::sys::{Answer, Sys, System};
-use mio::{Poll, Token};
+use mio::Poll;
 use std::cell::Cell;
 use std::collections::VecDeque;
 use std::fmt;
@@ -29,8 +29,6 @@ use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
 use ws_proto::CloseCode;
 
-/// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
-const WAITS: usize = 16;
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
 
@@ -73,25 +71,33 @@ impl fmt::Debug for Endpoint {
 }
 
 impl Endpoint {
-    /// A loop with nothing in it.
+    /// A loop with nothing in it, for a thread of its own: [`Options::server`].
     ///
     /// # Errors
     /// When the system gives no descriptors for it.
-    pub fn new(options: Options) -> io::Result<Self> {
-        Self::with(options, None)
+    pub fn new() -> io::Result<Self> {
+        Self::with(Options::server())
     }
 
-    /// As [`Endpoint::new`], with something in the system's place.
+    /// A loop with nothing in it that behaves like this.
     ///
     /// # Errors
-    /// As [`Endpoint::new`].
-    #[doc(hidden)]
-    pub fn with_system(options: Options, system: impl System + 'static) -> io::Result<Self> {
-        Self::with(options, Some(Box::new(system)))
+    /// When the system gives no descriptors for it.
+    pub fn with(options: Options) -> io::Result<Self> {
+        Self::on(options, None)
     }
 
-    fn with(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
-        let Options { budget, resolve_names, lookup, mut clock, wall_clock } = options;
+    /// As [`Endpoint::with`], with something in the system's place.
+    ///
+    /// # Errors
+    /// As [`Endpoint::with`].
+    #[doc(hidden)]
+    pub fn with_system(options: Options, system: impl System + 'static) -> io::Result<Self> {
+        Self::on(options, Some(Box::new(system)))
+    }
+
+    fn on(options: Options, mut system: Option<Box<dyn System>>) -> io::Result<Self> {
+        let Options { budget, max_timers, resolve_names, lookup, mut clock, wall_clock } = options;
         let budget = budget.clamped();
         let sleep = SleepDetector::new(clock.begin(), wall_clock.now());
         let poll = Poll::new()?;
@@ -106,7 +112,7 @@ impl Endpoint {
         let remote = Remote::new(waker);
         let resolver = resolve_names.then(|| Resolver::new(answers(remote.clone())));
         let sys = Sys::new(registry, lookup, system);
-        let connections = Connections::new(sys, resolver, clock.now(), sleep);
+        let connections = Connections::new(sys, resolver, clock.now(), sleep, max_timers);
         let rx = vec![0; rx_size(&budget)].into_boxed_slice();
         Ok(Self {
             waiting: Waiting::new(selector),
@@ -122,51 +128,6 @@ impl Endpoint {
             nested: Cell::new(false),
             nudged: false,
         })
-    }
-
-    /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is as
-    /// long as it takes), and does one turn of work: the handler gets each event, with the connections at hand
-    /// to answer it. With `Some(Duration::ZERO)` it does not wait. It may return early without an event.
-    ///
-    /// # Errors
-    /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
-    ///
-    /// # Panics
-    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
-    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
-    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
-    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
-    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
-    pub fn poll(
-        &mut self,
-        timeout: Option<Duration>,
-        handler: impl FnMut(&mut Connections, Event<'_>),
-    ) -> io::Result<Turn> {
-        if timeout != Some(Duration::ZERO) {
-            // However long ago the last turn was, timers count from now.
-            let now = self.clock.now();
-            self.connections.now = now;
-            self.connections.timers.set_now(now);
-        }
-        Ok(self.turn(timeout, handler)?.0)
-    }
-
-    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
-    /// to rest.
-    ///
-    /// # Errors
-    /// As [`Endpoint::poll`].
-    pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
-        // Something came to its end; where the rest has done so before, that was the last.
-        let mut ended = false;
-        loop {
-            let (_, stopped) = self.turn(None, &mut handler)?;
-            ended |= stopped | self.connections.clients.take_rested();
-            let exit = std::mem::take(&mut self.connections.exit);
-            if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
-                return Ok(());
-            }
-        }
     }
 
     /// Every verb, between turns. What it queues is written by the next turn: [`Endpoint::next_timeout`] then says
@@ -194,7 +155,23 @@ impl Endpoint {
         let timer = self.connections.timers.wait_from(now);
         let server = self.connections.servers.wait_from(now);
         let client = self.connections.clients.wait_from(now);
-        timer.into_iter().chain(server).chain(client).min()
+        let alarm = self.connections.alarms.wait_from(now);
+        timer.into_iter().chain(server).chain(client).chain(alarm).min()
+    }
+
+    /// The servers that listen or are about to stop.
+    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+        self.connections.servers()
+    }
+
+    /// The clients there are, at rest or not.
+    pub fn clients(&self) -> impl Iterator<Item = ClientId> {
+        self.connections.clients()
+    }
+
+    /// Begins to look for the [longest turn](crate::Stats::worst_turn) anew, and answers what it was.
+    pub fn take_worst_turn(&mut self) -> Duration {
+        std::mem::take(&mut self.connections.tally.worst_turn)
     }
 
     /// A handle for other threads.
@@ -234,7 +211,7 @@ impl Endpoint {
     /// use std::{sync::mpsc, time::Duration};
     /// use ws_server_mio::{Endpoint, Options};
     ///
-    /// let mut endpoint = Endpoint::new(Options::ui())?;
+    /// let mut endpoint = Endpoint::with(Options::ui())?;
     /// let (wake, woken) = mpsc::channel(); // the loop of somebody else
     /// let watch = endpoint.watch(move || { let _ = wake.send(()); })?;
     /// while woken.recv().is_ok() {
@@ -272,90 +249,6 @@ impl Endpoint {
         if let Some(slept) = slept {
             self.slept = Some(self.slept.unwrap_or_default().saturating_add(slept));
         }
-    }
-
-    /// One turn, and whether a server has stopped in it.
-    fn turn(
-        &mut self,
-        timeout: Option<Duration>,
-        handler: impl FnMut(&mut Connections, Event<'_>),
-    ) -> io::Result<(Turn, bool)> {
-        let wait = match self.has_work() {
-            true => Some(Duration::ZERO),
-            false => {
-                // As of the last turn's beginning, lest `run` read a clock for it. A timer is late by no more
-                // than that turn took.
-                let timer = self.connections.timers.wait();
-                let server = self.connections.servers.wait_from(self.connections.now);
-                let client = self.connections.clients.wait_from(self.connections.now);
-                timeout.into_iter().chain(timer).chain(server).chain(client).chain(self.quiet()).min()
-            }
-        };
-        self.nudged = false;
-        self.waiting.wait(wait)?;
-        if wait == Some(QUIET) && self.waiting.is_empty() {
-            self.connections.free_memory();
-        }
-        let instant = self.clock.instant();
-        let start = self.clock.moment(instant);
-        self.connections.now = start;
-        self.connections.timers.set_now(start);
-        self.compare_clocks(instant);
-        for _ in 0..WAITS {
-            self.waiting.each(|token, readiness| match token {
-                WAKER => self.remote.take(&mut self.jobs),
-                Token(slot) if slot < self.connections.slots.end() as usize => {
-                    self.connections.ready(slot as u32, readiness);
-                }
-                token => self.connections.servers.ready(token),
-            });
-            if !self.waiting.is_full() {
-                break;
-            }
-            // Nobody is judged before what has come from it is known.
-            self.waiting.wait(Some(Duration::ZERO))?;
-        }
-        let abandoned = || {
-            if self.nested.get() {
-                // Where that fails, `next_timeout` still tells.
-                let _ = self.remote.wake();
-            }
-            self.waiting.abandon();
-        };
-        let stopped = std::mem::take(&mut self.connections.stopped);
-        let mut turn = TurnRun {
-            connections: &mut self.connections,
-            rx: &mut self.rx,
-            jobs: &mut self.jobs,
-            jobs_left: &mut self.jobs_left,
-            handler,
-            budget: &self.budget,
-            clock: &self.clock,
-            end: self.budget.time.and_then(|time| start.checked_add(time)),
-            over: false,
-            events: 0,
-            stopped,
-            current: None,
-            finished: false,
-            was_intercepted: false,
-            abandoned: &abandoned,
-        };
-        if let Some(slept) = self.slept.take() {
-            turn.resume(slept);
-        }
-        turn.run();
-        let (events, stopped) = (turn.events, turn.stopped);
-        drop(turn);
-        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
-        if more && self.nested.get() {
-            self.remote.wake()?;
-        }
-        let elapsed = match self.budget.time {
-            None => Duration::ZERO,
-            Some(_) => self.connections.now.since(start),
-        };
-        self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
-        Ok((Turn { events, more, elapsed }, stopped))
     }
 }
 

@@ -8,20 +8,21 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 use ws_proto::Moment;
 
+/// So many timers may wait, where nothing else is said: as many as connections.
+const MAX_TIMERS: usize = 10_000;
+
 /// How an [`Endpoint`](crate::Endpoint) behaves.
 ///
 /// ```
 /// use std::time::Duration;
-/// use ws_server_mio::Options;
+/// use ws_server_mio::{Budget, Options};
 ///
-/// let mut options = Options::ui();
-/// options.budget.time = Some(Duration::from_micros(500));
+/// let options = Options::ui().budget(Budget::ui().time(Duration::from_micros(500)));
 /// ```
-#[derive(Debug, Default)]
-#[non_exhaustive]
+#[derive(Debug)]
 pub struct Options {
-    /// How much one turn may do.
-    pub budget: Budget,
+    pub(crate) budget: Budget,
+    pub(crate) max_timers: usize,
     pub(crate) resolve_names: bool,
     pub(crate) lookup: Lookup,
     pub(crate) clock: Clock,
@@ -29,21 +30,45 @@ pub struct Options {
 }
 
 impl Options {
-    /// For a thread of its own: turns without a time budget.
+    /// For a thread of its own: turns without a time budget. The default.
     pub fn server() -> Self {
-        Self::default()
+        Self {
+            budget: Budget::server(),
+            max_timers: MAX_TIMERS,
+            resolve_names: false,
+            lookup: Lookup::default(),
+            clock: Clock::default(),
+            wall_clock: WallClock::default(),
+        }
     }
 
     /// For a thread that also draws: turns of 1 ms, 16 KiB a visit, 16 accepts.
     pub fn ui() -> Self {
-        Self { budget: Budget::ui(), ..Self::default() }
+        Self { budget: Budget::ui(), ..Self::server() }
     }
 
-    /// Sets how much one turn may do.
+    /// Sets how much one turn may do: [`Budget::server`].
     #[must_use]
     pub fn budget(mut self, budget: Budget) -> Self {
         self.budget = budget;
         self
+    }
+
+    /// How much one turn may do.
+    pub fn get_budget(&self) -> &Budget {
+        &self.budget
+    }
+
+    /// Sets how many timers may wait at a time, those of [`Connections::after`](crate::Connections::after): 10,000.
+    #[must_use]
+    pub fn max_timers(mut self, timers: usize) -> Self {
+        self.max_timers = timers;
+        self
+    }
+
+    /// How many timers may wait at a time.
+    pub fn get_max_timers(&self) -> usize {
+        self.max_timers
     }
 
     /// Lets clients connect to names. The system looks them up, which blocks for seconds where no name server answers, so
@@ -84,33 +109,76 @@ impl Options {
         self.wall_clock = WallClock(Some(Box::new(clock)));
         self
     }
+
+    /// Whether clients may connect to names.
+    pub fn get_resolve_names(&self) -> bool {
+        self.resolve_names
+    }
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self::server()
+    }
 }
 
 const MOST_PER_VISIT: usize = 4 << 20;
 
 /// How much one turn may do.
 #[derive(Clone, Debug, PartialEq, Eq)]
-#[non_exhaustive]
 pub struct Budget {
-    /// No event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by what one
-    /// handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
-    pub time: Option<Duration>,
-    /// The most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
-    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
-    pub bytes_per_visit: usize,
-    /// The most connections that are accepted in a turn; zero is one.
-    pub accepts: usize,
+    pub(crate) time: Option<Duration>,
+    pub(crate) bytes_per_visit: usize,
+    pub(crate) accepts: usize,
 }
 
 impl Budget {
-    /// No bound in time; 256 KiB a visit, 1,024 accepts.
-    pub fn unbounded() -> Self {
+    /// For a thread of its own: no bound in time, 256 KiB a visit, 1,024 accepts. The default.
+    pub fn server() -> Self {
         Self { time: None, bytes_per_visit: 256 << 10, accepts: 1024 }
     }
 
-    /// 1 ms, 16 KiB a visit, 16 accepts.
+    /// For a thread that also draws: 1 ms, 16 KiB a visit, 16 accepts.
     pub fn ui() -> Self {
         Self { time: Some(Duration::from_millis(1)), bytes_per_visit: 16 << 10, accepts: 16 }
+    }
+
+    /// Sets the time of a turn: no event starts after a clock reading past this; `None` reads no clock. A turn exceeds it by
+    /// what one handler call takes. Zero is one step in a turn, and what no clock can show is no bound.
+    #[must_use]
+    pub fn time(mut self, time: impl Into<Option<Duration>>) -> Self {
+        self.time = time.into();
+        self
+    }
+
+    /// The time of a turn.
+    pub fn get_time(&self) -> Option<Duration> {
+        self.time
+    }
+
+    /// Sets the most bytes that are read from one connection before the others have their turn, within 1 B and 4 MiB. It is
+    /// also the size of the loop's receive buffer, within 4 KiB and 256 KiB.
+    #[must_use]
+    pub fn bytes_per_visit(mut self, bytes: usize) -> Self {
+        self.bytes_per_visit = bytes;
+        self
+    }
+
+    /// The most bytes that are read from one connection before the others have their turn.
+    pub fn get_bytes_per_visit(&self) -> usize {
+        self.bytes_per_visit
+    }
+
+    /// Sets the most connections that are accepted in a turn; zero is one.
+    #[must_use]
+    pub fn accepts(mut self, connections: usize) -> Self {
+        self.accepts = connections;
+        self
+    }
+
+    /// The most connections that are accepted in a turn.
+    pub fn get_accepts(&self) -> usize {
+        self.accepts
     }
 }
 
@@ -128,7 +196,7 @@ impl Budget {
 
 impl Default for Budget {
     fn default() -> Self {
-        Self::unbounded()
+        Self::server()
     }
 }
 

@@ -17,14 +17,14 @@ pub(crate) type Job = Box<dyn FnOnce(&mut Connections) + Send>;
 ///
 /// ```no_run
 /// # fn main() -> std::io::Result<()> {
-/// use ws_server_mio::{Endpoint, Frame, Options};
+/// use ws_server_mio::{Endpoint, Frame};
 ///
-/// let mut endpoint = Endpoint::new(Options::default())?;
+/// let mut endpoint = Endpoint::new()?;
 /// let remote = endpoint.remote();
 /// std::thread::spawn(move || {
 ///     let news = Frame::text("computed elsewhere");
 ///     let _ = remote.run(move |connections| {
-///         connections.broadcast(&news, |_| true);
+///         connections.broadcast(&news);
 ///     });
 /// });
 /// endpoint.run(|_connections, _event| {})

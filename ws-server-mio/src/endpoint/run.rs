@@ -37,6 +37,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         }
         self.send_files();
         self.run_timers();
+        self.run_alarms();
         // Twice: what the first pass caused is written too, but a handler that answers each drained outbox
         // with more does not hold the turn.
         self.finish_dirty();
@@ -58,6 +59,19 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         {
             job(self.connections);
             self.worked();
+        }
+    }
+
+    /// Timers of the application: at least one, so that no flood keeps them away.
+    fn run_alarms(&mut self) {
+        let count = self.connections.alarms.count();
+        let mut has_run = false;
+        while !(self.over && has_run)
+            && let Some(job) = self.connections.alarms.take_due(self.connections.now, count)
+        {
+            job(self.connections);
+            self.worked();
+            has_run = true;
         }
     }
 
@@ -221,6 +235,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                 self.tell(Event::ConnectFailed { client, error });
                 // Unless the handler tries again.
                 self.connections.give_up_leg(client);
+                self.connections.clients.forget_rested(client);
             }
             Some(Notice::Reconnecting { client, attempts, attempt, delay, until: at }) => {
                 // Unless the application has said otherwise meanwhile.

@@ -20,7 +20,7 @@ use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
 use std::time::Duration;
-use ws_proto::{Event as Happened, Moment};
+use ws_proto::{Moment, Request, Upgrade};
 
 pub(crate) struct TurnRun<'e, H> {
     pub(crate) connections: &'e mut Connections,
@@ -77,16 +77,59 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     }
 
     #[inline]
-    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: Happened<'_>, coupled: bool) {
-        if coupled {
-            self.dispatch_coupled(id, event);
-        } else if self.connections.note(id.slot, &event) {
-            let has_ended = matches!(event, Happened::Closed(_));
-            self.tell(Event::Connection(id, event));
-            if has_ended {
-                // What it was subscribed to is known while that is told.
-                self.connections.forget_topics(id);
+    pub(crate) fn dispatch(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+        match event {
+            ws_proto::Event::Message(message) if !coupled => {
+                self.connections.tally.messages_in += 1;
+                self.tell(Event::Message(id, message));
             }
+            event => self.dispatch_rare(id, event, coupled),
+        }
+    }
+
+    /// What is no message, and what is a proxy's.
+    #[inline(never)]
+    fn dispatch_rare(&mut self, id: ConnectionId, event: ws_proto::Event<'_>, coupled: bool) {
+        let Some(event) = Event::of(id, event) else { return };
+        if !self.connections.note(id.slot, &event) {
+            return;
+        }
+        match event {
+            Event::Request(..) | Event::Upgrade(..) => match self.connections.guard(id, event) {
+                Some(Event::Request(_, request)) => self.dispatch_request(id, request),
+                Some(Event::Upgrade(_, upgrade)) => self.dispatch_upgrade(id, upgrade),
+                _ => self.worked(),
+            },
+            event if coupled => self.dispatch_coupled(id, event),
+            event @ Event::Closed(..) => self.dispatch_closed(id, event),
+            event => self.tell(event),
+        }
+    }
+
+    /// A plain request. One that nobody keeps or answers is answered here.
+    fn dispatch_request(&mut self, id: ConnectionId, request: Request) {
+        let unanswered = self.connections.unanswered(id, request.path());
+        self.tell(Event::Request(id, request));
+        if let Some(unanswered) = unanswered {
+            self.connections.answer_dropped(id, unanswered);
+        }
+    }
+
+    /// An upgrade, about which the application decides where it wants to.
+    fn dispatch_upgrade(&mut self, id: ConnectionId, upgrade: Upgrade) {
+        match self.connections.decide(id, upgrade) {
+            Some(upgrade) => self.tell(Event::Upgrade(id, upgrade)),
+            None => self.worked(),
+        }
+    }
+
+    fn dispatch_closed(&mut self, id: ConnectionId, event: Event<'_>) {
+        let client = self.connections.client_of(id);
+        self.tell(event);
+        // What it was subscribed to is known while that is told, and whose connection it was.
+        self.connections.forget_topics(id);
+        if let Some(client) = client {
+            self.connections.clients.forget_rested(client);
         }
     }
 }
@@ -94,22 +137,19 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     /// What happened on a connection that is coupled.
     #[cold]
-    pub(crate) fn dispatch_coupled(&mut self, id: ConnectionId, event: Happened<'_>) {
-        if !self.connections.note(id.slot, &event) {
-            return;
-        }
+    fn dispatch_coupled(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Message(_) | Happened::Fragment(_) | Happened::Drained => {
-                let drained = matches!(event, Happened::Drained);
-                match self.connections.intercept(Event::Connection(id, event)) {
-                    Some(Event::Connection(id, event)) => self.connections.relay(id, event),
+            Event::Message(..) | Event::Fragment(..) | Event::Drained(_) => {
+                let drained = matches!(event, Event::Drained(_));
+                match self.connections.intercept(event) {
+                    Some(event) => self.connections.relay(id, event),
                     // Whoever keeps that does not keep the other leg waiting.
-                    _ if drained => self.connections.relay(id, Happened::Drained),
-                    _ => {}
+                    None if drained => self.connections.relay(id, Event::Drained(id)),
+                    None => {}
                 }
                 self.worked();
             }
-            Happened::Closed(closed) => {
+            Event::Closed(_, closed) => {
                 if let Some(other) = self.connections.couples.take(Leg::Connection(id)) {
                     let ends = [false, true].map(|to_server| {
                         let (code, reason) = closed.relayed(to_server);
@@ -117,11 +157,10 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
                     });
                     self.connections.couples.ending.push((other, ends));
                 }
-                self.tell(Event::Connection(id, Happened::Closed(closed)));
-                self.connections.forget_topics(id);
+                self.dispatch_closed(id, Event::Closed(id, closed));
                 self.connections.end_legs();
             }
-            event => self.tell(Event::Connection(id, event)),
+            event => self.tell(event),
         }
     }
 }

@@ -113,7 +113,7 @@ impl ServerHandle<'_> {
     ///
     /// fn restart(connections: &mut Connections, server: ServerId) {
     ///     let stop = Stop::within(Duration::from_secs(5)).code(CloseCode::SERVICE_RESTART);
-    ///     connections.stop_with(stop.spread(Duration::from_secs(30)));
+    ///     connections.server(server).stop_with(stop.spread(Duration::from_secs(30)));
     /// }
     /// ```
     ///

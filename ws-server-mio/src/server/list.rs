@@ -14,7 +14,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::listen::AcceptFailures;
-use ws_host::server::{Admission, ServerConfig, Stop};
+use ws_host::server::{Admission, ServerConfig, Stop, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
 use ws_proto::{Config, Transport};
@@ -103,6 +103,7 @@ pub(crate) struct Server {
     pub(crate) admission: Admission,
     pub(crate) listeners: Vec<Listener>,
     pub(crate) token: Option<TokenRule>,
+    pub(crate) upgrades: UpgradeRule,
     address: Option<SocketAddr>,
     phase: Phase,
     pub(crate) stopping: Option<Box<Stopping>>,
@@ -123,6 +124,7 @@ impl Server {
             generation: 0,
             admission: Admission::new(&config),
             token: config.token_rule(address),
+            upgrades: config.upgrade_rule(),
             config: Arc::new(config.shared_config()),
             transport,
             listeners,
@@ -138,6 +140,7 @@ impl Server {
     /// What holds for connections that come from now on.
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
+        self.upgrades = config.upgrade_rule();
         self.config = Arc::new(config.shared_config());
     }
 

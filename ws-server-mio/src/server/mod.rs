@@ -4,6 +4,7 @@ pub(crate) mod accept;
 pub(crate) mod handle;
 pub(crate) mod list;
 pub(crate) mod token_auth;
+pub(crate) mod upgrades;
 
 use crate::connection::Connections;
 use crate::connection::slots::{Slot, flag};
@@ -21,13 +22,22 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Bind, Endpoint, Options, ServerConfig};
+    /// use ws_server_mio::{Bind, Endpoint, ServerConfig};
     ///
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// let connections = endpoint.connections();
     /// let local = connections.listen(Bind::localhost(), ServerConfig::new())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
     /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What is for clients does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use ws_server_mio::{Bind, ClientConfig, Connections};
+    /// # fn f(connections: &mut Connections) {
+    /// let _ = connections.listen(Bind::localhost(), ClientConfig::new());
     /// # }
     /// ```
     ///
@@ -45,10 +55,10 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{Endpoint, Options, ServerConfig};
+    /// use ws_server_mio::{Endpoint, ServerConfig};
     ///
     /// let listener = std::net::TcpListener::bind("127.0.0.1:8700")?;
-    /// let mut endpoint = Endpoint::new(Options::default())?;
+    /// let mut endpoint = Endpoint::new()?;
     /// endpoint.connections().listen_on(listener, ServerConfig::new())?;
     /// # Ok(())
     /// # }
@@ -93,15 +103,17 @@ impl Connections {
     }
 
     /// What holds for connections that come to a server from now on.
-    pub(crate) fn set_server_config(&mut self, id: ServerId, mut config: ServerConfig) {
+    pub(crate) fn set_server_config(&mut self, id: ServerId, config: ServerConfig) {
         let Some(server) = self.servers.get_mut(id) else { return };
-        let clock = config.get_connection().get_wall_clock().or(server.config.get_wall_clock()).cloned();
-        if let Some(clock) = clock {
-            self.sleep.keep(&clock);
-            config = config.wall_clock(clock);
-        }
+        let config = match (config.get_connection().get_wall_clock(), server.config.get_wall_clock()) {
+            (None, Some(clock)) => config.wall_clock(clock.clone()),
+            _ => config,
+        };
         let required = server.token.is_some();
         server.set_config(&config);
+        if let Some(clock) = server.config.get_wall_clock() {
+            self.sleep.keep(clock);
+        }
         if server.token.is_some() && !required {
             self.intercepted = true;
             // What comes of those that needed no token is still told.
@@ -111,7 +123,7 @@ impl Connections {
     }
 
     /// The servers that listen or are about to stop.
-    pub fn servers(&self) -> impl Iterator<Item = ServerId> {
+    pub(crate) fn servers(&self) -> impl Iterator<Item = ServerId> {
         (0..self.servers.end()).filter_map(|index| self.servers.id_at(index))
     }
 

@@ -2,37 +2,41 @@
 
 use crate::connection::Connections;
 use crate::connection::slots::flag;
+use crate::event::Event;
 use crate::ids::ConnectionId;
 use ws_host::token::TokenRule;
-use ws_proto::{Event, Request};
+use ws_proto::Request;
 
 impl Connections {
-    /// Refuses a request without the token that its server requires. Who showed none at all is nobody whose end
-    /// is told, unless every end is asked for.
+    /// Refuses a request without the token that its server requires.
     pub(crate) fn guard<'a>(&mut self, id: ConnectionId, event: Event<'a>) -> Option<Event<'a>> {
         let Self { slots, servers, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Some(event) };
         let rule = servers.at(live.server).and_then(|server| server.token.as_ref());
         let Some(rule) = rule else { return Some(event) };
-        let event = match event {
-            Event::Closed(_)
-                if !live.has(flag::AUTHENTICATED) && !live.connection.config().get_report_all_closes() =>
-            {
-                return None;
-            }
-            event @ (Event::Request(_) | Event::Upgrade(_)) => event,
+        let asked = match event {
+            Event::Request(_, request) => ws_proto::Event::Request(request),
+            Event::Upgrade(_, upgrade) => ws_proto::Event::Upgrade(upgrade),
             event => return Some(event),
         };
-        let request = match rule.authenticate(event) {
+        let request = match rule.authenticate(asked) {
             Ok(event) => {
                 live.set(flag::AUTHENTICATED);
-                return Some(event);
+                return Event::of(id, event);
             }
             Err(request) => request,
         };
         // It was asked just now, so that it can be answered.
         let _ = self.respond(id, request, TokenRule::unauthorized());
         None
+    }
+
+    /// Whether the end of a connection is not reported: it never showed the token, and nobody asked for every end.
+    pub(crate) fn hides_end(&self, id: ConnectionId) -> bool {
+        let Some(live) = self.slots.get(id) else { return false };
+        self.token_rule(id).is_some()
+            && !live.has(flag::AUTHENTICATED)
+            && !live.connection.config().get_report_all_closes()
     }
 
     /// Gives the cookie to who showed the token in the query.

@@ -5,7 +5,7 @@ use socket2::{Domain, Socket, Type};
 use std::collections::VecDeque;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Event as Happened, Message};
+use ws_server_mio::Message;
 use ws_server_mio::{
     Bind, ClientId, Closed, ConnectError, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig,
     ServerId, http,
@@ -59,8 +59,8 @@ impl Both {
     pub fn with(bind: Bind, options: Options, config: ServerConfig) -> Self {
         let clock = Clock::default();
         let given = clock.clone();
-        let mut endpoint = Endpoint::new(options.clock(move || given.now())).unwrap();
-        let server = endpoint.connections().listen(bind, config).unwrap();
+        let mut endpoint = Endpoint::with(options.clock(move || given.now())).unwrap();
+        let server = endpoint.connections().listen(bind, config.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr();
         Self {
             endpoint,
@@ -107,17 +107,21 @@ impl Both {
     /// On the same port.
     pub fn start_server(&mut self) {
         let bind = Bind::localhost().port(self.server_address().port());
-        self.server = self.connections().listen(bind, ServerConfig::new()).unwrap();
+        self.server = self.connections().listen(bind, ServerConfig::new().decide_upgrades(true)).unwrap();
     }
 
     pub fn turn(&mut self) {
         let Self { endpoint, told, refuse, choose, silent, .. } = self;
         let handler = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Connection(id, event) => match connections.client_of(id) {
-                Some(client) => told.of_client(client, id, event),
-                None if connections.server_of(id).is_none() => told.of_nobody(id, event),
-                None => match event {
-                    Happened::Upgrade(mut upgrade) => {
+            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
+            Event::Reconnecting { client, attempt, delay } => {
+                told.reconnecting.push((client, attempt, delay));
+            }
+            event => match event.connection().map(|id| (id, connections.client_of(id))) {
+                Some((id, Some(client))) => told.of_client(client, id, event),
+                Some((id, None)) if connections.server_of(id).is_none() => told.of_nobody(id, event),
+                _ => match event {
+                    Event::Upgrade(id, mut upgrade) => {
                         let path_and_query = upgrade.uri().to_string();
                         told.upgrades.push(Asked { path_and_query, headers: upgrade.headers().clone() });
                         if let Some(status) = *refuse {
@@ -130,18 +134,13 @@ impl Both {
                         }
                         connections.accept(id, upgrade).unwrap();
                     }
-                    Happened::Open(_) => told.accepted.push(id),
-                    Happened::Message(message) if !*silent => {
-                        let _ = connections.send_message(id, message);
+                    Event::Open(id, _) => told.accepted.push(id),
+                    Event::Message(id, message) if !*silent => {
+                        let _ = connections.send(id, message);
                     }
                     _ => {}
                 },
             },
-            Event::ConnectFailed { client, error } => told.failed.push((client, error)),
-            Event::Reconnecting { client, attempt, delay } => {
-                told.reconnecting.push((client, attempt, delay));
-            }
-            _ => {}
         };
         endpoint.poll(Some(Duration::from_millis(1)), handler).unwrap();
     }
@@ -206,9 +205,9 @@ fn take<T>(list: &mut Vec<T>, is: impl Fn(&T) -> bool) -> Option<T> {
 }
 
 impl Told {
-    fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Happened<'_>) {
+    fn of_client(&mut self, client: ClientId, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Open(response) => {
+            Event::Open(_, response) => {
                 self.opened.push((client, id));
                 self.responses.push(*response);
             }
@@ -216,10 +215,10 @@ impl Told {
         }
     }
 
-    fn of_nobody(&mut self, id: ConnectionId, event: Happened<'_>) {
+    fn of_nobody(&mut self, id: ConnectionId, event: Event<'_>) {
         match event {
-            Happened::Message(Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
-            Happened::Closed(closed) => self.client_closed.push((id, closed)),
+            Event::Message(_, Message::Text(text)) => self.texts.push_back((id, text.into_owned())),
+            Event::Closed(_, closed) => self.client_closed.push((id, closed)),
             _ => {}
         }
     }

@@ -3,7 +3,6 @@
 use super::{Peer, Rig};
 use std::fs;
 use std::path::{Path, PathBuf};
-use ws_server_mio::ws_proto::Event::Request;
 use ws_server_mio::{ConnectionId, Event, Folder, Options, ServerConfig};
 
 /// A folder that goes with the test.
@@ -61,7 +60,7 @@ impl Served {
         let Self { rig, folder, ids } = self;
         let wait = std::time::Duration::from_millis(1);
         let turn = rig.endpoint.poll(Some(wait), |connections, event| {
-            if let Event::Connection(id, Request(request)) = event {
+            if let Event::Request(id, request) = event {
                 ids.push(id);
                 connections.respond_file(id, request, folder).unwrap();
             }

@@ -4,19 +4,16 @@
 
 pub mod clients;
 pub mod files;
-pub mod peer;
-pub mod ports;
 pub mod watched;
 
-pub use peer::*;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Event as Happened, Message};
+pub use ws_kit::peer::*;
 use ws_server_mio::{
-    Bind, Closed, ConnectionId, Connections, Endpoint, Event, Options, Request, ServerConfig, ServerId, Turn,
-    Upgrade, http,
+    Bind, Closed, ConnectionId, Connections, Endpoint, Event, Message, Options, Request, ServerConfig,
+    ServerId, Turn, Upgrade, http,
 };
 
 /// A clock that only the test moves.
@@ -74,15 +71,11 @@ impl App {
         if let Some(also) = &mut self.also {
             also(connections, &event);
         }
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
-            Event::Stopping(server) => return self.seen.push(Seen::Stopping(server)),
-            Event::Stopped(server) => return self.seen.push(Seen::Stopped(server)),
-            Event::AcceptFailed { server, .. } => return self.seen.push(Seen::AcceptFailed(server)),
-            _ => return,
-        };
         match event {
-            Happened::Request(request) => {
+            Event::Stopping(server) => self.seen.push(Seen::Stopping(server)),
+            Event::Stopped(server) => self.seen.push(Seen::Stopped(server)),
+            Event::AcceptFailed { server, .. } => self.seen.push(Seen::AcceptFailed(server)),
+            Event::Request(id, request) => {
                 self.seen.push(Seen::Request(id, request.uri().path().to_owned()));
                 if self.hold {
                     self.requests.push((id, request));
@@ -90,7 +83,7 @@ impl App {
                     connections.respond(id, request, ok("hello")).unwrap();
                 }
             }
-            Happened::Upgrade(upgrade) => {
+            Event::Upgrade(id, upgrade) => {
                 self.seen.push(Seen::Upgrade(id, upgrade.path().to_owned()));
                 if self.hold {
                     self.upgrades.push((id, upgrade));
@@ -98,24 +91,24 @@ impl App {
                     connections.accept(id, upgrade).unwrap();
                 }
             }
-            Happened::Open(_) => self.seen.push(Seen::Open(id)),
-            Happened::Message(message) => {
+            Event::Open(id, _) => self.seen.push(Seen::Open(id)),
+            Event::Message(id, message) => {
                 match &message {
                     Message::Text(text) => self.seen.push(Seen::Text(id, text.to_string())),
                     Message::Binary(data) => self.seen.push(Seen::Binary(id, data.to_vec())),
                 }
                 // Of two ends of ours one must not answer.
                 if !self.silent && connections.server_of(id).is_some() {
-                    let _ = connections.send_message(id, message);
+                    let _ = connections.send(id, message);
                 }
             }
-            Happened::Fragment(fragment) => {
-                let text = String::from_utf8_lossy(fragment.data.as_bytes()).into_owned();
-                self.seen.push(Seen::Fragment(id, text, fragment.first, fragment.last));
+            Event::Fragment(id, piece) => {
+                let text = String::from_utf8_lossy(piece.data.as_bytes()).into_owned();
+                self.seen.push(Seen::Fragment(id, text, piece.first, piece.last));
             }
-            Happened::Pong(_) => self.seen.push(Seen::Pong(id)),
-            Happened::Drained => self.seen.push(Seen::Drained(id)),
-            Happened::Closed(closed) => self.seen.push(Seen::Closed(id, closed)),
+            Event::Pong(id, _) => self.seen.push(Seen::Pong(id)),
+            Event::Drained(id) => self.seen.push(Seen::Drained(id)),
+            Event::Closed(id, closed) => self.seen.push(Seen::Closed(id, closed)),
             _ => {}
         }
     }
@@ -152,7 +145,8 @@ impl Rig {
     }
 
     pub fn with(options: Options, config: ServerConfig) -> Self {
-        let mut endpoint = Endpoint::new(options).unwrap();
+        let mut endpoint = Endpoint::with(options).unwrap();
+        let config = config.decide_upgrades(true);
         let server = endpoint.connections().listen(Bind::localhost(), config).unwrap();
         Self { endpoint, server, app: App::default() }
     }

@@ -76,8 +76,7 @@ impl Watched {
 /// Turns of four events, by a clock that moves with each reading and not otherwise.
 pub fn short_turns() -> Options {
     let (start, readings) = (Instant::now(), Cell::new(0));
-    let mut budget = Budget::ui();
-    budget.time = Some(Duration::from_micros(4));
+    let budget = Budget::ui().time(Duration::from_micros(4));
     Options::default().budget(budget).clock(move || {
         readings.set(readings.get() + 1);
         start + Duration::from_micros(readings.get())

@@ -10,7 +10,6 @@ mod proxy;
 use common::*;
 use proxy::{Proxy, plain};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::{
     ClientConfig, CloseCode, Connections, CoupleError, Delivery, Event, Extension, Frame, Leg, Sent,
     ServerConfig,
@@ -177,10 +176,10 @@ struct Filter;
 
 impl Extension for Filter {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
-        if let Event::Connection(id, Ws::Message(message)) = &event
+        if let Event::Message(id, message) = &event
             && message.as_bytes().starts_with(b"!")
         {
-            connections.send_text(*id, "kept").unwrap();
+            connections.send(*id, "kept").unwrap();
             return None;
         }
         Some(event)

@@ -3,11 +3,9 @@
 use crate::common::*;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Ws;
+use ws_server_mio::ServerConfig;
 use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::{
-    Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Options, ServerConfig, Upgrade,
-};
+use ws_server_mio::{Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Upgrade};
 
 const HANG: Duration = Duration::from_secs(30);
 
@@ -40,8 +38,7 @@ pub(crate) struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::ConnectFailed { client, .. } => {
                 self.told.push("failed".to_owned());
                 if self.forgets {
@@ -50,13 +47,14 @@ impl App {
                 return;
             }
             Event::Reconnecting { .. } => return self.told.push("reconnecting".to_owned()),
-            _ => return,
-        };
+            _ => {}
+        }
+        let Some(id) = event.connection() else { return };
         let client = connections.client_of(id);
         let who = if client.is_some() { "back" } else { "front" };
         let what = match event {
-            Ws::Upgrade(upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
-            Ws::Upgrade(upgrade) => {
+            Event::Upgrade(_, upgrade) if self.holds => return self.upgrades.push((id, upgrade)),
+            Event::Upgrade(_, upgrade) => {
                 connections.accept(id, upgrade).unwrap();
                 self.front.push(id);
                 if self.couples {
@@ -66,17 +64,17 @@ impl App {
                 }
                 return;
             }
-            Ws::Open(_) => {
+            Event::Open(..) => {
                 if client.is_some() {
                     self.back.push(id);
                 }
                 "open".to_owned()
             }
-            Ws::Message(message) => format!("message {message:?}"),
-            Ws::Fragment(fragment) => format!("fragment {fragment:?}"),
-            Ws::Pong(_) => "pong".to_owned(),
-            Ws::Drained => "drained".to_owned(),
-            Ws::Closed(closed) => {
+            Event::Message(_, message) => format!("message {message:?}"),
+            Event::Fragment(_, piece) => format!("piece {piece:?}"),
+            Event::Pong(..) => "pong".to_owned(),
+            Event::Drained(_) => "drained".to_owned(),
+            Event::Closed(_, closed) => {
                 if let Some((front, client)) = self.next.take() {
                     connections.couple(front, client).unwrap();
                 }
@@ -101,8 +99,8 @@ impl Proxy {
     }
 
     pub(crate) fn with(front: ServerConfig, back: ClientConfig) -> Self {
-        let mut endpoint = Endpoint::new(Options::default()).unwrap();
-        let server = endpoint.connections().listen(Bind::localhost(), front).unwrap();
+        let mut endpoint = Endpoint::new().unwrap();
+        let server = endpoint.connections().listen(Bind::localhost(), front.decide_upgrades(true)).unwrap();
         let address = endpoint.connections().server(server).local_addr().unwrap();
         let host = TcpListener::bind("127.0.0.1:0").unwrap();
         host.set_nonblocking(true).unwrap();

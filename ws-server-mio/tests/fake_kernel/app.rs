@@ -10,7 +10,6 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{
     CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, RespondError,
     ResponseBody, Sent, SlowPeer, State, Upgrade,
@@ -161,7 +160,6 @@ impl<'s> App<'s> {
             self.time.advance(Duration::from_millis(self.rng.pick(&[1, 20, 300])));
         }
         match event {
-            Event::Connection(id, event) => self.happened(connections, id, event),
             Event::Stopping(_) => {
                 assert!(!self.stopping);
                 self.stopping = true;
@@ -175,18 +173,21 @@ impl<'s> App<'s> {
                 assert!(slept > Duration::from_secs(1000));
                 self.slept += 1;
             }
-            event => panic!("{event:?}"),
+            event => match event.connection() {
+                Some(id) => self.happened(connections, id, event),
+                None => panic!("{event:?}"),
+            },
         }
     }
 
-    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
+    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
         assert!(!self.stopped, "told of a connection of a server that has stopped");
         if let Some(peer) = self.ids.get(&id) {
             assert!(self.records[*peer].closed.is_none(), "told something after the end");
         }
         match event {
-            Happened::Request(request) => self.request(connections, id, request),
-            Happened::Upgrade(upgrade) => {
+            Event::Request(_, request) => self.request(connections, id, request),
+            Event::Upgrade(_, upgrade) => {
                 let peer = self.meet(id, upgrade.path());
                 match self.rng.below(100) {
                     0..75 => connections.accept(id, upgrade).unwrap(),
@@ -199,7 +200,7 @@ impl<'s> App<'s> {
                     }
                 }
             }
-            Happened::Open(_) => {
+            Event::Open(..) => {
                 let record = self.record(id);
                 assert!(!record.open);
                 record.open = true;
@@ -215,8 +216,8 @@ impl<'s> App<'s> {
                     self.send_bulk(connections, id);
                 }
             }
-            Happened::Message(message) => self.message(connections, id, message),
-            Happened::Fragment(piece) => {
+            Event::Message(_, message) => self.message(connections, id, message),
+            Event::Fragment(_, piece) => {
                 let record = self.record(id);
                 assert!(!piece.first || record.piece.is_empty());
                 record.piece.extend_from_slice(piece.data.as_bytes());
@@ -225,14 +226,14 @@ impl<'s> App<'s> {
                     self.message(connections, id, Message::Binary(whole.into()));
                 }
             }
-            Happened::Closed(closed) => self.record(id).closed = Some(closed),
-            Happened::Drained => {
+            Event::Closed(_, closed) => self.record(id).closed = Some(closed),
+            Event::Drained(_) => {
                 assert!(self.ids.contains_key(&id));
                 let of_this = |parked: &mut Later| matches!(parked, Later::Body(of, ..) if *of == id);
                 self.later.extend(self.parked.extract_if(.., of_this));
                 self.send_bulk(connections, id);
             }
-            Happened::Pong(_) => assert!(self.ids.contains_key(&id)),
+            Event::Pong(..) => assert!(self.ids.contains_key(&id)),
             event => panic!("{event:?}"),
         }
     }
@@ -295,7 +296,7 @@ impl<'s> App<'s> {
             "message {n} of peer {peer} differs"
         );
         record.heard += 1;
-        if self.echoes && connections.send_message(id, message).is_ok() {
+        if self.echoes && connections.send(id, message).is_ok() {
             record.said.push(Said::Echo(n));
         }
         if self.rng.percent(self.wild) {
@@ -371,7 +372,7 @@ impl<'s> App<'s> {
     pub(super) fn feed(&mut self, connections: &mut Connections) {
         let open: Vec<_> = self.ids.iter().map(|(id, peer)| (*id, *peer)).collect();
         for (id, peer) in open {
-            if self.records[peer].open && connections.send_text(id, format!("news {}", self.news)).is_ok() {
+            if self.records[peer].open && connections.send(id, format!("news {}", self.news)).is_ok() {
                 self.records[peer].said.push(Said::News(self.news));
             }
         }

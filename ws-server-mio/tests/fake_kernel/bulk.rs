@@ -62,7 +62,7 @@ impl App<'_> {
         let said = &mut record.said;
         bulk.go_on(|len| {
             let n = said.len();
-            let sent = connections.send_binary(id, content(peer, BULK + n, len))?;
+            let sent = connections.send(id, content(peer, BULK + n, len))?;
             said.push(Said::Bulk(len));
             Ok(sent)
         });

@@ -40,8 +40,7 @@ fn silent() -> io::Result<Accepted> {
 
 #[test]
 fn a_flooded_listener_does_not_keep_the_others_from_accepting() {
-    let mut budget = Budget::unbounded();
-    budget.accepts = 1;
+    let budget = Budget::server().accepts(1);
     let script = Script::default();
     let mut endpoint = script.endpoint(Options::default().budget(budget));
     let counts: [Arc<AtomicUsize>; 4] = Default::default();

@@ -9,7 +9,6 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::sys::{Readiness, Socket};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Connections, Endpoint, Event, Folder, Options, ServerConfig, ServerId};
 
 /// A socket with bytes to read and, behind them, an answer.
@@ -111,7 +110,7 @@ fn a_body_that_waits_for_its_turn_is_no_reason_to_write() {
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let (mut first, mut second) = (None, None);
     turn(&mut endpoint, |connections, event| {
-        let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
+        let Event::Request(id, request) = event else { panic!("{event:?}") };
         if first.is_none() {
             first = Some((id, request));
             return;
@@ -140,13 +139,13 @@ fn a_file_without_room_in_a_small_outbox_asks_for_no_turns() {
         state.full = true;
     }
     let config = ServerConfig::new().outbox(100, 500, 1000);
-    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config.into());
+    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], config);
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let folder = Folder::new(concat!(env!("CARGO_MANIFEST_DIR"), "/src")).unwrap();
     for _ in 0..5 {
         turn(&mut endpoint, |connections, event| {
-            let Event::Connection(id, Happened::Request(request)) = event else { panic!("{event:?}") };
+            let Event::Request(id, request) = event else { panic!("{event:?}") };
             connections.respond_file(id, request, &folder).unwrap();
         });
     }
@@ -175,8 +174,8 @@ fn an_error_that_comes_with_bytes_is_found_behind_them() {
     let events = AtomicUsize::new(0);
     script.tell(&mut endpoint, Readiness { readable: true, error: true, ..Readiness::default() });
     turn(&mut endpoint, |_, event| match (event, events.fetch_add(1, Ordering::Relaxed)) {
-        (Event::Connection(_, Happened::Request(_)), 0) => {}
-        (Event::Connection(_, Happened::Closed(closed)), 1) => {
+        (Event::Request(..), 0) => {}
+        (Event::Closed(_, closed), 1) => {
             assert_eq!(closed.error.unwrap().to_string(), "the transport failed: timed out");
         }
         (event, _) => panic!("{event:?}"),
@@ -193,12 +192,17 @@ fn a_reset_is_found_while_nobody_reads() {
     let handshake = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
     fake.0.lock().unwrap().bytes = handshake.to_vec();
-    serve(&script, &mut endpoint, vec![vec![Ok(fake.clone())]], ServerConfig::default());
+    serve(
+        &script,
+        &mut endpoint,
+        vec![vec![Ok(fake.clone())]],
+        ServerConfig::default().decide_upgrades(true),
+    );
     turn(&mut endpoint, |_, _| {});
     script.tell(&mut endpoint, Readiness { readable: true, ..Readiness::default() });
     let mut undecided = None;
     turn(&mut endpoint, |_, event| match event {
-        Event::Connection(_, Happened::Upgrade(upgrade)) => undecided = Some(upgrade),
+        Event::Upgrade(_, upgrade) => undecided = Some(upgrade),
         event => panic!("{event:?}"),
     });
     fake.0.lock().unwrap().error = Some(io::ErrorKind::ConnectionReset);
@@ -206,7 +210,7 @@ fn a_reset_is_found_while_nobody_reads() {
     script.tell(&mut endpoint, ended);
     let mut told = 0;
     turn(&mut endpoint, |_, event| match event {
-        Event::Connection(_, Happened::Closed(_)) => told += 1,
+        Event::Closed(..) => told += 1,
         event => panic!("{event:?}"),
     });
     assert!(told == 1 && undecided.is_some());

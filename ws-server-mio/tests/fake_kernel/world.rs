@@ -51,16 +51,15 @@ impl<'s> World<'s> {
         let kernel = Kernel::new(Rng::new(rng.next()));
         let bounded = rng.percent(50);
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
-        let mut budget = Budget::unbounded();
-        budget.bytes_per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
+        let mut per_visit = rng.pick(&[1, 20, 1000, 16 << 10, 256 << 10]);
         if behaviour.slow {
             // So that it is the handlers that are slow, and not the reading of what has come.
-            budget.bytes_per_visit = budget.bytes_per_visit.max(16 << 10);
+            per_visit = per_visit.max(16 << 10);
         }
-        budget.accepts = rng.pick(&[1, 2, 1024]);
-        budget.time = bounded.then(|| Duration::from_micros(rng.pick(&[1, 50, 500])));
+        let budget = Budget::server().bytes_per_visit(per_visit).accepts(rng.pick(&[1, 2, 1024]));
+        let budget = budget.time(bounded.then(|| Duration::from_micros(rng.pick(&[1, 50, 500]))));
         let (clock, wall) = (time.clone(), time.clone());
-        let largest = (budget.bytes_per_visit * 100).min(150_000);
+        let largest = (per_visit * 100).min(150_000);
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());
         let (system, _) = FakeSystem::new(&kernel, Rng::new(seed), 0);
@@ -78,7 +77,7 @@ impl<'s> World<'s> {
             }
         };
         let config = config.wall_clock(WallClock::new(time.wall()));
-        let mut config = ServerConfig::new().connection(config);
+        let mut config = ServerConfig::new().connection(config).decide_upgrades(true);
         if rng.percent(20) {
             config = config.max_handshakes(rng.within(1, 3));
         }
@@ -252,8 +251,13 @@ impl<'s> World<'s> {
                 Kind::WebSocket(Box::new(socket))
             }
             6..9 => {
-                let mut replies =
-                    Replies::new(number, self.shelf.content.clone(), self.hasty, self.half_close);
+                let mut replies = Replies::new(
+                    number,
+                    self.shelf.content.clone(),
+                    self.hasty,
+                    self.half_close,
+                    self.behaviour.panics,
+                );
                 replies.ask(&mut self.rng, self.largest);
                 Kind::Http(replies)
             }

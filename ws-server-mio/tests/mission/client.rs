@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::ws_proto::{Error, Event as Happened, Initiator, Timeout};
+use ws_server_mio::ws_proto::{Error, Initiator, Timeout};
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, ConnectError, ConnectionId, Event,
     Heartbeat, HeartbeatKind, InvalidTarget, ServerConfig,
@@ -42,9 +42,13 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
 
 /// A server, and what keeps its port while it is away.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
-    let (kept, port) = ports::kept();
+    let (kept, port) = ws_kit::ports::kept();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
-    rig.server = rig.endpoint.connections().listen(Bind::any().port(port), ServerConfig::new()).unwrap();
+    rig.server = rig
+        .endpoint
+        .connections()
+        .listen(Bind::any().port(port), ServerConfig::new().decide_upgrades(true))
+        .unwrap();
     (rig, kept)
 }
 
@@ -58,7 +62,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let (keys, told) = (Arc::new(Mutex::new(Vec::new())), Arc::new(Mutex::new(Vec::new())));
     let (offered, noted) = (keys.clone(), told.clone());
     rig.app.also = Some(Box::new(move |_, event| match event {
-        Event::Connection(_, Happened::Upgrade(upgrade)) => {
+        Event::Upgrade(_, upgrade) => {
             offered.lock().unwrap().push(upgrade.headers()["sec-websocket-key"].clone());
         }
         Event::ConnectFailed { client, error: ConnectError::Unreachable { tried, .. } } => {
@@ -85,7 +89,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         "the server's end; the client's is none of its clients"
     );
     assert!(connections.ids().all(|id| id != first));
-    connections.send_text(first, "hello").unwrap();
+    connections.send(first, "hello").unwrap();
     rig.until("the echo", |rig| {
         rig.app.count(|seen| matches!(seen, Seen::Text(id, text) if *id == first && text == "hello")) == 1
     });
@@ -124,7 +128,8 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(state(&mut rig, client), ClientState::Waiting, "not before its time");
         if k == 4 {
             let again = Bind::any().port(port);
-            rig.server = rig.endpoint.connections().listen(again, ServerConfig::new()).unwrap();
+            rig.server =
+                rig.endpoint.connections().listen(again, ServerConfig::new().decide_upgrades(true)).unwrap();
         }
         clock.pass(Duration::from_millis(1));
     }

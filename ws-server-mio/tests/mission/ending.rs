@@ -188,7 +188,7 @@ fn row_16_one_connection_is_closed_by_its_id_with_code_and_reason() {
     let (mut peer, id) = rig.open("/");
     let (mut other, other_id) = rig.open("/other");
     let connections = rig.endpoint.connections();
-    connections.send_text(id, "first this").unwrap();
+    connections.send(id, "first this").unwrap();
     connections.close(id, CloseCode::from(4100), "kicked out").unwrap();
     assert_eq!(connections.state(id), State::Closing);
     assert_eq!(rig.frame(&mut peer), (TEXT, b"first this".to_vec()));

@@ -19,7 +19,6 @@ mod starting;
 use common::{App, Rig};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Bind, Connections, Endpoint, Event, Extension, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -58,10 +57,10 @@ struct Log(Arc<Mutex<Vec<String>>>);
 impl Log {
     fn note(&self, who: &str, event: &Event<'_>) {
         let what = match event {
-            Event::Connection(_, Happened::Upgrade(_)) => "upgrade",
-            Event::Connection(_, Happened::Open(_)) => "open",
-            Event::Connection(_, Happened::Message(_)) => "message",
-            Event::Connection(_, Happened::Closed(_)) => "closed",
+            Event::Upgrade(..) => "upgrade",
+            Event::Open(..) => "open",
+            Event::Message(..) => "message",
+            Event::Closed(..) => "closed",
             Event::Stopping(_) => "stopping",
             Event::Stopped(_) => "stopped",
             _ => "more",
@@ -87,8 +86,8 @@ impl Extension for Witness {
     fn filter<'a>(&mut self, connections: &mut Connections, event: Event<'a>) -> Option<Event<'a>> {
         self.0.note("extension", &event);
         match event {
-            Event::Connection(id, Happened::Message(message)) if message.as_bytes().starts_with(b"!") => {
-                connections.send_text(id, "kept").unwrap();
+            Event::Message(id, message) if message.as_bytes().starts_with(b"!") => {
+                connections.send(id, "kept").unwrap();
                 None
             }
             event => Some(event),
@@ -102,7 +101,7 @@ impl Extension for Witness {
 
 /// An endpoint with one server, wherever it listens.
 fn serving(bind: impl Into<Bind>, config: ServerConfig) -> Rig {
-    let mut endpoint = Endpoint::new(Options::default()).unwrap();
+    let mut endpoint = Endpoint::new().unwrap();
     let server = endpoint.connections().listen(bind, config).unwrap();
     Rig { endpoint, server, app: App::default() }
 }

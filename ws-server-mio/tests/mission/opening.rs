@@ -2,7 +2,6 @@
 
 use super::common::*;
 use std::sync::{Arc, Mutex};
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
 use ws_server_mio::{Bytes, CloseCode, Event, RespondError, SendError, ServerConfig, State, http};
 
@@ -102,15 +101,15 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     let (id, upgrade) = rig.app.upgrades.pop().unwrap();
     let connections = rig.endpoint.connections();
     assert_eq!(connections.state(id), State::Connecting);
-    assert_eq!(connections.send_text(id, "too early"), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, "too early"), Err(SendError::NotOpen));
     assert!(rig.app.open_ids().is_empty());
 
     let switched = Arc::new(Mutex::new(Vec::new()));
     let told = switched.clone();
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(id, Happened::Open(response)) = event {
+        if let Event::Open(id, response) = event {
             assert_eq!(connections.state(*id), State::Open);
-            connections.send_text(*id, "welcome").unwrap();
+            connections.send(*id, "welcome").unwrap();
             told.lock().unwrap().push(response.status());
         }
     }));

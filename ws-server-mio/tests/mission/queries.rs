@@ -1,7 +1,6 @@
 //! What can be asked by id, and how many there are.
 
 use super::common::*;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{CloseCode, ConnectionId, Event, Frame, SendError, ServerConfig, State};
 
 #[derive(Debug, PartialEq)]
@@ -95,7 +94,7 @@ fn row_18_clients_count_from_their_upgrade_to_their_end() {
     // Not closed: at that very event, it is no client any more.
     let server = rig.server;
     rig.app.also = Some(Box::new(move |connections, event| {
-        if let Event::Connection(_, Happened::Closed(_)) = event {
+        if let Event::Closed(_, _) = event {
             assert_eq!(connections.server(server).count(), 1);
         }
     }));

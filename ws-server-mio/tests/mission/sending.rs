@@ -8,22 +8,22 @@ fn row_13_a_send_says_whether_it_was_taken_is_over_the_mark_or_was_refused() {
     let mut rig = Rig::new(ServerConfig::new().outbox(100, 1000, 10_000));
     let (mut peer, id) = rig.open("/");
     let connections = rig.endpoint.connections();
-    assert_eq!(connections.send_text(id, "text"), Ok(Sent::Queued));
-    assert_eq!(connections.send_binary(id, vec![1, 2]), Ok(Sent::Queued));
-    assert_eq!(connections.send_binary(id, vec![0; 2000]), Ok(Sent::Congested));
-    assert_eq!(connections.send_binary(id, vec![0; 9000]), Err(SendError::Full));
+    assert_eq!(connections.send(id, "text"), Ok(Sent::Queued));
+    assert_eq!(connections.send(id, vec![1, 2]), Ok(Sent::Queued));
+    assert_eq!(connections.send(id, vec![0; 2000]), Ok(Sent::Congested));
+    assert_eq!(connections.send(id, vec![0; 9000]), Err(SendError::Full));
 
     // What was refused is not sent; all else is, and the room is told of.
     assert_eq!(rig.frame(&mut peer), (TEXT, b"text".to_vec()));
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![1, 2]));
     assert_eq!(rig.frame(&mut peer), (BINARY, vec![0; 2000]));
     rig.until("room", |rig| rig.app.count(|seen| matches!(seen, Seen::Drained(of) if *of == id)) == 1);
-    assert_eq!(rig.endpoint.connections().send_text(id, "again"), Ok(Sent::Queued));
+    assert_eq!(rig.endpoint.connections().send(id, "again"), Ok(Sent::Queued));
     assert_eq!(rig.frame(&mut peer), (TEXT, b"again".to_vec()));
 
     // To who is not open, nothing is sent.
     rig.endpoint.connections().close(id, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(rig.endpoint.connections().send_text(id, "late"), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send(id, "late"), Err(SendError::NotOpen));
     assert_eq!(rig.frame(&mut peer).0, CLOSE);
 }
 
@@ -79,7 +79,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
 
     // One frame, made and encoded once, for all of them.
     for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
-        assert_eq!(rig.endpoint.connections().broadcast(&news, |_| true), 3);
+        assert_eq!(rig.endpoint.connections().broadcast(&news), 3);
         for (peer, _) in &mut open {
             let (first, payload) = rig.frame(peer);
             assert_eq!(
@@ -89,7 +89,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
         }
     }
     let chosen = open[1].1;
-    assert_eq!(rig.endpoint.connections().broadcast(&Frame::text("for one"), |id| id == chosen), 1);
+    assert_eq!(rig.endpoint.connections().broadcast_where(&Frame::text("for one"), |_, id| id == chosen), 1);
     assert_eq!(rig.frame(&mut open[1].0), (TEXT, b"for one".to_vec()));
     assert_eq!(rig.frame(&mut closing).0, CLOSE);
     for peer in [&mut closing, &mut page, &mut undecided, &mut open[0].0] {

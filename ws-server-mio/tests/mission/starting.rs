@@ -6,7 +6,6 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::thread;
 use std::time::Duration;
 use ws_server_mio::http::Uri;
-use ws_server_mio::ws_proto::Event as Happened;
 use ws_server_mio::{Bind, Event, ListenError, Options, Sent, ServerConfig};
 
 /// The address of this machine at which a server can be reached.
@@ -78,7 +77,7 @@ fn row_02_stop_lets_the_extension_then_the_application_speak_tells_1001_within_a
         application.note("application", event);
         if let Event::Stopping(_) = event {
             for id in connections.ids().collect::<Vec<_>>() {
-                assert_eq!(connections.send_text(id, "so long"), Ok(Sent::Queued));
+                assert_eq!(connections.send(id, "so long"), Ok(Sent::Queued));
             }
         }
     }));
@@ -134,9 +133,9 @@ fn row_03_one_thread_where_a_turn_has_a_budget_and_never_blocks() {
     let (me, mut heard, mut full) = (thread::current().id(), 0, 0);
     while heard < 40 {
         let turn = rig.endpoint.poll(Some(Duration::ZERO), |connections, event| {
-            if let Event::Connection(id, Happened::Message(message)) = event {
+            if let Event::Message(id, message) = event {
                 assert_eq!(thread::current().id(), me);
-                connections.send_message(id, message).unwrap();
+                connections.send(id, message).unwrap();
                 clock.pass(Duration::from_micros(300));
                 heard += 1;
             }

@@ -23,17 +23,16 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_smol::ws_host::{client::Reconnect, web};
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, ConnectionId, Heartbeat, Incoming, Server,
-    ServerConfig, Socket,
+    Bind, Client, ClientConfig, ClientEvent, ConnectionId, Heartbeat, HttpConnection, Reconnect, Request,
+    Server, ServerConfig, block_on, web,
 };
 
 fn main() -> ExitCode {
     let arguments: Vec<_> = std::env::args().skip(1).collect();
     let arguments: Vec<_> = arguments.iter().map(String::as_str).collect();
     let result = match arguments[..] {
-        ["--connect", url] => async_io::block_on(visit(url, |line| println!("{line}"))),
+        ["--connect", url] => block_on(visit(url, |line| println!("{line}"))),
         [] => serve(0),
         [port] => port.parse().map_err(Into::into).and_then(serve),
         _ => Err("usage: bridge [PORT | --connect URL]".into()),
@@ -48,12 +47,15 @@ fn main() -> ExitCode {
 }
 
 fn serve(port: u16) -> Result<(), Box<dyn Error>> {
-    let server =
-        Server::bind(Bind::localhost().port(port), ServerConfig::new().heartbeat(Heartbeat::frequent()))?;
+    let server = Server::bind(Bind::localhost().port(port), config())?;
     println!("bridge: {}", server.http_url("/").unwrap_or_default());
     println!("        {}", server.url("/rpc").unwrap_or_default());
-    async_io::block_on(Bridge::default().serve(&server));
+    block_on(Bridge::default().serve(&server));
     Ok(())
+}
+
+pub(crate) fn config() -> ServerConfig {
+    ServerConfig::new().upgrade_paths(["/rpc"]).heartbeat(Heartbeat::frequent())
 }
 
 /// The program: its functions, and whoever is connected.
@@ -64,32 +66,19 @@ pub(crate) struct Bridge {
 
 impl Bridge {
     pub(crate) async fn serve(&self, server: &Server) {
-        // A connection that breaks off ends its own handler alone.
-        server.serve(async |http| drop(self.connection(http).await)).await;
+        server.serve(async |http| self.connection(http).await).await;
     }
 
-    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
-        while let Some(incoming) = http.next().await {
-            match incoming {
-                Incoming::Request(request) if request.path() == "/" => {
-                    http.respond(request, web::html(include_str!("page.html"))).await?;
-                }
-                Incoming::Request(request) => http.respond(request, web::not_found()).await?,
-                Incoming::Upgrade(upgrade) if upgrade.path() == "/rpc" => {
-                    let mut ws = http.accept(upgrade).await?;
-                    let (id, peer) = (ws.id(), Peer::new(ws.sender()));
-                    self.peers.borrow_mut().insert(id, peer.clone());
-                    self.tell_how_many();
-                    talk(&mut ws, &peer, async |method, params| self.function(id, &method, params).await)
-                        .await;
-                    self.peers.borrow_mut().remove(&id);
-                    self.tell_how_many();
-                    break;
-                }
-                Incoming::Upgrade(upgrade) => http.respond(upgrade, web::not_found()).await?,
-            }
-        }
-        Ok(())
+    async fn connection(&self, http: HttpConnection) {
+        let page =
+            async |request: &Request| (request.path() == "/").then(|| web::html(include_str!("page.html")));
+        let Some(mut ws) = http.upgrade_or(page).await else { return };
+        let (id, peer) = (ws.id(), Peer::new(ws.sender()));
+        self.peers.borrow_mut().insert(id, peer.clone());
+        self.tell_how_many();
+        talk(&mut ws, &peer, async |method, params| self.function(id, &method, params).await).await;
+        self.peers.borrow_mut().remove(&id);
+        self.tell_how_many();
     }
 
     async fn function(&self, caller: ConnectionId, method: &str, params: Value) -> Answer {

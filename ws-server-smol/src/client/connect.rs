@@ -1,6 +1,7 @@
 //! Opening a client's connection: the name, the race of addresses, the handshake.
 
 use crate::client::names::Resolver;
+use crate::client::race::Sockets;
 use crate::clock;
 use crate::connection::websocket::WebSocket;
 use crate::driver::{Belongings, Driver};
@@ -10,16 +11,14 @@ use futures_io::{AsyncRead, AsyncWrite};
 use std::collections::VecDeque;
 use std::future::{Future, poll_fn};
 use std::io;
-use std::net::{SocketAddr, TcpStream};
+use std::net::SocketAddr;
 #[cfg(unix)]
 use std::os::unix::net::UnixStream;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::task::Poll;
 use std::time::{Duration, Instant};
-use ws_host::client::addresses;
-use ws_host::client::{ClientConfig, ConnectError, InvalidTarget};
-use ws_host::client::{NEXT_ADDRESS_AFTER, interleaved};
+use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
 use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
@@ -40,9 +39,9 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 ///
 /// ```no_run
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// use ws_server_smol::ClientConfig;
+/// use ws_server_smol::{ClientConfig, connect};
 ///
-/// let mut ws = ws_server_smol::connect("ws://127.0.0.1:8700/chat", ClientConfig::new()).await?;
+/// let mut ws = connect("ws://127.0.0.1:8700/chat", ClientConfig::new()).await?;
 /// ws.send("hello").await?;
 /// while let Some(message) = ws.next().await {
 ///     println!("{:?}", message?);
@@ -53,7 +52,7 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 ///
 /// # Errors
 /// [`ConnectError`]. The answer of a server that refuses is in [`ConnectError::response`]. What cannot even be
-/// tried is [`ConnectError::Invalid`]: also a `wss://` address, for which [`handshake`] takes a stream of yours.
+/// tried is [`ConnectError::Invalid`]: also a `wss://` address, for which [`handshake()`] takes a stream of yours.
 pub async fn connect<R>(request: R, config: ClientConfig) -> Result<WebSocket<Socket>, ConnectError>
 where
     R: TryInto<ClientRequest>,
@@ -75,7 +74,7 @@ where
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # async fn example(tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
-/// use ws_server_smol::ClientConfig;
+/// use ws_server_smol::Config;
 ///
 /// let config = Arc::new(ClientConfig::new().rules());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
@@ -93,7 +92,7 @@ where
     R::Error: Into<InvalidTarget>,
 {
     let request = request.try_into().map_err(Into::into)?;
-    let seed = seed().map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error })?;
+    let seed = seed().map_err(|error| unreachable(Vec::new(), error))?;
     let connection = Connection::client(clock::now(), config, request, seed);
     open(Driver::new(stream, connection), Vec::new()).await.map_err(|failed| failed.failure)
 }
@@ -108,8 +107,8 @@ where
     if request.is_tls() { Err(InvalidTarget::TlsUnsupported) } else { Ok(request) }
 }
 
-pub(crate) struct Opened {
-    pub(crate) websocket: WebSocket<Socket>,
+pub(crate) struct Opened<S: AsyncRead + AsyncWrite + Unpin> {
+    pub(crate) websocket: WebSocket<S>,
     /// How long the attempt took.
     pub(crate) after: Duration,
 }
@@ -148,26 +147,23 @@ impl Attempt {
         }
     }
 
-    /// Has names looked up by the test.
-    #[cfg(test)]
+    /// Has names looked up by another than the system's.
     pub(crate) fn with_names(mut self, names: Arc<Resolver>) -> Self {
         self.names = names;
         self
     }
 
-    pub(crate) async fn run(self) -> Result<Opened, Failed> {
-        let addresses = self.addresses().await?;
-        let mut tried = Vec::new();
-        let connected = within(self.deadline(), self.connected(addresses, &mut tried)).await;
-        let (stream, seed) = match connected {
-            Some(connected) => connected?,
-            None => return Err(ConnectError::TimedOut { tried }.into()),
+    pub(crate) async fn run(self) -> Result<Opened<Socket>, Failed> {
+        let mut race = Race::new(self.addresses().await?);
+        let Some(connected) = within(self.deadline(), self.connected(&mut race)).await else {
+            return Err(ConnectError::TimedOut { tried: race.take_tried() }.into());
         };
+        let (stream, seed) = (connected?, seed().map_err(|error| unreachable(race.take_tried(), error))?);
         // It keeps the rest of the time itself.
         let connection = Connection::client(clock::moment(self.since), self.rules, self.request, seed);
-        let socket = Some(stream.clone());
-        let driver = Driver::with(stream, connection, Belongings { socket, ..Belongings::default() });
-        let websocket = open(driver, tried).await?;
+        let (socket, peer) = (Some(stream.handle()), stream.peer_addr());
+        let driver = Driver::with(stream, connection, Belongings { socket, peer, ..Belongings::default() });
+        let websocket = open(driver, race.take_tried()).await?;
         Ok(Opened { websocket, after: self.since.elapsed() })
     }
 
@@ -187,99 +183,46 @@ impl Attempt {
     }
 
     fn deadline(&self) -> Timer {
-        self.since.checked_add(self.rules.get_handshake_timeout()).map_or_else(Timer::never, Timer::at)
+        deadline(self.since, &self.rules)
     }
 
-    async fn connected(
-        &self,
-        addresses: VecDeque<SocketAddr>,
-        tried: &mut Vec<SocketAddr>,
-    ) -> Result<(Socket, [u8; 32]), ConnectError> {
-        let socket = self.socket(addresses, tried).await?;
-        match seed() {
-            Ok(seed) => Ok((socket, seed)),
-            Err(error) => Err(ConnectError::Unreachable { tried: std::mem::take(tried), error }),
-        }
-    }
-
-    async fn socket(
-        &self,
-        addresses: VecDeque<SocketAddr>,
-        tried: &mut Vec<SocketAddr>,
-    ) -> Result<Socket, ConnectError> {
+    async fn connected(&self, race: &mut Race) -> Result<Socket, ConnectError> {
         #[cfg(unix)]
         if let Some(path) = &self.unix {
             let stream = Async::<UnixStream>::connect(path).await;
-            return stream
-                .map(Socket::from)
-                .map_err(|error| ConnectError::Unreachable { tried: Vec::new(), error });
+            return stream.map(Socket::from).map_err(|error| unreachable(Vec::new(), error));
         }
-        let mut race =
-            Race { untried: addresses, tried, running: Vec::new(), next: Timer::never(), error: None };
-        poll_fn(|cx| race.poll(cx))
-            .await
-            .map_err(|error| ConnectError::Unreachable { tried: std::mem::take(tried), error })
+        let mut sockets = Sockets::new();
+        poll_fn(|cx| sockets.poll(race, cx)).await
     }
 }
 
-type Connecting = Pin<Box<dyn Future<Output = io::Result<Async<TcpStream>>> + Send>>;
-
-/// Several addresses beside each other, until one takes the connection.
-struct Race<'a> {
-    untried: VecDeque<SocketAddr>,
-    tried: &'a mut Vec<SocketAddr>,
-    running: Vec<Connecting>,
-    /// When the next is tried beside those that run.
-    next: Timer,
-    /// What the last one that failed said.
-    error: Option<io::Error>,
+fn unreachable(tried: Vec<SocketAddr>, error: io::Error) -> ConnectError {
+    ConnectError::Unreachable { tried, error }
 }
 
-impl Race<'_> {
-    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<Socket>> {
-        loop {
-            let mut due = self.running.is_empty();
-            let mut k = 0;
-            while let Some(connecting) = self.running.get_mut(k) {
-                match connecting.as_mut().poll(cx).map(|connected| connected.and_then(met_another)) {
-                    Poll::Pending => k += 1,
-                    Poll::Ready(Ok(stream)) => return Poll::Ready(Ok(stream.into())),
-                    Poll::Ready(Err(error)) => {
-                        self.error = Some(error);
-                        drop(self.running.remove(k));
-                        due = true;
-                    }
-                }
-            }
-            if !due && Pin::new(&mut self.next).poll(cx).is_pending() {
-                return Poll::Pending;
-            }
-            match self.untried.pop_front() {
-                Some(address) => {
-                    self.tried.push(address);
-                    self.running.push(Box::pin(Async::<TcpStream>::connect(address)));
-                    self.next = Timer::after(NEXT_ADDRESS_AFTER);
-                }
-                None if self.running.is_empty() => {
-                    let error = self.error.take();
-                    return Poll::Ready(Err(error.unwrap_or_else(|| io::ErrorKind::NotFound.into())));
-                }
-                None => {
-                    self.next = Timer::never();
-                    return Poll::Pending;
-                }
-            }
-        }
-    }
+/// One attempt, over a stream that the application makes.
+pub(crate) async fn connect_over<S>(
+    request: ClientRequest,
+    rules: Arc<Config>,
+    stream: impl Future<Output = io::Result<S>>,
+) -> Result<Opened<S>, Failed>
+where
+    S: AsyncRead + AsyncWrite + Unpin,
+{
+    let since = Instant::now();
+    let unreachable = |error| unreachable(Vec::new(), error);
+    let Some(stream) = within(deadline(since, &rules), stream).await else {
+        return Err(ConnectError::TimedOut { tried: Vec::new() }.into());
+    };
+    let stream = stream.map_err(unreachable)?;
+    let connection = Connection::client(clock::moment(since), rules, request, seed().map_err(unreachable)?);
+    let websocket = open(Driver::new(stream, connection), Vec::new()).await?;
+    Ok(Opened { websocket, after: since.elapsed() })
 }
 
-/// Where nobody listens on a port that the system gives to who connects, a connection can meet itself.
-fn met_another(stream: Async<TcpStream>) -> io::Result<Async<TcpStream>> {
-    let peer = stream.get_ref().peer_addr()?;
-    if stream.get_ref().local_addr().is_ok_and(|own| own == peer) {
-        return Err(io::ErrorKind::ConnectionRefused.into());
-    }
-    Ok(stream)
+fn deadline(since: Instant, rules: &Config) -> Timer {
+    since.checked_add(rules.get_handshake_timeout()).map_or_else(Timer::never, Timer::at)
 }
 
 /// Drives the handshake to its end.

@@ -2,28 +2,30 @@
 
 pub(crate) mod connect;
 pub(crate) mod names;
+mod race;
 
-use crate::client::connect::{Attempt, Failed, Opened, checked};
+use crate::client::connect::{Attempt, Failed, Opened, checked, connect_over};
 use crate::connection::websocket::WebSocket;
 use crate::sys::socket::Socket;
 use async_io::Timer;
+use futures_io::{AsyncRead, AsyncWrite};
 use std::fmt;
 use std::future::{Future, poll_fn};
+use std::io;
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
-use ws_host::client::{Backoff, retry_after};
+use ws_host::client::Backoff;
 use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget};
 use ws_proto::{ClientRequest, CloseCode, Closed, State};
 
-/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](ws_host::client::Reconnect) policy
+/// A client that connects, parts and connects again: at once, or as a [`Reconnect`](crate::Reconnect) policy
 /// says.
 ///
 /// One connection at a time is lent to the application, which drives it until it is over, and asks for the next:
 ///
 /// ```no_run
-/// use ws_server_smol::ws_proto::Config;
-/// use ws_server_smol::ws_host::client::Reconnect;
-/// use ws_server_smol::{Client, ClientConfig};
+/// use ws_server_smol::{Client, ClientConfig, Reconnect};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
 /// let config = ClientConfig::new().reconnect(Reconnect::default());
@@ -43,34 +45,39 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 /// # }
 /// ```
 ///
-/// How a connection ended decides what comes next: see [`Reconnect::is_final`](ws_host::client::Reconnect::is_final). A
+/// How a connection ended decides what comes next: see [`Reconnect::is_final`](crate::Reconnect::is_final). A
 /// connection that is still open when the next is asked for is closed first, with 1000, and the policy is asked as
 /// if it had been lost. Without a policy there is one connection.
 ///
 /// [`next_event`](Self::next_event) tells of attempts and waits too. Every method is cancel-safe: an attempt or a
 /// wait that has begun stays with the client, and the next call goes on with it. Nothing is spawned, and nothing
 /// goes on while nobody polls. Dropped, it leaves nothing behind.
-pub struct Client {
+pub struct Client<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     request: ClientRequest,
     config: ClientConfig,
+    check: fn(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
+    dial: Dial<S>,
     backoff: Backoff,
-    phase: Phase,
+    phase: Phase<S>,
     closed: Option<Box<Closed>>,
     failure: Option<ConnectError>,
 }
 
-type Attempting = Pin<Box<dyn Future<Output = Result<Opened, Failed>> + Send>>;
+/// Begins an attempt.
+type Dial<S> = Box<dyn FnMut(ClientRequest, &ClientConfig) -> Attempting<S> + Send>;
 
-enum Phase {
+type Attempting<S> = Pin<Box<dyn Future<Output = Result<Opened<S>, Failed>> + Send>>;
+
+enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
     /// At rest.
     Idle,
     /// The next attempt is to begin.
     Due {
         told: bool,
     },
-    Connecting(Attempting),
+    Connecting(Attempting<S>),
     Open {
-        websocket: Box<WebSocket<Socket>>,
+        websocket: Box<WebSocket<S>>,
         /// How long the attempt took.
         after: Duration,
         /// The application asked for another while it was open.
@@ -86,11 +93,11 @@ enum Phase {
 /// What a [`Client`] is at.
 #[derive(Debug)]
 #[non_exhaustive]
-pub enum ClientEvent<'a> {
+pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// It is about to connect. What it asks for can be renewed now: [`Client::set_request`].
     Connecting,
     /// It is connected: drive this until it is over, then ask for the next event.
-    Connected(&'a mut WebSocket<Socket>),
+    Connected(&'a mut WebSocket<S>),
     /// The attempt came to nothing.
     Failed(&'a ConnectError),
     /// It waits before the next attempt.
@@ -120,21 +127,80 @@ impl Client {
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
-        Ok(Self {
-            request: checked(request)?,
-            config,
-            backoff: Backoff::default(),
-            phase: Phase::Due { told: false },
-            closed: None,
-            failure: None,
-        })
+        let dial =
+            |request, config: &ClientConfig| Box::pin(Attempt::new(request, config).run()) as Attempting<_>;
+        Ok(Self::with(checked(request)?, config, checked, Box::new(dial)))
+    }
+}
+
+impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
+    /// A client over streams that the application makes: through a proxy, with TLS, in memory. For each attempt the
+    /// connector is asked for one that leads to the request's host and port; everything else is as of
+    /// [`Client::new`], the policy for connecting again included.
+    ///
+    /// `wss://` addresses are welcome: that the stream is one of TLS, to that host, is the connector's to see to. The time
+    /// for connecting covers the connector, and the Unix socket of the configuration means nothing to it. A stream that is
+    /// not `Send` is for [`handshake`](crate::handshake()).
+    ///
+    /// # Errors
+    /// [`InvalidTarget::Request`]: the request is malformed. What the connector fails with is
+    /// [`ConnectError::Unreachable`], and tried again as the policy says.
+    ///
+    /// ```no_run
+    /// use async_io::Async;
+    /// use std::net::TcpStream;
+    /// use ws_server_smol::{Client, ClientConfig, ClientRequest, Socket};
+    ///
+    /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
+    /// let connector = async |request: ClientRequest| {
+    ///     println!("to {}:{}", request.host(), request.port());
+    ///     let proxy = Async::<TcpStream>::connect(([127, 0, 0, 1], 1080)).await?;
+    ///     // Here the proxy is asked for that host, and TLS begins.
+    ///     Ok(Socket::from(proxy))
+    /// };
+    /// let mut client = Client::with_connector("wss://app.example/live", ClientConfig::default(), connector)?;
+    /// while let Some(ws) = client.next_connection().await {
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         println!("{message:?}");
+    ///     }
+    /// }
+    /// # Ok(())
+    /// # }
+    /// ```
+    pub fn with_connector<R, F>(
+        request: R,
+        config: ClientConfig,
+        mut connector: impl FnMut(ClientRequest) -> F + Send + 'static,
+    ) -> Result<Self, InvalidTarget>
+    where
+        R: TryInto<ClientRequest>,
+        R::Error: Into<InvalidTarget>,
+        F: Future<Output = io::Result<S>> + Send + 'static,
+        S: Send + 'static,
+    {
+        let request = request.try_into().map_err(Into::into)?;
+        let dial = move |request: ClientRequest, config: &ClientConfig| {
+            let stream = connector(request.clone());
+            Box::pin(connect_over(request, Arc::new(config.rules()), stream)) as Attempting<_>
+        };
+        Ok(Self::with(request, config, Ok, Box::new(dial)))
+    }
+
+    fn with(
+        request: ClientRequest,
+        config: ClientConfig,
+        check: fn(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
+        dial: Dial<S>,
+    ) -> Self {
+        let phase = Phase::Due { told: false };
+        Self { request, config, check, dial, backoff: Backoff::default(), phase, closed: None, failure: None }
     }
 
     /// The next connection: the first at once, each further one as the policy says; `None` when it has nothing more
     /// to try. [`closed`](Self::closed) and [`failure`](Self::failure) say why.
     ///
     /// Cancel-safe.
-    pub async fn next_connection(&mut self) -> Option<&mut WebSocket<Socket>> {
+    pub async fn next_connection(&mut self) -> Option<&mut WebSocket<S>> {
         while !matches!(self.step().await?, Step::Connected) {}
         self.websocket()
     }
@@ -147,7 +213,7 @@ impl Client {
     /// ```no_run
     /// # async fn new_token() -> String { String::new() }
     /// # async fn example(mut client: ws_server_smol::Client) -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_smol::{ClientEvent, ws_proto::ClientRequest};
+    /// use ws_server_smol::{ClientEvent, ClientRequest};
     ///
     /// while let Some(event) = client.next_event().await {
     ///     match event {
@@ -165,7 +231,7 @@ impl Client {
     /// # Ok(())
     /// # }
     /// ```
-    pub async fn next_event(&mut self) -> Option<ClientEvent<'_>> {
+    pub async fn next_event(&mut self) -> Option<ClientEvent<'_, S>> {
         let step = self.step().await?;
         let Self { phase, failure, .. } = self;
         Some(match (step, phase, failure) {
@@ -184,7 +250,7 @@ impl Client {
     ///
     /// # Errors
     /// [`ConnectError`].
-    pub async fn connect(&mut self) -> Result<&mut WebSocket<Socket>, ConnectError> {
+    pub async fn connect(&mut self) -> Result<&mut WebSocket<S>, ConnectError> {
         self.backoff.reset();
         if !matches!(self.phase, Phase::Connecting(_)) {
             self.part().await;
@@ -217,7 +283,7 @@ impl Client {
         R: TryInto<ClientRequest>,
         R::Error: Into<InvalidTarget>,
     {
-        self.request = checked(request)?;
+        self.request = (self.check)(request.try_into().map_err(Into::into)?)?;
         Ok(())
     }
 
@@ -227,7 +293,7 @@ impl Client {
     }
 
     /// The connection, while it is open or closing, and until the next is asked for.
-    pub fn websocket(&mut self) -> Option<&mut WebSocket<Socket>> {
+    pub fn websocket(&mut self) -> Option<&mut WebSocket<S>> {
         match &mut self.phase {
             Phase::Open { websocket, .. } => Some(websocket),
             _ => None,
@@ -270,8 +336,7 @@ impl Client {
                     return Some(Step::Connecting);
                 }
                 Phase::Due { told: true } => {
-                    let attempt = Attempt::new(self.request.clone(), &self.config);
-                    self.phase = Phase::Connecting(Box::pin(attempt.run()));
+                    self.phase = Phase::Connecting((self.dial)(self.request.clone(), &self.config));
                 }
                 Phase::Connecting(attempt) => match attempt.await {
                     Ok(Opened { websocket, after }) => {
@@ -331,18 +396,13 @@ impl Client {
     }
 
     fn wait_after(&mut self, closed: Option<&Closed>) -> Option<Duration> {
-        let policy = self.config.get_reconnect()?;
-        if closed.is_some_and(|closed| policy.is_final(closed)) {
-            return None;
-        }
-        let least = closed.and_then(retry_after).unwrap_or_default();
         // Where the system has no random number, all wait the longest.
-        let random = getrandom::u32().unwrap_or(u32::MAX);
-        self.backoff.next(policy, random).map(|wait| wait.max(least))
+        let random = || getrandom::u32().unwrap_or(u32::MAX);
+        self.backoff.schedule_next(self.config.get_reconnect(), closed, random)
     }
 }
 
-impl fmt::Debug for Client {
+impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Client<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Client").field("state", &self.state()).finish_non_exhaustive()
     }

@@ -20,7 +20,7 @@ type Answer = Result<Addresses, ConnectError>;
 type Lookup = Box<dyn Fn(&str) -> io::Result<Addresses> + Send + Sync>;
 
 /// What the clients of a process share to look names up.
-pub(crate) struct Resolver {
+pub struct Resolver {
     names: Mutex<Lookups<Waiter>>,
     lookup: Lookup,
 }
@@ -39,7 +39,8 @@ impl Resolver {
         SYSTEM.clone()
     }
 
-    pub(crate) fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
+    /// One that looks names up by this.
+    pub fn new(lookup: impl Fn(&str) -> io::Result<Addresses> + Send + Sync + 'static) -> Arc<Self> {
         Arc::new(Self { names: Mutex::new(Lookups::new(MAX_LOOKUPS)), lookup: Box::new(lookup) })
     }
 
@@ -77,14 +78,12 @@ impl Resolver {
     }
 
     /// How many names are being looked up.
-    #[cfg(test)]
-    pub(crate) fn begun(&self) -> usize {
+    pub fn begun(&self) -> usize {
         self.names().running()
     }
 
     /// How many names wait for a thread.
-    #[cfg(test)]
-    pub(crate) fn waiting(&self) -> usize {
+    pub fn waiting(&self) -> usize {
         self.names().waiting()
     }
 

@@ -28,7 +28,7 @@ const ROUNDS: u32 = 64;
 ///
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
 /// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
-/// as they are where the side's [`Config::delivery`](ws_proto::Config::delivery) says so, and as whole messages otherwise.
+/// as they are where the side's [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise.
 /// A message of which [`WebSocket::next`] was joining pieces when it was dropped cannot be passed on.
 ///
 /// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
@@ -39,14 +39,14 @@ const ROUNDS: u32 = 64;
 /// other side by then.
 ///
 /// ```
-/// use ws_server_smol::{Acceptor, Closed, Incoming, Socket, bridge, connect, ClientConfig};
+/// use ws_server_smol::{ClientConfig, HttpConnection, Incoming, connect, couple};
 ///
-/// async fn proxy(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
+/// async fn proxy(mut http: HttpConnection) -> Result<(), Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         let Incoming::Upgrade(upgrade) = incoming else { continue };
 ///         let mut upstream = connect("ws://127.0.0.1:8701/", ClientConfig::new()).await?;
 ///         let mut client = http.accept(upgrade).await?;
-///         let (client, upstream) = bridge(&mut client, &mut upstream).await;
+///         let (client, upstream) = couple(&mut client, &mut upstream).await;
 ///         for (who, closed) in [("client", client), ("upstream", upstream)] {
 ///             if let Some(closed) = closed {
 ///                 println!("{who}: {closed}");
@@ -57,7 +57,7 @@ const ROUNDS: u32 = 64;
 ///     Ok(())
 /// }
 /// ```
-pub async fn bridge<'a, 'b, A, B>(
+pub async fn couple<'a, 'b, A, B>(
     a: &'a mut WebSocket<A>,
     b: &'b mut WebSocket<B>,
 ) -> (Option<&'a Closed>, Option<&'b Closed>)
@@ -90,7 +90,7 @@ struct Released([Arc<Shared>; 2]);
 impl Drop for Released {
     fn drop(&mut self) {
         for shared in &self.0 {
-            shared.resume(Holder::Bridge);
+            shared.resume(Holder::Couple);
         }
     }
 }
@@ -126,16 +126,24 @@ where
 /// Reads from a side only while the other takes what it gives; says whether it is read again.
 fn hold(from: &Shared, to: &Shared) -> bool {
     if to.connection().is_congested() {
-        from.pause(Holder::Bridge);
+        from.pause(Holder::Couple);
         return false;
     }
-    from.resume(Holder::Bridge)
+    from.resume(Holder::Couple)
 }
 
 fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     let sent: Result<Sent, SendError> = match event {
-        Event::Message(message) => to.connection().relay_message(message),
-        Event::Fragment(fragment) => to.connection().relay_fragment(fragment),
+        Event::Message(message) => to.connection().relay_message(message).inspect(|_| to.count_sent()),
+        Event::Fragment(fragment) => {
+            let ends_message = fragment.last;
+            let mut connection = to.connection();
+            let sent = connection.relay_fragment(fragment);
+            if sent.is_ok() && ends_message {
+                to.count_sent();
+            }
+            sent
+        }
         Event::Closed(closed) => {
             close(to, &closed);
             return;

@@ -2,29 +2,36 @@
 
 use crate::clock;
 use crate::connection::responder::{Body, Responder};
-use crate::connection::shared::ConnectionId;
+use crate::connection::shared::Shared;
 use crate::connection::websocket::WebSocket;
 use crate::driver::Driver;
+use crate::error::WebSocketError;
+use crate::ids::ConnectionId;
 use crate::server::Membership;
+use crate::sys::socket::Socket;
 use bytes::Bytes;
 use futures_io::{AsyncRead, AsyncWrite};
-use std::error::Error;
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::sync::Arc;
+use ws_host::server::{Decision, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
 pub enum Incoming {
-    /// A request that asks for no upgrade. Answer it, now or later, with [`Acceptor::respond`]; dropped, it is
+    /// A request that asks for no upgrade. Answer it, now or later, with [`HttpConnection::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`Acceptor::accept`] opens the WebSocket; [`Acceptor::respond`] refuses, and ends the
+    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] refuses, and ends the
     /// connection.
     Upgrade(Upgrade),
 }
+
+/// A longer path is not kept.
+const PATH_LIMIT: usize = 256;
 
 /// A server's end of a connection, from its first byte: plain HTTP with keep-alive and pipelining, until an upgrade
 /// makes a [`WebSocket`] of it.
@@ -32,36 +39,35 @@ pub enum Incoming {
 /// It takes any stream of `futures-io`: TCP, a Unix socket, TLS, a pipe in memory. For a socket of `async-io` use
 /// [`Socket`](crate::Socket), which closes its half in order.
 ///
+/// [`upgrade`](Self::upgrade) gives the WebSocket; [`next`](Self::next) gives each request and each upgrade to the
+/// application:
+///
 /// ```
-/// # use ws_server_smol::{Acceptor, Incoming, ServerConfig, ws_proto::handshake::upgrade_required};
-/// # use futures_io::{AsyncRead, AsyncWrite};
-/// # use std::sync::Arc;
-/// async fn serve(stream: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
-///     let mut http = Acceptor::new(stream, Arc::new(ServerConfig::new().shared_config()));
+/// use ws_server_smol::{HttpConnection, Incoming, WebSocket, web};
+///
+/// async fn decide(mut http: HttpConnection) -> Result<Option<WebSocket>, Box<dyn std::error::Error>> {
 ///     while let Some(incoming) = http.next().await {
 ///         match incoming {
-///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-///             Incoming::Upgrade(upgrade) => {
-///                 let mut ws = http.accept(upgrade).await?;
-///                 ws.send("hello").await?;
-///                 while let Some(message) = ws.next().await {
-///                     ws.send(message?).await?;
-///                 }
-///                 break;
+///             Incoming::Request(request) => http.respond(request, web::html("<h1>hello</h1>")).await?,
+///             Incoming::Upgrade(upgrade) if upgrade.query() == Some("room=1") => {
+///                 return Ok(Some(http.accept(upgrade).await?));
 ///             }
+///             Incoming::Upgrade(upgrade) => http.respond(upgrade, web::not_found()).await?,
 ///         }
 ///     }
-///     Ok(())
+///     Ok(None)
 /// }
 /// ```
-pub struct Acceptor<S: AsyncRead + AsyncWrite + Unpin> {
-    /// `None` once it has become a WebSocket.
+pub struct HttpConnection<S: AsyncRead + AsyncWrite + Unpin = Socket> {
+    /// `None` once it is over, or has become a WebSocket.
     pub(crate) driver: Option<Driver<S>>,
+    shared: Arc<Shared>,
+    rule: UpgradeRule,
     closed: Option<Box<Closed>>,
     membership: Option<Membership>,
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
     /// The configuration of each such connection comes from
@@ -76,11 +82,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
 
     /// As [`new`](Self::new), of a stream that is a Unix socket, say, or one of TLS.
     pub fn with_transport(stream: S, config: Arc<Config>, transport: Transport) -> Self {
-        Self::of(Driver::new(stream, Connection::server(clock::now(), config, transport)), None)
+        Self::of(
+            Driver::new(stream, Connection::server(clock::now(), config, transport)),
+            None,
+            UpgradeRule::default(),
+        )
     }
 
-    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>) -> Self {
-        Self { driver: Some(driver), closed: None, membership }
+    pub(crate) fn of(driver: Driver<S>, membership: Option<Membership>, rule: UpgradeRule) -> Self {
+        let shared = driver.shared.clone();
+        Self { driver: Some(driver), shared, rule, closed: None, membership }
     }
 
     /// What the client asks for next; `None` when the connection has ended. Malformed requests are answered by
@@ -109,7 +120,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
             };
             match let_in {
                 Ok(Event::Request(request)) => return Some(Incoming::Request(request)),
-                Ok(Event::Upgrade(upgrade)) => return Some(Incoming::Upgrade(upgrade)),
+                Ok(Event::Upgrade(mut upgrade)) => match self.rule.decide(&mut upgrade) {
+                    Decision::Refuse => {
+                        let nothing = Unanswered::NotFound.response();
+                        let _ = shared.connection().respond(clock::now(), upgrade, nothing);
+                    }
+                    Decision::Accept | Decision::Ask => return Some(Incoming::Upgrade(upgrade)),
+                },
                 Ok(_) => {}
                 Err(request) => {
                     // It was asked just now, so that it can be answered.
@@ -125,7 +142,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
@@ -142,7 +159,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`].
+    /// As [`respond`](Self::respond).
     pub fn respond_streaming(
         &mut self,
         request: impl Into<Request>,
@@ -161,23 +178,31 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     /// connection goes with it.
     ///
     /// # Errors
-    /// [`AcceptError`]: the upgrade is another connection's, or the peer is gone.
-    pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, AcceptError> {
-        let Some(driver) = &mut self.driver else { return Err(AcceptError::Refused(RespondError::NotOpen)) };
-        driver.shared.connection().accept(clock::now(), upgrade).map_err(AcceptError::Refused)?;
+    /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
+    pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
+        let Some(driver) = &mut self.driver else { return Err(RespondError::NotOpen.into()) };
+        let path = match upgrade.path() {
+            "/" => None,
+            path if path.len() > PATH_LIMIT => Some(Box::default()),
+            path => Some(path.into()),
+        };
+        driver.shared.connection().accept(clock::now(), upgrade)?;
         loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
                 Some(Event::Open(head)) => {
                     // A peer that is gone by now is told as the end of the WebSocket.
                     let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break self.open(head).ok_or(AcceptError::Refused(RespondError::NotOpen));
+                    break match self.open(head) {
+                        Some(ws) => Ok(ws.at(path)),
+                        None => Err(RespondError::NotOpen.into()),
+                    };
                 }
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());
-                    break Err(AcceptError::Closed(closed));
+                    break Err(closed.into());
                 }
                 Some(_) => {}
-                None => break Err(AcceptError::Refused(RespondError::NotOpen)),
+                None => break Err(RespondError::NotOpen.into()),
             }
         }
     }
@@ -190,14 +215,107 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
         Some(WebSocket::new(driver, head, self.membership.take()))
     }
 
+    /// The WebSocket: waits for the first valid upgrade on a path that has one
+    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); every path, unless it names some), and accepts it,
+    /// with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path is answered 404; so
+    /// are plain requests, and 426 where there is a WebSocket.
+    ///
+    /// `None` when the connection has ended before: a client that asks for no WebSocket is no error.
+    ///
+    /// Dropped before it is done, the connection goes with it.
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::HttpConnection;
+    /// async fn echo(http: HttpConnection) {
+    ///     let Some(mut ws) = http.upgrade().await else { return };
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         let _ = ws.send(message).await;
+    ///     }
+    /// }
+    /// ```
+    pub async fn upgrade(mut self) -> Option<WebSocket<S>> {
+        let upgrade = self.next_upgrade().await?;
+        self.accept(upgrade).await.ok()
+    }
+
+    /// The first half of [`upgrade`](Self::upgrade): the upgrade, to look at its path, query and header before it is
+    /// [accepted](Self::accept) or [refused](Self::respond). `None` when the connection has ended before. Cancel-safe.
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::{HttpConnection, WebSocket, WebSocketError};
+    /// # async fn room(ws: WebSocket, name: String) {}
+    /// async fn join(mut http: HttpConnection) -> Result<(), WebSocketError> {
+    ///     let Some(upgrade) = http.next_upgrade().await else { return Ok(()) };
+    ///     let name = upgrade.path().to_owned();
+    ///     room(http.accept(upgrade).await?, name).await;
+    ///     Ok(())
+    /// }
+    /// ```
+    pub async fn next_upgrade(&mut self) -> Option<Upgrade> {
+        loop {
+            match self.next().await? {
+                Incoming::Upgrade(upgrade) => return Some(upgrade),
+                Incoming::Request(request) => {
+                    let response = self.rule.unanswered(request.path()).response();
+                    // A peer that is gone ends the loop.
+                    let _ = self.respond(request, response).await;
+                }
+            }
+        }
+    }
+
+    /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a WebSocket.
+    /// Nothing is read or written while an answer is awaited.
+    ///
+    /// To decide about an upgrade too, to answer in pieces, later or with files, use [`next`](Self::next).
+    ///
+    /// ```no_run
+    /// # use ws_server_smol::{HttpConnection, Request, web};
+    /// async fn page_and_echo(http: HttpConnection) {
+    ///     let page = async |request: &Request| (request.path() == "/").then(|| web::html("<h1>hello</h1>"));
+    ///     let Some(mut ws) = http.upgrade_or(page).await else { return };
+    ///     while let Some(Ok(message)) = ws.next().await {
+    ///         let _ = ws.send(message).await;
+    ///     }
+    /// }
+    /// ```
+    pub async fn upgrade_or<R>(mut self, mut answer: impl AsyncFnMut(&Request) -> R) -> Option<WebSocket<S>>
+    where
+        R: Into<Option<http::Response<Bytes>>>,
+    {
+        loop {
+            match self.next().await? {
+                Incoming::Upgrade(upgrade) => return self.accept(upgrade).await.ok(),
+                Incoming::Request(request) => {
+                    let response = answer(&request).await.into();
+                    let response =
+                        response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
+                    // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
+                    let _ = self.respond(request, response).await;
+                }
+            }
+        }
+    }
+
     /// What explains the end, once it is over; `None` also of a connection that never asked anything.
     pub fn closed(&self) -> Option<&Closed> {
         self.closed.as_deref()
     }
 
-    /// Which connection it is, also once it is a WebSocket; `None` once it is over.
-    pub fn id(&self) -> Option<ConnectionId> {
-        Some(self.driver.as_ref()?.shared.id)
+    /// Which connection it is; that of the [`WebSocket`] too that it becomes.
+    pub fn id(&self) -> ConnectionId {
+        self.shared.id
+    }
+
+    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
+    /// socket, and of a stream that was handed to [`new`](Self::new), which the caller knows better.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer
+    }
+
+    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.local_addr()
     }
 
     /// The stream below; `None` once the connection is over.
@@ -206,47 +324,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Acceptor<S> {
     }
 }
 
-impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> fmt::Debug for HttpConnection<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Acceptor").field("closed", &self.closed).finish_non_exhaustive()
+        f.debug_struct("HttpConnection").field("closed", &self.closed).finish_non_exhaustive()
     }
 }
 
 /// What was being answered is flushed as far as that goes without waiting.
-impl<S: AsyncRead + AsyncWrite + Unpin> Drop for Acceptor<S> {
+impl<S: AsyncRead + AsyncWrite + Unpin> Drop for HttpConnection<S> {
     fn drop(&mut self) {
         if let Some(driver) = &mut self.driver {
             driver.part(CloseCode::GOING_AWAY);
-        }
-    }
-}
-
-/// Why a WebSocket did not open.
-#[derive(Clone)]
-#[non_exhaustive]
-pub enum AcceptError {
-    /// It cannot be accepted: the upgrade came by another connection, or was answered.
-    Refused(RespondError),
-    /// The connection ended before it was open.
-    Closed(Box<Closed>),
-}
-
-ws_proto::debug_is_display!(AcceptError);
-
-impl fmt::Display for AcceptError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Refused(error) => error.fmt(f),
-            Self::Closed(closed) => closed.fmt(f),
-        }
-    }
-}
-
-impl Error for AcceptError {
-    fn source(&self) -> Option<&(dyn Error + 'static)> {
-        match self {
-            Self::Refused(error) => Some(error),
-            Self::Closed(_) => None,
         }
     }
 }

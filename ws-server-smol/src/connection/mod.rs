@@ -8,4 +8,4 @@ pub(crate) mod sender;
 pub(crate) mod shared;
 pub(crate) mod websocket;
 
-pub use couple::bridge;
+pub use couple::couple;

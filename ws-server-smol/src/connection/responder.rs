@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ws_proto::{Request, RespondError, ResponseBody, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
-/// [`Acceptor::next`](crate::Acceptor::next) is polled, which it wakes for that.
+/// [`HttpConnection::next`](crate::HttpConnection::next) is polled, which it wakes for that.
 #[derive(Clone)]
 pub struct Responder {
     /// `None` once the connection has ended.
@@ -25,7 +25,7 @@ impl Responder {
     /// Answers a request, or refuses an upgrade.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`].
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`].
     pub fn respond(
         &self,
         request: impl Into<Request>,
@@ -40,7 +40,7 @@ impl Responder {
     /// a server the system asks a quiet peer whether it is still there (`SO_KEEPALIVE`), from now on.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`].
+    /// As [`respond`](Self::respond).
     pub fn respond_streaming(
         &self,
         request: impl Into<Request>,
@@ -76,7 +76,7 @@ impl Body {
     /// Queues a piece at once.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`]; nothing was queued then.
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing was queued then.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().send_body(token, piece)?;
@@ -88,8 +88,8 @@ impl Body {
     /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`], but that it waits where there is no room; and
-    /// [`RespondError::NotPolled`], where in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`], but that it waits where there is no room; and
+    /// [`RespondError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout) there was no
     /// room, and nobody polled the connection.
     pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
         let piece = piece.into();
@@ -101,7 +101,7 @@ impl Body {
     /// Ends the body.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::finish_body`].
+    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] where less came than was declared, which ends the connection.
     pub fn finish(mut self) -> Result<(), RespondError> {
         let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().finish_body(clock::now(), token)?;

@@ -2,8 +2,10 @@
 
 use crate::clock;
 use crate::connection::pool;
-use crate::connection::shared::{ConnectionId, Holder, Shared};
+use crate::connection::shared::{Holder, Shared};
+use crate::ids::ConnectionId;
 use std::fmt;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
@@ -14,9 +16,9 @@ use ws_proto::{CloseCode, Outgoing, SendError, Sent, State};
 /// a task that waits for messages is all it takes.
 ///
 /// ```
-/// # use ws_server_smol::{Sender, ws_proto::{Frame, SendError}};
+/// # use ws_server_smol::{SendError, Sender};
 /// async fn tell(sender: &Sender) -> Result<(), SendError> {
-///     sender.send(Frame::text("hello")).await
+///     sender.send("hello").await
 /// }
 /// ```
 #[derive(Clone)]
@@ -35,7 +37,7 @@ impl Sender {
     /// which.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
         self.shared.wakers.driver.wake();
@@ -52,8 +54,8 @@ impl Sender {
     /// Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`], but that it waits where there is no room; and [`SendError::NotPolled`], where
-    /// in [`Config::output_timeout`](ws_proto::Config::output_timeout) there was no room, and nobody polled the
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`], but that it waits where there is no room; and [`SendError::NotPolled`], where
+    /// in [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and nobody polled the
     /// WebSocket. Nothing was queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let outgoing = outgoing.into();
@@ -89,7 +91,7 @@ impl Sender {
     /// Begins the closing handshake. Its owner sees the end.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::close`].
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(clock::now(), code, reason)?;
         self.shared.wake();
@@ -105,6 +107,16 @@ impl Sender {
     /// Which connection it sends to.
     pub fn id(&self) -> ConnectionId {
         self.shared.id
+    }
+
+    /// As [`WebSocket::peer_addr`](crate::WebSocket::peer_addr).
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.shared.peer
+    }
+
+    /// As [`WebSocket::local_addr`](crate::WebSocket::local_addr).
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.shared.local_addr()
     }
 
     /// Where the connection stands.
@@ -135,6 +147,15 @@ const COPY_UP_TO: usize = 32 << 10;
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
     pool::lend(&mut connection);
+    let ends_message = outgoing.ends_message();
     // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
-    if outgoing.len() <= COPY_UP_TO { connection.send(outgoing.by_ref()) } else { connection.send(outgoing) }
+    let sent = if outgoing.len() <= COPY_UP_TO {
+        connection.send(outgoing.by_ref())?
+    } else {
+        connection.send(outgoing)?
+    };
+    if ends_message {
+        shared.count_sent();
+    }
+    Ok(sent)
 }

@@ -3,20 +3,22 @@
 use crate::clock;
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
-use crate::sys::socket::Socket;
+use crate::ids::ConnectionId;
+use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use atomic_waker::AtomicWaker;
 use bytes::Bytes;
 use event_listener::{Event, listener};
 use http::Response;
-use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::{Pin, pin};
 use std::sync::atomic::Ordering::{Relaxed, SeqCst};
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicUsize};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
+use ws_host::server::Stats;
 use ws_host::token::TokenRule;
 use ws_proto::{Connection, Request, RespondError, ResponseBody, Sent, State};
 
@@ -79,33 +81,13 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Which connection, for as long as the process lives. Never used twice: once its connection is gone it finds nobody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct ConnectionId(u64);
-
-impl ConnectionId {
-    fn next() -> Self {
-        // No 64-bit atomics on every system; and connections begin seldom.
-        static LAST: Mutex<u64> = Mutex::new(0);
-        let mut last = LAST.lock().unwrap_or_else(PoisonError::into_inner);
-        *last += 1;
-        Self(*last)
-    }
-}
-
-impl fmt::Display for ConnectionId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.fmt(f)
-    }
-}
-
 /// Who holds the reading of a connection back.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Holder {
     Application = 1,
-    /// A [`bridge`](crate::bridge), whose other side takes no more.
-    Bridge = 2,
+    /// A [`couple`](crate::couple), whose other side takes no more.
+    Couple = 2,
 }
 
 #[derive(Debug)]
@@ -114,11 +96,15 @@ pub(crate) struct Shared {
     connection: Mutex<Connection>,
     /// What senders write to themselves, so that they never wait for a task that waits for them; `None` for streams of
     /// other kinds, and once all is over.
-    socket: Mutex<Option<Socket>>,
+    socket: Mutex<Option<SocketHandle>>,
+    /// The address at the other end, where it is known.
+    pub(crate) peer: Option<SocketAddr>,
     /// What requests must show.
     pub(crate) token: Option<Arc<TokenRule>>,
     sleep: Arc<Sleep>,
     pub(crate) wakers: Arc<Wakers>,
+    /// Messages that were received and sent. Each is counted under the lock of the connection.
+    messages: [AtomicUsize; 2],
     /// How often the connection was driven by its owner.
     polls: AtomicU32,
     /// Each [`Holder`] is a bit.
@@ -131,20 +117,42 @@ impl Shared {
     pub(crate) fn new(
         connection: Connection,
         token: Option<Arc<TokenRule>>,
-        socket: Option<Socket>,
+        socket: Option<SocketHandle>,
+        peer: Option<SocketAddr>,
         sleep: Arc<Sleep>,
     ) -> Self {
         Self {
             id: ConnectionId::next(),
             connection: Mutex::new(connection),
             socket: Mutex::new(socket),
+            peer,
             token,
             sleep,
             wakers: Arc::default(),
+            messages: Default::default(),
             polls: AtomicU32::new(0),
             holders: AtomicU8::new(0),
             write_failed: AtomicBool::new(false),
         }
+    }
+
+    /// A message was received; the connection is locked.
+    #[inline]
+    pub(crate) fn count_received(&self) {
+        self.messages[0].store(self.messages[0].load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// A message was sent; the connection is locked.
+    #[inline]
+    pub(crate) fn count_sent(&self) {
+        self.messages[1].store(self.messages[1].load(Relaxed).wrapping_add(1), Relaxed);
+    }
+
+    /// Adds what it has received and sent.
+    pub(crate) fn add_to(&self, stats: &mut Stats) {
+        stats.add_bytes(&self.connection());
+        stats.messages_in += self.messages[0].load(Relaxed) as u64;
+        stats.messages_out += self.messages[1].load(Relaxed) as u64;
     }
 
     /// Whatever its owner waits for, it has to know; and who waits for room must look again.
@@ -242,7 +250,11 @@ impl Shared {
         self.connection.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn socket(&self) -> MutexGuard<'_, Option<Socket>> {
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        self.socket().as_ref()?.local_addr()
+    }
+
+    fn socket(&self) -> MutexGuard<'_, Option<SocketHandle>> {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -1,23 +1,25 @@
-//! An open WebSocket: a stream of messages and a sink of frames.
+//! An open WebSocket: a stream and a sink of messages.
 
 use crate::clock;
 use crate::connection::sender::{self, Sender};
-use crate::connection::shared::{ConnectionId, Holder};
+use crate::connection::shared::Holder;
 use crate::driver::Driver;
-use crate::driver::sleep::Sleep;
+use crate::error::WebSocketError;
+use crate::ids::ConnectionId;
 use crate::server::Membership;
+use crate::sys::socket::Socket;
 use futures_core::Stream;
 use futures_io::{AsyncRead, AsyncWrite};
 use futures_sink::Sink;
 use std::fmt;
 use std::future::poll_fn;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
-use std::time::{Duration, Instant, SystemTime};
+use std::time::Duration;
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Event, Frame, Initiator, Message, Outgoing, Role, SendError, Sent,
-    State,
+    CloseCode, Closed, Config, Connection, Event, Initiator, Message, Outgoing, Role, SendError, Sent, State,
 };
 
 /// An open WebSocket, of a server or of a client.
@@ -32,18 +34,33 @@ use ws_proto::{
 /// [`close`](Self::close).
 ///
 /// ```
-/// # use ws_server_smol::{WebSocket, ws_proto::SendError};
-/// # use futures_io::{AsyncRead, AsyncWrite};
-/// async fn echo(mut ws: WebSocket<impl AsyncRead + AsyncWrite + Unpin>) -> Result<(), Box<dyn std::error::Error>> {
+/// use ws_server_smol::{WebSocket, WebSocketError};
+///
+/// async fn echo(mut ws: WebSocket) -> Result<(), WebSocketError> {
 ///     while let Some(message) = ws.next().await {
 ///         ws.send(message?).await?;
 ///     }
 ///     Ok(())
 /// }
 /// ```
-pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin> {
+///
+/// Its methods give the error that fits: [`Closed`], or [`SendError`]. As a [`Stream`] and a [`Sink`] it has one type of
+/// message and one of error, which is either, so that one WebSocket can be forwarded into another, or into itself:
+///
+/// ```
+/// # use ws_server_smol::{WebSocket, WebSocketError};
+/// use futures_util::StreamExt;
+///
+/// async fn echo(ws: WebSocket) -> Result<(), WebSocketError> {
+///     let (sink, stream) = ws.split();
+///     stream.forward(sink).await
+/// }
+/// ```
+pub struct WebSocket<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     pub(crate) driver: Driver<S>,
     head: Box<http::Response<()>>,
+    /// Where it was accepted; `None` is `/`, which takes no memory, and empty is none.
+    path: Option<Box<str>>,
     /// Delivery of a message that are joined for [`next`](Self::next).
     joining: Option<Message<'static>>,
     closed: Option<Box<Closed>>,
@@ -56,7 +73,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         head: Box<http::Response<()>>,
         membership: Option<Membership>,
     ) -> Self {
-        Self { driver, head, joining: None, closed: None, membership }
+        Self { driver, head, path: Some(Box::default()), joining: None, closed: None, membership }
+    }
+
+    pub(crate) fn at(mut self, path: Option<Box<str>>) -> Self {
+        self.path = path;
+        self
     }
 
     /// A WebSocket whose opening handshake was done elsewhere, by an HTTP server or client of another kind.
@@ -94,7 +116,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Cancel-safe, but that a message may have been queued when it is dropped.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`].
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`].
     pub async fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         self.try_send(outgoing)?;
         self.flush().await
@@ -104,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`flush`](Self::flush); many go out together.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
     pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         sender::queue(&self.driver.shared, outgoing.into())
     }
@@ -135,7 +157,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Begins the closing handshake; [`next`](Self::next) gives what still comes, and then the end.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::close`].
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.driver.shared.connection().close(clock::now(), code, reason)
     }
@@ -155,6 +177,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         self.driver.shared.id
     }
 
+    /// The address at the other end. An IPv4 peer has an IPv4 address, on dual-stack servers too. `None` over a Unix
+    /// socket, and of a stream that was handed in, which the caller knows better.
+    pub fn peer_addr(&self) -> Option<SocketAddr> {
+        self.driver.shared.peer
+    }
+
+    /// The address at this end; `None` where [`peer_addr`](Self::peer_addr) is, and once the connection is over.
+    pub fn local_addr(&self) -> Option<SocketAddr> {
+        self.driver.shared.local_addr()
+    }
+
     /// A handle for other tasks and threads.
     pub fn sender(&self) -> Sender {
         Sender { shared: self.driver.shared.clone() }
@@ -163,6 +196,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The 101 that opened it: of a client the server's, of a server the one that was sent.
     pub fn response(&self) -> &http::Response<()> {
         &self.head
+    }
+
+    /// The path at which a server accepted it, as it was sent: without query, not decoded. `None` for that of a client, and
+    /// for paths of more than 256 bytes. Those other than `/` take memory while the WebSocket lasts.
+    pub fn path(&self) -> Option<&str> {
+        let path = self.path.as_deref().unwrap_or("/");
+        (!path.is_empty()).then_some(path)
     }
 
     /// The subprotocol that was agreed on.
@@ -199,12 +239,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The stream below; `None` once the connection is over.
     pub fn get_ref(&self) -> Option<&S> {
         self.driver.stream()
-    }
-
-    /// Replaces both clocks where they are compared to find out whether the machine slept, for tests.
-    #[doc(hidden)]
-    pub fn sleep_clocks(&mut self, clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static) {
-        self.driver.set_sleep(Sleep::new(Some(Arc::new(clocks))));
     }
 
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
@@ -283,33 +317,34 @@ fn join(begun: Message<'static>, next: Message<'static>) -> Message<'static> {
     }
 }
 
-/// As [`WebSocket::next`].
+/// As [`WebSocket::next`], with the error that it shares with the sink.
 impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
-    type Item = Result<Message<'static>, Box<Closed>>;
+    type Item = Result<Message<'static>, WebSocketError>;
 
     fn poll_next(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        self.get_mut().poll_message(cx)
+        self.get_mut().poll_message(cx).map_err(Into::into)
     }
 }
 
 /// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
 /// written. Whoever reads gets what still comes, and the end: closing takes nothing from another half.
-impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Frame> for WebSocket<S> {
-    type Error = SendError;
+impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
+    type Error = WebSocketError;
 
-    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().driver.poll_room(cx)
+    fn poll_ready(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        self.get_mut().driver.poll_room(cx).map_err(Into::into)
     }
 
-    fn start_send(self: Pin<&mut Self>, frame: Frame) -> Result<(), SendError> {
-        self.get_mut().try_send(frame).map(drop)
+    fn start_send(self: Pin<&mut Self>, message: Message<'static>) -> Result<(), WebSocketError> {
+        self.get_mut().try_send(message)?;
+        Ok(())
     }
 
-    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
-        self.get_mut().driver.poll_flush(cx)
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
+        self.get_mut().driver.poll_flush(cx).map_err(Into::into)
     }
 
-    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
+    fn poll_close(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Result<(), WebSocketError>> {
         let this = self.get_mut();
         // It may be closing already.
         let _ = this.start_close(CloseCode::NORMAL, "");

@@ -36,8 +36,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
         let now = clock::now();
-        let parting = self.parting.take().and_then(|parting| parting.event);
-        let mut events = parting.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
+        let pending = self.pending_close.take().and_then(|pending| pending.event);
+        let mut events = pending.into_iter().chain(std::iter::from_fn(|| connection.poll_event(now)));
         let closed = events.find_map(|event| match event {
             Event::Closed(closed) => Some(closed),
             _ => None,

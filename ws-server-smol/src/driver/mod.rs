@@ -20,20 +20,21 @@ use crate::connection::pool::Buffer;
 use crate::connection::shared::Shared;
 use crate::driver::output::{Output, write};
 use crate::driver::sleep::Sleep;
-use crate::sys::socket::Socket;
+use crate::sys::socket::SocketHandle;
 use async_io::Timer;
 use bytes::Buf;
 use futures_io::{AsyncRead, AsyncWrite};
 use slice::Slice;
 use std::future::Future;
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
-use ws_proto::{Connection, Error, Event, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Fragment, Next, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
@@ -48,7 +49,7 @@ struct Unread {
 
 /// What explains the end, where that was not told, and when it is told at the latest.
 #[derive(Debug)]
-struct Parting {
+struct PendingClose {
     event: Option<Event<'static>>,
     deadline: Option<Moment>,
 }
@@ -65,7 +66,7 @@ pub(crate) struct Driver<S> {
     timer: Timer,
     deadline: Option<Moment>,
     /// It is over, and is told once the stream has passed on what it holds.
-    parting: Option<Box<Parting>>,
+    pending_close: Option<Box<PendingClose>>,
     slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
@@ -82,8 +83,10 @@ pub(crate) struct Driver<S> {
 #[derive(Default)]
 pub(crate) struct Belongings {
     pub(crate) token: Option<Arc<TokenRule>>,
-    /// A clone of the stream, where it is one of these.
-    pub(crate) socket: Option<Socket>,
+    /// A handle on the stream, where it is one of these.
+    pub(crate) socket: Option<SocketHandle>,
+    /// The address at its other end, where it has one.
+    pub(crate) peer: Option<SocketAddr>,
     pub(crate) sleep: Option<Arc<Sleep>>,
 }
 
@@ -94,9 +97,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
         connection.share_inflating();
-        let Belongings { token, socket, sleep } = belongings;
+        let Belongings { token, socket, peer, sleep } = belongings;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
-        let shared = Arc::new(Shared::new(connection, token, socket, sleep.clone()));
+        let shared = Arc::new(Shared::new(connection, token, socket, peer, sleep.clone()));
         Self {
             stream: Some(stream),
             waker: Waker::from(shared.wakers.clone()),
@@ -105,7 +108,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             output: Output::Flushed,
             timer: Timer::never(),
             deadline: None,
-            parting: None,
+            pending_close: None,
             slice: Slice::default(),
             heard: false,
             asked: None,
@@ -137,7 +140,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             connection.handle_resume(now);
         }
         if let Some(event) = self.held.take() {
-            return Poll::Ready(Some(*event));
+            return self.report(Some(*event));
         }
         // Nothing more is there to be read, and the stream wakes once there is.
         let mut is_dry = false;
@@ -159,13 +162,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 None => before_the_end(&mut connection, now),
             };
             if event.is_some() {
-                return Poll::Ready(event);
+                return self.report(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.next_io() {
-                Next::Drop => return self.poll_parting(&mut connection, now),
+                Next::Drop => return self.poll_pending_close(&mut connection, now),
                 Next::Shutdown => {
                     self.output = Output::Closing;
                     continue;
@@ -195,6 +198,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             }
             return Poll::Pending;
         }
+    }
+
+    /// Gives an event to whoever polls; the connection is locked.
+    #[inline]
+    fn report(&self, event: Option<Event<'static>>) -> Poll<Option<Event<'static>>> {
+        if matches!(event, Some(Event::Message(_) | Event::Fragment(Fragment { last: true, .. }))) {
+            self.shared.count_received();
+        }
+        Poll::Ready(event)
     }
 
     /// Writes until everything is gone that can go. Nothing is read.
@@ -367,23 +379,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Ends, and gives what explains it, where that was not told. A stream that holds bytes of its own, as TLS does,
     /// first passes on what was said last.
-    fn poll_parting(&mut self, connection: &mut Connection, now: Moment) -> Poll<Option<Event<'static>>> {
-        let parting = self.parting.take().unwrap_or_else(|| {
+    fn poll_pending_close(
+        &mut self,
+        connection: &mut Connection,
+        now: Moment,
+    ) -> Poll<Option<Event<'static>>> {
+        let pending = self.pending_close.take().unwrap_or_else(|| {
             let deadline = now.checked_add(connection.config().get_close_timeout());
             // Writing may have been what ended it.
-            Box::new(Parting { event: connection.poll_event(now), deadline })
+            Box::new(PendingClose { event: connection.poll_event(now), deadline })
         });
-        let is_late = parting.deadline.is_some_and(|deadline| deadline <= now);
-        if self.output == Output::Flushed || is_late || is_lost(parting.event.as_ref()) {
+        let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
+        if self.output == Output::Flushed || is_late || is_lost(pending.event.as_ref()) {
             self.end(connection.wants_reset());
-            return Poll::Ready(parting.event);
+            return Poll::Ready(pending.event);
         }
-        clock::set(&mut self.timer, parting.deadline);
+        clock::set(&mut self.timer, pending.deadline);
         let mut io = Context::from_waker(&self.waker);
         if Pin::new(&mut self.timer).poll(&mut io).is_ready() {
             self.waker.wake_by_ref();
         }
-        self.parting = Some(parting);
+        self.pending_close = Some(pending);
         self.slice.end();
         Poll::Pending
     }

@@ -2,7 +2,7 @@
 
 use super::{Member, Membership, Phase, Run, Server, State};
 use crate::clock;
-use crate::connection::http::Acceptor;
+use crate::connection::http::HttpConnection;
 use crate::connection::shared::until;
 use crate::driver::{Belongings, Driver};
 use crate::sys::socket::Socket;
@@ -14,7 +14,7 @@ use std::io;
 use std::pin::pin;
 use std::task::{Context, Poll, Waker};
 use std::time::Instant;
-use ws_host::listen::{ACCEPT_RETRY, is_transient};
+use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
 
 /// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
@@ -23,12 +23,12 @@ pub(super) const BURST: u32 = 16;
 /// What an attempt came to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Attempt {
-    Accepted(Acceptor<Socket>),
+    Accepted(HttpConnection<Socket>),
     /// Somebody came and is gone again, or was turned away.
     Nobody,
     /// Others have not run for a while.
     Yield,
-    /// Until the bell rings, or until then.
+    /// Until `AcceptNotify` notifies, or until then.
     Wait(Option<Instant>),
     Failed(io::Error),
     NotListening,
@@ -36,28 +36,28 @@ pub(super) enum Attempt {
 
 impl Server {
     /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
-    /// while the [`Acceptor`] is polled.
+    /// while the [`HttpConnection`] is polled.
     ///
     /// Several tasks may accept. Cancel-safe: who is not accepted waits in the kernel.
     ///
     /// ```
-    /// # use ws_server_smol::{Acceptor, Server, Socket};
-    /// # async fn handle(http: Acceptor<Socket>) {}
+    /// # use ws_server_smol::{HttpConnection, Server};
+    /// # async fn handle(http: HttpConnection) {}
     /// async fn serve(server: Server, executor: &async_executor::LocalExecutor<'_>) {
     ///     while let Some(http) = server.accept().await {
     ///         executor.spawn(handle(http)).detach();
     ///     }
     /// }
     /// ```
-    pub async fn accept(&self) -> Option<Acceptor<Socket>> {
+    pub async fn accept(&self) -> Option<HttpConnection<Socket>> {
         loop {
-            listener!(self.inner.bell.0 => bell);
+            listener!(self.inner.accept_notify.0 => notified);
             match self.attempt() {
-                Attempt::Accepted(acceptor) => return Some(acceptor),
+                Attempt::Accepted(http) => return Some(http),
                 Attempt::NotListening => return None,
                 Attempt::Nobody => {}
                 Attempt::Yield => yield_now().await,
-                Attempt::Wait(deadline) => until(bell, deadline).await,
+                Attempt::Wait(deadline) => until(notified, deadline).await,
                 Attempt::Failed(error) => {
                     let hook = self.inner.state().accept_failed.clone();
                     if let Some(hook) = hook {
@@ -72,6 +72,9 @@ impl Server {
     /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
     /// they may borrow the application's state from around the call.
     ///
+    /// What a handler returns is dropped: an error ends its own connection alone, and whoever wants to see it logs it in the
+    /// handler.
+    ///
     /// A handler that waits for something of its own keeps nobody else waiting. One that computes does; for many
     /// threads, [`accept`](Self::accept) and spawn.
     ///
@@ -80,9 +83,10 @@ impl Server {
     /// # async fn f(server: Server) {
     /// let count = std::cell::Cell::new(0);
     /// server
-    ///     .serve(async |mut http| {
+    ///     .serve(async |http| {
+    ///         let Some(mut ws) = http.upgrade().await else { return };
     ///         count.set(count.get() + 1);
-    ///         while let Some(_incoming) = http.next().await { /* respond, or accept */ }
+    ///         while let Some(Ok(message)) = ws.next().await { /* … */ }
     ///     })
     ///     .await;
     /// # }
@@ -92,7 +96,7 @@ impl Server {
     /// Where a handler does: its future ends, and every connection that runs in it goes with it, told 1001. The server
     /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does one
     /// that runs in a task of its own, with [`accept`](Self::accept).
-    pub async fn serve(&self, handler: impl AsyncFn(Acceptor<Socket>)) {
+    pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());
         let mut listening = true;
@@ -100,15 +104,15 @@ impl Server {
             loop {
                 while listening && let Poll::Ready(accepted) = accepting.as_mut().poll(cx) {
                     match accepted {
-                        Some(acceptor) => {
-                            handlers.push(handler(acceptor));
+                        Some(http) => {
+                            handlers.push(handler(http));
                             accepting.set(self.accept());
                         }
                         None => listening = false,
                     }
                 }
                 match handlers.as_mut().poll_next(cx) {
-                    Poll::Ready(Some(())) => {}
+                    Poll::Ready(Some(_)) => {}
                     Poll::Ready(None) if !listening => return Poll::Ready(()),
                     Poll::Ready(None) | Poll::Pending => return Poll::Pending,
                 }
@@ -119,9 +123,9 @@ impl Server {
 
     pub(super) fn attempt(&self) -> Attempt {
         let mut state = self.inner.state();
-        let State { phase, census, .. } = &mut *state;
+        let State { phase, admission, .. } = &mut *state;
         let Phase::Serving(run) = phase else { return Attempt::NotListening };
-        if census.at_handshake_limit() {
+        if admission.at_handshake_limit() {
             return Attempt::Wait(None);
         }
         let now = Instant::now();
@@ -133,38 +137,39 @@ impl Server {
             run.burst = 0;
             return Attempt::Yield;
         }
-        let bell = Waker::from(self.inner.bell.clone());
-        let Poll::Ready(accepted) = run.poll_accept(&mut Context::from_waker(&bell)) else {
+        let waker = Waker::from(self.inner.accept_notify.clone());
+        let Poll::Ready(accepted) = run.poll_accept(&mut Context::from_waker(&waker)) else {
             run.burst = 0;
             return Attempt::Wait(None);
         };
         let socket = match accepted {
             Ok(socket) => socket,
-            Err(error) if is_transient(&error) => return Attempt::Nobody,
-            // No descriptor, no memory: asking again at once would spin. Who waits, waits in the kernel.
-            Err(error) => {
-                run.retry_at = Some(now + ACCEPT_RETRY);
-                let told = std::mem::replace(&mut run.failing, true);
-                return if told { Attempt::Nobody } else { Attempt::Failed(error) };
-            }
+            Err(error) => match run.failures.failed(&error) {
+                AfterFailure::Continue => return Attempt::Nobody,
+                AfterFailure::Wait { delay, report } => {
+                    run.retry_at = Some(now + delay);
+                    return if report { Attempt::Failed(error) } else { Attempt::Nobody };
+                }
+            },
         };
         run.burst += 1;
-        run.failing = false;
+        run.failures.accepted();
         let peer = socket.peer_addr();
-        if !census.try_admit(peer) {
-            state.turned_away += 1;
+        if !admission.try_admit(peer) {
+            state.stats.rejected += 1;
             return Attempt::Nobody;
         }
         let connection = Connection::server(clock::moment(now), run.config.clone(), run.transport);
-        let (token, sleep) = (run.token.clone(), Some(self.inner.sleep.clone()));
-        let belongings = Belongings { token, socket: Some(socket.clone()), sleep };
-        let driver = Driver::with(socket.clone(), connection, belongings);
+        let (token, sleep, rule) = (run.token.clone(), Some(self.inner.sleep.clone()), run.rule.clone());
+        let handle = socket.handle();
+        let belongings = Belongings { token, socket: Some(handle.clone()), peer, sleep };
+        let driver = Driver::with(socket, connection, belongings);
         let shared = driver.shared.clone();
         let id = shared.id;
-        state.accepted += 1;
-        state.members.insert(id, Member { shared, socket, peer, new: true, websocket: false });
+        state.stats.accepted += 1;
+        state.members.insert(id, Member { shared, socket: handle, new: true, websocket: false });
         drop(state);
-        Attempt::Accepted(Acceptor::of(driver, Some(Membership::new(self.clone(), id))))
+        Attempt::Accepted(HttpConnection::of(driver, Some(Membership::new(self.clone(), id)), rule))
     }
 }
 

@@ -1,13 +1,15 @@
 //! The clients of a server: who is there, and what is said to one of them.
 
-use super::{Server, Stats};
+use super::Server;
 use crate::clock;
 use crate::connection::sender::Sender;
-use crate::connection::shared::{ConnectionId, Holder, Shared};
+use crate::connection::shared::{Holder, Shared};
+use crate::ids::ConnectionId;
 use bytes::Bytes;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_host::server::Stats;
 use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
 /// Clients. An id whose connection is gone finds nobody, and never another's.
@@ -31,27 +33,18 @@ impl Server {
         self.inner.state().members.len().saturating_sub(websockets)
     }
 
-    /// How many connections were turned away since it began to listen, being over a limit of
+    /// How many connections were rejected since it began to listen, being over a limit of
     /// [`ServerConfig`](crate::ServerConfig).
-    pub fn turned_away(&self) -> u64 {
-        self.inner.state().census.rejected()
+    pub fn rejected(&self) -> u64 {
+        self.inner.state().admission.rejected()
     }
 
     /// What the server has done. It looks at every connection: ask once a second rather than once a message.
     pub fn stats(&self) -> Stats {
         let state = self.inner.state();
-        let mut stats = Stats {
-            accepted: state.accepted,
-            turned_away: state.turned_away,
-            open: state.members.len(),
-            bytes_in: state.bytes_in,
-            bytes_out: state.bytes_out,
-        };
-        for member in state.members.values() {
-            let connection = member.shared.connection();
-            stats.bytes_in += connection.bytes_received();
-            stats.bytes_out += connection.bytes_sent();
-        }
+        let mut stats = state.stats;
+        stats.open = state.members.len();
+        state.members.values().for_each(|member| member.shared.add_to(&mut stats));
         stats
     }
 
@@ -111,7 +104,7 @@ impl Server {
     /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] also where there is no such connection.
+    /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`SendError::NotOpen`] also where there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,
@@ -139,7 +132,7 @@ impl Server {
     /// The peer's address. A peer that came by IPv4 has an IPv4 address, on dual-stack servers too; one that came
     /// over a Unix socket has none.
     pub fn peer_addr(&self, id: ConnectionId) -> Option<SocketAddr> {
-        self.inner.state().members.get(&id)?.peer
+        self.inner.state().members.get(&id)?.shared.peer
     }
 
     /// The address that the peer connected to; none on a Unix socket.

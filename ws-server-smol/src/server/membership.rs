@@ -2,9 +2,9 @@
 
 use super::{Phase, Server};
 use crate::clock;
-use crate::connection::shared::ConnectionId;
-use ws_host::topics::flush_latest;
-use ws_proto::{Closed, Event};
+use crate::ids::ConnectionId;
+use ws_host::topics::{Delivered, flush_latest};
+use ws_proto::{Closed, Event, Outgoing};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
 /// what it was subscribed to is known until this is dropped.
@@ -27,11 +27,11 @@ impl Membership {
             state.upgrading.insert(self.id);
         }
         if new {
-            let crowded = state.census.at_handshake_limit();
-            state.census.handshake_done();
+            let crowded = state.admission.at_handshake_limit();
+            state.admission.handshake_done();
             if crowded {
                 drop(state);
-                self.server.inner.bell.0.notify(usize::MAX);
+                self.server.inner.accept_notify.0.notify(usize::MAX);
             }
         }
     }
@@ -75,7 +75,11 @@ impl Membership {
             Some(member) => member.shared.clone(),
             None => return newest.forget(self.id),
         };
-        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |_, _| {});
+        flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |frame, delivered| {
+            if delivered == Delivered::Queued && Outgoing::from(frame).ends_message() {
+                shared.count_sent();
+            }
+        });
         drop(newest);
         shared.wake();
     }
@@ -96,7 +100,7 @@ impl Membership {
     fn leave(&self) {
         let inner = &self.server.inner;
         let mut state = inner.state();
-        let crowded = state.census.at_handshake_limit();
+        let crowded = state.admission.at_handshake_limit();
         if state.remove(self.id).is_none() {
             return;
         }
@@ -104,7 +108,7 @@ impl Membership {
         drop(state);
         inner.newest().forget(self.id);
         if crowded {
-            inner.bell.0.notify(usize::MAX);
+            inner.accept_notify.0.notify(usize::MAX);
         }
         if stopping {
             inner.gone.notify(usize::MAX);

@@ -6,31 +6,31 @@ mod fanout;
 pub(crate) mod listener;
 mod membership;
 mod stop;
-#[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-mod tests_faults;
+mod topics;
 
 pub(crate) use membership::Membership;
+pub use topics::Topics;
 
-use crate::connection::shared::{ConnectionId, Shared};
+use crate::connection::shared::Shared;
 use crate::driver::sleep::Sleep;
 use crate::extension::{AlreadyExtended, Extension};
-use crate::sys::socket::Socket;
+use crate::ids::ConnectionId;
+use crate::sys::socket::SocketHandle;
 use event_listener::Event;
-use listener::{Listener, Listening};
+use listener::AsyncListener;
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::task::Wake;
-use std::time::{Instant, SystemTime};
+use std::time::Instant;
 use stop::Stopping;
 use ws_host::listen::{self, Scheme, lan_url, url};
-use ws_host::listen::{Bind, ListenError};
-use ws_host::server::{Admission, ServerConfig};
+use ws_host::listen::{AcceptFailures, Bind, ListenError, Listener};
+use ws_host::server::{Admission, ServerConfig, Stats, UpgradeRule};
 use ws_host::token::TokenRule;
-use ws_host::topics::{LatestByKey, Topics};
+use ws_host::topics::LatestByKey;
 use ws_proto::{Config, Frame, Transport};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
@@ -40,28 +40,19 @@ use ws_proto::{Config, Frame, Transport};
 /// neither handlers nor their futures need be `Send`.
 ///
 /// ```no_run
-/// use ws_server_smol::ws_proto::handshake::upgrade_required;
-/// use ws_server_smol::{Acceptor, Bind, Incoming, Server, ServerConfig, Socket};
+/// use ws_server_smol::{Bind, HttpConnection, Server, ServerConfig, WebSocketError, block_on};
 ///
 /// fn main() -> Result<(), Box<dyn std::error::Error>> {
 ///     let server = Server::bind(Bind::localhost().port(8700), ServerConfig::new())?;
 ///     println!("{}", server.url("/").unwrap_or_default());
-///     async_io::block_on(server.serve(async |http| drop(echo(http).await)));
+///     block_on(server.serve(echo));
 ///     Ok(())
 /// }
 ///
-/// async fn echo(mut http: Acceptor<Socket>) -> Result<(), Box<dyn std::error::Error>> {
-///     while let Some(incoming) = http.next().await {
-///         match incoming {
-///             Incoming::Request(request) => http.respond(request, upgrade_required()).await?,
-///             Incoming::Upgrade(upgrade) => {
-///                 let mut ws = http.accept(upgrade).await?;
-///                 while let Some(message) = ws.next().await {
-///                     ws.try_send(message?)?;
-///                 }
-///                 break;
-///             }
-///         }
+/// async fn echo(http: HttpConnection) -> Result<(), WebSocketError> {
+///     let Some(mut ws) = http.upgrade().await else { return Ok(()) };
+///     while let Some(message) = ws.next().await {
+///         ws.send(message?).await?;
 ///     }
 ///     Ok(())
 /// }
@@ -79,7 +70,7 @@ struct Inner {
     state: Mutex<State>,
     /// What is kept for peers that are slow.
     newest: Mutex<LatestByKey<ConnectionId, Frame>>,
-    bell: Arc<Bell>,
+    accept_notify: Arc<AcceptNotify>,
     /// A connection is gone, while the server stops.
     gone: Event,
     sleep: Arc<Sleep>,
@@ -91,9 +82,9 @@ struct Inner {
 /// Listeners are polled with this as their waker, so that several tasks may accept, and none that gave up takes a
 /// wake-up with it.
 #[derive(Default)]
-struct Bell(Event);
+struct AcceptNotify(Event);
 
-impl Wake for Bell {
+impl Wake for AcceptNotify {
     fn wake(self: Arc<Self>) {
         self.0.notify(usize::MAX);
     }
@@ -111,17 +102,14 @@ struct State {
     config: ServerConfig,
     phase: Phase,
     members: BTreeMap<ConnectionId, Member>,
-    census: Admission,
+    admission: Admission,
     /// Those that asked for an upgrade, and are not open yet.
     upgrading: BTreeSet<ConnectionId>,
     /// Those that were opened.
     websockets: usize,
-    topics: Topics<ConnectionId>,
-    accepted: u64,
-    turned_away: u64,
-    /// Of connections that are gone.
-    bytes_in: u64,
-    bytes_out: u64,
+    topics: ws_host::topics::Topics<ConnectionId>,
+    /// With what connections that are gone have received and sent.
+    stats: Stats,
     before_stop: Option<BeforeStop>,
     accept_failed: Option<AcceptFailed>,
 }
@@ -134,7 +122,7 @@ enum Phase {
 
 /// From one start to its stop.
 struct Run {
-    listeners: Vec<Listener>,
+    listeners: Vec<AsyncListener>,
     /// Accepting failed for want of something; not again before this.
     retry_at: Option<Instant>,
     /// Whose turn it is to accept.
@@ -145,35 +133,18 @@ struct Run {
     config: Arc<Config>,
     transport: Transport,
     token: Option<Arc<TokenRule>>,
-    /// Accepting failed, and that was told.
-    failing: bool,
+    rule: UpgradeRule,
+    failures: AcceptFailures,
 }
 
 /// A connection, as the server knows it.
 struct Member {
     shared: Arc<Shared>,
     /// Reaches it where nobody polls.
-    socket: Socket,
-    peer: Option<SocketAddr>,
+    socket: SocketHandle,
     /// It has asked nothing yet.
     new: bool,
     websocket: bool,
-}
-
-/// What a server has done since it was made.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-#[non_exhaustive]
-pub struct Stats {
-    /// Connections that were accepted, plain HTTP included.
-    pub accepted: u64,
-    /// Connections that were closed as they came, being over a limit.
-    pub turned_away: u64,
-    /// Connections that are there now, plain HTTP included.
-    pub open: usize,
-    /// Bytes from peers, HTTP included.
-    pub bytes_in: u64,
-    /// Bytes that sockets took, HTTP included.
-    pub bytes_out: u64,
 }
 
 impl Server {
@@ -182,36 +153,23 @@ impl Server {
         Self::with(config, Sleep::new(None))
     }
 
-    /// As [`new`](Self::new), with both clocks that are compared to find out whether the machine slept, for tests; the
-    /// `Date` of answers follows them.
-    #[doc(hidden)]
-    pub fn with_sleep_clocks(
-        config: ServerConfig,
-        clocks: impl Fn() -> (Instant, SystemTime) + Send + Sync + 'static,
-    ) -> Self {
-        Self::with(config, Sleep::new(Some(Arc::new(clocks))))
-    }
-
-    fn with(config: ServerConfig, sleep: Sleep) -> Self {
+    pub(crate) fn with(config: ServerConfig, sleep: Sleep) -> Self {
         let state = State {
-            census: Admission::new(&config),
+            admission: Admission::new(&config),
             config,
             phase: Phase::Idle,
             members: BTreeMap::new(),
             upgrading: BTreeSet::new(),
             websockets: 0,
-            topics: Topics::new(),
-            accepted: 0,
-            turned_away: 0,
-            bytes_in: 0,
-            bytes_out: 0,
+            topics: ws_host::topics::Topics::new(),
+            stats: Stats::default(),
             before_stop: None,
             accept_failed: None,
         };
         let inner = Arc::new(Inner {
             state: Mutex::new(state),
             newest: Mutex::default(),
-            bell: Arc::default(),
+            accept_notify: Arc::default(),
             gone: Event::new(),
             sleep: Arc::new(sleep),
             extension: OnceLock::new(),
@@ -230,6 +188,13 @@ impl Server {
 
     /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
     ///
+    /// What is for clients does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use ws_server_smol::{Bind, ClientConfig, Server};
+    /// let _ = Server::bind(Bind::localhost(), ClientConfig::new());
+    /// ```
+    ///
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.
@@ -247,7 +212,7 @@ impl Server {
     /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         self.inner.state().config.check_access()?;
-        self.start(listener::open(&bind.into())?)
+        self.start(listen::open(&bind.into())?)
     }
 
     /// Listens on a listener that was opened elsewhere, TCP or (on unix) a Unix socket: by systemd, say, or by a
@@ -256,16 +221,22 @@ impl Server {
     /// # Errors
     /// [`ListenError::Io`], when the system refuses to watch it; [`ListenError::Access`], when the configuration allows
     /// what is no host, no origin or no scheme.
-    pub fn listen_on(&self, listener: impl Into<Listening>) -> Result<(), ListenError> {
+    pub fn listen_on(&self, listener: impl Into<Listener>) -> Result<(), ListenError> {
         self.start(vec![listener.into()])
     }
 
-    pub(crate) fn start(&self, listening: Vec<Listening>) -> Result<(), ListenError> {
-        let failed = |error: io::Error| ListenError::Io { tried: Vec::new(), error };
-        let transport = listener::transport(&listening);
-        let listeners =
-            listening.into_iter().map(Listener::new).collect::<Result<Vec<_>, _>>().map_err(failed)?;
-        let address = listeners.first().and_then(Listener::local_addr);
+    fn start(&self, listeners: Vec<Listener>) -> Result<(), ListenError> {
+        let transport = listen::transport(&listeners);
+        let watched = listeners.into_iter().map(AsyncListener::new).collect::<io::Result<_>>();
+        self.start_on(watched.map_err(failed)?, transport)
+    }
+
+    pub(crate) fn start_on(
+        &self,
+        listeners: Vec<AsyncListener>,
+        transport: Transport,
+    ) -> Result<(), ListenError> {
+        let address = listeners.first().and_then(AsyncListener::local_addr);
         let mut state = self.inner.state();
         state.config.check_access()?;
         match &state.phase {
@@ -273,13 +244,14 @@ impl Server {
                 return Err(failed(io::ErrorKind::ResourceBusy.into()));
             }
             Phase::Serving(_) => {}
-            Phase::Idle | Phase::Stopping(_) => state.census = Admission::new(&state.config),
+            Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
         }
         let config = state.config.shared_config();
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.keep(clock);
         }
         let token = state.config.token_rule(address).map(Arc::new);
+        let rule = state.config.upgrade_rule();
         state.phase = Phase::Serving(Run {
             listeners,
             retry_at: None,
@@ -289,10 +261,11 @@ impl Server {
             config: Arc::new(config),
             transport,
             token,
-            failing: false,
+            rule,
+            failures: AcceptFailures::default(),
         });
         drop(state);
-        self.inner.bell.0.notify(usize::MAX);
+        self.inner.accept_notify.0.notify(usize::MAX);
         self.inner.gone.notify(usize::MAX);
         Ok(())
     }
@@ -366,7 +339,7 @@ impl Server {
     pub fn urls(&self, path: &str) -> Vec<String> {
         let state = self.inner.state();
         let Some(run) = state.run() else { return Vec::new() };
-        listen::urls(run.listeners.iter().filter_map(Listener::local_addr), path)
+        listen::urls(run.listeners.iter().filter_map(AsyncListener::local_addr), path)
     }
 
     /// Calls the extension, where there is one.
@@ -380,6 +353,10 @@ impl fmt::Debug for Server {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Server").field("local_addr", &self.local_addr()).finish_non_exhaustive()
     }
+}
+
+fn failed(error: io::Error) -> ListenError {
+    ListenError::Io { tried: Vec::new(), error }
 }
 
 impl Inner {
@@ -408,13 +385,10 @@ impl State {
         self.topics.leave(id);
         self.websockets -= usize::from(member.websocket);
         if member.new {
-            self.census.handshake_done();
+            self.admission.handshake_done();
         }
-        self.census.release(member.peer);
-        let connection = member.shared.connection();
-        self.bytes_in += connection.bytes_received();
-        self.bytes_out += connection.bytes_sent();
-        drop(connection);
+        self.admission.release(member.shared.peer);
+        member.shared.add_to(&mut self.stats);
         Some(member)
     }
 }

@@ -8,7 +8,8 @@
 
 use super::{BeforeStop, Phase, Server};
 use crate::clock;
-use crate::connection::shared::{ConnectionId, until};
+use crate::connection::shared::until;
+use crate::ids::ConnectionId;
 use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -120,7 +121,7 @@ impl Server {
                 // Nobody is told before the hooks have been.
                 state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
-                self.inner.bell.0.notify(usize::MAX);
+                self.inner.accept_notify.0.notify(usize::MAX);
                 true
             }
             Phase::Stopping(stopping) => {

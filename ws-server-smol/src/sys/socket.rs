@@ -3,7 +3,6 @@
 use async_io::Async;
 use atomic_waker::AtomicWaker;
 use futures_io::{AsyncRead, AsyncWrite};
-use socket2::{SockRef, TcpKeepalive};
 use std::io::{self, IoSlice, IoSliceMut};
 use std::net::{Shutdown, SocketAddr, TcpStream};
 #[cfg(unix)]
@@ -14,15 +13,15 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
 use std::task::{Context, Poll, Wake, Waker, ready};
-use std::time::Duration;
+use ws_host::socket::{SHORT_TRANSFER_IS_LAST, canonical, prepare, probe, reset_on_close};
 
 /// A TCP or a Unix socket of `async-io`.
 ///
 /// To close an `Async<TcpStream>` only flushes it: the peer, which waits for the end of the stream, would learn of
 /// it when a deadline cuts the connection. Closing this one closes our half (RFC 6455 §7.1.1).
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Socket {
-    kind: Kind,
+    handle: SocketHandle,
     /// The last read was short: the kernel has no more until it says so, and need not be asked.
     drained: bool,
     readable: Arc<Readable>,
@@ -49,22 +48,9 @@ impl Wake for Readable {
     }
 }
 
-/// How many bytes the kernel holds that it has not sent yet, at most: what waits beyond is ours, where a Pong can
-/// overtake it, and where it is seen whether the peer makes progress.
-#[cfg(any(target_os = "android", target_os = "linux"))]
-const UNSENT: u32 = 64 << 10;
-
-/// When a peer is asked whether it is still there that has said nothing, how often after that, and how many times it may
-/// be silent: one that has vanished is found within 45 s.
-const PROBE_AFTER: Duration = Duration::from_secs(25);
-const PROBE_AGAIN: Duration = Duration::from_secs(5);
-const PROBES: u32 = 4;
-
-/// On Windows readiness is armed again by the very error that says there is no more.
-const SHORT_SAYS_ALL: bool = cfg!(unix);
-
+/// Writes to a [`Socket`] and ends it from beside its owner, who alone reads.
 #[derive(Clone, Debug)]
-enum Kind {
+pub(crate) enum SocketHandle {
     Tcp(Arc<Async<TcpStream>>),
     #[cfg(unix)]
     Unix(Arc<Async<UnixStream>>),
@@ -72,11 +58,11 @@ enum Kind {
 
 /// The two kinds differ in their types alone.
 macro_rules! with {
-    ($socket:expr, $stream:ident => $do:expr) => {
-        match &$socket.kind {
-            Kind::Tcp($stream) => $do,
+    ($handle:expr, $stream:ident => $do:expr) => {
+        match &$handle {
+            SocketHandle::Tcp($stream) => $do,
             #[cfg(unix)]
-            Kind::Unix($stream) => $do,
+            SocketHandle::Unix($stream) => $do,
         }
     };
 }
@@ -85,20 +71,20 @@ impl Socket {
     /// The address at the other end; none of a Unix socket. An IPv4 peer has an IPv4 address on dual-stack servers
     /// too.
     pub fn peer_addr(&self) -> Option<SocketAddr> {
-        match &self.kind {
-            Kind::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
+        match &self.handle {
+            SocketHandle::Tcp(stream) => stream.get_ref().peer_addr().ok().map(canonical),
             #[cfg(unix)]
-            Kind::Unix(_) => None,
+            SocketHandle::Unix(_) => None,
         }
     }
 
     /// The address at this end; none of a Unix socket.
     pub fn local_addr(&self) -> Option<SocketAddr> {
-        match &self.kind {
-            Kind::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
-            #[cfg(unix)]
-            Kind::Unix(_) => None,
-        }
+        self.handle.local_addr()
+    }
+
+    pub(crate) fn handle(&self) -> SocketHandle {
+        self.handle.clone()
     }
 
     /// Waits until the kernel has more to read.
@@ -108,60 +94,53 @@ impl Socket {
             return Poll::Ready(Ok(()));
         }
         let waker = Waker::from(self.readable.clone());
-        with!(self, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
+        with!(self.handle, stream => stream.poll_readable(&mut Context::from_waker(&waker)))
+    }
+}
+
+impl SocketHandle {
+    /// As [`Socket::local_addr`].
+    pub(crate) fn local_addr(&self) -> Option<SocketAddr> {
+        match self {
+            Self::Tcp(stream) => stream.get_ref().local_addr().ok().map(canonical),
+            #[cfg(unix)]
+            Self::Unix(_) => None,
+        }
     }
 
     /// Closes both halves: whoever reads or writes finds out, polled or not.
     pub(crate) fn cut(&self) {
         // One that is closed already needs no more.
-        let _ = with!(self, stream => stream.get_ref().shutdown(Shutdown::Both));
+        let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));
     }
 
-    /// Has the last clone end the connection by a reset rather than in order: the peer must not take what was cut off
-    /// for the whole (RFC 9112 §8).
+    /// Lets the last handle end the connection with a reset: the peer must not take what was cut off for the whole (RFC
+    /// 9112 §8).
     pub(crate) fn reset_on_close(&self) {
-        let _ = with!(self, stream => SockRef::from(stream.get_ref()).set_linger(Some(Duration::ZERO)));
+        with!(*self, stream => reset_on_close(stream.get_ref()));
     }
 
-    /// Has the system find out that the peer has vanished, where nothing that it says or takes would tell.
+    /// Lets the system find a peer that vanished, where nothing that it says or takes would tell.
     pub(crate) fn probe(&self) {
-        let Kind::Tcp(stream) = &self.kind else { return };
-        let probes = TcpKeepalive::new().with_time(PROBE_AFTER);
-        // Elsewhere these are the system's.
-        #[cfg(any(
-            target_vendor = "apple",
-            target_os = "android",
-            target_os = "freebsd",
-            target_os = "linux",
-            target_os = "netbsd",
-            target_os = "windows",
-        ))]
-        let probes = probes.with_interval(PROBE_AGAIN).with_retries(PROBES);
-        let _ = SockRef::from(stream.get_ref()).set_tcp_keepalive(&probes);
+        if let Self::Tcp(stream) = self {
+            probe(stream.get_ref());
+        }
     }
-}
-
-/// A dual-stack socket shows IPv4 peers as ::ffff:a.b.c.d.
-fn canonical(mut address: SocketAddr) -> SocketAddr {
-    address.set_ip(address.ip().to_canonical());
-    address
 }
 
 impl From<Async<TcpStream>> for Socket {
     /// Sets `TCP_NODELAY` and, on Linux and Android, `TCP_NOTSENT_LOWAT`. A connection that cannot have them is slower,
     /// and works.
     fn from(stream: Async<TcpStream>) -> Self {
-        let _ = stream.get_ref().set_nodelay(true);
-        #[cfg(any(target_os = "android", target_os = "linux"))]
-        let _ = SockRef::from(stream.get_ref()).set_tcp_notsent_lowat(UNSENT);
-        Self { kind: Kind::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
+        prepare(stream.get_ref());
+        Self { handle: SocketHandle::Tcp(Arc::new(stream)), drained: false, readable: Arc::default() }
     }
 }
 
 #[cfg(unix)]
 impl From<Async<UnixStream>> for Socket {
     fn from(stream: Async<UnixStream>) -> Self {
-        Self { kind: Kind::Unix(Arc::new(stream)), drained: false, readable: Arc::default() }
+        Self { handle: SocketHandle::Unix(Arc::new(stream)), drained: false, readable: Arc::default() }
     }
 }
 
@@ -169,7 +148,7 @@ impl From<Async<UnixStream>> for Socket {
 #[cfg(unix)]
 impl AsFd for Socket {
     fn as_fd(&self) -> BorrowedFd<'_> {
-        with!(self, stream => stream.get_ref().as_fd())
+        with!(self.handle, stream => stream.get_ref().as_fd())
     }
 }
 
@@ -183,8 +162,8 @@ impl AsyncRead for Socket {
             ready!(self.poll_told(cx))?;
             self.drained = false;
         }
-        let read = ready!(with!(self, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));
-        self.drained = SHORT_SAYS_ALL && matches!(read, Ok(n) if 0 < n && n < buffer.len());
+        let read = ready!(with!(self.handle, stream => Pin::new(&mut &**stream).poll_read(cx, buffer)));
+        self.drained = SHORT_TRANSFER_IS_LAST && matches!(read, Ok(n) if 0 < n && n < buffer.len());
         Poll::Ready(read)
     }
 
@@ -193,13 +172,35 @@ impl AsyncRead for Socket {
         cx: &mut Context<'_>,
         buffers: &mut [IoSliceMut<'_>],
     ) -> Poll<io::Result<usize>> {
-        with!(self, stream => Pin::new(&mut &**stream).poll_read_vectored(cx, buffers))
+        with!(self.handle, stream => Pin::new(&mut &**stream).poll_read_vectored(cx, buffers))
     }
 }
 
 impl AsyncWrite for Socket {
+    fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.handle).poll_write(cx, data)
+    }
+
+    fn poll_write_vectored(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+        slices: &[IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        Pin::new(&mut self.handle).poll_write_vectored(cx, slices)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn poll_close(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.handle).poll_close(cx)
+    }
+}
+
+impl AsyncWrite for SocketHandle {
     fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
-        with!(self, stream => Pin::new(&mut &**stream).poll_write(cx, data))
+        with!(*self, stream => Pin::new(&mut &**stream).poll_write(cx, data))
     }
 
     fn poll_write_vectored(
@@ -207,7 +208,7 @@ impl AsyncWrite for Socket {
         cx: &mut Context<'_>,
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        with!(self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
+        with!(*self, stream => Pin::new(&mut &**stream).poll_write_vectored(cx, slices))
     }
 
     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -215,6 +216,6 @@ impl AsyncWrite for Socket {
     }
 
     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Poll::Ready(with!(self, stream => stream.get_ref().shutdown(Shutdown::Write)))
+        Poll::Ready(with!(*self, stream => stream.get_ref().shutdown(Shutdown::Write)))
     }
 }

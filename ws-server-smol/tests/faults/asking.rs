@@ -11,9 +11,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{Request, RespondError};
-use ws_server_smol::{Acceptor, Body, Incoming};
+use ws_server_smol::{Body, HttpConnection, Incoming};
+use ws_server_smol::{Config, Request, RespondError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -80,7 +79,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
 type Ended = Rc<Cell<(usize, bool)>>;
 
 async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut random: Random, end: Ended) {
-    let mut http = Acceptor::new(stream, Arc::new(config));
+    let mut http = HttpConnection::new(stream, Arc::new(config));
     let (mut held, mut n) = (Vec::new(), 0);
     loop {
         let incoming = match held.is_empty() {
@@ -114,7 +113,7 @@ async fn serve(stream: Unruly, config: Config, asked: Vec<(How, usize)>, mut ran
 }
 
 async fn begin(
-    http: &mut Acceptor<Unruly>,
+    http: &mut HttpConnection<Unruly>,
     request: Request,
     how: How,
     n: usize,
@@ -138,7 +137,7 @@ async fn begin(
     }
 }
 
-fn go_on(http: &mut Acceptor<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
+fn go_on(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, random: &mut Random) {
     match held.swap_remove(at) {
         Held::Request(request, n, len) => {
             let whole = http::Response::new(Bytes::from_static(content(n, len)));

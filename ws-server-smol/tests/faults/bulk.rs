@@ -11,8 +11,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{CloseCode, Error, Event, SendError, Sent, Timeout};
+use ws_server_smol::{CloseCode, Config, Error, Event, SendError, Sent, Timeout};
 use ws_server_smol::{Message, WebSocket, handshake};
 
 /// How an end sends.

@@ -9,9 +9,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::{CloseCode, Closed, Event};
-use ws_server_smol::{Acceptor, Incoming, handshake};
+use ws_server_smol::{CloseCode, Closed, Config, Event};
+use ws_server_smol::{HttpConnection, Incoming, handshake};
 
 /// A client says why it goes, and is gone, while the server sends on and on.
 pub(crate) fn with_a_word(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
@@ -61,7 +60,7 @@ pub(crate) fn a_stream(seed: u64, mut client: End, server: Unruly, run: &Run<'_>
     let telling = told.clone();
     let mut tasks = Strict::with_timers(seed, TIMERS);
     tasks.spawn("server", async move {
-        let mut http = Acceptor::new(server, Arc::new(config));
+        let mut http = HttpConnection::new(server, Arc::new(config));
         let mut bodies = Vec::new();
         while let Some(incoming) = http.next().await {
             let Incoming::Request(request) = incoming else { panic!("{incoming:?}") };

@@ -21,9 +21,9 @@ use std::thread;
 use std::time::Duration;
 use unruly::{Fate, Unruly};
 #[cfg(feature = "deflate")]
-use ws_server_smol::ws_proto::Deflate;
-use ws_server_smol::ws_proto::{Config, Heartbeat};
-use ws_server_smol::{Acceptor, Incoming, WebSocket};
+use ws_server_smol::Deflate;
+use ws_server_smol::{Config, Heartbeat};
+use ws_server_smol::{HttpConnection, Incoming, WebSocket};
 
 /// What messages and bodies are cut from.
 static PATTERN: LazyLock<Vec<u8>> = LazyLock::new(|| {
@@ -136,7 +136,7 @@ fn users(mut config: Config, random: &mut Random) -> Config {
 
 /// The WebSocket that the client asks for.
 async fn accept(stream: Unruly, config: Config) -> Option<WebSocket<Unruly>> {
-    let mut http = Acceptor::new(stream, Arc::new(config));
+    let mut http = HttpConnection::new(stream, Arc::new(config));
     match http.next().await? {
         Incoming::Upgrade(upgrade) => http.accept(upgrade).await.ok(),
         Incoming::Request(request) => panic!("{request:?}"),

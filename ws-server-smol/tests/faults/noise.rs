@@ -10,8 +10,8 @@ use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::cell::Cell;
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::{Acceptor, Incoming};
+use ws_server_smol::Config;
+use ws_server_smol::{HttpConnection, Incoming};
 
 const UPGRADE: &[u8] = b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
     Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n";
@@ -22,7 +22,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
     let mut tasks = Strict::with_timers(seed, TIMERS);
     let over = ended.clone();
     tasks.spawn("server", async move {
-        let mut http = Acceptor::new(server, Arc::new(patient(Config::server())));
+        let mut http = HttpConnection::new(server, Arc::new(patient(Config::server())));
         while let Some(incoming) = http.next().await {
             match incoming {
                 Incoming::Request(request) => drop(http.respond(request, http::Response::default()).await),

@@ -10,8 +10,8 @@ use futures_lite::future::{poll_once, yield_now};
 use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
-use ws_server_smol::ws_proto::{CloseCode, Config, Error, Initiator, Opcode, SendError};
-use ws_server_smol::{Acceptor, Frame, Incoming, Message, Sender, WebSocket, handshake};
+use ws_server_smol::{CloseCode, Config, Error, Initiator, Opcode, SendError};
+use ws_server_smol::{Frame, HttpConnection, Incoming, Message, Sender, WebSocket, handshake};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Said {
@@ -78,7 +78,7 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
 }
 
 async fn serve(stream: Unruly, config: Config, ledger: Shared, mut random: Random) {
-    let mut http = Acceptor::new(stream, Arc::new(config));
+    let mut http = HttpConnection::new(stream, Arc::new(config));
     while let Some(incoming) = insist!(random, http.next()) {
         let Incoming::Upgrade(upgrade) = incoming else { panic!("{incoming:?}") };
         match random.below(10) {

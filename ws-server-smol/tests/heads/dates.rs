@@ -1,14 +1,12 @@
 //! `Date` and `Last-Modified`.
 
 use super::common::{pair, run};
-use super::peer::*;
 use super::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::fs::{self, File};
 use std::sync::{Arc, Mutex};
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
-use ws_server_smol::ws_proto::Config;
-use ws_server_smol::ws_proto::WallClock;
+use ws_server_smol::WallClock;
 use ws_server_smol::{Folder, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -26,7 +24,7 @@ impl Clocks {
 
     fn server(&self, config: ServerConfig) -> Server {
         let clocks = self.0.clone();
-        let server = Server::with_sleep_clocks(config, move || *clocks.lock().unwrap());
+        let server = ws_server_smol::sys::server_with_clocks(config, move || *clocks.lock().unwrap());
         server.listen(Bind::localhost()).unwrap();
         server
     }
@@ -140,11 +138,11 @@ fn a_stream_without_a_server_is_dated_where_its_configuration_has_a_clock() {
         let seconds = |time: SystemTime| time.duration_since(UNIX_EPOCH).unwrap().as_secs();
         for clock in [Some(WallClock::new(UNIX_EPOCH)), None] {
             let (mut client, server) = pair().await;
-            let config = match clock.clone() {
-                Some(clock) => Config::server().wall_clock(clock),
-                None => Config::server(),
-            };
-            let mut http = Acceptor::new(server, Arc::new(config));
+            let mut config = Config::server();
+            if let Some(clock) = &clock {
+                config = config.wall_clock(clock.clone());
+            }
+            let mut http = HttpConnection::new(server, Arc::new(config));
             let before = seconds(SystemTime::now());
             client
                 .write_all(b"GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
@@ -184,7 +182,7 @@ fn a_file_of_the_future_was_last_modified_at_the_date_and_keeps_its_own_etag() {
     let folder = Folder::new(&root).unwrap();
     let clocks = Clocks::new();
     let server = clocks.server(ServerConfig::new());
-    let serve = async |mut http: Acceptor<Socket>| {
+    let serve = async |mut http: HttpConnection<Socket>| {
         while let Some(Incoming::Request(request)) = http.next().await {
             http.respond_file(request, &folder).await.unwrap();
         }

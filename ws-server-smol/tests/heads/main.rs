@@ -5,21 +5,20 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod dates;
-#[path = "../../../ws-server-mio/tests/common/peer.rs"]
-mod peer;
 mod upgrades;
 use bytes::Bytes;
+use common::peer::*;
 use common::{listener, run};
 use futures_lite::{FutureExt, future};
-use peer::*;
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_host::web::sse;
-use ws_server_smol::ws_proto::ClientRequest;
-use ws_server_smol::ws_proto::handshake::accept_key;
+use ws_server_smol::ClientRequest;
+use ws_server_smol::Reconnect;
+use ws_server_smol::handshake::accept_key;
+use ws_server_smol::web::sse;
 use ws_server_smol::{
-    Acceptor, Bind, Client, ClientConfig, ClientEvent, Incoming, Server, ServerConfig, Socket, connect,
+    Bind, Client, ClientConfig, ClientEvent, Config, HttpConnection, Incoming, Server, ServerConfig, Socket,
+    connect,
 };
 
 const HOUR: Duration = Duration::from_secs(3600);
@@ -32,33 +31,6 @@ fn ok(body: &'static str) -> http::Response<Bytes> {
     http::Response::new(Bytes::from_static(body.as_bytes()))
 }
 
-/// Lets the others run until it is there.
-async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        match look() {
-            Some(there) => return there,
-            None => future::yield_now().await,
-        }
-    }
-}
-
-impl Peer {
-    async fn head(&mut self) -> String {
-        got(|| self.take_head()).await
-    }
-
-    /// All that comes until the end, of which there must be one.
-    async fn all(&mut self) -> String {
-        got(|| {
-            self.read();
-            self.ended
-        })
-        .await
-        .unwrap();
-        String::from_utf8(std::mem::take(&mut self.got)).unwrap()
-    }
-}
-
 /// A peer that has sent a request.
 fn sent(server: &Server, request: impl FnOnce(SocketAddr) -> Vec<u8>) -> Peer {
     let address = server.local_addr().unwrap();
@@ -68,7 +40,7 @@ fn sent(server: &Server, request: impl FnOnce(SocketAddr) -> Vec<u8>) -> Peer {
 }
 
 /// Greets who asks.
-async fn hello(mut http: Acceptor<Socket>) {
+async fn hello(mut http: HttpConnection<Socket>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => http.respond(request, ok("hello")).await.unwrap(),
@@ -80,7 +52,7 @@ async fn hello(mut http: Acceptor<Socket>) {
 /// Runs a script beside a server.
 async fn beside<T>(
     server: &Server,
-    handler: impl AsyncFn(Acceptor<Socket>),
+    handler: impl AsyncFn(HttpConnection<Socket>),
     script: impl Future<Output = T>,
 ) -> T {
     let serving = async {
@@ -93,7 +65,7 @@ async fn beside<T>(
 #[test]
 fn names_are_spelled_as_rfc_6455_spells_them() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
-    let accept = async |mut http: Acceptor<Socket>| {
+    let accept = async |mut http: HttpConnection<Socket>| {
         let Some(Incoming::Upgrade(mut upgrade)) = http.next().await else { panic!("no upgrade") };
         upgrade.select_subprotocol("chat").unwrap();
         upgrade.set_header("set-cookie", "a=b").unwrap();
@@ -213,7 +185,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
 #[test]
 fn an_event_stream_tells_proxies_not_to_collect_it() {
     let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
-    let stream = async |mut http: Acceptor<Socket>| {
+    let stream = async |mut http: HttpConnection<Socket>| {
         let Some(Incoming::Request(request)) = http.next().await else { panic!("no request") };
         let _body = http.respond_streaming(request, sse::head(), None).unwrap();
         http.next().await;

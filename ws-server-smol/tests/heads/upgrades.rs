@@ -1,10 +1,9 @@
 //! What stands behind an upgrade that is refused, and what is no upgrade.
 
 use super::common::run;
-use super::peer::*;
 use super::*;
 use std::cell::RefCell;
-use ws_server_smol::ws_proto::handshake::upgrade_required;
+use ws_server_smol::handshake::upgrade_required;
 use ws_server_smol::{ServerConfig, Token};
 
 #[test]
@@ -14,7 +13,7 @@ fn behind_an_upgrade_that_the_application_refuses_nothing_is_served() {
         for behind in ["GET /smuggled HTTP/1.1\r\nHost: localhost\r\n\r\n", "\u{1}\u{2}", ""] {
             let seen = RefCell::new(Vec::new());
             let server = Server::bind(Bind::localhost(), ServerConfig::new()).unwrap();
-            let refuse = async |mut http: Acceptor<Socket>| {
+            let refuse = async |mut http: HttpConnection<Socket>| {
                 let mut before = None;
                 while let Some(incoming) = http.next().await {
                     match incoming {
@@ -64,7 +63,7 @@ fn behind_an_upgrade_refused_by_the_engine_or_for_want_of_a_token_nothing_is_ser
     ];
     for (config, change, status) in cases {
         let server = Server::bind(Bind::localhost(), config).unwrap();
-        let nothing = async |mut http: Acceptor<Socket>| assert!(http.next().await.is_none());
+        let nothing = async |mut http: HttpConnection<Socket>| assert!(http.next().await.is_none());
         let ask =
             |address| (change(String::from_utf8(handshake(address, "/ws")).unwrap()) + SMUGGLED).into_bytes();
         let got = run(beside(&server, nothing, async { sent(&server, ask).all().await }));
@@ -84,7 +83,7 @@ fn behind_an_upgrade_that_is_dropped_too_late_or_too_late_for_a_server_that_stop
         }
         let server = Server::bind(Bind::localhost(), config).unwrap();
         let held = RefCell::new(None);
-        let handle = async |mut http: Acceptor<Socket>| {
+        let handle = async |mut http: HttpConnection<Socket>| {
             let Some(Incoming::Upgrade(upgrade)) = http.next().await else { panic!("no upgrade") };
             match case {
                 0 => drop(upgrade),

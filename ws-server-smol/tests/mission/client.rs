@@ -2,19 +2,19 @@
 
 use super::common::run;
 use super::peer::*;
-use super::ports::kept;
 use super::{DYING, LONG, SOON, beating, beside, got, until};
 use futures_lite::future;
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
-use ws_server_smol::ws_host::client::Reconnect;
-use ws_server_smol::ws_proto::handshake::accept_key;
-use ws_server_smol::ws_proto::{Error, Initiator, Timeout};
+use ws_kit::ports::kept;
+use ws_server_smol::Reconnect;
+use ws_server_smol::handshake::accept_key;
 use ws_server_smol::{
     Bind, Client, ClientConfig, ClientEvent, ClientState, CloseCode, ConnectError, Heartbeat, HeartbeatKind,
     Incoming, InvalidTarget, Message, Server, ServerConfig, Socket, WebSocket,
 };
+use ws_server_smol::{Error, Initiator, Timeout};
 
 #[test]
 fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once_or_by_policy() {
@@ -23,7 +23,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
     let url = server.url("/chat?room=7").unwrap();
     assert!(url.starts_with("ws://localhost:"), "a name, for which nothing is looked up: {url}");
     let keys = RefCell::new(Vec::new());
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         let Some(Incoming::Upgrade(upgrade)) = http.next().await else { return };
         assert_eq!((upgrade.path(), upgrade.query()), ("/chat", Some("room=7")));
         keys.borrow_mut().push(upgrade.headers()["sec-websocket-key"].clone());

@@ -6,8 +6,8 @@ use super::{App, DYING, LONG, SOON, Seen, Witness, beside, local, ok, open, open
 use futures_lite::future;
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{Error, Initiator, ProtocolError, Timeout};
 use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, ServerConfig, State};
+use ws_server_smol::{Error, Initiator, ProtocolError, Timeout};
 
 /// What may end a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -142,7 +142,7 @@ fn row_11_closed_is_told_exactly_once_and_last_whatever_ended_it_and_to_the_exte
     for (config, expected) in [(ServerConfig::new(), 1), (ServerConfig::new().report_all_closes(true), 2)] {
         let server = local(config);
         let ends = RefCell::new(Vec::new());
-        let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+        let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
             while let Some(Incoming::Request(request)) = http.next().await {
                 http.respond(request, ok("hello")).await.unwrap();
             }

@@ -3,8 +3,8 @@
 use super::common::run;
 use super::peer::*;
 use super::{App, DYING, LONG, SOON, Seen, beating, beside, local, open, until, with_heartbeat};
-use ws_server_smol::ws_proto::{Error, Timeout};
 use ws_server_smol::{Bind, Heartbeat, HeartbeatKind};
+use ws_server_smol::{Error, Timeout};
 
 /// That it is half an hour by default, and what `live` keeps alive, the same row of `ws-server-mio` proves.
 #[test]

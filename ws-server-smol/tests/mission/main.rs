@@ -9,10 +9,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../../ws-server-mio/tests/common/peer.rs"]
-mod peer;
-#[path = "../../../ws-server-mio/tests/common/ports.rs"]
-mod ports;
 
 mod client;
 mod ending;
@@ -24,14 +20,14 @@ mod sending;
 mod starting;
 
 use bytes::Bytes;
+use common::peer::{self, Peer, PeerExt, got, handshake, until};
 use futures_lite::{FutureExt, future};
-use peer::{Peer, handshake};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_smol::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_smol::{
-    Acceptor, Bind, Closed, ConnectionId, Extension, Incoming, Message, Server, ServerConfig, Socket,
+    Bind, Closed, ConnectionId, Extension, HttpConnection, Incoming, Message, Server, ServerConfig, Socket,
     WebSocket,
 };
 
@@ -49,7 +45,7 @@ fn local(config: ServerConfig) -> Server {
 /// Runs a script beside a server, however often it stops and starts again.
 async fn beside<T>(
     server: &Server,
-    handler: impl AsyncFn(Acceptor<Socket>),
+    handler: impl AsyncFn(HttpConnection<Socket>),
     script: impl Future<Output = T>,
 ) -> T {
     let serving = async {
@@ -80,7 +76,7 @@ struct App {
 }
 
 impl App {
-    async fn handle(&self, http: Acceptor<Socket>) {
+    async fn handle(&self, http: HttpConnection<Socket>) {
         let Some(mut ws) = opened(http).await else { return };
         let id = ws.id();
         while let Some(event) = ws.next_event().await {
@@ -131,7 +127,7 @@ impl App {
 }
 
 /// Opens the WebSocket that is asked for; other requests are greeted.
-async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
+async fn opened(mut http: HttpConnection<Socket>) -> Option<WebSocket<Socket>> {
     loop {
         match http.next().await? {
             Incoming::Upgrade(upgrade) => return http.accept(upgrade).await.ok(),
@@ -140,7 +136,7 @@ async fn opened(mut http: Acceptor<Socket>) -> Option<WebSocket<Socket>> {
     }
 }
 
-async fn hello(http: Acceptor<Socket>) {
+async fn hello(http: HttpConnection<Socket>) {
     drop(opened(http).await);
 }
 
@@ -166,51 +162,11 @@ fn asking(server: &Server, path: &str) -> Peer {
 }
 
 /// What a server is asked by the next connection, which it has from here on.
-async fn asked(server: &Server) -> (Acceptor<Socket>, ws_server_smol::Upgrade) {
+async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgrade) {
     let mut http = server.accept().await.unwrap();
     match http.next().await {
         Some(Incoming::Upgrade(upgrade)) => (http, upgrade),
         other => panic!("{other:?}"),
-    }
-}
-
-/// Lets the others run until it is so.
-async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
-        future::yield_now().await;
-    }
-}
-
-/// Lets the others run until it is there.
-async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        match look() {
-            Some(there) => return there,
-            None => future::yield_now().await,
-        }
-    }
-}
-
-impl Peer {
-    async fn head(&mut self) -> String {
-        got(|| self.take_head()).await
-    }
-
-    async fn frame(&mut self) -> (u8, Vec<u8>) {
-        got(|| self.take_frame()).await
-    }
-
-    async fn response(&mut self) -> (u16, String) {
-        got(|| self.take_response()).await
-    }
-
-    /// Reads to the end of the stream, or a reset.
-    async fn end(&mut self) {
-        until(|| {
-            self.read();
-            self.ended.is_some()
-        })
-        .await;
     }
 }
 

@@ -3,7 +3,7 @@
 use super::common::run;
 use super::peer::*;
 use super::{App, Log, Seen, Witness, beside, local, open};
-use ws_server_smol::ws_proto::Delivery;
+use ws_server_smol::Delivery;
 use ws_server_smol::{AlreadyExtended, Message, ServerConfig};
 
 /// A text in three frames, as a client sends it.

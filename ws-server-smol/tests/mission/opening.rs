@@ -5,7 +5,7 @@ use super::peer::*;
 use super::{App, asked, asking, beside, local, ok, open};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
-use ws_server_smol::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
+use ws_server_smol::handshake::{accept_key, is_valid_key, key, verify};
 use ws_server_smol::{Incoming, RespondError, SendError, ServerConfig, State};
 
 #[test]
@@ -14,7 +14,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
     let address = server.local_addr().unwrap();
     let (hold, held, app) = (Cell::new(false), RefCell::new(Vec::new()), App::default());
     // Where an answer is to be given later, the request and who answers are put aside, and the next one is read.
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| {
         if !hold.get() {
             return app.handle(http).await;
         }
@@ -37,7 +37,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         );
         let json = [json, b"{\"a\":1}".to_vec()].concat();
         browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
-        super::until(|| held.borrow().len() == 3).await;
+        until(|| held.borrow().len() == 3).await;
         assert_eq!(server.http_count(), 1, "one connection has them all");
         socket.send(&frame(TEXT, b"meanwhile"));
         assert_eq!(socket.frame().await, (TEXT, b"meanwhile".to_vec()));
@@ -116,7 +116,7 @@ fn row_06_open_is_told_once_the_switch_is_done_and_sending_works_from_then_on() 
     run(async {
         let mut peer = asking(&server, "/");
         let (http, upgrade) = asked(&server).await;
-        let id = http.id().unwrap();
+        let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         assert_eq!(server.send(id, "too early"), Err(SendError::NotOpen));
         assert!(server.ids().is_empty());

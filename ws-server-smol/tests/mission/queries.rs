@@ -12,7 +12,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     run(async {
         let mut peer = asking(&server, "/");
         let (http, upgrade) = asked(&server).await;
-        let id = http.id().unwrap();
+        let id = http.id();
         assert_eq!(server.state(id), State::Connecting);
         let mut ws = http.accept(upgrade).await.unwrap();
         peer.head().await;

@@ -83,7 +83,7 @@ fn row_14_raw_frames_are_sent_as_they_are_and_refused_where_they_would_break_the
 fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
     let server = local(ServerConfig::new());
     let undecided = RefCell::new(Vec::new());
-    let handler = async |mut http: ws_server_smol::Acceptor<_>| loop {
+    let handler = async |mut http: ws_server_smol::HttpConnection<_>| loop {
         match http.next().await {
             Some(Incoming::Upgrade(upgrade)) if upgrade.path() == "/undecided" => {
                 undecided.borrow_mut().push(upgrade);
@@ -114,7 +114,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
 
         // One frame, made and encoded once, for all of them.
         for news in [Frame::text("news"), Frame::binary(vec![7; 100_000])] {
-            assert_eq!(server.broadcast(&news, |_| true), 3);
+            assert_eq!(server.broadcast(&news), 3);
             for (peer, _) in &mut open_ones {
                 let (first, payload) = peer.frame().await;
                 assert_eq!(
@@ -124,7 +124,7 @@ fn row_15_a_broadcast_goes_to_every_open_connection_and_to_nobody_else() {
             }
         }
         let chosen = open_ones[1].1;
-        assert_eq!(server.broadcast(&Frame::text("for one"), |id| id == chosen), 1);
+        assert_eq!(server.broadcast_where(&Frame::text("for one"), |id| id == chosen), 1);
         assert_eq!(open_ones[1].0.frame().await, (TEXT, b"for one".to_vec()));
         assert_eq!(closing.frame().await.0, CLOSE);
         for peer in [&mut closing, &mut page, &mut asking, &mut open_ones[0].0] {

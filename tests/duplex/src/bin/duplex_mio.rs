@@ -6,10 +6,9 @@ use duplex::{Arguments, KEPT, Scenario, Step, Talk, ours};
 use std::collections::HashMap;
 use std::error::Error;
 use std::time::Duration;
-use ws_proto::Event as Ws;
 use ws_host::web::{self, sse};
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Options, Request, ResponseBody, SendError,
+    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, ResponseBody, SendError,
     Sent,
 };
 
@@ -21,40 +20,35 @@ struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::ConnectFailed { error, .. } => {
                 let mut talk = Talk::new(&self.arguments);
                 talk.fail(error);
                 talk.end(1006, "", "");
                 return connections.exit();
             }
-            _ => return,
-        };
-        match event {
-            Ws::Request(request) => {
+            Event::Request(id, request) => {
                 let answered = self.answer(connections, id, request);
                 debug_assert!(answered.is_ok(), "{answered:?}");
             }
-            Ws::Upgrade(upgrade) => drop(connections.accept(id, upgrade)),
-            Ws::Open(_) => {
+            Event::Open(id, _) => {
                 self.talks.insert(id, Talk::new(&self.arguments));
                 self.say(connections, id);
             }
-            Ws::Drained => self.say(connections, id),
-            Ws::Message(message) => {
+            Event::Drained(id) => self.say(connections, id),
+            Event::Message(id, message) => {
                 let Some(talk) = self.talks.get_mut(&id) else { return };
                 let said = match talk.heard(message.as_bytes()) {
                     Step::Nothing => Ok(Sent::Queued),
-                    Step::Say(text) => connections.send_text(id, text),
-                    Step::Echo => connections.send_message(id, message),
+                    Step::Say(text) => connections.send(id, text),
+                    Step::Echo => connections.send(id, message),
                     Step::Close => connections.close(id, CloseCode::NORMAL, "").map(|()| Sent::Queued),
                 };
                 if let Err(error) = said {
                     talk.fail(error);
                 }
             }
-            Ws::Closed(closed) => {
+            Event::Closed(id, closed) => {
                 self.streams.remove(&id);
                 if let Some(talk) = self.talks.remove(&id) {
                     talk.end(closed.code.into(), &closed.reason, &closed);
@@ -74,7 +68,7 @@ impl App {
             if talk.scenario == Scenario::Kept && connections.queued(id) >= KEPT {
                 break;
             }
-            let sent = match connections.send_binary(id, message) {
+            let sent = match connections.send(id, message) {
                 Ok(sent) => sent,
                 Err(SendError::Full) if talk.scenario == Scenario::Full => break,
                 Err(SendError::NotOpen) => break, // `Closed` tells why
@@ -104,7 +98,7 @@ impl App {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let arguments = Arguments::read()?;
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     match &arguments.url {
         Some(url) => drop(endpoint.connections().connect(url.as_str(), ours::client(&arguments))?),
         None => {

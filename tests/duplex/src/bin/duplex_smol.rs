@@ -11,10 +11,10 @@ use std::time::Duration;
 use ws_proto::Event;
 use ws_host::web::{self, sse};
 use ws_server_smol::{
-    Acceptor, Bind, CloseCode, Incoming, Message, SendError, Sender, Sent, Server, Socket, WebSocket, connect,
+    HttpConnection, Bind, CloseCode, Incoming, Message, SendError, Sender, Sent, Server, Socket, WebSocket, connect,
 };
 
-async fn serve(arguments: &Arguments, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+async fn serve(arguments: &Arguments, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {
     let mut streams = Vec::new();
     while let Some(incoming) = http.next().await {
         match incoming {

@@ -3,8 +3,8 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{ClientRequest, Config, Event as Ws};
-use ws_server_mio::{Bind, ClientConfig, CloseCode, ConnectionId, Endpoint, Event, Frame, Options, ServerConfig, http};
+use ws_server_mio::ws_proto::{self, Config};
+use ws_server_mio::{ClientConfig, Bind, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
@@ -13,14 +13,14 @@ pub(crate) struct Mio {
     /// The connection that is exercised.
     id: Option<ConnectionId>,
     /// What happened, on every connection, a browser's for its page too.
-    inbox: VecDeque<(ConnectionId, Ws<'static>)>,
+    inbox: VecDeque<Event<'static>>,
     /// Why an attempt to connect came to nothing.
     failed: Option<String>,
 }
 
 impl Mio {
     pub(crate) fn new(url: Option<&str>, config: Config) -> Result<Self, String> {
-        let mut endpoint = Endpoint::new(Options::default()).map_err(text)?;
+        let mut endpoint = Endpoint::new().map_err(text)?;
         let client = match url {
             Some(url) => {
                 let request = ClientRequest::new(url).and_then(|request| request.subprotocol(SUBPROTOCOL));
@@ -28,7 +28,7 @@ impl Mio {
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
+                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true)).map_err(text)?;
                 say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }
@@ -40,8 +40,8 @@ impl Mio {
     fn wait(
         &mut self,
         guard: Duration,
-        wanted: impl Fn(&(ConnectionId, Ws<'static>)) -> bool,
-    ) -> Result<(ConnectionId, Ws<'static>), String> {
+        wanted: impl Fn(&Event<'static>) -> bool,
+    ) -> Result<Event<'static>, String> {
         let deadline = Instant::now() + guard;
         loop {
             if let Some(error) = self.failed.take() {
@@ -56,15 +56,15 @@ impl Mio {
             }
             let (inbox, failed) = (&mut self.inbox, &mut self.failed);
             let turn = self.endpoint.poll(Some(left), |connections, event| match event {
-                Event::Connection(id, Ws::Request(request)) => {
+                Event::Request(id, request) => {
                     let answer = page(request.path());
                     let _ = connections.respond(id, request, answer);
                 }
-                Event::Connection(id, Ws::Upgrade(upgrade)) => {
+                Event::Upgrade(id, upgrade) => {
                     let _ = connections.accept(id, chosen(upgrade));
                 }
-                Event::Connection(id, event) => inbox.push_back((id, event.into_owned())),
                 Event::ConnectFailed { error, .. } => *failed = Some(text(error)),
+                event if event.connection().is_some() => inbox.push_back(event.into_owned()),
                 _ => {}
             });
             turn.map_err(text)?;
@@ -82,18 +82,25 @@ impl Ours for Mio {
             self.endpoint.connections().connect(request.clone(), config.clone()).map_err(text)?;
         }
         let guard = if self.client.is_none() && self.id.is_none() { PATIENCE } else { GUARD };
-        match self.wait(guard, |(_, event)| matches!(event, Ws::Open(_)))? {
-            (id, Ws::Open(response)) => {
+        match self.wait(guard, |event| matches!(event, Event::Open(..)))? {
+            Event::Open(id, response) => {
                 self.id = Some(id);
                 Ok(*response)
             }
-            (_, other) => Err(format!("{other:?}")),
+            other => Err(format!("{other:?}")),
         }
     }
 
-    fn next(&mut self) -> Result<Ws<'static>, String> {
+    fn next(&mut self) -> Result<ws_proto::Event<'static>, String> {
         let current = self.id()?;
-        Ok(self.wait(GUARD, |(id, _)| *id == current)?.1)
+        match self.wait(GUARD, |event| event.connection() == Some(current))? {
+            Event::Message(_, message) => Ok(ws_proto::Event::Message(message)),
+            Event::Fragment(_, piece) => Ok(ws_proto::Event::Piece(piece)),
+            Event::Pong(_, pong) => Ok(ws_proto::Event::Pong(pong)),
+            Event::Drained(_) => Ok(ws_proto::Event::Drained),
+            Event::Closed(_, closed) => Ok(ws_proto::Event::Closed(closed)),
+            other => Err(format!("{other:?}")),
+        }
     }
 
     fn send(&mut self, frame: &Frame) -> Result<(), String> {

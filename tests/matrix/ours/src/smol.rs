@@ -7,9 +7,9 @@ use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_smol::ws_proto::{ClientRequest, Config, Event};
+use ws_server_smol::{ClientRequest, Event};
 use ws_server_smol::{
-    Acceptor, Bind, ClientConfig, CloseCode, Frame, Incoming, Server, ServerConfig, Socket, WebSocket, connect, http,
+    HttpConnection, Bind, CloseCode, Config, Frame, Incoming, Server, Socket, WebSocket, connect, http,
 };
 
 pub(crate) struct Smol {
@@ -69,7 +69,7 @@ impl Smol {
 }
 
 /// The page to who asks for it, and what is opened to the exercise.
-async fn serve(mut http: Acceptor<Socket>, opened: Sender<WebSocket<Socket>>) {
+async fn serve(mut http: HttpConnection<Socket>, opened: Sender<WebSocket<Socket>>) {
     while let Some(incoming) = http.next().await {
         match incoming {
             Incoming::Request(request) => {

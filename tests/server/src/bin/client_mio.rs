@@ -3,13 +3,12 @@
 use std::error::Error;
 use test_server::options;
 use test_server::talk::{Talk, reconnect};
-use ws_proto::Event as Ws;
-use ws_server_mio::{CloseCode, ConnectionId, Connections, Endpoint, Event, Options};
+use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint, Event};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;
     let config = options::client()?.reconnect(reconnect());
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     endpoint.connections().connect(url.as_str(), config)?;
     let mut fault = None;
     endpoint.run(|connections, event| {
@@ -23,11 +22,11 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> Result<(), String> {
     match event {
-        Event::Connection(id, Ws::Open(_)) => {
+        Event::Open(id, _) => {
             talk.opened();
             send(talk, connections, id);
         }
-        Event::Connection(id, Ws::Message(message)) => {
+        Event::Message(id, message) => {
             if talk.heard(&message)? {
                 println!("done");
                 let _ = connections.close(id, CloseCode::NORMAL, "done");
@@ -35,7 +34,7 @@ fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> R
             }
             send(talk, connections, id);
         }
-        Event::Connection(_, Ws::Closed(closed)) => println!("{closed}"),
+        Event::Closed(_, closed) => println!("{closed}"),
         Event::ConnectFailed { error, .. } => println!("failed: {error}"),
         _ => {}
     }
@@ -45,6 +44,6 @@ fn handle(talk: &mut Talk, connections: &mut Connections, event: Event<'_>) -> R
 fn send(talk: &mut Talk, connections: &mut Connections, id: ConnectionId) {
     while let Some(message) = talk.say() {
         // A connection that is lost meanwhile is told as such.
-        let _ = connections.send_text(id, message);
+        let _ = connections.send(id, message);
     }
 }

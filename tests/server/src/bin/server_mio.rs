@@ -7,9 +7,8 @@ use std::time::{Duration, Instant};
 use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
-use ws_proto::Event as Ws;
 use ws_host::web;
-use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Options, Request, SendError, Sent};
+use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Request, SendError, Sent};
 
 #[derive(Default)]
 struct App {
@@ -22,34 +21,26 @@ struct App {
 
 impl App {
     fn handle(&mut self, connections: &mut Connections, event: Event<'_>) -> Result<(), SendError> {
-        let (id, event) = match event {
-            Event::Connection(id, event) => (id, event),
+        match event {
             Event::AcceptFailed { error, .. } => {
                 println!("cannot accept: {error}");
                 add(&self.counts.accept_failed);
                 return Ok(());
             }
-            _ => return Ok(()),
-        };
-        match event {
-            Ws::Request(request) => return self.answer(connections, id, request),
-            Ws::Upgrade(upgrade) if SOCKETS.contains(&upgrade.path()) => {
-                self.talking.insert(id, upgrade.path() == "/talk");
-                return connections.accept(id, upgrade);
-            }
-            Ws::Upgrade(upgrade) => return connections.respond(id, upgrade, web::not_found()),
-            Ws::Open(_) => {
+            Event::Request(id, request) => return self.answer(connections, id, request),
+            Event::Open(id, _) => {
+                self.talking.insert(id, connections.path(id) == Some("/talk"));
                 add(&self.counts.opened);
                 self.talk(connections, id);
             }
-            Ws::Message(message) => {
+            Event::Message(id, message) => {
                 add(&self.counts.messages);
-                if connections.send_message(id, message).is_err() {
+                if connections.send(id, message).is_err() {
                     connections.terminate(id); // it asks for more than it reads
                 }
             }
-            Ws::Drained => self.talk(connections, id),
-            Ws::Closed(closed) => {
+            Event::Drained(id) => self.talk(connections, id),
+            Event::Closed(id, closed) => {
                 println!("{closed}");
                 if closed.was_open {
                     add(&self.counts.ended);
@@ -64,7 +55,7 @@ impl App {
 
     fn talk(&mut self, connections: &mut Connections, id: ConnectionId) {
         if self.talking.get(&id) == Some(&true) {
-            while connections.send_binary(id, talk::word()) == Ok(Sent::Queued) {}
+            while connections.send(id, talk::word()) == Ok(Sent::Queued) {}
         }
     }
 
@@ -118,8 +109,8 @@ impl App {
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (bind, config) = options::server()?;
-    let mut endpoint = Endpoint::new(Options::default())?;
-    let server = endpoint.connections().listen(bind, config)?;
+    let mut endpoint = Endpoint::new()?;
+    let server = endpoint.connections().listen(bind, config.upgrade_paths(SOCKETS))?;
     println!("test: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
     let mut app = App::default();
     let mut wait = None;

@@ -13,7 +13,7 @@ use test_server::{options, talk};
 use ws_proto::Event;
 use ws_host::web;
 use ws_server_smol::{
-    Acceptor, Closed, ConnectionId, Extension, Frame, Incoming, Request, SendError, Server, Socket,
+    HttpConnection, Closed, ConnectionId, Extension, Frame, Incoming, Request, SendError, Server, Socket,
     WebSocket, http,
 };
 
@@ -34,7 +34,7 @@ impl Extension for Ends {
 }
 
 impl App {
-    async fn connection(&self, mut http: Acceptor<Socket>) -> Result<(), Box<dyn Error>> {
+    async fn connection(&self, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {
         let mut later: Vec<(Instant, Request)> = Vec::new();
         loop {
             let request = match or(async { Some(http.next().await) }, first_due(&later)).await {
@@ -103,7 +103,7 @@ async fn first_due<T>(later: &[(Instant, Request)]) -> Option<T> {
     None
 }
 
-fn answer_due(http: &Acceptor<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), SendError> {
+fn answer_due(http: &HttpConnection<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), SendError> {
     let now = Instant::now();
     let responder = http.responder();
     for (_, request) in later.extract_if(.., |(due, _)| *due <= now) {

@@ -61,8 +61,8 @@ fn run() -> Result<(), Box<dyn Error>> {
     };
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
-    let mut endpoint = Endpoint::new(Options::ui())?;
-    let config = ServerConfig::new().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
+    let mut endpoint = Endpoint::with(Options::ui())?;
+    let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
 
@@ -174,9 +174,8 @@ impl App {
     fn turn(&mut self, event_loop: &ActiveEventLoop) -> io::Result<Turn> {
         let Self { endpoint, scope, meter, .. } = self;
         let turn = endpoint.poll(Some(Duration::ZERO), |connections, event| match event {
-            Event::Connection(id, event) => serve::handle(connections, scope, meter, id, event),
             Event::Stopped(_) => event_loop.exit(),
-            _ => {}
+            event => serve::handle(connections, scope, meter, event),
         })?;
         self.meter.turn(turn.elapsed);
         Ok(turn)

@@ -3,9 +3,9 @@
 use crate::meter::Meter;
 use crate::scope::{Kind, Scope};
 use ws_server_mio::http::{HeaderValue, Method, Response, StatusCode, header};
-use ws_server_mio::ws_proto::{Event, handshake::upgrade_required};
+use ws_server_mio::ws_proto::handshake::upgrade_required;
 use ws_server_mio::ws_host::web;
-use ws_server_mio::{Bytes, CloseCode, ConnectionId, Connections, Frame, Message, Request, SlowPeer};
+use ws_server_mio::{Bytes, CloseCode, ConnectionId, Connections, Event, Frame, Message, Request, SlowPeer};
 
 const PAGE: &str = include_str!("page.html");
 /// The page may run its own script, start workers that it has made, and call this server: nothing else.
@@ -22,15 +22,14 @@ pub(crate) fn handle(
     connections: &mut Connections,
     scope: &mut Scope<ConnectionId>,
     meter: &Meter,
-    id: ConnectionId,
     event: Event<'_>,
 ) {
     match event {
-        Event::Request(request) => {
+        Event::Request(id, request) => {
             let response = answer(&request, scope, meter);
             let _ = connections.respond(id, request, response);
         }
-        Event::Upgrade(upgrade) => {
+        Event::Upgrade(id, upgrade) => {
             let kind = match upgrade.path() {
                 LIVE => Kind::Page,
                 FLOOD => Kind::Flood,
@@ -40,18 +39,18 @@ pub(crate) fn handle(
                 scope.join(id, kind);
             }
         }
-        Event::Message(Message::Text(text)) => {
+        Event::Message(id, Message::Text(text)) => {
             scope.heard(&id);
             if scope.receive(&text).is_err() {
                 let _ = connections.close(id, CloseCode::POLICY, "not understood");
             }
         }
         // Those who flood us want it all back.
-        Event::Message(echo) => {
+        Event::Message(id, echo) => {
             scope.heard(&id);
-            let _ = connections.send_message(id, echo);
+            let _ = connections.send(id, echo);
         }
-        Event::Closed(_) => scope.leave(&id),
+        Event::Closed(id, _) => scope.leave(&id),
         _ => {}
     }
 }
@@ -59,7 +58,7 @@ pub(crate) fn handle(
 /// Tells all pages how things stand. Of a page that does not keep up only the newest is kept.
 pub(crate) fn publish(connections: &mut Connections, scope: &Scope<ConnectionId>, meter: &Meter) {
     let state = Frame::text(scope.state(&meter.report()));
-    connections.broadcast_with(&state, SlowPeer::Latest("state"), |id| scope.is_page(&id));
+    connections.topics().broadcast_with(&state, SlowPeer::Latest("state"), |_, id| scope.is_page(&id));
 }
 
 /// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.

@@ -8,7 +8,6 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Event as Ws;
 use ws_server_mio::ws_host::web;
 use ws_server_mio::{ServerConfig, Bind, Endpoint, Event, Options};
 
@@ -25,14 +24,12 @@ fn turn(host: &Rc<RefCell<Host>>) {
     let Ok(mut borrowed) = host.try_borrow_mut() else { return };
     let Host { endpoint, deadline, ticks } = &mut *borrowed;
     let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
-        let Event::Connection(id, event) = event else { return };
         let _whoever_has_gone = match event {
-            Ws::Request(request) if request.path() == "/" => {
+            Event::Request(id, request) if request.path() == "/" => {
                 connections.respond(id, request, web::html(PAGE))
             }
-            Ws::Request(request) => connections.respond(id, request, web::text(ticks.to_string())),
-            Ws::Upgrade(upgrade) => connections.accept(id, upgrade),
-            Ws::Message(message) => connections.send_message(id, message).map(drop),
+            Event::Request(id, request) => connections.respond(id, request, web::text(ticks.to_string())),
+            Event::Message(id, message) => connections.send(id, message).map(drop),
             _ => Ok(()),
         };
     });
@@ -56,8 +53,8 @@ fn turn(host: &Rc<RefCell<Host>>) {
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
-    let mut endpoint = Endpoint::new(Options::ui())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
+    let mut endpoint = Endpoint::with(Options::ui())?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();

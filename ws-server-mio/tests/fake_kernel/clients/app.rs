@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Error, Event as Happened, ResponseError};
+use ws_server_mio::ws_proto::{Error, ResponseError};
 use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
 };
@@ -104,7 +104,6 @@ impl App {
     pub(super) fn handle(&mut self, connections: &mut Connections, event: Event<'_>) {
         self.events += 1;
         match event {
-            Event::Connection(id, event) => self.happened(connections, id, event),
             Event::ConnectFailed { client, error } => self.failed(connections, client, &error),
             Event::Reconnecting { client, attempt, delay } => {
                 self.reconnecting(connections, client, attempt, delay);
@@ -112,7 +111,10 @@ impl App {
             Event::Resumed { slept } => {
                 assert!(slept > Duration::from_secs(1000));
             }
-            event => panic!("{event:?}"),
+            event => match event.connection() {
+                Some(id) => self.happened(connections, id, event),
+                None => panic!("{event:?}"),
+            },
         }
         if self.rng.percent(self.wild) {
             self.act(connections);
@@ -184,16 +186,16 @@ impl App {
         known.retry_after = Duration::ZERO;
     }
 
-    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Happened<'_>) {
-        if let Happened::Open(_) = event {
+    fn happened(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
+        if let Event::Open(..) = event {
             return self.opened(connections, id);
         }
         let socket = *self.ids.get(&id).expect("told of a connection that did not open");
         let record = self.records.get_mut(&socket).unwrap();
         assert!(record.closed.is_none(), "told something after the end");
         match event {
-            Happened::Message(message) => record.message(&message, socket),
-            Happened::Fragment(fragment) => {
+            Event::Message(_, message) => record.message(&message, socket),
+            Event::Fragment(_, fragment) => {
                 assert_eq!(fragment.first, record.fragment.is_empty() || fragment.data.as_bytes().is_empty());
                 record.fragment.extend_from_slice(fragment.data.as_bytes());
                 if fragment.last {
@@ -205,8 +207,8 @@ impl App {
                     record.message(&message, socket);
                 }
             }
-            Happened::Closed(closed) => self.closed(connections, id, socket, closed),
-            Happened::Drained | Happened::Pong(_) => {}
+            Event::Closed(_, closed) => self.closed(connections, id, socket, closed),
+            Event::Drained(_) | Event::Pong(..) => {}
             event => panic!("{event:?}"),
         }
     }

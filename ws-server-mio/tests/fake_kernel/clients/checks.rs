@@ -18,7 +18,7 @@ pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
         connecting.insert(live.slot, live.has(flag::CONNECTING));
         ends.insert(live.slot, (live.connection.state(), live.has(flag::DIRTY)));
     });
-    assert_eq!(connections.clients().count(), app.clients.len());
+    assert_eq!(inspect::clients(connections).count(), app.clients.len());
     for (id, known) in &app.clients {
         let client = inspect::client(connections, *id).unwrap();
         let tries = matches!(client.phase, PhaseView::Resolving { .. } | PhaseView::Connecting { .. });
@@ -86,7 +86,7 @@ pub(super) fn check_times(connections: &Connections, start: Moment) {
     if inspect::overview(connections).has_work {
         return;
     }
-    for client in connections.clients().filter_map(|id| inspect::client(connections, id)) {
+    for client in inspect::clients(connections).filter_map(|id| inspect::client(connections, id)) {
         let (PhaseView::Resolving { end } | PhaseView::Connecting { end, .. }) = client.phase else {
             continue;
         };

@@ -94,7 +94,7 @@ impl World {
         for id in app.clients.keys().copied().collect::<Vec<_>>() {
             app.remove(connections, id);
         }
-        assert_eq!(connections.clients().count(), 0);
+        assert_eq!(inspect::clients(connections).count(), 0);
         let kernel = self.kernel.lock();
         assert!(kernel.sockets.iter().all(|socket| socket.closed));
         for (socket, record) in app.records.iter().filter(|(_, record)| record.id.is_some()) {

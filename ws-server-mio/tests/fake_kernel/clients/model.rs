@@ -110,14 +110,14 @@ impl App {
     }
 
     pub(super) fn connect(&mut self, connections: &mut Connections) {
-        let before = connections.clients().count();
+        let before = inspect::clients(connections).count();
         let refused = connections.connect("wss://192.0.2.1/", ClientConfig::new());
         assert_eq!(refused, Err(InvalidTarget::TlsUnsupported));
         let ((number, request), config) = (self.request(), self.config());
         let policy = config.get_reconnect().cloned();
         let id = connections.connect(request, config).unwrap();
         self.trace(|| format!("connect: {id:?}"));
-        assert_eq!(connections.clients().count(), before + 1);
+        assert_eq!(inspect::clients(connections).count(), before + 1);
         let known =
             Known { permits: 1, policy, quiet: true, requests: vec![(0, number)], ..Known::default() };
         assert!(self.clients.insert(id, known).is_none(), "an id is used twice");
@@ -171,7 +171,9 @@ impl App {
         self.clients.remove(&id);
         connections.client(id).remove();
         assert_eq!(connections.client(id).state(), ClientState::Idle);
-        assert!(!connections.client(id).reconnect() && connections.clients().all(|other| other != id));
+        assert!(
+            !connections.client(id).reconnect() && inspect::clients(connections).all(|other| other != id)
+        );
         let refused = connections.client(id).set_request("ws://localhost/");
         assert_eq!(refused, Err(InvalidTarget::NoClient));
     }
@@ -229,8 +231,8 @@ impl App {
         let record = self.records.get_mut(&socket).unwrap();
         let data = content(socket, record.lengths.len(), len);
         let sent = match record.lengths.len().is_multiple_of(2) {
-            true => connections.send_binary(at, data),
-            false => connections.send_text(at, std::str::from_utf8(data).unwrap()),
+            true => connections.send(at, data),
+            false => connections.send(at, std::str::from_utf8(data).unwrap()),
         };
         if sent.is_ok() {
             record.lengths.push(len);

@@ -55,9 +55,8 @@ impl World {
         let chance = Rng::new(rng.next());
         let bounded = rng.percent(50);
         let time = Time::new(if bounded { rng.pick(&[100, 1000, 10_000]) } else { 0 });
-        let mut budget = Budget::unbounded();
-        budget.bytes_per_visit = rng.pick(&[1, 20, 1000, 256 << 10]);
-        budget.time = bounded.then(|| Duration::from_micros(rng.pick(&[1, 50, 500])));
+        let budget = Budget::server().bytes_per_visit(rng.pick(&[1, 20, 1000, 256 << 10]));
+        let budget = budget.time(bounded.then(|| Duration::from_micros(rng.pick(&[1, 50, 500]))));
         let (clock, wall) = (time.clone(), time.clone());
         let options =
             Options::default().budget(budget).clock(move || clock.look()).wall_clock(move || wall.wall());

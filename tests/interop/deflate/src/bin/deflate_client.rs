@@ -4,8 +4,8 @@
 #![allow(clippy::print_stdout)] // it is for whoever started it
 
 use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
-use ws_server_mio::ws_proto::{Event as Ws, Opcode};
-use ws_server_mio::{ClientConfig, CloseCode, Endpoint, Event, Frame, Options};
+use ws_server_mio::ws_proto::Opcode;
+use ws_server_mio::{ClientConfig, CloseCode, Endpoint, Event, Frame};
 use ws_server_smol::connect;
 
 const USAGE: &str = "usage: deflate_client mio|smol URL SEED COUNT TERMS";
@@ -39,17 +39,17 @@ fn frames(message: Payload) -> Result<Vec<Frame>, Failure> {
 }
 
 fn mio(url: &str, config: ClientConfig, exchange: &mut Exchange) -> Result<(), Failure> {
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     endpoint.connections().connect(url, config)?;
     let mut end = None;
     while end.is_none() {
         endpoint.poll(None, |connections, event| {
             let (id, came) = match event {
-                Event::Connection(id, Ws::Open(_)) => (id, Ok(())),
-                Event::Connection(id, Ws::Message(message)) => {
+                Event::Open(id, _) => (id, Ok(())),
+                Event::Message(id, message) => {
                     (id, exchange.received(message.as_text().is_some(), message.as_bytes()))
                 }
-                Event::Connection(_, Ws::Closed(closed)) => {
+                Event::Closed(_, closed) => {
                     let fine = closed.clean && exchange.is_done();
                     end.get_or_insert(if fine { Ok(()) } else { Err(closed.to_string().into()) });
                     return;

@@ -7,10 +7,9 @@ use async_executor::LocalExecutor;
 use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use ws_server_mio::ws_proto::Event::{Closed, Message, Request, Upgrade};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{Endpoint, Event, Frame, Options, ServerConfig};
-use ws_server_smol::{Acceptor, Incoming, Server, Socket};
+use ws_server_mio::{ServerConfig, Endpoint, Event, Frame};
+use ws_server_smol::{HttpConnection, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
 const ROOM: &str = "/room";
@@ -36,29 +35,22 @@ fn for_all(message: &ws_server_mio::Message<'_>) -> Option<Frame> {
 }
 
 fn mio(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
-    let mut endpoint = Endpoint::new(Options::default())?;
+    let mut endpoint = Endpoint::new()?;
     let server = endpoint.connections().listen(address, config)?;
     println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
     endpoint.run(|connections, event| {
-        let Event::Connection(id, event) = event else { return };
         match event {
-            Request(request) => drop(connections.respond(id, request, upgrade_required())),
-            Upgrade(upgrade) => {
-                if upgrade.path() == ROOM {
-                    room.insert(id);
-                }
-                let _ = connections.accept(id, upgrade);
-            }
-            Message(message) => {
+            Event::Open(id, _) if connections.path(id) == Some(ROOM) => drop(room.insert(id)),
+            Event::Message(id, message) => {
                 let frame = if room.contains(&id) { for_all(&message) } else { None };
                 if let Some(frame) = frame {
                     connections.topics().send_to(&frame, room.iter().copied());
-                } else if connections.send_message(id, message).is_err() {
+                } else if connections.send(id, message).is_err() {
                     connections.terminate(id);
                 }
             }
-            Closed(_) => drop(room.remove(&id)),
+            Event::Closed(id, _) => drop(room.remove(&id)),
             _ => {}
         }
     })?;
@@ -78,7 +70,7 @@ fn smol(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     Ok(())
 }
 
-async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), Failure> {
+async fn connection(server: &Server, mut http: HttpConnection<Socket>) -> Result<(), Failure> {
     while let Some(incoming) = http.next().await {
         let upgrade = match incoming {
             Incoming::Request(request) => {
@@ -90,12 +82,12 @@ async fn connection(server: &Server, mut http: Acceptor<Socket>) -> Result<(), F
         let in_room = upgrade.path() == ROOM;
         let mut ws = http.accept(upgrade).await?;
         if in_room {
-            server.subscribe(ws.id(), ROOM)?;
+            server.topics().subscribe(ws.id(), ROOM)?;
         }
         while let Some(message) = ws.next().await {
             let message = message?;
             match for_all(&message).filter(|_| in_room) {
-                Some(frame) => drop(server.publish(ROOM, &frame)),
+                Some(frame) => drop(server.topics().publish(ROOM, &frame)),
                 None => drop(ws.try_send(message)?),
             }
         }

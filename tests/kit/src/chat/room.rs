@@ -1,0 +1,369 @@
+//! The room: who is in it, what was said, and what each page must be told. It does no I/O and reads no
+//! clock, so its tests need neither.
+
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+use std::collections::{HashMap, VecDeque};
+use std::hash::Hash;
+
+const NAME_LIMIT: usize = 40;
+const TEXT_LIMIT: usize = 4_000;
+/// Sessions and message keys are random and made by the page.
+const KEY_LIMIT: usize = 64;
+/// So many messages are kept for who joins.
+const HISTORY: usize = 100;
+/// So many people are remembered; who is here is never forgotten.
+const MEMORY: usize = 1_000;
+
+/// What a page says.
+#[derive(Deserialize)]
+#[serde(tag = "type", rename_all = "lowercase")]
+enum FromPage {
+    /// The first message, and again after every reconnect. The session is the same person's secret mark;
+    /// `after` is the newest message that the page has, or 0.
+    Hello { session: String, name: String, after: u64 },
+    /// Something said. A page that heard nothing back says it again, with the same key.
+    Say { key: String, text: String },
+    /// Is anybody there? A browser's script sees no WebSocket pings.
+    Ping,
+}
+
+/// What must be sent after something happened: JSON, in this order.
+#[derive(Debug, Default, PartialEq)]
+pub struct Reply {
+    /// For the connection that caused it.
+    pub one: Option<String>,
+    /// For everyone in the room.
+    pub all: Option<String>,
+}
+
+/// What is known of somebody. The session stays between the server and that person's pages.
+#[derive(Serialize)]
+struct Person {
+    id: u64,
+    name: String,
+    #[serde(skip)]
+    session: String,
+}
+
+#[derive(Serialize)]
+struct Message {
+    id: u64,
+    from: u64,
+    name: String,
+    text: String,
+    /// Milliseconds since 1970, as JavaScript counts.
+    time: u64,
+    key: String,
+}
+
+/// A room whose members are connections `C`. A person may have several: tabs, or an old one that is not yet
+/// known to be dead.
+pub struct Room<C> {
+    people: Vec<Person>,
+    members: HashMap<C, u64>,
+    history: VecDeque<Message>,
+    /// The newest message that is no longer in the history.
+    forgotten: u64,
+    last_id: u64,
+}
+
+impl<C: Copy + Eq + Hash> Room<C> {
+    /// An empty room. Ids count up from `now`, in milliseconds, so that they go on growing when the program
+    /// is started again, and a page that has seen some can ask for those after.
+    pub fn new(now: u64) -> Self {
+        Self {
+            people: Vec::new(),
+            members: HashMap::new(),
+            history: VecDeque::new(),
+            forgotten: now,
+            last_id: now,
+        }
+    }
+
+    /// Whether a connection is in the room: it said hello.
+    pub fn contains(&self, connection: C) -> bool {
+        self.members.contains_key(&connection)
+    }
+
+    /// Takes what a page said. `Err` is what was wrong with it: no page of ours says that.
+    pub fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
+        match serde_json::from_str(text).map_err(|_| "not a message of this chat")? {
+            FromPage::Hello { session, name, after } => self.hello(connection, session, &name, after),
+            FromPage::Say { key, text } => self.say(connection, key, &text, now),
+            FromPage::Ping => Ok(Reply { one: Some(json!({ "type": "pong" }).to_string()), all: None }),
+        }
+    }
+
+    /// A connection is gone. The pages give its person a moment to come back before they say so.
+    pub fn leave(&mut self, connection: C) -> Reply {
+        match self.members.remove(&connection) {
+            Some(person) if !self.is_here(person) => Reply { one: None, all: Some(self.presence()) },
+            _ => Reply::default(),
+        }
+    }
+
+    fn hello(
+        &mut self,
+        connection: C,
+        session: String,
+        name: &str,
+        after: u64,
+    ) -> Result<Reply, &'static str> {
+        // One line, without control characters, whatever was pasted.
+        let name = name.split(|c: char| c.is_whitespace() || c.is_control()).filter(|word| !word.is_empty());
+        let name = name.collect::<Vec<_>>().join(" ");
+        if name.is_empty() || name.chars().count() > NAME_LIMIT {
+            return Err("a name has 1 to 40 characters");
+        }
+        if session.len() < 16 || session.len() > KEY_LIMIT {
+            return Err("a session has 16 to 64 characters");
+        }
+
+        self.members.remove(&connection); // whoever it was before
+        let name = self.free_name(name, &session);
+        let you = match self.people.iter_mut().find(|person| person.session == session) {
+            Some(person) => {
+                person.name.clone_from(&name);
+                person.id
+            }
+            None => {
+                let id = self.next_id();
+                self.people.push(Person { id, name: name.clone(), session });
+                id
+            }
+        };
+        self.members.insert(connection, you);
+        self.forget_somebody();
+
+        let people: Vec<_> = self.here().collect();
+        let messages: Vec<_> = self.history.iter().filter(|message| message.id > after).collect();
+        let gap = after != 0 && after < self.forgotten;
+        let welcome = json!({
+            "type": "welcome", "you": you, "name": name, "people": people, "messages": messages, "gap": gap,
+        });
+        Ok(Reply { one: Some(welcome.to_string()), all: Some(self.presence()) })
+    }
+
+    fn say(&mut self, connection: C, key: String, text: &str, now: u64) -> Result<Reply, &'static str> {
+        let Some(&from) = self.members.get(&connection) else { return Err("say hello first") };
+        let text = text.trim();
+        if text.is_empty() || text.chars().count() > TEXT_LIMIT {
+            return Err("a message has 1 to 4,000 characters");
+        }
+        if key.is_empty() || key.len() > KEY_LIMIT {
+            return Err("a message has a key of 1 to 64 characters");
+        }
+        // Said again because the answer was lost with a connection: everyone has it already.
+        if self.history.iter().any(|message| message.from == from && message.key == key) {
+            return Ok(Reply::default());
+        }
+
+        let name = self.people.iter().find(|person| person.id == from).map(|person| person.name.clone());
+        let name = name.unwrap_or_default(); // who is here is never forgotten
+        let message = Message { id: self.next_id(), from, name, text: text.to_owned(), time: now, key };
+        let all = json!({ "type": "message", "message": message }).to_string();
+        self.history.push_back(message);
+        if self.history.len() > HISTORY
+            && let Some(oldest) = self.history.pop_front()
+        {
+            self.forgotten = oldest.id;
+        }
+        Ok(Reply { one: None, all: Some(all) })
+    }
+
+    fn here(&self) -> impl Iterator<Item = &Person> {
+        self.people.iter().filter(|person| self.is_here(person.id))
+    }
+
+    fn is_here(&self, person: u64) -> bool {
+        self.members.values().any(|&member| member == person)
+    }
+
+    fn presence(&self) -> String {
+        json!({ "type": "people", "people": self.here().collect::<Vec<_>>() }).to_string()
+    }
+
+    /// The name, or the name with the first free number: two of the same would be confused.
+    fn free_name(&self, name: String, session: &str) -> String {
+        let taken = |wanted: &str| {
+            let wanted = wanted.to_lowercase();
+            self.here().any(|other| other.session != session && other.name.to_lowercase() == wanted)
+        };
+        if !taken(&name) {
+            return name;
+        }
+        (2..).map(|n| format!("{name} {n}")).find(|numbered| !taken(numbered)).unwrap_or(name)
+    }
+
+    fn forget_somebody(&mut self) {
+        if self.people.len() > MEMORY
+            && let Some(gone) = self.people.iter().position(|person| !self.is_here(person.id))
+        {
+            self.people.remove(gone);
+        }
+    }
+
+    /// One count for people and messages.
+    fn next_id(&mut self) -> u64 {
+        self.last_id += 1;
+        self.last_id
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::Value;
+
+    const ADA: &str = "the session of Ada";
+    const BOB: &str = "the session of Bob";
+
+    impl Room<u8> {
+        fn hears(&mut self, connection: u8, message: Value) -> Result<Reply, &'static str> {
+            self.receive(connection, &message.to_string(), 1_000)
+        }
+
+        fn joins(&mut self, connection: u8, session: &str, name: &str, after: u64) -> Value {
+            let hello = json!({ "type": "hello", "session": session, "name": name, "after": after });
+            parsed(self.hears(connection, hello).unwrap().one)
+        }
+
+        fn says(&mut self, connection: u8, key: &str, text: &str) -> Reply {
+            self.hears(connection, json!({ "type": "say", "key": key, "text": text })).unwrap()
+        }
+
+        fn names(&self) -> Vec<&str> {
+            self.here().map(|person| person.name.as_str()).collect()
+        }
+    }
+
+    fn parsed(json: Option<String>) -> Value {
+        serde_json::from_str(&json.unwrap()).unwrap()
+    }
+
+    fn texts(welcome: &Value) -> Vec<&str> {
+        welcome["messages"].as_array().unwrap().iter().map(|m| m["text"].as_str().unwrap()).collect()
+    }
+
+    #[test]
+    fn who_joins_is_told_what_was_said_and_who_is_here() {
+        let mut room = Room::new(0);
+        let ada = room.joins(1, ADA, " Ada\n Byron ", 0);
+        assert_eq!(ada["name"], "Ada Byron");
+        let said = parsed(room.says(1, "k", " hello\nworld ").all);
+        assert_eq!(said["message"]["text"], "hello\nworld");
+        assert_eq!(said["message"]["from"], ada["you"]);
+        assert_eq!(said["message"]["time"], 1_000);
+
+        let bob = room.joins(2, BOB, "Bob", 0);
+        assert_eq!(texts(&bob), ["hello\nworld"]);
+        assert_eq!(bob["people"][0], json!({ "id": ada["you"], "name": "Ada Byron" }), "no session is told");
+        assert_eq!(bob["people"][1]["id"], bob["you"]);
+    }
+
+    #[test]
+    fn a_reload_is_the_same_person_and_the_last_connection_counts() {
+        let mut room = Room::new(0);
+        let before = room.joins(1, ADA, "Ada", 0);
+        let after = room.joins(2, ADA, "Ada", 0);
+        assert_eq!((&before["you"], &before["name"]), (&after["you"], &after["name"]));
+        assert_eq!(room.names(), ["Ada"]);
+        assert_eq!(room.leave(1), Reply::default());
+        assert_eq!(parsed(room.leave(2).all)["people"], json!([]));
+        assert_eq!(room.joins(3, ADA, "Ada", 0)["you"], before["you"], "also after a while");
+    }
+
+    #[test]
+    fn a_name_that_is_taken_gets_a_number() {
+        let mut room = Room::new(0);
+        room.joins(1, ADA, "Ada", 0);
+        room.joins(2, BOB, "ada", 0);
+        room.joins(3, "the session of a third", "Ada", 0);
+        assert_eq!(room.names(), ["Ada", "ada 2", "Ada 3"]);
+        room.leave(1);
+        room.joins(4, "the session of a fourth", "Ada", 0);
+        assert_eq!(room.names(), ["ada 2", "Ada 3", "Ada"], "a free name is free");
+    }
+
+    #[test]
+    fn after_a_reconnect_nothing_is_missed_and_nothing_comes_twice() {
+        let mut room = Room::new(0);
+        room.joins(1, ADA, "Ada", 0);
+        room.joins(2, BOB, "Bob", 0);
+        let seen = parsed(room.says(1, "a", "one").all)["message"]["id"].as_u64().unwrap();
+        room.leave(2);
+        room.says(1, "b", "two");
+        let back = room.joins(3, BOB, "Bob", seen);
+        assert_eq!((texts(&back), &back["gap"]), (vec!["two"], &json!(false)));
+    }
+
+    #[test]
+    fn a_message_that_is_said_again_with_its_key_is_said_once() {
+        let mut room = Room::new(0);
+        room.joins(1, ADA, "Ada", 0);
+        room.joins(2, BOB, "Bob", 0);
+        assert!(room.says(1, "k", "once").all.is_some());
+        assert_eq!(room.says(1, "k", "once"), Reply::default());
+        assert!(room.says(2, "k", "another person's key").all.is_some());
+    }
+
+    #[test]
+    fn history_is_short_and_a_page_is_told_what_it_cannot_see() {
+        let mut room = Room::new(0);
+        room.joins(1, ADA, "Ada", 0);
+        let first = parsed(room.says(1, "0", "0").all)["message"]["id"].as_u64().unwrap();
+        for n in 1..=HISTORY + 1 {
+            room.says(1, &n.to_string(), &n.to_string());
+        }
+        let new = room.joins(2, BOB, "Bob", 0);
+        assert_eq!((texts(&new).len(), texts(&new)[0], &new["gap"]), (HISTORY, "2", &json!(false)));
+        assert_eq!(room.joins(3, BOB, "Bob", first)["gap"], true);
+        assert_eq!(room.joins(4, BOB, "Bob", first + 1)["gap"], false);
+    }
+
+    #[test]
+    fn a_page_that_outlives_the_program_still_gets_what_is_new() {
+        let mut room = Room::new(1_000);
+        room.joins(1, ADA, "Ada", 0);
+        let seen = parsed(room.says(1, "a", "before").all)["message"]["id"].as_u64().unwrap();
+
+        let mut room = Room::new(2_000);
+        room.joins(1, ADA, "Ada", seen);
+        room.says(1, "b", "after");
+        let bob = room.joins(2, BOB, "Bob", seen);
+        assert_eq!((texts(&bob), &bob["gap"]), (vec!["after"], &json!(true)));
+    }
+
+    #[test]
+    fn what_no_page_of_ours_says_is_refused() {
+        let mut room = Room::new(0);
+        let hello = |session: &str, name: &str| json!({ "type": "hello", "session": session, "name": name, "after": 0 });
+        let say = |key: &str, text: &str| json!({ "type": "say", "key": key, "text": text });
+        assert!(room.receive(1, "{", 0).is_err());
+        assert!(room.hears(1, json!({ "type": "dance" })).is_err());
+        assert!(room.hears(1, json!({ "type": "hello" })).is_err());
+        assert!(room.hears(1, say("k", "before the hello")).is_err());
+        assert!(room.hears(1, hello(ADA, " \n ")).is_err());
+        assert!(room.hears(1, hello(ADA, &"é".repeat(41))).is_err());
+        assert!(room.hears(1, hello("short", "Ada")).is_err());
+        assert!(!room.contains(1));
+        assert!(room.hears(1, hello(ADA, &"é".repeat(40))).is_ok());
+        assert!(room.contains(1));
+        assert!(room.hears(1, say("k", "  ")).is_err());
+        assert!(room.hears(1, say("", "text")).is_err());
+        assert!(room.hears(1, say("k", &"é".repeat(4_001))).is_err());
+        assert!(room.hears(1, say("k", &"é".repeat(4_000))).is_ok());
+    }
+
+    #[test]
+    fn those_who_left_are_forgotten_in_time_and_those_who_are_here_are_not() {
+        let mut room = Room::new(0);
+        room.joins(1, ADA, "Ada", 0);
+        for n in 0..MEMORY + 9 {
+            room.joins(2, &format!("the session of guest {n}"), "Guest", 0);
+        }
+        assert_eq!(room.people.len(), MEMORY);
+        assert_eq!(room.names(), ["Ada", "Guest"]);
+    }
+}

@@ -1,0 +1,219 @@
+//! Two ends, a pipe each way, and a clock that only moves when it is told to.
+
+use bytes::Buf;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Message, Moment, Next, Role};
+
+/// One end: a connection, what it told, and what is on its way to it.
+pub struct End {
+    pub connection: Connection,
+    pub events: Vec<Event<'static>>,
+    incoming: VecDeque<u8>,
+    /// The peer has half-closed, and this end has not read so far yet.
+    fin_coming: bool,
+    pub half_closed: bool,
+    pub dropped: bool,
+}
+
+impl End {
+    fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            events: Vec::new(),
+            incoming: VecDeque::new(),
+            fin_coming: false,
+            half_closed: false,
+            dropped: false,
+        }
+    }
+
+    /// The whole messages that this end was told of, as text.
+    pub fn texts(&self) -> Vec<String> {
+        self.events
+            .iter()
+            .filter_map(|event| match event {
+                Event::Message(message) => Some(String::from_utf8_lossy(message.as_bytes()).into_owned()),
+                _ => None,
+            })
+            .collect()
+    }
+
+    /// The end, which must be the last event and the only one of its kind.
+    pub fn closed(&self) -> &Closed {
+        let ends = self.events.iter().filter(|event| matches!(event, Event::Closed(_))).count();
+        assert_eq!(ends, 1, "{:?}", self.events);
+        match self.events.last() {
+            Some(Event::Closed(closed)) => closed,
+            other => panic!("{other:?} came after the end"),
+        }
+    }
+
+    pub fn is_closed(&self) -> bool {
+        matches!(self.events.last(), Some(Event::Closed(_)))
+    }
+
+    /// Gives up to `chunk` of the bytes that are on their way; says whether there were any.
+    fn read(&mut self, now: Moment, chunk: usize, accept: bool) -> bool {
+        if self.dropped {
+            self.incoming.clear();
+            return false;
+        }
+        let n = self.incoming.len().min(chunk);
+        let mut bytes: Vec<u8> = self.incoming.drain(..n).collect();
+        let mut input = &mut bytes[..];
+        while let Some(event) = self.connection.receive(now, &mut input) {
+            self.note(now, event.into_owned(), accept);
+        }
+        // What a paused connection leaves is given again, before anything newer.
+        let left = input.len();
+        input.iter().rev().for_each(|byte| self.incoming.push_front(*byte));
+        if self.incoming.is_empty() && self.fin_coming {
+            self.fin_coming = false;
+            self.connection.receive_eof(now);
+            return true;
+        }
+        n > left
+    }
+
+    fn note(&mut self, now: Moment, event: Event<'static>, accept: bool) {
+        match event {
+            Event::Upgrade(upgrade) if accept => self.connection.accept(now, upgrade).unwrap(),
+            event => self.events.push(event),
+        }
+    }
+
+    fn poll(&mut self, now: Moment, accept: bool) {
+        while let Some(event) = self.connection.poll_event(now) {
+            self.note(now, event, accept);
+        }
+    }
+}
+
+/// A client and a server.
+pub struct Pair {
+    pub now: Moment,
+    pub client: End,
+    pub server: End,
+    /// How many bytes a read gives at most.
+    pub chunk: usize,
+    /// Nothing reaches the other side, as when a cable is pulled.
+    pub cut: bool,
+    /// The server accepts upgrades by itself.
+    pub accept: bool,
+}
+
+impl Pair {
+    /// Through HTTP, from the first byte.
+    pub fn new(client: Config, server: Config) -> Self {
+        let now = Moment::from_nanos(1 << 60);
+        let request = ClientRequest::new("ws://localhost/chat").unwrap();
+        let client = Connection::client(now, Arc::new(client), request, [1; 32]);
+        let server = Connection::server(now, Arc::new(server), Default::default());
+        Self::of(now, client, server)
+    }
+
+    pub fn of(now: Moment, client: Connection, server: Connection) -> Self {
+        let (client, server) = (End::new(client), End::new(server));
+        Self { now, client, server, chunk: usize::MAX, cut: false, accept: true }
+    }
+
+    /// Open, with the handshake behind it and its events forgotten.
+    pub fn open_with(client: Config, server: Config) -> Self {
+        let mut pair = Self::new(client, server);
+        pair.drive();
+        assert!(matches!(pair.client.events[..], [Event::Open(_)]), "{:?}", pair.client.events);
+        assert!(matches!(pair.server.events[..], [Event::Open(_)]), "{:?}", pair.server.events);
+        pair.client.events.clear();
+        pair.server.events.clear();
+        pair
+    }
+
+    pub fn open() -> Self {
+        Self::open_with(Config::client(), Config::server())
+    }
+
+    /// Moves bytes until nothing moves any more.
+    pub fn drive(&mut self) {
+        while self.step() {}
+    }
+
+    /// Each end does once what it wants to; says whether anything moved.
+    pub fn step(&mut self) -> bool {
+        let Self { now, client, server, chunk, cut, accept } = self;
+        let mut moved = false;
+        for _ in 0..2 {
+            client.poll(*now, *accept);
+            server.poll(*now, *accept);
+            moved |= write(*now, client, server, *cut);
+            moved |= write(*now, server, client, *cut);
+            moved |= client.read(*now, *chunk, *accept);
+            moved |= server.read(*now, *chunk, *accept);
+            client.poll(*now, *accept);
+            server.poll(*now, *accept);
+        }
+        moved
+    }
+
+    /// Moves the clock, stopping at each deadline on the way.
+    pub fn advance(&mut self, time: Duration) {
+        let end = self.now + time;
+        loop {
+            self.drive();
+            let deadlines = [self.client.connection.poll_timeout(), self.server.connection.poll_timeout()];
+            let next = deadlines.into_iter().flatten().min().filter(|next| *next <= end);
+            let Some(next) = next else { break };
+            assert!(next >= self.now, "a deadline in the past");
+            self.now = next;
+            for side in [&mut self.client, &mut self.server] {
+                side.connection.handle_timeout(next);
+                let due = side.connection.poll_timeout();
+                assert!(due.is_none_or(|due| due > next), "a deadline was handled and is still due");
+            }
+        }
+        self.now = end;
+        self.drive();
+    }
+}
+
+/// Does what one end wants of its transport; says whether anything moved.
+fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
+    if from.dropped {
+        return false;
+    }
+    let mut moved = false;
+    while from.connection.outbox().has_remaining() && !cut {
+        let chunk = from.connection.outbox().chunk().to_vec();
+        from.connection.wrote(now, chunk.len());
+        to.incoming.extend(chunk);
+        moved = true;
+    }
+    if from.connection.outbox().has_remaining() {
+        from.connection.wrote(now, 0);
+        return moved;
+    }
+    match from.connection.next_io() {
+        Next::Shutdown => {
+            from.half_closed = true;
+            to.fin_coming = !cut;
+            true
+        }
+        Next::Drop => {
+            from.dropped = true;
+            to.fin_coming |= !cut && !from.half_closed && !to.dropped;
+            true
+        }
+        _ => moved,
+    }
+}
+
+/// An open server connection alone, for a peer made by hand.
+pub fn server(config: Config) -> (Connection, Moment) {
+    let now = Moment::from_nanos(1 << 60);
+    (Connection::upgraded(now, Arc::new(config), Role::Server), now)
+}
+
+pub fn is_text(event: &Event<'_>, expected: &str) -> bool {
+    matches!(event, Event::Message(Message::Text(text)) if text == expected)
+}

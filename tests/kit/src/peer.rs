@@ -1,0 +1,133 @@
+//! The other end of a server's connections, by hand: the bytes of requests and frames, and a socket that never blocks.
+
+use crate::frames;
+use std::io::{ErrorKind, Read, Write};
+use std::net::{SocketAddr, TcpStream};
+
+pub fn handshake(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!(
+        "GET {path} HTTP/1.1\r\nHost: {address}\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\
+         Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n"
+    )
+    .into_bytes()
+}
+
+/// The same request with more header fields: whole lines.
+pub fn with_fields(mut request: Vec<u8>, fields: &str) -> Vec<u8> {
+    request.truncate(request.len() - 2);
+    request.extend_from_slice(fields.as_bytes());
+    request.extend_from_slice(b"\r\n");
+    request
+}
+
+pub fn get(address: SocketAddr, path: &str) -> Vec<u8> {
+    format!("GET {path} HTTP/1.1\r\nHost: {address}\r\n\r\n").into_bytes()
+}
+
+pub const TEXT: u8 = 0x81;
+pub const BINARY: u8 = 0x82;
+pub const CLOSE: u8 = 0x88;
+pub const PING: u8 = 0x89;
+pub const PONG: u8 = 0x8a;
+
+/// A masked frame, as a client sends it.
+pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
+    frames::frame(true, first, payload)
+}
+
+/// The other end: a socket that never blocks, and all that was read from it.
+pub struct Peer {
+    pub stream: TcpStream,
+    pub got: Vec<u8>,
+    /// What waits until the server reads.
+    pub unsent: Vec<u8>,
+    /// The end of what the server sends: in order, or with an error.
+    pub ended: Option<Result<(), ErrorKind>>,
+}
+
+impl Peer {
+    pub fn connect(address: SocketAddr) -> Self {
+        Self::new(TcpStream::connect(address).unwrap())
+    }
+
+    pub fn new(stream: TcpStream) -> Self {
+        stream.set_nonblocking(true).unwrap();
+        stream.set_nodelay(true).unwrap();
+        Self { stream, got: Vec::new(), unsent: Vec::new(), ended: None }
+    }
+
+    pub fn send(&mut self, bytes: &[u8]) {
+        self.unsent.extend_from_slice(bytes);
+        self.flush();
+    }
+
+    /// Writes what goes; says whether all is gone.
+    pub fn flush(&mut self) -> bool {
+        while !self.unsent.is_empty() {
+            match self.stream.write(&self.unsent) {
+                Ok(n) => drop(self.unsent.drain(..n)),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return false,
+                // The server does not take it any more: reading tells why.
+                Err(_) => self.unsent.clear(),
+            }
+        }
+        true
+    }
+
+    pub fn read(&mut self) {
+        self.flush();
+        let mut buffer = vec![0; 64 << 10];
+        while self.ended.is_none() {
+            match self.stream.read(&mut buffer) {
+                Ok(0) => self.ended = Some(Ok(())),
+                Ok(n) => self.got.extend_from_slice(&buffer[..n]),
+                Err(error) if error.kind() == ErrorKind::WouldBlock => return,
+                Err(error) => self.ended = Some(Err(error.kind())),
+            }
+        }
+    }
+
+    pub fn take_head(&mut self) -> Option<String> {
+        self.read();
+        let end = self.got.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        Some(String::from_utf8(self.got.drain(..end).collect()).unwrap())
+    }
+
+    pub fn take_response(&mut self) -> Option<(u16, String)> {
+        self.read();
+        let end = self.got.windows(4).position(|four| four == b"\r\n\r\n")? + 4;
+        let head = String::from_utf8_lossy(&self.got[..end]).to_lowercase();
+        let length = head.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next());
+        let length: usize = length.map_or(0, |length| length.trim().parse().unwrap());
+        let body = self.got.get(end..end + length)?;
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        self.got.drain(..end + length);
+        Some((head[9..12].parse().unwrap(), body))
+    }
+
+    /// A frame, of a server or masked as a client does: its first byte and its payload.
+    pub fn take_frame(&mut self) -> Option<(u8, Vec<u8>)> {
+        self.read();
+        let (first, second) = (*self.got.first()?, *self.got.get(1)?);
+        let masked = second & 0x80 != 0;
+        let (len, mut at) = match second & 0x7f {
+            126 => (usize::from(u16::from_be_bytes(self.got.get(2..4)?.try_into().unwrap())), 4),
+            127 => (u64::from_be_bytes(self.got.get(2..10)?.try_into().unwrap()) as usize, 10),
+            len => (usize::from(len), 2),
+        };
+        let mut key = [0; 4];
+        if masked {
+            key.copy_from_slice(self.got.get(at..at + 4)?);
+            at += 4;
+        }
+        let masked = self.got.get(at..at + len)?;
+        let payload = masked.iter().enumerate().map(|(k, byte)| byte ^ key[k % 4]).collect();
+        self.got.drain(..at + len);
+        Some((first, payload))
+    }
+}
+
+/// The code in a Close frame's payload.
+pub fn close_code(payload: &[u8]) -> u16 {
+    u16::from_be_bytes([payload[0], payload[1]])
+}

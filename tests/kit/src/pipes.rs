@@ -1,0 +1,199 @@
+//! Two ends with applications, a pipe of 64 KiB each way, and a clock that moves when nothing else does.
+
+use bytes::Buf;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Moment, Next, Role};
+
+const PIPE: usize = 64 * 1024;
+const READ: usize = 16 * 1024;
+/// How far the clock moves at most while a slow pipe has bytes.
+const TICK: Duration = Duration::from_millis(10);
+
+/// What an application does with an event.
+pub type App<'a> = Box<dyn FnMut(&mut Connection, Moment, Event<'_>) + 'a>;
+
+pub struct Side<'a> {
+    pub connection: Connection,
+    app: App<'a>,
+    /// What is on its way to this side.
+    pipe: VecDeque<u8>,
+    fin: bool,
+    /// What the connection left.
+    left: Vec<u8>,
+    /// Bytes a second that come out of the pipe.
+    pub rate: Option<u64>,
+    tokens: u64,
+    pub closed: Option<Closed>,
+    pub most_queued: usize,
+}
+
+impl<'a> Side<'a> {
+    fn new(connection: Connection, app: App<'a>) -> Self {
+        Self {
+            connection,
+            app,
+            pipe: VecDeque::new(),
+            fin: false,
+            left: Vec::new(),
+            rate: None,
+            tokens: 0,
+            closed: None,
+            most_queued: 0,
+        }
+    }
+
+    fn tell(&mut self, now: Moment, event: Event<'_>) {
+        match event {
+            Event::Closed(closed) => self.closed = Some(*closed),
+            Event::Upgrade(upgrade) => self.connection.accept(now, upgrade).unwrap(),
+            event => (self.app)(&mut self.connection, now, event),
+        }
+        self.most_queued = self.most_queued.max(self.connection.queued());
+    }
+
+    fn poll(&mut self, now: Moment) {
+        while let Some(event) = self.connection.poll_event(now) {
+            self.tell(now, event);
+        }
+    }
+
+    fn read(&mut self, now: Moment) -> bool {
+        let before = self.left.len();
+        let mut came = 0;
+        if !self.connection.is_paused() && self.left.is_empty() {
+            came = self.pipe.len().min(READ);
+            if self.rate.is_some() {
+                came = came.min(usize::try_from(self.tokens).unwrap());
+                self.tokens -= came as u64;
+            }
+            self.left.extend(self.pipe.drain(..came));
+        }
+        let mut bytes = core::mem::take(&mut self.left);
+        let mut input = &mut bytes[..];
+        while let Some(event) = self.connection.receive(now, &mut input) {
+            self.tell(now, event);
+        }
+        self.left = input.to_vec();
+        if self.fin && self.pipe.is_empty() && self.left.is_empty() {
+            self.fin = false;
+            self.connection.receive_eof(now);
+        }
+        self.poll(now);
+        came > 0 || self.left.len() < before
+    }
+
+    fn write(&mut self, now: Moment, to: &mut Self) -> bool {
+        let mut moved = false;
+        while self.connection.outbox().has_remaining() {
+            let outbox = self.connection.outbox();
+            let chunk = outbox.chunk();
+            let n = chunk.len().min(PIPE.saturating_sub(to.pipe.len()));
+            to.pipe.extend(&chunk[..n]);
+            self.connection.wrote(now, n);
+            if n == 0 {
+                return moved;
+            }
+            moved = true;
+        }
+        match self.connection.next_io() {
+            Next::Shutdown | Next::Drop => to.fin |= self.closed.is_none(),
+            _ => {}
+        }
+        moved
+    }
+
+    fn move_clock(&mut self, time: Duration) {
+        if let Some(rate) = self.rate {
+            let add =
+                |time: Duration| u64::try_from(u128::from(rate) * time.as_micros() / 1_000_000).unwrap();
+            // What was not taken in time is not taken at once later.
+            self.tokens = (self.tokens + add(time)).min(add(2 * TICK));
+        }
+    }
+}
+
+/// Two ends; the first is the client where that matters.
+pub struct World<'a> {
+    pub birth: Moment,
+    pub now: Moment,
+    pub client: Side<'a>,
+    pub server: Side<'a>,
+}
+
+impl<'a> World<'a> {
+    /// Both are open already.
+    pub fn open(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
+        let now = Moment::from_nanos(1 << 60);
+        let role = Role::Client { seed: [1; 32] };
+        let client = Connection::upgraded(now, Arc::new(client), role);
+        let server = Connection::upgraded(now, Arc::new(server), Role::Server);
+        Self::of(now, client, server, apps)
+    }
+
+    /// Both begin with the handshake.
+    pub fn new(client: Config, server: Config, apps: [App<'a>; 2]) -> Self {
+        let now = Moment::from_nanos(1 << 60);
+        let request = ClientRequest::new("ws://localhost/").unwrap();
+        let client = Connection::client(now, Arc::new(client), request, [1; 32]);
+        let server = Connection::server(now, Arc::new(server), Default::default());
+        Self::of(now, client, server, apps)
+    }
+
+    fn of(now: Moment, client: Connection, server: Connection, apps: [App<'a>; 2]) -> Self {
+        let [one, other] = apps;
+        let (client, server) = (Side::new(client, one), Side::new(server, other));
+        Self { birth: now, now, client, server }
+    }
+
+    pub fn age(&self) -> Duration {
+        self.now - self.birth
+    }
+
+    /// Goes on until that is so, or for so long; says whether it was so.
+    pub fn run_until(&mut self, time: Duration, mut is_so: impl FnMut(&Self) -> bool) -> bool {
+        let end = self.now + time;
+        loop {
+            while self.step() {
+                if is_so(self) {
+                    return true;
+                }
+            }
+            if is_so(self) {
+                return true;
+            }
+            let Some(next) = self.next().filter(|next| *next <= end) else {
+                return false;
+            };
+            let passed = next - self.now;
+            self.now = next;
+            for side in [&mut self.client, &mut self.server] {
+                side.move_clock(passed);
+                if side.connection.poll_timeout().is_some_and(|due| due <= next) {
+                    side.connection.handle_timeout(next);
+                    side.poll(next);
+                }
+            }
+        }
+    }
+
+    fn next(&self) -> Option<Moment> {
+        let sides = [&self.client, &self.server];
+        let is_slow = sides.iter().any(|side| {
+            side.rate.is_some_and(|rate| rate > 0) && !side.pipe.is_empty() && side.left.is_empty()
+        });
+        let deadlines = sides.iter().filter_map(|side| side.connection.poll_timeout());
+        deadlines.chain(is_slow.then(|| self.now + TICK)).min().map(|next| next.max(self.now + TICK / 100))
+    }
+
+    fn step(&mut self) -> bool {
+        let Self { now, client, server, .. } = self;
+        client.poll(*now);
+        server.poll(*now);
+        let mut moved = client.write(*now, server);
+        moved |= server.write(*now, client);
+        moved |= client.read(*now);
+        moved | server.read(*now)
+    }
+}

@@ -1,0 +1,70 @@
+//! The table "What it can do" of the README, of which each adapter proves its own side.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+
+/// A file of the project, by its path from the top.
+pub fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
+}
+
+/// A row: its number, the names that an adapter has for it, and where that one's test is.
+struct Row {
+    number: usize,
+    names: Vec<String>,
+    test: String,
+}
+
+/// The rows of the table, as they concern an adapter.
+fn rows(adapter: &str) -> Vec<Row> {
+    let readme = file("README.md");
+    let table = readme.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
+    let mut lines =
+        table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
+    let head = lines.by_ref().find(|cells| cells[0] == "#").unwrap();
+    let column = head.iter().position(|cell| *cell == format!("in `ws-server-{adapter}`")).unwrap();
+    lines
+        .filter_map(|cells| {
+            let number = cells[0].parse().ok()?;
+            assert_eq!(cells.len(), head.len(), "row {number}");
+            let names = cells[column].split('`').skip(1).step_by(2).flat_map(unfold).collect();
+            let link = cells.last()?.split(&format!("[{adapter}](")).nth(1);
+            let test = link.and_then(|link| link.split(')').next());
+            let test = test.unwrap_or_else(|| panic!("row {number} links to no test")).to_owned();
+            Some(Row { number, names, test })
+        })
+        .collect()
+}
+
+/// `A::{b, c}` is `A::b` and `A::c`.
+fn unfold(name: &str) -> Vec<String> {
+    match name.strip_suffix('}').and_then(|name| name.split_once('{')) {
+        None => vec![name.to_owned()],
+        Some((path, last)) => last.split(',').map(|last| format!("{path}{}", last.trim())).collect(),
+    }
+}
+
+/// Each row links to a file of this crate that is compiled, and has one test that is named after it.
+pub fn each_row_has_its_test(adapter: &str) {
+    let rows = rows(adapter);
+    assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
+    for row in rows {
+        let name = format!("row_{:02}", row.number);
+        let folder = format!("ws-server-{adapter}/tests/mission/");
+        let module = row.test.strip_prefix(&folder).and_then(|file| file.strip_suffix(".rs"));
+        let module = module.unwrap_or_else(|| panic!("{name}: {}", row.test));
+        let tests = file(&row.test);
+        assert_eq!(tests.matches(&format!("#[test]\nfn {name}_")).count(), 1, "{name} in {}", row.test);
+        let main = file(&format!("{folder}main.rs"));
+        let module = format!("mod {module};");
+        assert!(main.lines().any(|line| line == module), "{} is compiled", row.test);
+    }
+}
+
+/// The names in an adapter's column are those that are shown to exist.
+pub fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
+    let told: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
+    assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "told, and not shown to exist");
+    assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "here, and not told any more");
+}

@@ -1,0 +1,246 @@
+//! A recorded connection: what happened to it and when, in lines of text, and the application that it had.
+//!
+//! ```text
+//! # a comment
+//! server                          which end this was; for a client: client URL
+//! 0 < 474554202f…                 nanoseconds since it began, and what happened:
+//! 81344 > 485454502f…             < came from the peer, > was taken by the socket, both in hexadecimal;
+//! 250000000 timeout               the deadline; end and reset of the peer's stream; shut and drop of ours
+//! ```
+//!
+//! The example `record` writes them, the test `replay` does the same again to another connection. Both do it through
+//! [`Driven`], so that what the application said is the same, too.
+
+use bytes::{Buf, Bytes};
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_proto::{
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Heartbeat, Message, Moment, Next, Request,
+    RespondError,
+};
+
+/// What happened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum What {
+    Received(Vec<u8>),
+    Wrote(Vec<u8>),
+    Timeout,
+    End,
+    Reset,
+    Shut,
+    Drop,
+}
+
+/// Which end was recorded.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Role {
+    Server,
+    Client(String),
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Since the beginning of the connection.
+    pub at: Duration,
+    pub what: What,
+}
+
+impl Record {
+    pub fn line(&self) -> String {
+        let mut line = format!("{} ", self.at.as_nanos());
+        let mut hex = |sign, bytes: &[u8]| {
+            line.push_str(sign);
+            for byte in bytes {
+                let _ = write!(line, "{byte:02x}");
+            }
+        };
+        match &self.what {
+            What::Received(bytes) => hex("< ", bytes),
+            What::Wrote(bytes) => hex("> ", bytes),
+            What::Timeout => line.push_str("timeout"),
+            What::End => line.push_str("end"),
+            What::Reset => line.push_str("reset"),
+            What::Shut => line.push_str("shut"),
+            What::Drop => line.push_str("drop"),
+        }
+        line
+    }
+
+    fn parse(line: &str) -> Option<Self> {
+        let (at, what) = line.split_once(' ')?;
+        let what = match what.split_once(' ') {
+            Some(("<", hex)) => What::Received(bytes(hex)?),
+            Some((">", hex)) => What::Wrote(bytes(hex)?),
+            Some(_) => return None,
+            None => match what {
+                "timeout" => What::Timeout,
+                "end" => What::End,
+                "reset" => What::Reset,
+                "shut" => What::Shut,
+                "drop" => What::Drop,
+                _ => return None,
+            },
+        };
+        Some(Self { at: Duration::from_nanos(at.parse().ok()?), what })
+    }
+}
+
+fn bytes(hex: &str) -> Option<Vec<u8>> {
+    let pairs = (0..hex.len()).step_by(2);
+    pairs.map(|at| u8::from_str_radix(hex.get(at..at + 2)?, 16).ok()).collect()
+}
+
+/// Reads a trace; the error is the line that is none.
+pub fn parse(text: &str) -> Result<(Role, Vec<Record>), String> {
+    let mut lines = text.lines().filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let role = match lines.next().unwrap_or_default().split_once(' ') {
+        None => Role::Server,
+        Some(("client", url)) => Role::Client(url.to_owned()),
+        Some((other, _)) => return Err(other.to_owned()),
+    };
+    let records = lines.map(|line| Record::parse(line).ok_or_else(|| line.to_owned()));
+    Ok((role, records.collect::<Result<_, _>>()?))
+}
+
+/// A connection with its application. Whatever is done to it is done at a time that is told.
+pub struct Driven {
+    pub connection: Connection,
+    /// What a paused connection left.
+    unread: Vec<u8>,
+    is_client: bool,
+    /// How many messages came.
+    heard: usize,
+    /// What the end was, in a sentence.
+    pub ended: Option<String>,
+}
+
+/// The page of the recorded server: a browser that opens it has a conversation.
+pub const PAGE: &str = r#"<!doctype html><title>open</title><script>
+const socket = new WebSocket(`ws://${location.host}/chat`);
+socket.binaryType = 'arraybuffer';
+const said = ['hello', new Uint8Array(300).fill(165), 'gr\u00fc\u00df dich \ud83d\ude00', ''];
+socket.onopen = () => socket.send(said[0]);
+let heard = 0;
+socket.onmessage = () => {
+  heard += 1;
+  // The server's heartbeat comes while the page is quiet.
+  if (heard < said.length) setTimeout(() => socket.send(said[heard]), 300);
+  else socket.close(4000, 'that was all');
+};
+socket.onclose = (event) => { document.title = `closed ${event.code} ${event.wasClean}`; };
+</script>
+"#;
+
+impl Driven {
+    /// The rules are not those of today's defaults, so that a trace keeps its meaning.
+    pub fn new(now: Moment, role: &Role) -> Self {
+        let heartbeat = Heartbeat::frequent().idle(Duration::from_millis(250)).payload("there?");
+        let connection = match role {
+            Role::Server => {
+                let config = Config::server().heartbeat(heartbeat).keep_alive(Duration::from_secs(2));
+                Connection::server(now, Arc::new(config), Default::default())
+            }
+            Role::Client(url) => {
+                let request = ClientRequest::new(url).and_then(|request| request.subprotocol("chat"));
+                let request = request.unwrap_or_else(|error| panic!("{url}: {error}"));
+                // What stands in a trace is no secret any more.
+                Connection::client(now, Arc::new(Config::client().heartbeat(heartbeat)), request, [7; 32])
+            }
+        };
+        let is_client = *role != Role::Server;
+        Self { connection, unread: Vec::new(), is_client, heard: 0, ended: None }
+    }
+
+    /// Does what is recorded, but for what was written.
+    pub fn happens(&mut self, now: Moment, what: &What) {
+        match what {
+            What::Received(bytes) => self.unread.extend_from_slice(bytes),
+            What::Wrote(bytes) => self.connection.wrote(now, bytes.len()),
+            What::Timeout => self.connection.handle_timeout(now),
+            What::End => self.connection.receive_eof(now),
+            What::Reset => self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
+            What::Shut | What::Drop => {}
+        }
+        self.react(now);
+    }
+
+    /// Whether the peer may be read: what came before is used up.
+    pub fn may_read(&self) -> bool {
+        self.unread.is_empty()
+    }
+
+    fn react(&mut self, now: Moment) {
+        let mut bytes = std::mem::take(&mut self.unread);
+        let mut input = &mut bytes[..];
+        while let Some(event) = self.connection.receive(now, &mut input) {
+            self.handle(now, event);
+        }
+        self.unread = input.to_vec();
+        while let Some(event) = self.connection.poll_event(now) {
+            self.handle(now, event);
+        }
+    }
+
+    /// A server echoes and has a page; a client says some words and closes. What is refused for want of room or since
+    /// the connection ends is refused again when it is replayed.
+    fn handle(&mut self, now: Moment, event: Event<'_>) {
+        match event {
+            Event::Request(request) => drop(self.answer(now, request)),
+            Event::Upgrade(mut upgrade) => {
+                let _ = upgrade.select_subprotocol("chat");
+                let _ = self.connection.accept(now, upgrade);
+            }
+            Event::Open(_) if self.is_client => drop(self.connection.send("hello")),
+            Event::Message(message) if self.is_client => {
+                self.heard += 1;
+                let _ = match self.heard {
+                    1 => self.connection.send(vec![0xa5; 300]).map(drop),
+                    2 => self.connection.send_ping(now, b"are you there").map(drop),
+                    _ => Ok(()),
+                };
+                let _ = self.connection.send(message);
+                if self.heard == 4 {
+                    let _ = self.connection.close(now, CloseCode::NORMAL, "that was all");
+                }
+            }
+            Event::Message(Message::Text(text)) if text == "close" => {
+                let _ = self.connection.close(now, CloseCode::NORMAL, "as you wish");
+            }
+            Event::Message(message) => drop(self.connection.send(message)),
+            Event::Closed(closed) => self.ended = Some(closed.to_string()),
+            _ => {}
+        }
+    }
+
+    fn answer(&mut self, now: Moment, request: Request) -> Result<(), RespondError> {
+        let mut response = http::Response::new(Bytes::new());
+        match request.path() {
+            "/" => {
+                *response.body_mut() = Bytes::from_static(PAGE.as_bytes());
+                let html = http::HeaderValue::from_static("text/html");
+                response.headers_mut().insert(http::header::CONTENT_TYPE, html);
+            }
+            "/echo" => *response.body_mut() = request.http().body().clone(),
+            "/stream" => {
+                let body = self.connection.respond_streaming(now, request, http::Response::new(()), None)?;
+                for piece in ["one\n", "two\n", "three\n"] {
+                    self.connection.send_body(&body, piece)?;
+                }
+                return self.connection.finish_body(now, body);
+            }
+            _ => *response.status_mut() = http::StatusCode::NOT_FOUND,
+        }
+        self.connection.respond(now, request, response)
+    }
+
+    /// What is to be written next.
+    pub fn output(&mut self) -> &[u8] {
+        Buf::chunk(self.connection.outbox())
+    }
+
+    /// What is to be done with the socket itself.
+    pub fn next_io(&mut self) -> Next {
+        self.connection.next_io()
+    }
+}

@@ -1,0 +1,108 @@
+//! A chat: a page and its socket on one port, on one thread.
+//!
+//! ```text
+//! cargo run --release -p ws-server-mio --example chat              # on a free port
+//! cargo run --release -p ws-server-mio --example chat 8080         # on this one
+//! cargo run --release -p ws-server-mio --example chat 8080 --lan   # and for the whole network
+//! ```
+//!
+//! Open the printed address in two windows. It shows how one program answers plain HTTP and WebSocket
+//! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
+//! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
+//! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
+//! server reaches: the last 100 messages. The room, which does no I/O, the answers to plain HTTP and the page
+//! are in `tests/kit/src/chat`: the example `async_chat` of `ws-server-smol` has the same.
+//!
+//! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
+//! address; to let them use its name as well, allow that name in the configuration:
+//! `ServerConfig::new().allow_host("my-machine.local")`. Ctrl-C ends the program.
+
+#![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
+
+use std::error::Error;
+use std::io::Write;
+use std::process::ExitCode;
+use std::time::SystemTime;
+use ws_kit::chat::{Room, pages};
+use ws_server_mio::{
+    Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
+    ServerConfig,
+};
+
+/// The page and the server do not understand each other; the page does not try again.
+const NOT_UNDERSTOOD: u16 = 4000;
+
+fn main() -> ExitCode {
+    match serve() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("chat: {error}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn serve() -> Result<(), Box<dyn Error>> {
+    let mut bind = Bind::localhost();
+    let mut port = 0; // the system chooses a free one
+    for argument in std::env::args().skip(1) {
+        match argument.as_str() {
+            "--lan" => bind = Bind::lan(),
+            number => port = number.parse().map_err(|_| "usage: chat [PORT] [--lan]")?,
+        }
+    }
+
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
+    // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
+    let config = ServerConfig::new()
+        .upgrade_paths(["/ws"])
+        .subprotocols(["chat"])
+        .message_limit(64 << 10)
+        .heartbeat(Heartbeat::frequent())
+        .deflate(Deflate::chat());
+    let mut endpoint = Endpoint::new()?;
+    let server = endpoint.connections().listen(bind.port(port), config)?;
+    if let Some(url) = endpoint.connections().server(server).http_url("/") {
+        println!("chat: {url}");
+        std::io::stdout().flush()?;
+    }
+
+    let mut room = Room::new(milliseconds());
+    Ok(endpoint.run(|connections, event| handle(connections, &mut room, event))?)
+}
+
+/// Everything that happens. A send or an answer that fails needs no care here: its connection is going, and
+/// `Closed` follows; a page that hears nothing calls again.
+fn handle(connections: &mut Connections, room: &mut Room<ConnectionId>, event: Event<'_>) {
+    let (id, reply) = match event {
+        Event::Request(id, request) => {
+            let response = pages::answer(request.method(), request.uri().path());
+            let _ = connections.respond(id, request, response);
+            return;
+        }
+        Event::Message(id, Message::Text(text)) => match room.receive(id, &text, milliseconds()) {
+            Ok(reply) => (id, reply),
+            Err(wrong) => {
+                let _ = connections.close(id, CloseCode::from(NOT_UNDERSTOOD), wrong);
+                return;
+            }
+        },
+        Event::Message(id, Message::Binary(_)) => {
+            let _ = connections.close(id, CloseCode::UNSUPPORTED, "this chat speaks text");
+            return;
+        }
+        Event::Closed(id, _) => (id, room.leave(id)),
+        _ => return,
+    };
+    if let Some(json) = reply.one {
+        let _ = connections.send(id, json);
+    }
+    if let Some(json) = reply.all {
+        connections.broadcast_where(&Frame::text(json), |_, id| room.contains(id));
+    }
+}
+
+/// Since 1970, as JavaScript counts.
+fn milliseconds() -> u64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).map_or(0, |since| since.as_millis() as u64)
+}

@@ -1,0 +1,95 @@
+//! Timers of the application: what it wants done later, once.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+use ws_proto::Moment;
+
+/// A timer that [`Connections::after`](crate::Connections::after) has set. Never used twice; dropping it leaves the timer to run.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Timer {
+    at: Moment,
+    number: u64,
+}
+
+impl fmt::Display for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{}", self.number)
+    }
+}
+
+impl fmt::Debug for Timer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// As many timers wait as [`Options::max_timers`](crate::Options::max_timers) allows.
+#[derive(Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct TooManyTimers {
+    /// How many may wait.
+    pub limit: usize,
+}
+
+impl fmt::Display for TooManyTimers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} timers wait, the most that Options::max_timers allows", self.limit)
+    }
+}
+
+impl fmt::Debug for TooManyTimers {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+impl std::error::Error for TooManyTimers {}
+
+/// The timers of an endpoint, the next one first.
+pub(crate) struct Alarms<J> {
+    pub(crate) waiting: BTreeMap<Timer, J>,
+    limit: usize,
+    /// How many were ever set.
+    count: u64,
+}
+
+impl<J> Alarms<J> {
+    pub(crate) fn new(limit: usize) -> Self {
+        Self { waiting: BTreeMap::new(), limit, count: 0 }
+    }
+
+    /// How many were ever set: those that a pass sets itself wait for the next one.
+    pub(crate) fn count(&self) -> u64 {
+        self.count
+    }
+
+    /// Sets one.
+    pub(crate) fn set(&mut self, at: Moment, job: J) -> Result<Timer, TooManyTimers> {
+        if self.waiting.len() >= self.limit {
+            return Err(TooManyTimers { limit: self.limit });
+        }
+        let timer = Timer { at, number: self.count };
+        self.count += 1;
+        self.waiting.insert(timer, job);
+        Ok(timer)
+    }
+
+    /// One whose time has come, of those that were set before there were so many.
+    pub(crate) fn take_due(&mut self, now: Moment, count: u64) -> Option<J> {
+        let next = self.waiting.first_entry()?;
+        let is_due = next.key().at <= now && next.key().number < count;
+        is_due.then(|| next.remove())
+    }
+
+    #[inline]
+    pub(crate) fn has_work(&self, now: Moment) -> bool {
+        self.waiting.first_key_value().is_some_and(|(timer, _)| timer.at <= now)
+    }
+
+    /// The time from now until the next one.
+    #[inline]
+    pub(crate) fn wait_from(&self, now: Moment) -> Option<Duration> {
+        Some(self.waiting.first_key_value()?.0.at.since(now))
+    }
+}

@@ -1,0 +1,68 @@
+//! One message to all WebSockets, or to some.
+
+use crate::connection::Connections;
+use crate::connection::slots::flag;
+use crate::connection::stats::ends_message;
+use crate::fanout::deliver;
+use crate::ids::ConnectionId;
+use ws_proto::Frame;
+
+/// To all, and to some.
+impl Connections {
+    /// Sends a frame to every open WebSocket that came to a server, and answers how many got it; connections of the
+    /// endpoint's own clients are none of them. Encoded once; large payloads are shared, not copied. Where messages are
+    /// compressed, it is compressed once for all peers whose terms are alike, and what is sent to each of them next refers
+    /// to nothing before.
+    ///
+    /// A peer that is too slow to take it (its outbox is [`SendError::Full`](crate::SendError::Full)) is closed with 1013.
+    pub fn broadcast(&mut self, frame: &Frame) -> usize {
+        let Self { slots, pool, dirty, now, .. } = self;
+        let mut sent = 0;
+        for (slot, live) in slots.iter_mut() {
+            if live.has(flag::WEBSOCKET) {
+                sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
+            }
+        }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+
+    /// As [`broadcast`](Self::broadcast), to those that the filter wants. It may look at the connections: at their path,
+    /// their data, their subscriptions.
+    ///
+    /// ```
+    /// # use ws_server_mio::{Connections, Frame};
+    /// # struct Player { team: u32 }
+    /// # fn f(connections: &mut Connections) {
+    /// let score = Frame::text("2:1");
+    /// connections.broadcast_where(&score, |connections, id| connections.path(id) == Some("/scores"));
+    /// connections.broadcast_where(&score, |connections, id| {
+    ///     connections.data::<Player>(id).is_some_and(|player| player.team == 2)
+    /// });
+    /// # }
+    /// ```
+    pub fn broadcast_where(
+        &mut self,
+        frame: &Frame,
+        mut filter: impl FnMut(&Self, ConnectionId) -> bool,
+    ) -> usize {
+        let mut sent = 0;
+        for slot in 0..self.slots.end() {
+            let Some(id) = self.websocket_at(slot) else { continue };
+            if !filter(self, id) {
+                continue;
+            }
+            let Self { slots, pool, dirty, now, .. } = self;
+            let live = slots.at_mut(slot);
+            sent += usize::from(live.is_some_and(|live| deliver(slot, live, frame, pool, dirty, *now)));
+        }
+        self.tally.messages_out += sent as u64 * ends_message(frame);
+        sent
+    }
+
+    /// The WebSocket of a server that is at this place, if one is.
+    pub(crate) fn websocket_at(&self, slot: u32) -> Option<ConnectionId> {
+        let live = self.slots.at(slot).filter(|live| live.has(flag::WEBSOCKET))?;
+        Some(live.id(slot))
+    }
+}

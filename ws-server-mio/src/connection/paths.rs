@@ -1,0 +1,44 @@
+//! The paths of WebSockets.
+
+use crate::connection::slots::{Slot, flag, mark};
+use std::collections::HashMap;
+
+/// The path that is kept for nothing: most servers have one socket.
+const ROOT: &str = "/";
+/// A longer one is not kept, so that strangers cannot fill the memory with them.
+const LONGEST: usize = 256;
+
+/// The paths of WebSockets, by slot. They stand aside, so that a connection without one is no larger.
+#[derive(Default)]
+pub(crate) struct Paths(HashMap<u32, Box<str>>);
+
+impl Paths {
+    pub(crate) fn keep(&mut self, slot: u32, live: &mut Slot, path: Box<str>) {
+        live.mark(mark::ACCEPTED);
+        if &*path != ROOT {
+            live.set(flag::PATH);
+            if path.len() <= LONGEST {
+                self.0.insert(slot, path);
+            }
+        }
+    }
+
+    pub(crate) fn of(&self, slot: u32, live: &Slot) -> Option<&str> {
+        match (live.is_marked(mark::ACCEPTED), live.has(flag::PATH)) {
+            (false, _) => None,
+            (true, false) => Some(ROOT),
+            (true, true) => self.0.get(&slot).map(|path| &**path),
+        }
+    }
+
+    /// A connection is gone.
+    pub(crate) fn forget(&mut self, slot: u32, live: &Slot) {
+        if live.has(flag::PATH) {
+            self.0.remove(&slot);
+        }
+    }
+
+    pub(crate) fn shrink(&mut self) {
+        self.0.shrink_to_fit();
+    }
+}

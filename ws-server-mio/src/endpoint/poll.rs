@@ -1,0 +1,195 @@
+//! Waiting, and turns of work.
+
+use crate::connection::Connections;
+use crate::endpoint::options::Turn;
+use crate::endpoint::turn::TurnRun;
+use crate::endpoint::{Endpoint, QUIET};
+use crate::event::Event;
+use crate::sys::poller::WAKER;
+use mio::Token;
+use std::io;
+use std::time::{Duration, Instant};
+use ws_proto::Moment;
+
+/// How often a turn asks the kernel, at most, where it always has as much to tell as one wait can bring.
+const WAITS: usize = 16;
+
+/// Turns.
+impl Endpoint {
+    /// Waits until something happens, at most for `timeout` (in whole milliseconds, rounded up; `None` is as
+    /// long as it takes), and does one turn of work: the handler gets each event, with the connections at hand
+    /// to answer it. With `Some(Duration::ZERO)` it does not wait. It may return early without an event.
+    ///
+    /// # Errors
+    /// When waiting fails, which no peer can cause. What goes wrong on a connection is its `Closed` event.
+    ///
+    /// # Panics
+    /// Where the handler, the [`Extension`](crate::Extension) or a job of a [`Remote`](crate::Remote) does. The turn ends
+    /// there, and the endpoint stays usable: catch the panic, and run another turn soon, as after
+    /// [`Turn::more`](crate::Turn::more). Every connection goes on, that of the handler's event included: the event is used
+    /// up, what was read behind it is told next, and a request that was not answered is answered 503. Where the application
+    /// no longer knows what it owes a peer, it should [`close`](Connections::close) it.
+    pub fn poll(
+        &mut self,
+        timeout: Option<Duration>,
+        handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<Turn> {
+        if timeout != Some(Duration::ZERO) {
+            // However long ago the last turn was, timers count from now.
+            let now = self.clock.now();
+            self.connections.now = now;
+            self.connections.timers.set_now(now);
+        }
+        Ok(self.turn(timeout, None, handler)?.0)
+    }
+
+    /// Serves until a point in time: waits and does turns, the last of which starts no event after it. At least one turn is
+    /// done, also where that time is past. The answer counts the events of all turns, and says whether the last one left
+    /// work. For a loop with a rate of its own:
+    ///
+    /// ```no_run
+    /// # fn main() -> std::io::Result<()> {
+    /// use std::time::{Duration, Instant};
+    /// use ws_server_mio::Endpoint;
+    ///
+    /// let mut endpoint = Endpoint::new()?;
+    /// let mut next_frame = Instant::now();
+    /// loop {
+    ///     // update and draw …
+    ///     next_frame += Duration::from_micros(16_667);
+    ///     endpoint.poll_until(next_frame, |_connections, _event| {})?;
+    /// }
+    /// # }
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Endpoint::poll`].
+    pub fn poll_until(
+        &mut self,
+        deadline: Instant,
+        mut handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<Turn> {
+        let deadline = self.clock.moment(deadline);
+        let mut all = Turn::default();
+        loop {
+            let now = self.clock.now();
+            self.connections.now = now;
+            self.connections.timers.set_now(now);
+            let left = deadline.since(now);
+            let (turn, _) = self.turn(Some(left), Some(deadline), &mut handler)?;
+            all.events = all.events.saturating_add(turn.events);
+            all.elapsed += turn.elapsed;
+            all.more = turn.more;
+            if self.clock.now() >= deadline {
+                return Ok(all);
+            }
+        }
+    }
+
+    /// Runs until [`Connections::exit`] is called, or until the last server has stopped and the last client has come
+    /// to rest.
+    ///
+    /// # Errors
+    /// As [`Endpoint::poll`].
+    pub fn run(&mut self, mut handler: impl FnMut(&mut Connections, Event<'_>)) -> io::Result<()> {
+        // Something came to its end; where the rest has done so before, that was the last.
+        let mut ended = false;
+        loop {
+            let (_, stopped) = self.turn(None, None, &mut handler)?;
+            ended |= stopped | self.connections.clients.take_rested();
+            let exit = std::mem::take(&mut self.connections.exit);
+            if exit || ended && self.connections.servers.is_empty() && self.connections.clients.all_rest() {
+                return Ok(());
+            }
+        }
+    }
+
+    /// One turn, and whether a server has stopped in it.
+    fn turn(
+        &mut self,
+        timeout: Option<Duration>,
+        deadline: Option<Moment>,
+        handler: impl FnMut(&mut Connections, Event<'_>),
+    ) -> io::Result<(Turn, bool)> {
+        let wait = match self.has_work() {
+            true => Some(Duration::ZERO),
+            false => {
+                // As of the last turn's beginning, lest `run` read a clock for it. A timer is late by no more
+                // than that turn took.
+                let timer = self.connections.timers.wait();
+                let server = self.connections.servers.wait_from(self.connections.now);
+                let client = self.connections.clients.wait_from(self.connections.now);
+                let alarm = self.connections.alarms.wait_from(self.connections.now);
+                let own = timer.into_iter().chain(server).chain(client).chain(alarm);
+                own.chain(timeout).chain(self.quiet()).min()
+            }
+        };
+        self.nudged = false;
+        self.waiting.wait(wait)?;
+        if wait == Some(QUIET) && self.waiting.is_empty() {
+            self.connections.free_memory();
+        }
+        let instant = self.clock.instant();
+        let start = self.clock.moment(instant);
+        self.connections.now = start;
+        self.connections.timers.set_now(start);
+        self.compare_clocks(instant);
+        for _ in 0..WAITS {
+            self.waiting.each(|token, readiness| match token {
+                WAKER => self.remote.take(&mut self.jobs),
+                Token(slot) if slot < self.connections.slots.end() as usize => {
+                    self.connections.ready(slot as u32, readiness);
+                }
+                token => self.connections.servers.ready(token),
+            });
+            if !self.waiting.is_full() {
+                break;
+            }
+            // Nobody is judged before what has come from it is known.
+            self.waiting.wait(Some(Duration::ZERO))?;
+        }
+        let abandoned = || {
+            if self.nested.get() {
+                // Where that fails, `next_timeout` still tells.
+                let _ = self.remote.wake();
+            }
+            self.waiting.abandon();
+        };
+        let stopped = std::mem::take(&mut self.connections.stopped);
+        let budgeted = self.budget.time.and_then(|time| start.checked_add(time));
+        let end = budgeted.into_iter().chain(deadline).min();
+        let mut turn = TurnRun {
+            connections: &mut self.connections,
+            rx: &mut self.rx,
+            jobs: &mut self.jobs,
+            jobs_left: &mut self.jobs_left,
+            handler,
+            budget: &self.budget,
+            clock: &self.clock,
+            end,
+            over: false,
+            events: 0,
+            stopped,
+            current: None,
+            finished: false,
+            was_intercepted: false,
+            abandoned: &abandoned,
+        };
+        if let Some(slept) = self.slept.take() {
+            turn.resume(slept);
+        }
+        turn.run();
+        let (events, stopped) = (turn.events, turn.stopped);
+        drop(turn);
+        let more = self.has_work() || self.waiting.rest(|| self.next_timeout());
+        if more && self.nested.get() {
+            self.remote.wake()?;
+        }
+        let elapsed = match end {
+            None => Duration::ZERO,
+            Some(_) => self.connections.now.since(start),
+        };
+        self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
+        Ok((Turn { events, more, elapsed }, stopped))
+    }
+}

@@ -1,0 +1,39 @@
+//! What a server does by itself with upgrades, and with plain requests that nobody answers.
+
+use crate::connection::Connections;
+use crate::connection::lists::mark_dirty;
+use crate::ids::ConnectionId;
+use ws_host::server::{Decision, Unanswered, UpgradeRule};
+use ws_proto::Upgrade;
+
+impl Connections {
+    fn upgrade_rule(&self, id: ConnectionId) -> Option<&UpgradeRule> {
+        Some(&self.servers.at(self.slots.get(id)?.server)?.upgrades)
+    }
+
+    /// Accepts or refuses an upgrade as its server is configured; gives it back where the application decides.
+    pub(crate) fn decide(&mut self, id: ConnectionId, mut upgrade: Upgrade) -> Option<Upgrade> {
+        let Some(rule) = self.upgrade_rule(id).cloned() else { return Some(upgrade) };
+        // It was asked just now, so that it can be answered.
+        let _ = match rule.decide(&mut upgrade) {
+            Decision::Ask => return Some(upgrade),
+            Decision::Accept => self.accept(id, upgrade),
+            Decision::Refuse => self.respond(id, upgrade, Unanswered::NotFound.response()),
+        };
+        None
+    }
+
+    /// What a plain request for this path gets where nobody answers it.
+    pub(crate) fn unanswered(&self, id: ConnectionId, path: &str) -> Option<Unanswered> {
+        Some(self.upgrade_rule(id)?.unanswered(path))
+    }
+
+    /// Answers the request that was reported last, where the application has dropped it.
+    pub(crate) fn answer_dropped(&mut self, id: ConnectionId, unanswered: Unanswered) {
+        let Self { slots, dirty, now, .. } = self;
+        let Some(live) = slots.get_mut(id) else { return };
+        if live.connection.answer_dropped(*now, || unanswered.response()) {
+            mark_dirty(id.slot, live, dirty);
+        }
+    }
+}
