@@ -26,6 +26,8 @@ check 'the engine has no sockets, threads, files or environment' \
     "$(code 'std::(net|thread|fs|process|env)\b' ws-proto/src)"
 check 'the engine reads no clock' "$(code '(Instant|SystemTime)::now' ws-proto/src)"
 check 'the engine asks for no randomness' "$(code 'getrandom|thread_rng|RandomState|OsRng' ws-proto/src)"
+check 'the machine alone changes the stage of a connection' \
+    "$(code '\.stage = |\(&mut [a-z]+\.stage\b' ws-proto/src/connection | grep -v '^[^:]*/stage\.rs:' || true)"
 check 'the host has no threads, processes or environment' "$(code 'std::(thread|process|env)\b' ws-host/src)"
 check 'the host waits for nothing' \
     "$(code '\b(sleep|park|block_on)\(|\.(recv|wait|join|accept|to_socket_addrs)\(\)|Condvar|Stream::connect' ws-host/src)"

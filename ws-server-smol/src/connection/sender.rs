@@ -146,7 +146,7 @@ const COPY_UP_TO: usize = 32 << 10;
 /// Queues for the connection of this handle; whoever drives it is not woken.
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
-    pool::lend(&mut connection);
+    pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
     // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
     let sent = if outgoing.len() <= COPY_UP_TO {
