@@ -25,7 +25,7 @@ fn fragment(text: &str, first: bool, last: bool) -> Fragment<'_> {
 fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
-    while let Some(event) = from.receive(now, &mut input) {
+    while let Some(event) = from.handle_input(now, &mut input) {
         match event {
             Event::Message(message) => to.relay_message(message).unwrap(),
             Event::Fragment(fragment) => to.relay_fragment(fragment).unwrap(),

@@ -3,7 +3,7 @@
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
-use crate::deflate::{CompressionHint, PerMessage};
+use crate::deflate::{CompressionHint, PerMessage, Terms};
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Frame, RSV1, first_byte};
@@ -49,7 +49,12 @@ impl Connection {
     /// }
     /// ```
     #[cfg(feature = "deflate")]
-    pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
+    pub fn compress_by(&mut self, terms: Terms) {
+        self.agree_on(terms);
+    }
+
+    /// The same for openings that the engine has answered.
+    pub(super) fn agree_on(&mut self, terms: Terms) {
         if let Stage::Open(compression) = &mut self.stage {
             *compression = PerMessage::new(self.config.deflate.as_ref(), terms);
             self.begin_shares();
@@ -58,7 +63,7 @@ impl Connection {
 
     /// What was agreed on about compression, if it was.
     #[cfg(feature = "deflate")]
-    pub fn compression(&self) -> Option<crate::deflate::Terms> {
+    pub fn compression(&self) -> Option<Terms> {
         self.stage.compression().map(|compression| compression.terms())
     }
 

@@ -77,7 +77,7 @@ impl Connection {
     /// # let now = Moment::default();
     /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
+    /// # let Some(Event::Request(request)) = server.handle_input(now, &mut &mut input[..]) else { panic!() };
     /// let body = server.respond_streaming(now, request, http::Response::new(()), None)?;
     /// server.send_body(&body, "tick\n")?;
     /// server.send_body(&body, "tock\n")?;
@@ -195,7 +195,7 @@ impl Connection {
     pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
         let held = self.takes_no_request();
         let Some((http, mut io)) = self.http(now) else { return None };
-        let incoming = http.receive(&mut io, held, input);
+        let incoming = http.handle_input(&mut io, held, input);
         self.settle_http(now);
         incoming.map(|incoming| match incoming {
             Incoming::Request(request) => Event::Request(request),
@@ -239,7 +239,7 @@ impl Connection {
     /// Tells HTTP that the socket took so much.
     pub(super) fn note_http_written(&mut self, now: Moment, n: usize) {
         if let Stage::Http(http) = &mut self.stage {
-            http.wrote(now, n, &self.outbox);
+            http.handle_written(now, n, &self.outbox);
             self.note_http_held(now);
         }
     }

@@ -35,7 +35,7 @@ use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
 use crate::moment::Moment;
-use crate::outbox::{Outbox, Storage};
+use crate::outbox::{Outbox, OutboxBuffer};
 use crate::transport::Transport;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
@@ -46,17 +46,17 @@ use in_flight::InFlight;
 use rates::Rates;
 use receive::Input;
 use stage::Stage;
-pub use status::{Next, Role, Sent, State};
+pub use status::{IoAction, Role, Sent, State};
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
 ///
 /// Its methods stand in groups, to be called in this order:
 ///
-/// - **things happen**: [`receive`](Self::receive), [`receive_eof`](Self::receive_eof), [`wrote`](Self::wrote),
+/// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof), [`handle_written`](Self::handle_written),
 ///   [`handle_timeout`](Self::handle_timeout), [`abort`](Self::abort);
 /// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   kin, [`close`](Self::close);
-/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`next_io`](Self::next_io),
+/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
 ///   [`poll_timeout`](Self::poll_timeout).
 ///
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
@@ -67,18 +67,18 @@ pub use status::{Next, Role, Sent, State};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use ws_proto::{Config, Connection, Event, Message, Moment, Next, Role};
+/// use ws_proto::{Config, Connection, Event, Message, Moment, IoAction, Role};
 ///
 /// let now = Moment::default();
 /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
 /// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455 §5.7: a masked "Hello"
 /// let mut input = &mut received[..];
-/// while let Some(event) = server.receive(now, &mut input) {
+/// while let Some(event) = server.handle_input(now, &mut input) {
 ///     if let Event::Message(message) = event {
 ///         server.send(message)?;
 ///     }
 /// }
-/// assert_eq!(server.next_io(), Next::Write);
+/// assert_eq!(server.poll_io(), IoAction::Write);
 /// assert_eq!(bytes::Buf::chunk(server.outbox()), b"\x81\x05Hello");
 /// # Ok::<(), ws_proto::SendError>(())
 /// ```
@@ -169,7 +169,7 @@ impl Connection {
         this
     }
 
-    /// The bytes for the socket. Tell [`wrote`](Self::wrote) what the socket took, rather than advancing it.
+    /// The bytes for the socket. Tell [`handle_written`](Self::handle_written) what the socket took, rather than advancing it.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -186,21 +186,21 @@ impl Connection {
         self.outbox.len() + behind
     }
 
-    /// Gives the outbox memory to write into, where it has none. See [`reclaim`](Self::reclaim).
-    pub fn lend(&mut self, storage: Storage) {
-        self.outbox.lend(storage);
+    /// Gives the outbox memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
+    pub fn attach_buffer(&mut self, storage: OutboxBuffer) {
+        self.outbox.attach_buffer(storage);
     }
 
     /// Whether the outbox has memory, lent or its own.
-    pub fn has_storage(&self) -> bool {
-        self.outbox.has_storage()
+    pub fn has_buffer(&self) -> bool {
+        self.outbox.has_buffer()
     }
 
     /// Takes the memory of an empty outbox back, so that an idle connection holds none.
     ///
     /// A loop that lends it to the next connection allocates nothing in its steady state.
-    pub fn reclaim(&mut self) -> Option<Storage> {
-        self.outbox.reclaim()
+    pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
+        self.outbox.detach_buffer()
     }
 
     /// Whether the outbox was over its high mark and has not fallen to its low mark since.

@@ -2,7 +2,7 @@
 
 use super::backpressure::Held;
 use super::receive::Told;
-use super::{Connection, Next, Stage};
+use super::{Connection, IoAction, Stage};
 use crate::error::Error;
 use crate::event::Event;
 use crate::moment::Moment;
@@ -60,24 +60,24 @@ impl Connection {
 
     /// What the transport should do next. Reading and writing are independent of each other: a transport
     /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
-    pub fn next_io(&mut self) -> Next {
+    pub fn poll_io(&mut self) -> IoAction {
         if matches!(self.stage, Stage::Done { .. }) {
-            return Next::Drop;
+            return IoAction::Drop;
         }
         if !self.outbox.is_empty() {
-            return Next::Write;
+            return IoAction::Write;
         }
         if let Stage::Draining(draining) = &mut self.stage
             && draining.take_half_close()
         {
-            return Next::Shutdown;
+            return IoAction::Shutdown;
         }
-        if self.is_paused() { Next::Pause } else { Next::Read }
+        if self.is_paused() { IoAction::Pause } else { IoAction::Read }
     }
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`handle_input`](Self::handle_input) then leaves its input with
     /// the caller. Beside an answer without a length, requests are read ahead up to
     /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {

@@ -1,4 +1,4 @@
-//! Bytes in: [`Connection::receive`] and what the peer's frames cause.
+//! Bytes in: [`Connection::handle_input`] and what the peer's frames cause.
 
 use super::backpressure::Held;
 use super::{Connection, Stage, close_body};
@@ -46,7 +46,7 @@ impl Connection {
     ///
     /// The input is written to: payloads are unmasked in place.
     #[inline]
-    pub fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
             self.note_received(now);
@@ -140,7 +140,7 @@ impl Connection {
                         return event;
                     }
                 }
-                Stage::Handshake(http) => match http.receive(&self.config, input)? {
+                Stage::Handshake(http) => match http.handle_input(&self.config, input)? {
                     Ok((response, terms)) => self.establish(now, response, terms),
                     Err(error) => self.connection_closed(now, error.into()),
                 },
@@ -261,15 +261,15 @@ impl Connection {
     }
 
     /// Tells that the peer ended its stream: `read` gave 0.
-    pub fn receive_eof(&mut self, now: Moment) {
+    pub fn handle_eof(&mut self, now: Moment) {
         match &mut self.stage {
             Stage::Http(http) => {
-                http.receive_eof(&self.config);
+                http.handle_eof(&self.config);
                 self.settle_http(now);
                 self.finish_if_flushed(now);
             }
             Stage::Handshake(http) => {
-                let error = http.receive_eof();
+                let error = http.handle_eof();
                 self.connection_closed(now, error.into());
             }
             // What is kept came before it.

@@ -111,7 +111,7 @@ impl Connection {
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     #[inline]
-    pub fn wrote(&mut self, now: Moment, n: usize) {
+    pub fn handle_written(&mut self, now: Moment, n: usize) {
         // Everything was taken of an ordinary connection: there is nothing to judge.
         if n > 0
             && n == self.outbox.len()

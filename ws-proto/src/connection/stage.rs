@@ -306,7 +306,7 @@ impl Connection {
             Stage::Handshake(http)
                 if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
             {
-                (Initiator::Remote, http.receive_eof().into())
+                (Initiator::Remote, http.handle_eof().into())
             }
             _ => (initiator(&error), error),
         };

@@ -26,7 +26,7 @@ impl Connection {
     /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since this was last asked. An owner of
     /// many connections, with a timer for each, asks this first.
     #[inline]
-    pub fn timeout_moved(&mut self) -> bool {
+    pub fn take_timeout_changed(&mut self) -> bool {
         core::mem::take(&mut self.timeout_changed)
     }
 

@@ -117,7 +117,12 @@ impl ServerHttp {
 
     /// Uses input up to the next event, what was kept of it first. `None` when it is used up, when paused, or when
     /// ending; bytes that are not used stay with the caller. `held` says that nothing may be asked now, whatever comes.
-    pub(crate) fn receive(&mut self, io: &mut Io<'_>, held: bool, input: &mut &mut [u8]) -> Option<Incoming> {
+    pub(crate) fn handle_input(
+        &mut self,
+        io: &mut Io<'_>,
+        held: bool,
+        input: &mut &mut [u8],
+    ) -> Option<Incoming> {
         self.sweep(io);
         let incoming = self.parse(io, held, input);
         if incoming.is_none() {
@@ -172,7 +177,7 @@ impl ServerHttp {
     }
 
     /// Tells that the socket took so much of the outbox.
-    pub(crate) fn wrote(&mut self, now: Moment, n: usize, out: &Outbox) {
+    pub(crate) fn handle_written(&mut self, now: Moment, n: usize, out: &Outbox) {
         self.in_front = self.in_front.saturating_sub(n);
         // A connection is idle from the flush on: before it, the peer has not heard the answer to its last request.
         if n > 0 && out.is_empty() && self.queue.is_empty() && self.is_between_requests() {

@@ -257,7 +257,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
 fn a_peer_that_ended_its_half_gets_no_socket() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
-    rig.http.receive_eof(&rig.config);
+    rig.http.handle_eof(&rig.config);
     assert!(!rig.is_ending());
     assert_eq!(rig.accept(upgrade), Err(RespondError::NotOpen));
     rig.http.sweep(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
@@ -287,7 +287,7 @@ fn client() -> (ClientHttp, String) {
 fn answer(bytes: &str) -> (Option<Result<Opened, ResponseError>>, Vec<u8>) {
     let mut bytes = bytes.as_bytes().to_vec();
     let mut input = &mut bytes[..];
-    let result = client().0.receive(&Config::client(), &mut input);
+    let result = client().0.handle_input(&Config::client(), &mut input);
     (result, input.to_vec())
 }
 
@@ -378,12 +378,13 @@ fn a_refusal_comes_with_its_body_up_to_the_limit() {
         for cut in [bytes.len(), 20, 1] {
             let (mut client, config) = (client().0, Config::client());
             let mut pieces: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
-            let result = pieces.iter_mut().find_map(|piece| client.receive(&config, &mut &mut piece[..]));
+            let result =
+                pieces.iter_mut().find_map(|piece| client.handle_input(&config, &mut &mut piece[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
-            let error = result.map_or_else(|| client.receive_eof(), |result| result.unwrap_err());
+            let error = result.map_or_else(|| client.handle_eof(), |result| result.unwrap_err());
             let ResponseError::Refused(response) = error else { panic!("{error:?}") };
             assert_eq!(response.body(), want, "{bytes:.60}");
         }
     }
-    assert!(matches!(client().0.receive_eof(), ResponseError::Malformed(_)));
+    assert!(matches!(client().0.handle_eof(), ResponseError::Malformed(_)));
 }

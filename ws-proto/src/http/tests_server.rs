@@ -51,7 +51,7 @@ impl Rig {
         let mut all = std::mem::take(&mut self.rest);
         let mut input = &mut all[..];
         let mut io = Io { now: self.now, config: &self.config, out: &mut self.out };
-        let incoming = self.http.receive(&mut io, false, &mut input);
+        let incoming = self.http.handle_input(&mut io, false, &mut input);
         self.rest = input.to_vec();
         incoming
     }
@@ -108,7 +108,7 @@ impl Rig {
         let len = self.out.len();
         let mut bytes = std::mem::take(&mut self.taken);
         bytes.extend_from_slice(&self.out.copy_to_bytes(len));
-        self.http.wrote(self.now, len, &self.out);
+        self.http.handle_written(self.now, len, &self.out);
         bytes
     }
 
@@ -424,7 +424,7 @@ fn a_half_closed_peer_is_still_answered() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(2));
     let second = rig.request("");
-    rig.http.receive_eof(&rig.config);
+    rig.http.handle_eof(&rig.config);
     assert!(!rig.is_ending());
     rig.ok(first, "");
     rig.ok(second, "");
@@ -440,7 +440,7 @@ fn a_half_closed_peer_is_still_answered() {
     ] {
         let mut rig = Rig::new();
         assert!(rig.feed(bytes).is_none());
-        rig.http.receive_eof(&rig.config);
+        rig.http.handle_eof(&rig.config);
         assert_eq!(matches!(rig.cause(), Some(Error::Eof)), cut_off);
         assert!(rig.out.is_empty());
     }

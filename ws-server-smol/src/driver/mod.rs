@@ -34,7 +34,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
-use ws_proto::{Connection, Error, Event, Fragment, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Fragment, IoAction, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
@@ -140,7 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             connection.handle_resume(now);
         }
         if let Some(event) = self.held.take() {
-            return self.report(Some(*event));
+            self.count(&event);
+            return Poll::Ready(Some(*event));
         }
         // Nothing more is there to be read, and the stream wakes once there is.
         let mut is_dry = false;
@@ -161,19 +162,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Some(_) => self.use_unread(&mut connection, now),
                 None => before_the_end(&mut connection, now),
             };
+            if let Some(event) = &event {
+                self.count(event);
+            }
             if event.is_some() {
-                return self.report(event);
+                return Poll::Ready(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
-            match connection.next_io() {
-                Next::Drop => return self.poll_pending_close(&mut connection, now),
-                Next::Shutdown => {
+            match connection.poll_io() {
+                IoAction::Drop => return self.poll_pending_close(&mut connection, now),
+                IoAction::Shutdown => {
                     self.output = Output::Closing;
                     continue;
                 }
-                Next::Read | Next::Write | Next::Pause => {}
+                IoAction::Read | IoAction::Write | IoAction::Pause => {}
             }
             let is_due = self.poll_deadline(&mut connection, now);
             if is_due && (self.heard || !self.hear(&mut connection, now)) {
@@ -200,13 +204,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Gives an event to whoever polls; the connection is locked.
+    /// Counts a message that is about to be reported; the connection is locked.
     #[inline]
-    fn report(&self, event: Option<Event<'static>>) -> Poll<Option<Event<'static>>> {
-        if matches!(event, Some(Event::Message(_) | Event::Fragment(Fragment { last: true, .. }))) {
+    fn count(&self, event: &Event<'_>) {
+        if matches!(event, Event::Message(_) | Event::Fragment(Fragment { last: true, .. })) {
             self.shared.count_received();
         }
-        Poll::Ready(event)
     }
 
     /// Writes until everything is gone that can go. Nothing is read.
@@ -335,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         let before = unread.to - unread.from;
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
-        let event = connection.receive(now, &mut input).map(Event::into_owned);
+        let event = connection.handle_input(now, &mut input).map(Event::into_owned);
         let left = input.len();
         self.slice.add(before - left);
         match left {
@@ -353,7 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut buffer = Buffer::take();
         match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(0)) => connection.receive_eof(now),
+            Poll::Ready(Ok(0)) => connection.handle_eof(now),
             Poll::Ready(Ok(n)) => self.unread = Some(Unread { buffer, from: 0, to: n }),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => connection.abort(now, error.into()),
@@ -364,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Whether a deadline has passed; otherwise the timer wakes.
     fn poll_deadline(&mut self, connection: &mut Connection, now: Moment) -> bool {
         // One that moved away is looked up when the timer wakes.
-        if !connection.timeout_moved() && self.deadline.is_some_and(|deadline| now < deadline) {
+        if !connection.take_timeout_changed() && self.deadline.is_some_and(|deadline| now < deadline) {
             return false;
         }
         let deadline = connection.poll_timeout();
