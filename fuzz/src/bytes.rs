@@ -17,7 +17,7 @@ use http::{Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, HandshakeError, Message, Moment, Next,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Message, Moment, Next,
     Request, ResponseBody, Role, State, Upgrade,
 };
 
@@ -79,7 +79,7 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
     let is_unfinished = watched
         .closed
         .as_ref()
-        .is_some_and(|closed| matches!(closed.error, Some(Error::Handshake(HandshakeError::Unfinished))));
+        .is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
         true => judge::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
         false => judge::of_client(&output, setup.is_upgraded),
@@ -266,7 +266,7 @@ impl Run<'_> {
                 let code = CloseCode::from(3000 + u16::from(choice));
                 self.watched.act(|c| drop(c.close(now, code, "enough")));
             }
-            10 if choice & 0xc0 == 0xc0 => self.watched.abort(now, Cause::Terminated),
+            10 if choice & 0xc0 == 0xc0 => self.watched.abort(now, Error::Aborted),
             11 => self.watched.act(|c| c.handle_resume(now)),
             12 => self.watched.handle_timeout(now),
             13 if choice & 0x10 == 0 => self.watched.act(Connection::pause),
@@ -306,7 +306,7 @@ impl Run<'_> {
         let now = self.now;
         match end {
             End::Eof => self.watched.receive_eof(now),
-            End::Reset => self.watched.abort(now, Cause::Io(std::io::ErrorKind::ConnectionReset)),
+            End::Reset => self.watched.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
             End::Closes => self.watched.act(|c| drop(c.close(now, CloseCode::GOING_AWAY, ""))),
             End::Silence => {}
         }

@@ -6,27 +6,19 @@
 //!   extensions   settings (2) | one field after another, each on a line …
 //! ```
 
-// The engine's own tests run the same bodies over random bytes.
-#[path = "../../ws-proto/tests/deflate/bodies.rs"]
-mod bodies;
-#[path = "../../ws-proto/tests/deflate/kit.rs"]
-mod kit;
-#[path = "../../ws-proto/tests/rig/mod.rs"]
-mod rig;
-#[path = "../../ws-proto/tests/wire/mod.rs"]
-mod wire;
-
 use crate::input::Input;
 use crate::seen::Seen;
 use http::HeaderMap;
 use http::header::{HeaderValue, SEC_WEBSOCKET_EXTENSIONS};
+use ws_kit::deflate::from_bytes;
 use ws_proto::Deflate;
 
 /// Compressed messages: what one end sent, the other is told; and no bytes cost more than they may.
+/// The engine's own tests run the same over random bytes.
 pub fn deflate(data: &[u8]) -> Seen {
     match data.split_first() {
-        Some((which, rest)) if which & 1 == 0 => bodies::exchange(rest),
-        Some((_, rest)) => bodies::garbage(rest),
+        Some((which, rest)) if which & 1 == 0 => from_bytes::exchange(rest),
+        Some((_, rest)) => from_bytes::garbage(rest),
         None => {}
     }
     Seen::default()

@@ -13,7 +13,7 @@ use crate::setup::{SEED, answer, lenient};
 use crate::watch::Watched;
 use http::{HeaderMap, Response, Uri, Version};
 use std::sync::Arc;
-use ws_proto::{Config, Connection, Error, Event, HandshakeError, Moment};
+use ws_proto::{Config, Connection, Error, Event, ResponseError, Moment};
 
 /// More fields than the engine takes.
 const FIELDS: usize = 128;
@@ -99,7 +99,7 @@ fn responses(now: Moment, bytes: &[u8]) -> Seen {
     watched.write(now, usize::MAX, |_| {});
     while let Some(event) = watched.poll_event(now) {
         if let Event::Closed(closed) = &event
-            && let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error
+            && let Some(Error::Response(ResponseError::Refused(response))) = &closed.error
         {
             check_response(bytes, response, response.body());
         }

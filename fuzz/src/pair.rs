@@ -16,7 +16,7 @@ use crate::watch::Watched;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
+    CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
     Role, State, Timeout,
 };
 
@@ -122,7 +122,7 @@ impl Pair {
             },
             _ => match input.byte() {
                 0xff => {
-                    this.watched.abort(now, Cause::Terminated);
+                    this.watched.abort(now, Error::Aborted);
                     this.poll(now);
                 }
                 byte => this.behave(now, byte, is_text),

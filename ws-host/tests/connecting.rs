@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ws_host::client::Reconnect;
 use ws_host::client::{ClientConfig, ConnectError};
 use ws_proto::Moment;
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Event};
+use ws_proto::{ClientRequest, CloseCode, Config, Connection, Error, Event};
 
 /// How a connection ends that `ends` so before it is open.
 fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
@@ -32,12 +32,12 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
     );
     let late = failure(|client, now| client.handle_timeout(now + Config::client().get_handshake_timeout()));
     assert!(matches!(&late, ConnectError::TimedOut { tried } if tried.len() == 1), "{late}");
-    let lost = failure(|client, now| client.abort(now, Cause::Io(io::ErrorKind::ConnectionReset)));
-    assert!(matches!(lost, ConnectError::Lost(Cause::Io(io::ErrorKind::ConnectionReset))), "{lost}");
+    let lost = failure(|client, now| client.abort(now, Error::Io(io::ErrorKind::ConnectionReset)));
+    assert!(matches!(lost, ConnectError::Lost(Error::Io(io::ErrorKind::ConnectionReset))), "{lost}");
     let cut_off = failure(|client, now| client.receive_eof(now));
     assert!(matches!(cut_off, ConnectError::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
     let given_up = failure(|client, now| client.close(now, CloseCode::NORMAL, "").unwrap());
-    assert!(matches!(given_up, ConnectError::Lost(Cause::Terminated)), "{given_up}");
+    assert!(matches!(given_up, ConnectError::Lost(Error::Aborted)), "{given_up}");
 }
 
 #[test]

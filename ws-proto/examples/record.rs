@@ -4,16 +4,12 @@
 //! first connection, `stem-2.trace` for the next; `TRACE=stem cargo run … -- ws://host:port/` connects there.
 //! `tests/interop/record.sh` records all that are in `ws-proto/tests/traces`.
 #![allow(clippy::print_stdout)] // an example talks
-#![allow(clippy::panic)] // of the file that it shares with the test
-
-#[path = "../tests/trace/mod.rs"]
-mod trace;
 
 use std::fs::File;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
-use trace::{Driven, Record, Role, What};
+use ws_kit::trace::{Driven, Record, Role, What};
 use ws_proto::{Clock, Moment, Next};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {

@@ -11,8 +11,7 @@
 pub use crate::invalid_access::InvalidAccess;
 
 use crate::authority::Authority;
-use crate::config::Config;
-use crate::error::HandshakeError;
+use crate::error::RequestError;
 use crate::origin::{Origin, is_opaque, is_special, parse_scheme};
 use crate::transport::Transport;
 
@@ -61,7 +60,7 @@ pub struct Access {
     file_origin: bool,
     any_origin: bool,
     /// The first mistake.
-    pub(crate) invalid: Option<InvalidAccess>,
+    invalid: Option<InvalidAccess>,
 }
 
 impl Access {
@@ -158,8 +157,54 @@ impl Access {
         self
     }
 
+    /// Whether all that it was told to allow can be allowed. Servers of the adapters check it when they start; an owner of
+    /// sockets of another kind asks before its first connection.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    ///
+    /// ```
+    /// use ws_proto::Access;
+    ///
+    /// assert!(Access::default().allow_origin("https://app.example").check().is_ok());
+    /// let error = Access::default().allow_origin("file://").check().unwrap_err();
+    /// assert!(error.to_string().contains("allow_file_origin"));
+    /// ```
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+
+    /// Whether a request with this `Host` and this `Origin`, over such a transport, would be let in: the rule that the
+    /// engine's own server applies to opening handshakes and to requests that may change something.
+    ///
+    /// It is for owners of another HTTP server; for a whole opening handshake there is
+    /// [`handshake::answer`](crate::handshake::answer). What [`Cors`](crate::Cors) allows is beside this rule.
+    ///
+    /// # Errors
+    /// [`RequestError::HostNotAllowed`], [`RequestError::OriginNotAllowed`], [`RequestError::OriginWithoutHost`], and
+    /// [`RequestError::Malformed`] for a `Host` that is none.
+    /// [`RequestError::status`] is what to answer.
+    ///
+    /// ```
+    /// use ws_proto::{Access, Transport};
+    ///
+    /// let access = Access::default().allow_host("app.example");
+    /// let tcp = Transport::default();
+    /// assert!(access.admits("app.example", Some("https://app.example"), tcp).is_ok());
+    /// assert!(access.admits("localhost:8700", None, tcp).is_ok()); // a program
+    /// let error = access.admits("localhost:8700", Some("https://evil.example"), tcp).unwrap_err();
+    /// assert_eq!(error.status().unwrap(), 403);
+    /// assert_eq!(access.admits("evil.example", None, tcp).unwrap_err().status().unwrap(), 421);
+    /// ```
+    pub fn admits(&self, host: &str, origin: Option<&str>, transport: Transport) -> Result<(), RequestError> {
+        let host = Authority::of_host(host.as_bytes(), transport)
+            .ok_or(RequestError::Malformed("the Host field"))?;
+        self.check_host(&host, transport)?;
+        origin.map_or(Ok(()), |origin| self.check_origin(origin, Some(&host), transport))
+    }
+
     /// Whether this server answers for `host`.
-    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), HandshakeError> {
+    pub(crate) fn check_host(&self, host: &Authority, transport: Transport) -> Result<(), RequestError> {
         let name = host.host.as_str();
         let allowed = self.any_host
             || host.is_literal()
@@ -168,7 +213,7 @@ impl Access {
             // No name can be rebound to a Unix socket.
             || (transport.unix && !name.contains('.'))
             || self.hosts.iter().any(|h| h == name);
-        if allowed { Ok(()) } else { Err(HandshakeError::HostNotAllowed(name.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::HostNotAllowed(name.to_owned())) }
     }
 
     /// Whether a page of `origin` may use this server, which it reached as `host`.
@@ -177,9 +222,9 @@ impl Access {
         origin: &str,
         host: Option<&Authority>,
         transport: Transport,
-    ) -> Result<(), HandshakeError> {
+    ) -> Result<(), RequestError> {
         if host.is_some_and(Authority::is_empty) {
-            return Err(HandshakeError::OriginWithoutHost);
+            return Err(RequestError::OriginWithoutHost);
         }
         let allowed = self.any_origin
             || match origin {
@@ -189,7 +234,7 @@ impl Access {
                     host.is_some_and(|host| origin.is_same(host, transport)) || self.allows(&origin)
                 }),
             };
-        if allowed { Ok(()) } else { Err(HandshakeError::OriginNotAllowed(origin.to_owned())) }
+        if allowed { Ok(()) } else { Err(RequestError::OriginNotAllowed(origin.to_owned())) }
     }
 
     fn allows(&self, origin: &Origin) -> bool {
@@ -198,45 +243,6 @@ impl Access {
 
     fn mistake(&mut self, mistake: InvalidAccess) {
         self.invalid.get_or_insert(mistake);
-    }
-}
-
-/// What an [`Access`] allows, said in one go.
-impl Config {
-    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
-    #[must_use]
-    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
-        self.access = self.access.allow_host(host);
-        self
-    }
-
-    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
-    /// [`Access::allow_origin`].
-    #[must_use]
-    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
-        self.access = self.access.allow_origin(origin);
-        self
-    }
-
-    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
-    #[must_use]
-    pub fn allow_file_origin(mut self) -> Self {
-        self.access = self.access.allow_file_origin();
-        self
-    }
-
-    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
-    #[must_use]
-    pub fn allow_null_origin(mut self) -> Self {
-        self.access = self.access.allow_null_origin();
-        self
-    }
-
-    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
-    #[must_use]
-    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
-        self.access = self.access.allow_scheme(scheme);
-        self
     }
 }
 
@@ -262,6 +268,41 @@ pub(crate) mod tests {
 
     pub(crate) fn origin_over(access: &Access, origin: &str, host: &str, transport: Transport) -> bool {
         access.check_origin(origin, Authority::parse(host).as_ref(), transport).is_ok()
+    }
+
+    #[test]
+    fn what_is_asked_from_outside_is_answered_as_the_engine_does() {
+        let access = Access::default().allow_host("app.example").allow_origin("https://www.app.example");
+        let status = |host: &str, origin, transport| {
+            access.admits(host, origin, transport).map_err(|error| error.status().as_u16())
+        };
+        for (host, origin) in [
+            ("app.example", None),
+            ("app.example:8443", Some("https://app.example:8443")),
+            ("127.0.0.1:8700", Some("http://localhost:8700")),
+            ("localhost", Some("https://www.app.example")),
+            ("[::1]:8700", Some("http://[::1]:8700")),
+        ] {
+            assert_eq!(status(host, origin, BOTH), Ok(()), "{origin:?} at {host}");
+        }
+        for (host, origin, expected) in [
+            ("evil.example", None, 421),
+            ("evil.example", Some("https://www.app.example"), 421),
+            ("localhost", Some("https://app.example"), 403),
+            ("localhost:8700", Some("http://localhost:8701"), 403),
+            ("localhost", Some("null"), 403),
+            ("localhost", Some(""), 403),
+            ("", None, 400),
+            ("a b", None, 400),
+            ("user@localhost", None, 400),
+        ] {
+            assert_eq!(status(host, origin, BOTH), Err(expected), "{origin:?} at {host}");
+        }
+        let unix = Transport::unix();
+        assert_eq!(status("", None, unix), Ok(()));
+        assert_eq!(status("unix", None, unix), Ok(()));
+        assert_eq!(status("", Some("https://www.app.example"), unix), Err(403));
+        assert_eq!(status("localhost", Some("http://localhost"), TCP.secure(true)), Err(403));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The authority of a URL, a `Host` and an `Origin`: a host and perhaps a port (RFC 3986 §3.2).
 
+use crate::transport::Transport;
 use core::net::{Ipv4Addr, Ipv6Addr};
 use percent_encoding::percent_decode_str;
 
@@ -53,6 +54,14 @@ impl Authority {
             (name.to_ascii_lowercase(), None, port)
         };
         Some(Self { host, port: parse_port(port)?, zone })
+    }
+
+    /// That of a `Host` field. A Unix socket has no name, and there it may be empty.
+    pub(crate) fn of_host(value: &[u8], transport: Transport) -> Option<Self> {
+        match value {
+            b"" if transport.unix => Some(Self::empty()),
+            value => Self::parse(str::from_utf8(value).ok()?),
+        }
     }
 
     /// That of an empty `Host` field.

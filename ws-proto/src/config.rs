@@ -4,6 +4,7 @@ use crate::access::Access;
 use crate::cors::Cors;
 use crate::deflate::Deflate;
 use crate::heartbeat::Heartbeat;
+use crate::invalid_access::InvalidAccess;
 use crate::memory::Memory;
 use crate::wall_clock::WallClock;
 use alloc::sync::Arc;
@@ -300,6 +301,53 @@ impl Config {
     /// The time of day for the `Date` of responses.
     pub fn get_wall_clock(&self) -> Option<&WallClock> {
         self.wall_clock.as_ref()
+    }
+}
+
+/// What an [`Access`] allows, said in one go.
+impl Config {
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    #[must_use]
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.access = self.access.allow_host(host);
+        self
+    }
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.access = self.access.allow_origin(origin);
+        self
+    }
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    #[must_use]
+    pub fn allow_file_origin(mut self) -> Self {
+        self.access = self.access.allow_file_origin();
+        self
+    }
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    #[must_use]
+    pub fn allow_null_origin(mut self) -> Self {
+        self.access = self.access.allow_null_origin();
+        self
+    }
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    #[must_use]
+    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.access = self.access.allow_scheme(scheme);
+        self
+    }
+
+    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check_access(&self) -> Result<(), InvalidAccess> {
+        self.access.check().and_then(|()| self.cors.check())
     }
 }
 

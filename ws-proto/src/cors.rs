@@ -5,9 +5,9 @@
 //!             │            └─ no ─▶ token, application ─▶ answer ─┐
 //!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
 //! ```
-
-use crate::access::InvalidAccess;
+use crate::error::RequestError;
 use crate::fields::{has_element, is_token, single};
+use crate::invalid_access::InvalidAccess;
 use crate::origin::Origin;
 use bytes::Bytes;
 use http::header::{self, HeaderName, HeaderValue};
@@ -60,7 +60,7 @@ pub struct Cors {
     origins: Vec<Origin>,
     any: bool,
     /// The first mistake.
-    pub(crate) invalid: Option<InvalidAccess>,
+    invalid: Option<InvalidAccess>,
 }
 
 impl Cors {
@@ -86,6 +86,14 @@ impl Cors {
     pub fn any_origin(mut self) -> Self {
         self.any = true;
         self
+    }
+
+    /// Whether all that it was told to allow can be allowed.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
     }
 
     /// The answer to a browser that asks whether a page may make a request; `None` for all other requests.
@@ -180,6 +188,14 @@ pub(crate) enum Grant {
 }
 
 impl Grant {
+    /// Of the engine's own answer to a fault: a page that is refused, or that asks for another server, reads nothing.
+    pub(crate) fn of_fault(self, fault: &RequestError) -> Self {
+        match fault.status() {
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Self::Unset,
+            _ => self,
+        }
+    }
+
     /// Writes the fields, unless the application has said by itself whose the answer is.
     pub(crate) fn apply(&self, headers: &mut HeaderMap) {
         if matches!(self, Self::Unset) || headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {

@@ -20,7 +20,8 @@ pub enum Event<'a> {
     /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503. Refused or
     /// dropped, the connection ends with that answer.
     Upgrade(Upgrade),
-    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
+    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent. It has the
+    /// [subprotocol](crate::handshake::subprotocol) that was agreed on.
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),
@@ -127,9 +128,9 @@ pub enum Initiator {
 
 /// The end of a connection, and what explains it.
 ///
-/// `Display` makes a sentence of it, fit for a log. The code in it is the peer's, also where this side closed: then it is
+/// `Display`, and `Debug` too, make a sentence of it, fit for a log. The code in it is the peer's, also where this side closed: then it is
 /// the peer's answer, and [`sent`](Self::sent) has ours.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub struct Closed {
     /// The peer's close code, that of the first Close which was received, whatever broke afterwards (RFC 6455 §7.1.5):
@@ -185,6 +186,8 @@ impl core::error::Error for Closed {
         self.error.as_ref().map(|error| error as _)
     }
 }
+
+crate::debug_is_display!(Closed);
 
 impl fmt::Display for Closed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

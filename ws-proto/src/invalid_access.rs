@@ -1,26 +1,25 @@
 //! Why a rule for `Host`, `Origin` or CORS cannot be kept.
 
-use crate::access::Access;
-use crate::config::Config;
-use crate::cors::Cors;
 use crate::origin::{is_of_extensions, is_opaque};
 use core::fmt;
 
 /// What a server was told to allow, and is no host, no origin or no scheme that can be allowed: it would let nobody in.
 ///
 /// Servers refuse to start with it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidAccess {
-    /// [`Access::allow_host`] was given this, which is no host.
+    /// [`Access::allow_host`](crate::Access::allow_host) was given this, which is no host.
     Host(String),
-    /// [`Access::allow_origin`] was given this, which is no origin.
+    /// [`Access::allow_origin`](crate::Access::allow_origin) was given this, which is no origin.
     Origin(String),
-    /// [`Access::allow_scheme`] was given this, which is no scheme or one of the web.
+    /// [`Access::allow_scheme`](crate::Access::allow_scheme) was given this, which is no scheme or one of the web.
     Scheme(String),
-    /// [`Cors::origin`] was given this, which is no origin.
+    /// [`Cors::origin`](crate::Cors::origin) was given this, which is no origin.
     CorsOrigin(String),
 }
+
+crate::debug_is_display!(InvalidAccess);
 
 impl fmt::Display for InvalidAccess {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -92,44 +91,5 @@ fn about_scheme(text: &str) -> &'static str {
             "its pages have the origin null, which Access::allow_null_origin lets in"
         }
         _ => "give allow_scheme a name such as moz-extension, without colon and slashes",
-    }
-}
-
-/// These are checked when a server starts; an owner of sockets of another kind asks before its first connection.
-impl Access {
-    /// Whether all that it was told to allow can be allowed.
-    ///
-    /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
-    ///
-    /// ```
-    /// use ws_proto::Access;
-    ///
-    /// assert!(Access::default().allow_origin("https://app.example").check().is_ok());
-    /// let error = Access::default().allow_origin("file://").check().unwrap_err();
-    /// assert!(error.to_string().contains("allow_file_origin"));
-    /// ```
-    pub fn check(&self) -> Result<(), InvalidAccess> {
-        self.invalid.clone().map_or(Ok(()), Err)
-    }
-}
-
-impl Cors {
-    /// Whether all that it was told to allow can be allowed.
-    ///
-    /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
-    pub fn check(&self) -> Result<(), InvalidAccess> {
-        self.invalid.clone().map_or(Ok(()), Err)
-    }
-}
-
-impl Config {
-    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say.
-    ///
-    /// # Errors
-    /// [`InvalidAccess`]: the first that cannot.
-    pub fn check_access(&self) -> Result<(), InvalidAccess> {
-        self.access.check().and_then(|()| self.cors.check())
     }
 }

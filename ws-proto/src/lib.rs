@@ -168,14 +168,14 @@ pub use connection::{Connection, Next, Role, Sent, State};
 pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
-pub use error::{Cause, Error, HandshakeError, ProtocolError, SendError, Timeout};
+pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
 pub use frame::{Frame, Opcode};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use heartbeat::{Heartbeat, HeartbeatKind};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
-pub use outbox::{Outbox, Storage};
+pub use outbox::{Outbox, Storage, Unsent};
 pub use outgoing::Outgoing;
-pub use transport::Transport;
+pub use transport::{ListenAddress, Transport};
 pub use wall_clock::WallClock;

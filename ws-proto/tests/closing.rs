@@ -1,18 +1,15 @@
 //! How connections end (RFC 6455 §5.5.1, §7).
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
 use bytes::Buf;
-use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, HandshakeError, Heartbeat,
-    Initiator, Moment, Next, Opcode, ProtocolError, Role, SendError, State, Timeout,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Moment, Next,
+    Opcode, ProtocolError, ResponseError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -257,7 +254,7 @@ fn draining_has_a_limit_in_bytes_and_in_time() {
 fn the_first_cause_is_the_one_that_is_told() {
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, b"\xff");
-    server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+    server.abort(now, Error::Io(ErrorKind::ConnectionReset));
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::ReservedBits))));
 
@@ -265,7 +262,7 @@ fn the_first_cause_is_the_one_that_is_told() {
     let (mut server, now) = open(Role::Server, Config::server());
     feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
     take_output(&mut server, now);
-    server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+    server.abort(now, Error::Io(ErrorKind::ConnectionReset));
     assert!(matches!(&poll(&mut server, now)[..], [Event::Closed(closed)] if closed.clean));
 }
 
@@ -340,7 +337,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
         for cause in 0..3 {
             let mut connection = stage();
             match cause {
-                0 => connection.abort(now, Cause::Terminated),
+                0 => connection.abort(now, Error::Aborted),
                 1 => {
                     take_output(&mut connection, now);
                     connection.receive_eof(now);
@@ -354,7 +351,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
             let events = poll(&mut connection, now);
             assert!(matches!(events[..], [Event::Closed(_)]), "{cause}: {events:?}");
             assert_eq!((connection.next_io(), connection.poll_timeout()), (Next::Drop, None));
-            connection.abort(now, Cause::Terminated);
+            connection.abort(now, Error::Aborted);
             connection.receive_eof(now);
             assert!(feed(&mut connection, now, b"\x81\x01a").is_empty(), "nothing after the end");
         }
@@ -401,7 +398,7 @@ fn closed_explains_itself_in_a_sentence() {
     pair.server.connection.respond(pair.now, upgrade, no).unwrap();
     pair.drive();
     let closed = pair.client.closed();
-    let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { panic!("{closed}") };
+    let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else { panic!("{closed}") };
     assert_eq!((response.status().as_u16(), &response.body()[..]), (403, &b"not you"[..]));
     assert!(closed.to_string().contains("the server answered 403 Forbidden"), "{closed}");
 }
@@ -419,11 +416,11 @@ fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
     for reset in [false, true] {
         let mut client = asked();
         match reset {
-            true => client.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+            true => client.abort(now, Error::Io(ErrorKind::ConnectionReset)),
             false => client.handle_timeout(client.poll_timeout().unwrap()),
         }
         let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
-        let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else {
+        let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else {
             panic!("{closed}")
         };
         assert_eq!((response.status().as_u16(), &response.body()[..]), (401, &b"not you"[..]));
@@ -431,9 +428,9 @@ fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
     }
     // What we ended ourselves, we ended.
     let mut client = asked();
-    client.abort(now, Cause::Terminated);
+    client.abort(now, Error::Aborted);
     let Some(Event::Closed(closed)) = client.poll_event(now) else { panic!("no end") };
-    assert!(matches!(closed.error, Some(Error::Lost(Cause::Terminated))), "{closed}");
+    assert!(matches!(closed.error, Some(Error::Aborted)), "{closed}");
 }
 
 #[test]
@@ -444,7 +441,7 @@ fn an_end_is_not_clean_when_our_close_never_left() {
         server.wrote(now, 3);
         feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
         if cut {
-            server.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+            server.abort(now, Error::Io(ErrorKind::ConnectionReset));
         } else {
             server.handle_timeout(now + Duration::from_secs(5));
         }
@@ -470,7 +467,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
             assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Open(_))));
             assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Message(_))));
         } else {
-            server.abort(pair.now, Cause::Terminated);
+            server.abort(pair.now, Error::Aborted);
             assert!(matches!(server.poll_event(pair.now), Some(Event::Open(_))));
         }
         pair.drive();
@@ -482,7 +479,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.receive_eof(now),
-        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_timeout(now + Duration::from_secs(10)),
         |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),
     ];

@@ -3,17 +3,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 #![allow(clippy::print_stdout)] // the table
 
-#[path = "deflate/kit.rs"]
-mod kit;
-mod wire;
-
 use cap::Cap;
-use kit::*;
 use std::alloc::System;
 use std::hint::black_box;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::deflate::Deflate;
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, Role};
 
@@ -86,7 +82,7 @@ fn a_bomb_holds_no_more_than_the_limit() {
     assert!(with_context <= LIMIT + 112 * KIBI, "{with_context} bytes");
     // With a limit of the ratio, far less.
     let mut wire = compressed(Role::Server, BINARY, &bomb);
-    let (mut server, now, _) = warm(kit::config(deflate().ratio_limit(Some(200))));
+    let (mut server, now, _) = warm(ws_kit::deflate::config(deflate().ratio_limit(Some(200))));
     let peak = peak(|| assert_eq!(give(&mut server, now, &mut wire, usize::MAX), 0));
     assert!(peak <= 2 * MEBI + 64 * KIBI, "{peak} bytes");
 }

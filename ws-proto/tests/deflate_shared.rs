@@ -2,9 +2,7 @@
 #![cfg(feature = "deflate")]
 #![allow(clippy::unwrap_used)] // a panic is how a test fails
 
-mod rig;
-
-use rig::Pair;
+use ws_kit::pair::Pair;
 use ws_proto::{Config, Deflate, Frame, Opcode};
 
 fn open() -> Pair {

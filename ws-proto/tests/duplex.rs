@@ -1,12 +1,11 @@
 //! Both ways at once: no two ends wait for each other, whatever their applications send by.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod pipes;
-
-use pipes::{App, World};
 use std::cell::Cell;
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
+use ws_kit::pipes::{App, World};
+use ws_kit::random::Lcg32;
 use ws_proto::{
     Config, Connection, Error, Event, Heartbeat, Memory, Message, Moment, Role, SendError, Sent, State,
     Timeout,
@@ -62,10 +61,10 @@ fn data() -> &'static [u8] {
 }
 
 fn noise() -> Vec<u8> {
-    let mut state = 1_u32;
+    let mut random = Lcg32(1);
     let mut byte = |k: usize| {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-        if k.is_multiple_of(2) { 0 } else { (state >> 24) as u8 }
+        let next = random.next();
+        if k.is_multiple_of(2) { 0 } else { (next >> 24) as u8 }
     };
     (0..PIECE).map(&mut byte).collect()
 }

@@ -1,11 +1,9 @@
 //! Frames and messages that carry nothing: which are free, which wait for the next second, and which end the connection.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{
     CloseCode, Config, Connection, Delivery, Event, Fragment, Heartbeat, Message, Moment, Next,
     ProtocolError, Role, State,

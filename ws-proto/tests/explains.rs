@@ -12,7 +12,9 @@ use ws_host::topics::TopicError;
 use ws_host::web::PathError;
 use ws_proto::access::InvalidAccess;
 use ws_proto::handshake::InvalidRequest;
-use ws_proto::{Cause, CloseCode, Error, HandshakeError, ProtocolError, SendError, Timeout};
+use ws_proto::{
+    CloseCode, Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout,
+};
 
 /// A sentence, with what it must name.
 fn says(error: &dyn std::error::Error, names: &str) {
@@ -55,38 +57,43 @@ fn what_the_peer_broke() {
 fn what_a_request_or_an_answer_broke() {
     let refused = Response::builder().status(403).body(bytes::Bytes::new()).unwrap();
     for (error, names, status) in [
-        (HandshakeError::Malformed("a header name"), "a header name", Some(400)),
-        (HandshakeError::TargetTooLong, "target", Some(414)),
-        (HandshakeError::HeadTooLarge, "head", Some(431)),
-        (HandshakeError::BodyTooLarge, "body", Some(413)),
-        (HandshakeError::VersionNotSupported, "HTTP/1.1", Some(505)),
-        (HandshakeError::TransferCoding, "chunked", Some(501)),
-        (HandshakeError::MethodNotImplemented, "method", Some(501)),
-        (HandshakeError::Expectation, "100-continue", Some(417)),
-        (HandshakeError::HostNotAllowed("a.example".into()), "\"a.example\"", Some(421)),
-        (HandshakeError::HostNotAllowed("a.example".into()), "Config::allow_host", Some(421)),
-        (HandshakeError::OriginNotAllowed("http://b.example".into()), "http://b.example", Some(403)),
-        (HandshakeError::OriginNotAllowed("http://b.example".into()), "Config::allow_origin", Some(403)),
-        (HandshakeError::OriginNotAllowed("null".into()), "Access::allow_null_origin", Some(403)),
-        (HandshakeError::OriginNotAllowed("file://".into()), "Config::allow_file_origin", Some(403)),
-        (HandshakeError::OriginNotAllowed("moz-extension://1f".into()), "Config::allow_scheme", Some(403)),
-        (HandshakeError::OriginWithoutHost, "name its host", Some(403)),
-        (HandshakeError::UpgradeNotGet, "GET", Some(405)),
-        (HandshakeError::WebSocketVersion, "13", Some(426)),
-        (HandshakeError::UpgradeMalformed("no key"), "no key", Some(400)),
-        (HandshakeError::Unanswered, "did not answer", Some(503)),
-        (HandshakeError::Unfinished, "did not finish", None),
-        (HandshakeError::Abandoned, "while it was being answered", None),
-        (HandshakeError::TooSlow, "in time", Some(408)),
-        (HandshakeError::ResponseMalformed("the status line"), "the status line", None),
-        (HandshakeError::ResponseTooLarge, "too large", None),
-        (HandshakeError::Refused(Box::new(refused)), "403 Forbidden", None),
-        (HandshakeError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket", None),
+        (RequestError::Malformed("a header name"), "a header name", 400),
+        (RequestError::TargetTooLong, "target", 414),
+        (RequestError::HeadTooLarge, "head", 431),
+        (RequestError::BodyTooLarge, "body", 413),
+        (RequestError::VersionNotSupported, "HTTP/1.1", 505),
+        (RequestError::TransferCoding, "chunked", 501),
+        (RequestError::MethodNotImplemented, "method", 501),
+        (RequestError::Expectation, "100-continue", 417),
+        (RequestError::HostNotAllowed("a.example".into()), "\"a.example\"", 421),
+        (RequestError::HostNotAllowed("a.example".into()), "Config::allow_host", 421),
+        (RequestError::OriginNotAllowed("http://b.example".into()), "http://b.example", 403),
+        (RequestError::OriginNotAllowed("http://b.example".into()), "Config::allow_origin", 403),
+        (RequestError::OriginNotAllowed("null".into()), "Access::allow_null_origin", 403),
+        (RequestError::OriginNotAllowed("file://".into()), "Config::allow_file_origin", 403),
+        (RequestError::OriginNotAllowed("moz-extension://1f".into()), "Config::allow_scheme", 403),
+        (RequestError::OriginWithoutHost, "name its host", 403),
+        (RequestError::UpgradeNotGet, "GET", 405),
+        (RequestError::WebSocketVersion, "13", 426),
+        (RequestError::UpgradeMalformed("no key"), "no key", 400),
+        (RequestError::TooSlow, "in time", 408),
     ] {
         says(&error, names);
-        assert_eq!(error.status().map(|status| status.as_u16()), status, "{error}");
+        assert_eq!(error.status().as_u16(), status, "{error}");
         assert!(Error::from(error).source().is_some());
     }
+    for (error, names) in [
+        (ResponseError::Malformed("the status line"), "the status line"),
+        (ResponseError::HeadTooLarge, "too large"),
+        (ResponseError::Refused(Box::new(refused)), "403 Forbidden"),
+        (ResponseError::AcceptInvalid("Upgrade is not websocket"), "Upgrade is not websocket"),
+    ] {
+        says(&error, names);
+        assert!(Error::from(error).source().is_some());
+    }
+    says(&Error::Unanswered, "did not answer");
+    says(&Error::Unfinished, "did not finish");
+    says(&Error::Abandoned, "while it was being answered");
 }
 
 #[test]
@@ -103,14 +110,14 @@ fn what_the_clock_the_network_or_the_application_ended() {
         assert!(Error::Timeout(timeout).source().is_none());
     }
     says(&Error::Eof, "without a close frame");
-    let reset = Cause::from(io::Error::from(io::ErrorKind::ConnectionReset));
-    assert_eq!(reset, Cause::Io(io::ErrorKind::ConnectionReset));
-    says(&Error::Lost(reset), "connection reset");
-    says(&Error::Lost(Cause::Terminated), "terminated");
+    let reset = Error::from(io::Error::from(io::ErrorKind::ConnectionReset));
+    assert!(matches!(reset, Error::Io(io::ErrorKind::ConnectionReset)));
+    says(&reset, "connection reset");
+    says(&Error::Aborted, "terminated");
 }
 
 #[test]
-fn what_the_application_cannot_have() {
+fn what_the_application_cannot_send() {
     for (error, names) in [
         (SendError::NotOpen, "not open"),
         (SendError::Full, "wait until it has drained"),
@@ -120,11 +127,15 @@ fn what_the_application_cannot_have() {
         (SendError::CloseFrame, "close()"),
         (SendError::CloseCodeInvalid(CloseCode::ABNORMAL), "1006"),
         (SendError::CloseReasonTooLong(124), "not 124"),
-        (SendError::WrongRequest, "did not make that request"),
-        (SendError::ResponseHeader("upgrade".into()), "\"upgrade\""),
-        (SendError::ResponseStatus(StatusCode::CONTINUE), "100 Continue"),
-        (SendError::BodyLength { left: 9 }, "9 bytes are left"),
-        (SendError::SubprotocolNotOffered("soap".into()), "\"soap\""),
+    ] {
+        says(&error, names);
+    }
+    for (error, names) in [
+        (RespondError::WrongRequest, "did not make that request"),
+        (RespondError::Header("upgrade".into()), "\"upgrade\""),
+        (RespondError::Status(StatusCode::CONTINUE), "100 Continue"),
+        (RespondError::BodyLength { left: 9 }, "9 bytes are left"),
+        (RespondError::SubprotocolNotOffered("soap".into()), "\"soap\""),
     ] {
         says(&error, names);
     }
@@ -224,8 +235,8 @@ fn why_a_client_did_not_connect() {
         ),
         (ConnectError::Unreachable { tried: Vec::new(), error: refused() }, "cannot connect: ", true),
         (ConnectError::TimedOut { tried: vec![at(3)] }, "to 192.0.2.1:3 took too long", false),
-        (ConnectError::Handshake(HandshakeError::ResponseTooLarge), "too large", true),
-        (ConnectError::Lost(Cause::Terminated), "in the handshake", false),
+        (ConnectError::Handshake(ResponseError::HeadTooLarge), "too large", true),
+        (ConnectError::Lost(Error::Aborted), "in the handshake", false),
         (ConnectError::Cancelled, "gave up", false),
     ];
     for (reason, names, has_source) in reasons {
@@ -261,4 +272,25 @@ fn every_close_code_is_shown_with_its_meaning() {
         assert_eq!(code.to_string(), shown);
         assert_eq!(u16::from(code), code.get());
     }
+}
+
+/// What `fn main() -> Result<(), Error>` prints is the `Debug` of the error.
+#[test]
+fn a_main_that_returns_an_error_prints_its_sentence() {
+    let closed = Box::new(ws_proto::Closed::default());
+    let errors: [Box<dyn std::error::Error>; 9] = [
+        Box::new(Error::Request(RequestError::OriginNotAllowed("file://".into()))),
+        Box::new(ResponseError::AcceptInvalid("Upgrade is not websocket")),
+        Box::new(ProtocolError::MaskMissing),
+        Box::new(SendError::Full),
+        Box::new(RespondError::BodyLength { left: 9 }),
+        Box::new(InvalidAccess::Origin("file://".into())),
+        Box::new(ListenError::Access(InvalidAccess::Host("*".into()))),
+        Box::new(ConnectError::Invalid(InvalidTarget::TlsUnsupported)),
+        closed,
+    ];
+    for error in errors {
+        assert_eq!(format!("{error:?}"), error.to_string());
+    }
+    assert_eq!(format!("{:?}", Error::Timeout(Timeout::Close)), "the closing handshake took too long");
 }

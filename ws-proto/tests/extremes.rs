@@ -2,15 +2,12 @@
 //! again and again, and what the setting does not forbid works.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
 use ws_host::client::Backoff;
 use ws_host::client::Reconnect;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
     Config, Connection, Delivery, Event, Frame, Heartbeat, HeartbeatKind, Memory, Moment, Opcode, Role, Sent,
     State,

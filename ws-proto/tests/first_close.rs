@@ -1,19 +1,17 @@
 //! The first Close is the one that is told (RFC 6455 §7.1.5), whatever broke afterwards.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::io::ErrorKind;
 use std::time::Duration;
-use wire::*;
 use ws_host::client::Reconnect;
+use ws_kit::frames::*;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Moment, Next, Role,
-    State, Timeout,
+    CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Moment, Next, Role, State,
+    Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
-const RESET: Cause = Cause::Io(ErrorKind::ConnectionReset);
+const RESET: Error = Error::Io(ErrorKind::ConnectionReset);
 const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
 fn quiet() -> Config {
@@ -80,7 +78,7 @@ fn a_close_that_stands_unread_is_read_after_a_write_failed() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         connection.send(vec![0; 100_000]).unwrap();
-        connection.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
+        connection.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
         assert_eq!((connection.state(), connection.queued()), (State::Closing, 0));
         assert_eq!(connection.next_io(), Next::Read);
         assert!(poll(&mut connection, now).is_empty());
@@ -125,14 +123,14 @@ fn after_a_write_failed_it_is_over_within_the_second() {
         for end in ends {
             let (mut connection, now) = open(role, quiet());
             connection.send("x").unwrap();
-            connection.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
+            connection.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
             connection.write_failed(now + SECOND / 2, RESET);
             assert_eq!(connection.poll_timeout(), Some(now + SECOND));
             connection.handle_timeout(now + SECOND - Duration::from_nanos(1));
             assert_eq!(connection.state(), State::Closing);
             end(&mut connection, now, role);
             let closed = closed_of(poll(&mut connection, now));
-            assert!(matches!(closed.error, Some(Error::Lost(Cause::Io(ErrorKind::BrokenPipe)))), "{closed}");
+            assert!(matches!(closed.error, Some(Error::Io(ErrorKind::BrokenPipe))), "{closed}");
             assert_eq!((closed.code, closed.clean), (CloseCode::ABNORMAL, false));
             assert_eq!(connection.next_io(), Next::Drop);
         }
@@ -217,7 +215,7 @@ fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
 #[test]
 fn a_stop_is_our_doing() {
     let (mut server, now) = open(Role::Server, quiet());
-    server.abort(now, Cause::Stopped);
+    server.abort(now, Error::Stopped);
     let closed = closed_of(poll(&mut server, now));
     assert_eq!(closed.initiator, Initiator::Local, "{closed}");
 }

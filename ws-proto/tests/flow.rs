@@ -1,12 +1,9 @@
 //! When reading waits for output, and for how long: the edges of the rule. Two whole ends are in `duplex.rs`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{CloseCode, Config, Connection, Event, Heartbeat, Moment, Role, SendError, State};
 
 const HALF: usize = 8000;

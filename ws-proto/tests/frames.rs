@@ -1,10 +1,8 @@
 //! Frames: what RFC 6455 §5 allows and forbids.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::sync::Arc;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{CloseCode, Config, Connection, Error, Event, Message, Moment, ProtocolError, Role, State};
 
 fn texts(events: &[Event<'_>]) -> Vec<String> {
@@ -134,7 +132,7 @@ impl Before {
             connection.close(now, CloseCode::NORMAL, "").unwrap();
         }
         if self == End {
-            connection.abort(now, ws_proto::Cause::Terminated);
+            connection.abort(now, Error::Aborted);
             while connection.poll_event(now).is_some() {}
         }
         let output = take_output(&mut connection, now);

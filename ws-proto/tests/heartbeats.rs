@@ -1,13 +1,10 @@
 //! Heartbeats find the dead, and only those.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
 use std::time::Duration;
-use wire::*;
 use ws_host::client::ClientConfig;
 use ws_host::client::Reconnect;
+use ws_kit::frames::*;
 use ws_proto::{
     Config, Connection, Delivery, Error, Event, Heartbeat, HeartbeatKind, Memory, Role, State, Timeout,
 };

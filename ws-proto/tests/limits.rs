@@ -1,11 +1,9 @@
 //! Limits: zero is one, too, and none of them is switched off by its value.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::Moment;
 use ws_proto::{Config, Connection, Event, Role, SendError, Sent, State};
 

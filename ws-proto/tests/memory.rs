@@ -1,12 +1,10 @@
 //! What a connection allocates and holds, whatever its peer declares, drips or repeats.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::hint::black_box;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Role, State, Storage};
 
 #[global_allocator]

@@ -1,13 +1,11 @@
 //! Messages: the same events for every cut of the same bytes, UTF-8 as it arrives, pieces, limits.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
 use proptest::sample::Index;
 use std::sync::Arc;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Error, Event, Message, Moment, ProtocolError, Role, State};
 
 /// What a connection told, in a form that does not depend on how its bytes were cut.

@@ -1,15 +1,13 @@
 //! Pings and Pongs overtake what is queued; a Close does not, unless the connection failed (RFC 6455 §5.4, §5.5).
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
 use bytes::{Buf, Bytes};
-use rig::Pair;
 use std::io::IoSlice;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
+use ws_kit::random::Xorshift;
 use ws_proto::{
     ClientRequest, CloseCode, Config, Connection, Event, Fragment, Frame, Heartbeat, Moment, Opcode, Role,
     State,
@@ -53,14 +51,11 @@ fn placed(output: &[u8]) -> Vec<(usize, usize, Written)> {
     parse(output).into_iter().map(place).collect()
 }
 
-struct Random(u64);
+struct Random(Xorshift);
 
 impl Random {
     fn below(&mut self, n: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 % n as u64) as usize
+        (self.0.next() % n as u64) as usize
     }
 }
 
@@ -84,7 +79,7 @@ fn data_of(random: &mut Random, number: u32) -> Vec<u8> {
 
 /// Messages, fragments, Pings and Pongs, and writes that are cut anywhere.
 fn random_run(role: Role, seed: u64) {
-    let mut random = Random(seed * 2 + 1);
+    let mut random = Random(Xorshift(seed * 2 + 1));
     let (mut connection, now) = open(role, quiet());
     let (mut model, mut output, mut open_message) = (Model::default(), Vec::new(), false);
     for number in 0..200_u32 {

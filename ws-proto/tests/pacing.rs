@@ -1,10 +1,8 @@
 //! Peers that send more messages than they may are not read for a while, and lose nothing.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{
     Config, Delivery, Error, Event, Heartbeat, Next, ProtocolError, Role, SendError, Sent, State,
 };

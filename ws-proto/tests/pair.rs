@@ -1,12 +1,10 @@
 //! Two ends over a pipe that cuts and delays as it likes: they never disagree, and nothing is lost.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-
 use proptest::collection::vec;
 use proptest::prelude::*;
-use rig::{End, Pair};
 use std::time::Duration;
+use ws_kit::pair::{End, Pair};
 use ws_proto::{CloseCode, Config, Event, Frame, Heartbeat, Opcode};
 
 #[test]

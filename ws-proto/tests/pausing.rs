@@ -1,15 +1,12 @@
 //! Reading that the application holds back.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
-use ws_proto::{Cause, CloseCode, Config, Connection, Event, Heartbeat, Moment, Next, Role, State};
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
+use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, Moment, Next, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -143,10 +140,10 @@ fn closing_ends_a_pause() {
 #[test]
 fn an_end_while_paused_says_so() {
     let ends: [fn(&mut Connection, Moment); 4] = [
-        |server, now| server.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+        |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         |server, now| server.receive_eof(now),
         |server, now| {
-            server.write_failed(now, Cause::Io(ErrorKind::BrokenPipe));
+            server.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
             server.handle_timeout(now + SECOND);
         },
         |server, now| {

@@ -1,14 +1,11 @@
 //! From one connection to another: messages, pieces, and the end.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
-    Cause, CloseCode, Closed, Config, Connection, Delivery, Event, Fragment, Frame, Heartbeat, Message,
+    CloseCode, Closed, Config, Connection, Delivery, Error, Event, Fragment, Frame, Heartbeat, Message,
     Moment, Opcode, Role, SendError, Sent,
 };
 
@@ -207,7 +204,7 @@ fn closed(close: Option<&[u8]>) -> Closed {
     let (mut server, now) = open(Role::Server, quiet());
     match close {
         Some(body) => assert!(feed(&mut server, now, &frame(true, FIN | CLOSE, body)).is_empty()),
-        None => server.abort(now, Cause::Io(std::io::ErrorKind::ConnectionReset)),
+        None => server.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
     }
     match end(&mut server, now + Duration::from_secs(1)).pop() {
         Some(Event::Closed(closed)) => *closed,

@@ -1,15 +1,13 @@
 //! Connections of real clients and servers, recorded once, happen again: the same bytes at the same times must have
 //! the same bytes for an answer.
 //!
-//! `tests/interop/record.sh` records them anew. The format is told in `trace/mod.rs`.
+//! `tests/interop/record.sh` records them anew. The format stands in `ws_kit::trace`.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
-
-mod trace;
 
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
-use trace::{Driven, Record, Role, What};
+use ws_kit::trace::{Driven, Record, Role, What, parse};
 use ws_proto::{Moment, Next};
 
 /// Each trace by its name.
@@ -20,7 +18,7 @@ fn traces() -> Vec<(String, Role, Vec<Record>)> {
         let path = entry.unwrap().path();
         let name = path.file_name().unwrap().to_string_lossy().into_owned();
         let text = fs::read_to_string(&path).unwrap();
-        let (role, records) = trace::parse(&text).unwrap_or_else(|line| panic!("{name}: {line}"));
+        let (role, records) = parse(&text).unwrap_or_else(|line| panic!("{name}: {line}"));
         traces.push((name, role, records));
     }
     traces.sort_by(|a, b| a.0.cmp(&b.0));
@@ -136,10 +134,7 @@ fn a_line_is_read_as_it_was_written() {
         What::Drop,
     ] {
         let record = Record { at: Duration::from_nanos(1_234_567), what };
-        assert_eq!(
-            trace::parse(&format!("server\n# why\n{}\n", record.line())),
-            Ok((Role::Server, vec![record]))
-        );
+        assert_eq!(parse(&format!("server\n# why\n{}\n", record.line())), Ok((Role::Server, vec![record])));
     }
-    assert!(trace::parse("server\n5 nonsense").is_err() && trace::parse("server\n5 < 0").is_err());
+    assert!(parse("server\n5 nonsense").is_err() && parse("server\n5 < 0").is_err());
 }

@@ -1,10 +1,8 @@
 //! What a connection counts, and the memory that it uses again.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
+use ws_kit::frames;
+use ws_kit::pair::Pair;
 use ws_proto::{CloseCode, Config, Connection, Event, Moment, Role};
 
 #[test]
@@ -43,7 +41,7 @@ fn has_spare(server: &mut Connection) -> bool {
 /// Sends back the binary message that these bytes hold, given in two parts, and flushes it. Says whether the memory of
 /// the message before was still unused when the second part came.
 fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize) -> bool {
-    let mut bytes = wire::frame(true, wire::FIN | wire::BINARY, &vec![7; len]);
+    let mut bytes = frames::frame(true, frames::FIN | frames::BINARY, &vec![7; len]);
     let header = bytes.len() - len;
     let (one, other) = bytes.split_at_mut(header + first);
     assert!(server.receive(now, &mut &mut *one).is_none());
@@ -52,14 +50,14 @@ fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize)
     let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
     assert_eq!(message.as_bytes(), vec![7; len]);
     server.send(message).unwrap();
-    wire::take_output(server, now);
+    frames::take_output(server, now);
     is_unused
 }
 
 #[test]
 fn a_message_of_which_16_kib_are_to_come_is_collected_in_the_memory_of_the_one_before() {
     const LARGE: usize = 16 * 1024;
-    let (mut server, now) = wire::open(Role::Server, Config::server());
+    let (mut server, now) = frames::open(Role::Server, Config::server());
     assert!(!echo_in_parts(&mut server, now, 200_000, 10), "there was none before");
     assert!(has_spare(&mut server));
     assert!(echo_in_parts(&mut server, now, 10 + LARGE - 1, 10), "a smaller one is not worth it");

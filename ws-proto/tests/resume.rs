@@ -1,10 +1,8 @@
 //! The machine slept: peers are asked, and what is awaited has its whole time again.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Frame, Heartbeat, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,14 +1,12 @@
 //! Sending: order, marks, what is copied and what is not; and the outbox itself.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use bytes::{Buf, Bytes};
 use proptest::collection::vec;
 use proptest::prelude::*;
 use std::io::IoSlice;
 use std::sync::Arc;
-use wire::*;
+use ws_kit::frames::*;
 use ws_proto::{
     ClientRequest, CloseCode, Config, Connection, Event, Frame, Message, Opcode, Role, SendError, Sent,
 };

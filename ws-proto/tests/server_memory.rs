@@ -1,13 +1,11 @@
 //! What all connections of a server hold together.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use bytes::Bytes;
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
 use ws_host::server::ServerConfig;
+use ws_kit::frames::*;
 use ws_proto::{
     CloseCode, Closed, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Memory, Message,
     Moment, Opcode, Role, SendError, State,
@@ -102,9 +100,9 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
     }
     let ends: [fn(Connection, Moment); 4] = [
         |connection, _| drop(connection),
-        |mut connection, now| connection.abort(now, ws_proto::Cause::Stopped),
+        |mut connection, now| connection.abort(now, Error::Stopped),
         |mut connection, now| connection.receive_eof(now),
-        |mut connection, now| connection.write_failed(now, ws_proto::Cause::Stopped),
+        |mut connection, now| connection.write_failed(now, Error::Stopped),
     ];
     for end in ends {
         let (mut server, now) = server_of(&memory);

@@ -1,13 +1,11 @@
 //! What is set is what counts, and what can be asked is what is there.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
 use std::sync::Arc;
 use std::time::{Duration, SystemTime};
-use wire::*;
 use ws_host::client::Backoff;
 use ws_host::client::Reconnect;
+use ws_kit::frames::*;
 use ws_proto::{
     Access, ClientRequest, Config, Connection, Delivery, Event, Frame, Heartbeat, Message, Moment, Opcode,
     Role, WallClock,

@@ -1,10 +1,8 @@
 //! What becomes of a peer that does not keep up with what is sent to many.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod wire;
-
-use wire::*;
 use ws_host::topics::{Delivered, LatestByKey, SlowPeer, flush_latest};
+use ws_kit::frames::*;
 use ws_proto::Moment;
 use ws_proto::{Config, Connection, Event, Frame, Role, State};
 

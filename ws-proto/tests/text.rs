@@ -2,15 +2,12 @@
 //! is shown so that no terminal and no log takes it for anything else.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::Pair;
 use std::sync::Arc;
-use wire::*;
 use ws_host::web::{ServerSentEvent, redirect};
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::{
-    ClientRequest, Config, Connection, Error, Event, HandshakeError, Message, Moment, Role, SendError,
+    ClientRequest, Config, Connection, Error, Event, Message, Moment, RespondError, ResponseError, Role,
     Upgrade,
 };
 
@@ -60,14 +57,14 @@ fn nothing_that_a_client_asks_with_can_end_a_line() {
 fn nothing_that_a_server_answers_with_can_end_a_line() {
     let (_connection, mut upgrade, _) = upgrade();
     for bad in spoilt("x") {
-        let refused = Err(SendError::ResponseHeader(bad.clone()));
+        let refused = Err(RespondError::Header(bad.clone()));
         assert_eq!(upgrade.set_header(&bad, "value"), refused);
         assert_eq!(
             upgrade.set_header("X-Name", &bad),
-            Err(SendError::ResponseHeader("X-Name".to_owned())),
+            Err(RespondError::Header("X-Name".to_owned())),
             "{bad:?}"
         );
-        assert_eq!(upgrade.select_subprotocol(&bad), Err(SendError::SubprotocolNotOffered(bad.clone())));
+        assert_eq!(upgrade.select_subprotocol(&bad), Err(RespondError::SubprotocolNotOffered(bad.clone())));
         // The types of `http` are as strict.
         assert!(http::HeaderValue::from_str(&bad).is_err(), "{bad:?}");
         assert!(http::HeaderName::from_bytes(bad.as_bytes()).is_err(), "{bad:?}");
@@ -140,7 +137,7 @@ fn what_a_peer_has_chosen_is_escaped_where_it_is_shown() {
     let mut told = feed(&mut client, now, answer.as_bytes());
     told.extend(end(&mut client, now));
     let Some(Event::Closed(closed)) = told.pop() else { panic!("no end") };
-    let Some(Error::Handshake(HandshakeError::Refused(_))) = &closed.error else { panic!("{closed}") };
+    let Some(Error::Response(ResponseError::Refused(_))) = &closed.error else { panic!("{closed}") };
     assert_harmless(&closed.to_string());
     assert_harmless(&format!("{closed:?}"));
 }

@@ -1,16 +1,12 @@
 //! Time: heartbeats, deadlines, latency. The clock is an argument, so nothing waits.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-mod rig;
-mod wire;
-
-use rig::{Pair, is_text};
 use std::sync::Arc;
 use std::time::Duration;
-use wire::*;
+use ws_kit::frames::*;
+use ws_kit::pair::{Pair, is_text};
 use ws_proto::{
-    Cause, ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Moment, Role, State,
-    Timeout,
+    ClientRequest, Config, Connection, Error, Event, Heartbeat, HeartbeatKind, Moment, Role, State, Timeout,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -157,7 +153,7 @@ fn nothing_is_due_once_it_is_over() {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send("hello").unwrap();
         server.wrote(now, if is_read { 7 } else { 0 });
-        server.abort(now + SECOND, Cause::Terminated);
+        server.abort(now + SECOND, Error::Aborted);
         assert_eq!(server.poll_timeout(), None, "read: {is_read}");
     }
     let (mut server, now) = open(Role::Server, Config::server());
@@ -316,7 +312,7 @@ fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
     let (mut server, birth) = open(Role::Server, Config::server());
     server.send("x").unwrap();
     server.wrote(birth, 0);
-    server.abort(birth + SECOND, Cause::Terminated);
+    server.abort(birth + SECOND, Error::Aborted);
     assert_eq!(server.poll_timeout(), None);
 }
 

@@ -7,7 +7,7 @@ use crate::event::Event;
 use crate::ids::ConnectionId;
 use std::fmt;
 use std::mem;
-use ws_proto::{Cause, CloseCode, State};
+use ws_proto::{CloseCode, Error, State};
 
 /// Sees each event before the handler, and may keep what it is for: a protocol above messages (remote calls,
 /// say), a log, a guard.
@@ -53,8 +53,10 @@ pub trait Extension {
 }
 
 /// An endpoint has its extension already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadyExtended;
+
+ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -121,7 +123,7 @@ impl Connections {
             // One that is closing already needs no word.
             let _ = live.connection.close(*now, CloseCode::INTERNAL_ERROR, "");
             write(id.slot, live, others, *now, usize::MAX);
-            live.connection.abort(*now, Cause::Terminated);
+            live.connection.abort(*now, Error::Aborted);
             mark_dirty(id.slot, live, dirty);
         }
     }

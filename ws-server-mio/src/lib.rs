@@ -173,7 +173,7 @@ pub use ws_proto;
 pub use ws_proto::deflate::Deflate;
 pub use ws_proto::{
     ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade,
+    Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
 };
 
 #[doc = include_str!("../docs/embedding.md")]

@@ -7,18 +7,18 @@ use common::*;
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+use ws_kit::random::Lcg;
 use ws_server_mio::{
     AlreadyExtended, Bind, Budget, CloseCode, ConnectionId, Connections, Endpoint, Event, Extension, Folder,
     Frame, Options, Request, ResponseBody, ServerConfig, ServerId, SlowPeer, Upgrade, http,
 };
 
 /// Numbers that look random and are the same each time.
-struct Dice(u64);
+struct Dice(Lcg);
 
 impl Dice {
     fn roll(&mut self, sides: usize) -> usize {
-        self.0 = self.0.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
-        (self.0 >> 33) as usize % sides
+        self.0.next() as usize % sides
     }
 
     fn pick<'t, T>(&mut self, list: &'t [T]) -> Option<&'t T> {
@@ -236,7 +236,7 @@ fn run(seed: u64, budget: Budget) {
     let passed = Arc::new(Mutex::new(0));
     endpoint.connections().set_extension(Passing(passed.clone())).unwrap();
     let mut app = App {
-        dice: Dice(seed),
+        dice: Dice(Lcg(seed)),
         told: HashMap::new(),
         ids: Vec::new(),
         requests: Vec::new(),
@@ -247,7 +247,7 @@ fn run(seed: u64, budget: Budget) {
         folder: Folder::new(&temp).unwrap(),
         is_over: false,
     };
-    let mut dice = Dice(!seed);
+    let mut dice = Dice(Lcg(!seed));
     let mut peers: Vec<(std::net::SocketAddr, Peer)> = Vec::new();
     for _ in 0..1_500 {
         let latest = app.servers[app.servers.len() - 1];

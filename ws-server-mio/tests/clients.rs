@@ -5,7 +5,7 @@ use common::clients::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::{Error, HandshakeError, State};
+use ws_server_mio::ws_proto::{Error, ResponseError, State};
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, ClientState, CloseCode, ConnectError, Frame, InvalidTarget, Options,
     ServerConfig,
@@ -104,7 +104,7 @@ fn localhost_means_both_families_and_whoever_listens_is_found() {
 fn where_nobody_listens_the_failure_says_what_was_tried() {
     let mut rig = Both::new();
     // A port that nobody else can have, and on which nobody listens.
-    let (_v4, _v6, port) = common::ports::reserved();
+    let (_v4, _v6, port) = ws_kit::ports::reserved();
     let url = format!("ws://localhost:{port}/");
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     match rig.failed(client) {
@@ -364,7 +364,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
     let client = rig.connections().connect(url, ClientConfig::new()).unwrap();
     rig.until("its coming", |_| listener.accept().is_ok());
     match rig.failed(client) {
-        ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_) => {}
+        ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_) => {}
         other => panic!("{other:?}"),
     }
     assert!(rig.told.client_closed.is_empty());

@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_mio::ws_proto::HandshakeError;
+use ws_server_mio::ws_proto::ResponseError;
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
 use ws_server_mio::{
     Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
@@ -107,7 +107,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
         assert_eq!(rig.connections().client(client).connection(), None, "nobody can send before it is open");
         stream.write_all(answer.as_bytes()).unwrap();
         match rig.failed(client) {
-            ConnectError::Handshake(HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)) => {}
+            ConnectError::Handshake(ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)) => {}
             other => panic!("{other:?}"),
         }
         let mut after = Vec::new();
@@ -139,12 +139,10 @@ fn an_endless_answer_ends_at_a_limit_and_a_slow_one_at_the_deadline() {
             !rig.told.failed.is_empty()
         });
         match rig.failed(client) {
-            ConnectError::Handshake(HandshakeError::Refused(response)) => {
+            ConnectError::Handshake(ResponseError::Refused(response)) => {
                 assert!(response.body().len() <= 16 << 10);
             }
-            ConnectError::Handshake(
-                HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
-            ) => {}
+            ConnectError::Handshake(ResponseError::HeadTooLarge | ResponseError::Malformed(_)) => {}
             other => panic!("{other:?}"),
         }
         assert_eq!(rig.connections().stats().bytes_in / (64 << 10), 0, "it read on");

@@ -306,7 +306,7 @@ fn a_flood_does_not_keep_clients_from_failing_and_coming_back() {
     peer.send(&handshake(address, "/"));
     let flood = frame(TEXT, b"more").repeat(2000);
     let policy = Reconnect::default().wait(Duration::from_millis(50), Duration::from_millis(50));
-    let (_v4, _v6, refused) = common::ports::reserved();
+    let (_v4, _v6, refused) = ws_kit::ports::reserved();
     let (mut open, mut connected, mut failures, mut messages) = (false, false, 0, 0);
     for _ in 0..1500 {
         if open && !std::mem::replace(&mut connected, true) {

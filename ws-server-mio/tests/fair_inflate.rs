@@ -6,6 +6,7 @@ mod common;
 use common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_kit::random::Lcg32;
 use ws_server_mio::ws_proto::deflate::{Direction, Terms};
 use ws_server_mio::ws_proto::{Config, Delivery, Message, ProtocolError, Role};
 use ws_server_mio::ws_proto::{Connection, Error};
@@ -32,9 +33,9 @@ fn compressed(data: Vec<u8>) -> Vec<u8> {
 
 /// Text that shrinks to about a fifth.
 fn document(len: usize) -> Vec<u8> {
-    let mut state = 7_u32;
+    let mut random = Lcg32(7);
     let mut line = || {
-        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        let state = random.next();
         format!("{{\"id\": {}, \"name\": \"somebody\", \"of\": {}}}\n", state >> 8, state % 1000)
     };
     let mut out = String::new();

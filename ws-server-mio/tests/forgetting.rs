@@ -1,9 +1,9 @@
 //! Clients that are removed by themselves once nothing is to come of them.
 
 mod common;
-use common::ports;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::{Duration, Instant};
+use ws_kit::ports;
 use ws_server_mio::{
     Bind, ClientConfig, ClientState, CloseCode, Connections, Endpoint, Event, Reconnect, ServerConfig,
 };

@@ -2,7 +2,7 @@
 
 mod common;
 use common::*;
-use ws_server_mio::{Bytes, Frame, SendError, ServerConfig, http};
+use ws_server_mio::{Bytes, Frame, RespondError, ServerConfig, http};
 
 #[test]
 fn a_request_is_answered_at_once() {
@@ -51,7 +51,7 @@ fn an_answer_to_who_is_gone_is_refused() {
     rig.until("the end", |rig| rig.app.closed().len() == 1);
     assert!(!rig.app.closed()[0].was_open);
     let result = rig.endpoint.connections().respond(id, request, ok("late"));
-    assert_eq!(result, Err(SendError::NotOpen));
+    assert_eq!(result, Err(RespondError::NotOpen));
     rig.end(&mut peer);
 }
 

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use socket2::SockRef;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Cause, Error};
+use ws_server_mio::ws_proto::Error;
 use ws_server_mio::{Budget, CloseCode, Connections, Event, Frame, Heartbeat, Options, ServerConfig, State};
 
 fn texts(rig: &Rig) -> Vec<String> {
@@ -111,7 +111,7 @@ fn a_reset_is_found_while_paused_and_a_fin_on_resume() {
     drop(ended);
     rig.until("the reset", |rig| rig.app.closed().len() == 1);
     assert!(rig.app.closed()[0].reading_paused);
-    assert!(matches!(rig.app.closed()[0].error, Some(Error::Lost(Cause::Io(_)))));
+    assert!(matches!(rig.app.closed()[0].error, Some(Error::Io(_))));
     turns(&mut rig);
     assert_eq!(rig.endpoint.connections().state(second), State::Open);
     rig.endpoint.connections().resume(second);

@@ -7,8 +7,8 @@ use common::*;
 use std::io::ErrorKind;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::sse;
-use ws_server_mio::ws_proto::{Cause, Error};
-use ws_server_mio::{Bytes, CloseCode, Folder, Options, SendError, ServerConfig, Stop, http};
+use ws_server_mio::ws_proto::Error;
+use ws_server_mio::{Bytes, CloseCode, Folder, Options, RespondError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -132,7 +132,7 @@ fn the_deadline_counts_from_the_end_of_the_spread() {
     assert!(rig.app.closed().is_empty() && !stopped(&mut rig));
     clock.pass(Duration::from_millis(1));
     rig.until("the end", stopped);
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))), "{:?}", error_of(&rig));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)), "{:?}", error_of(&rig));
 }
 
 #[test]
@@ -207,8 +207,8 @@ fn an_answer_after_the_deadline_finds_nobody() {
     clock.pass(5 * SECOND);
     rig.until("the end", stopped);
     rig.end(&mut peer);
-    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(SendError::NotOpen));
-    assert!(matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))));
+    assert_eq!(rig.endpoint.connections().respond(id, request, ok("")), Err(RespondError::NotOpen));
+    assert!(matches!(error_of(&rig), Some(Error::Stopped)));
 }
 
 #[test]
@@ -238,12 +238,7 @@ fn a_download_goes_on_until_it_is_done_and_is_cut_at_the_deadline() {
         assert_eq!(whole, ends, "{} bytes", peer.got.len());
         drop(peer);
         rig.until("the end", stopped);
-        assert_eq!(
-            matches!(error_of(&rig), Some(Error::Lost(Cause::Stopped))),
-            !ends,
-            "{:?}",
-            error_of(&rig)
-        );
+        assert_eq!(matches!(error_of(&rig), Some(Error::Stopped)), !ends, "{:?}", error_of(&rig));
     }
 }
 
@@ -285,6 +280,6 @@ fn an_answer_of_which_only_the_end_tells_is_reset_where_it_is_cut() {
         rig.end(&mut peer);
         let expected = if length.is_none() { Err(ErrorKind::ConnectionReset) } else { Ok(()) };
         assert_eq!(peer.ended, Some(expected), "a length tells by itself");
-        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(SendError::NotOpen));
+        assert_eq!(rig.endpoint.connections().finish_body(id, body), Err(RespondError::NotOpen));
     }
 }

@@ -4,7 +4,7 @@ mod common;
 use common::*;
 use std::time::Duration;
 use ws_server_mio::ws_host::web::{ServerSentEvent, sse};
-use ws_server_mio::{Bytes, SendError, Sent, ServerConfig, http};
+use ws_server_mio::{Bytes, RespondError, Sent, ServerConfig, http};
 
 #[test]
 fn events_reach_a_page_as_they_happen() {
@@ -37,9 +37,9 @@ fn events_reach_a_page_as_they_happen() {
     drop(peer);
     rig.until("that the page is gone", |rig| {
         let sent = rig.endpoint.connections().send_body(id, &stream, sse::keep_alive());
-        sent == Err(SendError::NotOpen)
+        sent == Err(RespondError::NotOpen)
     });
-    assert_eq!(rig.endpoint.connections().finish_body(id, stream), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().finish_body(id, stream), Err(RespondError::NotOpen));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_reader_that_stops_for_good_is_closed() {
     let body = rig.endpoint.connections().respond_streaming(id, request, head, None).unwrap();
     rig.endpoint.connections().send_body(id, &body, vec![0; 15 << 20]).unwrap();
     rig.until("its end", |rig| rig.app.closed().len() == 1);
-    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(RespondError::NotOpen));
 }
 
 #[test]
@@ -136,7 +136,7 @@ fn a_server_that_stops_finishes_its_event_streams() {
     rig.endpoint.connections().server(server).stop(Duration::from_secs(5));
     rig.end(&mut peer);
     assert!(peer.got.ends_with(b"0\r\n\r\n"), "{:?}", String::from_utf8_lossy(&peer.got));
-    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send_body(id, &body, "x"), Err(RespondError::NotOpen));
 }
 
 #[test]

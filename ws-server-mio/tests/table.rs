@@ -2,11 +2,9 @@
 #![cfg(unix)] // as some of the names are
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-#[path = "common/table.rs"]
-mod table;
-
 use std::collections::BTreeSet;
 use std::time::Duration;
+use ws_kit::table;
 use ws_server_mio::ws_host::client::Reconnect;
 use ws_server_mio::ws_proto;
 use ws_server_mio::*;
@@ -14,7 +12,7 @@ use ws_server_mio::{ClientConfig, ServerConfig};
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
-    table::each_row_has_its_test("mio", env!("CARGO_MANIFEST_DIR"));
+    table::each_row_has_its_test("mio");
 }
 
 /// Names, each with a use of it that the compiler checks. None of it is run.

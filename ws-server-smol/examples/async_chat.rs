@@ -11,17 +11,12 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
-#[path = "../../ws-server-mio/examples/chat/pages.rs"]
-mod pages;
-#[path = "../../ws-server-mio/examples/chat/room.rs"]
-mod room;
-
-use room::{Reply, Room};
 use std::cell::RefCell;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
+use ws_kit::chat::{Reply, Room, pages};
 use ws_server_smol::{
     Bind, CloseCode, ConnectionId, Deflate, Frame, Heartbeat, HttpConnection, Message, Request, Server,
     ServerConfig, WebSocket, block_on,

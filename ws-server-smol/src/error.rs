@@ -2,7 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
-use ws_proto::{Closed, SendError};
+use ws_proto::{Closed, RespondError, SendError};
 
 /// Why a WebSocket did not open, gives no more messages, or did not take what was sent: the error of
 /// [`HttpConnection::accept`](crate::HttpConnection::accept), and of [`WebSocket`](crate::WebSocket) as a stream and as a
@@ -14,8 +14,10 @@ use ws_proto::{Closed, SendError};
 pub enum WebSocketError {
     /// It ended otherwise than in order; see [`WebSocket::next`](crate::WebSocket::next).
     Closed(Box<Closed>),
-    /// What was asked for cannot be had: it is not open, say, or an upgrade is another connection's.
+    /// What was to be sent cannot be: it is not open, say.
     Send(SendError),
+    /// The upgrade cannot be accepted: it is another connection's, say, or the peer has gone.
+    Respond(RespondError),
 }
 
 impl WebSocketError {
@@ -23,7 +25,7 @@ impl WebSocketError {
     pub fn closed(&self) -> Option<&Closed> {
         match self {
             Self::Closed(closed) => Some(closed),
-            Self::Send(_) => None,
+            Self::Send(_) | Self::Respond(_) => None,
         }
     }
 }
@@ -33,21 +35,19 @@ impl fmt::Display for WebSocketError {
         match self {
             Self::Closed(closed) => closed.fmt(f),
             Self::Send(error) => error.fmt(f),
+            Self::Respond(error) => error.fmt(f),
         }
     }
 }
 
-impl fmt::Debug for WebSocketError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+ws_proto::debug_is_display!(WebSocketError);
 
 impl Error for WebSocketError {
     fn source(&self) -> Option<&(dyn Error + 'static)> {
         match self {
             Self::Closed(closed) => Some(&**closed),
             Self::Send(error) => Some(error),
+            Self::Respond(error) => Some(error),
         }
     }
 }
@@ -61,5 +61,11 @@ impl From<SendError> for WebSocketError {
 impl From<Box<Closed>> for WebSocketError {
     fn from(closed: Box<Closed>) -> Self {
         Self::Closed(closed)
+    }
+}
+
+impl From<RespondError> for WebSocketError {
+    fn from(error: RespondError) -> Self {
+        Self::Respond(error)
     }
 }

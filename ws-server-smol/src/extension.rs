@@ -57,8 +57,10 @@ pub trait Extension: Send {
 }
 
 /// A server has its extension already.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct AlreadyExtended;
+
+ws_proto::debug_is_display!(AlreadyExtended);
 
 impl fmt::Display for AlreadyExtended {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

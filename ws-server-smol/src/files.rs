@@ -11,7 +11,7 @@ use std::pin::pin;
 use std::task::Poll;
 use ws_host::web;
 use ws_host::web::Disk;
-use ws_proto::{Request, SendError};
+use ws_proto::{Request, RespondError};
 
 /// What is read from a file at once.
 const CHUNK: u64 = 64 << 10;
@@ -41,9 +41,13 @@ impl Responder {
     /// dropping the future.
     ///
     /// # Errors
-    /// As [`Responder::respond`]; [`SendError::BodyLength`] where the file became shorter or unreadable; and as
+    /// As [`Responder::respond`]; [`RespondError::BodyLength`] where the file became shorter or unreadable; and as
     /// [`Body::send`](crate::Body::send), where the connection ended before all was queued.
-    pub async fn respond_file(&self, request: impl Into<Request>, folder: &Folder) -> Result<(), SendError> {
+    pub async fn respond_file(
+        &self,
+        request: impl Into<Request>,
+        folder: &Folder,
+    ) -> Result<(), RespondError> {
         let (request, folder) = (request.into(), folder.clone());
         let (request, opened) = unblock(move || {
             let opened = folder.open(&request).and_then(|(mut file, plan)| {
@@ -94,9 +98,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         &mut self,
         request: impl Into<Request>,
         folder: &Folder,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let responder = self.responder();
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         let mut answering = pin!(responder.respond_file(request, folder));
         // Where the answer ends, once all of it is queued.
         let mut end = None;
@@ -110,10 +114,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 }
             }
             match (driver.poll_flush(cx), end) {
-                (Poll::Ready(flushed), Some(end)) => Poll::Ready(
-                    flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error)),
-                ),
-                (Poll::Ready(Err(error)), None) => Poll::Ready(Err(error)),
+                (Poll::Ready(flushed), Some(end)) => {
+                    Poll::Ready(flushed.or_else(|_| {
+                        driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen)
+                    }))
+                }
+                (Poll::Ready(Err(_)), None) => Poll::Ready(Err(RespondError::NotOpen)),
                 // What was flushed made room, of which the answer is told.
                 _ => Poll::Pending,
             }

@@ -172,9 +172,9 @@ pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
 pub use ws_proto::{
-    Access, Cause, ClientRequest, CloseCode, Closed, Config, Cors, Deflate, Delivery, Error, Event, Fragment,
-    Frame, HandshakeError, Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory,
-    Message, Opcode, Outgoing, Pong, ProtocolError, Request, Role, SendError, Sent, State, Timeout,
-    Transport, Upgrade, WallClock,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Deflate, Delivery, Error, Event, Fragment, Frame,
+    Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
+    Pong, ProtocolError, Request, RequestError, RespondError, ResponseError, Role, SendError, Sent, State,
+    Timeout, Transport, Upgrade, WallClock,
 };
 pub use ws_proto::{deflate, handshake};

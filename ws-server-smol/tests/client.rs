@@ -3,25 +3,23 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
 mod common;
-#[path = "../../ws-server-mio/tests/common/ports.rs"]
-mod ports;
 use async_executor::LocalExecutor;
 use async_io::Async;
 use bytes::Bytes;
 use common::{accept, at_most, listener, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
-use ports::reserved;
 use socket2::{Domain, Socket as Raw, Type};
 use std::cell::Cell;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
+use ws_kit::ports::reserved;
 use ws_server_smol::Reconnect;
 use ws_server_smol::{
     Client, ClientConfig, ClientEvent, ClientState, ConnectError, HttpConnection, Incoming, InvalidTarget,
     Socket, connect,
 };
-use ws_server_smol::{ClientRequest, CloseCode, Config, HandshakeError, Initiator, State};
+use ws_server_smol::{ClientRequest, CloseCode, Config, Initiator, ResponseError, State};
 
 /// Waits that a test can afford.
 fn soon() -> Reconnect {
@@ -407,7 +405,7 @@ fn a_refusal_that_asking_again_would_not_change_ends_it() {
             future::zip(refuse(&listener, 403), async { client.next_connection().await.is_none() }).await;
         assert!(none);
         let failure = client.failure().unwrap();
-        assert!(matches!(failure, ConnectError::Handshake(HandshakeError::Refused(_))), "{failure:?}");
+        assert!(matches!(failure, ConnectError::Handshake(ResponseError::Refused(_))), "{failure:?}");
     });
 }
 
@@ -513,10 +511,7 @@ fn a_server_that_ends_in_the_handshake_is_a_failed_attempt() {
         let (_, failure) = future::zip(ends, connect(url, ClientConfig::new())).await;
         let failure = failure.unwrap_err();
         assert!(
-            matches!(
-                failure,
-                ConnectError::Handshake(HandshakeError::ResponseMalformed(_)) | ConnectError::Lost(_)
-            ),
+            matches!(failure, ConnectError::Handshake(ResponseError::Malformed(_)) | ConnectError::Lost(_)),
             "{failure:?}"
         );
     });

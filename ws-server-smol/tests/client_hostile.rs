@@ -10,7 +10,7 @@ use std::collections::HashSet;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_server_smol::handshake::{accept_key, is_valid_key};
-use ws_server_smol::{Config, HandshakeError};
+use ws_server_smol::{Config, ResponseError};
 use ws_server_smol::{ConnectError, handshake};
 
 /// The head of the request.
@@ -52,7 +52,7 @@ fn nothing_but_the_request_is_sent_unless_the_answer_is_the_right_one() {
                 matches!(
                     failure,
                     Some(ConnectError::Handshake(
-                        HandshakeError::AcceptInvalid(_) | HandshakeError::Refused(_)
+                        ResponseError::AcceptInvalid(_) | ResponseError::Refused(_)
                     ))
                 ),
                 "{failure:?}"
@@ -83,12 +83,10 @@ fn an_endless_answer_ends_at_a_limit() {
             };
             let (failure, said) = future::zip(asks(client, Config::client()), serves).await;
             match failure {
-                Some(ConnectError::Handshake(HandshakeError::Refused(response))) => {
+                Some(ConnectError::Handshake(ResponseError::Refused(response))) => {
                     assert!(response.body().len() <= 16 << 10);
                 }
-                Some(ConnectError::Handshake(
-                    HandshakeError::ResponseTooLarge | HandshakeError::ResponseMalformed(_),
-                )) => {}
+                Some(ConnectError::Handshake(ResponseError::HeadTooLarge | ResponseError::Malformed(_))) => {}
                 other => panic!("{other:?}"),
             }
             assert!(said < 64 << 10, "it read {said} bytes");

@@ -6,19 +6,11 @@ mod common;
 use common::{pair, run};
 use futures_lite::{AsyncReadExt, AsyncWriteExt, future};
 use std::sync::Arc;
+use ws_kit::frames::{CONTINUATION, FIN, TEXT, frame_to as frame};
 use ws_server_smol::{CloseCode, Closed, Config, Delivery, Socket, WebSocket};
 use ws_server_smol::{Event, Role};
 
-const FIN: u8 = 0x80;
-const TEXT: u8 = 1;
-const CONTINUATION: u8 = 0;
 const ROLES: [Role; 2] = [Role::Server, Role::Client { seed: [7; 32] }];
-
-/// A frame as the peer of such a role sends it, masked with zeros where it is a client.
-fn frame(to: Role, first: u8, payload: &[u8]) -> Vec<u8> {
-    let (mask, key) = if to == Role::Server { (0x80, &[0; 4][..]) } else { (0, &[][..]) };
-    [&[first, mask | payload.len() as u8], key, payload].concat()
-}
 
 /// An empty message, in one frame and in two.
 fn nothing(to: Role) -> [Vec<u8>; 2] {

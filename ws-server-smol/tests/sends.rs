@@ -9,8 +9,8 @@ use futures_lite::{FutureExt, future};
 use std::pin::pin;
 use std::time::Duration;
 use ws_server_smol::{
-    Bind, ClientConfig, CloseCode, Config, Message, SendError, Sender, Sent, Server, ServerConfig, Socket,
-    State, WebSocket, connect,
+    Bind, ClientConfig, CloseCode, Config, Message, RespondError, SendError, Sender, Sent, Server,
+    ServerConfig, Socket, State, WebSocket, connect,
 };
 use ws_server_smol::{Error, Timeout};
 
@@ -213,10 +213,10 @@ fn a_body_makes_its_own_room_and_is_an_error_where_nobody_polls() {
                 use futures_lite::AsyncReadExt;
                 let mut buffer = vec![0; 1 << 16];
                 while peer.read(&mut buffer).await.unwrap() > 0 {}
-                std::future::pending::<Result<(), SendError>>().await
+                std::future::pending::<Result<(), RespondError>>().await
             };
             let result = if reads { sending.or(reading).await } else { sending.await };
-            assert_eq!(result, if reads { Ok(()) } else { Err(SendError::NotPolled) });
+            assert_eq!(result, if reads { Ok(()) } else { Err(RespondError::NotPolled) });
         }
     });
 }

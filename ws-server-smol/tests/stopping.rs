@@ -10,12 +10,12 @@ use std::cell::{Cell, RefCell};
 use std::fs;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
+use ws_server_smol::Error;
 use ws_server_smol::web;
 use ws_server_smol::{
-    Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, SendError, Server, ServerConfig,
-    Socket, Stop, WebSocket, connect,
+    Bind, Bytes, ClientConfig, CloseCode, Folder, HttpConnection, Incoming, RespondError, Server,
+    ServerConfig, Socket, Stop, WebSocket, connect,
 };
-use ws_server_smol::{Cause, Error};
 
 const LONG: Duration = Duration::from_secs(60);
 const MILLI: Duration = Duration::from_millis(1);
@@ -116,7 +116,7 @@ fn the_deadline_counts_from_the_end_of_the_spread_and_cuts_who_is_left() {
         assert!(begun.elapsed() >= 150 * MILLI);
         // Its peer never answers; one that nobody polls is cut all the same.
         let closed = end.unwrap().unwrap_err();
-        assert!(matches!(closed.error, Some(Error::Lost(Cause::Stopped))), "{closed}");
+        assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         let closed = peer.next().await.unwrap().unwrap_err();
         assert!(!closed.clean, "{closed}");
         drop(ws);
@@ -159,7 +159,7 @@ async fn begins_download(server: &Server) -> Socket {
 }
 
 /// Serves the folder, and notes how each answer ended.
-async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), SendError>>>) {
+async fn serves_files(server: &Server, folder: &Folder, results: &RefCell<Vec<Result<(), RespondError>>>) {
     server
         .serve(async |mut http| {
             while let Some(Incoming::Request(request)) = http.next().await {
@@ -215,7 +215,7 @@ fn a_file_that_becomes_shorter_is_an_error_and_the_peer_sees_that_it_was_cut() {
             server.stop(LONG).await;
         };
         future::zip(serves_files(&server, &folder, &results), script).await;
-        assert!(matches!(results.borrow()[..], [Err(SendError::BodyLength { .. })]), "{results:?}");
+        assert!(matches!(results.borrow()[..], [Err(RespondError::BodyLength { .. })]), "{results:?}");
     });
 }
 
@@ -259,7 +259,7 @@ fn an_answer_that_is_given_late_is_given_within_the_deadline() {
 }
 
 /// Answers without a length, and waits for its end; says how a piece is refused then.
-async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> SendError {
+async fn streams(http: &mut HttpConnection<Socket>, kind: &str) -> RespondError {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", kind).body(()).unwrap();
     let body = http.respond_streaming(request, head, None).unwrap();
@@ -281,7 +281,7 @@ fn a_stop_ends_event_streams_at_once_and_cuts_other_streams_visibly_at_the_deadl
             let serving = async {
                 let mut http = server.accept().await.unwrap();
                 let refused = streams(&mut http, kind).await;
-                assert_eq!(refused, SendError::NotOpen, "{kind} {version}");
+                assert_eq!(refused, RespondError::NotOpen, "{kind} {version}");
             };
             let script = async {
                 let mut peer = tcp(&server).await;

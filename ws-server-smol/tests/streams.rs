@@ -9,12 +9,12 @@ use socket2::SockRef;
 use std::cell::Cell;
 use std::net::TcpStream;
 use std::time::Duration;
-use ws_server_smol::{Bind, HttpConnection, Incoming, SendError, Server, ServerConfig, Socket};
+use ws_server_smol::{Bind, HttpConnection, Incoming, RespondError, Server, ServerConfig, Socket};
 
 const COUNT: usize = 100;
 
 /// Answers with a stream that says nothing after its first piece; gives what the next piece came to.
-async fn events(http: &mut HttpConnection<Socket>) -> Result<(), SendError> {
+async fn events(http: &mut HttpConnection<Socket>) -> Result<(), RespondError> {
     let Some(Incoming::Request(request)) = http.next().await else { panic!() };
     let head = http::Response::builder().header("content-type", "text/event-stream").body(()).unwrap();
     let body = http.respond_streaming(request, head, None)?;
@@ -31,7 +31,7 @@ fn a_stream_whose_peer_has_gone_is_found_and_is_an_error_to_who_gives_it() {
         let refused = Cell::new(0);
         run(async {
             let serving = server.serve(async |mut http| {
-                assert_eq!(events(&mut http).await, Err(SendError::NotOpen));
+                assert_eq!(events(&mut http).await, Err(RespondError::NotOpen));
                 refused.set(refused.get() + 1);
             });
             let script = async {

@@ -2,12 +2,10 @@
 //! names exist. And its async example is the one that is compiled.
 #![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
-#[path = "../../ws-server-mio/tests/common/table.rs"]
-mod table;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_kit::table;
 use ws_server_smol::ClientConfig;
 use ws_server_smol::Event;
 use ws_server_smol::ServerConfig;
@@ -15,7 +13,7 @@ use ws_server_smol::*;
 
 #[test]
 fn each_row_of_the_table_links_to_the_one_test_that_is_named_after_it() {
-    table::each_row_has_its_test("smol", env!("CARGO_MANIFEST_DIR"));
+    table::each_row_has_its_test("smol");
 }
 
 #[test]
@@ -25,10 +23,8 @@ fn the_async_example_of_the_main_readme_is_the_one_that_is_compiled() {
         assert!(example.contains(".serve(async"));
         example.to_owned()
     };
-    let read =
-        |path: &str| std::fs::read_to_string(format!("{}/{path}", env!("CARGO_MANIFEST_DIR"))).unwrap();
-    let compiled = example(&read("README.md"), "```rust,no_run\n");
-    assert_eq!(example(&read("../README.md"), "```rust,ignore\n"), compiled);
+    let compiled = example(&table::file("ws-server-smol/README.md"), "```rust,no_run\n");
+    assert_eq!(example(&table::file("README.md"), "```rust,ignore\n"), compiled);
 }
 
 /// Names, each with a use of it that the compiler checks. None of it is run.

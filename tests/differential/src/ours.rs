@@ -5,7 +5,7 @@ use crate::{MESSAGE_LIMIT, Outcome, Role};
 use bytes::Buf;
 use std::error::Error;
 use std::sync::Arc;
-use ws_proto::{Cause, Config, Connection, Event, ProtocolError};
+use ws_proto::{Config, Connection, Event, ProtocolError};
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct Ours {
@@ -43,7 +43,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
             output.extend(chunk);
         }
     }
-    connection.abort(now, Cause::Terminated);
+    connection.abort(now, Error::Aborted);
     let Some(Event::Closed(closed)) = connection.poll_event(now) else {
         return Err("the end was not told".into());
     };

@@ -10,10 +10,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::string::{String, ToString};
 use std::vec::Vec;
-use ws_proto::Closed;
-use ws_proto::InvalidRequest;
-use ws_proto::{Cause, Error, HandshakeError};
-use ws_proto::{Config, Heartbeat};
+use ws_proto::{Closed, Config, Error, Heartbeat, InvalidRequest, ResponseError};
 
 /// How a client behaves: the rules of its connection, and when it connects again. By default it connects once.
 ///
@@ -122,7 +119,7 @@ pub enum ClientState {
 }
 
 /// What cannot even be tried. Nothing was begun.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidTarget {
     /// The request is malformed.
@@ -137,6 +134,8 @@ pub enum InvalidTarget {
     /// There is no such client: it was removed.
     NoClient,
 }
+
+ws_proto::debug_is_display!(InvalidTarget);
 
 impl fmt::Display for InvalidTarget {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -177,7 +176,6 @@ impl From<Infallible> for InvalidTarget {
 }
 
 /// Why an attempt to connect came to nothing.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ConnectError {
     /// It cannot even be tried. Only of verbs that connect in one go.
@@ -211,10 +209,10 @@ pub enum ConnectError {
         /// What was tried.
         tried: Vec<SocketAddr>,
     },
-    /// The server's answer is not the one that opens a WebSocket. [`HandshakeError::Refused`] has it whole.
-    Handshake(HandshakeError),
+    /// The server's answer is not the one that opens a WebSocket. [`ResponseError::Refused`] has it whole.
+    Handshake(ResponseError),
     /// The connection was lost in the handshake.
-    Lost(Cause),
+    Lost(Error),
     /// The application gave up.
     Cancelled,
 }
@@ -238,17 +236,17 @@ impl ConnectError {
     /// What the end of a connection means that was never open.
     pub fn of(closed: &Closed, tried: Vec<SocketAddr>) -> Self {
         match &closed.error {
-            Some(Error::Handshake(error)) => Self::Handshake(error.clone()),
+            Some(Error::Response(error)) => Self::Handshake(error.clone()),
             Some(Error::Timeout(_)) => Self::TimedOut { tried },
-            Some(Error::Lost(cause)) => Self::Lost(*cause),
-            _ => Self::Lost(Cause::Terminated),
+            Some(error @ (Error::Io(_) | Error::Stopped)) => Self::Lost(error.clone()),
+            _ => Self::Lost(Error::Aborted),
         }
     }
 
     /// The server's answer, where it refused the handshake.
     pub fn response(&self) -> Option<&::http::Response<bytes::Bytes>> {
         match self {
-            Self::Handshake(HandshakeError::Refused(response)) => Some(response),
+            Self::Handshake(ResponseError::Refused(response)) => Some(response),
             _ => None,
         }
     }
@@ -265,6 +263,8 @@ impl fmt::Display for Tried<'_> {
         Ok(())
     }
 }
+
+ws_proto::debug_is_display!(ConnectError);
 
 impl fmt::Display for ConnectError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -18,8 +18,8 @@ use ::http::StatusCode;
 use ::http::header;
 use core::time::Duration;
 use ws_proto::CloseCode;
-use ws_proto::{Cause, Error, HandshakeError, Timeout};
 use ws_proto::{Closed, Initiator};
+use ws_proto::{Error, ResponseError, Timeout};
 
 const SHORTEST: Duration = Duration::from_millis(1);
 /// A server that asks for more patience than this gets this.
@@ -141,14 +141,14 @@ impl Reconnect {
     /// for [some](Self::retry_status).
     pub fn is_final(&self, closed: &Closed) -> bool {
         match &closed.error {
-            Some(Error::Lost(Cause::Terminated)) => true,
+            Some(Error::Aborted) => true,
             // Our Close, answered or not.
-            None | Some(Error::Eof | Error::Lost(_) | Error::Timeout(Timeout::Close))
+            None | Some(Error::Eof | Error::Io(_) | Error::Stopped | Error::Timeout(Timeout::Close))
                 if closed.initiator == Initiator::Local =>
             {
                 true
             }
-            Some(Error::Handshake(HandshakeError::Refused(response))) => {
+            Some(Error::Response(ResponseError::Refused(response))) => {
                 let status = response.status();
                 (status.is_redirection() || status.is_client_error())
                     && !self.retry_statuses.contains(&status)
@@ -165,7 +165,7 @@ impl Reconnect {
 /// A date counts from the `Date` of the same answer, since clocks of two machines differ. Without a `Date`, or when the
 /// date is not later than that, the peer has asked for nothing: `None`.
 pub fn retry_after(closed: &Closed) -> Option<Duration> {
-    let Some(Error::Handshake(HandshakeError::Refused(response))) = &closed.error else { return None };
+    let Some(Error::Response(ResponseError::Refused(response))) = &closed.error else { return None };
     let text = |name| response.headers().get(name)?.to_str().ok();
     let value = text(header::RETRY_AFTER)?;
     let wait = if !value.is_empty() && value.bytes().all(|b| b.is_ascii_digit()) {
@@ -236,7 +236,7 @@ mod tests {
 
     fn refused(status: u16, retry_after: &str) -> Closed {
         let response = Response::builder().status(status).header("retry-after", retry_after);
-        let error = HandshakeError::Refused(Box::new(response.body(Bytes::new()).unwrap()));
+        let error = ResponseError::Refused(Box::new(response.body(Bytes::new()).unwrap()));
         closed(1006, Initiator::Remote, Some(error.into()))
     }
 
@@ -282,7 +282,7 @@ mod tests {
     #[test]
     fn what_ends_it_and_what_does_not() {
         let policy = Reconnect::default().no_retry_code(CloseCode::from(4001));
-        let reset = Error::Lost(Cause::Io(std::io::ErrorKind::ConnectionReset));
+        let reset = Error::Io(std::io::ErrorKind::ConnectionReset);
         for (end, is_final) in [
             (closed(1000, Initiator::Remote, None), true),
             (closed(1001, Initiator::Remote, None), false),
@@ -290,7 +290,7 @@ mod tests {
             (closed(1012, Initiator::Remote, None), false),
             (closed(4001, Initiator::Remote, None), true),
             (closed(1001, Initiator::Local, None), true),
-            (closed(1006, Initiator::Local, Some(Error::Lost(Cause::Terminated))), true),
+            (closed(1006, Initiator::Local, Some(Error::Aborted)), true),
             (closed(1006, Initiator::Remote, Some(Error::Eof)), false),
             (closed(1008, Initiator::Remote, Some(reset.clone())), true),
             (closed(1012, Initiator::Remote, Some(reset.clone())), false),
@@ -328,7 +328,7 @@ mod tests {
         let wait = |status, date: &str, retry_after: &str| {
             let head = Response::builder().status(status).header("date", date);
             let response = head.header("retry-after", retry_after).body(Bytes::new()).unwrap();
-            let error = HandshakeError::Refused(Box::new(response));
+            let error = ResponseError::Refused(Box::new(response));
             super::retry_after(&closed(1006, Initiator::Remote, Some(error.into())))
         };
         for (date, retry_after, seconds) in [

@@ -30,7 +30,7 @@ impl Backoff {
 mod tests {
     use super::*;
     use bytes::Bytes;
-    use ws_proto::{CloseCode, HandshakeError};
+    use ws_proto::{CloseCode, ResponseError};
 
     fn closed(code: CloseCode) -> Closed {
         let mut closed = Closed::default();
@@ -41,7 +41,7 @@ mod tests {
     fn refused(retry_after: &str) -> Closed {
         let response = http::Response::builder().status(503).header("retry-after", retry_after);
         let mut closed = closed(CloseCode::from(1006));
-        closed.error = Some(HandshakeError::Refused(Box::new(response.body(Bytes::new()).unwrap())).into());
+        closed.error = Some(ResponseError::Refused(Box::new(response.body(Bytes::new()).unwrap())).into());
         closed
     }
 

@@ -250,6 +250,8 @@ impl fmt::Display for Tried<'_> {
     }
 }
 
+ws_proto::debug_is_display!(ListenError);
+
 impl fmt::Display for ListenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -273,13 +275,6 @@ impl fmt::Display for ListenError {
             Self::Access(error) => write!(f, "cannot listen: {error}"),
             Self::Io { tried, error } => write!(f, "cannot listen on {}: {error}", Tried(tried)),
         }
-    }
-}
-
-/// The sentence, so that `main() -> Result<(), ListenError>` prints it.
-impl fmt::Debug for ListenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -149,6 +149,8 @@ pub enum TopicError {
     },
 }
 
+ws_proto::debug_is_display!(TopicError);
+
 impl fmt::Display for TopicError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -156,12 +158,6 @@ impl fmt::Display for TopicError {
             Self::TooMany { limit } => write!(f, "already subscribed to {limit} topics, which is the limit"),
             Self::NameTooLong { limit } => write!(f, "the name of a topic is longer than {limit} bytes"),
         }
-    }
-}
-
-impl fmt::Debug for TopicError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -40,6 +40,8 @@ pub enum PathError {
     Hidden,
 }
 
+ws_proto::debug_is_display!(PathError);
+
 impl fmt::Display for PathError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
@@ -47,12 +49,6 @@ impl fmt::Display for PathError {
             Self::Unsafe => "the path has a name that could lead out of its folder",
             Self::Hidden => "the path leads to a hidden file",
         })
-    }
-}
-
-impl fmt::Debug for PathError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::flow::Held;
 use super::{Connection, Sent, Stage};
-use crate::error::SendError;
+use crate::error::RespondError;
 use crate::event::Event;
 use crate::handshake::{Request, Upgrade};
 use crate::http::{Incoming, ResponseBody};
@@ -14,10 +14,10 @@ impl Connection {
     /// [`poll_event`](Self::poll_event).
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer has
-    /// ended its stream meanwhile; [`SendError::WrongRequest`] when the upgrade is not one of this connection, or its
+    /// [`RespondError::NotOpen`] when the connection has ended or the server [stops](Self::go_away), and when the peer has
+    /// ended its stream meanwhile; [`RespondError::WrongRequest`] when the upgrade is not one of this connection, or its
     /// time is over.
-    pub fn accept(&mut self, now: Moment, upgrade: Upgrade) -> Result<(), SendError> {
+    pub fn accept(&mut self, now: Moment, upgrade: Upgrade) -> Result<(), RespondError> {
         let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
         self.settle_http(now);
@@ -32,15 +32,15 @@ impl Connection {
     /// is answered to HEAD goes out without its body.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended, or ends with an earlier answer; [`SendError::WrongRequest`]
-    /// when the request is not one of this connection, or its time is over; [`SendError::ResponseHeader`] and
-    /// [`SendError::ResponseStatus`] for what would break the framing: the request is then answered 503.
+    /// [`RespondError::NotOpen`] when the connection has ended, or ends with an earlier answer; [`RespondError::WrongRequest`]
+    /// when the request is not one of this connection, or its time is over; [`RespondError::Header`] and
+    /// [`RespondError::Status`] for what would break the framing: the request is then answered 503.
     pub fn respond(
         &mut self,
         now: Moment,
         request: impl Into<Request>,
         response: ::http::Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
         self.settle_http(now);
@@ -83,11 +83,11 @@ impl Connection {
     /// server.send_body(&body, "tock\n")?;
     /// server.finish_body(now, body)?;
     /// assert!(bytes::Buf::chunk(server.outbox()).ends_with(b"5\r\ntick\n\r\n5\r\ntock\n\r\n0\r\n\r\n"));
-    /// # Ok::<(), ws_proto::SendError>(())
+    /// # Ok::<(), ws_proto::RespondError>(())
     /// ```
     ///
     /// # Errors
-    /// As [`respond`](Self::respond), and [`SendError::NotOpen`] too where the peer has ended its stream and this
+    /// As [`respond`](Self::respond), and [`RespondError::NotOpen`] too where the peer has ended its stream and this
     /// answer would have no length. `Content-Length` is told by `length` alone.
     pub fn respond_streaming(
         &mut self,
@@ -95,7 +95,7 @@ impl Connection {
         request: impl Into<Request>,
         head: ::http::Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
         let request = request.into();
         let result = http.respond_streaming(now, &self.config, &mut self.outbox, request, head, length);
@@ -107,22 +107,22 @@ impl Connection {
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] when the connection has ended, or this body has, [`SendError::Full`],
-    /// [`SendError::BodyLength`] when this would be more than was declared, [`SendError::WrongRequest`] when the body is
+    /// [`RespondError::NotOpen`] when the connection has ended, or this body has, [`RespondError::Full`],
+    /// [`RespondError::BodyLength`] when this would be more than was declared, [`RespondError::WrongRequest`] when the body is
     /// another connection's.
     /// Nothing was queued then.
-    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
+    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let piece = piece.into();
         // The answer is complete without it, and may have been the last one.
         if body.is_unwanted() {
             return Ok(Sent::Queued);
         }
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        let Stage::Http(http) = &mut self.stage else { return Err(RespondError::NotOpen) };
         http.check_body(body)?;
         if self.is_its_turn(body) {
             // What waits behind this body cannot be in its way.
-            self.check_fits(self.outbox.len(), piece.len())?;
-            let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+            self.check_fits(self.outbox.len(), piece.len()).map_err(|_| RespondError::Full)?;
+            let Stage::Http(http) = &mut self.stage else { return Err(RespondError::NotOpen) };
             http.send_body(&mut self.outbox, body, piece)?;
             let sent = self.note_queued();
             if let Stage::Http(http) = &mut self.stage
@@ -133,10 +133,10 @@ impl Connection {
             return Ok(sent);
         }
         let is_full = self.is_full(self.queued(), piece.len());
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        let Stage::Http(http) = &mut self.stage else { return Err(RespondError::NotOpen) };
         if is_full {
             http.owe_room(body);
-            return Err(SendError::Full);
+            return Err(RespondError::Full);
         }
         http.send_body(&mut self.outbox, body, piece)?;
         let is_over = self.outbox.len() + http.held_len() > self.config.high_mark;
@@ -158,14 +158,14 @@ impl Connection {
     /// Server: ends a body. The connection goes on to the next request.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`] and [`SendError::WrongRequest`] as for [`send_body`](Self::send_body);
-    /// [`SendError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
+    /// [`RespondError::NotOpen`] and [`RespondError::WrongRequest`] as for [`send_body`](Self::send_body);
+    /// [`RespondError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
     /// sees that the body was cut off.
-    pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), SendError> {
+    pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), RespondError> {
         if body.is_unwanted() {
             return Ok(());
         }
-        let Stage::Http(http) = &mut self.stage else { return Err(SendError::NotOpen) };
+        let Stage::Http(http) = &mut self.stage else { return Err(RespondError::NotOpen) };
         let result = http.finish_body(now, &self.config, &mut self.outbox, body);
         self.settle_http(now);
         result
@@ -206,12 +206,12 @@ impl Connection {
     }
 
     /// Why there is no request to answer.
-    fn no_request(&self) -> SendError {
+    fn no_request(&self) -> RespondError {
         match self.stage {
-            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => SendError::NotOpen,
+            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => RespondError::NotOpen,
             // Those of an open one have been answered, and a client has none.
             Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_) => {
-                SendError::WrongRequest
+                RespondError::WrongRequest
             }
         }
     }

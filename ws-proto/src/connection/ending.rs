@@ -5,7 +5,7 @@ use super::{Busy, Connection, Moment, Stage, close_body};
 use crate::close::CloseCode;
 use crate::decode::Decoder;
 use crate::deflate::PerMessage;
-use crate::error::{Cause, Error, HandshakeError, SendError, Timeout};
+use crate::error::{Error, SendError, Timeout};
 use crate::event::{Closed, Initiator};
 use crate::frame::Opcode;
 use alloc::boxed::Box;
@@ -134,17 +134,18 @@ impl Connection {
                 Ok(())
             }
             Stage::Handshake(_) => {
-                self.done(now, Error::Lost(Cause::Terminated));
+                self.done(now, Error::Aborted);
                 Ok(())
             }
             Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => Err(SendError::NotOpen),
         }
     }
 
-    /// Ends the connection at once: its transport failed, or the application wants no closing handshake.
-    /// Nothing more is sent. An end that was already in order stays so.
-    pub fn abort(&mut self, now: Moment, cause: Cause) {
-        self.done(now, Error::Lost(cause));
+    /// Ends the connection at once, and says why: [`Error::Aborted`] where the application wants no closing handshake,
+    /// [`Error::Io`] where reading failed, [`Error::Stopped`] where the server has stopped. Nothing more is sent. An end
+    /// that was already in order stays so.
+    pub fn abort(&mut self, now: Moment, error: Error) {
+        self.done(now, error);
     }
 
     /// Says goodbye in order, since the server stops. A WebSocket is [closed](Self::close) with this code. HTTP takes
@@ -156,7 +157,7 @@ impl Connection {
     /// answered too. An opening handshake that is not complete is refused with 503: accepting it then says
     /// [`SendError::NotOpen`].
     ///
-    /// To cut what is left after a while, [`abort`](Self::abort) with [`Cause::Stopped`]. Calling this again is
+    /// To cut what is left after a while, [`abort`](Self::abort) with [`Error::Stopped`]. Calling this again is
     /// harmless.
     ///
     /// # Errors
@@ -245,7 +246,7 @@ impl Connection {
         let (cause, at_once) = match http.ending() {
             Some(ending) => (ending.cause.clone(), ending.at_once),
             // It is the application that ends it, amid an answer or not.
-            None => (http.owes_answer().then_some(Error::Lost(Cause::Terminated)), false),
+            None => (http.owes_answer().then_some(Error::Aborted), false),
         };
         // Our FIN would be the end of an answer that was cut off.
         if let Some(cause) = cause.clone().filter(|_| at_once || http.has_open_end()) {
@@ -259,7 +260,7 @@ impl Connection {
         ending.peer_ended = http.peer_ended();
         ending.was_paused = self.input.held.has(Held::PAUSED);
         ending.half_close = HalfClose::Due;
-        if matches!(ending.error, Some(Error::Eof | Error::Handshake(HandshakeError::Abandoned)))
+        if matches!(ending.error, Some(Error::Eof | Error::Abandoned))
             || (ending.peer_ended && ending.error.is_none())
         {
             ending.initiator = Initiator::Remote;
@@ -315,8 +316,9 @@ impl Connection {
         let initiator = match &error {
             Error::Timeout(_)
             | Error::Memory { .. }
-            | Error::Lost(Cause::Terminated | Cause::Stopped)
-            | Error::Handshake(HandshakeError::Unfinished) => Initiator::Local,
+            | Error::Aborted
+            | Error::Stopped
+            | Error::Unfinished => Initiator::Local,
             _ => Initiator::Remote,
         };
         let mut ending = match mem::replace(&mut self.stage, Stage::Done(None)) {
@@ -353,7 +355,7 @@ impl Connection {
                 // A server that refuses may never end what it says of it, or end it with a reset: what came is
                 // the answer.
                 let (initiator, error) = match error {
-                    Error::Timeout(_) | Error::Lost(Cause::Io(_)) if http.is_refused() => {
+                    Error::Timeout(_) | Error::Io(_) if http.is_refused() => {
                         (Initiator::Remote, http.receive_eof().into())
                     }
                     error => (initiator, error),

@@ -3,7 +3,7 @@
 use super::ending::HalfClose;
 use super::{Connection, Stage, close_body};
 use crate::close::CloseCode;
-use crate::error::{Cause, Error, ProtocolError};
+use crate::error::{Error, ProtocolError};
 use crate::event::Initiator;
 use crate::frame::Opcode;
 use crate::moment::Moment;
@@ -12,8 +12,7 @@ use core::mem;
 impl Connection {
     /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
     /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
-    pub fn write_failed(&mut self, now: Moment, cause: Cause) {
-        let error = Error::Lost(cause);
+    pub fn write_failed(&mut self, now: Moment, error: Error) {
         match &mut self.stage {
             Stage::Opened(_) | Stage::Open(_) => {
                 let mut ending = self.begin_ending(now, Initiator::Remote);

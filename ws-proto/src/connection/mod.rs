@@ -20,6 +20,7 @@ mod ending;
 mod failing;
 mod flow;
 mod memory;
+mod opening;
 mod pause;
 mod rates;
 mod receive;
@@ -28,6 +29,7 @@ mod send;
 mod share;
 mod state;
 mod time;
+mod unsent;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};

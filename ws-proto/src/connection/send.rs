@@ -174,7 +174,7 @@ impl Connection {
     }
 
     /// Whether what waits are frames, rather than HTTP.
-    fn is_framed(&self) -> bool {
+    pub(super) fn is_framed(&self) -> bool {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => false,
             Stage::Draining(ending) => ending.was_open,
@@ -183,7 +183,7 @@ impl Connection {
     }
 
     /// The socket took less than there is: from now on the peer has to take some in its time.
-    fn begin_stall(&mut self, now: Moment) {
+    pub(super) fn begin_stall(&mut self, now: Moment) {
         self.output.stalled = true;
         self.busy().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
         self.set_deadline(self.deadline.min(now + self.config.output_timeout));

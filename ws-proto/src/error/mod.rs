@@ -1,29 +1,60 @@
-//! Errors by blame: the peer's ([`ProtocolError`], [`HandshakeError`]), the network's and the clock's
-//! ([`Error`]), and the application's own misuse ([`SendError`]).
+//! Errors by blame: the peer's ([`ProtocolError`], [`RequestError`], [`ResponseError`]), the network's and the clock's
+//! ([`Error`]), and the application's own misuse ([`SendError`], [`RespondError`]).
+//!
+//! Their `Debug` is their `Display`, so that a `main` which returns one prints a sentence.
 
-mod handshake;
+mod http;
 mod protocol;
+mod respond;
 mod send;
 
+pub use self::http::{RequestError, ResponseError};
 use core::fmt;
-pub use handshake::HandshakeError;
 pub use protocol::ProtocolError;
+pub use respond::RespondError;
 pub use send::SendError;
 
+/// Makes the `Debug` of errors their `Display`. For the crates around this one, outside the promise of semver.
+#[doc(hidden)]
+#[macro_export]
+macro_rules! debug_is_display {
+    ($($error:ty),+ $(,)?) => {
+        $(
+            impl ::core::fmt::Debug for $error {
+                fn fmt(&self, f: &mut ::core::fmt::Formatter<'_>) -> ::core::fmt::Result {
+                    ::core::fmt::Display::fmt(self, f)
+                }
+            }
+        )+
+    };
+}
+
 /// Why a connection ended otherwise than by a completed closing handshake.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 #[non_exhaustive]
 pub enum Error {
     /// The peer broke the WebSocket protocol or one of our limits.
     Protocol(ProtocolError),
-    /// The peer's HTTP or its opening handshake was refused, or refused us.
-    Handshake(HandshakeError),
+    /// Server: the client's HTTP or its opening handshake was refused.
+    Request(RequestError),
+    /// Client: the server's answer opens no WebSocket.
+    Response(ResponseError),
     /// A deadline passed.
     Timeout(Timeout),
     /// The peer closed TCP without a Close frame.
     Eof,
-    /// The transport failed, or the connection was given up by its owner.
-    Lost(Cause),
+    /// Server: the peer ended the connection while it was being answered.
+    Abandoned,
+    /// Server: the application did not answer an upgrade in time, or dropped it; the peer got 503.
+    Unanswered,
+    /// Server: the application dropped a streaming response that it had begun, or gave less than it declared.
+    Unfinished,
+    /// Reading or writing failed.
+    Io(std::io::ErrorKind),
+    /// The application ended the connection at once, without a closing handshake.
+    Aborted,
+    /// The server stopped, and its deadline passed before the connection was done.
+    Stopped,
     /// All connections together held more than they may, and this one moved least for what it held.
     Memory {
         /// How many bytes all of them held.
@@ -33,14 +64,22 @@ pub enum Error {
     },
 }
 
+crate::debug_is_display!(Error, Timeout);
+
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Protocol(e) => e.fmt(f),
-            Self::Handshake(e) => e.fmt(f),
+            Self::Request(e) => e.fmt(f),
+            Self::Response(e) => e.fmt(f),
             Self::Timeout(e) => e.fmt(f),
             Self::Eof => f.write_str("the peer ended the connection without a close frame"),
-            Self::Lost(cause) => cause.fmt(f),
+            Self::Abandoned => f.write_str("the peer ended the connection while it was being answered"),
+            Self::Unanswered => f.write_str("the application did not answer the request"),
+            Self::Unfinished => f.write_str("the application did not finish its answer"),
+            Self::Io(kind) => write!(f, "the transport failed: {kind}"),
+            Self::Aborted => f.write_str("the application terminated the connection"),
+            Self::Stopped => f.write_str("the server stopped before the connection was done"),
             Self::Memory { held, limit } => write!(
                 f,
                 "all connections together held {held} bytes, over the limit of {limit}, and this one moved least for \
@@ -54,7 +93,8 @@ impl std::error::Error for Error {
     fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
         match self {
             Self::Protocol(e) => Some(e),
-            Self::Handshake(e) => Some(e),
+            Self::Request(e) => Some(e),
+            Self::Response(e) => Some(e),
             _ => None,
         }
     }
@@ -66,43 +106,26 @@ impl From<ProtocolError> for Error {
     }
 }
 
-impl From<HandshakeError> for Error {
-    fn from(e: HandshakeError) -> Self {
-        Self::Handshake(e)
+impl From<RequestError> for Error {
+    fn from(e: RequestError) -> Self {
+        Self::Request(e)
     }
 }
 
-/// What ended a connection from below or from beside it: the argument of
-/// [`Connection::abort`](crate::Connection::abort).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum Cause {
-    /// Reading or writing failed.
-    Io(std::io::ErrorKind),
-    /// The application ended the connection at once, without a closing handshake.
-    Terminated,
-    /// The server stopped, and its deadline passed before the connection was done.
-    Stopped,
+impl From<ResponseError> for Error {
+    fn from(e: ResponseError) -> Self {
+        Self::Response(e)
+    }
 }
 
-impl From<std::io::Error> for Cause {
+impl From<std::io::Error> for Error {
     fn from(error: std::io::Error) -> Self {
         Self::Io(error.kind())
     }
 }
 
-impl fmt::Display for Cause {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Io(kind) => write!(f, "the transport failed: {kind}"),
-            Self::Terminated => f.write_str("the application terminated the connection"),
-            Self::Stopped => f.write_str("the server stopped before the connection was done"),
-        }
-    }
-}
-
 /// Which deadline passed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Timeout {
     /// The opening handshake, or the head of an HTTP request, took too long.

@@ -4,7 +4,7 @@ use crate::close::CloseCode;
 use core::fmt;
 
 /// How the peer broke RFC 6455, or a limit. Each maps to one close code.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum ProtocolError {
     /// A reserved bit is set that no extension gave a meaning (§5.2).
@@ -101,6 +101,8 @@ impl ProtocolError {
         }
     }
 }
+
+crate::debug_is_display!(ProtocolError);
 
 impl fmt::Display for ProtocolError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -1,11 +1,10 @@
-//! Misuse by the application.
+//! Misuse by the application, of what it sends.
 
 use crate::close::CloseCode;
 use core::fmt;
-use http::StatusCode;
 
-/// What the application asked for and cannot have. Nothing was queued, and the connection goes on.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// What the application asked of a WebSocket and cannot have. Nothing was queued, and the connection goes on.
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum SendError {
     /// The connection is not open: it has ended or is about to; for messages, also when it is still in its handshake.
@@ -31,21 +30,9 @@ pub enum SendError {
     CloseCodeInvalid(CloseCode),
     /// A close reason of more than 123 bytes (§5.5.1).
     CloseReasonTooLong(usize),
-    /// The request belongs to another connection, was answered already, or its time is over.
-    WrongRequest,
-    /// A header that this response may not carry, since the connection itself writes it or since it would
-    /// break the message; says which.
-    ResponseHeader(String),
-    /// A status that an application may not answer with: 1xx.
-    ResponseStatus(StatusCode),
-    /// The pieces of a body do not make the length that was declared for it.
-    BodyLength {
-        /// How many bytes of that length are left.
-        left: u64,
-    },
-    /// A subprotocol that the client did not offer.
-    SubprotocolNotOffered(String),
 }
+
+crate::debug_is_display!(SendError);
 
 impl fmt::Display for SendError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -64,17 +51,6 @@ impl fmt::Display for SendError {
             Self::CloseFrame => f.write_str("a close frame is sent by close()"),
             Self::CloseCodeInvalid(code) => write!(f, "the close code {} must not be sent", code.get()),
             Self::CloseReasonTooLong(n) => write!(f, "a close reason has at most 123 bytes, not {n}"),
-            Self::WrongRequest => {
-                f.write_str("this connection did not make that request, or it was answered, or its time is over")
-            }
-            Self::ResponseHeader(name) => write!(f, "the response may not set the header {name:?}"),
-            Self::ResponseStatus(status) => write!(f, "an application may not answer with {status}"),
-            Self::BodyLength { left } => {
-                write!(f, "of the length that was declared for the body {left} bytes are left")
-            }
-            Self::SubprotocolNotOffered(name) => {
-                write!(f, "the client did not offer the subprotocol {name:?}")
-            }
         }
     }
 }

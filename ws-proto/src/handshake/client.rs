@@ -10,7 +10,7 @@ use core::fmt;
 use core::str::FromStr;
 
 /// Why a [`ClientRequest`] cannot be made as asked.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum InvalidRequest {
     /// The address is no `ws://` or `wss://` address; says what is wrong with it.
@@ -20,6 +20,8 @@ pub enum InvalidRequest {
     /// A subprotocol that is no token, or that was given before (RFC 6455 §4.1).
     Subprotocol(String),
 }
+
+crate::debug_is_display!(InvalidRequest);
 
 impl fmt::Display for InvalidRequest {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

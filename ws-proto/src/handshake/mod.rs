@@ -10,11 +10,11 @@ mod debug;
 mod tests_debug;
 
 pub use crate::authority::Zone;
+pub use crate::http::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 
-use crate::config::Config;
-use crate::deflate::{self, Terms};
-use crate::error::SendError;
+use crate::deflate::{self, Deflate, Terms};
+use crate::error::RespondError;
 use crate::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
@@ -89,6 +89,24 @@ pub fn upgrade_required() -> Response<Bytes> {
     response
 }
 
+/// The subprotocol that was agreed on (§1.9), if one was: of the 101 that [`Event::Open`](crate::Event::Open) has.
+///
+/// ```
+/// use ws_proto::handshake::subprotocol;
+///
+/// let response = http::Response::builder().header("Sec-WebSocket-Protocol", "chat.v2").body(())?;
+/// assert_eq!(subprotocol(&response), Some("chat.v2"));
+/// assert_eq!(subprotocol(&http::Response::new(())), None);
+/// # Ok::<(), http::Error>(())
+/// ```
+pub fn subprotocol<B>(response: &Response<B>) -> Option<&str> {
+    response.headers().get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
+}
+
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())
+}
+
 /// Ties a request to its place in its connection. The connection holds a second one, and so sees whether the
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
@@ -132,9 +150,14 @@ impl Request {
         &self.request
     }
 
-    /// The path of the target, as it was sent: not decoded.
+    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    pub fn path_and_query(&self) -> &str {
+        path_and_query(self.request.uri())
     }
 
     /// What stands behind the question mark of the target, as it was sent.
@@ -216,9 +239,14 @@ impl Upgrade {
         self.http().uri()
     }
 
-    /// The path of the target, as it was sent: not decoded.
+    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.http().uri().path()
+    }
+
+    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    pub fn path_and_query(&self) -> &str {
+        path_and_query(self.uri())
     }
 
     /// What stands behind the question mark of the target, as it was sent.
@@ -242,8 +270,8 @@ impl Upgrade {
     }
 
     /// Chooses the subprotocol, one that the client offered. Without a choice none is spoken.
-    pub fn select_subprotocol(&mut self, name: &str) -> Result<(), SendError> {
-        let not_offered = || SendError::SubprotocolNotOffered(name.to_owned());
+    pub fn select_subprotocol(&mut self, name: &str) -> Result<(), RespondError> {
+        let not_offered = || RespondError::SubprotocolNotOffered(name.to_owned());
         if !self.subprotocols().any(|offered| offered == name) {
             return Err(not_offered());
         }
@@ -284,8 +312,8 @@ impl Upgrade {
 
     /// Sets a header field of the 101, such as `Set-Cookie` (which may be set several times). The fields of
     /// the handshake itself are refused.
-    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), SendError> {
-        let refused = || SendError::ResponseHeader(name.to_owned());
+    pub fn set_header(&mut self, name: &str, value: &str) -> Result<(), RespondError> {
+        let refused = || RespondError::Header(name.to_owned());
         let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| refused())?;
         if fields::is_connection_header(&header) || header == header::CONTENT_LENGTH {
             return Err(refused());
@@ -301,8 +329,8 @@ impl Upgrade {
     }
 
     /// The 101 that accepts (§4.2.2), and what it agrees on.
-    pub(crate) fn into_response(self, config: &Config) -> (Response<()>, Option<Terms>) {
-        let settings = config.deflate.as_ref().filter(|_| !self.offer.declines_compression);
+    pub(crate) fn into_response(self, deflate: Option<&Deflate>) -> (Response<()>, Option<Terms>) {
+        let settings = deflate.filter(|_| !self.offer.declines_compression);
         let agreed = settings.and_then(|settings| settings.accept(self.headers()));
         let key = self.http().headers().get(header::SEC_WEBSOCKET_KEY);
         let accept = accept_key(key.and_then(|key| key.to_str().ok()).unwrap_or_default());
@@ -391,6 +419,7 @@ mod tests {
         assert_eq!((upgrade.method(), upgrade.uri().to_string().as_str()), (&Method::GET, "/chat?room=1"));
         assert_eq!(upgrade.path(), "/chat");
         assert_eq!(upgrade.query(), Some("room=1"));
+        assert_eq!(upgrade.path_and_query(), "/chat?room=1");
         assert_eq!(upgrade.origin(), Some("http://localhost"));
         assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat", "mqtt"]);
     }
@@ -401,13 +430,13 @@ mod tests {
         for bad in ["soap", "", "CHAT", "chat.v2, chat"] {
             assert_eq!(
                 upgrade.select_subprotocol(bad),
-                Err(SendError::SubprotocolNotOffered(bad.to_owned())),
+                Err(RespondError::SubprotocolNotOffered(bad.to_owned())),
                 "{bad}"
             );
         }
         upgrade.select_subprotocol("chat").unwrap();
         upgrade.select_subprotocol("mqtt").unwrap();
-        let (response, _) = upgrade.into_response(&Config::server());
+        let (response, _) = upgrade.into_response(None);
         assert_eq!(response.headers()["sec-websocket-protocol"], "mqtt");
         assert_eq!(response.headers()["sec-websocket-accept"], "s3pPLMBiTxaQ9kYGzzhZRbK+xOo=");
     }
@@ -428,13 +457,13 @@ mod tests {
             ("X Y", "a"),
             ("", "a"),
         ] {
-            assert_eq!(upgrade.set_header(name, value), Err(SendError::ResponseHeader(name.to_owned())));
+            assert_eq!(upgrade.set_header(name, value), Err(RespondError::Header(name.to_owned())));
         }
         upgrade.set_header("Set-Cookie", "a=1").unwrap();
         upgrade.set_header("Set-Cookie", "b=2").unwrap();
         upgrade.set_header("Server", "x").unwrap();
         upgrade.set_header("Server", "y").unwrap();
-        let (response, _) = upgrade.into_response(&Config::server());
+        let (response, _) = upgrade.into_response(None);
         assert_eq!(response.headers().get_all("set-cookie").iter().count(), 2);
         assert_eq!(response.headers()["server"], "y");
     }

@@ -55,7 +55,7 @@ fn an_upgrade_shows_no_token_nor_does_the_cookie_that_answers_it() {
     upgrade.set_header("Set-Cookie", &format!("ws_token={SECRET}; Path=/")).unwrap();
     upgrade.set_header("X-Kind", "answer").unwrap();
     assert!(!format!("{upgrade:?}").contains(SECRET), "{upgrade:?}");
-    let (response, _) = upgrade.into_response(&Config::server());
+    let (response, _) = upgrade.into_response(None);
     let open = Event::Open(Box::new(response));
     assert!(!format!("{open:?}").contains(SECRET) && format!("{open:?}").contains("answer"), "{open:?}");
 }
@@ -84,7 +84,7 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
     let closed = closed.or_else(|| client.poll_event(Moment::default())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
     let shown = format!("{closed:?}");
-    assert!(shown.contains("Refused") && shown.contains("302") && shown.contains("50 bytes"), "{shown}");
+    assert!(shown.contains("the server answered 302 Found"), "{shown}");
 }
 
 #[test]

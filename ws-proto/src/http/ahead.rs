@@ -14,7 +14,7 @@ use super::answer::Answer;
 use super::server::{Reading, ServerHttp};
 use super::stream::Streamed;
 use crate::config::Config;
-use crate::error::{Error, HandshakeError};
+use crate::error::Error;
 use bytes::BytesMut;
 use core::mem;
 
@@ -74,7 +74,7 @@ impl ServerHttp {
         self.has_cut = true;
         self.reading = Reading::Stopped;
         self.ahead.clear();
-        self.cause = Some(HandshakeError::Abandoned.into());
+        self.cause = Some(Error::Abandoned);
         if self.queue.is_empty() {
             self.end();
             // Only what is whole is worth waiting for.

@@ -5,7 +5,7 @@ use super::response::{self, Shape};
 use super::stream::Streamed;
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError};
+use crate::error::Error;
 use crate::handshake::Token;
 use crate::moment::Moment;
 use ::http::Response;
@@ -36,7 +36,7 @@ pub(super) enum Answer {
     Accepted(Opened),
     /// The engine's own answer, after which the connection ends.
     Fault {
-        error: HandshakeError,
+        response: Response<Bytes>,
         cause: Error,
     },
 }
@@ -76,10 +76,11 @@ impl Answer {
 
     /// The 503. A browser gives up the socket that it asked for, so there the connection ends.
     pub(super) fn unanswered(&mut self) {
-        let error = HandshakeError::Unanswered;
         *self = match self {
-            Self::Awaited { is_upgrade: true, .. } => Self::Fault { cause: error.clone().into(), error },
-            _ => Self::Ready(response::error(&error)),
+            Self::Awaited { is_upgrade: true, .. } => {
+                Self::Fault { response: response::unanswered(), cause: Error::Unanswered }
+            }
+            _ => Self::Ready(response::unanswered()),
         };
     }
 }

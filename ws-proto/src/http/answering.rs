@@ -5,13 +5,12 @@ use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
 use crate::config::Config;
-use crate::cors::Grant;
-use crate::error::{Error, HandshakeError, SendError};
+use crate::error::{Error, RequestError, RespondError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
-use ::http::{Response, StatusCode};
+use ::http::Response;
 use bytes::Bytes;
 use core::mem;
 use std::sync::Arc;
@@ -26,7 +25,7 @@ impl ServerHttp {
         out: &mut Outbox,
         request: Request,
         response: Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let missing = self.missing();
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate(&response, pending.shape)?;
@@ -67,14 +66,14 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         upgrade: Upgrade,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let is_open = matches!(self.reading, Reading::Upgrade);
         let missing = self.missing();
         let (pending, _) = self.awaited(upgrade.token()).ok_or(missing)?;
         if !is_open {
-            return Err(SendError::NotOpen);
+            return Err(RespondError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response(config));
+        pending.answer = Answer::Accepted(upgrade.into_response(config.deflate.as_deref()));
         self.flush(now, config, out);
         Ok(())
     }
@@ -88,7 +87,7 @@ impl ServerHttp {
         request: Request,
         mut head: Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let (missing, is_abandoned, is_stopping) =
             (self.missing(), self.is_abandoned(config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
@@ -105,7 +104,7 @@ impl ServerHttp {
         if let Some(at) = self.queue.iter().position(is_this).filter(|_| has_no_reader || closes) {
             if has_no_reader {
                 self.abandon(at);
-                return Err(SendError::NotOpen);
+                return Err(RespondError::NotOpen);
             }
             self.end_behind(at);
         }
@@ -122,20 +121,20 @@ impl ServerHttp {
         out: &mut Outbox,
         body: &ResponseBody,
         piece: Bytes,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let missing = self.missing();
         self.streamed(body).ok_or(missing)?.push(out, piece)
     }
 
     /// Whether pieces of this body are taken.
-    pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), SendError> {
+    pub(crate) fn check_body(&mut self, body: &ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
         self.streamed(body).ok_or(missing).map(drop)
     }
 
     /// What is wrong with a request or a body that does not wait here.
-    fn missing(&self) -> SendError {
-        if self.has_cut { SendError::NotOpen } else { SendError::WrongRequest }
+    fn missing(&self) -> RespondError {
+        if self.has_cut { RespondError::NotOpen } else { RespondError::WrongRequest }
     }
 
     /// Whether the turn of a body has come; `None` where it is not one of this connection.
@@ -162,7 +161,7 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         body: ResponseBody,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let missing = self.missing();
         let result = self.streamed(&body).ok_or(missing)?.finish(out);
         drop(body);
@@ -212,16 +211,16 @@ impl ServerHttp {
         now: Moment,
         config: &Config,
         out: &mut Outbox,
-        error: HandshakeError,
+        error: RequestError,
         cause: Error,
     ) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
-        let grant = match error.status() {
-            // A page that is refused, or that asks for another server, reads nothing.
-            Some(StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST) => Grant::Unset,
-            _ => mem::take(&mut self.grant),
-        };
-        self.queue.push_back(Pending { shape, grant, answer: Answer::Fault { error, cause } });
+        let grant = mem::take(&mut self.grant).of_fault(&error);
+        self.queue.push_back(Pending {
+            shape,
+            grant,
+            answer: Answer::Fault { response: response::error(&error), cause },
+        });
         self.reading = Reading::Stopped;
         self.flush(now, config, out);
     }
@@ -255,7 +254,7 @@ impl ServerHttp {
                     self.owes_room |= mem::take(&mut streamed.owes_room);
                     if streamed.is_dropped() {
                         self.stop();
-                        self.cause = Some(HandshakeError::Unfinished.into());
+                        self.cause = Some(Error::Unfinished);
                     } else if !streamed.is_finished() {
                         let (grant, answer) = (pending.grant, Answer::Streamed(streamed));
                         self.queue.push_front(Pending { shape, grant, answer });
@@ -267,8 +266,7 @@ impl ServerHttp {
                     self.opened = Some(opened);
                     self.reading = Reading::Opened;
                 }
-                Answer::Fault { error, cause } => {
-                    let mut response = response::error(&error);
+                Answer::Fault { mut response, cause } => {
                     pending.grant.apply(response.headers_mut());
                     response::encode(out, response, shape, true, date);
                     self.reading = Reading::Stopped;

@@ -1,7 +1,7 @@
 //! Bodies: by length, in chunks, or until the end of the connection (RFC 9112 §6 and §7).
 
 use super::head::{Head, Limits};
-use crate::error::HandshakeError::{self, BodyTooLarge, Malformed};
+use crate::error::RequestError::{self, BodyTooLarge, Malformed};
 use bytes::Bytes;
 use core::mem;
 
@@ -66,7 +66,7 @@ impl Body {
     }
 
     /// Uses input up to the end of the body; `true` when it is whole.
-    pub(super) fn receive(&mut self, limit: usize, input: &mut &mut [u8]) -> Result<bool, HandshakeError> {
+    pub(super) fn receive(&mut self, limit: usize, input: &mut &mut [u8]) -> Result<bool, RequestError> {
         let room = limit.saturating_sub(self.data.len());
         match &mut self.framing {
             Framing::Length(left) => {
@@ -102,7 +102,7 @@ fn chunks(
     data: &mut Vec<u8>,
     limit: usize,
     input: &mut &mut [u8],
-) -> Result<bool, HandshakeError> {
+) -> Result<bool, RequestError> {
     loop {
         match step {
             Chunk::Data { left } => {
@@ -128,7 +128,7 @@ fn chunks(
 }
 
 /// The step behind one byte of a chunk's frame.
-fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, HandshakeError> {
+fn next(step: &Chunk, byte: u8, extensions: &mut usize) -> Result<Chunk, RequestError> {
     Ok(match (step, byte) {
         (&Chunk::Size { value, digits: digits @ 0..8 }, b'0'..=b'9' | b'a'..=b'f' | b'A'..=b'F') => {
             let digit = match byte {
@@ -160,7 +160,7 @@ mod tests {
     use super::*;
 
     /// What a chunked body makes of these bytes, and what is left of them.
-    fn chunked(bytes: &[u8], limit: usize) -> Result<Option<(Bytes, Vec<u8>)>, HandshakeError> {
+    fn chunked(bytes: &[u8], limit: usize) -> Result<Option<(Bytes, Vec<u8>)>, RequestError> {
         let mut body = Body::chunked();
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];

@@ -7,7 +7,8 @@ use super::request::parse_length;
 use super::response::{put, put_all};
 use crate::config::Config;
 use crate::deflate::{self, Terms};
-use crate::error::HandshakeError::{self, *};
+use crate::error::RequestError;
+use crate::error::ResponseError::{self, *};
 use crate::fields::{has_element, single};
 use crate::handshake::{self, ClientRequest};
 use crate::outbox::Outbox;
@@ -77,8 +78,8 @@ impl ClientHttp {
         &mut self,
         config: &Config,
         input: &mut &mut [u8],
-    ) -> Option<Result<Opened, HandshakeError>> {
-        let result = self.read(config, input).map_err(of_response).transpose();
+    ) -> Option<Result<Opened, ResponseError>> {
+        let result = self.read(config, input).transpose();
         if result.is_some() {
             self.reading = Reading::Done;
         }
@@ -91,14 +92,14 @@ impl ClientHttp {
     }
 
     /// The server ended the connection: a refusal whose body ends so, or an answer cut off.
-    pub(crate) fn receive_eof(&mut self) -> HandshakeError {
+    pub(crate) fn receive_eof(&mut self) -> ResponseError {
         match mem::replace(&mut self.reading, Reading::Done) {
             Reading::Body { response, body } => refused(response, body),
-            _ => ResponseMalformed("the server ended the connection without an answer"),
+            _ => Malformed("the server ended the connection without an answer"),
         }
     }
 
-    fn read(&mut self, config: &Config, input: &mut &mut [u8]) -> Result<Option<Opened>, HandshakeError> {
+    fn read(&mut self, config: &Config, input: &mut &mut [u8]) -> Result<Option<Opened>, ResponseError> {
         let limits = Limits {
             bytes: config.head_limit,
             fields: config.header_limit,
@@ -109,7 +110,7 @@ impl ClientHttp {
             match &mut self.reading {
                 Reading::Head { head, line } => {
                     let headers = head.receive(limits, input, |bytes| {
-                        *line = Some(status_line(bytes).ok_or(ResponseMalformed("the status line"))?);
+                        *line = Some(status_line(bytes).ok_or(RequestError::Malformed("the status line"))?);
                         Ok(())
                     })?;
                     let (Some(headers), Some((version, status))) = (headers, *line) else { return Ok(None) };
@@ -124,7 +125,7 @@ impl ClientHttp {
                     if status.is_informational() {
                         self.interim += 1;
                         if self.interim > INTERIM {
-                            return Err(ResponseMalformed("too many interim responses"));
+                            return Err(Malformed("too many interim responses"));
                         }
                         self.reading = Reading::start();
                         continue;
@@ -147,7 +148,7 @@ impl ClientHttp {
     }
 
     /// The server's half of the handshake (§4.1, the numbered list behind the client's requirements).
-    fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, HandshakeError> {
+    fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, ResponseError> {
         let headers = response.headers();
         if response.version() != Version::HTTP_11 {
             return Err(AcceptInvalid("it is not HTTP/1.1"));
@@ -195,7 +196,7 @@ fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
 }
 
 /// The body of a refusal, if it has one (RFC 9112 §6.3).
-fn body(response: &Response<()>) -> Result<Option<Body>, HandshakeError> {
+fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
     let headers: &HeaderMap = response.headers();
     if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
         return Ok(None);
@@ -210,21 +211,12 @@ fn body(response: &Response<()>) -> Result<Option<Body>, HandshakeError> {
         Ok(Some(length)) => match parse_length(length) {
             Some(0) => Ok(None),
             Some(length) => Ok(Some(Body::length(length))),
-            None => Err(ResponseMalformed("the Content-Length field")),
+            None => Err(Malformed("the Content-Length field")),
         },
-        Err(()) => Err(ResponseMalformed("several Content-Length fields")),
+        Err(()) => Err(Malformed("several Content-Length fields")),
     }
 }
 
-fn refused(response: Response<()>, mut body: Body) -> HandshakeError {
+fn refused(response: Response<()>, mut body: Body) -> ResponseError {
     Refused(Box::new(response.map(|()| body.take())))
-}
-
-/// The reader of heads speaks of requests.
-fn of_response(error: HandshakeError) -> HandshakeError {
-    match error {
-        Malformed(what) => ResponseMalformed(what),
-        HeadTooLarge | TargetTooLong => ResponseTooLarge,
-        other => other,
-    }
 }

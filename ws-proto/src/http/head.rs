@@ -3,7 +3,7 @@
 //! A head that is in the input as a whole is parsed there. One that comes in pieces is gathered; the search for
 //! its end goes on where it stopped, so a head that drips in costs no more than one that comes at once.
 
-use crate::error::HandshakeError::{self, HeadTooLarge, Malformed, TargetTooLong};
+use crate::error::RequestError::{self, HeadTooLarge, Malformed, TargetTooLong};
 use crate::fields::{hide_secret, is_token};
 use ::http::HeaderMap;
 use ::http::header::{HeaderName, HeaderValue};
@@ -33,7 +33,7 @@ pub(super) struct Head {
     fields: usize,
     stage: Stage,
     /// Why the first line was refused, while the fields are read all the same.
-    refused: Option<Box<HandshakeError>>,
+    refused: Option<Box<RequestError>>,
     #[cfg(test)]
     pub(super) scanned: usize,
 }
@@ -81,7 +81,7 @@ impl Head {
     }
 
     /// Why the first line was refused, where that was put off.
-    pub(super) fn take_refused(&mut self) -> Option<HandshakeError> {
+    pub(super) fn take_refused(&mut self) -> Option<RequestError> {
         self.refused.take().map(|error| *error)
     }
 
@@ -91,8 +91,8 @@ impl Head {
         &mut self,
         limits: Limits,
         input: &mut &mut [u8],
-        mut first: impl FnMut(&[u8]) -> Result<(), HandshakeError>,
-    ) -> Result<Option<HeaderMap>, HandshakeError> {
+        mut first: impl FnMut(&[u8]) -> Result<(), RequestError>,
+    ) -> Result<Option<HeaderMap>, RequestError> {
         let before = self.bytes.len();
         let fresh = input.len().min(limits.bytes.saturating_sub(before));
         // Moved out, so that the search may change the rest.
@@ -129,7 +129,7 @@ impl Head {
     }
 
     /// The first line is refused: at once, unless the fields are of interest. What is no HTTP has none.
-    fn refuse(&mut self, limits: Limits, error: HandshakeError) -> Result<(), HandshakeError> {
+    fn refuse(&mut self, limits: Limits, error: RequestError) -> Result<(), RequestError> {
         if !limits.reads_on || matches!(error, Malformed(_)) {
             return Err(error);
         }
@@ -141,8 +141,8 @@ impl Head {
         &mut self,
         limits: Limits,
         view: &[u8],
-        first: &mut impl FnMut(&[u8]) -> Result<(), HandshakeError>,
-    ) -> Result<Option<HeaderMap>, HandshakeError> {
+        first: &mut impl FnMut(&[u8]) -> Result<(), RequestError>,
+    ) -> Result<Option<HeaderMap>, RequestError> {
         loop {
             if !matches!(self.stage, Stage::Fields(_)) {
                 // Another protocol, such as TLS, is known by its first byte; its sender waits for an answer.
@@ -198,7 +198,7 @@ impl Head {
 
 /// Parses `count` lines of header fields and the empty one behind them (RFC 9112 §5). Line ends were checked;
 /// `httparse` refuses folded lines, space before the colon, and control characters.
-fn fields(block: &[u8], count: usize) -> Result<HeaderMap, HandshakeError> {
+fn fields(block: &[u8], count: usize) -> Result<HeaderMap, RequestError> {
     let mut parsed = vec![httparse::EMPTY_HEADER; count];
     let parsed = match httparse::parse_headers(block, &mut parsed) {
         Ok(httparse::Status::Complete((_, parsed))) => parsed,

@@ -9,11 +9,13 @@
 //!  stream.rs    an answer that is given in pieces
 //!  response.rs  responses → bytes
 //!  server.rs    the server's states: keep-alive, pipelining, deadlines
-//!  reading.rs   what is being read, and until when
+//!  reading.rs   what is being read
+//!  deadlines.rs until when
 //!  preflight.rs what a browser asks before a page may ask
 //!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
 //!  stopping.rs  the server's last answers
 //!  answering.rs what the application answers, and in which order it goes out
+//!  elsewhere.rs handshakes that another HTTP server has read
 //!  client.rs    the client's request and the server's answer
 //! ```
 
@@ -22,6 +24,8 @@ mod answer;
 mod answering;
 mod body;
 mod client;
+mod deadlines;
+mod elsewhere;
 mod head;
 mod preflight;
 mod reading;
@@ -40,6 +44,8 @@ mod tests_cuts;
 #[cfg(test)]
 #[cfg(feature = "deflate")]
 mod tests_deflate;
+#[cfg(test)]
+mod tests_elsewhere;
 #[cfg(test)]
 mod tests_endings;
 #[cfg(test)]
@@ -63,6 +69,7 @@ use crate::deflate::Terms;
 use ::http::Response;
 
 pub(crate) use client::ClientHttp;
+pub use elsewhere::{Answer, Opening, Refusal, answer, answer_over};
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
 

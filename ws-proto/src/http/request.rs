@@ -4,7 +4,7 @@
 use super::head::Limits;
 use crate::authority::Authority;
 use crate::config::Config;
-use crate::error::HandshakeError::{self, *};
+use crate::error::RequestError::{self, *};
 use crate::fields::{has_element, is_token, list, single};
 use crate::handshake::is_valid_key;
 use crate::transport::Transport;
@@ -41,7 +41,7 @@ impl fmt::Debug for RequestLine {
 }
 
 impl RequestLine {
-    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, HandshakeError> {
+    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, RequestError> {
         let mut parts = line.split(|b| *b == b' ');
         let (Some(method), Some(target), Some(version), None) =
             (parts.next(), parts.next(), parts.next(), parts.next())
@@ -70,12 +70,31 @@ impl RequestLine {
             return Err(TargetTooLong);
         }
         let method = Method::from_bytes(method).map_err(|_| Malformed("the method"))?;
-        if method == Method::CONNECT || method == Method::TRACE {
+        if is_never_served(&method) {
             return Err(MethodNotImplemented);
         }
         let target = parse_target(target, &method).ok_or(Malformed("the request target"))?;
         Ok(Self { method, target, version })
     }
+
+    /// That of a request which another HTTP server has parsed.
+    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
+        let (method, target, version) = (request.method(), request.uri(), request.version());
+        if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
+            return Err(VersionNotSupported);
+        }
+        if method.as_str().len() > METHOD_LIMIT || is_never_served(method) {
+            return Err(MethodNotImplemented);
+        }
+        if target.to_string().len() > target_limit {
+            return Err(TargetTooLong);
+        }
+        Ok(Self { method: method.clone(), target: target.clone(), version })
+    }
+}
+
+fn is_never_served(method: &Method) -> bool {
+    *method == Method::CONNECT || *method == Method::TRACE
 }
 
 /// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 §3.2).
@@ -114,7 +133,7 @@ pub(super) fn check(
     mut headers: HeaderMap,
     config: &Config,
     transport: Transport,
-) -> Result<Checked, HandshakeError> {
+) -> Result<Checked, RequestError> {
     let RequestLine { method, target, version } = line;
     let is_11 = version == Version::HTTP_11;
     let host = check_host(&target, &mut headers, is_11, transport)?;
@@ -165,35 +184,30 @@ pub(super) fn check(
 }
 
 /// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
-/// us and for whoever reads the request (§3.2.2). A Unix socket has no name, and its `Host` may be empty.
+/// us and for whoever reads the request (§3.2.2).
 fn check_host(
     target: &Uri,
     headers: &mut HeaderMap,
     required: bool,
     transport: Transport,
-) -> Result<Option<Authority>, HandshakeError> {
+) -> Result<Option<Authority>, RequestError> {
     let host = single(headers, &header::HOST).map_err(|()| Malformed("several Host fields"))?;
     if host.is_none() && required {
         return Err(Malformed("no Host field"));
     }
-    let parse = |text: &[u8]| {
-        let text = str::from_utf8(text).ok()?;
-        Authority::parse(text)
-    };
     let host = match host {
-        Some(b"") if transport.unix => Some(Authority::empty()),
-        Some(host) => Some(parse(host).ok_or(Malformed("the Host field"))?),
+        Some(host) => Some(Authority::of_host(host, transport).ok_or(Malformed("the Host field"))?),
         None => None,
     };
     let Some(authority) = target.authority() else { return Ok(host) };
-    let wins = parse(authority.as_str().as_bytes()).ok_or(Malformed("the request target"))?;
+    let wins = Authority::parse(authority.as_str()).ok_or(Malformed("the request target"))?;
     let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed("the request target"))?;
     headers.insert(header::HOST, value);
     Ok(Some(wins))
 }
 
 /// One way to say how long the body is, and no doubt about it (RFC 9112 §6.1, §6.2).
-fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, HandshakeError> {
+fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, RequestError> {
     let length =
         single(headers, &header::CONTENT_LENGTH).map_err(|()| Malformed("several Content-Length fields"))?;
     if headers.contains_key(header::TRANSFER_ENCODING) {
@@ -223,7 +237,7 @@ pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
 }
 
 /// The client's half of the handshake (RFC 6455 §4.2.1).
-fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Result<(), HandshakeError> {
+fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Result<(), RequestError> {
     if method != Method::GET {
         return Err(UpgradeNotGet);
     }

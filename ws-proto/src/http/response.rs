@@ -1,7 +1,7 @@
 //! Responses to bytes (RFC 9112 §4, §6).
 
 use super::request::parse_length;
-use crate::error::{HandshakeError, SendError};
+use crate::error::{Error, RequestError, RespondError};
 use crate::fields::is_connection_header;
 use crate::frame::COPY_UP_TO;
 use crate::outbox::Outbox;
@@ -23,7 +23,7 @@ pub(super) struct Shape {
 }
 
 /// Whether an application may answer so.
-pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), SendError> {
+pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), RespondError> {
     let status = response.status();
     validate_head(status, response.headers())?;
     let mut lengths = response.headers().get_all(header::CONTENT_LENGTH).iter();
@@ -33,16 +33,16 @@ pub(super) fn validate(response: &Response<Bytes>, shape: Shape) -> Result<(), S
         // The length of a body that is not sent: to HEAD, and in a 304 (RFC 9110 §8.6).
         let is_told = length.is_some() && (shape.is_head || status == StatusCode::NOT_MODIFIED);
         if lengths.next().is_some() || status == StatusCode::NO_CONTENT || !(is_body || is_told) {
-            return Err(SendError::ResponseHeader("content-length".to_owned()));
+            return Err(RespondError::Header("content-length".to_owned()));
         }
     }
     Ok(())
 }
 
 /// Whether an application may begin an answer so whose body comes in pieces. Its length is told beside.
-pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), SendError> {
+pub(super) fn validate_streamed(head: &Response<()>) -> Result<(), RespondError> {
     if head.headers().contains_key(header::CONTENT_LENGTH) {
-        return Err(SendError::ResponseHeader("content-length".to_owned()));
+        return Err(RespondError::Header("content-length".to_owned()));
     }
     validate_head(head.status(), head.headers())
 }
@@ -54,16 +54,16 @@ pub(super) fn is_event_stream(headers: &HeaderMap) -> bool {
     media_type.trim_ascii().eq_ignore_ascii_case(b"text/event-stream")
 }
 
-fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), SendError> {
+fn validate_head(status: StatusCode, headers: &HeaderMap) -> Result<(), RespondError> {
     if status.is_informational() {
-        return Err(SendError::ResponseStatus(status));
+        return Err(RespondError::Status(status));
     }
     for name in headers.keys() {
         // What a 426 asks to upgrade to, and the versions that are spoken, are the application's to say.
         let may_speak_of_upgrade = status == StatusCode::UPGRADE_REQUIRED && *name == header::UPGRADE;
         let may = may_speak_of_upgrade || *name == header::SEC_WEBSOCKET_VERSION;
         if is_connection_header(name) && !may {
-            return Err(SendError::ResponseHeader(name.as_str().to_owned()));
+            return Err(RespondError::Header(name.as_str().to_owned()));
         }
     }
     Ok(())
@@ -219,27 +219,32 @@ pub(super) fn put(bytes: &mut Vec<u8>, name: &str, value: &[u8]) {
 }
 
 /// The engine's own answer to a fault. What the peer sent is not repeated to it.
-pub(super) fn error(fault: &HandshakeError) -> Response<Bytes> {
+pub(super) fn error(fault: &RequestError) -> Response<Bytes> {
     let text = match fault {
-        HandshakeError::HostNotAllowed(_) => {
+        RequestError::HostNotAllowed(_) => {
             "this server does not answer for that host; allow_host adds one".into()
         }
-        HandshakeError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
+        RequestError::OriginNotAllowed(_) => "pages of that origin may not use this server".into(),
         fault => fault.to_string(),
     };
-    let mut response = plain(fault.status().unwrap_or(StatusCode::BAD_REQUEST), text);
+    let mut response = plain(fault.status(), text);
     let headers = response.headers_mut();
     match fault {
-        HandshakeError::UpgradeNotGet => {
+        RequestError::UpgradeNotGet => {
             headers.insert(header::ALLOW, HeaderValue::from_static("GET"));
         }
-        HandshakeError::WebSocketVersion => {
+        RequestError::WebSocketVersion => {
             headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
             headers.insert(header::SEC_WEBSOCKET_VERSION, HeaderValue::from_static("13"));
         }
         _ => {}
     }
     response
+}
+
+/// The answer to a request that the application did not answer.
+pub(super) fn unanswered() -> Response<Bytes> {
+    plain(StatusCode::SERVICE_UNAVAILABLE, Error::Unanswered.to_string())
 }
 
 /// The answer to a handshake that comes too late.

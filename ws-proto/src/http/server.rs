@@ -22,7 +22,7 @@ use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
 use crate::config::Config;
 use crate::cors::Grant;
-use crate::error::{Error, HandshakeError, Timeout};
+use crate::error::{Error, RequestError};
 use crate::handshake::{Request, Token, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -59,7 +59,7 @@ pub(crate) struct ServerHttp {
     /// When the connection began.
     pub(super) birth: Moment,
     /// The heads that were read.
-    served: u32,
+    pub(super) served: u32,
     /// The request that is being read is a HEAD.
     pub(super) is_head: bool,
     /// Whose pages may read the answer to the request that is being read.
@@ -175,40 +175,6 @@ impl ServerHttp {
         None
     }
 
-    /// Acts on all deadlines that have passed.
-    pub(crate) fn handle_timeout(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
-        for pending in &mut self.queue {
-            if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
-                pending.answer.time_out(now);
-            }
-        }
-        self.sweep(now, config, out);
-        if self.reading_deadline(config, out).is_none_or(|deadline| deadline > now) {
-            return;
-        }
-        let timeout = match &mut self.reading {
-            Reading::Head { head, .. } if !head.has_begun() => {
-                // Nothing was asked, so there is nothing to say.
-                self.cause = (self.served == 0).then_some(Error::Timeout(Timeout::Handshake));
-                self.reading = Reading::Stopped;
-                if self.queue.is_empty() {
-                    self.end();
-                }
-                return;
-            }
-            Reading::Head { head, .. } => {
-                self.grant = config.cors.grant_to(head.origin());
-                if let Some(error) = head.take_refused() {
-                    return self.fail(now, config, out, error.clone(), error.into());
-                }
-                Timeout::Handshake
-            }
-            Reading::Body(_) => Timeout::Body,
-            _ => Timeout::Handshake,
-        };
-        self.fail(now, config, out, HandshakeError::TooSlow, Error::Timeout(timeout));
-    }
-
     /// Answers 503 to the requests that the application has dropped.
     pub(crate) fn sweep(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
         for pending in &mut self.queue {
@@ -277,12 +243,6 @@ impl ServerHttp {
         matches!(self.reading, Reading::Body(_))
     }
 
-    /// The next deadline of all.
-    pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
-        let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
-        answers.chain(self.reading_deadline(config, out)).min()
-    }
-
     /// Some when nothing more will be read or answered.
     pub(crate) fn ending(&self) -> Option<&Ending> {
         self.ending.as_ref()
@@ -316,7 +276,7 @@ impl ServerHttp {
         config: &Config,
         out: &mut Outbox,
         input: &mut &mut [u8],
-    ) -> Result<Option<Incoming>, HandshakeError> {
+    ) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {

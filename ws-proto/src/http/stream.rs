@@ -1,7 +1,7 @@
 //! An answer that is given in pieces, and how they are framed (RFC 9112 §6).
 
 use super::response::{self, Length, Shape};
-use crate::error::SendError;
+use crate::error::RespondError;
 use crate::frame::COPY_UP_TO;
 use crate::handshake::Token;
 use crate::moment::Moment;
@@ -171,10 +171,10 @@ impl Streamed {
     }
 
     /// The next piece; before its turn it is held.
-    pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), SendError> {
+    pub(super) fn push(&mut self, out: &mut Outbox, piece: Bytes) -> Result<(), RespondError> {
         if let Some(left) = &mut self.left {
             let rest = left.checked_sub(piece.len() as u64);
-            *left = rest.ok_or(SendError::BodyLength { left: *left })?;
+            *left = rest.ok_or(RespondError::BodyLength { left: *left })?;
         }
         // An empty chunk would be the last one.
         if piece.is_empty() {
@@ -190,9 +190,9 @@ impl Streamed {
     }
 
     /// No more pieces.
-    pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), SendError> {
+    pub(super) fn finish(&mut self, out: &mut Outbox) -> Result<(), RespondError> {
         if let Some(left) = self.left.filter(|left| *left > 0) {
-            return Err(SendError::BodyLength { left });
+            return Err(RespondError::BodyLength { left });
         }
         self.is_finished = true;
         if self.head.is_none() {

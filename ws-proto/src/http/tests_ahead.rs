@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{Closed, Config, Error, Event, HandshakeError, Initiator, Next, SendError};
+use crate::{Closed, Config, Error, Event, Initiator, Next, RespondError};
 use ::http::Response;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -31,7 +31,7 @@ impl Rig {
 }
 
 fn is_abandoned(closed: &Closed) -> bool {
-    matches!(closed.error, Some(Error::Handshake(HandshakeError::Abandoned)))
+    matches!(closed.error, Some(Error::Abandoned))
         && closed.initiator == Initiator::Remote
         && closed.to_string().contains("the peer ended the connection while it was being answered")
 }
@@ -57,8 +57,8 @@ fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it
                 assert_eq!(closed.bytes_received, (head.len() + behind.len()) as u64);
                 assert_eq!(rig.conn.next_io(), Next::Drop);
                 assert_eq!(rig.conn.wants_reset(), head.contains("1.0"));
-                assert_eq!(rig.conn.send_body(&body, "more"), Err(SendError::NotOpen));
-                assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::NotOpen));
+                assert_eq!(rig.conn.send_body(&body, "more"), Err(RespondError::NotOpen));
+                assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
             }
         }
     }
@@ -95,8 +95,8 @@ fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
         rig.conn.send_body(&stream, "never seen").unwrap();
         rig.read_on(GET.as_bytes());
         rig.conn.receive_eof(rig.now);
-        assert_eq!(rig.conn.send_body(&stream, "x"), Err(SendError::NotOpen));
-        assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(SendError::NotOpen));
+        assert_eq!(rig.conn.send_body(&stream, "x"), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(RespondError::NotOpen));
         if let Some(file) = file {
             rig.conn.send_body(&file, "file").unwrap();
             rig.conn.finish_body(rig.now, file).unwrap();
@@ -120,7 +120,7 @@ fn so_it_does_when_it_came_before_the_answer() {
         (rig, result)
     };
     let (mut rig, result) = late(GET, false, None);
-    assert_eq!(result.unwrap_err(), SendError::NotOpen);
+    assert_eq!(result.unwrap_err(), RespondError::NotOpen);
     assert!(is_abandoned(&rig.end()) && rig.output().is_empty());
     for (head, half_close, length) in [
         (GET, true, None),

@@ -4,7 +4,7 @@ use super::tests_server::{Rig, UPGRADE};
 use super::{ClientHttp, Opened};
 use crate::config::Config;
 use crate::deflate::{Deflate, Direction, Terms};
-use crate::error::HandshakeError;
+use crate::error::ResponseError;
 use crate::handshake::{ClientRequest, Upgrade};
 use crate::outbox::Outbox;
 use bytes::Buf;
@@ -34,7 +34,7 @@ fn client(config: &Config) -> (ClientHttp, String) {
     (http, String::from_utf8(out.copy_to_bytes(len).to_vec()).unwrap())
 }
 
-fn answered(mut client: ClientHttp, config: &Config, answer: &str) -> Result<Opened, HandshakeError> {
+fn answered(mut client: ClientHttp, config: &Config, answer: &str) -> Result<Opened, ResponseError> {
     client.receive(config, &mut &mut answer.as_bytes().to_vec()[..]).unwrap()
 }
 
@@ -115,7 +115,7 @@ fn a_client_takes_a_right_answer_and_fails_at_a_wrong_one() {
         "Sec-WebSocket-Extensions: permessage-deflate\r\nSec-WebSocket-Extensions: permessage-deflate\r\n",
         "Sec-WebSocket-Extensions:\r\n",
     ] {
-        assert!(matches!(ask(field), Err(HandshakeError::AcceptInvalid(_))), "{field}");
+        assert!(matches!(ask(field), Err(ResponseError::AcceptInvalid(_))), "{field}");
     }
 }
 

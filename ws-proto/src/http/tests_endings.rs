@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{Cause, CloseCode, Config, Error, Event, Initiator, Next, SendError, Timeout};
+use crate::{CloseCode, Config, Error, Event, Initiator, Next, RespondError, Timeout};
 use ::http::Response;
 use bytes::Bytes;
 use std::time::Duration;
@@ -172,7 +172,7 @@ fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
             drop(rig.conn.poll_event(rig.now));
         }),
         ("closed", |rig, _body| rig.conn.close(rig.now, CloseCode::NORMAL, "").unwrap()),
-        ("aborted", |rig, _body| rig.conn.abort(rig.now, Cause::Terminated)),
+        ("aborted", |rig, _body| rig.conn.abort(rig.now, Error::Aborted)),
         ("timed out", |rig, _body| {
             rig.conn.wrote(rig.now, 0);
             rig.now += Duration::from_secs(60);
@@ -225,7 +225,7 @@ fn whoever_closes_amid_an_answer_is_told_so() {
             drop(rig.conn.close(rig.now, CloseCode::NORMAL, ""));
             assert_eq!(
                 rig.conn.respond(rig.now, request, Response::new(Bytes::new())),
-                Err(SendError::NotOpen)
+                Err(RespondError::NotOpen)
             );
         }
         let _ = rig.conn.close(rig.now, CloseCode::NORMAL, "");
@@ -251,8 +251,8 @@ fn an_answer_that_did_not_get_out_is_an_error() {
             rig.conn.handle_timeout(rig.now);
             assert!(matches!(rig.end().error, Some(Error::Timeout(Timeout::Output))));
         } else {
-            rig.conn.abort(rig.now, Cause::Io(std::io::ErrorKind::ConnectionReset));
-            assert!(matches!(rig.end().error, Some(Error::Lost(Cause::Io(_)))));
+            rig.conn.abort(rig.now, Error::Io(std::io::ErrorKind::ConnectionReset));
+            assert!(matches!(rig.end().error, Some(Error::Io(_))));
         }
     }
 }
@@ -260,9 +260,9 @@ fn an_answer_that_did_not_get_out_is_an_error() {
 #[test]
 fn what_is_said_on_a_connection_that_has_ended_is_not_blamed_on_the_request() {
     let ends: [fn(&mut Rig); 3] = [
-        |rig| rig.conn.abort(rig.now, Cause::Stopped),
+        |rig| rig.conn.abort(rig.now, Error::Stopped),
         |rig| rig.conn.close(rig.now, CloseCode::NORMAL, "").unwrap(),
-        |rig| rig.conn.abort(rig.now, Cause::Io(std::io::ErrorKind::ConnectionReset)),
+        |rig| rig.conn.abort(rig.now, Error::Io(std::io::ErrorKind::ConnectionReset)),
     ];
     for end in ends {
         let mut rig = Rig::new();
@@ -275,11 +275,11 @@ fn what_is_said_on_a_connection_that_has_ended_is_not_blamed_on_the_request() {
         };
         end(&mut rig);
         let now = rig.now;
-        assert_eq!(rig.conn.respond(now, first, Response::new(Bytes::new())), Err(SendError::NotOpen));
+        assert_eq!(rig.conn.respond(now, first, Response::new(Bytes::new())), Err(RespondError::NotOpen));
         let streamed = rig.conn.respond_streaming(now, second, Response::new(()), None);
-        assert_eq!(streamed.unwrap_err(), SendError::NotOpen);
-        assert_eq!(rig.conn.send_body(&body, "x"), Err(SendError::NotOpen));
-        assert_eq!(rig.conn.finish_body(now, body), Err(SendError::NotOpen));
-        assert_eq!(rig.conn.accept(now, upgrade), Err(SendError::NotOpen));
+        assert_eq!(streamed.unwrap_err(), RespondError::NotOpen);
+        assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.finish_body(now, body), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.accept(now, upgrade), Err(RespondError::NotOpen));
     }
 }

@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{Cause, CloseCode, Closed, Error, Event, Next, ResponseBody, SendError};
+use crate::{CloseCode, Closed, Error, Event, Next, RespondError, ResponseBody, SendError};
 use ::http::Response;
 use bytes::Bytes;
 
@@ -41,7 +41,7 @@ impl Rig {
     }
 
     fn stop(&mut self) -> Closed {
-        self.conn.abort(self.now, Cause::Stopped);
+        self.conn.abort(self.now, Error::Stopped);
         assert!(!self.conn.outbox().chunk_is_there());
         self.end()
     }
@@ -66,8 +66,8 @@ fn event_streams_are_finished_at_once() {
             let body = rig.begin_as(head, media_type, None);
             rig.conn.send_body(&body, "data").unwrap();
             rig.go_away();
-            assert_eq!(rig.conn.send_body(&body, "more"), Err(SendError::NotOpen));
-            assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::NotOpen));
+            assert_eq!(rig.conn.send_body(&body, "more"), Err(RespondError::NotOpen));
+            assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
             assert!(rig.output().ends_with(last));
             rig.ends_well();
         }
@@ -81,9 +81,9 @@ fn so_are_those_whose_turn_has_not_come_and_those_that_begin_later() {
     let second = rig.stream(second, "text/event-stream", None);
     rig.conn.send_body(&second, "held").unwrap();
     rig.go_away();
-    assert_eq!(rig.conn.send_body(&second, "more"), Err(SendError::NotOpen));
+    assert_eq!(rig.conn.send_body(&second, "more"), Err(RespondError::NotOpen));
     let third = rig.stream(third, "text/event-stream", None);
-    assert_eq!(rig.conn.send_body(&third, "more"), Err(SendError::NotOpen));
+    assert_eq!(rig.conn.send_body(&third, "more"), Err(RespondError::NotOpen));
     rig.ok(first);
     let output = rig.output();
     assert!(output.contains("4\r\nheld\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
@@ -208,7 +208,7 @@ fn an_upgrade_that_is_not_complete_is_refused() {
         rig.go_away();
         assert!(rig.conn.receive(rig.now, &mut &mut UPGRADE.as_bytes()[cut..].to_vec()[..]).is_none());
         if let Some(upgrade) = upgrade {
-            assert_eq!(rig.conn.accept(rig.now, upgrade), Err(SendError::NotOpen));
+            assert_eq!(rig.conn.accept(rig.now, upgrade), Err(RespondError::NotOpen));
         }
         rig.ok(first);
         let output = rig.output();
@@ -229,9 +229,9 @@ fn what_is_cut_never_looks_whole() {
         assert!(!rig.output().ends_with("0\r\n\r\n"));
         rig.conn.send_body(&body, "more").unwrap();
         let closed = rig.stop();
-        assert!(matches!(closed.error, Some(Error::Lost(Cause::Stopped))), "{closed}");
+        assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
         assert_eq!(rig.conn.wants_reset(), reset);
-        assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::NotOpen));
+        assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
     }
     // An answer that is whole, and not yet written.
     let mut rig = Rig::new();
@@ -245,5 +245,5 @@ fn what_is_cut_never_looks_whole() {
     let request = rig.request(GET);
     rig.go_away();
     assert!(rig.stop().error.is_some());
-    assert_eq!(rig.conn.respond(rig.now, request, Response::new(Bytes::new())), Err(SendError::NotOpen));
+    assert_eq!(rig.conn.respond(rig.now, request, Response::new(Bytes::new())), Err(RespondError::NotOpen));
 }

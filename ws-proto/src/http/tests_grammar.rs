@@ -15,8 +15,8 @@ fn refused(head: impl AsRef<[u8]>, status: u16) -> String {
         panic!("{shown:?} was taken as {incoming:?}");
     }
     assert!(rig.is_ending(), "{shown:?} was not refused");
-    let Some(Error::Handshake(error)) = rig.cause() else { panic!("{shown:?} without a cause") };
-    assert_eq!(error.status().unwrap().as_u16(), status, "{shown:?}: {error}");
+    let Some(Error::Request(error)) = rig.cause() else { panic!("{shown:?} without a cause") };
+    assert_eq!(error.status().as_u16(), status, "{shown:?}: {error}");
     let output = rig.output();
     assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{shown:?}: {output}");
     assert!(

@@ -3,7 +3,7 @@
 use super::tests_server::{GET, Rig, UPGRADE};
 use super::{ClientHttp, Incoming, Opened};
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, SendError};
+use crate::error::{Error, RespondError, ResponseError};
 use crate::handshake::{self, ClientRequest};
 use crate::outbox::Outbox;
 use ::http::Response;
@@ -118,9 +118,9 @@ fn requests_before_a_refused_upgrade_are_answered_in_their_turn() {
     assert!(output.ends_with("Connection: close\r\n\r\n") && rig.is_ending());
 }
 
-#[test]
-fn what_asks_for_something_else_is_a_plain_request() {
-    for request in [
+/// Requests that are no opening handshake, whatever they look like.
+pub(super) fn plain() -> Vec<String> {
+    vec![
         UPGRADE.replace("HTTP/1.1", "HTTP/1.0"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: h2c"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: websockets"),
@@ -128,7 +128,12 @@ fn what_asks_for_something_else_is_a_plain_request() {
         UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive"),
         UPGRADE.replace("Connection: Upgrade", "Connection: xupgrade"),
         UPGRADE.replace("Connection: Upgrade", "X: y"),
-    ] {
+    ]
+}
+
+#[test]
+fn what_asks_for_something_else_is_a_plain_request() {
+    for request in plain() {
         let mut rig = Rig::new();
         let request = rig.request(request);
         rig.respond(request, handshake::upgrade_required()).unwrap();
@@ -141,9 +146,9 @@ fn what_asks_for_something_else_is_a_plain_request() {
     }
 }
 
-#[test]
-fn lists_may_be_spread_over_lines_and_cases() {
-    for request in [
+/// Handshakes that are valid, each in its own way.
+pub(super) fn good() -> Vec<String> {
+    vec![
         UPGRADE.replace("Connection: Upgrade", "Connection: keep-alive, UPGRADE"),
         UPGRADE.replace("Connection: Upgrade", "connection: keep-alive\r\nConnection: ,, upgrade ,"),
         UPGRADE.replace("Upgrade: websocket", "Upgrade: WebSocket"),
@@ -151,17 +156,22 @@ fn lists_may_be_spread_over_lines_and_cases() {
         UPGRADE.replace("\r\n\r\n", "\r\nContent-Length: 0\r\n\r\n"),
         UPGRADE.replace("\r\n\r\n", "\r\nOrigin: http://localhost\r\n\r\n"),
         UPGRADE.replace("\r\n\r\n", "\r\nSec-WebSocket-Extensions: permessage-deflate; x=\"y\"\r\n\r\n"),
-    ] {
+    ]
+}
+
+#[test]
+fn lists_may_be_spread_over_lines_and_cases() {
+    for request in good() {
         let _upgrade = Rig::new().upgrade(request);
     }
 }
 
-#[test]
-fn a_bad_handshake_is_answered_with_what_would_do() {
+/// Handshakes that are not, the status that answers each, and what its answer says.
+pub(super) fn bad() -> Vec<(String, u16, &'static str)> {
     let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
     let version = "Sec-WebSocket-Version: 13";
     let key = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
-    for (request, status, says) in [
+    vec![
         (UPGRADE.replace("GET", "POST"), 405, "Allow: GET"),
         (UPGRADE.replace("GET", "OPTIONS"), 405, "Allow: GET"),
         (UPGRADE.replace(version, "Sec-WebSocket-Version: 8"), 426, "Sec-WebSocket-Version: 13"),
@@ -182,13 +192,18 @@ fn a_bad_handshake_is_answered_with_what_would_do() {
         (with("Origin: https://evil.example"), 403, ""),
         (with("Origin: null"), 403, ""),
         (UPGRADE.replace("Host: localhost", "Host: evil.example"), 421, ""),
-    ] {
+    ]
+}
+
+#[test]
+fn a_bad_handshake_is_answered_with_what_would_do() {
+    for (request, status, says) in bad() {
         let mut rig = Rig::new();
         assert!(rig.feed(&request).is_none(), "{request}");
         let output = rig.output();
         assert!(output.starts_with(&format!("HTTP/1.1 {status} ")), "{request}: {output}");
         assert!(output.contains(says) && output.contains("close\r\n"), "{output}");
-        assert!(matches!(rig.cause(), Some(Error::Handshake(_))));
+        assert!(matches!(rig.cause(), Some(Error::Request(_))));
     }
 }
 
@@ -230,9 +245,9 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
         };
         rig.http.handle_timeout(rig.now, &rig.config, &mut rig.out);
         assert_eq!(rig.statuses(), [503]);
-        assert!(matches!(rig.cause(), Some(Error::Handshake(HandshakeError::Unanswered))));
+        assert!(matches!(rig.cause(), Some(Error::Unanswered)));
         if let Some(upgrade) = kept {
-            assert_eq!(rig.accept(upgrade), Err(SendError::WrongRequest));
+            assert_eq!(rig.accept(upgrade), Err(RespondError::WrongRequest));
         }
     }
 }
@@ -243,7 +258,7 @@ fn a_peer_that_ended_its_half_gets_no_socket() {
     let upgrade = rig.upgrade(UPGRADE);
     rig.http.receive_eof(&rig.config);
     assert!(!rig.is_ending());
-    assert_eq!(rig.accept(upgrade), Err(SendError::NotOpen));
+    assert_eq!(rig.accept(upgrade), Err(RespondError::NotOpen));
     rig.http.sweep(rig.now, &rig.config, &mut rig.out);
     assert_eq!(rig.statuses(), [503]);
     assert!(rig.is_ending());
@@ -268,7 +283,7 @@ fn client() -> (ClientHttp, String) {
     (http, String::from_utf8(out.copy_to_bytes(len).to_vec()).unwrap())
 }
 
-fn answer(bytes: &str) -> (Option<Result<Opened, HandshakeError>>, Vec<u8>) {
+fn answer(bytes: &str) -> (Option<Result<Opened, ResponseError>>, Vec<u8>) {
     let mut bytes = bytes.as_bytes().to_vec();
     let mut input = &mut bytes[..];
     let result = client().0.receive(&Config::client(), &mut input);
@@ -326,7 +341,7 @@ fn a_client_refuses_a_wrong_answer() {
         with("Sec-WebSocket-Protocol: chat\r\nSec-WebSocket-Protocol: chat"),
     ] {
         let (result, _) = answer(&bytes);
-        assert!(matches!(result, Some(Err(HandshakeError::AcceptInvalid(_)))), "{bytes}: {result:?}");
+        assert!(matches!(result, Some(Err(ResponseError::AcceptInvalid(_)))), "{bytes}: {result:?}");
     }
     for bytes in [
         ANSWER.replace("HTTP/1.1 101", "HTTP/2.0 101"),
@@ -339,10 +354,10 @@ fn a_client_refuses_a_wrong_answer() {
         "HTTP/1.1 100 Continue\r\n\r\n".repeat(100),
     ] {
         let (result, _) = answer(&bytes);
-        assert!(matches!(result, Some(Err(HandshakeError::ResponseMalformed(_)))), "{bytes}: {result:?}");
+        assert!(matches!(result, Some(Err(ResponseError::Malformed(_)))), "{bytes}: {result:?}");
     }
     let (result, _) = answer(&with(&format!("X: {}", "y".repeat(40_000))));
-    assert!(matches!(result, Some(Err(HandshakeError::ResponseTooLarge))));
+    assert!(matches!(result, Some(Err(ResponseError::HeadTooLarge))));
 }
 
 #[test]
@@ -365,9 +380,9 @@ fn a_refusal_comes_with_its_body_up_to_the_limit() {
             let result = pieces.iter_mut().find_map(|piece| client.receive(&config, &mut &mut piece[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
             let error = result.map_or_else(|| client.receive_eof(), |result| result.unwrap_err());
-            let HandshakeError::Refused(response) = error else { panic!("{error:?}") };
+            let ResponseError::Refused(response) = error else { panic!("{error:?}") };
             assert_eq!(response.body(), want, "{bytes:.60}");
         }
     }
-    assert!(matches!(client().0.receive_eof(), HandshakeError::ResponseMalformed(_)));
+    assert!(matches!(client().0.receive_eof(), ResponseError::Malformed(_)));
 }

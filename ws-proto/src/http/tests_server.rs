@@ -2,7 +2,7 @@
 
 use super::{Incoming, ServerHttp};
 use crate::config::Config;
-use crate::error::{Error, HandshakeError, SendError, Timeout};
+use crate::error::{Error, RequestError, RespondError, Timeout};
 use crate::handshake::{Request, Upgrade};
 use crate::moment::Moment;
 use crate::outbox::Outbox;
@@ -73,7 +73,7 @@ impl Rig {
         &mut self,
         request: impl Into<Request>,
         response: Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         self.http.respond(self.now, &self.config, &mut self.out, request.into(), response)
     }
 
@@ -81,7 +81,7 @@ impl Rig {
         self.respond(request, Response::new(Bytes::from(body))).unwrap();
     }
 
-    pub(super) fn accept(&mut self, upgrade: Upgrade) -> Result<(), SendError> {
+    pub(super) fn accept(&mut self, upgrade: Upgrade) -> Result<(), RespondError> {
         self.http.accept(self.now, &self.config, &mut self.out, upgrade)
     }
 
@@ -167,7 +167,7 @@ fn a_fault_does_not_lose_the_answers_before_it() {
     rig.ok(second, "");
     rig.ok(first, "");
     assert_eq!(rig.statuses(), [200, 200, 400]);
-    assert!(matches!(rig.cause(), Some(Error::Handshake(HandshakeError::Malformed(_)))));
+    assert!(matches!(rig.cause(), Some(Error::Request(RequestError::Malformed(_)))));
     assert_eq!(rig.rest, GET.as_bytes());
 }
 
@@ -279,7 +279,7 @@ fn a_response_that_would_break_the_connection_is_refused() {
             assert_eq!(result, Ok(()));
             assert_eq!(rig.output().to_ascii_lowercase().matches("content-length: ").count(), 1);
         } else {
-            assert_eq!(result, Err(SendError::ResponseHeader(name.to_ascii_lowercase())), "{name}: {value}");
+            assert_eq!(result, Err(RespondError::Header(name.to_ascii_lowercase())), "{name}: {value}");
             assert!(rig.out.is_empty());
             // The token is gone; the client is not left waiting.
             rig.feed("");
@@ -291,7 +291,7 @@ fn a_response_that_would_break_the_connection_is_refused() {
         let request = rig.request(GET);
         let response = Response::builder().status(status).body(Bytes::new()).unwrap();
         let status = StatusCode::from_u16(status).unwrap();
-        assert_eq!(rig.respond(request, response), Err(SendError::ResponseStatus(status)));
+        assert_eq!(rig.respond(request, response), Err(RespondError::Status(status)));
     }
 }
 
@@ -335,9 +335,9 @@ fn a_token_of_another_connection_is_refused() {
     let (mut one, mut two) = (Rig::new(), Rig::new());
     let request = one.request(GET);
     let _kept = two.request(GET);
-    assert_eq!(two.respond(request, Response::new(Bytes::new())), Err(SendError::WrongRequest));
+    assert_eq!(two.respond(request, Response::new(Bytes::new())), Err(RespondError::WrongRequest));
     let upgrade = one.upgrade(UPGRADE);
-    assert_eq!(two.accept(upgrade), Err(SendError::WrongRequest));
+    assert_eq!(two.accept(upgrade), Err(RespondError::WrongRequest));
     assert!(two.out.is_empty());
 }
 
@@ -347,7 +347,7 @@ fn a_request_that_is_not_answered_in_time_is_answered_503() {
     let request = rig.request(GET);
     assert_eq!(rig.time_out(), Duration::from_secs(60));
     assert_eq!(rig.statuses(), [503]);
-    assert_eq!(rig.respond(request, Response::new(Bytes::new())), Err(SendError::WrongRequest));
+    assert_eq!(rig.respond(request, Response::new(Bytes::new())), Err(RespondError::WrongRequest));
     let request = rig.request(GET);
     rig.ok(request, "");
     assert_eq!(rig.statuses(), [200]);

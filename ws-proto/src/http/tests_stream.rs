@@ -2,8 +2,7 @@
 
 use crate::moment::Moment;
 use crate::{
-    Closed, Config, Connection, Error, Event, HandshakeError, Next, Outbox, Request, ResponseBody, SendError,
-    Sent,
+    Closed, Config, Connection, Error, Event, Next, Outbox, Request, RespondError, ResponseBody, Sent,
 };
 use ::http::Response;
 use bytes::{Buf, Bytes};
@@ -162,7 +161,7 @@ fn a_body_dropped_in_its_middle_is_cut_off_visibly() {
         let output = rig.output();
         assert!(output.contains("half") && !output.ends_with("0\r\n\r\n"), "{output}");
         let closed = rig.closed();
-        assert!(matches!(closed.error, Some(Error::Handshake(HandshakeError::Unfinished))), "{closed}");
+        assert!(matches!(closed.error, Some(Error::Unfinished)), "{closed}");
     }
 }
 
@@ -202,9 +201,9 @@ fn a_body_dropped_before_its_turn_is_answered_503() {
 fn more_than_declared_is_refused_and_less_ends_the_connection() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, Some(5));
-    assert_eq!(rig.conn.send_body(&body, "toolong"), Err(SendError::BodyLength { left: 5 }));
+    assert_eq!(rig.conn.send_body(&body, "toolong"), Err(RespondError::BodyLength { left: 5 }));
     rig.conn.send_body(&body, "abc").unwrap();
-    assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::BodyLength { left: 2 }));
+    assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::BodyLength { left: 2 }));
     assert!(rig.output().ends_with("\r\n\r\nabc"));
     assert!(rig.closed().error.is_some());
 }
@@ -234,7 +233,7 @@ fn a_slow_reader_is_felt_and_told_of_once_it_has_read() {
     assert_eq!(rig.conn.send_body(&body, piece.clone()), Ok(Sent::Queued));
     assert_eq!(rig.conn.send_body(&body, piece.clone()), Ok(Sent::Congested));
     while rig.conn.send_body(&body, piece.clone()).is_ok() {}
-    assert_eq!(rig.conn.send_body(&body, piece.clone()), Err(SendError::Full));
+    assert_eq!(rig.conn.send_body(&body, piece.clone()), Err(RespondError::Full));
     assert!(rig.conn.queued() <= 50_000);
     rig.take(30_000);
     assert!(rig.conn.poll_event(rig.now).is_none());
@@ -269,8 +268,8 @@ fn a_peer_that_takes_nothing_is_given_up() {
     rig.now += Duration::from_secs(30);
     rig.conn.handle_timeout(rig.now);
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Closed(_))));
-    assert_eq!(rig.conn.send_body(&body, "x"), Err(SendError::NotOpen));
-    assert_eq!(rig.conn.finish_body(rig.now, body), Err(SendError::NotOpen));
+    assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
 }
 
 #[test]
@@ -278,7 +277,7 @@ fn who_closes_while_a_body_runs_does_not_complete_it() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     rig.conn.close(rig.now, crate::CloseCode::GOING_AWAY, "").unwrap();
-    assert_eq!(rig.conn.send_body(&body, "x"), Err(SendError::NotOpen));
+    assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
     assert!(!rig.output().contains("0\r\n\r\n"));
     drop(body);
 }
@@ -308,8 +307,8 @@ fn a_body_belongs_to_its_connection() {
     let (mut one, mut other) = (Rig::new(), Rig::new());
     let body = one.begin(GET, None);
     let others = other.begin(GET, None);
-    assert_eq!(one.conn.send_body(&others, "x"), Err(SendError::WrongRequest));
-    assert_eq!(other.conn.finish_body(other.now, body), Err(SendError::WrongRequest));
+    assert_eq!(one.conn.send_body(&others, "x"), Err(RespondError::WrongRequest));
+    assert_eq!(other.conn.finish_body(other.now, body), Err(RespondError::WrongRequest));
     drop(others);
 }
 
@@ -320,7 +319,7 @@ fn what_would_break_the_framing_is_refused_and_answered_503() {
         let request = rig.request(GET);
         let head = Response::builder().header(name, "5").body(()).unwrap();
         let result = rig.conn.respond_streaming(rig.now, request, head, None);
-        assert_eq!(result.unwrap_err(), SendError::ResponseHeader(name.to_owned()));
+        assert_eq!(result.unwrap_err(), RespondError::Header(name.to_owned()));
         assert!(rig.conn.poll_event(rig.now).is_none());
         assert!(rig.output().starts_with("HTTP/1.1 503 "));
     }

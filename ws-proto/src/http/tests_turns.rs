@@ -1,7 +1,7 @@
 //! Answers in pieces that wait for their turn: what is read beside them, and who is told of room.
 
 use super::tests_stream::{GET, Rig};
-use crate::{Config, Event, ResponseBody, SendError, Sent};
+use crate::{Config, Event, RespondError, ResponseBody, Sent};
 use ::http::Response;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -48,7 +48,7 @@ fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
     let piece = Bytes::from(vec![b'x'; 8000]);
     assert_eq!(rig.conn.send_body(&second, piece.clone()), Ok(Sent::Queued));
     while rig.conn.send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
-    assert_eq!(rig.conn.send_body(&second, piece.clone()), Err(SendError::Full));
+    assert_eq!(rig.conn.send_body(&second, piece.clone()), Err(RespondError::Full));
     rig.output();
     assert!(rig.conn.poll_event(rig.now).is_none(), "there is no room for the second yet");
     assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Queued));
@@ -68,7 +68,7 @@ fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
     let (first, second) = (rig.request(GET), rig.request(GET));
     let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     rig.conn.send_body(&body, vec![0; 20_000]).unwrap();
-    assert_eq!(rig.conn.send_body(&body, vec![0; 40_000]), Err(SendError::Full));
+    assert_eq!(rig.conn.send_body(&body, vec![0; 40_000]), Err(RespondError::Full));
     rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
     rig.take(usize::MAX);
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
@@ -109,7 +109,7 @@ proptest! {
                     if sent.is_ok() {
                         left[at].pop_front();
                     } else {
-                        prop_assert_eq!(sent, Err(SendError::Full));
+                        prop_assert_eq!(sent, Err(RespondError::Full));
                     }
                 }
             }
@@ -135,7 +135,7 @@ fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told(
         let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
         if let Some(third) = third {
             let result = rig.conn.respond(rig.now, third, Response::new(Bytes::from("never")));
-            assert_eq!(result, Err(SendError::NotOpen), "its application knows");
+            assert_eq!(result, Err(RespondError::NotOpen), "its application knows");
         }
         rig.conn.send_body(&body, "last").unwrap();
         rig.conn.finish_body(rig.now, body).unwrap();

@@ -4,8 +4,10 @@ use crate::frame;
 use crate::memory::{Memory, SharedPayload};
 use alloc::boxed::Box;
 use alloc::collections::VecDeque;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
+use core::sync::atomic::AtomicUsize;
 
 /// A large payload that was sent leaves its memory for the next large message, from this size up to that.
 const SPARE_FROM: usize = 32 * 1024;
@@ -27,6 +29,8 @@ pub(super) struct Inner {
     pub(super) spare: Vec<u8>,
     /// Where shared payloads are counted, once there is much.
     pub(super) memory: Option<Memory>,
+    /// How much was written of what an `Unsent` has, and is not accounted for. Shared with it while it lives.
+    pub(super) written: Option<Arc<AtomicUsize>>,
 }
 
 /// A payload that is not copied.

@@ -11,6 +11,7 @@
 //! stand aside. A reader sees one sequence of slices.
 
 mod inner;
+mod unsent;
 
 use crate::memory::Memory;
 use alloc::boxed::Box;
@@ -20,6 +21,7 @@ use bytes::{Buf, Bytes};
 use core::fmt;
 use inner::{Inner, Shared};
 use std::io::IoSlice;
+pub use unsent::Unsent;
 
 /// Capacity up to this is kept in a [`Storage`] that is handed back.
 const KEEP_CAPACITY: usize = 256 * 1024;
@@ -124,6 +126,7 @@ impl Outbox {
         let mut inner = self.inner.take()?;
         inner.bytes.clear();
         inner.start = 0;
+        inner.written = None;
         if inner.bytes.capacity() > KEEP_CAPACITY {
             inner.bytes = Vec::new();
         }

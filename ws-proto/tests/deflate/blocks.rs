@@ -2,8 +2,8 @@
 
 use super::bits::{Stream, Token};
 use super::judge::Judge;
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
 use ws_proto::{ProtocolError, Role, SendError, State};
 use zlib_rs::DeflateFlush;

@@ -1,12 +1,12 @@
 //! When contexts come into being, how long they are kept, and who else may use them.
 
 use super::bits::{Stream, Token};
-use super::kit::*;
 use super::reader::Reader;
-use super::rig::Pair;
-use super::wire::*;
 use std::sync::Arc;
 use std::time::Duration;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Frame, Heartbeat, Moment, Opcode, ProtocolError, Role};
 
@@ -381,7 +381,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
                     feed(&mut a, now, &frame(true, RSV1 | BINARY, &begun));
                     feed(&mut a, now, &frame(true, FIN | CLOSE, b""));
                 }
-                _ => a.abort(now, ws_proto::Cause::Terminated),
+                _ => a.abort(now, ws_proto::Error::Aborted),
             }
             assert_eq!(pooled(&config), (1, 1), "{how}");
             let (mut b, now) = open();

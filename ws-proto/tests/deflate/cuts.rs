@@ -1,8 +1,8 @@
 //! What is good before a fault is told first, whatever reads the bytes come in: the same events for every cut.
 
 use super::bits::{Stream, Token};
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Event, Moment, ProtocolError, Role};
 
 /// Told of one connection, so that it can be compared: adjacent pieces are joined.

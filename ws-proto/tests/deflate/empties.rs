@@ -1,9 +1,9 @@
 //! Compressed messages that carry nothing, and empty frames of compressed ones that do.
 
 use super::bits::Stream;
-use super::kit::*;
-use super::wire::*;
 use std::time::Duration;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::{Delivery, Event, ProtocolError, Role};
 
 const SECOND: Duration = Duration::from_secs(1);

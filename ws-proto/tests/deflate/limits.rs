@@ -1,8 +1,8 @@
 //! What a compressed message may become and cost: exact to the byte, however it comes.
 
 use super::bits::Stream;
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -5,14 +5,8 @@
 mod bits;
 mod contexts;
 mod judge;
-mod kit;
-#[path = "../rig/mod.rs"]
-mod rig;
-#[path = "../wire/mod.rs"]
-mod wire;
 
 mod blocks;
-mod bodies;
 mod cuts;
 mod empties;
 mod limits;

@@ -1,9 +1,9 @@
 //! Compressed messages as they come, piece by piece.
 
 use super::bits::Stream;
-use super::kit::*;
-use super::wire::*;
 use std::time::Duration;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Moment, Opcode, ProtocolError, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);

@@ -1,8 +1,8 @@
 //! What a connection writes, read by other code than its own.
 
 use super::judge::Judge;
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::deflate::Direction;
 
 /// A message as it was read.

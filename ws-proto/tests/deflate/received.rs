@@ -1,7 +1,7 @@
 //! What the peer may send, and in how many frames (RFC 7692 §6, §7.2.2).
 
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::{Config, Event, ProtocolError};
 use zlib_rs::DeflateFlush;
 

@@ -1,9 +1,9 @@
 //! What we send, judged by other code than our own: what is compressed, in which frames, and how far back it refers.
 
-use super::kit::*;
 use super::reader::Reader;
-use super::rig::Pair;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
+use ws_kit::pair::Pair;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Frame, Opcode, Role, SendError};
 

@@ -1,10 +1,10 @@
 //! One message for many: compressed once for all whose windows are alike, and never at the cost of what is sent to one.
 
-use super::kit::*;
 use super::reader::{Read, Reader};
-use super::wire::*;
 use bytes::Buf;
 use std::sync::Arc;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::deflate::{Direction, Terms};
 use ws_proto::{Config, Connection, Frame, Moment, Opcode, Role};
 

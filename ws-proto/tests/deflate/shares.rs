@@ -1,7 +1,7 @@
 //! What connections of one loop inflate, share by share: no more at a time, all of it in the end, and in the same order.
 
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 
 use std::sync::Arc;
 use std::time::Duration;

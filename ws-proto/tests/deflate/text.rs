@@ -1,7 +1,7 @@
 //! Compressed text is checked as it is inflated: the first bad byte fails, and no character is cut.
 
-use super::kit::*;
-use super::wire::*;
+use ws_kit::deflate::*;
+use ws_kit::frames::*;
 use ws_proto::{ProtocolError, State};
 use zlib_rs::DeflateFlush;
 

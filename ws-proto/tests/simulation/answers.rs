@@ -9,7 +9,7 @@ use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Response, StatusCode};
 use std::time::Duration;
-use ws_proto::{Moment, Request, ResponseBody, SendError, Sent, Upgrade};
+use ws_proto::{Moment, Request, RespondError, ResponseBody, Sent, Upgrade};
 
 /// What a path asks for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -150,7 +150,7 @@ pub(crate) fn request(
             end.touch(now);
             let body = match result {
                 // Its client has gone meanwhile.
-                Err(SendError::NotOpen) if length.is_none() && end.told_end => return None,
+                Err(RespondError::NotOpen) if length.is_none() && end.told_end => return None,
                 result => result.unwrap(),
             };
             if asked.kind == Kind::CutOff {
@@ -190,7 +190,7 @@ fn answer(end: &mut End, now: Moment, to: impl Into<Request>, asked: Asked, stat
     end.exempt_answer(asked.len);
     // Whoever was let wait may be gone, or was answered 503.
     let result = end.connection.respond(now, to, response(status, asked));
-    let may = matches!(result, Ok(()) | Err(SendError::WrongRequest | SendError::NotOpen));
+    let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
     assert!(may, "{result:?}");
     end.answered += usize::from(result.is_ok());
     end.touch(now);
@@ -203,7 +203,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
         What::Refuse(upgrade, asked) => answer(end, now, upgrade, asked, StatusCode::FORBIDDEN),
         What::Accept(upgrade) => {
             let result = end.connection.accept(now, upgrade);
-            let may = matches!(result, Ok(()) | Err(SendError::WrongRequest | SendError::NotOpen));
+            let may = matches!(result, Ok(()) | Err(RespondError::WrongRequest | RespondError::NotOpen));
             assert!(may, "{result:?}");
             end.touch(now);
         }
@@ -219,7 +219,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
             let result = end.connection.finish_body(now, body);
             end.answered += usize::from(result.is_ok() && is_wanted);
             assert!(
-                matches!(result, Ok(()) | Err(SendError::NotOpen | SendError::WrongRequest)),
+                matches!(result, Ok(()) | Err(RespondError::NotOpen | RespondError::WrongRequest)),
                 "{result:?}"
             );
             end.touch(now);
@@ -257,14 +257,20 @@ fn piece(
     // The frame of a chunk, now or when its turn has come.
     end.exempt_chunk();
     if !body.is_unwanted() {
-        end.judge_send(now, queued, len, is_its_turn, &result);
+        end.judge_send(
+            now,
+            queued,
+            len,
+            is_its_turn,
+            result.clone().map_err(|error| error == RespondError::Full),
+        );
     }
     match result {
         Ok(Sent::Queued) => Some((after, false)),
         Ok(Sent::Congested) => Some((after, rng.percent(60))),
-        Err(SendError::Full) => Some((rest, true)),
+        Err(RespondError::Full) => Some((rest, true)),
         Err(error) => {
-            assert!(matches!(error, SendError::NotOpen | SendError::WrongRequest), "{error}");
+            assert!(matches!(error, RespondError::NotOpen | RespondError::WrongRequest), "{error}");
             None
         }
     }

@@ -4,7 +4,7 @@ use super::deadlines::later;
 use super::end::End;
 use super::link::CLIENT;
 use std::time::Duration;
-use ws_proto::{Cause, CloseCode, Event, Moment, Next, SendError, Sent, State};
+use ws_proto::{CloseCode, Error, Event, Moment, Next, SendError, Sent, State};
 
 /// The most that a control frame has on the wire.
 const CONTROL: usize = 2 + 4 + 125;
@@ -139,14 +139,14 @@ impl End {
         if ahead { self.connection.outbox().len() } else { self.connection.queued() }
     }
 
-    /// Judges what became of a message or a part, where so much was queued before.
+    /// Judges what became of a message or a part, where so much was queued before.  Of a failure, whether there was no room.
     pub(crate) fn judge_send(
         &mut self,
         now: Moment,
         queued: usize,
         len: usize,
         ahead: bool,
-        result: &Result<Sent, SendError>,
+        result: Result<Sent, bool>,
     ) {
         let config = &self.rules.config;
         let is_too_much = queued > 0 && queued + len + HEADER > config.get_outbox_cap();
@@ -165,9 +165,9 @@ impl End {
                 }
             }
             // All connections together may hold too much.
-            Err(SendError::Full) if config.get_memory().is_some() => {}
-            Err(SendError::Full) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
-            Err(_) => {}
+            Err(true) if config.get_memory().is_some() => {}
+            Err(true) => assert!(is_too_much, "{len} bytes were refused behind {queued}"),
+            Err(false) => {}
         }
         self.touch(now);
     }
@@ -211,7 +211,7 @@ impl End {
         assert!(connection.receive(now, &mut input).is_none() && input.is_empty());
         connection.receive_eof(now);
         connection.handle_timeout(now + Duration::from_secs(1));
-        connection.abort(now, Cause::Terminated);
+        connection.abort(now, Error::Aborted);
         assert!(connection.poll_event(now).is_none());
         assert_eq!(connection.send("late"), Err(SendError::NotOpen));
         assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));

@@ -13,7 +13,7 @@ use super::server::Conn;
 use super::setting::Rules;
 use super::world::{Client, ClientKind, Health, Purpose, World};
 use std::time::Duration;
-use ws_proto::{Cause, ClientRequest, CloseCode, Config, Connection, Moment, Role, State};
+use ws_proto::{ClientRequest, CloseCode, Config, Connection, Error, Moment, Role, State};
 
 /// What ends a connection however it is understood.
 const JUNK: [&[u8]; 5] =
@@ -140,7 +140,7 @@ impl World {
             (ClientKind::WebSocket(party), 17) => {
                 client.health = Health::Broken;
                 party.hears.borrow_mut().is_spoiled |= party.end.is_open;
-                party.end.abort(now, Cause::Terminated);
+                party.end.abort(now, Error::Aborted);
             }
             (ClientKind::WebSocket(party), 18) if party.end.is_open => {
                 client.health = Health::Broken;

@@ -3,7 +3,7 @@
 use super::end::End;
 use super::setting::Rules;
 use std::time::Duration;
-use ws_proto::{Cause, CloseCode, Closed, Error, HeartbeatKind, Moment, State, Timeout};
+use ws_proto::{CloseCode, Closed, Error, HeartbeatKind, Moment, State, Timeout};
 
 /// How long is read on where writing has failed.
 const READS_ON: Duration = Duration::from_secs(1);
@@ -104,8 +104,8 @@ impl End {
                 waited(self.closing_since.unwrap_or(now), config.get_close_timeout());
             }
             Some(Error::Eof) => assert!(self.is_ended, "{closed}"),
-            Some(Error::Lost(Cause::Io(_))) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),
-            Some(Error::Lost(_)) => assert!(self.is_terminated, "{closed}"),
+            Some(Error::Io(_)) => assert!(self.is_ended || self.failed_at.is_some(), "{closed}"),
+            Some(Error::Aborted | Error::Stopped) => assert!(self.is_terminated, "{closed}"),
             _ => {}
         }
         if let Some(since) = self.failed_at.filter(|_| self.is_open) {
@@ -146,7 +146,10 @@ impl End {
             // Where writing failed, that is the first cause, whatever fault comes behind.
             Some(_) if self.failed_at.is_some() && self.rules.is_unfair() => {}
             Some((_, code)) => {
-                let is_heard = matches!(closed.error, None | Some(Error::Eof | Error::Lost(_)));
+                let is_heard = matches!(
+                    closed.error,
+                    None | Some(Error::Eof | Error::Io(_) | Error::Aborted | Error::Stopped)
+                );
                 assert!(!is_heard || closed.code.get() == code, "the peer closed with {code}: {closed}");
             }
             None if closed.error.is_some() => {

@@ -12,7 +12,7 @@ use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
-use ws_proto::{Cause, Closed, Connection, Event, Moment, Next, State, Storage};
+use ws_proto::{Closed, Connection, Error, Event, Moment, Next, State, Storage};
 
 /// What an end can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -285,7 +285,7 @@ impl End {
 
     fn lose(&mut self, now: Moment) {
         (self.is_ended, self.told_end) = (true, true);
-        self.connection.abort(now, Cause::Io(ErrorKind::ConnectionReset));
+        self.connection.abort(now, Error::Io(ErrorKind::ConnectionReset));
         self.touch(now);
     }
 
@@ -388,7 +388,7 @@ impl End {
     /// What the peer said last may still be read.
     fn fail_to_write(&mut self, now: Moment, kind: ErrorKind) {
         self.is_deaf |= self.connection.is_paused() || self.reads_from > now;
-        self.connection.write_failed(now, Cause::Io(kind));
+        self.connection.write_failed(now, Error::Io(kind));
         self.failed_at = Some(now);
         self.blocked = None;
         self.touch(now);
@@ -474,9 +474,9 @@ impl End {
     }
 
     /// The application ends it at once, or its server, which has stopped.
-    pub(crate) fn abort(&mut self, now: Moment, cause: Cause) {
+    pub(crate) fn abort(&mut self, now: Moment, error: Error) {
         self.is_terminated = true;
-        self.connection.abort(now, cause);
+        self.connection.abort(now, error);
         self.touch(now);
     }
 

@@ -4,7 +4,7 @@ use super::answers::{Asked, Kind};
 use super::end::End;
 use super::world::{BIRTH, ClientKind, Health, Purpose, World};
 use std::time::Duration;
-use ws_proto::{CloseCode, Error, HandshakeError, State, Timeout};
+use ws_proto::{CloseCode, Error, ResponseError, State, Timeout};
 
 /// All that was said is heard within this, where nobody is hasty.
 const REST: Duration = Duration::from_secs(3000);
@@ -193,7 +193,7 @@ impl World {
         if let (Some(closed), false) = (&end.closed, is_forced) {
             match &closed.error {
                 None => {}
-                Some(Error::Handshake(error)) if conn.may_end_with(error) => {}
+                Some(error) if conn.may_end_with(error) => {}
                 // Of this time the rules say nothing, and a network may be slower.
                 Some(Error::Timeout(Timeout::Body)) => {}
                 Some(error) => panic!("connection {id} of the server ended with {error}"),
@@ -224,7 +224,7 @@ impl World {
             return;
         }
         match (party.asked, &closed.error) {
-            (Some(asked), Some(Error::Handshake(HandshakeError::Refused(answer)))) => {
+            (Some(asked), Some(Error::Response(ResponseError::Refused(answer)))) => {
                 let status = if asked.kind == Kind::Refuse && !self.has_stopped {
                     403
                 } else {

@@ -45,6 +45,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, PoisonError};
 use std::thread;
 use world::{Purpose, World};
+use ws_kit::seeds::{number, words};
 
 /// One test at a time has all threads, and what is allocated is its own.
 static TURN: Mutex<()> = Mutex::new(());
@@ -88,7 +89,6 @@ fn what_was_found_stays_found() {
 /// So many seeds, where nobody asks for more.
 fn run(purpose: Purpose, seeds: u64) {
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SEED") {
         return meter::alone(|| World::new(purpose, seed, true).run());
     }
@@ -143,6 +143,5 @@ fn count(purpose: Purpose, seeds: std::ops::Range<u64>) {
 /// What a run finds, if it finds something.
 fn fault(purpose: Purpose, seed: u64) -> Option<String> {
     let fault = catch_unwind(AssertUnwindSafe(|| World::new(purpose, seed, false).run())).err()?;
-    let text = fault.downcast_ref::<String>().cloned();
-    text.or_else(|| fault.downcast_ref::<&str>().map(|text| (*text).to_owned())).or(Some(String::new()))
+    Some(words(&*fault))
 }

@@ -153,7 +153,13 @@ impl Party {
             Ok(Sent::Queued) => assert!(connection.outbox().len() <= self.end.rules.config.get_high_mark()),
             Err(error) => assert_eq!(*error == SendError::NotOpen, !is_open, "{error}"),
         }
-        self.end.judge_send(now, queued, len, ahead, result);
+        self.end.judge_send(
+            now,
+            queued,
+            len,
+            ahead,
+            result.clone().map_err(|error| error == SendError::Full),
+        );
     }
 
     /// Begins a message in fragments, or goes on with it.

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, flush_latest};
 use ws_proto::Moment;
-use ws_proto::{Cause, CloseCode, Event, Frame, HandshakeError, Opcode, Sent, State};
+use ws_proto::{CloseCode, Error, Event, Frame, Opcode, Sent, State};
 
 const TOPICS: [&str; 3] = ["prices", "news", "weather"];
 const KEYS: [&str; 3] = ["a", "b", "c"];
@@ -181,7 +181,7 @@ impl Server {
             18 => self.close(id, now, CloseCode::NORMAL, "enough"),
             _ => {
                 self.conns[id].is_cut = true;
-                self.conns[id].party.end.abort(now, Cause::Terminated);
+                self.conns[id].party.end.abort(now, Error::Aborted);
             }
         }
         self.check();
@@ -211,7 +211,7 @@ impl Server {
         for conn in &mut self.conns {
             if conn.party.end.connection.state() != State::Closed {
                 conn.is_cut = true;
-                conn.party.end.abort(now, Cause::Stopped);
+                conn.party.end.abort(now, Error::Stopped);
             }
         }
     }
@@ -261,7 +261,7 @@ impl Server {
         assert!(may, "{policy:?} {delivered:?} with {queued} queued, congested: {was_congested}");
         match delivered {
             Delivered::Queued => {
-                party.end.judge_send(now, queued, len, false, &Ok(Sent::Queued));
+                party.end.judge_send(now, queued, len, false, Ok(Sent::Queued));
                 party.says.borrow_mut().say(said.clone());
             }
             Delivered::Kept => {
@@ -326,8 +326,8 @@ impl Conn {
     }
 
     /// Whether the application itself made HTTP end so.
-    pub(crate) fn may_end_with(&self, error: &HandshakeError) -> bool {
-        self.own_fault && matches!(error, HandshakeError::Unanswered | HandshakeError::Unfinished)
+    pub(crate) fn may_end_with(&self, error: &Error) -> bool {
+        self.own_fault && matches!(error, Error::Unanswered | Error::Unfinished)
     }
 }
 

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
 use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
-    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, ResponseBody, SendError,
+    Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, RespondError, ResponseBody,
     ServerConfig,
 };
 
@@ -42,7 +42,7 @@ impl App {
         connections: &mut Connections,
         id: ConnectionId,
         request: Request,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let (to, params) = match self.routes.find(&request) {
             Found::Route(to, params) => (to, params),
             Found::Answer(response) => return connections.respond(id, request, response), // 404, 405, OPTIONS

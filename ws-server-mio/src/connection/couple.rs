@@ -44,7 +44,7 @@ impl Leg {
 }
 
 /// Why two legs cannot be coupled. Nothing has changed then.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum CoupleError {
     /// The connection is closing or gone, or the client is idle: nothing will come from there.
@@ -54,6 +54,8 @@ pub enum CoupleError {
     /// Both legs are the same connection.
     Itself,
 }
+
+ws_proto::debug_is_display!(CoupleError);
 
 impl fmt::Display for CoupleError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -42,7 +42,9 @@ use std::net::SocketAddr;
 use std::time::Duration;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
-use ws_proto::{Cause, CloseCode, Moment, Outgoing, Request, ResponseBody, SendError, Sent, State, Upgrade};
+use ws_proto::{
+    CloseCode, Error, Moment, Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
+};
 
 /// What a timer does.
 pub(crate) type Later = Box<dyn FnOnce(&mut Connections) + Send>;
@@ -102,10 +104,10 @@ impl Connections {
     /// Opens a WebSocket: answers its handshake with 101.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::accept`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), SendError> {
+    /// As [`ws_proto::Connection::accept`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn accept(&mut self, id: ConnectionId, upgrade: Upgrade) -> Result<(), RespondError> {
         let path = Box::from(upgrade.path());
-        self.with(id, |connection, now| connection.accept(now, upgrade))?;
+        self.answer(id, |connection, now| connection.accept(now, upgrade))?;
         if let Some(live) = self.slots.get_mut(id) {
             self.paths.keep(id.slot, live, path);
         }
@@ -115,16 +117,16 @@ impl Connections {
     /// Answers a request, now or later; or refuses an upgrade, which is a request too, and the last of its connection.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut response);
-        self.with(id, |connection, now| connection.respond(now, request, response))?;
+        self.answer(id, |connection, now| connection.respond(now, request, response))?;
         self.count_answer(id.slot);
         Ok(())
     }
@@ -136,18 +138,18 @@ impl Connections {
     /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`]; [`SendError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::Connection::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(
         &mut self,
         id: ConnectionId,
         request: impl Into<Request>,
         mut head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut head);
         let body =
-            self.with(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
+            self.answer(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
         if length.is_none() && !body.is_unwanted() {
             self.probe(id);
@@ -159,23 +161,23 @@ impl Connections {
     /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`]: [`SendError::NotOpen`] when the peer is gone, and
-    /// [`SendError::Full`]. Nothing was queued then.
+    /// As [`ws_proto::Connection::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
+    /// [`RespondError::Full`]. Nothing was queued then.
     pub fn send_body(
         &mut self,
         id: ConnectionId,
         body: &ResponseBody,
         piece: impl Into<Bytes>,
-    ) -> Result<Sent, SendError> {
-        self.with(id, |connection, _| connection.send_body(body, piece))
+    ) -> Result<Sent, RespondError> {
+        self.answer(id, |connection, _| connection.send_body(body, piece))
     }
 
     /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::finish_body`]; [`SendError::NotOpen`] when the connection is gone.
-    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), SendError> {
-        self.with(id, |connection, now| connection.finish_body(now, body))
+    /// As [`ws_proto::Connection::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
+    pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), RespondError> {
+        self.answer(id, |connection, now| connection.finish_body(now, body))
     }
 
     /// Sends a message, or a frame that was made once: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a
@@ -227,7 +229,7 @@ impl Connections {
     /// that is gone is no error.
     pub fn terminate(&mut self, id: ConnectionId) {
         if let Some(live) = self.slots.get_mut(id) {
-            live.connection.abort(self.now, Cause::Terminated);
+            live.connection.abort(self.now, Error::Aborted);
             self.mark_dirty(id.slot);
         }
     }

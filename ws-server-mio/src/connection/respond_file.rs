@@ -5,7 +5,7 @@ use crate::files::{CHUNK, Folder, Sending, takes_chunk};
 use crate::ids::ConnectionId;
 use bytes::Bytes;
 use std::io::{Read, Seek, SeekFrom};
-use ws_proto::{Request, SendError, State};
+use ws_proto::{Request, RespondError, State};
 
 /// Files.
 impl Connections {
@@ -22,7 +22,7 @@ impl Connections {
         id: ConnectionId,
         request: impl Into<Request>,
         folder: &Folder,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let request = request.into();
         let (mut file, plan) = match folder.open(&request) {
             Ok(opened) => opened,

@@ -8,18 +8,37 @@ use crate::connection::{Connections, timers};
 use crate::event::Event;
 use crate::ids::{ClientId, ConnectionId};
 use crate::sys::poller::Readiness;
-use ws_proto::{Connection, Moment, SendError};
+use ws_proto::{Connection, Moment, RespondError, SendError};
 
 impl Connections {
-    /// Applies a verb to a connection that exists.
+    /// Applies a verb that sends to a connection that exists.
     #[inline]
     pub(crate) fn with<T>(
         &mut self,
         id: ConnectionId,
         verb: impl FnOnce(&mut Connection, Moment) -> Result<T, SendError>,
     ) -> Result<T, SendError> {
+        self.apply(id, || SendError::NotOpen, verb)
+    }
+
+    /// Applies a verb that answers to a connection that exists.
+    pub(crate) fn answer<T>(
+        &mut self,
+        id: ConnectionId,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, RespondError>,
+    ) -> Result<T, RespondError> {
+        self.apply(id, || RespondError::NotOpen, verb)
+    }
+
+    #[inline]
+    fn apply<T, E>(
+        &mut self,
+        id: ConnectionId,
+        gone: impl FnOnce() -> E,
+        verb: impl FnOnce(&mut Connection, Moment) -> Result<T, E>,
+    ) -> Result<T, E> {
         let Self { slots, pool, dirty, now, .. } = self;
-        let Some(live) = slots.get_mut(id) else { return Err(SendError::NotOpen) };
+        let Some(live) = slots.get_mut(id) else { return Err(gone()) };
         lend(live, pool);
         let result = verb(&mut live.connection, *now);
         mark_dirty(id.slot, live, dirty);

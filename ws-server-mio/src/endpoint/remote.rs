@@ -42,8 +42,10 @@ struct Shared {
 }
 
 /// The endpoint of this handle is gone, and with it the job.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct EndpointGone;
+
+ws_proto::debug_is_display!(EndpointGone);
 
 impl fmt::Display for EndpointGone {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

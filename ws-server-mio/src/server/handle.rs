@@ -95,7 +95,7 @@ impl ServerHandle<'_> {
     ///
     /// Over HTTP no further request is taken. Event streams (`text/event-stream`) end at once; every other answer,
     /// also one that is given later, and every request that is arriving goes on to its end. What the deadline cuts, the
-    /// peer sees cut off, and its `Closed` has [`Cause::Stopped`](ws_proto::Cause::Stopped) as error.
+    /// peer sees cut off, and its `Closed` has [`Error::Stopped`](ws_proto::Error::Stopped) as error.
     ///
     /// Stopping twice is harmless: the earlier deadline holds. Listening anew is possible at any time.
     pub fn stop(&mut self, deadline: Duration) {

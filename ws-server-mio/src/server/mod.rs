@@ -14,7 +14,7 @@ use crate::sys::listener::NewListeners;
 use std::io;
 use ws_host::listen::{Bind, ListenError};
 use ws_host::server::ServerConfig;
-use ws_proto::{Cause, State};
+use ws_proto::{Error, State};
 
 /// Servers.
 impl Connections {
@@ -29,6 +29,15 @@ impl Connections {
     /// let local = connections.listen(Bind::localhost(), ServerConfig::new())?;
     /// let lan = connections.listen(Bind::lan().port_range(8700..=8799), ServerConfig::default().max_connections(50))?;
     /// # Ok(())
+    /// # }
+    /// ```
+    ///
+    /// What is for clients does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use ws_server_mio::{Bind, ClientConfig, Connections};
+    /// # fn f(connections: &mut Connections) {
+    /// let _ = connections.listen(Bind::localhost(), ClientConfig::new());
     /// # }
     /// ```
     ///
@@ -138,7 +147,7 @@ impl Connections {
     /// Cuts a connection that did not leave in time.
     pub(crate) fn cut(&mut self, slot: u32) {
         if let Some(live) = self.slots.at_mut(slot) {
-            live.connection.abort(self.now, Cause::Stopped);
+            live.connection.abort(self.now, Error::Stopped);
             self.mark_dirty(slot);
         }
     }

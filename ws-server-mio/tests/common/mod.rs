@@ -4,15 +4,13 @@
 
 pub mod clients;
 pub mod files;
-pub mod peer;
-pub mod ports;
 pub mod watched;
 
-pub use peer::*;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
+pub use ws_kit::peer::*;
 use ws_server_mio::{
     Bind, Closed, ConnectionId, Connections, Endpoint, Event, Message, Options, Request, ServerConfig,
     ServerId, Turn, Upgrade, http,

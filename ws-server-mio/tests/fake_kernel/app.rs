@@ -11,8 +11,8 @@ use std::path::PathBuf;
 use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 use ws_server_mio::{
-    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, ResponseBody,
-    SendError, Sent, SlowPeer, State, Upgrade,
+    CloseCode, Closed, ConnectionId, Connections, Event, Folder, Frame, Message, Request, RespondError,
+    ResponseBody, Sent, SlowPeer, State, Upgrade,
 };
 
 /// What messages and bodies are cut from.
@@ -401,7 +401,7 @@ impl<'s> App<'s> {
                 match connections.send_body(id, &body, piece) {
                     Ok(Sent::Congested) if self.polite => self.parked.push(Later::Body(id, body, rest)),
                     Ok(_) => self.later.push(Later::Body(id, body, rest)),
-                    Err(SendError::Full) => self.parked.push(Later::Body(id, body, left)),
+                    Err(RespondError::Full) => self.parked.push(Later::Body(id, body, left)),
                     Err(_) => {}
                 }
             }

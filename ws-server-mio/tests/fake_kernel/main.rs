@@ -31,6 +31,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::sync::Mutex;
 use std::thread;
 use world::World;
+use ws_kit::seeds::{number, words};
 
 /// What a handler panics with that is to be caught.
 const CAUGHT: &str = "a handler panics";
@@ -52,7 +53,6 @@ fn catching<T>(turn: impl FnOnce() -> T) -> Option<T> {
 /// Each seed is a run of its own. `SEED=7` does that one, and says what happens in it; `SEEDS=100000` does so
 /// many; `COUNT=1` does all, whatever fails, and says how often and how.
 fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
-    let number = |name| std::env::var(name).ok().map(|text| text.parse::<u64>().unwrap());
     if let Some(seed) = number("SEED") {
         return run(seed, true);
     }
@@ -67,8 +67,7 @@ fn runs(seeds: u64, run: impl Fn(u64, bool) + Sync) {
                 for seed in (first..seeds).step_by(threads as usize) {
                     let Err(cause) = catch_unwind(AssertUnwindSafe(|| run(seed, false))) else { continue };
                     assert!(counts, "run it again with SEED={seed}");
-                    let fixed = cause.downcast_ref::<&str>().map(ToString::to_string);
-                    let text = cause.downcast_ref::<String>().cloned().or(fixed).unwrap_or_default();
+                    let text = words(&*cause);
                     // Of whom it is, does not matter here.
                     let kind = text.lines().next().unwrap_or("").replace(|c: char| c.is_ascii_digit(), "");
                     failures.lock().unwrap().entry(kind).or_default().push(seed);

@@ -8,7 +8,7 @@ use super::rng::Rng;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{
-    Cause, ClientRequest, Closed, Config, Connection, Event, Heartbeat, Message, Moment,
+    ClientRequest, Closed, Config, Connection, Error, Event, Heartbeat, Message, Moment,
 };
 
 pub(super) struct WebSocket {
@@ -75,7 +75,7 @@ impl WebSocket {
             Received::Nothing => {}
             Received::End => return self.connection.receive_eof(now),
             Received::Reset => {
-                return self.connection.abort(now, Cause::Io(std::io::ErrorKind::ConnectionReset));
+                return self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset));
             }
         }
         let mut bytes = std::mem::take(&mut self.rest);

@@ -42,7 +42,7 @@ fn closed_of(rig: &Rig, id: ConnectionId) -> &Closed {
 
 /// A server, and what keeps its port while it is away.
 fn rig(clock: &Clock) -> (Rig, Option<socket2::Socket>) {
-    let (kept, port) = ports::kept();
+    let (kept, port) = ws_kit::ports::kept();
     let mut rig = Rig::with(clock.options(), ServerConfig::new());
     rig.server = rig
         .endpoint

@@ -3,7 +3,7 @@
 use super::common::*;
 use super::{Clock, Log, SECOND, Witness};
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Cause, Error, Initiator, ProtocolError, Timeout};
+use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError, Timeout};
 use ws_server_mio::{CloseCode, ConnectionId, Heartbeat, ServerConfig, State};
 
 fn id_of(seen: &Seen) -> Option<ConnectionId> {
@@ -167,9 +167,9 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
         let said = closed.to_string();
         let (right, words) = match (how, &closed.error) {
             (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
-            (How::WeTerminate, Some(Error::Lost(Cause::Terminated))) => (true, "terminated"),
+            (How::WeTerminate, Some(Error::Aborted)) => (true, "terminated"),
             (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
-            (How::PeerResets, Some(Error::Lost(Cause::Io(_)))) => (true, "the transport failed"),
+            (How::PeerResets, Some(Error::Io(_))) => (true, "the transport failed"),
             (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {
                 (true, "not masked")
             }

@@ -3,7 +3,7 @@
 use super::common::*;
 use std::sync::{Arc, Mutex};
 use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_mio::{Bytes, CloseCode, Event, SendError, ServerConfig, State, http};
+use ws_server_mio::{Bytes, CloseCode, Event, RespondError, SendError, ServerConfig, State, http};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
@@ -66,7 +66,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
     assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat"]);
     upgrade.set_header("Set-Cookie", "seat=3").unwrap();
     upgrade.select_subprotocol("chat").unwrap();
-    assert!(matches!(upgrade.select_subprotocol("soap"), Err(SendError::SubprotocolNotOffered(_))));
+    assert!(matches!(upgrade.select_subprotocol("soap"), Err(RespondError::SubprotocolNotOffered(_))));
     rig.endpoint.connections().accept(id, upgrade).unwrap();
     let head = rig.head(&mut peer).to_lowercase();
     assert!(head.starts_with("http/1.1 101 "), "{head}");

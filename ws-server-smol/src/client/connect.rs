@@ -19,7 +19,7 @@ use std::sync::Arc;
 use std::task::Poll;
 use std::time::{Duration, Instant};
 use ws_host::client::{ClientConfig, ConnectError, InvalidTarget, Race, addresses, interleaved};
-use ws_proto::{Cause, ClientRequest, Closed, Config, Connection, Event};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 
 /// Connects once.
 ///
@@ -237,7 +237,7 @@ where
                 return Err(Failed { failure: ConnectError::of(&closed, tried), closed: Some(closed) });
             }
             Some(_) => {}
-            None => return Err(ConnectError::Lost(Cause::Terminated).into()),
+            None => return Err(ConnectError::Lost(Error::Aborted).into()),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use ws_host::server::{Decision, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
-use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, SendError, Transport, Upgrade};
+use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
 /// What a client asks for.
 #[derive(Debug)]
@@ -142,27 +142,27 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`]; [`SendError::NotOpen`] also when the connection ended before all of it was
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
     /// written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         self.queue(request.into(), response)?;
         self.flush().await
     }
 
-    fn queue(&mut self, request: Request, response: http::Response<Bytes>) -> Result<(), SendError> {
-        self.driver.as_ref().ok_or(SendError::NotOpen)?.shared.respond(request, response)
+    fn queue(&mut self, request: Request, response: http::Response<Bytes>) -> Result<(), RespondError> {
+        self.driver.as_ref().ok_or(RespondError::NotOpen)?.shared.respond(request, response)
     }
 
     /// Waits until what was queued is written.
-    async fn flush(&mut self) -> Result<(), SendError> {
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+    async fn flush(&mut self) -> Result<(), RespondError> {
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         let end = driver.shared.end_of_output();
         let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
-        flushed.or_else(|error| driver.shared.has_written(end).then_some(()).ok_or(error))
+        flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
     }
 
     /// Begins an answer whose body comes in pieces. They go out while [`next`](Self::next) is polled.
@@ -174,7 +174,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
+    ) -> Result<Body, RespondError> {
         self.responder().respond_streaming(request, head, length)
     }
 
@@ -199,7 +199,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
             path if path.len() > PATH_LIMIT => Some(Box::default()),
             path => Some(path.into()),
         };
-        let driver = self.driver.as_mut().ok_or(SendError::NotOpen)?;
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         driver.shared.connection().accept(clock::now(), upgrade)?;
         let head = loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
@@ -209,12 +209,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     return Err(closed.into());
                 }
                 Some(_) => {}
-                None => return Err(SendError::NotOpen.into()),
+                None => return Err(RespondError::NotOpen.into()),
             }
         };
         // A peer that is gone by now is reported as the end of the WebSocket.
         let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-        let websocket = self.open(head).ok_or(SendError::NotOpen)?;
+        let websocket = self.open(head).ok_or(RespondError::NotOpen)?;
         Ok(websocket.at(path))
     }
 

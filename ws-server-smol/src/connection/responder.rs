@@ -5,7 +5,7 @@ use crate::connection::shared::Shared;
 use bytes::Bytes;
 use std::fmt;
 use std::sync::Arc;
-use ws_proto::{Request, ResponseBody, SendError, Sent};
+use ws_proto::{Request, RespondError, ResponseBody, Sent};
 
 /// Answers the requests of one connection from other tasks and threads. What it queues goes out while
 /// [`HttpConnection::next`](crate::HttpConnection::next) is polled, which it wakes for that.
@@ -25,13 +25,13 @@ impl Responder {
     /// Answers a request, or refuses an upgrade.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`].
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`].
     pub fn respond(
         &self,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        self.shared.as_ref().ok_or(SendError::NotOpen)?.respond(request.into(), response)
+    ) -> Result<(), RespondError> {
+        self.shared.as_ref().ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
     /// Begins an answer whose body comes in pieces. With a `length` the body must have exactly that.
@@ -46,8 +46,8 @@ impl Responder {
         request: impl Into<Request>,
         head: http::Response<()>,
         length: Option<u64>,
-    ) -> Result<Body, SendError> {
-        let shared = self.shared.as_ref().ok_or(SendError::NotOpen)?;
+    ) -> Result<Body, RespondError> {
+        let shared = self.shared.as_ref().ok_or(RespondError::NotOpen)?;
         let token = shared.respond_streaming(request.into(), head, length)?;
         Ok(Body { shared: shared.clone(), token: Some(token) })
     }
@@ -76,9 +76,9 @@ impl Body {
     /// Queues a piece at once.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::BodyLength`]; nothing was queued then.
-    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, SendError> {
-        let token = self.token.as_ref().ok_or(SendError::WrongRequest)?;
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing was queued then.
+    pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
+        let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
         let sent = self.shared.connection().send_body(token, piece)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
@@ -88,20 +88,22 @@ impl Body {
     /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`], [`SendError::BodyLength`], but that it waits where there is no room; and
-    /// [`SendError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout) there was no
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`], but that it waits where there is no room; and
+    /// [`RespondError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout) there was no
     /// room, and nobody polled the connection.
-    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), SendError> {
+    pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
         let piece = piece.into();
-        self.shared.send_when_room(|| self.try_send(piece.clone())).await
+        self.shared
+            .send_when_room((RespondError::Full, RespondError::NotPolled), || self.try_send(piece.clone()))
+            .await
     }
 
     /// Ends the body.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`]; [`SendError::BodyLength`] where less came than was declared, which ends the connection.
-    pub fn finish(mut self) -> Result<(), SendError> {
-        let token = self.token.take().ok_or(SendError::WrongRequest)?;
+    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] where less came than was declared, which ends the connection.
+    pub fn finish(mut self) -> Result<(), RespondError> {
+        let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().finish_body(clock::now(), token)?;
         self.shared.wakers.driver.wake();
         Ok(())

@@ -59,7 +59,9 @@ impl Sender {
     /// WebSocket. Nothing was queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let outgoing = outgoing.into();
-        self.shared.send_when_room(|| self.try_send(outgoing.by_ref())).await
+        self.shared
+            .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.by_ref()))
+            .await
     }
 
     /// Sends a Ping. Its answer is seen in [`latency`](Self::latency).
@@ -98,7 +100,7 @@ impl Sender {
 
     /// Ends the connection at once: no Close frame, and what was queued is lost.
     pub fn terminate(&self) {
-        self.shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
+        self.shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         self.shared.wake();
     }
 

@@ -20,7 +20,7 @@ use std::task::{Context, Poll, Wake, Waker};
 use std::time::Instant;
 use ws_host::server::Stats;
 use ws_host::token::TokenRule;
-use ws_proto::{Connection, Request, ResponseBody, SendError, Sent, State};
+use ws_proto::{Connection, Request, RespondError, ResponseBody, Sent, State};
 
 /// The tasks that a connection may have to wake.
 ///
@@ -208,7 +208,11 @@ impl Shared {
     }
 
     /// Answers a request, or refuses an upgrade; the driver is woken to write it.
-    pub(crate) fn respond(&self, request: Request, mut response: Response<Bytes>) -> Result<(), SendError> {
+    pub(crate) fn respond(
+        &self,
+        request: Request,
+        mut response: Response<Bytes>,
+    ) -> Result<(), RespondError> {
         if let Some(rule) = &self.token {
             rule.complete_response(&request, &mut response);
         }
@@ -224,7 +228,7 @@ impl Shared {
         request: Request,
         mut head: Response<()>,
         length: Option<u64>,
-    ) -> Result<ResponseBody, SendError> {
+    ) -> Result<ResponseBody, RespondError> {
         if let Some(rule) = &self.token {
             rule.complete_response(&request, &mut head);
         }
@@ -264,14 +268,16 @@ impl Shared {
         self.wakers.flusher.wake();
     }
 
-    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can.
+    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the error
+    /// after which it waits on, `not_polled` the one that it gives up with.
     ///
     /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
     /// nobody will.
-    pub(crate) async fn send_when_room(
+    pub(crate) async fn send_when_room<E: PartialEq>(
         &self,
-        try_send: impl Fn() -> Result<Sent, SendError>,
-    ) -> Result<(), SendError> {
+        (full, not_polled): (E, E),
+        try_send: impl Fn() -> Result<Sent, E>,
+    ) -> Result<(), E> {
         let mut polls = self.polls.load(Relaxed);
         let mut deadline = self.output_deadline();
         let waiting = self.wakers.room.enter();
@@ -280,7 +286,7 @@ impl Shared {
             if self.has_room() {
                 match try_send() {
                     // It is larger than what is left: there will be more.
-                    Err(SendError::Full) => {}
+                    Err(error) if error == full => {}
                     result => return result.map(drop),
                 }
             }
@@ -294,7 +300,7 @@ impl Shared {
             if polls_now != polls {
                 (polls, deadline) = (polls_now, self.output_deadline());
             } else if deadline.is_some_and(|deadline| deadline <= Instant::now()) {
-                return Err(SendError::NotPolled);
+                return Err(not_polled);
             }
         }
     }

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::driver::output::write;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::task::{Context, Waker};
-use ws_proto::{Cause, CloseCode, Closed, Event};
+use ws_proto::{CloseCode, Closed, Error, Event};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Nothing more will come: the socket is closed, and nobody waits any longer.
@@ -26,7 +26,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut nobody = Context::from_waker(Waker::noop());
             write(stream, &mut self.output, &shared, &mut connection, &mut nobody, now);
         }
-        connection.abort(now, Cause::Terminated);
+        connection.abort(now, Error::Aborted);
         (self.unread, self.held) = (None, None);
     }
 

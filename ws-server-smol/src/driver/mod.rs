@@ -426,5 +426,8 @@ fn before_the_end(connection: &mut Connection, now: Moment) -> Option<Event<'sta
 /// Whether it was cut off rather than ended: then nothing is on its way that would be worth a wait.
 fn is_lost(event: Option<&Event<'_>>) -> bool {
     let Some(Event::Closed(closed)) = event else { return false };
-    matches!(closed.error, Some(Error::Timeout(_) | Error::Lost(_) | Error::Eof))
+    matches!(
+        closed.error,
+        Some(Error::Timeout(_) | Error::Io(_) | Error::Aborted | Error::Stopped | Error::Eof)
+    )
 }

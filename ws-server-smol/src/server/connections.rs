@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_host::server::Stats;
-use ws_proto::{CloseCode, Outgoing, Request, SendError, Sent, State};
+use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
 /// Clients. An id whose connection is gone finds nobody, and never another's.
 impl Server {
@@ -96,7 +96,7 @@ impl Server {
         else {
             return;
         };
-        shared.connection().abort(clock::now(), ws_proto::Cause::Terminated);
+        shared.connection().abort(clock::now(), ws_proto::Error::Aborted);
         socket.cut();
         shared.wake();
     }
@@ -104,14 +104,14 @@ impl Server {
     /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::WrongRequest`], [`SendError::ResponseHeader`], [`SendError::ResponseStatus`]; [`SendError::NotOpen`] also where there is no such connection.
+    /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`SendError::NotOpen`] also where there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,
         request: impl Into<Request>,
         response: http::Response<Bytes>,
-    ) -> Result<(), SendError> {
-        self.shared(id).ok_or(SendError::NotOpen)?.respond(request.into(), response)
+    ) -> Result<(), RespondError> {
+        self.shared(id).ok_or(RespondError::NotOpen)?.respond(request.into(), response)
     }
 
     /// Where a connection stands; [`State::Closed`] where there is none of that id.

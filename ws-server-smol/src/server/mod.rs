@@ -188,6 +188,13 @@ impl Server {
 
     /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
     ///
+    /// What is for clients does not compile:
+    ///
+    /// ```compile_fail,E0308
+    /// # use ws_server_smol::{Bind, ClientConfig, Server};
+    /// let _ = Server::bind(Bind::localhost(), ClientConfig::new());
+    /// ```
+    ///
     /// # Errors
     /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
     /// and trying again is fine.

@@ -14,7 +14,7 @@ use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
-use ws_proto::Cause;
+use ws_proto::Error;
 
 /// A stop that is under way.
 pub(super) struct Stopping {
@@ -88,7 +88,7 @@ impl Server {
     ///   arriving; no further request is taken.
     ///
     /// It waits until all are gone, and at the deadline, which counts from the end of the spread, cuts those that are
-    /// left, also where no task polls them. What is cut ends with [`Cause::Stopped`]; an answer that was being given is
+    /// left, also where no task polls them. What is cut ends with [`Error::Stopped`]; an answer that was being given is
     /// an error to whoever gives it.
     ///
     /// Stopping twice is harmless: both wait, and of the two the earlier deadline and the shorter spread hold. Dropped,
@@ -172,7 +172,7 @@ impl Server {
         for member in rest {
             self.inner.newest().forget(member.shared.id);
             let mut connection = member.shared.connection();
-            connection.abort(moment, Cause::Stopped);
+            connection.abort(moment, Error::Stopped);
             // A FIN would make a whole answer of what was cut off.
             if connection.wants_reset() {
                 member.socket.reset_on_close()

@@ -3,6 +3,7 @@
 #![allow(dead_code, unreachable_pub)] // each test takes what it needs
 #![allow(clippy::unwrap_used, clippy::panic)] // that is how a test fails
 
+pub mod peer;
 pub mod pipe;
 pub mod strict;
 
@@ -13,24 +14,22 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 use std::time::Duration;
+use ws_kit::random::Xorshift;
 use ws_server_smol::{ClientConfig, HttpConnection, Incoming, Message, Server, Socket, WebSocket, connect};
 use ws_server_smol::{Config, Role};
 
-/// Numbers that are the same for the same seed (xorshift).
+/// Numbers that are the same for the same seed.
 #[derive(Clone, Debug)]
-pub struct Random(u64);
+pub struct Random(Xorshift);
 
 impl Random {
     pub fn new(seed: u64) -> Self {
-        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1)
+        Self(Xorshift(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) | 1))
     }
 
     /// Less than `end`.
     pub fn below(&mut self, end: usize) -> usize {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        (self.0 >> 11) as usize % end
+        (self.0.next() >> 11) as usize % end
     }
 
     pub fn pick<T: Copy>(&mut self, from: &[T]) -> T {

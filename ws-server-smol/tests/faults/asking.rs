@@ -12,7 +12,7 @@ use std::cell::{Cell, RefCell};
 use std::rc::Rc;
 use std::sync::Arc;
 use ws_server_smol::{Body, HttpConnection, Incoming};
-use ws_server_smol::{Config, Request, SendError};
+use ws_server_smol::{Config, Request, RespondError};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum How {
@@ -129,7 +129,7 @@ async fn begin(
             let length = (how == How::Sized).then_some(len as u64);
             match http.respond_streaming(request, http::Response::new(()), length) {
                 Ok(body) => held.push(Held::Body(body, content(n, len))),
-                Err(error) => assert_eq!(error, SendError::WrongRequest),
+                Err(error) => assert_eq!(error, RespondError::WrongRequest),
             }
         }
         _ if held.is_empty() && random.below(2) == 0 => drop(http.respond(request, whole()).await),
@@ -148,8 +148,8 @@ fn go_on(http: &mut HttpConnection<Unruly>, at: usize, held: &mut Vec<Held>, ran
             let (piece, rest) = left.split_at(1 + random.below(left.len()));
             match body.try_send(piece) {
                 Ok(_) => held.push(Held::Body(body, rest)),
-                Err(SendError::Full) => held.push(Held::Body(body, left)),
-                Err(error) => assert_eq!(error, SendError::NotOpen),
+                Err(RespondError::Full) => held.push(Held::Body(body, left)),
+                Err(error) => assert_eq!(error, RespondError::NotOpen),
             }
         }
     }

@@ -1,7 +1,6 @@
 //! `Date` and `Last-Modified`.
 
 use super::common::{pair, run};
-use super::peer::*;
 use super::*;
 use futures_lite::{AsyncReadExt, AsyncWriteExt};
 use std::fs::{self, File};

@@ -5,13 +5,11 @@
 #[path = "../common/mod.rs"]
 mod common;
 mod dates;
-#[path = "../../../ws-server-mio/tests/common/peer.rs"]
-mod peer;
 mod upgrades;
 use bytes::Bytes;
+use common::peer::*;
 use common::{listener, run};
 use futures_lite::{FutureExt, future};
-use peer::*;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_smol::ClientRequest;
@@ -31,33 +29,6 @@ fn field<'a>(head: &'a str, name: &str) -> Option<&'a str> {
 
 fn ok(body: &'static str) -> http::Response<Bytes> {
     http::Response::new(Bytes::from_static(body.as_bytes()))
-}
-
-/// Lets the others run until it is there.
-async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        match look() {
-            Some(there) => return there,
-            None => future::yield_now().await,
-        }
-    }
-}
-
-impl Peer {
-    async fn head(&mut self) -> String {
-        got(|| self.take_head()).await
-    }
-
-    /// All that comes until the end, of which there must be one.
-    async fn all(&mut self) -> String {
-        got(|| {
-            self.read();
-            self.ended
-        })
-        .await
-        .unwrap();
-        String::from_utf8(std::mem::take(&mut self.got)).unwrap()
-    }
 }
 
 /// A peer that has sent a request.

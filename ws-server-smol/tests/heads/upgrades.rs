@@ -1,7 +1,6 @@
 //! What stands behind an upgrade that is refused, and what is no upgrade.
 
 use super::common::run;
-use super::peer::*;
 use super::*;
 use std::cell::RefCell;
 use ws_server_smol::handshake::upgrade_required;

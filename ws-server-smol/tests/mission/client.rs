@@ -2,12 +2,12 @@
 
 use super::common::run;
 use super::peer::*;
-use super::ports::kept;
 use super::{DYING, LONG, SOON, beating, beside, got, until};
 use futures_lite::future;
 use std::cell::RefCell;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::time::Duration;
+use ws_kit::ports::kept;
 use ws_server_smol::Reconnect;
 use ws_server_smol::handshake::accept_key;
 use ws_server_smol::{

@@ -6,8 +6,8 @@ use super::{App, DYING, LONG, SOON, Seen, Witness, beside, local, ok, open, open
 use futures_lite::future;
 use std::cell::RefCell;
 use std::time::Duration;
-use ws_server_smol::{Cause, Error, Initiator, ProtocolError, Timeout};
 use ws_server_smol::{CloseCode, ConnectionId, Heartbeat, Incoming, Message, Server, ServerConfig, State};
+use ws_server_smol::{Error, Initiator, ProtocolError, Timeout};
 
 /// What may end a connection.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,9 +178,9 @@ fn row_12_an_error_says_which_connection_and_what_happened() {
             let said = closed.to_string();
             let (right, words) = match (how, &closed.error) {
                 (How::PeerCloses | How::WeClose | How::ServerStops, None) => (true, "closed the connection"),
-                (How::WeTerminate, Some(Error::Lost(Cause::Terminated))) => (true, "terminated"),
+                (How::WeTerminate, Some(Error::Aborted)) => (true, "terminated"),
                 (How::PeerVanishes, Some(Error::Eof)) => (true, "without a close frame"),
-                (How::PeerResets, Some(Error::Lost(Cause::Io(_)))) => (true, "the transport failed"),
+                (How::PeerResets, Some(Error::Io(_))) => (true, "the transport failed"),
                 (How::PeerBreaksTheProtocol, Some(Error::Protocol(ProtocolError::MaskMissing))) => {
                     (true, "not masked")
                 }

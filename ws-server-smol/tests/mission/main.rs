@@ -9,10 +9,6 @@
 
 #[path = "../common/mod.rs"]
 mod common;
-#[path = "../../../ws-server-mio/tests/common/peer.rs"]
-mod peer;
-#[path = "../../../ws-server-mio/tests/common/ports.rs"]
-mod ports;
 
 mod client;
 mod ending;
@@ -24,8 +20,8 @@ mod sending;
 mod starting;
 
 use bytes::Bytes;
+use common::peer::{self, Peer, PeerExt, got, handshake, until};
 use futures_lite::{FutureExt, future};
-use peer::{Peer, handshake};
 use std::cell::RefCell;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -171,46 +167,6 @@ async fn asked(server: &Server) -> (HttpConnection<Socket>, ws_server_smol::Upgr
     match http.next().await {
         Some(Incoming::Upgrade(upgrade)) => (http, upgrade),
         other => panic!("{other:?}"),
-    }
-}
-
-/// Lets the others run until it is so.
-async fn until(mut so: impl FnMut() -> bool) {
-    while !so() {
-        future::yield_now().await;
-    }
-}
-
-/// Lets the others run until it is there.
-async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
-    loop {
-        match look() {
-            Some(there) => return there,
-            None => future::yield_now().await,
-        }
-    }
-}
-
-impl Peer {
-    async fn head(&mut self) -> String {
-        got(|| self.take_head()).await
-    }
-
-    async fn frame(&mut self) -> (u8, Vec<u8>) {
-        got(|| self.take_frame()).await
-    }
-
-    async fn response(&mut self) -> (u16, String) {
-        got(|| self.take_response()).await
-    }
-
-    /// Reads to the end of the stream, or a reset.
-    async fn end(&mut self) {
-        until(|| {
-            self.read();
-            self.ended.is_some()
-        })
-        .await;
     }
 }
 

@@ -6,7 +6,7 @@ use super::{App, asked, asking, beside, local, ok, open};
 use bytes::Bytes;
 use std::cell::{Cell, RefCell};
 use ws_server_smol::handshake::{accept_key, is_valid_key, key, verify};
-use ws_server_smol::{Incoming, SendError, ServerConfig, State};
+use ws_server_smol::{Incoming, RespondError, SendError, ServerConfig, State};
 
 #[test]
 fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pipelined() {
@@ -37,7 +37,7 @@ fn row_04_plain_http_is_answered_on_the_same_port_now_or_later_kept_alive_and_pi
         );
         let json = [json, b"{\"a\":1}".to_vec()].concat();
         browser.send(&[get(address, "/"), get(address, "/app.js"), json].concat());
-        super::until(|| held.borrow().len() == 3).await;
+        until(|| held.borrow().len() == 3).await;
         assert_eq!(server.http_count(), 1, "one connection has them all");
         socket.send(&frame(TEXT, b"meanwhile"));
         assert_eq!(socket.frame().await, (TEXT, b"meanwhile".to_vec()));
@@ -82,7 +82,7 @@ fn row_05_an_upgrade_shows_what_is_asked_and_is_accepted_changed_refused_or_clos
         assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat"]);
         upgrade.set_header("Set-Cookie", "seat=3").unwrap();
         upgrade.select_subprotocol("chat").unwrap();
-        assert!(matches!(upgrade.select_subprotocol("soap"), Err(SendError::SubprotocolNotOffered(_))));
+        assert!(matches!(upgrade.select_subprotocol("soap"), Err(RespondError::SubprotocolNotOffered(_))));
         let ws = http.accept(upgrade).await.unwrap();
         assert_eq!(ws.subprotocol(), Some("chat"));
         let head = peer.head().await.to_lowercase();

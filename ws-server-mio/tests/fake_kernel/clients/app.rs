@@ -10,7 +10,7 @@ use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Error, HandshakeError};
+use ws_server_mio::ws_proto::{Error, ResponseError};
 use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
 };
@@ -244,7 +244,7 @@ impl App {
         closed: Box<Closed>,
     ) {
         assert!(closed.was_open && !closed.to_string().is_empty());
-        let is_handshake = matches!(closed.error, Some(Error::Handshake(HandshakeError::Refused(_))));
+        let is_handshake = matches!(closed.error, Some(Error::Response(ResponseError::Refused(_))));
         assert!(!is_handshake);
         let record = self.records.get_mut(&socket).unwrap();
         let client = record.client.unwrap();

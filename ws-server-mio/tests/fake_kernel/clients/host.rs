@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{
-    Access, Cause, Closed, Config, Connection, Event, Message, Moment, Next, State,
+    Access, Closed, Config, Connection, Error, Event, Message, Moment, Next, State,
 };
 use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
@@ -251,7 +251,7 @@ impl Server {
             Received::Bytes(bytes) => bytes,
             Received::Nothing => return,
             Received::End => return self.connection.receive_eof(now),
-            Received::Reset => return self.connection.abort(now, Cause::Io(ErrorKind::ConnectionReset)),
+            Received::Reset => return self.connection.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         };
         let mut input = &mut bytes[..];
         while let Some(event) = self.connection.receive(now, &mut input) {

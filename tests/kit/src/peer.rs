@@ -1,7 +1,6 @@
 //! The other end of a server's connections, by hand: the bytes of requests and frames, and a socket that never blocks.
-#![allow(dead_code, unreachable_pub)] // each test uses a part
-#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
+use crate::frames;
 use std::io::{ErrorKind, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 
@@ -33,22 +32,7 @@ pub const PONG: u8 = 0x8a;
 
 /// A masked frame, as a client sends it.
 pub fn frame(first: u8, payload: &[u8]) -> Vec<u8> {
-    let mut out = vec![first];
-    match payload.len() {
-        n @ 0..=125 => out.push(0x80 | n as u8),
-        n @ 126..=0xffff => {
-            out.push(0x80 | 126);
-            out.extend_from_slice(&(n as u16).to_be_bytes());
-        }
-        n => {
-            out.push(0x80 | 127);
-            out.extend_from_slice(&(n as u64).to_be_bytes());
-        }
-    }
-    let key = [0x37, 0xfa, 0x21, 0x3d];
-    out.extend_from_slice(&key);
-    out.extend(payload.iter().enumerate().map(|(k, byte)| byte ^ key[k % 4]));
-    out
+    frames::frame(true, first, payload)
 }
 
 /// The other end: a socket that never blocks, and all that was read from it.

@@ -8,7 +8,7 @@ use ws_proto::handshake;
 const PAGE: &str = include_str!("page.html");
 
 /// Plain HTTP. A HEAD is answered as a GET; the connection leaves the body out.
-pub(crate) fn answer(method: &Method, path: &str) -> Response<Bytes> {
+pub fn answer(method: &Method, path: &str) -> Response<Bytes> {
     match path {
         "/" | "/ws" if !matches!(*method, Method::GET | Method::HEAD) => {
             let mut response = plain(StatusCode::METHOD_NOT_ALLOWED);
@@ -40,7 +40,7 @@ fn page() -> Result<Response<Bytes>, Box<dyn Error>> {
 }
 
 /// A status and its name.
-pub(crate) fn plain(status: StatusCode) -> Response<Bytes> {
+pub fn plain(status: StatusCode) -> Response<Bytes> {
     let mut response = Response::new(Bytes::from(format!("{status}\n")));
     *response.status_mut() = status;
     let kind = HeaderValue::from_static("text/plain; charset=utf-8");

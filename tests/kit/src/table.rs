@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::path::Path;
 
-fn readme() -> String {
-    std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../README.md")).unwrap()
+/// A file of the project, by its path from the top.
+pub fn file(path: &str) -> String {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../..").join(path);
+    std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path:?}: {error}"))
 }
 
 /// A row: its number, the names that an adapter has for it, and where that one's test is.
@@ -16,7 +18,7 @@ struct Row {
 
 /// The rows of the table, as they concern an adapter.
 fn rows(adapter: &str) -> Vec<Row> {
-    let readme = readme();
+    let readme = file("README.md");
     let table = readme.split("## What it can do").nth(1).unwrap().split("\n## ").next().unwrap();
     let mut lines =
         table.lines().map(|line| line.trim_matches('|').split('|').map(str::trim).collect::<Vec<_>>());
@@ -44,24 +46,24 @@ fn unfold(name: &str) -> Vec<String> {
 }
 
 /// Each row links to a file of this crate that is compiled, and has one test that is named after it.
-pub(crate) fn each_row_has_its_test(adapter: &str, crate_root: &str) {
+pub fn each_row_has_its_test(adapter: &str) {
     let rows = rows(adapter);
     assert_eq!(rows.iter().map(|row| row.number).collect::<Vec<_>>(), (1..=23).collect::<Vec<_>>());
     for row in rows {
         let name = format!("row_{:02}", row.number);
         let folder = format!("ws-server-{adapter}/tests/mission/");
-        let file = row.test.strip_prefix(&folder).unwrap_or_else(|| panic!("{name}: {}", row.test));
-        let file = Path::new(crate_root).join("tests/mission").join(file);
-        let tests = std::fs::read_to_string(&file).unwrap();
-        assert_eq!(tests.matches(&format!("#[test]\nfn {name}_")).count(), 1, "{name} in {file:?}");
-        let module = format!("mod {};", file.file_stem().unwrap().to_str().unwrap());
-        let main = std::fs::read_to_string(file.with_file_name("main.rs")).unwrap();
-        assert!(main.lines().any(|line| line == module), "{file:?} is compiled");
+        let module = row.test.strip_prefix(&folder).and_then(|file| file.strip_suffix(".rs"));
+        let module = module.unwrap_or_else(|| panic!("{name}: {}", row.test));
+        let tests = file(&row.test);
+        assert_eq!(tests.matches(&format!("#[test]\nfn {name}_")).count(), 1, "{name} in {}", row.test);
+        let main = file(&format!("{folder}main.rs"));
+        let module = format!("mod {module};");
+        assert!(main.lines().any(|line| line == module), "{} is compiled", row.test);
     }
 }
 
 /// The names in an adapter's column are those that are shown to exist.
-pub(crate) fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
+pub fn each_name_is_told_and_exists(adapter: &str, exist: &BTreeSet<String>) {
     let told: BTreeSet<_> = rows(adapter).into_iter().flat_map(|row| row.names).collect();
     assert_eq!(told.difference(exist).collect::<Vec<_>>(), [""; 0], "told, and not shown to exist");
     assert_eq!(exist.difference(&told).collect::<Vec<_>>(), [""; 0], "here, and not told any more");

@@ -1,6 +1,4 @@
 //! Two ends, a pipe each way, and a clock that only moves when it is told to.
-#![allow(dead_code, unreachable_pub)] // each test takes what it needs
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::Buf;
 use std::collections::VecDeque;

@@ -1,39 +1,36 @@
-//! What the tests here share: connections by any terms, peers that compress, and data.
-#![allow(dead_code)] // each test takes what it needs
+//! Compression (RFC 7692): connections by any terms, peers that compress, and data.
 
-use super::wire::*;
+pub mod from_bytes;
+
+use crate::frames::*;
+use crate::random::Lcg;
 use std::sync::Arc;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Error, Event, Moment, ProtocolError, Role};
 use zlib_rs::DeflateFlush;
 
 /// Says that a message is compressed (RFC 7692 §6).
-pub(crate) const RSV1: u8 = 0x40;
-pub(crate) const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
-pub(crate) const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
-pub(crate) const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
-pub(crate) const ROLES: [Role; 2] = [Role::Server, CLIENT];
+pub const RSV1: u8 = 0x40;
+pub const TAIL: [u8; 4] = [0, 0, 0xff, 0xff];
+pub const FULL: Direction = Direction { context_takeover: true, window_bits: 15 };
+pub const ALONE: Direction = Direction { context_takeover: false, window_bits: 15 };
+pub const ROLES: [Role; 2] = [Role::Server, CLIENT];
 
-pub(crate) fn direction(takeover: bool, window_bits: u8) -> Direction {
+pub fn direction(takeover: bool, window_bits: u8) -> Direction {
     Direction { context_takeover: takeover, window_bits }
 }
 
 /// The defaults, with everything compressed.
-pub(crate) fn deflate() -> Deflate {
+pub fn deflate() -> Deflate {
     Deflate::new().threshold(0)
 }
 
-pub(crate) fn config(deflate: Deflate) -> Config {
+pub fn config(deflate: Deflate) -> Config {
     Config::server().deflate(deflate)
 }
 
 /// A connection that is open and compresses by these terms.
-pub(crate) fn open_by(
-    role: Role,
-    config: Config,
-    ours: Direction,
-    theirs: Direction,
-) -> (Connection, Moment) {
+pub fn open_by(role: Role, config: Config, ours: Direction, theirs: Direction) -> (Connection, Moment) {
     let now = Moment::from_nanos(1 << 60);
     let mut connection = Connection::upgraded(now, Arc::new(config), role);
     connection.compress_by(Terms { ours, theirs });
@@ -41,28 +38,28 @@ pub(crate) fn open_by(
 }
 
 /// A connection that is open and may use all that there is to use.
-pub(crate) fn open_full(role: Role) -> (Connection, Moment) {
+pub fn open_full(role: Role) -> (Connection, Moment) {
     open_by(role, config(deflate()), FULL, FULL)
 }
 
 /// What compresses at the other end.
-pub(crate) struct Zip {
+pub struct Zip {
     deflate: zlib_rs::Deflate,
     takeover: bool,
 }
 
 impl Zip {
-    pub(crate) fn new(direction: Direction) -> Self {
+    pub fn new(direction: Direction) -> Self {
         Self::with_level(direction, 6)
     }
 
-    pub(crate) fn with_level(direction: Direction, level: i32) -> Self {
+    pub fn with_level(direction: Direction, level: i32) -> Self {
         let deflate = zlib_rs::Deflate::new(level, false, direction.window_bits);
         Self { deflate, takeover: direction.context_takeover }
     }
 
     /// Compresses so much, and flushes it so.
-    pub(crate) fn part(&mut self, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
+    pub fn part(&mut self, data: &[u8], flush: DeflateFlush) -> Vec<u8> {
         let before = self.deflate.total_out();
         let mut out = vec![0; data.len() + data.len() / 4 + 1024];
         self.deflate.compress(data, &mut out, flush).unwrap();
@@ -71,7 +68,7 @@ impl Zip {
     }
 
     /// A message, as its frames carry it.
-    pub(crate) fn message(&mut self, data: &[u8]) -> Vec<u8> {
+    pub fn message(&mut self, data: &[u8]) -> Vec<u8> {
         if data.is_empty() {
             return vec![0];
         }
@@ -84,7 +81,7 @@ impl Zip {
     }
 
     /// The fragments of a message, as their frames carry them.
-    pub(crate) fn fragments(&mut self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
+    pub fn fragments(&mut self, parts: &[&[u8]]) -> Vec<Vec<u8>> {
         let mut out: Vec<_> = parts.iter().map(|part| self.part(part, DeflateFlush::SyncFlush)).collect();
         let last = out.last_mut().unwrap();
         if last.is_empty() {
@@ -101,7 +98,7 @@ impl Zip {
 }
 
 /// Zeros that become a gigabyte of more zeros: so many of a million, of which each is a message, but for its beginning.
-pub(crate) fn zeros(millions: usize) -> Vec<u8> {
+pub fn zeros(millions: usize) -> Vec<u8> {
     let million = vec![0; 1 << 20];
     let mut zip = Zip::with_level(FULL, 9);
     let first = zip.part(&million, DeflateFlush::SyncFlush);
@@ -113,17 +110,13 @@ pub(crate) fn zeros(millions: usize) -> Vec<u8> {
 }
 
 /// Bytes that do not compress, the same for each seed.
-pub(crate) fn noise(seed: u64, len: usize) -> Vec<u8> {
-    let mut state = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d;
-    let mut next = || {
-        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (state >> 33) as u8
-    };
-    (0..len).map(|_| next()).collect()
+pub fn noise(seed: u64, len: usize) -> Vec<u8> {
+    let mut random = Lcg(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ 0x2545_f491_4f6c_dd1d);
+    (0..len).map(|_| random.next() as u8).collect()
 }
 
 /// A message in frames: `first` and then continuations.
-pub(crate) fn in_frames<P: AsRef<[u8]>>(role: Role, first: u8, parts: &[P]) -> Vec<u8> {
+pub fn in_frames<P: AsRef<[u8]>>(role: Role, first: u8, parts: &[P]) -> Vec<u8> {
     let mut out = Vec::new();
     for (n, part) in parts.iter().enumerate() {
         let fin = if n + 1 == parts.len() { FIN } else { 0 };
@@ -133,12 +126,12 @@ pub(crate) fn in_frames<P: AsRef<[u8]>>(role: Role, first: u8, parts: &[P]) -> V
 }
 
 /// A compressed message in one frame.
-pub(crate) fn compressed(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
+pub fn compressed(role: Role, opcode: u8, payload: &[u8]) -> Vec<u8> {
     frame_to(role, FIN | RSV1 | opcode, payload)
 }
 
 /// The messages among the events, and what else there was.
-pub(crate) fn messages(events: &[Event<'_>]) -> Vec<Vec<u8>> {
+pub fn messages(events: &[Event<'_>]) -> Vec<Vec<u8>> {
     events
         .iter()
         .map(|event| match event {
@@ -149,7 +142,7 @@ pub(crate) fn messages(events: &[Event<'_>]) -> Vec<Vec<u8>> {
 }
 
 /// What broke the protocol, by the events of an end.
-pub(crate) fn fault(events: &[Event<'_>]) -> Option<ProtocolError> {
+pub fn fault(events: &[Event<'_>]) -> Option<ProtocolError> {
     match events {
         [Event::Closed(closed)] => match closed.error {
             Some(Error::Protocol(error)) => Some(error),

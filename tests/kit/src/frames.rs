@@ -1,5 +1,4 @@
 //! Frames by hand, so that what the engine reads and writes is judged by other code than its own.
-#![allow(dead_code, unreachable_pub)] // each test takes what it needs
 
 use bytes::Buf;
 use std::sync::Arc;

@@ -10,15 +10,14 @@
 //!
 //! The example `record` writes them, the test `replay` does the same again to another connection. Both do it through
 //! [`Driven`], so that what the application said is the same, too.
-#![allow(dead_code, unreachable_pub)] // each of the two takes what it needs
 
 use bytes::{Buf, Bytes};
 use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Cause, ClientRequest, CloseCode, Config, Connection, Event, Heartbeat, Message, Moment, Next, Request,
-    SendError,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Heartbeat, Message, Moment, Next, Request,
+    RespondError,
 };
 
 /// What happened.
@@ -160,7 +159,7 @@ impl Driven {
             What::Wrote(bytes) => self.connection.wrote(now, bytes.len()),
             What::Timeout => self.connection.handle_timeout(now),
             What::End => self.connection.receive_eof(now),
-            What::Reset => self.connection.abort(now, Cause::Io(std::io::ErrorKind::ConnectionReset)),
+            What::Reset => self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
             What::Shut | What::Drop => {}
         }
         self.react(now);
@@ -214,7 +213,7 @@ impl Driven {
         }
     }
 
-    fn answer(&mut self, now: Moment, request: Request) -> Result<(), SendError> {
+    fn answer(&mut self, now: Moment, request: Request) -> Result<(), RespondError> {
         let mut response = http::Response::new(Bytes::new());
         match request.path() {
             "/" => {

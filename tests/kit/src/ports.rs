@@ -1,6 +1,4 @@
 //! Ports that nobody else can have while a test needs them.
-#![allow(dead_code, unreachable_pub)] // each test uses a part
-#![allow(clippy::unwrap_used)] // a panic is how a test fails
 
 use socket2::{Domain, Socket, Type};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};

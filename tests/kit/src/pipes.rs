@@ -1,6 +1,4 @@
 //! Two ends with applications, a pipe of 64 KiB each way, and a clock that moves when nothing else does.
-#![allow(dead_code, unreachable_pub)] // each test takes what it needs
-#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 use bytes::Buf;
 use std::collections::VecDeque;

@@ -30,11 +30,11 @@ enum FromPage {
 
 /// What must be sent after something happened: JSON, in this order.
 #[derive(Debug, Default, PartialEq)]
-pub(crate) struct Reply {
+pub struct Reply {
     /// For the connection that caused it.
-    pub(crate) one: Option<String>,
+    pub one: Option<String>,
     /// For everyone in the room.
-    pub(crate) all: Option<String>,
+    pub all: Option<String>,
 }
 
 /// What is known of somebody. The session stays between the server and that person's pages.
@@ -59,7 +59,7 @@ struct Message {
 
 /// A room whose members are connections `C`. A person may have several: tabs, or an old one that is not yet
 /// known to be dead.
-pub(crate) struct Room<C> {
+pub struct Room<C> {
     people: Vec<Person>,
     members: HashMap<C, u64>,
     history: VecDeque<Message>,
@@ -71,7 +71,7 @@ pub(crate) struct Room<C> {
 impl<C: Copy + Eq + Hash> Room<C> {
     /// An empty room. Ids count up from `now`, in milliseconds, so that they go on growing when the program
     /// is started again, and a page that has seen some can ask for those after.
-    pub(crate) fn new(now: u64) -> Self {
+    pub fn new(now: u64) -> Self {
         Self {
             people: Vec::new(),
             members: HashMap::new(),
@@ -82,12 +82,12 @@ impl<C: Copy + Eq + Hash> Room<C> {
     }
 
     /// Whether a connection is in the room: it said hello.
-    pub(crate) fn contains(&self, connection: C) -> bool {
+    pub fn contains(&self, connection: C) -> bool {
         self.members.contains_key(&connection)
     }
 
     /// Takes what a page said. `Err` is what was wrong with it: no page of ours says that.
-    pub(crate) fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
+    pub fn receive(&mut self, connection: C, text: &str, now: u64) -> Result<Reply, &'static str> {
         match serde_json::from_str(text).map_err(|_| "not a message of this chat")? {
             FromPage::Hello { session, name, after } => self.hello(connection, session, &name, after),
             FromPage::Say { key, text } => self.say(connection, key, &text, now),
@@ -96,7 +96,7 @@ impl<C: Copy + Eq + Hash> Room<C> {
     }
 
     /// A connection is gone. The pages give its person a moment to come back before they say so.
-    pub(crate) fn leave(&mut self, connection: C) -> Reply {
+    pub fn leave(&mut self, connection: C) -> Reply {
         match self.members.remove(&connection) {
             Some(person) if !self.is_here(person) => Reply { one: None, all: Some(self.presence()) },
             _ => Reply::default(),

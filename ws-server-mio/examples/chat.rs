@@ -10,8 +10,8 @@
 //! upgrades side by side, refuses what it does not serve, sends one message to all, tells who is there, and
 //! keeps connections alive; and how a page comes back by itself after a reload, a lost connection or a
 //! restarted server. What was said meanwhile it neither misses nor repeats, as far as the memory of the
-//! server reaches: the last 100 messages. `room.rs` is the chat, without I/O; `pages.rs` answers
-//! plain HTTP; `page.html` is the page.
+//! server reaches: the last 100 messages. The room, which does no I/O, the answers to plain HTTP and the page
+//! are in `tests/kit/src/chat`: the example `async_chat` of `ws-server-smol` has the same.
 //!
 //! Without `--lan` only this machine can connect. With it, everyone on the network can, by the machine's
 //! address; to let them use its name as well, allow that name in the configuration:
@@ -19,14 +19,11 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr)] // a program for the terminal
 
-mod pages;
-mod room;
-
-use room::Room;
 use std::error::Error;
 use std::io::Write;
 use std::process::ExitCode;
 use std::time::SystemTime;
+use ws_kit::chat::{Room, pages};
 use ws_server_mio::{
     Bind, CloseCode, ConnectionId, Connections, Deflate, Endpoint, Event, Frame, Heartbeat, Message,
     ServerConfig,

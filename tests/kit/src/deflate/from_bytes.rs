@@ -1,37 +1,37 @@
 //! Tests whose every decision comes from bytes, so that a fuzzer may make them as well as proptest.
 
-use super::kit::*;
-use super::rig::{End, Pair};
-use super::wire::*;
+use super::*;
+use crate::frames::*;
+use crate::pair::{End, Pair};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::{Deflate, Direction, Terms};
 use ws_proto::{Config, Connection, Delivery, Event, Frame, Heartbeat, Moment, Opcode, Role};
 
 /// Decisions, one after another; where the bytes end, the first of all choices each time.
-pub(crate) struct Dice<'a>(pub(crate) &'a [u8]);
+pub struct Dice<'a>(pub(crate) &'a [u8]);
 
 impl Dice<'_> {
-    pub(crate) fn byte(&mut self) -> u8 {
+    pub fn byte(&mut self) -> u8 {
         let (first, rest) = self.0.split_first().unwrap_or((&0, &[]));
         self.0 = rest;
         *first
     }
 
     /// One of so many.
-    pub(crate) fn below(&mut self, n: u8) -> u8 {
+    pub fn below(&mut self, n: u8) -> u8 {
         self.byte() % n
     }
 
-    pub(crate) fn bool(&mut self) -> bool {
+    pub fn bool(&mut self) -> bool {
         self.byte() & 1 == 1
     }
 
-    pub(crate) fn of<T: Copy>(&mut self, all: &[T]) -> T {
+    pub fn of<T: Copy>(&mut self, all: &[T]) -> T {
         all[usize::from(self.byte()) % all.len()]
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
+    pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
@@ -143,7 +143,7 @@ fn told(end: &End) -> Vec<Vec<u8>> {
 
 /// Two ends of any terms and settings send each other anything in any form, over a pipe that cuts as it likes, while
 /// time passes: what one sent, the other is told.
-pub(crate) fn exchange(bytes: &[u8]) {
+pub fn exchange(bytes: &[u8]) {
     let dice = &mut Dice(bytes);
     let now = Moment::default();
     let (ours, theirs) = (dice.direction(), dice.direction());
@@ -172,7 +172,7 @@ pub(crate) fn exchange(bytes: &[u8]) {
     }
     for (sent, end) in sent.iter_mut().zip([&mut pair.client, &mut pair.server]) {
         if sent.begun.is_some() {
-            end.connection.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+            end.connection.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
             sent.end();
         }
     }
@@ -230,7 +230,7 @@ fn outcome(config: &Arc<Config>, role: Role, terms: Terms, reads: &[&[u8]]) -> O
 
 /// Any bytes, or such as were once a compressed message, come as compressed messages: whatever they do, no message is
 /// over the limit, and what comes of them does not depend on how they are cut.
-pub(crate) fn garbage(bytes: &[u8]) {
+pub fn garbage(bytes: &[u8]) {
     let dice = &mut Dice(bytes);
     let role = dice.of(&ROLES);
     let terms = Terms { ours: FULL, theirs: dice.direction() };

@@ -1,0 +1,134 @@
+//! Writing across an await.
+
+use super::{Connection, Moment};
+use crate::outbox::Unsent;
+
+impl Connection {
+    /// The bytes for the socket, as a value that owns them: for writers that await, while the connection is free for other
+    /// calls. `None` where nothing waits, and while an earlier one lives that is not written whole: drop it first.
+    ///
+    /// What an [`Unsent`] is advanced by is written, and needs no [`wrote`](Self::wrote): the connection accounts for it when
+    /// this is called again, or at once with [`return_unsent`](Self::return_unsent). From here on the peer has to take some
+    /// in its time, as after a `wrote` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
+    /// frame ends that is taken last. Write either this way or from the [outbox](Self::outbox), not both at once.
+    ///
+    /// A loop for streams that can do both at once, here with the traits of `futures-lite`; Tokio's `select!` in place of
+    /// `or` does as well:
+    ///
+    /// ```
+    /// use std::{future::pending, io};
+    /// use bytes::Buf;
+    /// use futures_lite::{AsyncReadExt, AsyncWriteExt, future::or};
+    /// use futures_lite::io::{AsyncRead, AsyncWrite, split};
+    /// use ws_proto::{Connection, Event, Moment, Next};
+    ///
+    /// async fn drive(
+    ///     conn: &mut Connection,
+    ///     socket: impl AsyncRead + AsyncWrite + Unpin,
+    ///     now: impl Fn() -> Moment,
+    ///     sleep_until: impl AsyncFn(Moment),
+    ///     mut handle: impl FnMut(&mut Connection, Event<'_>),
+    /// ) -> io::Result<()> {
+    ///     enum Done { Read(usize), Written, Late }
+    ///     let (mut reader, mut writer) = split(socket);
+    ///     let mut buffer = [0; 4096];
+    ///     let mut unread = 0..0; // what a paused connection left in the buffer
+    ///     loop {
+    ///         while let Some(event) = conn.poll_event(now()) {
+    ///             handle(conn, event);
+    ///         }
+    ///         match conn.next_io() {
+    ///             Next::Drop => return Ok(()),
+    ///             Next::Shutdown => writer.close().await?,
+    ///             Next::Read | Next::Write | Next::Pause => {}
+    ///         }
+    ///         let (mut unsent, deadline) = (conn.unsent(now()), conn.poll_timeout());
+    ///         let is_reading = unread.is_empty() && !conn.is_paused();
+    ///         let write = async {
+    ///             let Some(unsent) = &mut unsent else { return pending().await };
+    ///             while unsent.has_remaining() {
+    ///                 let n = writer.write(unsent.chunk()).await?;
+    ///                 unsent.advance(n);
+    ///             }
+    ///             Ok(Done::Written)
+    ///         };
+    ///         let read = async {
+    ///             if is_reading { reader.read(&mut buffer).await.map(Done::Read) } else { pending().await }
+    ///         };
+    ///         let sleep = async {
+    ///             match deadline {
+    ///                 Some(deadline) => sleep_until(deadline).await,
+    ///                 None => pending().await,
+    ///             }
+    ///             Ok(Done::Late)
+    ///         };
+    ///         // Whichever is first; the others are dropped, and what was written is known.
+    ///         let done = or(sleep, or(write, read)).await;
+    ///         if let Some(unsent) = unsent {
+    ///             conn.return_unsent(now(), unsent);
+    ///         }
+    ///         match done {
+    ///             Ok(Done::Read(0)) => conn.receive_eof(now()),
+    ///             Ok(Done::Read(n)) => unread = 0..n,
+    ///             Ok(Done::Written) => {}
+    ///             Ok(Done::Late) => conn.handle_timeout(now()),
+    ///             Err(error) => conn.abort(now(), error.into()),
+    ///         }
+    ///         let mut input = &mut buffer[unread.clone()];
+    ///         while let Some(event) = conn.receive(now(), &mut input) {
+    ///             handle(conn, event);
+    ///         }
+    ///         unread.start = unread.end - input.len();
+    ///     }
+    /// }
+    /// # use std::{pin::Pin, task::{Context, Poll}};
+    /// # struct Socket<'a>(&'a mut Vec<u8>); // its peer hears what is said, and leaves
+    /// # impl AsyncRead for Socket<'_> {
+    /// #     fn poll_read(self: Pin<&mut Self>, _: &mut Context<'_>, _: &mut [u8]) -> Poll<io::Result<usize>> {
+    /// #         if self.0.is_empty() { Poll::Pending } else { Poll::Ready(Ok(0)) }
+    /// #     }
+    /// # }
+    /// # impl AsyncWrite for Socket<'_> {
+    /// #     fn poll_write(self: Pin<&mut Self>, _: &mut Context<'_>, data: &[u8]) -> Poll<io::Result<usize>> {
+    /// #         self.get_mut().0.extend_from_slice(data);
+    /// #         Poll::Ready(Ok(data.len()))
+    /// #     }
+    /// #     fn poll_flush(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
+    /// #     fn poll_close(self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<io::Result<()>> { Poll::Ready(Ok(())) }
+    /// # }
+    /// # let mut conn = Connection::upgraded(
+    /// #     Moment::default(), std::sync::Arc::new(ws_proto::Config::server()), ws_proto::Role::Server,
+    /// # );
+    /// # conn.send("hello")?;
+    /// # let mut closed = false;
+    /// # let mut sent = Vec::new();
+    /// # let socket = Socket(&mut sent);
+    /// # let handle = |_: &mut Connection, event: Event<'_>| closed |= matches!(event, Event::Closed(_));
+    /// # futures_lite::future::block_on(drive(&mut conn, socket, Moment::default, async |_| pending().await, handle))?;
+    /// # assert_eq!(sent, b"\x81\x05hello");
+    /// # assert!(closed);
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn unsent(&mut self, now: Moment) -> Option<Unsent> {
+        self.account_for_unsent(now);
+        let framed = self.is_framed();
+        let unsent = self.outbox.take_unsent(framed)?;
+        if !self.output.stalled {
+            self.begin_stall(now);
+        }
+        Some(unsent)
+    }
+
+    /// Takes back what was to be written: what it was advanced by is, and the rest waits for the next.
+    pub fn return_unsent(&mut self, now: Moment, unsent: Unsent) {
+        drop(unsent);
+        self.account_for_unsent(now);
+    }
+
+    fn account_for_unsent(&mut self, now: Moment) {
+        let written = self.outbox.take_written();
+        if written > 0 {
+            self.wrote(now, written);
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! Faults of the peer in HTTP, and in its half of the opening handshake: of a client in its request, of a server in its
+//! response.
+
+use bytes::Bytes;
+use core::fmt;
+use http::StatusCode;
+
+/// What was wrong with a client's request, or with its half of the opening handshake (RFC 6455 §4.2.1, RFC 9112).
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RequestError {
+    /// The request breaks the grammar of HTTP/1.1; says where.
+    Malformed(&'static str),
+    /// The request target is over the limit.
+    TargetTooLong,
+    /// The head of the request is over the limit, in bytes or in header fields.
+    HeadTooLarge,
+    /// The body is over the limit.
+    BodyTooLarge,
+    /// Not HTTP/1.0 or HTTP/1.1.
+    VersionNotSupported,
+    /// A transfer coding other than `chunked` alone.
+    TransferCoding,
+    /// A method that this server never serves: CONNECT, TRACE.
+    MethodNotImplemented,
+    /// An `Expect` other than `100-continue`.
+    Expectation,
+    /// The `Host` is not one of ours: a rebound name, or one that must be allowed first.
+    HostNotAllowed(String),
+    /// The `Origin` may not talk to this server.
+    OriginNotAllowed(String),
+    /// An `Origin` beside an empty `Host`, which a Unix socket takes from programs and no page sends.
+    OriginWithoutHost,
+    /// A WebSocket handshake by another method than GET (§4.1).
+    UpgradeNotGet,
+    /// A WebSocket version other than 13 (§4.4).
+    WebSocketVersion,
+    /// A handshake header is missing, repeated or malformed; says which.
+    UpgradeMalformed(&'static str),
+    /// The request did not arrive in time.
+    TooSlow,
+}
+
+impl RequestError {
+    /// The status that answers the request. One of the two tables from error to wire; the other is
+    /// [`ProtocolError::close_code`](super::ProtocolError::close_code).
+    pub const fn status(&self) -> StatusCode {
+        match self {
+            Self::Malformed(_) | Self::UpgradeMalformed(_) => StatusCode::BAD_REQUEST,
+            Self::OriginNotAllowed(_) | Self::OriginWithoutHost => StatusCode::FORBIDDEN,
+            Self::UpgradeNotGet => StatusCode::METHOD_NOT_ALLOWED,
+            Self::TooSlow => StatusCode::REQUEST_TIMEOUT,
+            Self::BodyTooLarge => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::TargetTooLong => StatusCode::URI_TOO_LONG,
+            Self::Expectation => StatusCode::EXPECTATION_FAILED,
+            Self::HostNotAllowed(_) => StatusCode::MISDIRECTED_REQUEST,
+            Self::WebSocketVersion => StatusCode::UPGRADE_REQUIRED,
+            Self::HeadTooLarge => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::TransferCoding | Self::MethodNotImplemented => StatusCode::NOT_IMPLEMENTED,
+            Self::VersionNotSupported => StatusCode::HTTP_VERSION_NOT_SUPPORTED,
+        }
+    }
+}
+
+impl fmt::Display for RequestError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => write!(f, "malformed request: {what}"),
+            Self::TargetTooLong => f.write_str("the request target is too long"),
+            Self::HeadTooLarge => f.write_str("the request head is too large"),
+            Self::BodyTooLarge => f.write_str("the request body is too large"),
+            Self::VersionNotSupported => f.write_str("only HTTP/1.0 and HTTP/1.1 are spoken here"),
+            Self::TransferCoding => f.write_str("no transfer coding but chunked is understood"),
+            Self::MethodNotImplemented => f.write_str("this method is not implemented"),
+            Self::Expectation => f.write_str("no expectation but 100-continue can be met"),
+            Self::HostNotAllowed(host) => write!(
+                f,
+                "the host {host:?} is not one of this server's; if it is, allow it with ServerConfig::allow_host"
+            ),
+            Self::OriginNotAllowed(origin) => write!(
+                f,
+                "the origin {origin:?} may not use this server; if it may, allow it with {}",
+                rule_for(origin)
+            ),
+            Self::OriginWithoutHost => f.write_str("a request with an Origin must name its host"),
+            Self::UpgradeNotGet => f.write_str("a WebSocket handshake must be a GET"),
+            Self::WebSocketVersion => f.write_str("only version 13 of WebSocket is spoken here"),
+            Self::UpgradeMalformed(what) => write!(f, "malformed WebSocket handshake: {what}"),
+            Self::TooSlow => f.write_str("the request did not arrive in time"),
+        }
+    }
+}
+
+impl std::error::Error for RequestError {}
+
+/// What was wrong with a server's response, as its client sees it (RFC 6455 §4.1, RFC 9112).
+///
+/// What it shows is fit for logs: of an answer that refuses it is the status alone, since servers that redirect repeat the
+/// URL with its query in the body.
+#[derive(Clone)]
+#[non_exhaustive]
+pub enum ResponseError {
+    /// The response breaks the grammar of HTTP/1.1; says where.
+    Malformed(&'static str),
+    /// The head of the response is over the limit.
+    HeadTooLarge,
+    /// The server answered with another status than 101: its whole answer, with as much of the body as the
+    /// limit allows.
+    Refused(Box<http::Response<Bytes>>),
+    /// A 101 whose handshake headers are wrong (§4.1); says which.
+    AcceptInvalid(&'static str),
+}
+
+impl fmt::Display for ResponseError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Malformed(what) => write!(f, "malformed response: {what}"),
+            Self::HeadTooLarge => f.write_str("the head of the response is too large"),
+            Self::Refused(response) => write!(f, "the server answered {}", response.status()),
+            Self::AcceptInvalid(what) => write!(f, "the server's handshake is wrong: {what}"),
+        }
+    }
+}
+
+impl std::error::Error for ResponseError {}
+
+/// The reader of heads and bodies speaks of requests.
+impl From<RequestError> for ResponseError {
+    fn from(error: RequestError) -> Self {
+        match error {
+            RequestError::HeadTooLarge | RequestError::TargetTooLong => Self::HeadTooLarge,
+            RequestError::Malformed(what) => Self::Malformed(what),
+            _ => Self::Malformed("the body"),
+        }
+    }
+}
+
+crate::debug_is_display!(RequestError, ResponseError);
+
+/// What lets pages of this origin in.
+fn rule_for(origin: &str) -> &'static str {
+    let is_of =
+        |scheme: &str| origin.split_once("://").is_some_and(|(its, _)| its.eq_ignore_ascii_case(scheme));
+    match origin {
+        "null" => "Access::allow_null_origin, which lets in every page that hides its origin",
+        "file://" => "ServerConfig::allow_file_origin",
+        _ if ["http", "https", "file"].into_iter().any(is_of) || !origin.contains("://") => {
+            "ServerConfig::allow_origin"
+        }
+        _ => "ServerConfig::allow_origin, or all of its scheme with ServerConfig::allow_scheme",
+    }
+}

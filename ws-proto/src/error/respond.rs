@@ -1,0 +1,64 @@
+//! Misuse by the application, of what it answers.
+
+use core::fmt;
+use http::StatusCode;
+
+/// Why the application cannot answer a request so, or not any more. Nothing was queued.
+#[derive(Clone, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum RespondError {
+    /// The connection has ended or is about to, or the peer has gone.
+    NotOpen,
+    /// The outbox is at its cap: wait for [`Event::Drained`](crate::Event::Drained) with the next piece of a body, or drop
+    /// the body.
+    Full,
+    /// Nobody polls the connection, so that nothing is written, and there was no room for as long as output may wait:
+    /// await its [`next`] beside the send.
+    ///
+    /// [`next`]: https://docs.rs/ws-server-smol
+    NotPolled,
+    /// The request belongs to another connection, was answered already, or its time is over.
+    WrongRequest,
+    /// A header that this response may not carry, since the connection itself writes it or since it would
+    /// break the message; says which.
+    Header(String),
+    /// A status that an application may not answer with: 1xx.
+    Status(StatusCode),
+    /// The pieces of a body do not make the length that was declared for it.
+    BodyLength {
+        /// How many bytes of that length are left.
+        left: u64,
+    },
+    /// A subprotocol that the client did not offer.
+    SubprotocolNotOffered(String),
+}
+
+crate::debug_is_display!(RespondError);
+
+impl fmt::Display for RespondError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NotOpen => f.write_str("the connection is not open"),
+            Self::Full => {
+                f.write_str("the outbox is full: wait until it has drained, or close the connection")
+            }
+            Self::NotPolled => f.write_str(
+                "there is no room, and nobody polls the connection, which would make some: await its next() beside \
+                 the send",
+            ),
+            Self::WrongRequest => {
+                f.write_str("this connection did not make that request, or it was answered, or its time is over")
+            }
+            Self::Header(name) => write!(f, "the response may not set the header {name:?}"),
+            Self::Status(status) => write!(f, "an application may not answer with {status}"),
+            Self::BodyLength { left } => {
+                write!(f, "of the length that was declared for the body {left} bytes are left")
+            }
+            Self::SubprotocolNotOffered(name) => {
+                write!(f, "the client did not offer the subprotocol {name:?}")
+            }
+        }
+    }
+}
+
+impl std::error::Error for RespondError {}

@@ -1,0 +1,75 @@
+//! The deadlines of the server's HTTP stage: of heads, of bodies, of idle connections, and of answers.
+
+use super::reading::Reading;
+use super::server::ServerHttp;
+use crate::config::Config;
+use crate::error::{Error, RequestError, Timeout};
+use crate::moment::Moment;
+use crate::outbox::Outbox;
+use core::time::Duration;
+
+/// A body may take this long, and a second more for each KiB that came.
+const BODY_GRACE: Duration = Duration::from_secs(5);
+const BODY_RATE: u64 = 1024;
+
+impl ServerHttp {
+    /// Acts on all deadlines that have passed.
+    pub(crate) fn handle_timeout(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
+        for pending in &mut self.queue {
+            if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
+                pending.answer.time_out(now);
+            }
+        }
+        self.sweep(now, config, out);
+        if self.reading_deadline(config, out).is_none_or(|deadline| deadline > now) {
+            return;
+        }
+        let timeout = match &mut self.reading {
+            Reading::Head { head, .. } if !head.has_begun() => {
+                // Nothing was asked, so there is nothing to say.
+                self.cause = (self.served == 0).then_some(Error::Timeout(Timeout::Handshake));
+                self.reading = Reading::Stopped;
+                if self.queue.is_empty() {
+                    self.end();
+                }
+                return;
+            }
+            Reading::Head { head, .. } => {
+                self.grant = config.cors.grant_to(head.origin());
+                if let Some(error) = head.take_refused() {
+                    return self.fail(now, config, out, error.clone(), error.into());
+                }
+                Timeout::Handshake
+            }
+            Reading::Body(_) => Timeout::Body,
+            _ => Timeout::Handshake,
+        };
+        self.fail(now, config, out, RequestError::TooSlow, Error::Timeout(timeout));
+    }
+
+    /// The next deadline of all.
+    pub(crate) fn deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
+        let answers = self.queue.iter().filter_map(|pending| pending.answer.deadline(config));
+        answers.chain(self.reading_deadline(config, out)).min()
+    }
+
+    fn reading_deadline(&self, config: &Config, out: &Outbox) -> Option<Moment> {
+        if self.is_held {
+            return None;
+        }
+        let time = match &self.reading {
+            Reading::Head { .. } if self.is_between_requests() => {
+                if !self.queue.is_empty() || !out.is_empty() {
+                    return None;
+                }
+                let idle = self.since.checked_add(config.keep_alive);
+                return idle.into_iter().chain(self.preflights_end(config)).min();
+            }
+            Reading::Head { .. } => config.handshake_timeout,
+            Reading::Body(reader) if reader.owes_continue => return None,
+            Reading::Body(reader) => BODY_GRACE + Duration::from_secs(reader.body.len() as u64 / BODY_RATE),
+            Reading::Upgrade | Reading::Opened | Reading::Stopped => return None,
+        };
+        self.since.checked_add(time)
+    }
+}

@@ -1,0 +1,150 @@
+//! What a writer takes along, while the connection is free for others.
+//!
+//! ```text
+//!  outbox:  [ begun: what an Unsent has, to the end of its last frame | urgent | whatever is queued ]
+//!             ^ stays until it is written; nothing goes in between, and nothing of it is dropped
+//! ```
+
+use super::Outbox;
+use super::inner::{Inner, Shared};
+use crate::frame;
+use alloc::collections::VecDeque;
+use alloc::sync::Arc;
+use bytes::{Buf, Bytes};
+use core::fmt;
+use core::sync::atomic::{AtomicUsize, Ordering};
+use std::io::IoSlice;
+
+/// An `Unsent` has at least so much, where so much waits: more than a socket takes at once, and little enough for Pings
+/// to overtake the rest.
+const TAKE: usize = 64 * 1024;
+
+/// The front of what waits to be written, to be held across an await: what
+/// [`Connection::unsent`](crate::Connection::unsent) gives. It borrows nothing, and so leaves the connection free for other
+/// calls.
+///
+/// It is a [`Buf`]: whoever writes it advances it, as `write_buf` and `write_all_buf` of Tokio do by themselves, and what it
+/// is advanced by is written. Nothing is lost, and nothing sent twice, when a write is cancelled and this is dropped: the
+/// connection knows how much was written, and gives the rest with the next one.
+///
+/// It has copies of small frames, 64 KiB in all, and refers to large payloads.
+#[must_use = "it is written, or dropped so that the next one can be had"]
+pub struct Unsent {
+    chunks: VecDeque<Bytes>,
+    len: usize,
+    /// None once all is written: then the next one can be had.
+    written: Option<Arc<AtomicUsize>>,
+}
+
+impl Buf for Unsent {
+    fn remaining(&self) -> usize {
+        self.len
+    }
+
+    fn chunk(&self) -> &[u8] {
+        self.chunks.front().map_or(&[], |chunk| chunk)
+    }
+
+    fn chunks_vectored<'a>(&'a self, dst: &mut [IoSlice<'a>]) -> usize {
+        let slots = dst.iter_mut().zip(&self.chunks);
+        slots.map(|(slot, chunk)| *slot = IoSlice::new(chunk)).count()
+    }
+
+    fn advance(&mut self, cnt: usize) {
+        assert!(cnt <= self.len, "cannot advance past what was taken");
+        let mut left = cnt;
+        while let Some(chunk) = self.chunks.front_mut().filter(|_| left > 0) {
+            let step = chunk.len().min(left);
+            chunk.advance(step);
+            left -= step;
+            if chunk.is_empty() {
+                self.chunks.pop_front();
+            }
+        }
+        self.len -= cnt;
+        if let Some(written) = &self.written {
+            written.fetch_add(cnt, Ordering::Release);
+        }
+        if self.len == 0 {
+            self.written = None;
+        }
+    }
+}
+
+impl fmt::Debug for Unsent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Unsent({} bytes)", self.len)
+    }
+}
+
+impl Outbox {
+    /// The front of what waits; `None` where nothing does, or while the one that was given before lives. Of `framed`
+    /// output, control frames overtake only what is behind its last frame.
+    pub(crate) fn take_unsent(&mut self, framed: bool) -> Option<Unsent> {
+        let inner = self.inner.as_deref_mut().filter(|inner| inner.len() > 0)?;
+        let written = inner.written.get_or_insert_default();
+        // Somebody is writing it.
+        Arc::get_mut(written)?;
+        let written = written.clone();
+        let chunks = inner.take(framed);
+        Some(Unsent { len: chunks.iter().map(Bytes::len).sum(), chunks, written: Some(written) })
+    }
+
+    /// How much was written of what was [given](Self::take_unsent) since that was last asked.
+    pub(crate) fn take_written(&mut self) -> usize {
+        let written = self.inner.as_ref().and_then(|inner| inner.written.as_ref());
+        written.map_or(0, |written| written.swap(0, Ordering::Acquire))
+    }
+}
+
+impl Inner {
+    fn take(&mut self, framed: bool) -> VecDeque<Bytes> {
+        let data = self.len() - self.urgent.left();
+        let end = if framed { self.begin(data) } else { data };
+        let mut chunks = VecDeque::new();
+        let (mut from, mut left, mut taken) = (self.start, end, 0);
+        let shared = self.shared.iter().map(|shared| (shared.at, Some(&shared.payload)));
+        for (at, payload) in shared.chain([(self.bytes.len(), None)]) {
+            let copied = &self.bytes[from..at];
+            let copied = &copied[..copied.len().min(left).min(TAKE - taken)];
+            let payload = payload.filter(|_| copied.len() == at - from);
+            let shared = payload
+                .map_or(Bytes::new(), |payload| payload.slice(..payload.len().min(left - copied.len())));
+            left -= copied.len() + shared.len();
+            taken += copied.len() + shared.len();
+            let copied = Bytes::copy_from_slice(copied);
+            chunks.extend([copied, shared].into_iter().filter(|chunk| !chunk.is_empty()));
+            if taken >= TAKE || left == 0 {
+                break;
+            }
+            from = at;
+        }
+        chunks
+    }
+
+    /// Begins whole frames, of so much data in all: what overtakes first, where no frame is begun already, and then as many as are taken
+    /// at once. Says up to where nothing goes in between now.
+    fn begin(&mut self, data: usize) -> usize {
+        let overtaking = self.urgent.left();
+        if self.begun > 0 && overtaking > 0 {
+            return self.begun;
+        }
+        if overtaking > 0 {
+            let payload = Bytes::copy_from_slice(&self.urgent.bytes[self.urgent.start..]);
+            self.urgent.advance(overtaking);
+            self.shared.push_front(Shared { at: self.start, payload, _counted: None });
+            self.begun = overtaking;
+        }
+        let data = data + overtaking;
+        let (mut end, mut passed) = (self.begun, 0);
+        self.data_slices(|slice| {
+            // A header was copied, and stands in one slice; its payload may be the next.
+            while end < TAKE && end < passed + slice.len() {
+                end += frame::encoded_len(&slice[end - passed..]);
+            }
+            passed += slice.len();
+        });
+        self.begun = end.min(data);
+        self.begun
+    }
+}

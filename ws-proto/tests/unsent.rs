@@ -1,0 +1,313 @@
+//! Writing across an await: what is taken leaves the connection free, and a write that is cancelled loses nothing and sends
+//! nothing twice.
+
+use bytes::{Buf, Bytes};
+use proptest::prelude::*;
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+use ws_proto::{
+    Config, Connection, Error, Event, Frame, Message, Moment, Next, Opcode, Role, SendError, State, Timeout,
+    Transport, Unsent,
+};
+
+const NOW: Moment = Moment::from_nanos(0);
+
+fn server() -> Connection {
+    Connection::upgraded(NOW, Arc::new(Config::server()), Role::Server)
+}
+
+/// Writes so much of it.
+fn write(unsent: &mut Unsent, n: usize) -> Vec<u8> {
+    let n = n.min(unsent.remaining());
+    unsent.copy_to_bytes(n).to_vec()
+}
+
+/// Writes all that waits.
+fn flush(connection: &mut Connection) -> Vec<u8> {
+    let mut sent = Vec::new();
+    while let Some(mut unsent) = connection.unsent(NOW) {
+        sent.extend(write(&mut unsent, usize::MAX));
+    }
+    assert_ne!(connection.next_io(), Next::Write);
+    sent
+}
+
+/// What a peer reads in that: messages, and how many Pings.
+fn read(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
+    let role = Role::Client { seed: [7; 32] };
+    let mut peer = Connection::upgraded(NOW, Arc::new(Config::client()), role);
+    let (mut messages, mut input) = (Vec::new(), &mut bytes[..]);
+    while let Some(event) = peer.receive(NOW, &mut input) {
+        match event {
+            Event::Message(message) => messages.push(message.as_bytes().to_vec()),
+            other => panic!("{other:?}"),
+        }
+    }
+    assert!(input.is_empty() && peer.poll_event(NOW).is_none());
+    // Each Ping was answered with a frame of six bytes and its payload of one.
+    (messages, peer.queued() / 7)
+}
+
+fn is_owned<T: Send + Sync + 'static>(_: &T) {}
+
+#[test]
+fn the_connection_is_free_while_what_it_had_to_say_is_written() {
+    let mut connection = server();
+    assert!(connection.unsent(NOW).is_none(), "nothing waits");
+    connection.send("one").unwrap();
+    let mut unsent = connection.unsent(NOW).unwrap();
+    is_owned(&unsent);
+    connection.send("two").unwrap();
+    assert!(connection.unsent(NOW).is_none(), "the first is not written whole");
+    assert_eq!(write(&mut unsent, 9), b"\x81\x03one");
+    let mut next = connection.unsent(NOW).unwrap();
+    assert_eq!(connection.bytes_sent(), 5, "the first is accounted for");
+    assert_eq!(write(&mut next, 9), b"\x81\x03two");
+    connection.return_unsent(NOW, next);
+    assert_eq!((connection.bytes_sent(), connection.queued(), connection.next_io()), (10, 0, Next::Read));
+    assert!(connection.unsent(NOW).is_none());
+    drop(unsent);
+}
+
+#[test]
+fn a_cancelled_write_loses_nothing_and_sends_nothing_twice() {
+    for cut in 0..=16 {
+        let mut connection = server();
+        connection.send("first").unwrap();
+        connection.send("second").unwrap();
+        let mut sent = write(&mut connection.unsent(NOW).unwrap(), cut);
+        assert_eq!(sent.len(), cut.min(15));
+        connection.send("third").unwrap();
+        sent.extend(flush(&mut connection));
+        assert_eq!(sent, b"\x81\x05first\x81\x06second\x81\x05third", "cut at {cut}");
+        assert_eq!(connection.bytes_sent(), 22);
+    }
+}
+
+#[test]
+fn large_payloads_are_not_copied() {
+    let payload = Bytes::from(vec![b'x'; 1 << 20]);
+    let mut connection = server();
+    connection.send("small").unwrap();
+    connection.send(payload.clone()).unwrap();
+    let mut unsent = connection.unsent(NOW).unwrap();
+    assert_eq!(unsent.remaining(), 7 + 10 + (1 << 20));
+    let mut slices = [std::io::IoSlice::new(&[]); 4];
+    assert_eq!(unsent.chunks_vectored(&mut slices), 2);
+    assert_eq!(slices[1].as_ptr(), payload.as_ptr());
+    unsent.advance(17);
+    assert_eq!(unsent.chunk().as_ptr(), payload.as_ptr());
+    connection.return_unsent(NOW, unsent);
+    // Nor is the rest of it, when it is taken again.
+    let mut unsent = connection.unsent(NOW).unwrap();
+    unsent.advance(1000);
+    drop(unsent);
+    let unsent = connection.unsent(NOW).unwrap();
+    assert_eq!((unsent.chunk().as_ptr(), unsent.remaining()), (payload[1000..].as_ptr(), (1 << 20) - 1000));
+}
+
+#[test]
+fn a_ping_overtakes_what_is_not_taken_and_nothing_that_is() {
+    let mut connection = server();
+    for _ in 0..100 {
+        connection.send(vec![b'm'; 1000]).unwrap();
+    }
+    let mut unsent = connection.unsent(NOW).unwrap();
+    let taken = unsent.remaining();
+    assert!((64 << 10..66 << 10).contains(&taken), "{taken}");
+    connection.send_ping(NOW, b"!").unwrap();
+    let mut sent = write(&mut unsent, 10);
+    drop(unsent);
+    let rest = flush(&mut connection);
+    sent.extend(&rest);
+    let at = sent.windows(3).position(|three| three == b"\x89\x01!").unwrap();
+    // At the end of the frame that was taken last.
+    assert_eq!(at, taken.next_multiple_of(1004));
+    let (messages, pings) = read(sent);
+    assert_eq!((messages.len(), pings), (100, 1));
+
+    // One that waits already goes first, whatever is queued.
+    connection.send("data").unwrap();
+    connection.send_ping(NOW, b"!").unwrap();
+    assert!(flush(&mut connection).starts_with(b"\x89\x01!\x81\x04data"));
+}
+
+#[test]
+fn from_then_on_a_peer_has_to_take_some_in_its_time() {
+    let mut connection = server();
+    connection.send("hello").unwrap();
+    let unsent = connection.unsent(NOW).unwrap();
+    let deadline = connection.poll_timeout().unwrap();
+    assert_eq!(deadline, NOW + Duration::from_secs(30));
+    connection.handle_timeout(deadline);
+    let Some(Event::Closed(closed)) = connection.poll_event(deadline) else { panic!() };
+    assert!(matches!(closed.error, Some(Error::Timeout(Timeout::Output))), "{closed:?}");
+    drop(unsent);
+
+    // Taken in time, nothing is due but the heartbeat.
+    let mut connection = server();
+    let heartbeat = connection.poll_timeout();
+    connection.send("hello").unwrap();
+    let mut unsent = connection.unsent(NOW).unwrap();
+    write(&mut unsent, usize::MAX);
+    connection.return_unsent(NOW, unsent);
+    connection.handle_timeout(deadline);
+    assert_eq!((connection.poll_timeout(), connection.state()), (heartbeat, State::Open));
+}
+
+#[test]
+fn what_outlives_the_connections_end_counts_nowhere() {
+    let mut connection = server();
+    connection.send("hello").unwrap();
+    let mut unsent = connection.unsent(NOW).unwrap();
+    connection.abort(NOW, Error::Aborted);
+    assert!(connection.unsent(NOW).is_none());
+    assert_eq!(write(&mut unsent, 7).len(), 7);
+    connection.return_unsent(NOW, unsent);
+    assert_eq!((connection.bytes_sent(), connection.next_io()), (0, Next::Drop));
+    assert!(matches!(connection.send("late"), Err(SendError::NotOpen)));
+}
+
+#[test]
+fn lent_memory_takes_no_count_to_another_connection() {
+    let mut first = server();
+    first.send("hello").unwrap();
+    let mut stale = first.unsent(NOW).unwrap();
+    first.wrote(NOW, 7); // both ways at once, which is a mistake
+    let mut second = server();
+    second.lend(first.reclaim().unwrap());
+    second.send("hello").unwrap();
+    write(&mut stale, 7);
+    let mut unsent = second.unsent(NOW).unwrap();
+    assert_eq!((second.bytes_sent(), write(&mut unsent, 9)), (0, b"\x81\x05hello".to_vec()));
+}
+
+#[test]
+fn http_is_written_so_too() {
+    let config = Arc::new(Config::server());
+    let mut connection = Connection::server(NOW, config, Transport::default());
+    let mut input = *b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let mut input = &mut input[..];
+    let mut sent = Vec::new();
+    while let Some(Event::Request(request)) = connection.receive(NOW, &mut input) {
+        let body = Bytes::from(request.path().repeat(50_000));
+        connection.respond(NOW, request, http::Response::new(body)).unwrap();
+        sent.extend(write(&mut connection.unsent(NOW).unwrap(), 100));
+    }
+    sent.extend(flush(&mut connection));
+    let sent = String::from_utf8(sent).unwrap();
+    let answers: Vec<_> = sent.split("HTTP/1.1 200 OK\r\n").skip(1).collect();
+    assert_eq!(answers.len(), 2);
+    for (answer, path) in answers.iter().zip(["/a", "/b"]) {
+        assert_eq!(answer.split_once("\r\n\r\n").unwrap().1, path.repeat(50_000));
+    }
+}
+
+#[derive(Clone, Debug)]
+enum Step {
+    Message(usize),
+    Shared(usize),
+    Fragments(usize),
+    Ping,
+    Take,
+    Write(usize),
+    Drop,
+}
+
+fn steps() -> impl Strategy<Value = Vec<Step>> {
+    let step = prop_oneof![
+        4 => (0..3000usize).prop_map(Step::Message),
+        2 => (1025..100_000usize).prop_map(Step::Shared),
+        1 => (1..2000usize).prop_map(Step::Fragments),
+        3 => Just(Step::Ping),
+        6 => Just(Step::Take),
+        4 => prop_oneof![0..20usize, 0..150_000usize].prop_map(Step::Write),
+        2 => Just(Step::Drop),
+    ];
+    prop::collection::vec(step, 1..80)
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 100, ..ProptestConfig::default() })]
+
+    #[test]
+    fn whatever_is_queued_taken_written_and_cancelled_the_peer_reads_each_message_once(steps in steps()) {
+        let config = Config::server().outbox(1 << 30, 1 << 30, 1 << 30);
+        let mut connection = Connection::upgraded(NOW, Arc::new(config), Role::Server);
+        let (mut expected, mut pings, mut sent) = (Vec::new(), 0, Vec::new());
+        let mut held: VecDeque<Unsent> = VecDeque::new();
+        for (at, step) in steps.into_iter().enumerate() {
+            let fill = |len: usize| vec![at as u8; len];
+            match step {
+                Step::Message(len) => {
+                    connection.send(&fill(len)[..]).unwrap();
+                    expected.push(fill(len));
+                }
+                Step::Shared(len) => {
+                    connection.send(Message::Binary(fill(len).into())).unwrap();
+                    expected.push(fill(len));
+                }
+                Step::Fragments(len) => {
+                    connection.send(Frame::raw(Opcode::Binary, false, fill(len)).unwrap()).unwrap();
+                    connection.send_ping(NOW, &[1]).unwrap();
+                    connection.send(Frame::raw(Opcode::Continuation, true, fill(len)).unwrap()).unwrap();
+                    pings += 1;
+                    expected.push(fill(2 * len));
+                }
+                Step::Ping => {
+                    connection.send_ping(NOW, &[1]).unwrap();
+                    pings += 1;
+                }
+                Step::Take => match connection.unsent(NOW) {
+                    Some(unsent) => {
+                        prop_assert!(held.is_empty());
+                        held.push_back(unsent);
+                    }
+                    None => prop_assert!(!held.is_empty() || connection.queued() == 0),
+                },
+                Step::Write(n) => if let Some(mut unsent) = held.pop_front() {
+                    sent.extend(write(&mut unsent, n));
+                    if unsent.has_remaining() {
+                        held.push_back(unsent);
+                    }
+                },
+                Step::Drop => if let Some(unsent) = held.pop_front() {
+                    if at % 2 == 0 {
+                        connection.return_unsent(NOW, unsent);
+                    }
+                },
+            }
+        }
+        held.clear();
+        sent.extend(flush(&mut connection));
+        prop_assert_eq!(connection.bytes_sent(), sent.len() as u64);
+        let (messages, answered) = read_many(sent);
+        prop_assert!(messages == expected, "{} messages of {}", messages.len(), expected.len());
+        prop_assert_eq!(answered, pings);
+    }
+}
+
+/// As [`read`], of a peer that answers any number of Pings at once.
+fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
+    let config = Config::client().frame_rate(None);
+    let mut peer = Connection::upgraded(NOW, Arc::new(config), Role::Client { seed: [7; 32] });
+    let (mut messages, mut pongs, mut input) = (Vec::new(), 0, &mut bytes[..]);
+    while !input.is_empty() {
+        // A frame at a time, so that each Pong goes out.
+        let len = input.len().min(3);
+        let (mut first, rest) = std::mem::take(&mut input).split_at_mut(len);
+        input = rest;
+        while let Some(event) = peer.receive(NOW, &mut first) {
+            match event {
+                Event::Message(message) => messages.push(message.as_bytes().to_vec()),
+                other => panic!("{other:?}"),
+            }
+        }
+        pongs += peer.queued() / 7;
+        let len = peer.queued();
+        peer.wrote(NOW, len);
+        assert!(peer.poll_event(NOW).is_none());
+    }
+    (messages, pongs)
+}

@@ -1,0 +1,63 @@
+//! The strict peer, of which what it reads is awaited: meanwhile the others run.
+
+use futures_lite::future;
+pub use ws_kit::peer::*;
+
+/// Lets the others run until it is so.
+pub async fn until(mut so: impl FnMut() -> bool) {
+    while !so() {
+        future::yield_now().await;
+    }
+}
+
+/// Lets the others run until it is there.
+pub async fn got<T>(mut look: impl FnMut() -> Option<T>) -> T {
+    loop {
+        match look() {
+            Some(there) => return there,
+            None => future::yield_now().await,
+        }
+    }
+}
+
+pub trait PeerExt {
+    async fn head(&mut self) -> String;
+    async fn frame(&mut self) -> (u8, Vec<u8>);
+    async fn response(&mut self) -> (u16, String);
+    /// Reads to the end of the stream, or a reset.
+    async fn end(&mut self);
+    /// All that comes until the end, of which there must be one.
+    async fn all(&mut self) -> String;
+}
+
+impl PeerExt for Peer {
+    async fn head(&mut self) -> String {
+        got(|| self.take_head()).await
+    }
+
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        got(|| self.take_frame()).await
+    }
+
+    async fn response(&mut self) -> (u16, String) {
+        got(|| self.take_response()).await
+    }
+
+    async fn end(&mut self) {
+        until(|| {
+            self.read();
+            self.ended.is_some()
+        })
+        .await;
+    }
+
+    async fn all(&mut self) -> String {
+        got(|| {
+            self.read();
+            self.ended
+        })
+        .await
+        .unwrap();
+        String::from_utf8(std::mem::take(&mut self.got)).unwrap()
+    }
+}
