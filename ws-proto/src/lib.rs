@@ -133,57 +133,40 @@
 
 extern crate alloc;
 
-pub mod access;
-mod authority;
-mod close;
+pub use bytes;
+pub use http;
+
 mod config;
 mod connection;
-mod cors;
-mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
 mod deflate;
 mod error;
 mod event;
-mod extensions;
-pub mod fields;
 mod frame;
 pub mod handshake;
-mod heartbeat;
-mod http;
-mod invalid_access;
-mod mask;
+mod http1;
 mod memory;
 mod moment;
-mod origin;
 mod outbox;
-mod outgoing;
-mod partial;
-#[cfg(test)]
-mod tests_access;
-#[cfg(test)]
-mod tests_moment;
-mod transport;
-mod utf8;
-mod wall_clock;
 
-pub use crate::http::ResponseBody;
-pub use access::{Access, InvalidAccess};
-pub use close::CloseCode;
+pub use config::heartbeat::{Heartbeat, HeartbeatKind};
+pub use config::wall_clock::WallClock;
 pub use config::{Config, Delivery};
+pub use connection::outgoing::Outgoing;
 pub use connection::{Connection, IoAction, Role, Sent, State};
-pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
+pub use frame::close::CloseCode;
 pub use frame::{Frame, Opcode};
+pub use handshake::access::cors::Cors;
+pub use handshake::access::transport::{ListenAddress, Transport};
+pub use handshake::access::{Access, InvalidAccess};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
-pub use heartbeat::{Heartbeat, HeartbeatKind};
+pub use http1::{ResponseBody, fields};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, OutboxBuffer, Unsent};
-pub use outgoing::Outgoing;
-pub use transport::{ListenAddress, Transport};
-pub use wall_clock::WallClock;
