@@ -17,7 +17,7 @@ use http::{Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Error, Event, Message, Moment, Next,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Message, Moment, IoAction,
     Request, ResponseBody, Role, State, Upgrade,
 };
 
@@ -126,7 +126,7 @@ impl Run<'_> {
         }
         let queued = self.watched.ask().queued();
         self.write(pick(choice, 5, [usize::MAX, 0, 1, queued / 2]));
-        self.watched.next_io();
+        self.watched.poll_io();
         self.poll();
     }
 
@@ -139,7 +139,7 @@ impl Run<'_> {
         let mut coming = core::mem::take(&mut self.coming);
         let n = n.min(coming.len());
         let (mut input, rest) = coming.split_at_mut(n);
-        while let Some(event) = self.watched.receive(self.now, &mut input) {
+        while let Some(event) = self.watched.handle_input(self.now, &mut input) {
             self.hear(event);
         }
         self.coming = [&*input, &*rest].concat();
@@ -305,7 +305,7 @@ impl Run<'_> {
     fn end(&mut self, end: End) {
         let now = self.now;
         match end {
-            End::Eof => self.watched.receive_eof(now),
+            End::Eof => self.watched.handle_eof(now),
             End::Reset => self.watched.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
             End::Closes => self.watched.act(|c| drop(c.close(now, CloseCode::GOING_AWAY, ""))),
             End::Silence => {}
@@ -316,7 +316,7 @@ impl Run<'_> {
             } else {
                 self.write(usize::MAX);
             }
-            self.watched.next_io();
+            self.watched.poll_io();
             self.poll();
             if self.watched.ask().state() == State::Closed {
                 break;
@@ -334,6 +334,6 @@ impl Run<'_> {
             }
         }
         self.watched.must_be_over(self.now);
-        assert_eq!(self.watched.next_io(), Next::Drop);
+        assert_eq!(self.watched.poll_io(), IoAction::Drop);
     }
 }

@@ -3,7 +3,7 @@
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
 use std::collections::VecDeque;
-use ws_proto::{Connection, Event, Message, Moment, Next, SendError, Sent, State};
+use ws_proto::{Connection, Event, Message, Moment, IoAction, SendError, Sent, State};
 
 /// What one read gives at most.
 const READ: usize = 16 * 1024;
@@ -189,14 +189,14 @@ impl End {
         let n = n.min(self.coming.len()).min(READ);
         let mut coming = core::mem::take(&mut self.coming);
         let mut input = &mut coming[..n];
-        while let Some(event) = self.watched.receive(now, &mut input) {
+        while let Some(event) = self.watched.handle_input(now, &mut input) {
             self.hear(now, event);
         }
         let used = n - input.len();
         coming.drain(..used);
         self.coming = coming;
         if self.coming.is_empty() && core::mem::take(&mut self.fin_coming) {
-            self.watched.receive_eof(now);
+            self.watched.handle_eof(now);
             return true;
         }
         used > 0
@@ -211,12 +211,12 @@ impl End {
         let before = self.watched.ask().bytes_sent();
         let n = n.min(PIPE - to.coming.len());
         self.watched.write(now, n, |bytes| to.coming.extend_from_slice(bytes));
-        match self.watched.next_io() {
-            Next::Shutdown => {
+        match self.watched.poll_io() {
+            IoAction::Shutdown => {
                 to.fin_coming = true;
                 true
             }
-            Next::Drop => {
+            IoAction::Drop => {
                 self.is_dropped = true;
                 to.fin_coming |= !self.watched.has_half_closed();
                 true

@@ -33,7 +33,7 @@ fn requests(now: Moment, bytes: &[u8]) -> Seen {
     let mut left = bytes.to_vec();
     let mut input = &mut left[..];
     let mut at = 0;
-    while let Some(event) = watched.receive(now, &mut input) {
+    while let Some(event) = watched.handle_input(now, &mut input) {
         let next = bytes.len() - input.len();
         let message = &bytes[at..next];
         at = next;
@@ -89,13 +89,13 @@ fn responses(now: Moment, bytes: &[u8]) -> Seen {
     watched.write(now, usize::MAX, |_| {});
     let mut left = bytes.to_vec();
     let mut input = &mut left[..];
-    while let Some(event) = watched.receive(now, &mut input) {
+    while let Some(event) = watched.handle_input(now, &mut input) {
         if let Event::Open(response) = &event {
             check_response(bytes, response, &[]);
         }
         watched.forget(event);
     }
-    watched.receive_eof(now);
+    watched.handle_eof(now);
     watched.write(now, usize::MAX, |_| {});
     while let Some(event) = watched.poll_event(now) {
         if let Event::Closed(closed) = &event

@@ -105,7 +105,7 @@ fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
         assert!(matches!(peer.state(), State::Connecting | State::Open), "it goes on behind its end");
         let mut part = part.to_vec();
         let mut input = &mut part[..];
-        while let Some(event) = peer.receive(now, &mut input) {
+        while let Some(event) = peer.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => messages.push(sample(&message)),
                 Event::Upgrade(upgrade) => peer.accept(now, upgrade).expect("an upgrade is accepted"),
@@ -115,7 +115,7 @@ fn drive(mut peer: Connection, now: Moment, output: &[u8]) -> Vec<Sample> {
         }
         assert!(input.is_empty());
     }
-    peer.receive_eof(now);
+    peer.handle_eof(now);
     while let Some(event) = peer.poll_event(now) {
         if let Event::Closed(closed) = event {
             assert!(matches!(closed.error, None | Some(Error::Eof)), "the peer finds fault: {closed}");

@@ -99,7 +99,7 @@ impl Told {
             let mut fragment = fragment.to_vec();
             let mut input = &mut fragment[..];
             for round in 0.. {
-                while let Some(event) = watched.receive(now, &mut input) {
+                while let Some(event) = watched.handle_input(now, &mut input) {
                     told.hear(&mut watched, now, event, setup);
                 }
                 if input.is_empty() {
@@ -113,7 +113,7 @@ impl Told {
             }
         }
         watched.write(now, usize::MAX, |bytes| told.output.extend_from_slice(bytes));
-        watched.receive_eof(now);
+        watched.handle_eof(now);
         while let Some(event) = watched.poll_event(now) {
             told.hear(&mut watched, now, event, setup);
         }

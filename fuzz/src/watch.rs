@@ -7,7 +7,7 @@
 
 use crate::seen::Seen;
 use bytes::Buf;
-use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Moment, Next, Fragment, Delivery, State};
+use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Moment, IoAction, Fragment, Delivery, State};
 
 /// A connection, with what its owner would know of it.
 #[derive(Debug)]
@@ -93,9 +93,9 @@ impl Watched {
 
     // --- things happen
 
-    pub(crate) fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub(crate) fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
-        let event = self.measured(|connection| connection.receive(now, input));
+        let event = self.measured(|connection| connection.handle_input(now, input));
         self.received += (before - input.len()) as u64;
         match &event {
             Some(event) => self.note(event),
@@ -107,8 +107,8 @@ impl Watched {
         event
     }
 
-    pub(crate) fn receive_eof(&mut self, now: Moment) {
-        self.act(|connection| connection.receive_eof(now));
+    pub(crate) fn handle_eof(&mut self, now: Moment) {
+        self.act(|connection| connection.handle_eof(now));
     }
 
     pub(crate) fn abort(&mut self, now: Moment, cause: Cause) {
@@ -126,10 +126,10 @@ impl Watched {
             to(&outbox.chunk()[..n]);
             self.sent += n as u64;
             left -= n;
-            self.act(|connection| connection.wrote(now, n));
+            self.act(|connection| connection.handle_written(now, n));
         }
         if self.connection.outbox().has_remaining() {
-            self.act(|connection| connection.wrote(now, 0));
+            self.act(|connection| connection.handle_written(now, 0));
         }
     }
 
@@ -191,12 +191,12 @@ impl Watched {
         event
     }
 
-    pub(crate) fn next_io(&mut self) -> Next {
-        let next = self.connection.next_io();
+    pub(crate) fn poll_io(&mut self) -> IoAction {
+        let next = self.connection.poll_io();
         let has_output = self.connection.outbox().has_remaining();
-        assert_eq!(next == Next::Drop, self.connection.state() == State::Closed, "{next:?}");
-        assert_eq!(next == Next::Write, has_output, "{next:?}");
-        if next == Next::Shutdown {
+        assert_eq!(next == IoAction::Drop, self.connection.state() == State::Closed, "{next:?}");
+        assert_eq!(next == IoAction::Write, has_output, "{next:?}");
+        if next == IoAction::Shutdown {
             assert!(!self.has_half_closed, "half-closed twice");
             self.has_half_closed = true;
         }
@@ -205,7 +205,7 @@ impl Watched {
 
     /// It is over, and nobody has anything more of it: what was told must have come to its end.
     pub(crate) fn must_be_over(&mut self, now: Moment) {
-        assert_eq!(self.next_io(), Next::Drop, "it does not end: {:?}", self.connection);
+        assert_eq!(self.poll_io(), IoAction::Drop, "it does not end: {:?}", self.connection);
         assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
         assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
         let is_announced = !self.is_server
@@ -215,7 +215,7 @@ impl Watched {
         assert_eq!(self.is_over, is_announced, "the end is told of who was heard of, and of them alone");
         let mut more = *b"more";
         let mut input = &mut more[..];
-        assert!(self.receive(now, &mut input).is_none() && input.is_empty());
+        assert!(self.handle_input(now, &mut input).is_none() && input.is_empty());
     }
 
     // --- the promises
@@ -223,7 +223,7 @@ impl Watched {
     fn check(&mut self) {
         let connection = &mut self.connection;
         let due = connection.poll_timeout();
-        if connection.timeout_moved() {
+        if connection.take_timeout_changed() {
             self.timer = due;
         }
         assert!(

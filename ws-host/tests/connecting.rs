@@ -24,7 +24,7 @@ fn failure(ends: impl FnOnce(&mut Connection, Moment)) -> ConnectError {
 fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
     let refused = failure(|client, now| {
         let mut answer = *b"HTTP/1.1 403 Forbidden\r\nContent-Length: 2\r\n\r\nno";
-        client.receive(now, &mut &mut answer[..]);
+        client.handle_input(now, &mut &mut answer[..]);
     });
     assert_eq!(
         refused.response().map(|response| (response.status().as_u16(), &response.body()[..])),
@@ -34,7 +34,7 @@ fn the_end_of_a_connection_that_was_never_open_is_a_failure_to_connect() {
     assert!(matches!(&late, ConnectError::TimedOut { tried } if tried.len() == 1), "{late}");
     let lost = failure(|client, now| client.abort(now, Error::Io(io::ErrorKind::ConnectionReset)));
     assert!(matches!(lost, ConnectError::Lost(Error::Io(io::ErrorKind::ConnectionReset))), "{lost}");
-    let cut_off = failure(|client, now| client.receive_eof(now));
+    let cut_off = failure(|client, now| client.handle_eof(now));
     assert!(matches!(cut_off, ConnectError::Handshake(_)) && cut_off.response().is_none(), "{cut_off}");
     let given_up = failure(|client, now| client.close(now, CloseCode::NORMAL, "").unwrap());
     assert!(matches!(given_up, ConnectError::Lost(Error::Aborted)), "{given_up}");

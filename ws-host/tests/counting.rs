@@ -9,7 +9,7 @@ fn the_bytes_of_each_connection_are_added() {
     let now = Moment::default();
     let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
     // A Ping with a mask of zeros.
-    server.receive(now, &mut &mut [0x89, 0x80, 0, 0, 0, 0][..]);
+    server.handle_input(now, &mut &mut [0x89, 0x80, 0, 0, 0, 0][..]);
     let mut stats = Stats::default();
     for _ in 0..2 {
         stats.add_bytes(&server);

@@ -9,7 +9,7 @@ use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::{Arc, LazyLock};
 use std::time::{Duration, Instant};
 use ws_proto::{
-    ClientRequest, Clock, CloseCode, Config, Connection, Event, Message, Moment, Next, Transport,
+    ClientRequest, Clock, CloseCode, Config, Connection, Event, IoAction, Message, Moment, Transport,
 };
 
 /// The engine reads no clock: this program does, and counts from its first reading.
@@ -30,18 +30,18 @@ fn drive(
         while let Some(event) = connection.poll_event(now()) {
             handle(&mut connection, event);
         }
-        match connection.next_io() {
-            Next::Drop => return Ok(()),
-            Next::Shutdown => socket.shutdown(Shutdown::Write)?,
-            Next::Write => match socket.write(connection.outbox().chunk()) {
-                Ok(n) => connection.wrote(now(), n),
+        match connection.poll_io() {
+            IoAction::Drop => return Ok(()),
+            IoAction::Shutdown => socket.shutdown(Shutdown::Write)?,
+            IoAction::Write => match socket.write(connection.outbox().chunk()) {
+                Ok(n) => connection.handle_written(now(), n),
                 Err(error) => connection.abort(now(), error.into()),
             },
-            Next::Read if unread.is_empty() => {
+            IoAction::Read if unread.is_empty() => {
                 let wait = connection.poll_timeout().map(|at| at.since(now()));
                 socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
                 match socket.read(&mut buffer) {
-                    Ok(0) => connection.receive_eof(now()),
+                    Ok(0) => connection.handle_eof(now()),
                     Ok(n) => unread = 0..n,
                     Err(error) if matches!(error.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut) => {
                         connection.handle_timeout(now());
@@ -50,11 +50,11 @@ fn drive(
                 }
             }
             // This program answers at once, so nothing but a deadline can be waited for.
-            Next::Pause => connection.handle_timeout(now()),
-            Next::Read => {}
+            IoAction::Pause => connection.handle_timeout(now()),
+            IoAction::Read => {}
         }
         let mut input = &mut buffer[unread.clone()];
-        while let Some(event) = connection.receive(now(), &mut input) {
+        while let Some(event) = connection.handle_input(now(), &mut input) {
             handle(&mut connection, event);
         }
         unread.start = unread.end - input.len();

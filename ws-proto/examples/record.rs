@@ -10,7 +10,7 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
 use std::time::{Duration, Instant};
 use ws_kit::trace::{Driven, Record, Role, What};
-use ws_proto::{Clock, Moment, Next};
+use ws_proto::{Clock, IoAction, Moment};
 
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let to = std::env::args().nth(1).unwrap_or_default();
@@ -48,24 +48,24 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
         writeln!(file, "{}", record.line())
     };
     loop {
-        match driven.next_io() {
-            Next::Drop => {
+        match driven.poll_io() {
+            IoAction::Drop => {
                 happens(&mut driven, What::Drop)?;
                 println!("{path}: {}", driven.ended.unwrap_or_default());
                 return Ok(());
             }
-            Next::Shutdown => {
+            IoAction::Shutdown => {
                 socket.shutdown(Shutdown::Write)?;
                 happens(&mut driven, What::Shut)?;
             }
-            Next::Write => match socket.write(driven.output()) {
+            IoAction::Write => match socket.write(driven.output()) {
                 Ok(n) => {
                     let written = driven.output()[..n].to_vec();
                     happens(&mut driven, What::Wrote(written))?;
                 }
                 Err(_) => happens(&mut driven, What::Reset)?,
             },
-            Next::Read if driven.may_read() => {
+            IoAction::Read if driven.may_read() => {
                 let wait = driven.connection.poll_timeout().map(|at| at.since(clock.moment(Instant::now())));
                 socket.set_read_timeout(wait.map(|wait| wait.max(Duration::from_millis(1))))?;
                 let what = match socket.read(&mut buffer) {
@@ -79,7 +79,7 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
                 happens(&mut driven, what)?;
             }
             // This application answers at once, so nothing but a deadline can be waited for.
-            Next::Read | Next::Pause => {
+            IoAction::Read | IoAction::Pause => {
                 std::thread::sleep(Duration::from_millis(1));
                 happens(&mut driven, What::Timeout)?;
             }

@@ -7,7 +7,7 @@ use core::fmt;
 use core::time::Duration;
 use std::borrow::Cow;
 
-/// What happened on a connection. Lent from the input of [`Connection::receive`](crate::Connection::receive),
+/// What happened on a connection. Lent from the input of [`Connection::handle_input`](crate::Connection::handle_input),
 /// never from the connection, which stays free for answers while an event lives.
 #[derive(Debug)]
 #[non_exhaustive]

@@ -9,25 +9,25 @@
 //! ```text
 //!                  ┌──────────────────────────────────────────────────────────────┐
 //!  socket read ───▶│ receive(now, &mut input) ─▶ Event<'input>                    │──▶ application
-//!  read() == 0 ───▶│ receive_eof(now)                             Http            │
+//!  read() == 0 ───▶│ handle_eof(now)                             Http            │
 //!  clock       ───▶│ handle_timeout(now)                          Open            │
 //!  I/O error   ───▶│ abort(now, cause)                            Closing         │
 //!  what it caused ◀│ poll_event(now)          ─▶ Event<'static>   Draining        │──▶ application
 //!  timer       ◀───│ poll_timeout()                               Done            │
 //!  socket write◀──▶│ outbox(): impl Buf, wrote(now, n)           ◀─ send/accept/… │◀── application
-//!  next step   ◀───│ next_io(): Read | Write | Pause | Shutdown | Drop            │
+//!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop            │
 //!                  └──────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Five rules:
 //!
-//! 1. [`receive`](Connection::receive) uses up its input, one event at a time, unless the connection
+//! 1. [`handle_input`](Connection::handle_input) uses up its input, one event at a time, unless the connection
 //!    [is paused](Connection::is_paused); then the rest stays with the caller. What was caused otherwise comes out
 //!    of [`poll_event`](Connection::poll_event).
 //! 2. Nothing that a peer does makes a call fail: failure is the event [`Closed`]. Only what the application
 //!    misuses returns [`SendError`].
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
-//!    simply over ([`Next::Drop`]), unless the configuration asks for [every end](Config::report_all_closes).
+//!    simply over ([`IoAction::Drop`]), unless the configuration asks for [every end](Config::report_all_closes).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
 //! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing.
 //!
@@ -39,7 +39,7 @@
 //! ```
 //! # use std::{io::{Read, Write}, time::Instant};
 //! # use bytes::Buf;
-//! # use ws_proto::{Clock, Connection, Event, Next};
+//! # use ws_proto::{Clock, Connection, Event, IoAction};
 //! fn turn(
 //!     conn: &mut Connection,
 //!     socket: &mut (impl Read + Write),
@@ -47,25 +47,25 @@
 //!     clock: Clock, // Clock::new(Instant::now()), once: what `now` counts from
 //! ) -> std::io::Result<bool> {
 //!     let now = clock.moment(Instant::now());
-//!     match conn.next_io() {
-//!         Next::Write => {
+//!     match conn.poll_io() {
+//!         IoAction::Write => {
 //!             let n = socket.write(conn.outbox().chunk())?;
-//!             conn.wrote(now, n);
+//!             conn.handle_written(now, n);
 //!         }
-//!         Next::Read => {
+//!         IoAction::Read => {
 //!             let n = socket.read(rx)?;
 //!             if n == 0 {
-//!                 conn.receive_eof(now);
+//!                 conn.handle_eof(now);
 //!             }
 //!             let mut input = &mut rx[..n];
-//!             while let Some(event) = conn.receive(now, &mut input) {
+//!             while let Some(event) = conn.handle_input(now, &mut input) {
 //!                 if let Event::Message(message) = event {
 //!                     conn.send(message).ok(); // a slow reader: see SendError
 //!                 }
 //!             }
 //!         }
-//!         Next::Pause | Next::Shutdown => {} // see the example `by_hand`
-//!         Next::Drop => return Ok(false),
+//!         IoAction::Pause | IoAction::Shutdown => {} // see the example `by_hand`
+//!         IoAction::Drop => return Ok(false),
 //!     }
 //!     while let Some(event) = conn.poll_event(now) {
 //!         println!("{event:?}");
@@ -116,7 +116,7 @@
 //!
 //! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their
 //! defaults. No allocation follows from a declared length. A connection that is open and idle holds no heap at
-//! all, once its outbox's memory is [taken back](Connection::reclaim).
+//! all, once its outbox's memory is [taken back](Connection::detach_buffer).
 //!
 //! # Randomness
 //!
@@ -164,7 +164,7 @@ pub use crate::http::ResponseBody;
 pub use access::{Access, InvalidAccess};
 pub use close::CloseCode;
 pub use config::{Config, Delivery};
-pub use connection::{Connection, Next, Role, Sent, State};
+pub use connection::{Connection, IoAction, Role, Sent, State};
 pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
@@ -175,7 +175,7 @@ pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
 pub use heartbeat::{Heartbeat, HeartbeatKind};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
-pub use outbox::{Outbox, Storage, Unsent};
+pub use outbox::{Outbox, OutboxBuffer, Unsent};
 pub use outgoing::Outgoing;
 pub use transport::{ListenAddress, Transport};
 pub use wall_clock::WallClock;

@@ -240,7 +240,7 @@ mod tests {
             while !connection.outbox().is_empty() {
                 out.extend_from_slice(bytes::Buf::chunk(connection.outbox()));
                 let len = bytes::Buf::chunk(connection.outbox()).len();
-                connection.wrote(Moment::default(), len);
+                connection.handle_written(Moment::default(), len);
             }
             out
         };

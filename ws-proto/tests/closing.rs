@@ -8,8 +8,8 @@ use std::time::Duration;
 use ws_kit::frames::*;
 use ws_kit::pair::Pair;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, Moment, Next,
-    Opcode, ProtocolError, ResponseError, Role, SendError, State, Timeout,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Frame, Heartbeat, Initiator, IoAction,
+    Moment, Opcode, ProtocolError, ResponseError, Role, SendError, State, Timeout,
 };
 
 fn close_body(code: u16, reason: &[u8]) -> Vec<u8> {
@@ -157,7 +157,7 @@ fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
             let outbox = server.outbox();
             let n = outbox.chunk().len().min(most);
             written.extend_from_slice(&outbox.chunk()[..n]);
-            server.wrote(now, n);
+            server.handle_written(now, n);
         };
         let mut expected = Vec::new();
         for n in 0..100usize {
@@ -211,10 +211,10 @@ fn the_server_half_closes_first_and_the_client_waits_for_it() {
     client.close(now, CloseCode::NORMAL, "").unwrap();
     take_output(&mut client, now);
     assert!(feed(&mut client, now, &frame(false, FIN | CLOSE, &close_body(1000, b""))).is_empty());
-    assert_eq!(client.next_io(), Next::Read);
+    assert_eq!(client.poll_io(), IoAction::Read);
     client.handle_timeout(now + Duration::from_secs(5));
     assert!(matches!(&poll(&mut client, now)[..], [Event::Closed(closed)] if closed.clean));
-    assert_eq!(client.next_io(), Next::Drop);
+    assert_eq!(client.poll_io(), IoAction::Drop);
 }
 
 #[test]
@@ -222,14 +222,14 @@ fn a_failed_connection_is_drained_so_that_no_reset_eats_the_close() {
     let (mut server, now) = open(Role::Server, Config::server().message_limit(10));
     feed(&mut server, now, &header(true, FIN | BINARY, 1 << 20));
     assert_eq!(close_code(&take_output(&mut server, now)), Some(1009));
-    assert_eq!(server.next_io(), Next::Shutdown, "the Close and then our end of the stream");
+    assert_eq!(server.poll_io(), IoAction::Shutdown, "the Close and then our end of the stream");
     for _ in 0..16 {
-        assert_eq!(server.next_io(), Next::Read, "what is in flight is read");
+        assert_eq!(server.poll_io(), IoAction::Read, "what is in flight is read");
         assert!(feed(&mut server, now, &vec![0; 64 << 10]).is_empty());
     }
-    server.receive_eof(now);
+    server.handle_eof(now);
     assert_eq!(poll(&mut server, now).len(), 1);
-    assert_eq!(server.next_io(), Next::Drop);
+    assert_eq!(server.poll_io(), IoAction::Drop);
 }
 
 #[test]
@@ -247,7 +247,7 @@ fn draining_has_a_limit_in_bytes_and_in_time() {
     assert_eq!(server.poll_timeout(), Some(now + Duration::from_secs(5)));
     server.handle_timeout(now + Duration::from_secs(5));
     assert!(matches!(poll(&mut server, now)[..], [Event::Closed(_)]), "flushed or not");
-    assert_eq!(server.next_io(), Next::Drop);
+    assert_eq!(server.poll_io(), IoAction::Drop);
 }
 
 #[test]
@@ -296,11 +296,11 @@ fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
 fn the_end_of_the_stream_without_a_close_is_1006_at_once() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send("unsent").unwrap();
-    server.receive_eof(now);
+    server.handle_eof(now);
     let Some(Event::Closed(closed)) = poll(&mut server, now).pop() else { panic!("no end") };
     assert!(matches!(closed.error, Some(Error::Eof)));
     assert_eq!((closed.code, closed.initiator), (CloseCode::ABNORMAL, Initiator::Remote));
-    assert_eq!((server.next_io(), server.queued()), (Next::Drop, 0));
+    assert_eq!((server.poll_io(), server.queued()), (IoAction::Drop, 0));
 }
 
 #[test]
@@ -340,7 +340,7 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
                 0 => connection.abort(now, Error::Aborted),
                 1 => {
                     take_output(&mut connection, now);
-                    connection.receive_eof(now);
+                    connection.handle_eof(now);
                 }
                 _ => {
                     // A heartbeat first, where there is one; then its answer is due.
@@ -350,9 +350,9 @@ fn closed_comes_once_and_last_from_every_stage_and_by_every_cause() {
             }
             let events = poll(&mut connection, now);
             assert!(matches!(events[..], [Event::Closed(_)]), "{cause}: {events:?}");
-            assert_eq!((connection.next_io(), connection.poll_timeout()), (Next::Drop, None));
+            assert_eq!((connection.poll_io(), connection.poll_timeout()), (IoAction::Drop, None));
             connection.abort(now, Error::Aborted);
-            connection.receive_eof(now);
+            connection.handle_eof(now);
             assert!(feed(&mut connection, now, b"\x81\x01a").is_empty(), "nothing after the end");
         }
     }
@@ -410,7 +410,7 @@ fn a_refusal_is_told_even_if_the_server_never_ends_it_or_resets() {
     let asked = || {
         let request = ClientRequest::new("ws://localhost/").unwrap();
         let mut client = Connection::client(now, Arc::new(Config::client()), request, [1; 32]);
-        assert!(client.receive(now, &mut &mut head.to_vec()[..]).is_none());
+        assert!(client.handle_input(now, &mut &mut head.to_vec()[..]).is_none());
         client
     };
     for reset in [false, true] {
@@ -438,7 +438,7 @@ fn an_end_is_not_clean_when_our_close_never_left() {
     for cut in [false, true] {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send("in the way").unwrap();
-        server.wrote(now, 3);
+        server.handle_written(now, 3);
         feed(&mut server, now, &frame(true, FIN | CLOSE, &close_body(1000, b"")));
         if cut {
             server.abort(now, Error::Io(ErrorKind::ConnectionReset));
@@ -464,8 +464,8 @@ fn who_closes_before_open_was_told_is_told_of_both() {
             server.close(pair.now, CloseCode::GOING_AWAY, "").unwrap();
             let mut said = frame(true, FIN | TEXT, b"said meanwhile");
             let mut input = &mut said[..];
-            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Open(_))));
-            assert!(matches!(server.receive(pair.now, &mut input), Some(Event::Message(_))));
+            assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Open(_))));
+            assert!(matches!(server.handle_input(pair.now, &mut input), Some(Event::Message(_))));
         } else {
             server.abort(pair.now, Error::Aborted);
             assert!(matches!(server.poll_event(pair.now), Some(Event::Open(_))));
@@ -478,7 +478,7 @@ fn who_closes_before_open_was_told_is_told_of_both() {
 #[test]
 fn the_end_of_who_never_asked_anything_is_told_only_where_that_is_asked_for() {
     let ends: [fn(&mut Connection, Moment); 4] = [
-        |server, now| server.receive_eof(now),
+        |server, now| server.handle_eof(now),
         |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         |server, now| server.handle_timeout(now + Duration::from_secs(10)),
         |server, now| drop(feed(server, now, b"NONSENSE\r\n\r\n")),

@@ -36,7 +36,7 @@ fn peak(body: impl FnOnce()) -> usize {
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], read: usize) -> usize {
     let mut told = 0;
     for mut input in bytes.chunks_mut(read) {
-        while let Some(event) = connection.receive(now, &mut input) {
+        while let Some(event) = connection.handle_input(now, &mut input) {
             match black_box(event) {
                 Event::Message(message) => told += message.as_bytes().len(),
                 Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),
@@ -140,15 +140,15 @@ fn what_was_sent_leaves_little() {
             let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
             client.send(&b"warm"[..]).unwrap();
             take_output(&mut client, now);
-            drop(client.reclaim());
+            drop(client.detach_buffer());
             let held = HEAP.allocated();
             let frame = Frame::binary(noise(1, 8 * MEBI));
             let sent = if shared { client.send_shared(&frame) } else { client.send(&frame) };
             sent.unwrap();
             let waits = client.outbox().len();
-            client.wrote(now, waits);
+            client.handle_written(now, waits);
             drop(frame);
-            drop(client.reclaim());
+            drop(client.detach_buffer());
             let more = HEAP.allocated().saturating_sub(held);
             assert!(more <= 1024 * KIBI, "{ours:?}, {shared}: {more} bytes more are held");
         }
@@ -206,8 +206,8 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
             let frame = Frame::raw(Opcode::Text, fin, document.to_vec()).unwrap().with_compression();
             connection.send(&frame).unwrap();
             let waits = connection.outbox().len();
-            connection.wrote(*now, waits);
-            drop(connection.reclaim());
+            connection.handle_written(*now, waits);
+            drop(connection.detach_buffer());
         }
         connections
     };

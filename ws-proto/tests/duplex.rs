@@ -248,13 +248,13 @@ fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
         // Its socket was full before, and nobody asks it for anything.
         |server, now| {
             server.send("unread").unwrap();
-            server.wrote(now, 0);
+            server.handle_written(now, 0);
             server.send(data()).unwrap();
         },
         // It becomes full.
         |server, now| {
             server.send(data()).unwrap();
-            server.wrote(now, 0);
+            server.handle_written(now, 0);
         },
         // It is only asked for events, as after any turn.
         |server, now| {
@@ -268,7 +268,7 @@ fn who_neither_writes_nor_reads_gives_way_when_all_hold_too_much() {
         let config = config.heartbeat(Heartbeat::off()).output_timeout(3600 * SECOND);
         let mut server = Connection::upgraded(now, Arc::new(config), Role::Server);
         turn(&mut server, now);
-        assert!(server.timeout_moved() && memory.held() > PIECE, "turn {number}");
+        assert!(server.take_timeout_changed() && memory.held() > PIECE, "turn {number}");
         let mut looks = 0;
         while server.state() == State::Open {
             let due = server.poll_timeout().expect("nobody looks at it").max(now);

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::frames::*;
 use ws_proto::{
-    CloseCode, Config, Connection, Delivery, Event, Fragment, Heartbeat, Message, Moment, Next,
+    CloseCode, Config, Connection, Delivery, Event, Fragment, Heartbeat, IoAction, Message, Moment,
     ProtocolError, Role, State,
 };
 
@@ -48,7 +48,7 @@ impl Told {
 
     /// Gives bytes until the connection takes no more of them.
     fn give(&mut self, connection: &mut Connection, now: Moment, input: &mut &mut [u8]) {
-        while let Some(event) = connection.receive(now, input) {
+        while let Some(event) = connection.handle_input(now, input) {
             self.hear(event);
         }
     }
@@ -128,7 +128,7 @@ fn empty_messages_over_the_rate_wait_for_the_next_second_in_order() {
                 told.give(&mut connection, now, &mut input);
                 assert_eq!(told.whole, vec![""; RATE]);
                 for next in 1..=2 {
-                    assert!(connection.is_paused() && connection.next_io() == Next::Pause);
+                    assert!(connection.is_paused() && connection.poll_io() == IoAction::Pause);
                     assert_eq!(connection.poll_timeout(), Some(birth + SECOND * (3 + next)));
                     connection.handle_timeout(now);
                     assert!(connection.is_paused(), "a timer that is early changes nothing");
@@ -297,7 +297,7 @@ fn the_end_of_the_stream_is_behind_what_waits() {
             let (mut server, now) = open(Role::Server, Config::server());
             let once = message(Role::Server, TEXT, parts);
             assert_eq!(feed(&mut server, now, &once.repeat(RATE + 1)).len(), RATE);
-            server.receive_eof(now);
+            server.handle_eof(now);
             assert!(poll(&mut server, now).is_empty() && server.state() == State::Open);
             let due = server.poll_timeout().unwrap();
             if closes {
@@ -307,7 +307,7 @@ fn the_end_of_the_stream_is_behind_what_waits() {
             }
             let events = poll(&mut server, due);
             assert!(matches!(&events[..], [Event::Message(_), Event::Closed(_)]), "{events:?}");
-            assert_eq!((server.state(), server.next_io()), (State::Closed, Next::Drop));
+            assert_eq!((server.state(), server.poll_io()), (State::Closed, IoAction::Drop));
         }
     }
 }
@@ -325,12 +325,15 @@ fn what_came_before_the_socket_was_open_waits_in_order_too() {
         let frames = [message(Role::Server, TEXT, parts).repeat(5), x].concat();
         let mut bytes = [asked.as_bytes(), &frames].concat();
         let mut input = &mut bytes[..];
-        let Some(Event::Upgrade(upgrade)) = server.receive(now, &mut input) else { panic!("no upgrade") };
+        let Some(Event::Upgrade(upgrade)) = server.handle_input(now, &mut input) else {
+            panic!("no upgrade")
+        };
         server.accept(now, upgrade).unwrap();
         let (mut told, mut time) = (Told::default(), now);
         for seconds in 0..3 {
             assert_eq!(time, now + SECOND * seconds);
-            while let Some(event) = server.poll_event(time).or_else(|| server.receive(time, &mut input)) {
+            while let Some(event) = server.poll_event(time).or_else(|| server.handle_input(time, &mut input))
+            {
                 if !matches!(event, Event::Open(_)) {
                     told.hear(event);
                 }
@@ -351,8 +354,8 @@ fn what_fails_meanwhile_does_not_wait_for_an_end_that_has_come() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(0, 0, 0));
     feed(&mut server, now, &message(Role::Server, TEXT, &[""]).repeat(RATE + 1));
     server.send("never taken").unwrap();
-    server.wrote(now, 1);
-    server.receive_eof(now);
+    server.handle_written(now, 1);
+    server.handle_eof(now);
     server.handle_timeout(now + SECOND * 30);
     assert_eq!(server.state(), State::Closed);
 }

@@ -280,7 +280,7 @@ fn requests_are_answered_under_every_setting_and_nothing_spins() {
                 assert!(server.poll_timeout().is_none_or(|due| due > now), "{name}, {how}: due again");
                 output.extend(take_output(&mut server, now));
                 while server.poll_event(now).is_some() {}
-                let _ = server.next_io();
+                let _ = server.poll_io();
                 wakes += 1;
             }
             assert!(wakes <= 61, "{name}, {how}: {wakes} wakes");
@@ -324,7 +324,7 @@ fn give(server: &mut Connection, now: &mut Moment, bytes: &[u8]) -> Vec<Event<'s
     let mut events = Vec::new();
     for wakes in 0.. {
         assert!(wakes < 1000, "it spins: {server:?}");
-        while let Some(event) = server.receive(*now, &mut input) {
+        while let Some(event) = server.handle_input(*now, &mut input) {
             events.push(event.into_owned());
         }
         events.extend(poll(server, *now));
@@ -391,9 +391,9 @@ fn a_clock_that_goes_back_only_delays() {
     server.handle_timeout(before);
     server.handle_resume(before);
     server.send("x").unwrap();
-    server.wrote(before, 0);
-    server.wrote(birth, 1);
-    server.wrote(before, usize::MAX);
+    server.handle_written(before, 0);
+    server.handle_written(birth, 1);
+    server.handle_written(before, usize::MAX);
     assert_eq!((server.state(), server.queued()), (State::Open, 0));
 }
 

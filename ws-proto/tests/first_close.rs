@@ -6,7 +6,7 @@ use std::time::Duration;
 use ws_host::client::Reconnect;
 use ws_kit::frames::*;
 use ws_proto::{
-    CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, Moment, Next, Role, State,
+    CloseCode, Closed, Config, Connection, Error, Event, Heartbeat, Initiator, IoAction, Moment, Role, State,
     Timeout,
 };
 
@@ -50,13 +50,13 @@ fn a_reset_before_the_echo_is_written_changes_no_code() {
                 let (mut connection, now) = open(role, quiet());
                 if queued > 0 {
                     connection.send(vec![0; queued]).unwrap();
-                    connection.wrote(now, queued / 2);
+                    connection.handle_written(now, queued / 2);
                 }
                 feed(&mut connection, now, &close(role, 4005, b"gone"));
-                connection.wrote(now, 1);
+                connection.handle_written(now, 1);
                 end(&mut connection, now);
                 assert_gone(&closed_of(poll(&mut connection, now)), false);
-                assert_eq!(connection.next_io(), Next::Drop);
+                assert_eq!(connection.poll_io(), IoAction::Drop);
             }
         }
     }
@@ -80,7 +80,7 @@ fn a_close_that_stands_unread_is_read_after_a_write_failed() {
         connection.send(vec![0; 100_000]).unwrap();
         connection.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
         assert_eq!((connection.state(), connection.queued()), (State::Closing, 0));
-        assert_eq!(connection.next_io(), Next::Read);
+        assert_eq!(connection.poll_io(), IoAction::Read);
         assert!(poll(&mut connection, now).is_empty());
         let bytes = [
             frame_to(role, FIN | TEXT, b"said before"),
@@ -92,7 +92,7 @@ fn a_close_that_stands_unread_is_read_after_a_write_failed() {
         assert!(matches!(events[0], Event::Message(_)), "{events:?}");
         assert_eq!(events.len(), 2);
         assert_gone(&closed_of(events), false);
-        assert_eq!((connection.queued(), connection.next_io()), (0, Next::Drop));
+        assert_eq!((connection.queued(), connection.poll_io()), (0, IoAction::Drop));
     }
 }
 
@@ -102,10 +102,10 @@ fn a_close_behind_what_held_reading_back_is_read_after_a_write_failed() {
     server.pause();
     let mut bytes = close(Role::Server, 4005, b"gone");
     let mut input = &mut bytes[..];
-    assert!(server.receive(now, &mut input).is_none() && !input.is_empty());
+    assert!(server.handle_input(now, &mut input).is_none() && !input.is_empty());
     server.write_failed(now, RESET);
     assert!(!server.is_paused());
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     let closed = closed_of(poll(&mut server, now));
     assert_gone(&closed, false);
     assert!(closed.reading_paused);
@@ -116,7 +116,7 @@ fn after_a_write_failed_it_is_over_within_the_second() {
     for role in ROLES {
         let ends: [fn(&mut Connection, Moment, Role); 4] = [
             |connection, now, _| connection.handle_timeout(now + SECOND),
-            |connection, now, _| connection.receive_eof(now),
+            |connection, now, _| connection.handle_eof(now),
             |connection, now, _| connection.abort(now, RESET),
             |connection, now, role| connection_fails(connection, now, role),
         ];
@@ -132,7 +132,7 @@ fn after_a_write_failed_it_is_over_within_the_second() {
             let closed = closed_of(poll(&mut connection, now));
             assert!(matches!(closed.error, Some(Error::Io(ErrorKind::BrokenPipe))), "{closed}");
             assert_eq!((closed.code, closed.clean), (CloseCode::ABNORMAL, false));
-            assert_eq!(connection.next_io(), Next::Drop);
+            assert_eq!(connection.poll_io(), IoAction::Drop);
         }
     }
 }
@@ -140,7 +140,7 @@ fn after_a_write_failed_it_is_over_within_the_second() {
 /// The peer breaks the protocol.
 fn connection_fails(connection: &mut Connection, now: Moment, role: Role) {
     let mut bytes = frame_to(role, 0xf0 | TEXT, b"");
-    assert!(connection.receive(now, &mut &mut bytes[..]).is_none());
+    assert!(connection.handle_input(now, &mut &mut bytes[..]).is_none());
 }
 
 #[test]
@@ -177,7 +177,7 @@ fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
                 client.write_failed(now, RESET);
             } else {
                 take_output(&mut client, now);
-                client.receive_eof(now);
+                client.handle_eof(now);
             }
             let closed = closed_of(poll(&mut client, now));
             assert_eq!(closed.error.is_some(), broken);
@@ -189,7 +189,7 @@ fn what_the_peer_said_is_final_also_when_the_connection_broke_afterwards() {
 #[test]
 fn a_client_that_closed_by_itself_does_not_come_back_however_that_ended() {
     let ends: [fn(&mut Connection, Moment); 4] = [
-        |client, now| client.receive_eof(now),
+        |client, now| client.handle_eof(now),
         |client, now| client.abort(now, RESET),
         |client, now| client.write_failed(now, RESET),
         |_, _| {},
@@ -228,7 +228,7 @@ fn who_is_too_slow_is_told_1013_ahead_of_what_waits() {
             connection.send(vec![0; 10_000]).unwrap();
         }
         let mut output = take_some(&mut connection, now, 100);
-        connection.wrote(now, 0);
+        connection.handle_written(now, 0);
         output.extend(take_some(&mut connection, now + 29 * SECOND, 20_000));
         connection.handle_timeout(now + 30 * SECOND);
         assert_eq!(connection.state(), State::Closing);

@@ -33,9 +33,9 @@ fn with_queued(len: usize) -> (Connection, Moment) {
 fn is_next_told(server: &mut Connection, now: Moment, handle: impl FnOnce(&mut Connection)) -> bool {
     let mut bytes = [frame(true, FIN | TEXT, b"1"), frame(true, FIN | TEXT, b"2")].concat();
     let mut input = &mut bytes[..];
-    assert!(matches!(server.receive(now, &mut input), Some(Event::Message(_))));
+    assert!(matches!(server.handle_input(now, &mut input), Some(Event::Message(_))));
     handle(server);
-    let is_told = server.receive(now, &mut input).is_some();
+    let is_told = server.handle_input(now, &mut input).is_some();
     assert_eq!(server.is_paused(), !is_told);
     assert_eq!(input.is_empty(), is_told, "what is not told stays with the caller");
     is_told
@@ -59,9 +59,9 @@ fn half_the_cap_delays_nothing_and_a_byte_more_does() {
 fn what_was_added_below_half_the_cap_is_not_waited_for() {
     let (mut server, now) = open(Role::Server, config());
     assert!(!is_next_told(&mut server, now, |server| queue(server, HALF + 10)));
-    server.wrote(now, 9);
+    server.handle_written(now, 9);
     assert!(server.is_paused());
-    server.wrote(now, 1);
+    server.handle_written(now, 1);
     assert!(!server.is_paused());
 }
 
@@ -85,11 +85,11 @@ fn an_event_that_added_nothing_delays_nothing() {
 fn an_event_that_added_delays_the_next_until_as_much_is_taken() {
     let (mut server, now) = with_queued(12_000);
     delay(&mut server, now);
-    server.wrote(now, 999);
+    server.handle_written(now, 999);
     assert!(server.is_paused());
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     assert!(server.is_paused());
-    server.wrote(now, 1);
+    server.handle_written(now, 1);
     assert!(!server.is_paused(), "although 12,000 bytes still wait");
     delay(&mut server, now);
 }
@@ -113,7 +113,7 @@ fn a_delay_ends_after_100_ms_doubled_each_time_that_nothing_is_taken() {
             assert!(!is_next_told(&mut server, now, |server| queue(server, 2)));
             let due = now + DELAY * (1 << round);
             assert_eq!(server.poll_timeout(), Some(due), "round {round}");
-            assert!(server.timeout_moved());
+            assert!(server.take_timeout_changed());
             server.handle_timeout(due - MILLISECOND);
             assert!(feed(&mut server, due - MILLISECOND, &frame(true, FIN | TEXT, b"x")).is_empty());
             assert!(server.is_paused(), "round {round}");
@@ -142,14 +142,14 @@ fn a_peer_that_takes_a_byte_between_two_delays_has_the_short_one_again() {
     for expected in [1, 2, 4] {
         delay_of(&mut server, &mut now, expected, 0);
     }
-    server.wrote(now, 1);
+    server.handle_written(now, 1);
     delay_of(&mut server, &mut now, 1, 0);
 }
 
 /// A delay of so many times the shortest, in which the peer takes so much.
 fn delay_of(server: &mut Connection, now: &mut Moment, expected: u32, taken: usize) {
     assert!(!is_next_told(server, *now, |server| queue(server, 10)));
-    server.wrote(*now + MILLISECOND, taken);
+    server.handle_written(*now + MILLISECOND, taken);
     *now += DELAY * expected;
     server.handle_timeout(*now - MILLISECOND);
     assert!(server.is_paused(), "for less than {expected} × 100 ms");
@@ -164,7 +164,7 @@ fn what_is_taken_in_full_ends_a_row_of_delays() {
         delay_of(&mut server, &mut now, expected, 0);
     }
     delay(&mut server, now);
-    server.wrote(now, 1000);
+    server.handle_written(now, 1000);
     delay_of(&mut server, &mut now, 1, 0);
 }
 
@@ -176,7 +176,7 @@ fn drained_is_an_event_too() {
     queue(&mut server, HALF + 5);
     assert!(poll(&mut server, now).is_empty());
     assert!(server.is_paused());
-    server.wrote(now, 5);
+    server.handle_written(now, 5);
     assert!(!server.is_paused());
 }
 
@@ -229,9 +229,9 @@ fn without_a_cap_nothing_is_delayed_and_with_none_each_answer_is_waited_for() {
     for _ in 0..100 {
         assert!(is_next_told(&mut server, now, |_| {}));
         assert!(!is_next_told(&mut server, now, |server| queue(server, 2000)));
-        server.wrote(now, 1999);
+        server.handle_written(now, 1999);
         assert!(server.is_paused());
-        server.wrote(now, 1);
+        server.handle_written(now, 1);
         assert!(!server.is_paused());
     }
 }
@@ -255,9 +255,9 @@ fn a_client_delays_by_the_same_rule() {
         let (mut client, now) = open(CLIENT, config());
         let mut bytes = [frame(false, FIN | TEXT, b"1"), frame(false, FIN | TEXT, b"2")].concat();
         let mut input = &mut bytes[..];
-        assert!(client.receive(now, &mut input).is_some());
+        assert!(client.handle_input(now, &mut input).is_some());
         client.send(vec![0; len - 8]).unwrap();
-        assert_eq!(client.receive(now, &mut input).is_some(), len == HALF);
+        assert_eq!(client.handle_input(now, &mut input).is_some(), len == HALF);
     }
 }
 
@@ -269,7 +269,7 @@ fn a_connection_that_has_drained_holds_no_memory() {
     delay(&mut server, now + DELAY);
     take_output(&mut server, now + 2 * DELAY);
     feed(&mut server, now + 2 * DELAY, b"");
-    server.reclaim().unwrap();
-    assert!(!server.has_storage());
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    server.detach_buffer().unwrap();
+    assert!(!server.has_buffer());
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }

@@ -127,7 +127,7 @@ impl Before {
             Fault => frame_to(role, 0xf0, b""),
         };
         let mut input = &mut bytes[..];
-        while connection.receive(now, &mut input).is_some() {}
+        while connection.handle_input(now, &mut input).is_some() {}
         if matches!(self, OurClose | OurCloseInside) {
             connection.close(now, CloseCode::NORMAL, "").unwrap();
         }
@@ -145,7 +145,7 @@ fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connec
     let (seed, mut server) = ([7; 32], Connection::server(now, config.clone(), Default::default()));
     let mut client = Connection::client(now, config.clone(), request, seed);
     let mut asked = take_output(&mut client, now);
-    let Some(Event::Upgrade(upgrade)) = server.receive(now, &mut &mut asked[..]) else {
+    let Some(Event::Upgrade(upgrade)) = server.handle_input(now, &mut &mut asked[..]) else {
         panic!("no upgrade")
     };
     server.accept(now, upgrade).unwrap();
@@ -155,7 +155,7 @@ fn after_the_handshake(role: Role, config: &Arc<Config>, now: Moment) -> (Connec
     }
     let mut answered = take_output(&mut server, now);
     let mut input = &mut answered[..];
-    let Some(Event::Open(_)) = client.receive(now, &mut input) else { panic!("not open") };
+    let Some(Event::Open(_)) = client.handle_input(now, &mut input) else { panic!("not open") };
     (client, Vec::new())
 }
 
@@ -201,7 +201,7 @@ fn begun(masked: bool, first: u8, second: u8) -> Vec<u8> {
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8], cut: usize) {
     let (first, second) = bytes.split_at_mut(cut);
     for mut input in [first, second] {
-        while connection.receive(now, &mut input).is_some() {}
+        while connection.handle_input(now, &mut input).is_some() {}
         assert!(input.is_empty());
     }
 }
@@ -319,7 +319,7 @@ fn an_echo_that_was_due_goes_out_before_the_close() {
     let mut bytes = frame(true, FIN | TEXT, b"one");
     bytes.extend(frame(true, 0xb1, b"bad"));
     let mut input = &mut bytes[..];
-    while let Some(event) = server.receive(now, &mut input) {
+    while let Some(event) = server.handle_input(now, &mut input) {
         if let Event::Message(message) = event {
             server.send(message).unwrap();
         }

@@ -105,14 +105,14 @@ fn a_peer_that_talks_and_never_answers_lives() {
 fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
     let (mut server, birth) = open(Role::Server, live());
     server.send(vec![0; 2_000_000]).unwrap();
-    server.wrote(birth + 20 * SECOND, 1000);
+    server.handle_written(birth + 20 * SECOND, 1000);
     let due = birth + 25 * SECOND;
     server.handle_timeout(due);
     // The frame before it goes out in ten writes, each 15 s after the last one.
     let mut now = due;
     for _ in 0..10 {
         now += 15 * SECOND;
-        server.wrote(now, 199_000);
+        server.handle_written(now, 199_000);
         server.handle_timeout(now + 19 * SECOND);
         assert_eq!(server.state(), State::Open);
     }
@@ -133,8 +133,8 @@ fn a_ping_in_the_outbox_is_judged_from_when_the_socket_took_it() {
 fn a_ping_that_is_partly_written_is_not_sent_yet() {
     let (mut server, birth) = open(Role::Server, live());
     server.handle_timeout(birth + 25 * SECOND);
-    server.wrote(birth + 25 * SECOND, 1);
-    server.wrote(birth + 44 * SECOND, 1);
+    server.handle_written(birth + 25 * SECOND, 1);
+    server.handle_written(birth + 44 * SECOND, 1);
     server.handle_timeout(birth + 63 * SECOND);
     assert_eq!(server.state(), State::Open);
     server.handle_timeout(birth + 64 * SECOND);
@@ -145,7 +145,7 @@ fn a_ping_that_is_partly_written_is_not_sent_yet() {
 fn a_ping_that_the_socket_never_takes_is_judged_all_the_same() {
     let (mut server, birth) = open(Role::Server, live());
     server.send(vec![0; 2000]).unwrap();
-    server.wrote(birth + 24 * SECOND, 0);
+    server.handle_written(birth + 24 * SECOND, 0);
     server.handle_timeout(birth + 25 * SECOND);
     server.handle_timeout(birth + 45 * SECOND);
     assert!(is_dead(&poll(&mut server, birth + 45 * SECOND)));
@@ -162,7 +162,7 @@ fn one_large_message(sender: Role, receiver: Role, pieces: Delivery, kernel: usi
         let n = sender.outbox_len().min(kernel - pipe.len());
         pipe.extend(take_some(&mut sender, now, n));
         if sender.outbox_len() > 0 {
-            sender.wrote(now, 0);
+            sender.handle_written(now, 0);
         }
         let came: Vec<u8> = pipe.drain(..pipe.len().min(4000)).collect();
         for event in feed(&mut receiver, now, &came) {
@@ -268,7 +268,7 @@ fn while_reading_is_paused_the_output_deadline_judges() {
     let (mut server, birth) = open(Role::Server, live());
     server.pause();
     server.send("unread").unwrap();
-    server.wrote(birth, 0);
+    server.handle_written(birth, 0);
     for second in 1..=30 {
         assert_eq!(server.state(), State::Open);
         server.handle_timeout(birth + second * SECOND);
@@ -297,7 +297,7 @@ fn while_output_the_rate_or_memory_holds_reading_back_nothing_is_judged() {
             feed(&mut server, birth, &frame(true, FIN | TEXT, b"begun")[..8]);
         } else {
             let mut bytes = frame(true, FIN | TEXT, b"x");
-            assert!(server.receive(birth, &mut &mut bytes[..]).is_some());
+            assert!(server.handle_input(birth, &mut &mut bytes[..]).is_some());
         }
         if by == "output" {
             server.send(vec![0; 990]).unwrap();
@@ -349,7 +349,7 @@ fn one_way_pongs_are_due_after_the_last_byte_written() {
 fn a_write_of_nothing_delays_no_one_way_pong() {
     let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut client, now) = open(CLIENT, Config::client().heartbeat(heartbeat));
-    client.wrote(now + 9 * SECOND, 0);
+    client.handle_written(now + 9 * SECOND, 0);
     client.handle_timeout(now + 10 * SECOND);
     assert_eq!(count(&take_output(&mut client, now + 10 * SECOND), PONG), 1);
 }
@@ -401,7 +401,7 @@ fn an_answered_ping_leaves_no_memory_behind() {
     server.handle_timeout(now + 25 * SECOND);
     take_output(&mut server, now + 25 * SECOND);
     feed(&mut server, now + 26 * SECOND, &frame(true, FIN | PONG, b""));
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn a_time_of_zero_is_over_at_once() {
 
     let (mut server, now) = open(Role::Server, Config::server().output_timeout(none));
     server.send("x").unwrap();
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     server.handle_timeout(now);
     assert_eq!(server.state(), State::Closed);
 }

@@ -5,7 +5,7 @@ use stats_alloc::{INSTRUMENTED_SYSTEM, Region, StatsAlloc};
 use std::alloc::System;
 use std::hint::black_box;
 use ws_kit::frames::*;
-use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, Role, State, Storage};
+use ws_proto::{Config, Connection, Event, Frame, Moment, Opcode, OutboxBuffer, Role, State};
 
 #[global_allocator]
 static ALLOCATOR: &StatsAlloc<System> = &INSTRUMENTED_SYSTEM;
@@ -22,7 +22,7 @@ fn measure(mut body: impl FnMut()) -> (usize, isize) {
 /// Gives bytes to a connection without owning what it tells.
 fn give(connection: &mut Connection, now: Moment, bytes: &mut [u8]) {
     let mut input = bytes;
-    while let Some(event) = connection.receive(now, &mut input) {
+    while let Some(event) = connection.handle_input(now, &mut input) {
         black_box(&event);
     }
 }
@@ -49,8 +49,8 @@ fn busy_for_a_while() -> [Business; 6] {
         }),
         ("a peer that stops to read", |server, now| {
             server.send("some").unwrap();
-            server.wrote(now, 2);
-            server.wrote(now, 0);
+            server.handle_written(now, 2);
+            server.handle_written(now, 0);
         }),
         ("more pings than are answered at once", |server, now| {
             for n in 0..40 {
@@ -115,7 +115,7 @@ fn memory_follows_what_has_arrived() {
         parts.chunks(1).for_each(|part| give(&mut server, now, &mut part.to_vec()));
         give(&mut server, now, &mut frame(true, FIN | PING, b"ping"));
         take_output(&mut server, now);
-        drop(server.reclaim());
+        drop(server.detach_buffer());
     });
     assert_eq!(held, 0, "an idle connection holds no heap");
 
@@ -124,7 +124,7 @@ fn memory_follows_what_has_arrived() {
         let (blocks, held) = measure(|| {
             act(&mut server, now);
             take_output(&mut server, now);
-            drop(server.reclaim());
+            drop(server.detach_buffer());
         });
         assert!(blocks > 0, "{what} needs something");
         assert_eq!(held, 0, "{what} is over, and the connection is idle again");
@@ -134,18 +134,18 @@ fn memory_follows_what_has_arrived() {
     let (mut server, now) = open(Role::Server, Config::server());
     let messages = [frame(true, FIN | TEXT, &[b'x'; 100]), frame(true, FIN | BINARY, &[1; 60_000])].concat();
     let mut bytes = messages.clone();
-    let mut storage = Some(Storage::default());
+    let mut storage = Some(OutboxBuffer::default());
     let mut echo = || {
         bytes.copy_from_slice(&messages);
-        server.lend(storage.take().unwrap());
+        server.attach_buffer(storage.take().unwrap());
         let mut input = &mut bytes[..];
-        while let Some(event) = server.receive(now, &mut input) {
+        while let Some(event) = server.handle_input(now, &mut input) {
             let Event::Message(message) = event else { panic!("{event:?}") };
             server.send(message).unwrap();
         }
         let n = server.outbox().len();
-        server.wrote(now, n);
-        storage = server.reclaim();
+        server.handle_written(now, n);
+        storage = server.detach_buffer();
     };
     echo();
     let (blocks, _) = measure(|| (0..100).for_each(|_| echo()));

@@ -51,7 +51,7 @@ fn run(role: Role, config: &Arc<Config>, parts: &[&[u8]]) -> (Vec<Told>, Vec<u8>
     for part in parts {
         let mut part = part.to_vec();
         let mut input = &mut part[..];
-        while let Some(event) = connection.receive(now, &mut input) {
+        while let Some(event) = connection.handle_input(now, &mut input) {
             note(&mut told, event);
         }
         assert!(input.is_empty());
@@ -224,7 +224,9 @@ fn a_message_that_stands_whole_in_the_input_is_lent_from_there() {
         let mut bytes = frame(true, FIN | BINARY, &vec![9; len]);
         let range = bytes.as_ptr_range();
         let mut input = &mut bytes[..];
-        let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
+        let Some(Event::Message(message)) = server.handle_input(now, &mut input) else {
+            panic!("no message")
+        };
         assert!(range.contains(&message.as_bytes().as_ptr()), "{len} bytes were copied");
     }
 }

@@ -31,7 +31,7 @@ fn take(connection: &mut Connection, now: Moment, n: usize, vectored: bool) -> V
     let filled = outbox.chunks_vectored(&mut slices);
     slices[..filled].iter().for_each(|slice| taken.extend_from_slice(slice));
     taken.truncate(n);
-    connection.wrote(now, taken.len());
+    connection.handle_written(now, taken.len());
     taken
 }
 
@@ -205,7 +205,7 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
     for role in ROLES {
         let (mut connection, now) = open(role, quiet());
         connection.send(vec![0; 3000]).unwrap();
-        connection.wrote(now, 1);
+        connection.handle_written(now, 1);
         for k in 0..100_u8 {
             feed(&mut connection, now, &frame_to(role, FIN | PING, &[k]));
         }
@@ -224,7 +224,7 @@ fn of_many_pings_sixteen_and_the_newest_are_answered() {
 #[test]
 fn pongs_of_the_application_are_as_many_as_it_sends() {
     let (mut server, now) = open(Role::Server, quiet());
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     for _ in 0..1000 {
         server.send(&Frame::pong("").unwrap()).unwrap();
     }
@@ -321,7 +321,7 @@ fn a_close_never_overtakes_data() {
             }
             for _ in 0..10 {
                 output.extend(take(&mut connection, now, 7, true));
-                connection.wrote(now, 0);
+                connection.handle_written(now, 0);
             }
             output.extend(take_output(&mut connection, now));
             assert_eq!(close_code(&output), Some(1000));
@@ -357,7 +357,7 @@ fn the_close_of_a_failed_connection_overtakes_where_the_socket_takes_no_more() {
         for cut in 0..2100 {
             let (mut connection, now, mut output) = failed(role);
             output.extend(take(&mut connection, now, cut, false));
-            connection.wrote(now, 0);
+            connection.handle_written(now, 0);
             let whole = connection.queued();
             output.extend(take_output(&mut connection, now));
             let frames = parse(&output);
@@ -376,7 +376,7 @@ fn a_close_that_is_partly_written_is_written_once() {
         let mut output = Vec::new();
         while connection.outbox().has_remaining() {
             output.extend(take(&mut connection, now, 1, false));
-            connection.wrote(now, 0);
+            connection.handle_written(now, 0);
         }
         assert_eq!(close_code(&output), Some(1002));
         assert_eq!(parse(&output).len(), 1);
@@ -392,7 +392,7 @@ fn what_had_overtaken_stays_before_a_close_that_overtakes() {
         let mut output = take(&mut connection, now, 100, false);
         connection.send_ping(now, b"?").unwrap();
         feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));
-        connection.wrote(now, 0);
+        connection.handle_written(now, 0);
         output.extend(take_output(&mut connection, now));
         let kinds: Vec<u8> = parse(&output).iter().map(|frame| frame.first & 15).collect();
         assert_eq!(kinds, [BINARY, PING, CLOSE]);
@@ -407,7 +407,7 @@ fn fragments_of_a_relay_are_overtaken_in_between() {
     server.relay_fragment(fragment(true, false)).unwrap();
     server.relay_fragment(fragment(false, false)).unwrap();
     server.relay_fragment(fragment(false, true)).unwrap();
-    server.wrote(now + Duration::from_millis(1), 10);
+    server.handle_written(now + Duration::from_millis(1), 10);
     feed(&mut server, now, &frame(true, FIN | PING, b""));
     let mut output = vec![BINARY, 126, 11, 184];
     output.resize(10, 0);

@@ -4,7 +4,7 @@
 use std::time::Duration;
 use ws_kit::frames::*;
 use ws_proto::{
-    Config, Delivery, Error, Event, Heartbeat, Next, ProtocolError, Role, SendError, Sent, State,
+    Config, Delivery, Error, Event, Heartbeat, IoAction, ProtocolError, Role, SendError, Sent, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -17,13 +17,13 @@ fn what_is_over_the_rate_waits_for_the_next_second_in_order() {
     let mut got = Vec::new();
     let mut now = birth + SECOND / 2;
     for second in 1..=3 {
-        while let Some(event) = server.receive(now, &mut input) {
+        while let Some(event) = server.handle_input(now, &mut input) {
             let Event::Message(message) = event else { panic!("{event:?}") };
             got.extend_from_slice(message.as_bytes());
         }
         assert_eq!(got, b"01234567"[..(3 * second as usize).min(8)]);
         if second < 3 {
-            assert!(server.is_paused() && server.next_io() == Next::Pause);
+            assert!(server.is_paused() && server.poll_io() == IoAction::Pause);
             assert_eq!(server.poll_timeout(), Some(birth + second * SECOND));
             server.handle_timeout(now);
             assert!(server.is_paused(), "a timer that is early changes nothing");
@@ -79,11 +79,13 @@ fn a_fault_behind_the_last_piece_that_is_read_for_now_is_not_lost() {
         let (mut server, now) = open(Role::Server, config);
         let mut bytes = frame(true, TEXT, b"good\xff");
         let mut input = &mut bytes[..];
-        let Some(Event::Fragment(fragment)) = server.receive(now, &mut input) else { panic!("no fragment") };
+        let Some(Event::Fragment(fragment)) = server.handle_input(now, &mut input) else {
+            panic!("no fragment")
+        };
         assert_eq!(server.send(fragment.data), Ok(sent));
         assert!(input.is_empty());
         // Nothing more comes, so nobody will ask again.
-        assert!(server.receive(now, &mut input).is_none());
+        assert!(server.handle_input(now, &mut input).is_none());
         assert_eq!(server.send("x"), Err(SendError::NotOpen), "it has failed");
         let Some(Event::Closed(closed)) = end(&mut server, now).pop() else { panic!("no end") };
         assert!(matches!(closed.error, Some(Error::Protocol(ProtocolError::TextNotUtf8))), "{closed}");

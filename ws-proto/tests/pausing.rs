@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_kit::frames::*;
 use ws_kit::pair::Pair;
-use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, Moment, Next, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Error, Event, Heartbeat, IoAction, Moment, Role, State};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -27,20 +27,20 @@ fn what_comes_stays_with_the_caller_until_reading_is_resumed() {
         let (mut connection, now) = open(role, quiet());
         let mut bytes = [frame_to(role, FIN | TEXT, b"1"), frame_to(role, FIN | TEXT, b"2")].concat();
         let mut input = &mut bytes[..];
-        assert!(connection.receive(now, &mut input).is_some());
+        assert!(connection.handle_input(now, &mut input).is_some());
         let left = input.len();
         connection.pause();
         connection.pause();
-        assert_eq!((connection.is_paused(), connection.next_io()), (true, Next::Pause));
-        assert!(connection.receive(now, &mut input).is_none());
+        assert_eq!((connection.is_paused(), connection.poll_io()), (true, IoAction::Pause));
+        assert!(connection.handle_input(now, &mut input).is_none());
         assert_eq!(input.len(), left);
         connection.send("sending goes on").unwrap();
-        assert_eq!(connection.next_io(), Next::Write);
+        assert_eq!(connection.poll_io(), IoAction::Write);
         take_output(&mut connection, now);
         connection.resume(now);
         connection.resume(now);
-        assert_eq!((connection.is_paused(), connection.next_io()), (false, Next::Read));
-        assert!(connection.receive(now, &mut input).is_some());
+        assert_eq!((connection.is_paused(), connection.poll_io()), (false, IoAction::Read));
+        assert!(connection.handle_input(now, &mut input).is_some());
         assert!(input.is_empty());
     }
 }
@@ -53,9 +53,9 @@ fn a_message_that_has_begun_goes_on_where_it_stopped() {
     server.pause();
     let mut rest = bytes[10..].to_vec();
     let mut input = &mut rest[..];
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     server.resume(now);
-    let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
+    let Some(Event::Message(message)) = server.handle_input(now, &mut input) else { panic!("no message") };
     assert_eq!(message.as_bytes(), b"in two parts");
 }
 
@@ -65,10 +65,10 @@ fn no_ping_is_answered_and_no_close_is_read_while_paused() {
     server.pause();
     let mut bytes = [frame(true, FIN | PING, b""), frame(true, FIN | CLOSE, b"")].concat();
     let mut input = &mut bytes[..];
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     assert_eq!((server.queued(), server.state()), (0, State::Open));
     server.resume(now);
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     assert_eq!(server.state(), State::Closing);
 }
 
@@ -79,10 +79,10 @@ fn requests_wait_too() {
     let mut bytes = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut input = &mut bytes[..];
     server.pause();
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     assert!(server.is_paused() && !input.is_empty());
     server.resume(now);
-    assert!(matches!(server.receive(now, &mut input), Some(Event::Request(_))));
+    assert!(matches!(server.handle_input(now, &mut input), Some(Event::Request(_))));
 }
 
 #[test]
@@ -141,14 +141,14 @@ fn closing_ends_a_pause() {
 fn an_end_while_paused_says_so() {
     let ends: [fn(&mut Connection, Moment); 4] = [
         |server, now| server.abort(now, Error::Io(ErrorKind::ConnectionReset)),
-        |server, now| server.receive_eof(now),
+        |server, now| server.handle_eof(now),
         |server, now| {
             server.write_failed(now, Error::Io(ErrorKind::BrokenPipe));
             server.handle_timeout(now + SECOND);
         },
         |server, now| {
             server.send("x").unwrap();
-            server.wrote(now, 0);
+            server.handle_written(now, 0);
             server.handle_timeout(now + 30 * SECOND);
         },
     ];
@@ -173,9 +173,9 @@ fn http_that_is_closed_while_paused_says_so() {
     let mut server = Connection::server(now, Arc::new(quiet().report_all_closes(true)), Default::default());
     server.pause();
     server.close(now, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(server.next_io(), Next::Shutdown, "it reads until the peer ends");
+    assert_eq!(server.poll_io(), IoAction::Shutdown, "it reads until the peer ends");
     assert!(!server.is_paused());
-    server.receive_eof(now);
+    server.handle_eof(now);
     assert!(closed_of(poll(&mut server, now)).reading_paused);
 }
 
@@ -184,7 +184,7 @@ fn an_end_after_a_pause_does_not_say_so() {
     let (mut server, now) = open(Role::Server, quiet());
     server.pause();
     server.resume(now);
-    server.receive_eof(now);
+    server.handle_eof(now);
     assert!(!closed_of(poll(&mut server, now)).reading_paused);
 }
 
@@ -192,7 +192,7 @@ fn an_end_after_a_pause_does_not_say_so() {
 fn a_pause_outlasts_what_else_holds_reading_back() {
     let (mut server, now) = open(Role::Server, quiet().outbox(10, 20, 30));
     let mut bytes = frame(true, FIN | TEXT, b"x");
-    assert!(server.receive(now, &mut &mut bytes[..]).is_some());
+    assert!(server.handle_input(now, &mut &mut bytes[..]).is_some());
     server.send(vec![0; 1000]).unwrap();
     server.pause();
     assert!(feed(&mut server, now, b"").is_empty());

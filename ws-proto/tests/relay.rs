@@ -25,7 +25,7 @@ fn fragment(text: &str, first: bool, last: bool) -> Fragment<'_> {
 fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) {
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
-    while let Some(event) = from.receive(now, &mut input) {
+    while let Some(event) = from.handle_input(now, &mut input) {
         match event {
             Event::Message(message) => to.relay_message(message).unwrap(),
             Event::Fragment(fragment) => to.relay_fragment(fragment).unwrap(),
@@ -109,7 +109,7 @@ fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let frames = parse(&take_output(&mut server, now));
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
     assert_eq!(payloads, [&b""[..], b"a", b"b", b"own", b"relayed"]);
-    assert!(format!("{server:?}").contains("busy: None"), "{server:?}");
+    assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }
 
 #[test]

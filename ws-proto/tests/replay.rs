@@ -8,7 +8,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 use ws_kit::trace::{Driven, Record, Role, What, parse};
-use ws_proto::{Moment, Next};
+use ws_proto::{IoAction, Moment};
 
 /// Each trace by its name.
 fn traces() -> Vec<(String, Role, Vec<Record>)> {
@@ -56,8 +56,8 @@ fn replay(name: &str, role: &Role, records: &[Record], cut: usize) {
                 }
                 continue;
             }
-            What::Shut => assert_eq!(driven.next_io(), Next::Shutdown, "{}", place()),
-            What::Drop => assert_eq!(driven.next_io(), Next::Drop, "{}", place()),
+            What::Shut => assert_eq!(driven.poll_io(), IoAction::Shutdown, "{}", place()),
+            What::Drop => assert_eq!(driven.poll_io(), IoAction::Drop, "{}", place()),
             What::Timeout | What::End | What::Reset => {}
         }
         driven.happens(now, what);

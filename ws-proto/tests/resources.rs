@@ -32,9 +32,9 @@ fn every_byte_is_counted_at_both_ends() {
 
 /// Whether an empty outbox holds the memory of a large message that was sent.
 fn has_spare(server: &mut Connection) -> bool {
-    let Some(storage) = server.reclaim() else { return false };
+    let Some(storage) = server.detach_buffer() else { return false };
     let has_spare = storage.has_spare();
-    server.lend(storage);
+    server.attach_buffer(storage);
     has_spare
 }
 
@@ -44,10 +44,10 @@ fn echo_in_parts(server: &mut Connection, now: Moment, len: usize, first: usize)
     let mut bytes = frames::frame(true, frames::FIN | frames::BINARY, &vec![7; len]);
     let header = bytes.len() - len;
     let (one, other) = bytes.split_at_mut(header + first);
-    assert!(server.receive(now, &mut &mut *one).is_none());
+    assert!(server.handle_input(now, &mut &mut *one).is_none());
     let is_unused = has_spare(server);
     let mut input = other;
-    let Some(Event::Message(message)) = server.receive(now, &mut input) else { panic!("no message") };
+    let Some(Event::Message(message)) = server.handle_input(now, &mut input) else { panic!("no message") };
     assert_eq!(message.as_bytes(), vec![7; len]);
     server.send(message).unwrap();
     frames::take_output(server, now);

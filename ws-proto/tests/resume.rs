@@ -15,7 +15,7 @@ fn a_lively_connection_is_asked_once_and_ends_without_an_answer() {
     server.handle_resume(now);
     let frames = parse(&take_output(&mut server, now));
     assert_eq!((frames.len(), frames[0].first), (1, FIN | PING));
-    assert!(server.timeout_moved(), "an adapter must arm its timer anew");
+    assert!(server.take_timeout_changed(), "an adapter must arm its timer anew");
     assert_eq!(server.poll_timeout(), Some(now + 30 * SECOND));
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!(server.state(), State::Closed);
@@ -35,7 +35,7 @@ fn any_byte_after_it_proves_life() {
 fn a_peer_that_takes_no_output_is_asked_too_and_has_its_whole_time_again() {
     let (mut server, now) = open(Role::Server, Config::server());
     server.send(&Frame::text("stuck")).unwrap();
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     let queued = server.queued();
     let later = now + 29 * SECOND;
     server.handle_resume(later);
@@ -59,7 +59,7 @@ fn a_heartbeat_that_is_stuck_in_the_output_has_its_whole_time_again() {
     let heartbeat = Heartbeat::frequent().idle(10 * SECOND).pong_timeout(5 * SECOND);
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.handle_timeout(now + 10 * SECOND);
-    server.wrote(now + 10 * SECOND, 0);
+    server.handle_written(now + 10 * SECOND, 0);
     let later = now + 14 * SECOND;
     server.handle_resume(later);
     server.handle_timeout(now + 15 * SECOND);

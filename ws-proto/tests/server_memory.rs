@@ -41,7 +41,7 @@ fn closed_of(events: Vec<Event<'static>>) -> Closed {
 }
 
 fn is_idle(server: &Connection) -> bool {
-    format!("{server:?}").contains("busy: None")
+    format!("{server:?}").contains("in_flight: None")
 }
 
 #[test]
@@ -54,7 +54,7 @@ fn a_connection_counts_once_it_holds_more_than_its_low_mark() {
         assert_eq!((connection.queued(), memory.held()), (1000, 0));
         connection.send_ping(now, b"").unwrap();
         assert_eq!(memory.held(), 0, "it may be written at once");
-        connection.wrote(now, 0);
+        connection.handle_written(now, 0);
         assert_eq!(memory.held(), connection.queued());
         take_output(&mut connection, now);
         assert_eq!(memory.held(), 0);
@@ -95,13 +95,13 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
         assert_eq!(memory.held(), server.queued());
         take_output(&mut server, now);
         assert_eq!(memory.held(), 0);
-        server.reclaim();
+        server.detach_buffer();
         assert!(is_idle(&server));
     }
     let ends: [fn(Connection, Moment); 4] = [
         |connection, _| drop(connection),
         |mut connection, now| connection.abort(now, Error::Stopped),
-        |mut connection, now| connection.receive_eof(now),
+        |mut connection, now| connection.handle_eof(now),
         |mut connection, now| connection.write_failed(now, Error::Stopped),
     ];
     for end in ends {
@@ -179,7 +179,7 @@ fn an_unfinished_message_counts_no_longer_though_its_reader_stopped_at_it() {
     let (mut server, now) = server_of(&memory);
     feed(&mut server, now, &frame(true, BINARY, &[7; 5000]));
     let mut end = frame(true, FIN | CONTINUATION, &[7; 5000]);
-    assert!(server.receive(now, &mut &mut end[..]).is_some());
+    assert!(server.handle_input(now, &mut &mut end[..]).is_some());
     assert_eq!(memory.held(), 0);
 }
 
@@ -198,11 +198,11 @@ fn what_is_left_with_the_caller_counts_until_it_is_taken() {
             let all = bytes.len();
             let mut input = &mut bytes[..];
             server.pause();
-            assert!(server.receive(now, &mut input).is_none());
+            assert!(server.handle_input(now, &mut input).is_none());
             held(all);
             server.resume(now);
             let mut events = 0;
-            while server.receive(now, &mut input).is_some() {
+            while server.handle_input(now, &mut input).is_some() {
                 events += 1;
             }
             assert_eq!(events, times);
@@ -259,16 +259,16 @@ fn unfinished_messages_are_not_read_while_all_hold_too_much() {
     let mut input = &mut rest[..];
     for round in 0..5 {
         let at = now + round * 100 * MILLISECOND;
-        assert!(server.receive(at, &mut input).is_none());
+        assert!(server.handle_input(at, &mut input).is_none());
         assert!(server.is_paused() && input.len() == bytes.len() - 100);
         assert_eq!(server.poll_timeout().map(|due| due - at), Some(100 * MILLISECOND), "round {round}");
         server.handle_timeout(at + 100 * MILLISECOND);
         assert!(!server.is_paused());
     }
-    assert!(server.receive(now + SECOND / 2, &mut input).is_none());
+    assert!(server.handle_input(now + SECOND / 2, &mut input).is_none());
     take_output(&mut hoarder, now);
     server.handle_timeout(now + SECOND);
-    assert!(server.receive(now + SECOND, &mut input).is_some(), "it is read on");
+    assert!(server.handle_input(now + SECOND, &mut input).is_some(), "it is read on");
     // Whole messages are read all the time.
     queue(&mut hoarder, 10_001);
     assert_eq!(feed(&mut server, now + SECOND, &frame(true, FIN | TEXT, b"whole")).len(), 1);
@@ -287,7 +287,7 @@ fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     // Longer than the body may take: its time does not run.
     for round in 0..100 {
         let at = now + round * 100 * MILLISECOND;
-        assert!(server.receive(at, &mut input).is_none());
+        assert!(server.handle_input(at, &mut input).is_none());
         assert!(server.is_paused() && input.len() == 400);
         assert_eq!(server.poll_timeout().map(|due| due - at), Some(100 * MILLISECOND), "round {round}");
         server.handle_timeout(at + 100 * MILLISECOND);
@@ -295,7 +295,7 @@ fn bodies_of_requests_are_not_read_while_all_hold_too_much() {
     }
     take_output(&mut hoarder, now);
     let at = now + 10 * SECOND;
-    assert!(matches!(server.receive(at, &mut input), Some(Event::Request(_))), "it is read on");
+    assert!(matches!(server.handle_input(at, &mut input), Some(Event::Request(_))), "it is read on");
     // Requests without a body are taken all the time.
     let mut other = Connection::server(now, Arc::new(config(&memory)), Default::default());
     queue(&mut hoarder, 10_001);
@@ -334,7 +334,7 @@ impl Crowd {
             for (server, takes, closed) in &mut self.members {
                 if server.state() == State::Open && *takes > 0 {
                     let n = server.queued().min(*takes);
-                    server.wrote(self.now, n);
+                    server.handle_written(self.now, n);
                     let data = vec![0; n.saturating_sub(4)];
                     server.relay_message(Message::Binary(data.into())).unwrap();
                 }
@@ -343,7 +343,7 @@ impl Crowd {
                 }
                 if server.state() == State::Closing {
                     take_output(server, self.now);
-                    server.receive_eof(self.now);
+                    server.handle_eof(self.now);
                 }
                 if let Some(Event::Closed(end)) = server.poll_event(self.now) {
                     *closed = Some((self.now - self.birth, *end));
@@ -441,7 +441,7 @@ fn who_is_told_has_it_ahead_of_what_waits() {
     for _ in 0..10 {
         server.send(&Frame::binary(vec![0; 5000])).unwrap_or(ws_proto::Sent::Queued);
     }
-    server.wrote(now, 10);
+    server.handle_written(now, 10);
     for round in 0..=4 {
         assert_eq!(server.state(), State::Open);
         server.handle_timeout(now + round * 250 * MILLISECOND);
@@ -491,7 +491,7 @@ fn answers_to_requests_count_too() {
     let Some(Event::Request(request)) = feed(&mut server, now, request).pop() else { panic!("no request") };
     server.respond(now, request, http::Response::new(Bytes::from(vec![0; 30_000]))).unwrap();
     assert!(memory.held() >= 30_000);
-    server.wrote(now, 10);
+    server.handle_written(now, 10);
     for round in 0..10 {
         server.handle_timeout(now + round * 250 * MILLISECOND);
     }
@@ -509,6 +509,6 @@ fn the_connections_of_one_server_share_and_those_of_two_do_not() {
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
     let (mut server, now) = open(Role::Server, one.clone());
     server.send(vec![0; 100_000]).unwrap();
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     assert_eq!((memory(&one).held() > 0, memory(&other).held()), (true, 0));
 }

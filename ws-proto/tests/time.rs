@@ -79,12 +79,12 @@ fn an_interval_shorter_than_the_time_to_answer_is_kept() {
     for round in 1..5 {
         let at = now + round * 10 * SECOND;
         assert_eq!(server.poll_timeout(), Some(at), "round {round}");
-        server.timeout_moved();
+        server.take_timeout_changed();
         server.handle_timeout(at);
         assert_eq!(parse(&take_output(&mut server, at))[0].first, FIN | PING);
         assert_eq!(server.poll_timeout(), Some(at + 30 * SECOND));
         assert_eq!(feed(&mut server, at, &frame(true, FIN | PONG, b"")).len(), 1);
-        assert!(server.timeout_moved(), "and its owner knows");
+        assert!(server.take_timeout_changed(), "and its owner knows");
     }
 }
 
@@ -136,10 +136,10 @@ fn who_takes_no_output_is_cut_off_heartbeats_or_not() {
     for heartbeat in [Heartbeat::off(), Heartbeat::frequent(), Heartbeat::client().idle(SECOND)] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(heartbeat));
         server.send("unread").unwrap();
-        server.wrote(now, 0);
+        server.handle_written(now, 0);
         for second in 1..30 {
             server.handle_timeout(now + second * SECOND);
-            server.wrote(now + second * SECOND, 0);
+            server.handle_written(now + second * SECOND, 0);
         }
         assert_eq!(server.state(), State::Open);
         server.handle_timeout(now + 30 * SECOND);
@@ -152,13 +152,13 @@ fn nothing_is_due_once_it_is_over() {
     for is_read in [true, false] {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send("hello").unwrap();
-        server.wrote(now, if is_read { 7 } else { 0 });
+        server.handle_written(now, if is_read { 7 } else { 0 });
         server.abort(now + SECOND, Error::Aborted);
         assert_eq!(server.poll_timeout(), None, "read: {is_read}");
     }
     let (mut server, now) = open(Role::Server, Config::server());
     server.send("unread").unwrap();
-    server.wrote(now, 0);
+    server.handle_written(now, 0);
     server.handle_timeout(now + 30 * SECOND);
     assert_eq!((server.state(), server.poll_timeout()), (State::Closed, None));
 }
@@ -169,10 +169,10 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
     for taken in [enough, enough - 1] {
         let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
         server.send(vec![0; 1 << 20]).unwrap();
-        server.wrote(now, 0);
+        server.handle_written(now, 0);
         for round in 1..10 {
             let at = now + round * 30 * SECOND;
-            server.wrote(at - SECOND, if round < 9 { enough } else { taken });
+            server.handle_written(at - SECOND, if round < 9 { enough } else { taken });
             server.handle_timeout(at);
             let is_open = taken == enough || round < 9;
             assert_eq!(server.state(), if is_open { State::Open } else { State::Closing }, "round {round}");
@@ -188,7 +188,7 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
     }
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send(vec![0; 1000]).unwrap();
-    server.wrote(now, 1);
+    server.handle_written(now, 1);
     take_output(&mut server, now + 29 * SECOND);
     server.handle_timeout(now + 9999 * SECOND);
     assert_eq!((server.state(), server.poll_timeout()), (State::Open, None));
@@ -198,8 +198,8 @@ fn a_reader_of_the_least_rate_has_new_time_and_a_slower_one_is_closed_with_1013(
 fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_took() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::off()));
     server.send(vec![0; 1 << 20]).unwrap();
-    server.wrote(now, 0);
-    server.wrote(now + SECOND, 200_000);
+    server.handle_written(now, 0);
+    server.handle_written(now + SECOND, 200_000);
     for (time, state) in [(30 * SECOND, State::Open), (31 * SECOND, State::Closed)] {
         server.handle_timeout(now + time - Duration::from_millis(1));
         assert_eq!(server.state(), State::Open);
@@ -213,7 +213,7 @@ fn a_peer_that_takes_nothing_more_is_found_one_timeout_after_the_last_byte_it_to
 fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
     let (mut server, now) = open(Role::Server, Config::server().heartbeat(Heartbeat::frequent()));
     let due = server.poll_timeout();
-    assert!(server.timeout_moved(), "there is one");
+    assert!(server.take_timeout_changed(), "there is one");
     for second in 1..25 {
         let at = now + second * SECOND;
         assert!(is_text(&feed(&mut server, at, &frame(true, FIN | TEXT, b"x"))[0], "x"));
@@ -221,13 +221,13 @@ fn traffic_does_not_move_the_deadline_and_firing_early_is_harmless() {
         take_output(&mut server, at);
         server.handle_timeout(at);
         assert_eq!(server.poll_timeout(), due);
-        assert!(!server.timeout_moved());
+        assert!(!server.take_timeout_changed());
     }
     server.handle_timeout(now + 25 * SECOND);
     assert_eq!(server.queued(), 0, "it was not quiet");
     assert_eq!(server.poll_timeout(), Some(now + 24 * SECOND + 25 * SECOND));
     server.close(now + 26 * SECOND, ws_proto::CloseCode::NORMAL, "").unwrap();
-    assert!(server.timeout_moved(), "the closing phase is shorter");
+    assert!(server.take_timeout_changed(), "the closing phase is shorter");
 }
 
 #[test]
@@ -291,7 +291,7 @@ fn a_message_proves_life_though_its_reader_stopped_there() {
     let (mut server, birth) = waiting_for_an_answer();
     let mut bytes = frame(true, FIN | TEXT, b"alive");
     let mut input = &mut bytes[..];
-    assert!(server.receive(birth + 12 * SECOND, &mut input).is_some());
+    assert!(server.handle_input(birth + 12 * SECOND, &mut input).is_some());
     server.handle_timeout(birth + 15 * SECOND);
     assert!(server.poll_event(birth + 15 * SECOND).is_none());
 }
@@ -301,7 +301,7 @@ fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
     let heartbeat = Heartbeat::client().idle(10 * SECOND);
     let (mut server, birth) = open(Role::Server, Config::server().heartbeat(heartbeat));
     server.send("x").unwrap();
-    server.wrote(birth + 9 * SECOND, 0);
+    server.handle_written(birth + 9 * SECOND, 0);
     server.handle_timeout(birth + 10 * SECOND);
     take_output(&mut server, birth + 11 * SECOND);
     assert_eq!(server.poll_timeout(), Some(birth + 21 * SECOND));
@@ -311,7 +311,7 @@ fn a_one_way_heartbeat_is_not_late_for_a_stall_that_is_over() {
 fn what_is_over_waits_for_nothing_though_its_peer_took_no_output() {
     let (mut server, birth) = open(Role::Server, Config::server());
     server.send("x").unwrap();
-    server.wrote(birth, 0);
+    server.handle_written(birth, 0);
     server.abort(birth + SECOND, Error::Aborted);
     assert_eq!(server.poll_timeout(), None);
 }
@@ -322,7 +322,7 @@ fn a_handshake_that_stalled_once_has_its_whole_time() {
     let config = Config::client().handshake_timeout(60 * SECOND).output_timeout(30 * SECOND);
     let request = ClientRequest::new("ws://localhost/").unwrap();
     let mut client = Connection::client(birth, Arc::new(config), request, [1; 32]);
-    client.wrote(birth, 1);
+    client.handle_written(birth, 1);
     take_output(&mut client, birth + SECOND);
     client.handle_timeout(birth + 59 * SECOND);
     assert_eq!(client.poll_timeout(), Some(birth + 60 * SECOND));

@@ -7,8 +7,8 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    Config, Connection, Error, Event, Frame, Message, Moment, Next, Opcode, Role, SendError, State, Timeout,
-    Transport, Unsent,
+    Config, Connection, Error, Event, Frame, IoAction, Message, Moment, Opcode, Role, SendError, State,
+    Timeout, Transport, Unsent,
 };
 
 const NOW: Moment = Moment::from_nanos(0);
@@ -29,7 +29,7 @@ fn flush(connection: &mut Connection) -> Vec<u8> {
     while let Some(mut unsent) = connection.unsent(NOW) {
         sent.extend(write(&mut unsent, usize::MAX));
     }
-    assert_ne!(connection.next_io(), Next::Write);
+    assert_ne!(connection.poll_io(), IoAction::Write);
     sent
 }
 
@@ -38,7 +38,7 @@ fn read(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
     let role = Role::Client { seed: [7; 32] };
     let mut peer = Connection::upgraded(NOW, Arc::new(Config::client()), role);
     let (mut messages, mut input) = (Vec::new(), &mut bytes[..]);
-    while let Some(event) = peer.receive(NOW, &mut input) {
+    while let Some(event) = peer.handle_input(NOW, &mut input) {
         match event {
             Event::Message(message) => messages.push(message.as_bytes().to_vec()),
             other => panic!("{other:?}"),
@@ -65,7 +65,7 @@ fn the_connection_is_free_while_what_it_had_to_say_is_written() {
     assert_eq!(connection.bytes_sent(), 5, "the first is accounted for");
     assert_eq!(write(&mut next, 9), b"\x81\x03two");
     connection.return_unsent(NOW, next);
-    assert_eq!((connection.bytes_sent(), connection.queued(), connection.next_io()), (10, 0, Next::Read));
+    assert_eq!((connection.bytes_sent(), connection.queued(), connection.poll_io()), (10, 0, IoAction::Read));
     assert!(connection.unsent(NOW).is_none());
     drop(unsent);
 }
@@ -165,7 +165,7 @@ fn what_outlives_the_connections_end_counts_nowhere() {
     assert!(connection.unsent(NOW).is_none());
     assert_eq!(write(&mut unsent, 7).len(), 7);
     connection.return_unsent(NOW, unsent);
-    assert_eq!((connection.bytes_sent(), connection.next_io()), (0, Next::Drop));
+    assert_eq!((connection.bytes_sent(), connection.poll_io()), (0, IoAction::Drop));
     assert!(matches!(connection.send("late"), Err(SendError::NotOpen)));
 }
 
@@ -174,9 +174,9 @@ fn lent_memory_takes_no_count_to_another_connection() {
     let mut first = server();
     first.send("hello").unwrap();
     let mut stale = first.unsent(NOW).unwrap();
-    first.wrote(NOW, 7); // both ways at once, which is a mistake
+    first.handle_written(NOW, 7); // both ways at once, which is a mistake
     let mut second = server();
-    second.lend(first.reclaim().unwrap());
+    second.attach_buffer(first.detach_buffer().unwrap());
     second.send("hello").unwrap();
     write(&mut stale, 7);
     let mut unsent = second.unsent(NOW).unwrap();
@@ -190,7 +190,7 @@ fn http_is_written_so_too() {
     let mut input = *b"GET /a HTTP/1.1\r\nHost: localhost\r\n\r\nGET /b HTTP/1.1\r\nHost: localhost\r\n\r\n";
     let mut input = &mut input[..];
     let mut sent = Vec::new();
-    while let Some(Event::Request(request)) = connection.receive(NOW, &mut input) {
+    while let Some(Event::Request(request)) = connection.handle_input(NOW, &mut input) {
         let body = Bytes::from(request.path().repeat(50_000));
         connection.respond(NOW, request, http::Response::new(body)).unwrap();
         sent.extend(write(&mut connection.unsent(NOW).unwrap(), 100));
@@ -298,7 +298,7 @@ fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
         let len = input.len().min(3);
         let (mut first, rest) = std::mem::take(&mut input).split_at_mut(len);
         input = rest;
-        while let Some(event) = peer.receive(NOW, &mut first) {
+        while let Some(event) = peer.handle_input(NOW, &mut first) {
             match event {
                 Event::Message(message) => messages.push(message.as_bytes().to_vec()),
                 other => panic!("{other:?}"),
@@ -306,7 +306,7 @@ fn read_many(mut bytes: Vec<u8>) -> (Vec<Vec<u8>>, usize) {
         }
         pongs += peer.queued() / 7;
         let len = peer.queued();
-        peer.wrote(NOW, len);
+        peer.handle_written(NOW, len);
         assert!(peer.poll_event(NOW).is_none());
     }
     (messages, pongs)

@@ -1,6 +1,6 @@
 //! One message to many: to all, to some, to the subscribers of a topic, and what becomes of who is too slow.
 
-use crate::connection::lists::{lend, mark_dirty};
+use crate::connection::lists::{attach_buffer, mark_dirty};
 use crate::connection::pool::Pool;
 use crate::connection::slots::{Slot, Slots};
 use crate::connection::stats::{Tally, ends_message};
@@ -26,7 +26,7 @@ pub(crate) fn deliver(
     dirty: &mut VecDeque<u32>,
     now: Moment,
 ) -> bool {
-    lend(live, pool);
+    attach_buffer(live, pool);
     let sent = match live.connection.send_shared(frame) {
         Ok(_) => true,
         Err(SendError::Full) => {
@@ -57,8 +57,8 @@ impl Delivery<'_> {
 
     /// Says whether it was queued, or kept for later.
     pub(crate) fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
-        let lent = !live.connection.has_storage();
-        lend(live, self.pool);
+        let lent = !live.connection.has_buffer();
+        attach_buffer(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
         if delivered == Delivered::Queued {
             self.tally.messages_out += ends_message(self.frame);

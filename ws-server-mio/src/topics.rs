@@ -1,7 +1,7 @@
 //! One message to many: to all, to some, to the subscribers of a topic.
 
 use crate::connection::Connections;
-use crate::connection::lists::{lend, mark_dirty};
+use crate::connection::lists::{attach_buffer, mark_dirty};
 use crate::connection::stats::ends_message;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
@@ -167,7 +167,7 @@ impl Connections {
         if !fanout.newest.has(id) {
             return;
         }
-        lend(live, pool);
+        attach_buffer(live, pool);
         flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
             tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
         });

@@ -30,7 +30,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
     while !rest.is_empty() {
         let n = 1 + rng.below(most.min(rest.len()));
         let (mut input, behind) = rest.split_at_mut(n);
-        while let Some(event) = connection.receive(now, &mut input) {
+        while let Some(event) = connection.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => messages.push((message.is_text(), message.as_bytes().to_vec())),
                 event => return Err(format!("{event:?} was told").into()),
@@ -39,7 +39,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
         rest = behind;
         while connection.outbox().has_remaining() {
             let chunk = connection.outbox().chunk().to_vec();
-            connection.wrote(now, chunk.len());
+            connection.handle_written(now, chunk.len());
             output.extend(chunk);
         }
     }

@@ -3,7 +3,7 @@
 use bytes::Buf;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{Config, Connection, Event, Moment, Next, Role};
+use ws_proto::{Config, Connection, Event, IoAction, Moment, Role};
 
 pub const CONTINUATION: u8 = 0;
 pub const TEXT: u8 = 1;
@@ -96,7 +96,7 @@ pub fn feed(connection: &mut Connection, now: Moment, bytes: &[u8]) -> Vec<Event
     let mut bytes = bytes.to_vec();
     let mut input = &mut bytes[..];
     let mut events = Vec::new();
-    while let Some(event) = connection.receive(now, &mut input) {
+    while let Some(event) = connection.handle_input(now, &mut input) {
         events.push(event.into_owned());
     }
     events.extend(poll(connection, now));
@@ -112,7 +112,7 @@ pub fn take_output(connection: &mut Connection, now: Moment) -> Vec<u8> {
     let mut all = Vec::new();
     while connection.outbox().has_remaining() {
         let chunk = connection.outbox().chunk().to_vec();
-        connection.wrote(now, chunk.len());
+        connection.handle_written(now, chunk.len());
         all.extend(chunk);
     }
     all
@@ -126,7 +126,7 @@ pub fn take_some(connection: &mut Connection, now: Moment, n: usize) -> Vec<u8> 
         let chunk = outbox.chunk();
         let step = chunk.len().min(n - taken.len());
         taken.extend_from_slice(&chunk[..step]);
-        connection.wrote(now, step);
+        connection.handle_written(now, step);
     }
     taken
 }
@@ -146,11 +146,11 @@ pub fn close_code(output: &[u8]) -> Option<u16> {
 /// Ends the transport, and gives the last events; the connection must be over then.
 pub fn end(connection: &mut Connection, now: Moment) -> Vec<Event<'static>> {
     take_output(connection, now);
-    let _ = connection.next_io();
-    connection.receive_eof(now);
+    let _ = connection.poll_io();
+    connection.handle_eof(now);
     let mut events = poll(connection, now);
     connection.handle_timeout(now + Duration::from_secs(3600));
     events.extend(poll(connection, now));
-    assert_eq!(connection.next_io(), Next::Drop);
+    assert_eq!(connection.poll_io(), IoAction::Drop);
     events
 }

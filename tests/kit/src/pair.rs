@@ -4,7 +4,7 @@ use bytes::Buf;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Message, Moment, Next, Role};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, IoAction, Message, Moment, Role};
 
 /// One end: a connection, what it told, and what is on its way to it.
 pub struct End {
@@ -63,7 +63,7 @@ impl End {
         let n = self.incoming.len().min(chunk);
         let mut bytes: Vec<u8> = self.incoming.drain(..n).collect();
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.receive(now, &mut input) {
+        while let Some(event) = self.connection.handle_input(now, &mut input) {
             self.note(now, event.into_owned(), accept);
         }
         // What a paused connection leaves is given again, before anything newer.
@@ -71,7 +71,7 @@ impl End {
         input.iter().rev().for_each(|byte| self.incoming.push_front(*byte));
         if self.incoming.is_empty() && self.fin_coming {
             self.fin_coming = false;
-            self.connection.receive_eof(now);
+            self.connection.handle_eof(now);
             return true;
         }
         n > left
@@ -185,21 +185,21 @@ fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
     let mut moved = false;
     while from.connection.outbox().has_remaining() && !cut {
         let chunk = from.connection.outbox().chunk().to_vec();
-        from.connection.wrote(now, chunk.len());
+        from.connection.handle_written(now, chunk.len());
         to.incoming.extend(chunk);
         moved = true;
     }
     if from.connection.outbox().has_remaining() {
-        from.connection.wrote(now, 0);
+        from.connection.handle_written(now, 0);
         return moved;
     }
-    match from.connection.next_io() {
-        Next::Shutdown => {
+    match from.connection.poll_io() {
+        IoAction::Shutdown => {
             from.half_closed = true;
             to.fin_coming = !cut;
             true
         }
-        Next::Drop => {
+        IoAction::Drop => {
             from.dropped = true;
             to.fin_coming |= !cut && !from.half_closed && !to.dropped;
             true

@@ -4,7 +4,7 @@ use bytes::Buf;
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_proto::{ClientRequest, Closed, Config, Connection, Event, Moment, Next, Role};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Event, IoAction, Moment, Role};
 
 const PIPE: usize = 64 * 1024;
 const READ: usize = 16 * 1024;
@@ -72,13 +72,13 @@ impl<'a> Side<'a> {
         }
         let mut bytes = core::mem::take(&mut self.left);
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.receive(now, &mut input) {
+        while let Some(event) = self.connection.handle_input(now, &mut input) {
             self.tell(now, event);
         }
         self.left = input.to_vec();
         if self.fin && self.pipe.is_empty() && self.left.is_empty() {
             self.fin = false;
-            self.connection.receive_eof(now);
+            self.connection.handle_eof(now);
         }
         self.poll(now);
         came > 0 || self.left.len() < before
@@ -91,14 +91,14 @@ impl<'a> Side<'a> {
             let chunk = outbox.chunk();
             let n = chunk.len().min(PIPE.saturating_sub(to.pipe.len()));
             to.pipe.extend(&chunk[..n]);
-            self.connection.wrote(now, n);
+            self.connection.handle_written(now, n);
             if n == 0 {
                 return moved;
             }
             moved = true;
         }
-        match self.connection.next_io() {
-            Next::Shutdown | Next::Drop => to.fin |= self.closed.is_none(),
+        match self.connection.poll_io() {
+            IoAction::Shutdown | IoAction::Drop => to.fin |= self.closed.is_none(),
             _ => {}
         }
         moved

@@ -16,8 +16,8 @@ use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Error, Event, Heartbeat, Message, Moment, Next, Request,
-    RespondError,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, Heartbeat, IoAction, Message, Moment,
+    Request, RespondError,
 };
 
 /// What happened.
@@ -156,9 +156,9 @@ impl Driven {
     pub fn happens(&mut self, now: Moment, what: &What) {
         match what {
             What::Received(bytes) => self.unread.extend_from_slice(bytes),
-            What::Wrote(bytes) => self.connection.wrote(now, bytes.len()),
+            What::Wrote(bytes) => self.connection.handle_written(now, bytes.len()),
             What::Timeout => self.connection.handle_timeout(now),
-            What::End => self.connection.receive_eof(now),
+            What::End => self.connection.handle_eof(now),
             What::Reset => self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset)),
             What::Shut | What::Drop => {}
         }
@@ -173,7 +173,7 @@ impl Driven {
     fn react(&mut self, now: Moment) {
         let mut bytes = std::mem::take(&mut self.unread);
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.receive(now, &mut input) {
+        while let Some(event) = self.connection.handle_input(now, &mut input) {
             self.handle(now, event);
         }
         self.unread = input.to_vec();
@@ -240,7 +240,7 @@ impl Driven {
     }
 
     /// What is to be done with the socket itself.
-    pub fn next_io(&mut self) -> Next {
-        self.connection.next_io()
+    pub fn poll_io(&mut self) -> IoAction {
+        self.connection.poll_io()
     }
 }

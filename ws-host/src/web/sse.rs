@@ -7,7 +7,7 @@
 //! # let now = Moment::default();
 //! # let mut connection = Connection::server(now, Arc::new(Config::server()), Transport::default());
 //! # let mut input = *b"GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n";
-//! # let Some(Event::Request(request)) = connection.receive(now, &mut &mut input[..]) else { panic!() };
+//! # let Some(Event::Request(request)) = connection.handle_input(now, &mut &mut input[..]) else { panic!() };
 //!
 //! let last = sse::last_event_id(request.headers()); // where a page that was cut off goes on
 //! # assert!(last.is_none());

@@ -3,7 +3,7 @@
 
 use super::send::write_bytes;
 use super::{Connection, Moment, Sent, Side, Stage};
-use crate::deflate::{CompressionHint, PerMessage};
+use crate::deflate::{CompressionHint, PerMessage, Terms};
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
 use crate::frame::{self, Frame, RSV1, first_byte};
@@ -15,7 +15,7 @@ impl Stage {
         match self {
             Self::Open(compression) => compression.as_deref(),
             Self::Opened(opened) => opened.compression.as_deref(),
-            Self::Closing(ending) => ending.compression.as_deref(),
+            Self::Closing(closing) => closing.compression.as_deref(),
             _ => None,
         }
     }
@@ -25,7 +25,7 @@ impl Stage {
         match self {
             Self::Open(compression) => compression.as_deref_mut(),
             Self::Opened(opened) => opened.compression.as_deref_mut(),
-            Self::Closing(ending) => ending.compression.as_deref_mut(),
+            Self::Closing(closing) => closing.compression.as_deref_mut(),
             _ => None,
         }
     }
@@ -49,7 +49,12 @@ impl Connection {
     /// }
     /// ```
     #[cfg(feature = "deflate")]
-    pub fn compress_by(&mut self, terms: crate::deflate::Terms) {
+    pub fn compress_by(&mut self, terms: Terms) {
+        self.agree_on(terms);
+    }
+
+    /// The same for openings that the engine has answered.
+    pub(super) fn agree_on(&mut self, terms: Terms) {
         if let Stage::Open(compression) = &mut self.stage {
             *compression = PerMessage::new(self.config.deflate.as_ref(), terms);
             self.begin_shares();
@@ -58,7 +63,7 @@ impl Connection {
 
     /// What was agreed on about compression, if it was.
     #[cfg(feature = "deflate")]
-    pub fn compression(&self) -> Option<crate::deflate::Terms> {
+    pub fn compression(&self) -> Option<Terms> {
         self.stage.compression().map(|compression| compression.terms())
     }
 
@@ -77,7 +82,7 @@ impl Connection {
 
     #[inline(never)]
     fn send_compressed_for_all(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        let waits = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        let waits = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());
         // Only a whole message has it: control frames are never compressed (RFC 7692 §6), and a fragment goes on with
         // the one before.
         let Some(shared) = &frame.shared else { return self.send(frame) };
@@ -134,7 +139,7 @@ impl Connection {
     /// When unused contexts are released. Heartbeats use none.
     fn release_due(&self) -> Option<Moment> {
         let compression = self.stage.compression()?;
-        let last_use = Moment::from_nanos(compression.last_use(self.heard.max(self.beat).as_nanos()));
+        let last_use = Moment::from_nanos(compression.last_use(self.last_received.max(self.beat).as_nanos()));
         compression.can_release().then(|| last_use + compression.release_after())
     }
 

@@ -1,6 +1,6 @@
 //! What this connection holds, counted with what the others of its server hold.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Moment, Stage};
 use crate::close::CloseCode;
 use crate::error::Error;
@@ -21,44 +21,44 @@ impl Connection {
             Stage::Http(http) => http.memory_len(),
             _ => self.decoder.held_len(),
         };
-        unfinished + self.busy.as_ref().map_or(0, |busy| busy.kept + busy.ahead.len())
+        unfinished + self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept + in_flight.ahead.len())
     }
 
     /// Whole messages of ours that wait behind an unfinished one.
     pub(super) fn waiting_len(&self) -> usize {
-        self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
+        self.in_flight.as_ref().map_or(0, |in_flight| in_flight.waiting_len)
     }
 
     /// Counts what is held, from the low mark on.
     pub(super) fn count_held(&mut self) {
         let beside = self.undelivered_len() + self.waiting_len();
-        let Self { config, busy, outbox, .. } = self;
+        let Self { config, in_flight, outbox, .. } = self;
         let Some(memory) = &config.memory else { return };
         let all = outbox.len() + beside;
         if all > config.low_mark {
             outbox.count_in(memory);
-            let busy = busy.get_or_insert_default();
-            let is_new = busy.counted.is_none();
-            let counted = busy
+            let in_flight = in_flight.get_or_insert_default();
+            let is_new = in_flight.counted.is_none();
+            let counted = in_flight
                 .counted
                 .get_or_insert_with(|| Counted { charge: memory.charge(), look_at: Moment::NEVER });
             counted.charge.set(outbox.copied_len() + beside, all);
-            if is_new && self.output.stalled {
+            if is_new && self.backpressure.stalled {
                 // Nobody may write or read for a long time, and there is no clock here: it is due at once.
                 counted.look_at = Moment::default();
                 self.set_deadline(Moment::default());
             }
-        } else if let Some(busy) = busy
-            && busy.counted.take().is_some()
+        } else if let Some(in_flight) = in_flight
+            && in_flight.counted.take().is_some()
         {
             outbox.count_no_more();
-            self.forget_busy_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 
     /// What is held after a write or a read, or when the turn is over, is held for longer: it is looked at.
     pub(super) fn look_soon(&mut self, now: Moment) {
-        let counted = self.busy.as_mut().and_then(|busy| busy.counted.as_mut());
+        let counted = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut());
         if let Some(counted) = counted.filter(|counted| counted.look_at == Moment::NEVER) {
             counted.look_at = now;
             self.set_deadline(self.deadline.min(now));
@@ -66,7 +66,7 @@ impl Connection {
     }
 
     pub(super) fn is_counted(&self) -> bool {
-        self.busy.as_ref().is_some_and(|busy| busy.counted.is_some())
+        self.in_flight.as_ref().is_some_and(|in_flight| in_flight.counted.is_some())
     }
 
     /// Whether all connections together hold more than they may.
@@ -78,7 +78,9 @@ impl Connection {
     pub(super) fn look_at_memory(&mut self, now: Moment) {
         let moved = self.bytes_received + self.bytes_sent;
         let is_held_back = self.input.held.has(Held::MEMORY);
-        let Some(counted) = self.busy.as_mut().and_then(|busy| busy.counted.as_mut()) else { return };
+        let Some(counted) = self.in_flight.as_mut().and_then(|in_flight| in_flight.counted.as_mut()) else {
+            return;
+        };
         if now < counted.look_at {
             return;
         }
@@ -90,7 +92,7 @@ impl Connection {
                 true => CloseCode::TRY_AGAIN_LATER,
                 false => CloseCode::TOO_BIG,
             };
-            self.give_up(now, error, code, "the server holds too much");
+            self.evict(now, error, code, "the server holds too much");
         }
     }
 }

@@ -1,63 +1,62 @@
 //! One connection, from the first byte of HTTP to the FIN.
 //!
-//! ```text
-//!   server: Http ──accept──▶ Opened ──event──▶ Open ──close──▶ Closing ──peer's Close──▶ Draining ──EOF──▶ Done
-//!   client: Handshake ─101─▶ Opened                └──peer's Close, or a fault of the peer──▲   ▲
-//!           Http ──last answer, or a fault──────────────────────────────────────────────────────┘
-//!           any stage ──EOF, reset, deadline──▶ Done
-//! ```
+//! `stage` has the machine: every stage and every transition, with a diagram. Around it stand what comes in (`receive`),
+//! what is asked (`poll`, `timers`: the one deadline), and what the application does: `http`, `send`, `relay`, `pause`,
+//! `closing`.
 //!
-//! The files beside this one: `receive` (bytes in), `answering`, `send`, `relay` and `pause` (the application's verbs),
-//! `flow` (when reading waits for output), `rates` (what a peer may send in a second), `share` (when inflating waits for
-//! others), `memory` (what it holds), `compression`, `ending` and `failing` (how it ends), `close_body` (what a Close says),
-//! `busy` (what only something unfinished needs), `time` (the one deadline).
+//! What waits for what: `backpressure` (reading for output), `rates` (for the next second), `share` (inflating for other
+//! connections), `memory` (for all of them together). `compression` is permessage-deflate on this connection, `in_flight`
+//! what only something unfinished needs, `ending` what is known of an end, `close_body` what a Close says.
 
-mod answering;
-mod busy;
+mod backpressure;
 mod close_body;
+mod closing;
 mod compression;
 mod ending;
-mod failing;
-mod flow;
+mod http;
+mod in_flight;
 mod memory;
 mod opening;
 mod pause;
+mod poll;
 mod rates;
 mod receive;
 mod relay;
 mod send;
 mod share;
-mod state;
-mod time;
+mod stage;
+mod status;
+mod timers;
 mod unsent;
 
 use crate::config::Config;
 use crate::decode::{Decoder, Rules};
-use crate::deflate::PerMessage;
 use crate::handshake::ClientRequest;
 use crate::http::{ClientHttp, ServerHttp};
 use crate::mask::MaskingKeys;
 use crate::moment::Moment;
-use crate::outbox::{Outbox, Storage};
+use crate::outbox::{Outbox, OutboxBuffer};
 use crate::transport::Transport;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
-use busy::{Busy, Outgoing, Ping, Stall};
+use backpressure::{Backpressure, Held};
 use bytes::BytesMut;
 use core::time::Duration;
-use ending::Ending;
-use flow::Held;
-pub use state::{Next, Role, Sent, State};
+use in_flight::InFlight;
+use rates::Rates;
+use receive::Input;
+use stage::Stage;
+pub use status::{IoAction, Role, Sent, State};
 
 /// One connection: bytes and a clock go in, events and bytes come out. It does no I/O.
 ///
 /// Its methods stand in groups, to be called in this order:
 ///
-/// - **things happen**: [`receive`](Self::receive), [`receive_eof`](Self::receive_eof), [`wrote`](Self::wrote),
+/// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof), [`handle_written`](Self::handle_written),
 ///   [`handle_timeout`](Self::handle_timeout), [`abort`](Self::abort);
 /// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   kin, [`close`](Self::close);
-/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`next_io`](Self::next_io),
+/// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
 ///   [`poll_timeout`](Self::poll_timeout).
 ///
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
@@ -68,18 +67,18 @@ pub use state::{Next, Role, Sent, State};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use ws_proto::{Config, Connection, Event, Message, Moment, Next, Role};
+/// use ws_proto::{Config, Connection, Event, Message, Moment, IoAction, Role};
 ///
 /// let now = Moment::default();
 /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
 /// let mut received = *b"\x81\x85\x37\xfa\x21\x3d\x7f\x9f\x4d\x51\x58"; // RFC 6455 §5.7: a masked "Hello"
 /// let mut input = &mut received[..];
-/// while let Some(event) = server.receive(now, &mut input) {
+/// while let Some(event) = server.handle_input(now, &mut input) {
 ///     if let Event::Message(message) = event {
 ///         server.send(message)?;
 ///     }
 /// }
-/// assert_eq!(server.next_io(), Next::Write);
+/// assert_eq!(server.poll_io(), IoAction::Write);
 /// assert_eq!(bytes::Buf::chunk(server.outbox()), b"\x81\x05Hello");
 /// # Ok::<(), ws_proto::SendError>(())
 /// ```
@@ -92,20 +91,22 @@ pub struct Connection {
     outbox: Outbox,
     birth: Moment,
     /// The last byte from the peer.
-    heard: Moment,
+    last_received: Moment,
     /// Since when the next heartbeat is waited for: of Pings, when the last one was sent; of one-way Pongs, when the
     /// last byte was written.
     beat: Moment,
     deadline: Moment,
+    /// Whether the deadline has become earlier since that was last asked.
+    timeout_changed: bool,
     bytes_received: u64,
     bytes_sent: u64,
     rates: Rates,
-    output: Output,
+    backpressure: Backpressure,
     input: Input,
     /// Microseconds; 0 is unknown.
     latency: u32,
     /// What only a connection with something unfinished needs.
-    busy: Option<Box<Busy>>,
+    in_flight: Option<Box<InFlight>>,
 }
 
 /// Which end this is, with what only that end has.
@@ -113,83 +114,6 @@ pub struct Connection {
 enum Side {
     Server,
     Client(MaskingKeys),
-}
-
-/// Where the connection stands.
-#[derive(Debug)]
-enum Stage {
-    /// Server: HTTP requests.
-    Http(Box<ServerHttp>),
-    /// Client: waiting for the answer to its handshake.
-    Handshake(Box<ClientHttp>),
-    /// The switch is done, and the application is yet to hear of it.
-    Opened(Box<Opened>),
-    Open(Option<Box<PerMessage>>),
-    /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
-    Closing(Box<Ending>),
-    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
-    /// we sent last (§7.1.1).
-    Draining(Box<Ending>),
-    /// Over. What explains it waits to be told, where anybody is to be told.
-    Done(Option<Box<Ending>>),
-}
-
-/// A connection that has just opened.
-#[derive(Debug)]
-struct Opened {
-    response: Box<::http::Response<()>>,
-    /// permessage-deflate, where it was agreed on.
-    compression: Option<Box<PerMessage>>,
-}
-
-/// How the outbox stands to its marks and to the socket, and the application to what was told.
-#[derive(Debug, Default)]
-struct Output {
-    /// Over the high mark, and not yet back at the low one.
-    congested: bool,
-    /// Back at the low mark; the application is yet to hear of it.
-    drained: bool,
-    /// The socket took less than all, and the deadline runs.
-    stalled: bool,
-    /// Whether the deadline has become earlier since that was last asked.
-    deadline_moved: bool,
-    /// See [`Connection::wants_reset`].
-    wants_reset: bool,
-}
-
-/// How the reading goes.
-#[derive(Debug, Default)]
-struct Input {
-    /// What was given last, whose handling is not known to be over.
-    told: Told,
-    /// What holds reading back, and what may do so.
-    held: Held,
-    /// Others have their share of what is inflated, too.
-    shares: bool,
-}
-
-/// What the application was given last.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum Told {
-    #[default]
-    Nothing,
-    /// Something that other than input caused.
-    Polled,
-    /// Something that was received. When, is noted once for all events of one read.
-    Received,
-}
-
-/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
-#[derive(Debug, Default)]
-struct Rates {
-    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
-    second: u32,
-    /// Messages and pieces, where they are paced.
-    messages: u16,
-    control: u16,
-    /// Frames without payload amid a message.
-    empty_frames: u16,
-    empty_messages: u16,
 }
 
 impl Connection {
@@ -229,88 +153,60 @@ impl Connection {
             decoder: Decoder::new(),
             outbox: Outbox::default(),
             birth: now,
-            heard: now,
+            last_received: now,
             beat: now,
             deadline: Moment::NEVER,
+            timeout_changed: false,
             bytes_received: 0,
             bytes_sent: 0,
             rates: Rates::default(),
-            output: Output::default(),
+            backpressure: Backpressure::default(),
             input: Input::default(),
             latency: 0,
-            busy: None,
+            in_flight: None,
         };
         this.arm();
         this
     }
 
-    /// The bytes for the socket. Tell [`wrote`](Self::wrote) what the socket took, rather than advancing it.
+    /// The bytes for the socket. Tell [`handle_written`](Self::handle_written) what the socket took, rather than advancing it.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
 
     /// Bytes that wait to be written, whole messages behind an unfinished one included, and pieces of bodies
     /// whose turn has not come.
+    #[inline]
     pub fn queued(&self) -> usize {
-        if let Stage::Http(http) = &self.stage {
-            return self.outbox.len() + http.held_len();
-        }
-        self.outbox.len() + self.busy.as_ref().map_or(0, |busy| busy.waiting_len)
+        let behind = match (&self.stage, &self.in_flight) {
+            (Stage::Http(http), _) => http.held_len(),
+            (_, Some(in_flight)) => in_flight.waiting_len,
+            (_, None) => 0,
+        };
+        self.outbox.len() + behind
     }
 
-    /// Gives the outbox memory to write into, where it has none. See [`reclaim`](Self::reclaim).
-    pub fn lend(&mut self, storage: Storage) {
-        self.outbox.lend(storage);
+    /// Gives the outbox memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
+    pub fn attach_buffer(&mut self, storage: OutboxBuffer) {
+        self.outbox.attach_buffer(storage);
     }
 
     /// Whether the outbox has memory, lent or its own.
-    pub fn has_storage(&self) -> bool {
-        self.outbox.has_storage()
+    pub fn has_buffer(&self) -> bool {
+        self.outbox.has_buffer()
     }
 
     /// Takes the memory of an empty outbox back, so that an idle connection holds none.
     ///
     /// A loop that lends it to the next connection allocates nothing in its steady state.
-    pub fn reclaim(&mut self) -> Option<Storage> {
-        self.outbox.reclaim()
-    }
-
-    /// What the transport should do next. Reading and writing are independent of each other: a transport
-    /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
-    pub fn next_io(&mut self) -> Next {
-        if matches!(self.stage, Stage::Done(_)) {
-            return Next::Drop;
-        }
-        if !self.outbox.is_empty() {
-            return Next::Write;
-        }
-        if let Stage::Draining(ending) = &mut self.stage
-            && ending.take_half_close()
-        {
-            return Next::Shutdown;
-        }
-        if self.is_paused() { Next::Pause } else { Next::Read }
-    }
-
-    /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
-    /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`receive`](Self::receive) then leaves its input with
-    /// the caller. Beside an answer without a length, requests are read ahead up to
-    /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
-    pub fn is_paused(&self) -> bool {
-        match &self.stage {
-            Stage::Http(http) => {
-                self.input.held.has(Held::ANY) || http.is_paused(&self.config, self.takes_no_request())
-            }
-            Stage::Open(_) | Stage::Closing(_) => self.input.held.has(Held::ANY),
-            _ => false,
-        }
+    pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
+        self.outbox.detach_buffer()
     }
 
     /// Whether the outbox was over its high mark and has not fallen to its low mark since.
     #[inline]
     pub fn is_congested(&self) -> bool {
-        self.output.congested
+        self.backpressure.congested
     }
 
     /// Whether a message has begun to arrive whose end is still to come. A loop over many connections reads
@@ -330,7 +226,7 @@ impl Connection {
             Stage::Http(_) | Stage::Handshake(_) => State::Connecting,
             Stage::Opened(_) | Stage::Open(_) => State::Open,
             Stage::Closing(_) | Stage::Draining(_) => State::Closing,
-            Stage::Done(_) => State::Closed,
+            Stage::Done { .. } => State::Closed,
         }
     }
 
@@ -372,7 +268,7 @@ impl Connection {
     fn keep_ahead(&mut self, ahead: BytesMut) {
         if !ahead.is_empty() {
             // An empty message that was put back goes before the rest of what it came from.
-            self.busy().ahead.unsplit(ahead);
+            self.in_flight().ahead.unsplit(ahead);
             self.input.held.set(Held::AHEAD, true);
         }
     }
@@ -389,6 +285,6 @@ mod tests {
 
     #[test]
     fn an_idle_connection_is_small() {
-        assert!(size_of::<Connection>() <= 152, "{} bytes", size_of::<Connection>());
+        assert!(size_of::<Connection>() <= 144, "{} bytes", size_of::<Connection>());
     }
 }

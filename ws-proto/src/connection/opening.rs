@@ -1,8 +1,7 @@
 //! Connections whose opening handshake another HTTP server has read.
 
-use super::{Connection, Moment, Role, Stage};
+use super::{Connection, Moment, Role};
 use crate::config::Config;
-use crate::deflate::PerMessage;
 use crate::http::Opening;
 use alloc::sync::Arc;
 
@@ -11,11 +10,8 @@ impl Opening {
     /// the handshake was answered.
     pub fn into_connection(self, now: Moment, config: Arc<Config>) -> Connection {
         let mut connection = Connection::upgraded(now, config, Role::Server);
-        let compression =
-            self.terms.and_then(|terms| PerMessage::new(connection.config.deflate.as_ref(), terms));
-        if compression.is_some() {
-            connection.stage = Stage::Open(compression);
-            connection.begin_shares();
+        if let Some(terms) = self.terms {
+            connection.agree_on(terms);
         }
         connection
     }

@@ -1,11 +1,11 @@
 //! Reading that the application holds back.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Stage};
 use crate::moment::Moment;
 
 impl Connection {
-    /// Stops reading: [`receive`](Self::receive) leaves its input with the caller until [`resume`](Self::resume) or
+    /// Stops reading: [`handle_input`](Self::handle_input) leaves its input with the caller until [`resume`](Self::resume) or
     /// [`close`](Self::close). Sending goes on. Harmless in the closing phase, where reading is what ends it.
     ///
     /// While reading is paused no heartbeat is judged, since its answer may stand unread; a heartbeat that is due is
@@ -21,9 +21,9 @@ impl Connection {
     /// server.pause();
     /// let mut bytes = *b"\x81\x80\0\0\0\0";
     /// let mut input = &mut bytes[..];
-    /// assert!(server.receive(now, &mut input).is_none() && input.len() == 6);
+    /// assert!(server.handle_input(now, &mut input).is_none() && input.len() == 6);
     /// server.resume(now);
-    /// assert!(server.receive(now, &mut input).is_some());
+    /// assert!(server.handle_input(now, &mut input).is_some());
     /// ```
     pub fn pause(&mut self) {
         if matches!(self.stage, Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_)) {

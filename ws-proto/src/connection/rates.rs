@@ -5,14 +5,27 @@
 //! limit the connection fails, as with control frames. A message that is empty as a whole is told to the application;
 //! one that is over the limit is put back, in front of what came behind it, until the next second.
 
-use super::flow::Held;
-use super::{Connection, Moment, Rates, Side, Stage};
+use super::backpressure::Held;
+use super::{Connection, Moment, Side, Stage};
 use crate::decode::Decoded;
 use crate::error::ProtocolError;
 use crate::frame::{self, Opcode, first_byte};
 use alloc::vec::Vec;
 use bytes::BytesMut;
 use core::time::Duration;
+
+/// What came in the current second. The counts stop at what fits: a limit that no count reaches is none.
+#[derive(Debug, Default)]
+pub(super) struct Rates {
+    /// Since the birth of the connection; compared only, so that it may wrap after 136 years.
+    second: u32,
+    /// Messages and pieces, where they are throttled.
+    messages: u16,
+    control: u16,
+    /// Frames without payload amid a message.
+    empty_frames: u16,
+    empty_messages: u16,
+}
 
 impl Connection {
     /// Counts a frame that carries nothing, neither a message nor a part of one; such floods cost the peer next to
@@ -54,9 +67,9 @@ impl Connection {
         true
     }
 
-    /// Counts messages where they are paced, and what it cost to inflate; when that is all that the peer may
+    /// Counts messages where they are throttled, and what it cost to inflate; when that is all that the peer may
     /// send in this second, reading pauses.
-    pub(super) fn pace(&mut self, now: Moment, messages: u16) {
+    pub(super) fn throttle(&mut self, now: Moment, messages: u16) {
         if self.config.message_rate.is_none() && self.stage.compression().is_none() {
             return;
         }
@@ -94,20 +107,20 @@ impl Connection {
         if until == Moment::NEVER {
             return false;
         }
-        self.busy().flow.paced_until = Some(until);
-        self.input.held.set(Held::PACED, true);
+        self.in_flight().flow.throttled_until = Some(until);
+        self.input.held.set(Held::THROTTLED, true);
         self.arm();
         true
     }
 
     /// The next second ends the pause, timer or not.
-    pub(super) fn end_pace(&mut self, now: Moment) {
-        let Some(busy) = &mut self.busy else { return };
-        if busy.flow.paced_until.is_some_and(|until| now >= until) {
-            busy.flow.paced_until = None;
-            self.input.held.set(Held::PACED, false);
+    pub(super) fn end_throttle(&mut self, now: Moment) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if in_flight.flow.throttled_until.is_some_and(|until| now >= until) {
+            in_flight.flow.throttled_until = None;
+            self.input.held.set(Held::THROTTLED, false);
             self.read_on(now);
-            self.forget_busy_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 }

@@ -1,20 +1,41 @@
-//! Bytes in: [`Connection::receive`] and what the peer's frames cause.
+//! Bytes in: [`Connection::handle_input`] and what the peer's frames cause.
 
-use super::flow::Held;
-use super::{Connection, Opened, Stage, Told, close_body};
+use super::backpressure::Held;
+use super::{Connection, Stage, close_body};
 use crate::decode::Decoded;
 use crate::deflate::PerMessage;
-use crate::deflate::Terms;
 use crate::error::Error;
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
 use crate::moment::Moment;
-use alloc::boxed::Box;
 use bytes::{Buf, Bytes};
 use core::mem;
+use core::ops::ControlFlow;
 
 /// So many Pongs may wait; of further Pings only the newest is answered (§5.5.3).
 const QUEUED_PONGS: u8 = 16;
+
+/// How the reading goes.
+#[derive(Debug, Default)]
+pub(super) struct Input {
+    /// What was given last, whose handling is not known to be over.
+    pub(super) told: Told,
+    /// What holds reading back, and what may do so.
+    pub(super) held: Held,
+    /// Others have their share of what is inflated, too.
+    pub(super) shares: bool,
+}
+
+/// What the application was given last.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Told {
+    #[default]
+    Nothing,
+    /// Something that other than input caused.
+    Polled,
+    /// Something that was received. When, is noted once for all events of one read.
+    Received,
+}
 
 impl Connection {
     /// Takes bytes from the peer, and gives the next event in them; call it until `None`.
@@ -25,10 +46,10 @@ impl Connection {
     ///
     /// The input is written to: payloads are unmasked in place.
     #[inline]
-    pub fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         if before == 0 && self.is_at_rest() {
-            self.note_heard(now);
+            self.note_received(now);
             return None;
         }
         if matches!(self.stage, Stage::Open(_))
@@ -40,17 +61,17 @@ impl Connection {
             self.bytes_received += (before - input.len()) as u64;
             match message {
                 Ok(message) => return Some(Event::Message(message)),
-                Err(error) => self.fail(now, error),
+                Err(error) => self.fail_connection(now, error),
             }
         }
-        self.receive_slowly(now, input)
+        self.receive_any(now, input)
     }
 
     /// What was told last is dealt with; when it came, is noted once for all that came with it.
     #[inline]
-    pub(super) fn note_heard(&mut self, now: Moment) {
+    pub(super) fn note_received(&mut self, now: Moment) {
         if mem::take(&mut self.input.told) == Told::Received {
-            self.heard = now;
+            self.last_received = now;
         }
     }
 
@@ -64,19 +85,19 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn receive_slowly<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    fn receive_any<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = input.len();
         self.end_handling(now);
         if before > 0 {
-            self.heard = now;
+            self.last_received = now;
         }
         if !self.input.held.is_free() {
-            self.end_pace(now);
+            self.end_throttle(now);
             self.pass_delay(now);
         }
         let mut event = self.receive_ahead(now);
         if event.is_none() && !self.has_ahead() {
-            event = self.receive_in_stage(now, input);
+            event = self.next_event(now, input);
         }
         self.bytes_received += (before - input.len()) as u64;
         if event.is_some() {
@@ -89,67 +110,26 @@ impl Connection {
     }
 
     /// Goes on with what was kept.
-    fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
+    pub(super) fn receive_ahead(&mut self, now: Moment) -> Option<Event<'static>> {
         if !self.has_ahead() {
             return None;
         }
         self.input.held.set(Held::AHEAD, false);
-        let mut ahead = mem::take(&mut self.busy.as_mut()?.ahead);
+        let mut ahead = mem::take(&mut self.in_flight.as_mut()?.ahead);
         let mut input = &mut ahead[..];
-        let event = self.receive_in_stage(now, &mut input).map(Event::into_owned);
+        let event = self.next_event(now, &mut input).map(Event::into_owned);
         let left = input.len();
         let used = ahead.len() - left;
         ahead.advance(used);
         self.keep_ahead(ahead);
-        self.forget_busy_if_idle();
+        self.drop_in_flight_if_idle();
         event
     }
 
-    /// So many bytes are left with the caller.
-    fn keep(&mut self, left: usize) {
-        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
-        let low_mark = self.config.low_mark;
-        if left != kept && (left > low_mark || kept > 0) {
-            self.busy().kept = left;
-        }
-        let is_http = matches!(self.stage, Stage::Http(_));
-        if is_http || left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
-            self.count_held();
-            self.look_soon(self.heard);
-        }
-        let kept = self.busy.as_ref().map_or(0, |busy| busy.kept);
-        let is_counted = self.is_counted() && self.undelivered_len() > 0;
-        self.input.held.set(Held::UNDELIVERED, kept > 0 || is_counted);
-        self.forget_busy_if_idle();
-    }
-
-    fn receive_in_stage<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    /// The loop of reading: each round gives an event, waits for more, or has used some input or changed the stage.
+    fn next_event<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         loop {
-            // A fault behind the last fragment is told all the same: it may be that nothing more comes.
-            if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
-                return None;
-            }
             match &mut self.stage {
-                Stage::Closing(ending) if ending.opened.is_some() => return self.poll_event(now),
-                Stage::Open(_) | Stage::Closing(_) => {
-                    let event = self.receive_frames(now, input);
-                    if event.is_none() {
-                        self.note_share(input.len());
-                    }
-                    match event {
-                        Some(Event::Message(_) | Event::Fragment(_)) => {
-                            self.pace(now, 1);
-                            self.note_contexts(self.heard);
-                        }
-                        // What came is no message yet, and may have cost much all the same.
-                        None if self.stage.compression().is_some_and(PerMessage::has_uncounted) => {
-                            self.pace(now, 0)
-                        }
-                        _ => {}
-                    }
-                    return event;
-                }
-                Stage::Opened(_) => return self.poll_event(now),
                 Stage::Http(_) => {
                     if self.is_held_back(now) {
                         self.note_http_held(now);
@@ -160,21 +140,26 @@ impl Connection {
                         return event;
                     }
                 }
-                Stage::Handshake(http) => match http.receive(&self.config, input) {
-                    None => return None,
-                    Some(Ok((response, terms))) => self.open(now, response, terms),
-                    Some(Err(error)) => self.done(now, error.into()),
+                Stage::Handshake(http) => match http.handle_input(&self.config, input)? {
+                    Ok((response, terms)) => self.establish(now, response, terms),
+                    Err(error) => self.connection_closed(now, error.into()),
                 },
-                Stage::Draining(ending) => {
-                    ending.discarded += input.len() as u64;
+                Stage::Opened(_) => return self.report_open(),
+                Stage::Closing(closing) if closing.ending.opened.is_some() => return self.report_open(),
+                Stage::Open(_) | Stage::Closing(_) => {
+                    if let ControlFlow::Break(event) = self.next_frame(now, input) {
+                        return event;
+                    }
+                }
+                Stage::Draining(draining) => {
+                    draining.discarded += input.len() as u64;
                     *input = &mut [];
-                    if ending.discarded > self.config.drain_limit {
-                        let now = self.heard;
+                    if draining.discarded > self.config.drain_limit {
                         self.finish(now);
                     }
                     return None;
                 }
-                Stage::Done(_) => {
+                Stage::Done { .. } => {
                     *input = &mut [];
                     return None;
                 }
@@ -182,78 +167,46 @@ impl Connection {
         }
     }
 
-    /// Whether nothing is received now.
-    fn is_held_back(&mut self, now: Moment) -> bool {
-        let is_amid = match &self.stage {
-            Stage::Http(http) => http.is_amid_body(),
-            _ => self.decoder.is_inside_message(),
-        };
-        if is_amid && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
-            self.wait_for_memory(now);
+    /// Takes the next frame, or what has come of one: breaks with an event, or with `None` to wait for more.
+    #[inline]
+    fn next_frame<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> ControlFlow<Option<Event<'a>>> {
+        // A fault behind the last fragment is told all the same: it may be that nothing more comes.
+        if matches!(self.stage, Stage::Open(_)) && self.is_held_back(now) && !self.decoder.has_fault() {
+            return ControlFlow::Break(None);
         }
-        self.input.held.has(Held::ANY)
-    }
-
-    /// Brings the stage up to date with what HTTP came to: the switch, or the end.
-    pub(super) fn settle_http(&mut self, now: Moment) {
-        let Stage::Http(http) = &mut self.stage else { return };
-        // Its pieces stand in the outbox, and their draining will be told.
-        self.output.congested |= http.take_owed_room();
-        if let Some((response, terms)) = http.take_opened() {
-            let ahead = http.take_ahead();
-            self.open(now, response, terms);
-            self.keep_ahead(ahead);
-        } else if http.ending().is_some() {
-            self.end_http(now);
-        }
-        self.note_queued();
-        if matches!(self.stage, Stage::Http(_)) {
-            self.count_held();
-        }
-        self.note_http_held(now);
-    }
-
-    fn open(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
-        // Until it is written, the 101 counts as written: it is no quiet connection that opens.
-        self.beat = now;
-        self.heard = self.beat;
-        self.outbox.begin_frames();
-        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
-        self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
-        self.begin_shares();
-        self.arm();
-    }
-
-    fn receive_frames<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let rules = self.rules();
-        loop {
-            let inflation = self.stage.compression_mut();
-            match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
-                Ok(Some(Decoded::Message(message))) => {
-                    let is_late =
-                        message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
-                    return (!is_late).then_some(Event::Message(message));
-                }
-                Ok(None) => return None,
-                Ok(Some(Decoded::Fragment(fragment))) => {
-                    let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
-                    let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
-                    return (!is_late).then_some(Event::Fragment(fragment));
-                }
-                Ok(Some(other)) => {
-                    if let Some(event) = self.receive_control(now, other) {
-                        return Some(event);
-                    }
-                    if !matches!(self.stage, Stage::Open(_) | Stage::Closing(_)) {
-                        return self.receive_in_stage(now, input);
-                    }
-                }
-                Err(error) => {
-                    self.fail(now, error);
-                    return self.receive_in_stage(now, input);
-                }
+        let inflation = self.stage.compression_mut();
+        let event = match self.decoder.next(&rules, input, || self.outbox.take_spare(), inflation) {
+            Ok(Some(Decoded::Message(message))) => {
+                let is_late = message.as_bytes().is_empty() && self.put_back(now, message.is_text(), false);
+                (!is_late).then_some(Event::Message(message))
+            }
+            Ok(Some(Decoded::Fragment(fragment))) => {
+                let is_all = fragment.first && fragment.last && fragment.data.as_bytes().is_empty();
+                let is_late = is_all && self.put_back(now, fragment.data.is_text(), true);
+                (!is_late).then_some(Event::Fragment(fragment))
+            }
+            Ok(Some(control)) => match self.receive_control(now, control) {
+                None => return ControlFlow::Continue(()),
+                event => return ControlFlow::Break(event),
+            },
+            Ok(None) => None,
+            Err(error) => {
+                self.fail_connection(now, error);
+                return ControlFlow::Continue(());
+            }
+        };
+        if event.is_some() {
+            self.throttle(now, 1);
+            self.note_contexts(self.last_received);
+        } else {
+            self.note_share(input.len());
+            // What came is no message yet, and may have cost much all the same.
+            if self.stage.compression().is_some_and(PerMessage::has_uncounted) {
+                self.throttle(now, 0);
             }
         }
+        ControlFlow::Break(event)
     }
 
     #[cold]
@@ -262,7 +215,7 @@ impl Connection {
         if !matches!(decoded, Decoded::Close(_))
             && let Err(error) = self.note_rate(now, &decoded)
         {
-            self.fail(now, error);
+            self.fail_connection(now, error);
             return None;
         }
         match decoded {
@@ -277,7 +230,7 @@ impl Connection {
             Decoded::Close(payload) => {
                 match close_body::parse(&payload) {
                     Ok((code, reason)) => self.receive_close(now, code, reason),
-                    Err(error) => self.fail(now, error),
+                    Err(error) => self.fail_connection(now, error),
                 }
                 None
             }
@@ -289,110 +242,73 @@ impl Connection {
         if self.outbox.pongs() < QUEUED_PONGS {
             self.write_urgent(Opcode::Pong, payload);
         } else {
-            self.busy().pong = Some(Bytes::copy_from_slice(payload));
+            self.in_flight().pong = Some(Bytes::copy_from_slice(payload));
         }
     }
 
     fn receive_pong(&mut self, payload: &[u8]) -> Option<Event<'static>> {
-        let heard = self.heard;
-        let busy = self.busy.as_mut()?;
-        let ping = busy.ping.take_if(|ping| ping.payload == payload)?;
-        self.forget_busy_if_idle();
+        let last_received = self.last_received;
+        let in_flight = self.in_flight.as_mut()?;
+        let ping = in_flight.ping.take_if(|ping| ping.payload == payload)?;
+        self.drop_in_flight_if_idle();
         if ping.awaited.is_some() {
             // The next heartbeat may be due before this answer would have been.
             self.arm();
         }
-        let latency = heard.since(ping.at);
+        let latency = last_received.since(ping.at);
         self.latency = u32::try_from(latency.as_micros()).unwrap_or(u32::MAX).max(1);
         Some(Event::Pong(Pong { latency }))
     }
 
     /// Tells that the peer ended its stream: `read` gave 0.
-    pub fn receive_eof(&mut self, now: Moment) {
+    pub fn handle_eof(&mut self, now: Moment) {
         match &mut self.stage {
             Stage::Http(http) => {
-                http.receive_eof(&self.config);
+                http.handle_eof(&self.config);
                 self.settle_http(now);
                 self.finish_if_flushed(now);
             }
             Stage::Handshake(http) => {
-                let error = http.receive_eof();
-                self.done(now, error.into());
+                let error = http.handle_eof();
+                self.connection_closed(now, error.into());
             }
             // What is kept came before it.
             Stage::Open(_) | Stage::Closing(_) if self.input.held.has(Held::AHEAD) => {
-                self.busy().ends_behind = true;
+                self.in_flight().ends_behind = true;
             }
-            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.done(now, Error::Eof),
-            Stage::Draining(ending) => {
-                ending.peer_ended = true;
-                // A peer that has closed its half may still be reading what we answer.
-                self.finish_if_flushed(now);
-            }
-            Stage::Done(_) => {}
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) => self.connection_closed(now, Error::Eof),
+            Stage::Draining(_) => self.peer_ended(now),
+            Stage::Done { .. } => {}
         }
     }
 
-    /// The next event that something else than input caused: time, a write, an answer. Call it until `None`,
-    /// after everything that may have caused one.
-    #[inline]
-    pub fn poll_event(&mut self, now: Moment) -> Option<Event<'static>> {
-        // Asked after every turn, and mostly in vain.
-        if matches!(self.stage, Stage::Open(_))
-            && !self.output.drained
-            && self.input.held.is_free()
-            && self.busy.is_none()
-            && !self.decoder.has_fault()
-        {
-            self.note_heard(now);
-            return None;
+    /// So many bytes are left with the caller.
+    fn keep(&mut self, left: usize) {
+        let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
+        let low_mark = self.config.low_mark;
+        if left != kept && (left > low_mark || kept > 0) {
+            self.in_flight().kept = left;
         }
-        self.end_handling(now);
-        if self.is_counted() {
-            self.look_soon(now);
+        let is_http = matches!(self.stage, Stage::Http(_));
+        if is_http || left > low_mark || kept > 0 || self.decoder.held_len() > low_mark || self.is_counted() {
+            self.count_held();
+            self.look_soon(self.last_received);
         }
-        let event = self.poll_event_in_stage(now);
-        if event.is_some() {
-            self.tell(Told::Polled);
-        }
-        event
+        let kept = self.in_flight.as_ref().map_or(0, |in_flight| in_flight.kept);
+        let is_counted = self.is_counted() && self.undelivered_len() > 0;
+        self.input.held.set(Held::UNDELIVERED, kept > 0 || is_counted);
+        self.drop_in_flight_if_idle();
     }
 
-    fn poll_event_in_stage(&mut self, now: Moment) -> Option<Event<'static>> {
-        // What was kept is parsed as soon as it may be, since nothing more need come.
-        if let Some(event) = self.receive_http(now, &mut &mut [][..]).or_else(|| self.receive_ahead(now)) {
-            return Some(event);
+    /// Whether nothing is received now.
+    fn is_held_back(&mut self, now: Moment) -> bool {
+        let is_amid = match &self.stage {
+            Stage::Http(http) => http.is_amid_body(),
+            _ => self.decoder.is_inside_message(),
+        };
+        if is_amid && self.is_memory_over() && !self.input.held.has(Held::MEMORY) {
+            self.wait_for_memory(now);
         }
-        if !self.has_ahead() && self.busy.as_ref().is_some_and(|busy| busy.ends_behind) {
-            self.done(now, Error::Eof);
-        }
-        // Whoever was given the fragment before it may have nothing more to give to `receive`.
-        if let Stage::Open(_) | Stage::Closing(_) = self.stage
-            && let Some(fault) = self.decoder.take_fault()
-        {
-            self.fail(now, fault);
-        }
-        match &mut self.stage {
-            Stage::Opened(_) => {
-                let Stage::Opened(opened) = mem::replace(&mut self.stage, Stage::Open(None)) else {
-                    return None;
-                };
-                let Opened { response, compression } = *opened;
-                self.stage = Stage::Open(compression);
-                self.arm();
-                Some(Event::Open(response))
-            }
-            // Closed, or lost, before that could be told.
-            Stage::Closing(ending) | Stage::Draining(ending) | Stage::Done(Some(ending))
-                if ending.opened.is_some() =>
-            {
-                ending.opened.take().map(Event::Open)
-            }
-            Stage::Done(ending) => {
-                let ending = ending.take()?;
-                Some(Event::Closed(Box::new(ending.into_closed(self))))
-            }
-            _ => mem::take(&mut self.output.drained).then_some(Event::Drained),
-        }
+        self.input.held.has(Held::ANY)
     }
 }

@@ -1,6 +1,7 @@
 //! From one connection to another: what a proxy does with each message, and with the end.
 
-use super::{Connection, Outgoing, Sent};
+use super::in_flight::Outgoing;
+use super::{Connection, Sent};
 use crate::close::CloseCode;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
@@ -21,7 +22,7 @@ impl Connection {
     /// than the [high mark](crate::Config::high_mark) waits behind it: nobody may ever end it.
     pub fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
-        let is_unfinished = self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some());
+        let is_unfinished = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());
         let (opcode, len) = (opcode(&message), message.as_bytes().len());
         // What waits is not for the peer to drain, so that `Congested` would be no way out.
         if is_unfinished && self.waiting_len() > self.config.high_mark {
@@ -51,11 +52,11 @@ impl Connection {
             return self.relay_message(data);
         }
         let opcode = if first { opcode(&data) } else { Opcode::Continuation };
-        if first && self.busy.as_ref().is_none_or(|busy| busy.outgoing.is_none()) {
+        if first && self.in_flight.as_ref().is_none_or(|in_flight| in_flight.outgoing.is_none()) {
             // Its text is checked already, and is cut at characters.
             let text = data.is_text().then(Utf8::default);
             let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
-            self.busy().outgoing = Some(Outgoing { text, compressed });
+            self.in_flight().outgoing = Some(Outgoing { text, compressed });
             self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
             return Ok(self.note_queued());
         }

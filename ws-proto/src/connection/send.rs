@@ -1,6 +1,7 @@
 //! Messages out, and bytes to the socket.
 
-use super::{Connection, Moment, Outgoing, Ping, Sent, Side, Stage, Stall};
+use super::in_flight::{Outgoing, Ping, Stall};
+use super::{Connection, Moment, Sent, Side, Stage};
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
@@ -40,15 +41,15 @@ impl Connection {
 
     /// Queues data, whatever the cap.
     pub(super) fn enqueue(&mut self, frame: &Frame) -> Result<Sent, SendError> {
-        let unfinished = self.busy.as_ref().and_then(|busy| busy.outgoing);
+        let unfinished = self.in_flight.as_ref().and_then(|in_flight| in_flight.outgoing);
         match (frame.opcode, unfinished) {
             (Opcode::Continuation, None) => return Err(SendError::FragmentOrder),
             (Opcode::Continuation, Some(outgoing)) => self.send_continuation(frame, outgoing)?,
             (_, Some(_)) if frame.fin => {
-                let busy = self.busy();
+                let in_flight = self.in_flight();
                 // With its header, so that empty ones have an end, too.
-                busy.waiting_len += frame.payload.len() + MAX_HEADER;
-                busy.waiting.push_back(frame.clone());
+                in_flight.waiting_len += frame.payload.len() + MAX_HEADER;
+                in_flight.waiting.push_back(frame.clone());
                 self.count_held();
             }
             (_, Some(_)) => return Err(SendError::FragmentOrder),
@@ -58,7 +59,7 @@ impl Connection {
                 let compressed = self.compresses(frame.compression, usize::MAX);
                 let mut outgoing = Outgoing { text, compressed };
                 outgoing.check(&frame.payload, false)?;
-                self.busy().outgoing = Some(outgoing);
+                self.in_flight().outgoing = Some(outgoing);
                 self.write_fragment(frame, compressed);
             }
         }
@@ -69,16 +70,16 @@ impl Connection {
         outgoing.check(&frame.payload, frame.fin)?;
         self.write_fragment(frame, outgoing.compressed);
         if !frame.fin {
-            self.busy().outgoing = Some(outgoing);
+            self.in_flight().outgoing = Some(outgoing);
             return Ok(());
         }
-        let busy = self.busy();
-        busy.outgoing = None;
-        busy.waiting_len = 0;
-        for frame in core::mem::take(&mut busy.waiting) {
+        let in_flight = self.in_flight();
+        in_flight.outgoing = None;
+        in_flight.waiting_len = 0;
+        for frame in core::mem::take(&mut in_flight.waiting) {
             self.write_message(&frame);
         }
-        self.forget_busy_if_idle();
+        self.drop_in_flight_if_idle();
         Ok(())
     }
 
@@ -99,26 +100,26 @@ impl Connection {
     pub(super) fn ping(&mut self, now: Moment, payload: Bytes, vital: bool) {
         let at = now;
         let sent_at = self.bytes_sent + self.write_urgent(Opcode::Ping, &payload) as u64;
-        let busy = self.busy();
-        let (awaited, sent_at) = match busy.ping.take() {
+        let in_flight = self.in_flight();
+        let (awaited, sent_at) = match in_flight.ping.take() {
             Some(Ping { awaited: Some(awaited), sent_at, .. }) => (Some(awaited), sent_at),
             _ => (vital.then_some(at), sent_at),
         };
-        busy.ping = Some(Ping { at, payload, awaited, sent_at });
+        in_flight.ping = Some(Ping { at, payload, awaited, sent_at });
     }
 
     /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     #[inline]
-    pub fn wrote(&mut self, now: Moment, n: usize) {
+    pub fn handle_written(&mut self, now: Moment, n: usize) {
         // Everything was taken of an ordinary connection: there is nothing to judge.
         if n > 0
             && n == self.outbox.len()
             && matches!(self.stage, Stage::Open(None))
-            && self.busy.is_none()
+            && self.in_flight.is_none()
             && self.input.held.is_free()
-            && !self.output.stalled
-            && !self.output.congested
+            && !self.backpressure.stalled
+            && !self.backpressure.congested
         {
             self.outbox.sent_all();
             self.bytes_sent += n as u64;
@@ -127,11 +128,11 @@ impl Connection {
             }
             return;
         }
-        self.wrote_in_stage(now, n);
+        self.written_in_part(now, n);
     }
 
     #[inline(never)]
-    fn wrote_in_stage(&mut self, now: Moment, n: usize) {
+    fn written_in_part(&mut self, now: Moment, n: usize) {
         let queued = self.outbox.len();
         let n = n.min(queued);
         let framed = n < queued && self.is_framed();
@@ -143,28 +144,28 @@ impl Connection {
             self.beat = now;
         }
         if n == queued {
-            if core::mem::take(&mut self.output.stalled) {
+            if core::mem::take(&mut self.backpressure.stalled) {
                 self.end_stall();
             }
             self.flushed(now);
             self.note_contexts(now);
         } else {
-            if !self.output.stalled {
+            if !self.backpressure.stalled {
                 self.begin_stall(now);
             }
             if is_refused {
                 self.close_overtakes();
             }
         }
-        if self.busy.is_some() {
-            self.wrote_while_busy(now, n);
+        if self.in_flight.is_some() {
+            self.note_written_in_flight(now, n);
         }
         if !self.input.held.is_free() {
             self.flow_on(now, n);
         }
-        if self.output.congested && self.outbox.len() <= self.config.low_mark {
-            self.output.congested = false;
-            self.output.drained = match &self.stage {
+        if self.backpressure.congested && self.outbox.len() <= self.config.low_mark {
+            self.backpressure.congested = false;
+            self.backpressure.drained = match &self.stage {
                 Stage::Open(_) | Stage::Opened(_) => true,
                 Stage::Http(http) => http.is_streaming(),
                 _ => false,
@@ -177,38 +178,38 @@ impl Connection {
     pub(super) fn is_framed(&self) -> bool {
         match &self.stage {
             Stage::Http(_) | Stage::Handshake(_) => false,
-            Stage::Draining(ending) => ending.was_open,
-            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) | Stage::Done(_) => true,
+            Stage::Draining(draining) => draining.ending.was_open,
+            Stage::Opened(_) | Stage::Open(_) | Stage::Closing(_) | Stage::Done { .. } => true,
         }
     }
 
     /// The socket took less than there is: from now on the peer has to take some in its time.
     pub(super) fn begin_stall(&mut self, now: Moment) {
-        self.output.stalled = true;
-        self.busy().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
+        self.backpressure.stalled = true;
+        self.in_flight().stall = Some(Stall { since: now, sent: self.bytes_sent, last: now });
         self.set_deadline(self.deadline.min(now + self.config.output_timeout));
     }
 
     fn end_stall(&mut self) {
-        if let Some(busy) = &mut self.busy {
-            busy.stall = None;
+        if let Some(in_flight) = &mut self.in_flight {
+            in_flight.stall = None;
         }
         if let (Stage::Open(_), Some(due)) = (&self.stage, self.heartbeat_due()) {
             // While it stalled, no one-way heartbeat was due.
             self.set_deadline(self.deadline.min(due));
         }
-        self.forget_busy_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     /// What a write means for a ping that stood in the outbox, for pongs that wait, and for what is counted.
     #[inline(never)]
-    fn wrote_while_busy(&mut self, now: Moment, n: usize) {
+    fn note_written_in_flight(&mut self, now: Moment, n: usize) {
         let before = self.bytes_sent - n as u64;
-        let Some(busy) = &mut self.busy else { return };
-        if let Some(stall) = busy.stall.as_mut().filter(|_| n > 0) {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if let Some(stall) = in_flight.stall.as_mut().filter(|_| n > 0) {
             stall.last = now;
         }
-        if let Some(ping) = &mut busy.ping
+        if let Some(ping) = &mut in_flight.ping
             && let Some(awaited) = &mut ping.awaited
             && n > 0
             && before < ping.sent_at
@@ -216,19 +217,19 @@ impl Connection {
             // Its answer cannot come before it is sent, and it was not in the hands of the kernel before this.
             *awaited = now;
         }
-        if busy.pong.is_some() && self.outbox.pongs() == 0 {
+        if in_flight.pong.is_some() && self.outbox.pongs() == 0 {
             self.send_newest_pong();
         }
         if self.is_counted() || self.outbox.len() > self.config.low_mark {
             self.count_held();
             self.look_soon(now);
         }
-        self.forget_busy_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     fn send_newest_pong(&mut self) {
-        let Some(busy) = &mut self.busy else { return };
-        if let Some(payload) = busy.pong.take()
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if let Some(payload) = in_flight.pong.take()
             && matches!(self.stage, Stage::Open(_))
         {
             self.answer_ping(&payload);
@@ -248,7 +249,7 @@ impl Connection {
     fn send_copied_slowly(&mut self, opcode: Opcode, payload: &[u8]) -> Result<Sent, SendError> {
         self.check_open()?;
         self.check_room(payload.len())?;
-        if self.busy.as_ref().is_some_and(|busy| busy.outgoing.is_some()) {
+        if self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some()) {
             return self.send_owned(opcode, Bytes::copy_from_slice(payload));
         }
         if self.compresses(CompressionHint::ByLength, payload.len()) {
@@ -265,7 +266,7 @@ impl Connection {
 
     #[inline]
     pub(super) fn check_open(&self) -> Result<(), SendError> {
-        if matches!(self.stage, Stage::Open(_) | Stage::Opened(_)) { Ok(()) } else { Err(SendError::NotOpen) }
+        if self.stage.is_open() { Ok(()) } else { Err(SendError::NotOpen) }
     }
 
     /// Whether a message of this length may simply be appended. Uncongested, the outbox is at most at its high
@@ -274,8 +275,8 @@ impl Connection {
     fn takes_at_once(&self, len: usize) -> bool {
         let (cap, high_mark) = (self.config.outbox_cap, self.config.high_mark);
         matches!(self.stage, Stage::Open(None))
-            && !self.output.congested
-            && self.busy.is_none()
+            && !self.backpressure.congested
+            && self.in_flight.is_none()
             && len < cap.saturating_sub(high_mark.saturating_add(MAX_HEADER))
     }
 
@@ -295,7 +296,7 @@ impl Connection {
     pub(super) fn check_fits(&mut self, queued: usize, len: usize) -> Result<(), SendError> {
         if self.is_full(queued, len) {
             // What only waits behind an unfinished message of ours is not for the peer to drain.
-            self.output.congested |= !self.outbox.is_empty();
+            self.backpressure.congested |= !self.outbox.is_empty();
             return Err(SendError::Full);
         }
         Ok(())
@@ -317,7 +318,7 @@ impl Connection {
         if self.outbox.len() <= self.config.high_mark {
             return Sent::Queued;
         }
-        self.output.congested = true;
+        self.backpressure.congested = true;
         Sent::Congested
     }
 

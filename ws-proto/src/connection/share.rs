@@ -1,7 +1,7 @@
 //! What connections on one thread inflate, by turns: none has more of it while others wait for theirs.
 
 use super::Connection;
-use super::flow::Held;
+use super::backpressure::Held;
 use crate::moment::Moment;
 
 impl Connection {
@@ -11,7 +11,7 @@ impl Connection {
     ///
     /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
     /// paused](Self::is_paused), also within a message, and [has used its share](Self::has_used_share):
-    /// [`receive`](Self::receive) leaves the rest of the input with the caller until the [next share](Self::next_share).
+    /// [`handle_input`](Self::handle_input) leaves the rest of the input with the caller until the [next share](Self::next_share).
     /// The owner gives that at once where nobody else waits, and else in the order of its choice; what each has [inflated
     /// lately](Self::inflated_lately) may tell. What is not compressed is not held back by it, but for what stands behind.
     ///
@@ -32,7 +32,7 @@ impl Connection {
     /// server.share_inflating();
     /// let mut input = &mut received[..];
     /// let message = loop {
-    ///     match server.receive(now, &mut input) {
+    ///     match server.handle_input(now, &mut input) {
     ///         Some(Event::Message(message)) => break message,
     ///         None if server.has_used_share() => { /* the others first, and then: */ server.next_share(now) }
     ///         other => panic!("{other:?}"),

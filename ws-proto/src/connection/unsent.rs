@@ -7,7 +7,7 @@ impl Connection {
     /// The bytes for the socket, as a value that owns them: for writers that await, while the connection is free for other
     /// calls. `None` where nothing waits, and while an earlier one lives that is not written whole: drop it first.
     ///
-    /// What an [`Unsent`] is advanced by is written, and needs no [`wrote`](Self::wrote): the connection accounts for it when
+    /// What an [`Unsent`] is advanced by is written, and needs no [`handle_written`](Self::handle_written): the connection accounts for it when
     /// this is called again, or at once with [`return_unsent`](Self::return_unsent). From here on the peer has to take some
     /// in its time, as after a `wrote` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
     /// frame ends that is taken last. Write either this way or from the [outbox](Self::outbox), not both at once.
@@ -20,7 +20,7 @@ impl Connection {
     /// use bytes::Buf;
     /// use futures_lite::{AsyncReadExt, AsyncWriteExt, future::or};
     /// use futures_lite::io::{AsyncRead, AsyncWrite, split};
-    /// use ws_proto::{Connection, Event, Moment, Next};
+    /// use ws_proto::{Connection, Event, Moment, IoAction};
     ///
     /// async fn drive(
     ///     conn: &mut Connection,
@@ -37,10 +37,10 @@ impl Connection {
     ///         while let Some(event) = conn.poll_event(now()) {
     ///             handle(conn, event);
     ///         }
-    ///         match conn.next_io() {
-    ///             Next::Drop => return Ok(()),
-    ///             Next::Shutdown => writer.close().await?,
-    ///             Next::Read | Next::Write | Next::Pause => {}
+    ///         match conn.poll_io() {
+    ///             IoAction::Drop => return Ok(()),
+    ///             IoAction::Shutdown => writer.close().await?,
+    ///             IoAction::Read | IoAction::Write | IoAction::Pause => {}
     ///         }
     ///         let (mut unsent, deadline) = (conn.unsent(now()), conn.poll_timeout());
     ///         let is_reading = unread.is_empty() && !conn.is_paused();
@@ -68,14 +68,14 @@ impl Connection {
     ///             conn.return_unsent(now(), unsent);
     ///         }
     ///         match done {
-    ///             Ok(Done::Read(0)) => conn.receive_eof(now()),
+    ///             Ok(Done::Read(0)) => conn.handle_eof(now()),
     ///             Ok(Done::Read(n)) => unread = 0..n,
     ///             Ok(Done::Written) => {}
     ///             Ok(Done::Late) => conn.handle_timeout(now()),
     ///             Err(error) => conn.abort(now(), error.into()),
     ///         }
     ///         let mut input = &mut buffer[unread.clone()];
-    ///         while let Some(event) = conn.receive(now(), &mut input) {
+    ///         while let Some(event) = conn.handle_input(now(), &mut input) {
     ///             handle(conn, event);
     ///         }
     ///         unread.start = unread.end - input.len();
@@ -113,7 +113,7 @@ impl Connection {
         self.account_for_unsent(now);
         let framed = self.is_framed();
         let unsent = self.outbox.take_unsent(framed)?;
-        if !self.output.stalled {
+        if !self.backpressure.stalled {
             self.begin_stall(now);
         }
         Some(unsent)
@@ -128,7 +128,7 @@ impl Connection {
     fn account_for_unsent(&mut self, now: Moment) {
         let written = self.outbox.take_written();
         if written > 0 {
-            self.wrote(now, written);
+            self.handle_written(now, written);
         }
     }
 }

@@ -12,7 +12,7 @@ fn received(bytes: &str) -> Event<'static> {
     let now = Moment::default();
     let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     let mut bytes = bytes.as_bytes().to_vec();
-    server.receive(now, &mut &mut bytes[..]).unwrap().into_owned()
+    server.handle_input(now, &mut &mut bytes[..]).unwrap().into_owned()
 }
 
 fn fields() -> String {
@@ -80,7 +80,7 @@ fn a_clients_request_and_the_answer_that_refuses_it_show_no_token() {
          <a href=\"/?token={SECRET}\">Found</a>"
     )
     .into_bytes();
-    let closed = client.receive(Moment::default(), &mut &mut answer[..]);
+    let closed = client.handle_input(Moment::default(), &mut &mut answer[..]);
     let closed = closed.or_else(|| client.poll_event(Moment::default())).unwrap();
     assert!(!format!("{closed:?}").contains(SECRET), "{closed:?}");
     let shown = format!("{closed:?}");
@@ -94,7 +94,7 @@ fn a_connection_shows_nothing_of_what_it_reads() {
     let mut bytes =
         format!("POST /?token={SECRET} HTTP/1.1\r\n{}Content-Length: 9\r\n\r\n", fields()).into_bytes();
     for byte in bytes.chunks_mut(1) {
-        assert!(server.receive(now, &mut &mut byte[..]).is_none());
+        assert!(server.handle_input(now, &mut &mut byte[..]).is_none());
         assert!(!format!("{server:?}").contains(SECRET));
     }
     assert!(format!("{server:?}").contains("Reader {"), "that a body is read is shown");

@@ -48,7 +48,7 @@ impl ServerHttp {
 
     /// The peer will send no more. What is pending is still answered, but for answers without a length: of those it is
     /// mostly the only sign that nobody reads them.
-    pub(crate) fn receive_eof(&mut self, config: &Config) {
+    pub(crate) fn handle_eof(&mut self, config: &Config) {
         self.peer_ended = true;
         if self.ending.is_some() {
             return;

@@ -1,13 +1,12 @@
 //! The answers of the server's HTTP stage: what the application says, and the order in which it goes out.
 
+use super::Io;
 use super::answer::{Answer, Pending};
 use super::response::{self, Shape};
 use super::server::{CONTINUE, Ending, Reading, ServerHttp};
 use super::stream::{ResponseBody, Streamed};
-use crate::config::Config;
 use crate::error::{Error, RequestError, RespondError};
 use crate::handshake::{Request, Token, Upgrade};
-use crate::moment::Moment;
 use crate::outbox::Outbox;
 use crate::wall_clock::WallClock;
 use ::http::Response;
@@ -20,9 +19,7 @@ impl ServerHttp {
     /// or a request smuggled in as such, so it is not read, and the connection ends.
     pub(crate) fn respond(
         &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
+        io: &mut Io<'_>,
         request: Request,
         response: Response<Bytes>,
     ) -> Result<(), RespondError> {
@@ -33,16 +30,14 @@ impl ServerHttp {
         if is_upgrade {
             self.stop_reading();
         }
-        self.flush(now, config, out);
+        self.flush(io);
         Ok(())
     }
 
     /// Answers the request that came last, where the application has dropped it.
     pub(crate) fn answer_dropped(
         &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
+        io: &mut Io<'_>,
         answer: impl FnOnce() -> Response<Bytes>,
     ) -> bool {
         let is_plain = |answer: &Answer| matches!(answer, Answer::Awaited { is_upgrade: false, .. });
@@ -55,47 +50,39 @@ impl ServerHttp {
             Ok(()) => pending.answer = Answer::Ready(response),
             Err(_) => pending.answer.unanswered(),
         }
-        self.flush(now, config, out);
+        self.flush(io);
         true
     }
 
     /// Accepts an upgrade.
-    pub(crate) fn accept(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
-        upgrade: Upgrade,
-    ) -> Result<(), RespondError> {
+    pub(crate) fn accept(&mut self, io: &mut Io<'_>, upgrade: Upgrade) -> Result<(), RespondError> {
         let is_open = matches!(self.reading, Reading::Upgrade);
         let missing = self.missing();
         let (pending, _) = self.awaited(upgrade.token()).ok_or(missing)?;
         if !is_open {
             return Err(RespondError::NotOpen);
         }
-        pending.answer = Answer::Accepted(upgrade.into_response(config.deflate.as_deref()));
-        self.flush(now, config, out);
+        pending.answer = Answer::Accepted(upgrade.into_response(io.config.deflate.as_deref()));
+        self.flush(io);
         Ok(())
     }
 
     /// Begins an answer whose body comes in pieces.
     pub(crate) fn respond_streaming(
         &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
+        io: &mut Io<'_>,
         request: Request,
         mut head: Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
         let (missing, is_abandoned, is_stopping) =
-            (self.missing(), self.is_abandoned(config), self.is_stopping);
+            (self.missing(), self.is_abandoned(io.config), self.is_stopping);
         let (pending, is_upgrade) = self.awaited(request.token()).ok_or(missing)?;
         response::validate_streamed(&head)?;
         pending.grant.apply(head.headers_mut());
-        let (mut streamed, body) = Streamed::new(now, head, length, pending.shape);
+        let (mut streamed, body) = Streamed::new(io.now, head, length, pending.shape);
         if is_stopping {
-            streamed.stop(out);
+            streamed.stop(io.out);
         }
         let (has_no_reader, closes) = (is_abandoned && streamed.is_endless(), streamed.closes());
         pending.answer = Answer::Streamed(Box::new(streamed));
@@ -111,7 +98,7 @@ impl ServerHttp {
         if is_upgrade {
             self.stop_reading();
         }
-        self.flush(now, config, out);
+        self.flush(io);
         Ok(body)
     }
 
@@ -155,17 +142,11 @@ impl ServerHttp {
     }
 
     /// Ends a body. One that is shorter than it was declared to be ends the connection.
-    pub(crate) fn finish_body(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
-        body: ResponseBody,
-    ) -> Result<(), RespondError> {
+    pub(crate) fn finish_body(&mut self, io: &mut Io<'_>, body: ResponseBody) -> Result<(), RespondError> {
         let missing = self.missing();
-        let result = self.streamed(&body).ok_or(missing)?.finish(out);
+        let result = self.streamed(&body).ok_or(missing)?.finish(io.out);
         drop(body);
-        self.sweep(now, config, out);
+        self.sweep(io);
         result
     }
 
@@ -206,14 +187,7 @@ impl ServerHttp {
     }
 
     /// A fault of the peer, answered in its turn behind the requests that were good.
-    pub(super) fn fail(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
-        error: RequestError,
-        cause: Error,
-    ) {
+    pub(super) fn fail(&mut self, io: &mut Io<'_>, error: RequestError, cause: Error) {
         let shape = Shape { is_head: self.is_head, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant).of_fault(&error);
         self.queue.push_back(Pending {
@@ -222,12 +196,12 @@ impl ServerHttp {
             answer: Answer::Fault { response: response::error(&error), cause },
         });
         self.reading = Reading::Stopped;
-        self.flush(now, config, out);
+        self.flush(io);
     }
 
     /// Writes the answers whose turn has come.
-    pub(super) fn flush(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
-        let date = config.wall_clock.as_ref().and_then(WallClock::get);
+    pub(super) fn flush(&mut self, io: &mut Io<'_>) {
+        let date = io.config.wall_clock.as_ref().and_then(WallClock::get);
         let mut answered = false;
         while let Some(mut pending) = self.queue.pop_front() {
             if pending.answer.is_dropped() {
@@ -243,14 +217,14 @@ impl ServerHttp {
                 }
                 Answer::Ready(mut response) => {
                     pending.grant.apply(response.headers_mut());
-                    response::encode(out, response, shape, close, date);
+                    response::encode(io.out, response, shape, close, date);
                 }
                 Answer::Streamed(mut streamed) => {
                     if !streamed.has_begun() {
-                        self.in_front = out.len();
+                        self.in_front = io.out.len();
                         self.has_open_end = streamed.has_open_end();
                     }
-                    streamed.begin(out, shape, close || streamed.closes(), date);
+                    streamed.begin(io.out, shape, close || streamed.closes(), date);
                     self.owes_room |= mem::take(&mut streamed.owes_room);
                     if streamed.is_dropped() {
                         self.stop();
@@ -262,13 +236,13 @@ impl ServerHttp {
                     }
                 }
                 Answer::Accepted(opened) => {
-                    response::encode_switch(out, &opened.0);
+                    response::encode_switch(io.out, &opened.0);
                     self.opened = Some(opened);
                     self.reading = Reading::Opened;
                 }
                 Answer::Fault { mut response, cause } => {
                     pending.grant.apply(response.headers_mut());
-                    response::encode(out, response, shape, true, date);
+                    response::encode(io.out, response, shape, true, date);
                     self.reading = Reading::Stopped;
                     self.cause = Some(cause);
                 }
@@ -280,11 +254,11 @@ impl ServerHttp {
         }
         match &mut self.reading {
             Reading::Stopped => self.end(),
-            Reading::Head { head, .. } if head.is_empty() => self.since = now,
+            Reading::Head { head, .. } if head.is_empty() => self.since = io.now,
             Reading::Body(reader) if reader.owes_continue => {
                 reader.owes_continue = false;
-                out.buffer().extend_from_slice(CONTINUE);
-                self.since = now;
+                io.out.buffer().extend_from_slice(CONTINUE);
+                self.since = io.now;
             }
             _ => {}
         }

@@ -74,7 +74,7 @@ impl ClientHttp {
     }
 
     /// Uses input up to the end of the answer; what follows a 101 stays in it. Told once, with what is agreed on.
-    pub(crate) fn receive(
+    pub(crate) fn handle_input(
         &mut self,
         config: &Config,
         input: &mut &mut [u8],
@@ -92,7 +92,7 @@ impl ClientHttp {
     }
 
     /// The server ended the connection: a refusal whose body ends so, or an answer cut off.
-    pub(crate) fn receive_eof(&mut self) -> ResponseError {
+    pub(crate) fn handle_eof(&mut self) -> ResponseError {
         match mem::replace(&mut self.reading, Reading::Done) {
             Reading::Body { response, body } => refused(response, body),
             _ => Malformed("the server ended the connection without an answer"),
@@ -138,7 +138,7 @@ impl ClientHttp {
                 Reading::Body { body, .. } => {
                     // Of a body over the limit, or broken, what came is kept: it may say why we were refused.
                     if !matches!(body.receive(config.body_limit, input), Ok(false)) {
-                        return Err(self.receive_eof());
+                        return Err(self.handle_eof());
                     }
                 }
                 Reading::Done => return Ok(None),

@@ -1,5 +1,6 @@
 //! The deadlines of the server's HTTP stage: of heads, of bodies, of idle connections, and of answers.
 
+use super::Io;
 use super::reading::Reading;
 use super::server::ServerHttp;
 use crate::config::Config;
@@ -14,14 +15,14 @@ const BODY_RATE: u64 = 1024;
 
 impl ServerHttp {
     /// Acts on all deadlines that have passed.
-    pub(crate) fn handle_timeout(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
+    pub(crate) fn handle_timeout(&mut self, io: &mut Io<'_>) {
         for pending in &mut self.queue {
-            if pending.answer.deadline(config).is_some_and(|deadline| deadline <= now) {
-                pending.answer.time_out(now);
+            if pending.answer.deadline(io.config).is_some_and(|deadline| deadline <= io.now) {
+                pending.answer.time_out(io.now);
             }
         }
-        self.sweep(now, config, out);
-        if self.reading_deadline(config, out).is_none_or(|deadline| deadline > now) {
+        self.sweep(io);
+        if self.reading_deadline(io.config, io.out).is_none_or(|deadline| deadline > io.now) {
             return;
         }
         let timeout = match &mut self.reading {
@@ -35,16 +36,16 @@ impl ServerHttp {
                 return;
             }
             Reading::Head { head, .. } => {
-                self.grant = config.cors.grant_to(head.origin());
+                self.grant = io.config.cors.grant_to(head.origin());
                 if let Some(error) = head.take_refused() {
-                    return self.fail(now, config, out, error.clone(), error.into());
+                    return self.fail(io, error.clone(), error.into());
                 }
                 Timeout::Handshake
             }
             Reading::Body(_) => Timeout::Body,
             _ => Timeout::Handshake,
         };
-        self.fail(now, config, out, RequestError::TooSlow, Error::Timeout(timeout));
+        self.fail(io, RequestError::TooSlow, Error::Timeout(timeout));
     }
 
     /// The next deadline of all.

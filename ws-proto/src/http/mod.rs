@@ -65,13 +65,23 @@ mod tests_stream;
 #[cfg(test)]
 mod tests_turns;
 
+use crate::config::Config;
 use crate::deflate::Terms;
+use crate::moment::Moment;
+use crate::outbox::Outbox;
 use ::http::Response;
 
 pub(crate) use client::ClientHttp;
 pub use elsewhere::{Answer, Opening, Refusal, answer, answer_over};
 pub(crate) use server::{Incoming, ServerHttp};
 pub use stream::ResponseBody;
+
+/// What a server's connection lends to its HTTP for the time of a call.
+pub(crate) struct Io<'a> {
+    pub(crate) now: Moment,
+    pub(crate) config: &'a Config,
+    pub(crate) out: &'a mut Outbox,
+}
 
 /// The 101, and what it agrees on.
 pub(crate) type Opened = (Response<()>, Option<Terms>);

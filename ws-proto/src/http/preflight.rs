@@ -1,12 +1,12 @@
 //! Preflights, by which a browser asks whether a page may ask: answered here, in their turn, by the rule of
 //! [`Cors`](crate::Cors) alone. The application never hears of them.
 
+use super::Io;
 use super::answer::{Answer, Pending};
 use super::response::Shape;
 use super::server::ServerHttp;
 use crate::config::Config;
 use crate::moment::Moment;
-use crate::outbox::Outbox;
 use ::http::{Request, Response};
 use bytes::Bytes;
 use core::mem;
@@ -17,20 +17,13 @@ impl ServerHttp {
         if config.cors.is_set() { config.cors.preflight(request) } else { None }
     }
 
-    pub(super) fn answer_preflight(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        response: Response<Bytes>,
-        shape: Shape,
-        out: &mut Outbox,
-    ) {
-        let is_late = self.preflights_end(config).is_some_and(|end| end <= now);
+    pub(super) fn answer_preflight(&mut self, io: &mut Io<'_>, response: Response<Bytes>, shape: Shape) {
+        let is_late = self.preflights_end(io.config).is_some_and(|end| end <= io.now);
         let shape = Shape { keep_alive: shape.keep_alive && !is_late, ..shape };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response) });
-        self.read_on(now, shape.keep_alive);
-        self.flush(now, config, out);
+        self.read_on(io.now, shape.keep_alive);
+        self.flush(io);
     }
 
     /// Until when a connection may idle that has sent nothing but preflights. They need no token, and its owner counts

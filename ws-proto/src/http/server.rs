@@ -12,7 +12,6 @@
 //!
 //! Reading and answering go their own ways; the queue between them keeps the order.
 
-use super::Opened;
 use super::answer::{Answer, Pending};
 use super::body::Body;
 use super::head::Head;
@@ -20,6 +19,7 @@ use super::reading::Reader;
 pub(super) use super::reading::Reading;
 use super::request::{self, Checked, Framing, RequestLine};
 use super::response::Shape;
+use super::{Io, Opened};
 use crate::config::Config;
 use crate::cors::Grant;
 use crate::error::{Error, RequestError};
@@ -117,16 +117,14 @@ impl ServerHttp {
 
     /// Uses input up to the next event, what was kept of it first. `None` when it is used up, when paused, or when
     /// ending; bytes that are not used stay with the caller. `held` says that nothing may be asked now, whatever comes.
-    pub(crate) fn receive(
+    pub(crate) fn handle_input(
         &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
+        io: &mut Io<'_>,
         held: bool,
         input: &mut &mut [u8],
     ) -> Option<Incoming> {
-        self.sweep(now, config, out);
-        let incoming = self.parse(now, config, out, held, input);
+        self.sweep(io);
+        let incoming = self.parse(io, held, input);
         if incoming.is_none() {
             self.end_input();
         }
@@ -135,19 +133,12 @@ impl ServerHttp {
 
     /// Parses what was kept, and then input, as far as nothing holds requests back; beside an answer without a length
     /// the rest is kept.
-    fn parse(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
-        held: bool,
-        input: &mut &mut [u8],
-    ) -> Option<Incoming> {
-        while !held && !self.is_held_back(config) {
+    fn parse(&mut self, io: &mut Io<'_>, held: bool, input: &mut &mut [u8]) -> Option<Incoming> {
+        while !held && !self.is_held_back(io.config) {
             let result = if !self.ahead.is_empty() {
                 let mut ahead = mem::take(&mut self.ahead);
                 let mut kept = &mut ahead[..];
-                let result = self.read(now, config, out, &mut kept);
+                let result = self.read(io, &mut kept);
                 let left = kept.len();
                 let used = ahead.len() - left;
                 ahead.advance(used);
@@ -156,37 +147,37 @@ impl ServerHttp {
                 }
                 result
             } else if !input.is_empty() {
-                self.read(now, config, out, input)
+                self.read(io, input)
             } else {
                 return None;
             };
             match result {
                 // Preflights return nothing to the caller, which holds the next request back above this mark.
-                Ok(None) if out.len() > config.high_mark => break,
+                Ok(None) if io.out.len() > io.config.high_mark => break,
                 Ok(None) => {}
                 Ok(Some(incoming)) => {
                     self.announced = true;
                     return Some(incoming);
                 }
-                Err(error) => self.fail(now, config, out, error.clone(), error.into()),
+                Err(error) => self.fail(io, error.clone(), error.into()),
             }
         }
-        self.read_ahead(config, input);
+        self.read_ahead(io.config, input);
         None
     }
 
     /// Answers 503 to the requests that the application has dropped.
-    pub(crate) fn sweep(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
+    pub(crate) fn sweep(&mut self, io: &mut Io<'_>) {
         for pending in &mut self.queue {
             if pending.answer.is_dropped() {
                 pending.answer.unanswered();
             }
         }
-        self.flush(now, config, out);
+        self.flush(io);
     }
 
     /// Tells that the socket took so much of the outbox.
-    pub(crate) fn wrote(&mut self, now: Moment, n: usize, out: &Outbox) {
+    pub(crate) fn handle_written(&mut self, now: Moment, n: usize, out: &Outbox) {
         self.in_front = self.in_front.saturating_sub(n);
         // A connection is idle from the flush on: before it, the peer has not heard the answer to its last request.
         if n > 0 && out.is_empty() && self.queue.is_empty() && self.is_between_requests() {
@@ -270,69 +261,57 @@ impl ServerHttp {
 
     // --- reading
 
-    fn read(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        out: &mut Outbox,
-        input: &mut &mut [u8],
-    ) -> Result<Option<Incoming>, RequestError> {
+    fn read(&mut self, io: &mut Io<'_>, input: &mut &mut [u8]) -> Result<Option<Incoming>, RequestError> {
         match &mut self.reading {
             Reading::Head { head, line } => {
                 if head.is_empty() && self.served > 0 {
-                    self.since = now;
+                    self.since = io.now;
                 }
                 let is_head = &mut self.is_head;
-                let headers = head.receive(request::limits(config), input, |bytes| {
-                    let parsed = RequestLine::parse(bytes, config.target_limit)?;
+                let headers = head.receive(request::limits(io.config), input, |bytes| {
+                    let parsed = RequestLine::parse(bytes, io.config.target_limit)?;
                     *is_head = parsed.method == Method::HEAD;
                     *line = Some(parsed);
                     Ok(())
                 });
-                let headers = headers.inspect_err(|_| self.grant = config.cors.grant_to(head.origin()))?;
+                let headers = headers.inspect_err(|_| self.grant = io.config.cors.grant_to(head.origin()))?;
                 let Some(headers) = headers else { return Ok(None) };
                 let Some(line) = line.take() else { return Ok(None) };
                 self.served += 1;
-                self.grant = config.cors.grant(&headers);
-                let mut checked = request::check(line, headers, config, self.transport)?;
-                checked.keep_alive &= self.served < config.request_limit && !self.is_stopping;
+                self.grant = io.config.cors.grant(&headers);
+                let mut checked = request::check(line, headers, io.config, self.transport)?;
+                checked.keep_alive &= self.served < io.config.request_limit && !self.is_stopping;
                 if checked.is_upgrade && self.is_stopping {
-                    self.refuse_upgrade(now, config, out);
+                    self.refuse_upgrade(io);
                     return Ok(None);
                 }
-                Ok(self.begin(now, config, checked, out))
+                Ok(self.begin(io, checked))
             }
             Reading::Body(reader) => {
-                if !reader.body.receive(config.body_limit, input)? {
+                if !reader.body.receive(io.config.body_limit, input)? {
                     return Ok(None);
                 }
                 let body = reader.body.take();
                 let request = mem::take(&mut reader.request).map(|()| body);
                 let shape = reader.shape;
-                Ok(self.announce(now, config, request, shape, out))
+                Ok(self.announce(io, request, shape))
             }
             Reading::Upgrade | Reading::Opened | Reading::Stopped => Ok(None),
         }
     }
 
     /// Goes on behind a head.
-    fn begin(
-        &mut self,
-        now: Moment,
-        config: &Config,
-        checked: Checked,
-        out: &mut Outbox,
-    ) -> Option<Incoming> {
+    fn begin(&mut self, io: &mut Io<'_>, checked: Checked) -> Option<Incoming> {
         let Checked { request, framing, keep_alive, expects_continue, is_upgrade } = checked;
         let shape = Shape { is_head: self.is_head, is_10: request.version() == Version::HTTP_10, keep_alive };
         if is_upgrade {
-            let token = self.enqueue(now, shape, true);
+            let token = self.enqueue(io.now, shape, true);
             self.reading = Reading::Upgrade;
             return Some(Incoming::Upgrade(Upgrade::new(request, token)));
         }
         let body = match framing {
             Framing::Length(0) => {
-                return self.announce(now, config, request.map(|()| Bytes::new()), shape, out);
+                return self.announce(io, request.map(|()| Bytes::new()), shape);
             }
             Framing::Length(length) => Body::length(length),
             Framing::Chunked => Body::chunked(),
@@ -340,9 +319,9 @@ impl ServerHttp {
         // A 100 before the answer to an earlier request would be taken for that one's.
         let owes_continue = expects_continue && !self.queue.is_empty();
         if expects_continue && !owes_continue {
-            out.buffer().extend_from_slice(CONTINUE);
+            io.out.buffer().extend_from_slice(CONTINUE);
         }
-        self.since = now;
+        self.since = io.now;
         self.reading = Reading::Body(Box::new(Reader { request, shape, body, owes_continue }));
         None
     }
@@ -350,18 +329,16 @@ impl ServerHttp {
     /// A request is whole: the application is asked, unless it is a preflight.
     fn announce(
         &mut self,
-        now: Moment,
-        config: &Config,
+        io: &mut Io<'_>,
         request: ::http::Request<Bytes>,
         shape: Shape,
-        out: &mut Outbox,
     ) -> Option<Incoming> {
-        if let Some(response) = self.preflight(config, &request) {
-            self.answer_preflight(now, config, response, shape, out);
+        if let Some(response) = self.preflight(io.config, &request) {
+            self.answer_preflight(io, response, shape);
             return None;
         }
-        let token = self.enqueue(now, shape, false);
-        self.read_on(now, shape.keep_alive);
+        let token = self.enqueue(io.now, shape, false);
+        self.read_on(io.now, shape.keep_alive);
         Some(Incoming::Request(Request::new(request, token)))
     }
 

@@ -1,17 +1,15 @@
 //! A server that stops: what is being answered goes on to its end, and nothing new begins.
 
+use super::Io;
 use super::answer::{Answer, Pending};
 use super::response::{self, Shape};
 use super::server::{Reading, ServerHttp};
-use crate::config::Config;
-use crate::moment::Moment;
-use crate::outbox::Outbox;
 use core::mem;
 
 impl ServerHttp {
     /// Takes no further request. A request that has begun to arrive is read and answered, event streams are finished,
     /// and an upgrade that is not complete is refused: its WebSocket would end with its first frame.
-    pub(crate) fn go_away(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
+    pub(crate) fn go_away(&mut self, io: &mut Io<'_>) {
         if self.is_stopping || self.ending.is_some() {
             return;
         }
@@ -29,22 +27,22 @@ impl ServerHttp {
                 Answer::Awaited { is_upgrade: true, .. } | Answer::Accepted(..) => {
                     pending.answer = Answer::Ready(response::stopping());
                 }
-                Answer::Streamed(streamed) => streamed.stop(out),
+                Answer::Streamed(streamed) => streamed.stop(io.out),
                 _ => {}
             }
         }
-        self.flush(now, config, out);
+        self.flush(io);
         if self.queue.is_empty() && self.ending.is_none() && matches!(self.reading, Reading::Stopped) {
             self.end();
         }
     }
 
     /// Refuses an upgrade whose head was arriving when the server began to stop.
-    pub(super) fn refuse_upgrade(&mut self, now: Moment, config: &Config, out: &mut Outbox) {
+    pub(super) fn refuse_upgrade(&mut self, io: &mut Io<'_>) {
         let shape = Shape { is_head: false, is_10: false, keep_alive: false };
         let grant = mem::take(&mut self.grant);
         self.queue.push_back(Pending { shape, grant, answer: Answer::Ready(response::stopping()) });
         self.stop_reading();
-        self.flush(now, config, out);
+        self.flush(io);
     }
 }

@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{Closed, Config, Error, Event, Initiator, Next, RespondError};
+use crate::{Closed, Config, Error, Event, Initiator, IoAction, RespondError};
 use ::http::Response;
 use bytes::Bytes;
 use proptest::prelude::*;
@@ -18,7 +18,7 @@ impl Rig {
         let mut bytes = bytes.to_vec();
         let mut input = &mut bytes[..];
         assert!(!self.conn.is_paused());
-        assert!(self.conn.receive(self.now, &mut input).is_none());
+        assert!(self.conn.handle_input(self.now, &mut input).is_none());
         assert!(input.is_empty(), "{} bytes stay with the caller", input.len());
     }
 
@@ -51,11 +51,11 @@ fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it
                     rig.output();
                 }
                 rig.read_on(behind);
-                rig.conn.receive_eof(rig.now);
+                rig.conn.handle_eof(rig.now);
                 let closed = rig.end();
                 assert!(is_abandoned(&closed), "{closed}");
                 assert_eq!(closed.bytes_received, (head.len() + behind.len()) as u64);
-                assert_eq!(rig.conn.next_io(), Next::Drop);
+                assert_eq!(rig.conn.poll_io(), IoAction::Drop);
                 assert_eq!(rig.conn.wants_reset(), head.contains("1.0"));
                 assert_eq!(rig.conn.send_body(&body, "more"), Err(RespondError::NotOpen));
                 assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
@@ -73,7 +73,7 @@ fn so_it_does_over_the_high_mark_and_at_the_limit_of_the_pipeline() {
     rig.conn.send_body(&body, vec![b'x'; 50]).unwrap();
     assert!(rig.conn.is_congested());
     rig.read_on(GET.as_bytes());
-    rig.conn.receive_eof(rig.now);
+    rig.conn.handle_eof(rig.now);
     assert!(is_abandoned(&rig.end()));
 }
 
@@ -94,7 +94,7 @@ fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
         let stream = rig.conn.respond_streaming(rig.now, stream, Response::new(()), None).unwrap();
         rig.conn.send_body(&stream, "never seen").unwrap();
         rig.read_on(GET.as_bytes());
-        rig.conn.receive_eof(rig.now);
+        rig.conn.handle_eof(rig.now);
         assert_eq!(rig.conn.send_body(&stream, "x"), Err(RespondError::NotOpen));
         assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(RespondError::NotOpen));
         if let Some(file) = file {
@@ -115,7 +115,7 @@ fn so_it_does_when_it_came_before_the_answer() {
     let late = |head: &str, half_close, length| {
         let mut rig = Rig::with(Config::server().half_close(half_close));
         let request = rig.request(head);
-        rig.conn.receive_eof(rig.now);
+        rig.conn.handle_eof(rig.now);
         let result = rig.conn.respond_streaming(rig.now, request, Response::new(()), length);
         (rig, result)
     };
@@ -143,7 +143,7 @@ fn whole_answers_before_it_are_still_written() {
     let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     rig.conn.send_body(&body, "b").unwrap();
     rig.take(100);
-    rig.conn.receive_eof(rig.now);
+    rig.conn.handle_eof(rig.now);
     assert!(rig.conn.poll_event(rig.now).is_none(), "it is being written");
     assert!(rig.output().contains("aHTTP/1.1 200 OK"));
     assert!(is_abandoned(&rig.end()));
@@ -162,10 +162,10 @@ fn so_many_bytes_are_read_ahead_and_no_more() {
         assert!(rig.conn.is_paused(), "the kernel holds the rest");
         let mut more = *b"zzz";
         let mut input = &mut more[..];
-        assert!(rig.conn.receive(rig.now, &mut input).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert_eq!(input.len(), 3);
         // A peer that is found otherwise.
-        rig.conn.receive_eof(rig.now);
+        rig.conn.handle_eof(rig.now);
         assert!(is_abandoned(&rig.end()));
         drop(body);
     }
@@ -210,7 +210,7 @@ fn where_half_closing_is_allowed_what_stands_before_the_end_is_answered_too() {
     let mut rig = Rig::with(Config::server().half_close(true));
     let body = rig.begin(GET, None);
     rig.read_on(GET.repeat(2).as_bytes());
-    rig.conn.receive_eof(rig.now);
+    rig.conn.handle_eof(rig.now);
     rig.conn.send_body(&body, "x").unwrap();
     rig.conn.finish_body(rig.now, body).unwrap();
     for _ in 0..2 {
@@ -239,7 +239,7 @@ fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
         let event = rig
             .conn
             .poll_event(rig.now)
-            .or_else(|| Some(rig.conn.receive(rig.now, &mut input)?.into_owned()));
+            .or_else(|| Some(rig.conn.handle_input(rig.now, &mut input)?.into_owned()));
         assert!(
             matches!(event, Some(Event::Message(message)) if message.as_text() == Some("x")),
             "cut at {cut}"
@@ -275,7 +275,7 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
         loop {
             let mut all = std::mem::take(&mut rest);
             let mut input = &mut all[..];
-            let event = rig.conn.receive(rig.now, &mut input).map(Event::into_owned);
+            let event = rig.conn.handle_input(rig.now, &mut input).map(Event::into_owned);
             rest = input.to_vec();
             let Some(event) = event.or_else(|| rig.conn.poll_event(rig.now)) else { break };
             match event {

@@ -1,7 +1,7 @@
 //! CORS: whose pages may read which answer, and who is let in by it.
 
 use super::tests_server::{GET, Rig, UPGRADE};
-use super::{Incoming, ServerHttp};
+use super::{Incoming, Io, ServerHttp};
 use crate::config::Config;
 use crate::cors::Cors;
 use crate::handshake::Request;
@@ -163,21 +163,21 @@ fn a_server_that_stops_and_one_that_is_late_say_so_to_allowed_origins() {
     }
     let mut rig = Rig::with(named());
     let upgrade = rig.upgrade(of(DEV, UPGRADE, ""));
-    rig.http.go_away(rig.now, &rig.config, &mut rig.out);
+    rig.http.go_away(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 503 ") && readable(&output), "{output}");
     drop(upgrade);
     let mut rig = Rig::with(named());
     let (begin, rest) = UPGRADE.split_at(10);
     assert!(rig.feed(begin).is_none());
-    rig.http.go_away(rig.now, &rig.config, &mut rig.out);
+    rig.http.go_away(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     assert!(rig.feed(rest.replace("Host:", &format!("Origin: {DEV}\r\nHost:"))).is_none());
     let output = rig.output();
     assert!(output.starts_with("HTTP/1.1 503 ") && readable(&output), "{output}");
     let mut rig = Rig::with(named());
     let (preflight, first) = (preflight(DEV, ""), rig.request(GET));
     assert!(rig.feed(&preflight[..10]).is_none());
-    rig.http.go_away(rig.now, &rig.config, &mut rig.out);
+    rig.http.go_away(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     rig.ok(first, "");
     assert!(rig.feed(&preflight[10..]).is_none());
     assert_eq!(rig.statuses(), [200, 204], "what has begun to arrive is answered");
@@ -292,7 +292,12 @@ fn answers_in_pieces_and_refused_upgrades_carry_the_fields_and_a_101_none() {
     let request = rig.request(of(DEV, GET, ""));
     let body = rig
         .http
-        .respond_streaming(rig.now, &rig.config, &mut rig.out, request, Response::new(()), None)
+        .respond_streaming(
+            &mut Io { now: rig.now, config: &rig.config, out: &mut rig.out },
+            request,
+            Response::new(()),
+            None,
+        )
         .unwrap();
     assert!(readable(&rig.output()));
     drop(body);
@@ -312,7 +317,12 @@ fn answers_in_pieces_and_refused_upgrades_carry_the_fields_and_a_101_none() {
     let second = rig.request("");
     let body = rig
         .http
-        .respond_streaming(rig.now, &rig.config, &mut rig.out, second, Response::new(()), None)
+        .respond_streaming(
+            &mut Io { now: rig.now, config: &rig.config, out: &mut rig.out },
+            second,
+            Response::new(()),
+            None,
+        )
         .unwrap();
     drop(body);
     rig.ok(first, "");

@@ -184,14 +184,14 @@ fn client(bytes: &[u8], sizes: &[usize]) -> (String, usize) {
     while !left.is_empty() {
         let size = sizes.next().unwrap_or(left.len()).clamp(1, left.len());
         let (mut piece, rest) = left.split_at_mut(size);
-        if let Some(result) = client.receive(&config, &mut piece) {
+        if let Some(result) = client.handle_input(&config, &mut piece) {
             // Where a refusal's body ends is nobody's concern: nothing comes behind it.
             let unused = if result.is_ok() { piece.len() + rest.len() } else { 0 };
             return (format!("{result:?}"), unused);
         }
         left = rest;
     }
-    (format!("{:?}", client.receive_eof()), 0)
+    (format!("{:?}", client.handle_eof()), 0)
 }
 
 #[test]

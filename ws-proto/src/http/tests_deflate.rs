@@ -35,7 +35,7 @@ fn client(config: &Config) -> (ClientHttp, String) {
 }
 
 fn answered(mut client: ClientHttp, config: &Config, answer: &str) -> Result<Opened, ResponseError> {
-    client.receive(config, &mut &mut answer.as_bytes().to_vec()[..]).unwrap()
+    client.handle_input(config, &mut &mut answer.as_bytes().to_vec()[..]).unwrap()
 }
 
 #[test]

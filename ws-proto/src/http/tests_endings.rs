@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{CloseCode, Config, Error, Event, Initiator, Next, RespondError, Timeout};
+use crate::{CloseCode, Config, Error, Event, Initiator, IoAction, RespondError, Timeout};
 use ::http::Response;
 use bytes::Bytes;
 use std::time::Duration;
@@ -18,7 +18,7 @@ impl Rig {
     /// Gives what is left, and says what was asked.
     fn give(&mut self, rest: &mut Vec<u8>) -> Option<crate::Request> {
         let mut input = &mut rest[..];
-        let event = self.conn.receive(self.now, &mut input).map(Event::into_owned);
+        let event = self.conn.handle_input(self.now, &mut input).map(Event::into_owned);
         *rest = input.to_vec();
         match event {
             Some(Event::Request(request)) => Some(request),
@@ -37,7 +37,7 @@ impl Rig {
             self.now += Duration::from_secs(1);
             self.take(takes);
             if !self.conn.outbox().is_empty() {
-                self.conn.wrote(self.now, 0);
+                self.conn.handle_written(self.now, 0);
             }
             self.conn.handle_timeout(self.now);
         }
@@ -159,7 +159,7 @@ fn keep_alive_counts_from_the_flush() {
         assert_eq!(rig.conn.state(), crate::State::Connecting);
         rig.output();
         rig.ends_after(Duration::from_secs(15));
-        assert_eq!(rig.conn.next_io(), Next::Shutdown);
+        assert_eq!(rig.conn.poll_io(), IoAction::Shutdown);
     }
 }
 
@@ -174,11 +174,11 @@ fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
         ("closed", |rig, _body| rig.conn.close(rig.now, CloseCode::NORMAL, "").unwrap()),
         ("aborted", |rig, _body| rig.conn.abort(rig.now, Error::Aborted)),
         ("timed out", |rig, _body| {
-            rig.conn.wrote(rig.now, 0);
+            rig.conn.handle_written(rig.now, 0);
             rig.now += Duration::from_secs(60);
             rig.conn.handle_timeout(rig.now);
         }),
-        ("left", |rig, _body| rig.conn.receive_eof(rig.now)),
+        ("left", |rig, _body| rig.conn.handle_eof(rig.now)),
     ];
     for (how, cut) in cuts {
         for (head, length) in [
@@ -195,7 +195,7 @@ fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
             let looks_whole = length.is_none() && head.contains("1.0");
             assert_eq!(rig.conn.wants_reset(), looks_whole, "{how}: {head}");
             if looks_whole {
-                assert_eq!(rig.conn.next_io(), Next::Drop, "no FIN, which would be the end of the body");
+                assert_eq!(rig.conn.poll_io(), IoAction::Drop, "no FIN, which would be the end of the body");
             }
         }
     }
@@ -208,7 +208,7 @@ fn a_whole_answer_ends_with_a_fin() {
     rig.conn.send_body(&body, "whole").unwrap();
     rig.conn.finish_body(rig.now, body).unwrap();
     rig.output();
-    assert_eq!(rig.conn.next_io(), Next::Shutdown);
+    assert_eq!(rig.conn.poll_io(), IoAction::Shutdown);
     rig.now += Duration::from_secs(5);
     rig.conn.handle_timeout(rig.now);
     assert!(rig.end().error.is_none() && !rig.conn.wants_reset());
@@ -230,8 +230,8 @@ fn whoever_closes_amid_an_answer_is_told_so() {
         }
         let _ = rig.conn.close(rig.now, CloseCode::NORMAL, "");
         rig.output();
-        assert_eq!(rig.conn.next_io(), Next::Shutdown);
-        rig.conn.receive_eof(rig.now);
+        assert_eq!(rig.conn.poll_io(), IoAction::Shutdown);
+        rig.conn.handle_eof(rig.now);
         let closed = rig.end();
         assert_eq!(closed.error.is_none(), answered, "{closed}");
         assert_eq!(closed.initiator, Initiator::Local);
@@ -246,7 +246,7 @@ fn an_answer_that_did_not_get_out_is_an_error() {
         rig.answer(request, 5000);
         rig.take(1000);
         if due {
-            rig.conn.wrote(rig.now, 0);
+            rig.conn.handle_written(rig.now, 0);
             rig.now += Duration::from_secs(60);
             rig.conn.handle_timeout(rig.now);
             assert!(matches!(rig.end().error, Some(Error::Timeout(Timeout::Output))));
@@ -270,7 +270,7 @@ fn what_is_said_on_a_connection_that_has_ended_is_not_blamed_on_the_request() {
         let body = rig.begin(GET, Some(1));
         let mut upgrade = UPGRADE.as_bytes().to_vec();
         let mut other = Rig::new();
-        let Some(Event::Upgrade(upgrade)) = other.conn.receive(other.now, &mut &mut upgrade[..]) else {
+        let Some(Event::Upgrade(upgrade)) = other.conn.handle_input(other.now, &mut &mut upgrade[..]) else {
             panic!("no upgrade");
         };
         end(&mut rig);

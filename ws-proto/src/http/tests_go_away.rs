@@ -2,7 +2,7 @@
 
 use super::tests_server::UPGRADE;
 use super::tests_stream::{GET, Rig};
-use crate::{CloseCode, Closed, Error, Event, Next, RespondError, ResponseBody, SendError};
+use crate::{CloseCode, Closed, Error, Event, IoAction, RespondError, ResponseBody, SendError};
 use ::http::Response;
 use bytes::Bytes;
 
@@ -34,8 +34,8 @@ impl Rig {
 
     /// Nothing more is read or answered, and nothing was lost.
     fn ends_well(&mut self) {
-        assert_eq!(self.conn.next_io(), Next::Shutdown);
-        self.conn.receive_eof(self.now);
+        assert_eq!(self.conn.poll_io(), IoAction::Shutdown);
+        self.conn.handle_eof(self.now);
         let closed = self.end();
         assert!(closed.error.is_none() && !self.conn.wants_reset(), "{closed}");
     }
@@ -139,15 +139,15 @@ fn late_answers_are_given_and_the_last_one_says_close() {
 fn a_request_that_has_begun_to_arrive_is_read_and_answered() {
     for cut in 1..POST.len() {
         let mut rig = Rig::new();
-        assert!(rig.conn.receive(rig.now, &mut &mut POST.as_bytes()[..cut].to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut POST.as_bytes()[..cut].to_vec()[..]).is_none());
         rig.go_away();
         let mut rest = [&POST[cut..], GET].concat().into_bytes();
         let mut input = &mut rest[..];
-        let Some(Event::Request(request)) = rig.conn.receive(rig.now, &mut input) else {
+        let Some(Event::Request(request)) = rig.conn.handle_input(rig.now, &mut input) else {
             panic!("cut at {cut}")
         };
         assert_eq!(request.body(), "body");
-        assert!(rig.conn.receive(rig.now, &mut input).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert_eq!(input.len(), GET.len(), "a further one is not taken");
         rig.ok(request);
         assert!(rig.output().ends_with("Connection: close\r\n\r\nok"));
@@ -163,11 +163,11 @@ fn no_further_request_is_taken() {
         let body = rig.begin_as(GET, "text/plain", length);
         let mut behind = GET.as_bytes().to_vec();
         let mut input = &mut behind[..];
-        assert!(rig.conn.receive(rig.now, &mut input).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert_eq!(input.len(), kept);
         rig.go_away();
         rig.conn.finish_body(rig.now, body).unwrap();
-        assert!(rig.conn.receive(rig.now, &mut input).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert!(rig.conn.poll_event(rig.now).is_none());
         rig.output();
         rig.ends_well();
@@ -180,14 +180,14 @@ fn an_idle_connection_ends() {
         let mut rig = Rig::new();
         let request = rig.request(GET);
         rig.ok(request);
-        assert!(rig.conn.receive(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
         rig.go_away();
         assert!(rig.output().ends_with("ok"), "what is being written goes out");
         rig.ends_well();
         let mut rig = Rig::new();
-        assert!(rig.conn.receive(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut silence.as_bytes().to_vec()[..]).is_none());
         rig.go_away();
-        assert_eq!(rig.conn.next_io(), Next::Shutdown);
+        assert_eq!(rig.conn.poll_io(), IoAction::Shutdown);
     }
 }
 
@@ -197,16 +197,17 @@ fn an_upgrade_that_is_not_complete_is_refused() {
         let mut rig = Rig::new();
         let first = rig.request(GET);
         let cut = if step == 0 { 20 } else { UPGRADE.len() };
-        let mut upgrade = match rig.conn.receive(rig.now, &mut &mut UPGRADE.as_bytes()[..cut].to_vec()[..]) {
-            Some(Event::Upgrade(upgrade)) => Some(upgrade),
-            None => None,
-            other => panic!("{other:?}"),
-        };
+        let mut upgrade =
+            match rig.conn.handle_input(rig.now, &mut &mut UPGRADE.as_bytes()[..cut].to_vec()[..]) {
+                Some(Event::Upgrade(upgrade)) => Some(upgrade),
+                None => None,
+                other => panic!("{other:?}"),
+            };
         if step == 1 {
             rig.conn.accept(rig.now, upgrade.take().unwrap()).unwrap();
         }
         rig.go_away();
-        assert!(rig.conn.receive(rig.now, &mut &mut UPGRADE.as_bytes()[cut..].to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut UPGRADE.as_bytes()[cut..].to_vec()[..]).is_none());
         if let Some(upgrade) = upgrade {
             assert_eq!(rig.conn.accept(rig.now, upgrade), Err(RespondError::NotOpen));
         }

@@ -1,7 +1,7 @@
 //! The opening handshake, seen from both ends (RFC 6455 §4).
 
 use super::tests_server::{GET, Rig, UPGRADE};
-use super::{ClientHttp, Incoming, Opened};
+use super::{ClientHttp, Incoming, Io, Opened};
 use crate::config::Config;
 use crate::error::{Error, RespondError, ResponseError};
 use crate::handshake::{self, ClientRequest};
@@ -86,13 +86,14 @@ fn an_upgrade_refused_in_pieces_ends_the_connection_with_the_last_of_them() {
         let upgrade = rig.upgrade("");
         let Rig { http, now, config, out, .. } = &mut rig;
         let head = Response::builder().status(403).body(()).unwrap();
-        let body = http.respond_streaming(*now, config, out, upgrade.into(), head, length).unwrap();
+        let body =
+            http.respond_streaming(&mut Io { now: *now, config, out }, upgrade.into(), head, length).unwrap();
         http.send_body(out, &body, Bytes::from_static(b"no")).unwrap();
         assert!(out.is_empty(), "its turn has not come");
         rig.ok(first, "");
         assert!(rig.feed(GET).is_none() && !rig.is_ending());
         let Rig { http, now, config, out, .. } = &mut rig;
-        http.finish_body(*now, config, out, body).unwrap();
+        http.finish_body(&mut Io { now: *now, config, out }, body).unwrap();
         let output = rig.output();
         let (one, other) = output.split_at(output.rfind("HTTP/1.1").unwrap());
         assert!(one.starts_with("HTTP/1.1 200 ") && !one.contains("Connection"), "{one}");
@@ -243,7 +244,7 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
             rig.now += Duration::from_secs(10);
             Some(upgrade)
         };
-        rig.http.handle_timeout(rig.now, &rig.config, &mut rig.out);
+        rig.http.handle_timeout(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
         assert_eq!(rig.statuses(), [503]);
         assert!(matches!(rig.cause(), Some(Error::Unanswered)));
         if let Some(upgrade) = kept {
@@ -256,10 +257,10 @@ fn an_undecided_upgrade_is_answered_503_and_ends_the_connection() {
 fn a_peer_that_ended_its_half_gets_no_socket() {
     let mut rig = Rig::new();
     let upgrade = rig.upgrade(UPGRADE);
-    rig.http.receive_eof(&rig.config);
+    rig.http.handle_eof(&rig.config);
     assert!(!rig.is_ending());
     assert_eq!(rig.accept(upgrade), Err(RespondError::NotOpen));
-    rig.http.sweep(rig.now, &rig.config, &mut rig.out);
+    rig.http.sweep(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     assert_eq!(rig.statuses(), [503]);
     assert!(rig.is_ending());
 }
@@ -286,7 +287,7 @@ fn client() -> (ClientHttp, String) {
 fn answer(bytes: &str) -> (Option<Result<Opened, ResponseError>>, Vec<u8>) {
     let mut bytes = bytes.as_bytes().to_vec();
     let mut input = &mut bytes[..];
-    let result = client().0.receive(&Config::client(), &mut input);
+    let result = client().0.handle_input(&Config::client(), &mut input);
     (result, input.to_vec())
 }
 
@@ -377,12 +378,13 @@ fn a_refusal_comes_with_its_body_up_to_the_limit() {
         for cut in [bytes.len(), 20, 1] {
             let (mut client, config) = (client().0, Config::client());
             let mut pieces: Vec<Vec<u8>> = bytes.as_bytes().chunks(cut).map(<[u8]>::to_vec).collect();
-            let result = pieces.iter_mut().find_map(|piece| client.receive(&config, &mut &mut piece[..]));
+            let result =
+                pieces.iter_mut().find_map(|piece| client.handle_input(&config, &mut &mut piece[..]));
             assert_eq!(result.is_none(), eof, "{bytes:.60}");
-            let error = result.map_or_else(|| client.receive_eof(), |result| result.unwrap_err());
+            let error = result.map_or_else(|| client.handle_eof(), |result| result.unwrap_err());
             let ResponseError::Refused(response) = error else { panic!("{error:?}") };
             assert_eq!(response.body(), want, "{bytes:.60}");
         }
     }
-    assert!(matches!(client().0.receive_eof(), ResponseError::Malformed(_)));
+    assert!(matches!(client().0.handle_eof(), ResponseError::Malformed(_)));
 }

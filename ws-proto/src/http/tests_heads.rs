@@ -1,5 +1,6 @@
 //! Heads as they stand on the wire: the spelling of names, and dates.
 
+use super::Io;
 use super::tests_server::{GET, Rig, UPGRADE};
 use crate::config::Config;
 use crate::wall_clock::WallClock;
@@ -33,8 +34,8 @@ fn heads(wall: Option<SystemTime>, status: u16, fields: &[(&str, &str)]) -> [Str
     let mut streamed = rig();
     let request = streamed.request(GET);
     let Rig { http, now, config, out, .. } = &mut streamed;
-    let body = http.respond_streaming(*now, config, out, request, head(), Some(0)).unwrap();
-    let _ = http.finish_body(*now, config, out, body);
+    let body = http.respond_streaming(&mut Io { now: *now, config, out }, request, head(), Some(0)).unwrap();
+    let _ = http.finish_body(&mut Io { now: *now, config, out }, body);
     [whole.output(), streamed.output()]
 }
 

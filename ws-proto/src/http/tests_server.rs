@@ -1,6 +1,6 @@
 //! The states of the server: order, keep-alive, limits, deadlines.
 
-use super::{Incoming, ServerHttp};
+use super::{Incoming, Io, ServerHttp};
 use crate::config::Config;
 use crate::error::{Error, RequestError, RespondError, Timeout};
 use crate::handshake::{Request, Upgrade};
@@ -50,7 +50,8 @@ impl Rig {
         self.rest.extend_from_slice(bytes.as_ref());
         let mut all = std::mem::take(&mut self.rest);
         let mut input = &mut all[..];
-        let incoming = self.http.receive(self.now, &self.config, &mut self.out, false, &mut input);
+        let mut io = Io { now: self.now, config: &self.config, out: &mut self.out };
+        let incoming = self.http.handle_input(&mut io, false, &mut input);
         self.rest = input.to_vec();
         incoming
     }
@@ -74,7 +75,8 @@ impl Rig {
         request: impl Into<Request>,
         response: Response<Bytes>,
     ) -> Result<(), RespondError> {
-        self.http.respond(self.now, &self.config, &mut self.out, request.into(), response)
+        let mut io = Io { now: self.now, config: &self.config, out: &mut self.out };
+        self.http.respond(&mut io, request.into(), response)
     }
 
     pub(super) fn ok(&mut self, request: impl Into<Request>, body: &'static str) {
@@ -82,7 +84,7 @@ impl Rig {
     }
 
     pub(super) fn accept(&mut self, upgrade: Upgrade) -> Result<(), RespondError> {
-        self.http.accept(self.now, &self.config, &mut self.out, upgrade)
+        self.http.accept(&mut Io { now: self.now, config: &self.config, out: &mut self.out }, upgrade)
     }
 
     /// Goes to the next deadline, and says how far it was.
@@ -91,10 +93,10 @@ impl Rig {
         let deadline = self.http.deadline(&self.config, &self.out).expect("a deadline");
         let waited = deadline - self.now;
         self.now = deadline - Duration::from_millis(1);
-        self.http.handle_timeout(self.now, &self.config, &mut self.out);
+        self.http.handle_timeout(&mut Io { now: self.now, config: &self.config, out: &mut self.out });
         assert_eq!(self.http.deadline(&self.config, &self.out), Some(deadline), "acted before the deadline");
         self.now = deadline;
-        self.http.handle_timeout(self.now, &self.config, &mut self.out);
+        self.http.handle_timeout(&mut Io { now: self.now, config: &self.config, out: &mut self.out });
         waited
     }
 
@@ -106,7 +108,7 @@ impl Rig {
         let len = self.out.len();
         let mut bytes = std::mem::take(&mut self.taken);
         bytes.extend_from_slice(&self.out.copy_to_bytes(len));
-        self.http.wrote(self.now, len, &self.out);
+        self.http.handle_written(self.now, len, &self.out);
         bytes
     }
 
@@ -325,7 +327,7 @@ fn a_dropped_request_is_answered_503_and_the_others_as_they_were() {
     drop(second);
     rig.ok(third, "");
     rig.ok(first, "");
-    rig.http.sweep(rig.now, &rig.config, &mut rig.out);
+    rig.http.sweep(&mut Io { now: rig.now, config: &rig.config, out: &mut rig.out });
     assert_eq!(rig.statuses(), [200, 503, 200]);
     assert!(!rig.is_ending());
 }
@@ -422,7 +424,7 @@ fn a_half_closed_peer_is_still_answered() {
     let mut rig = Rig::new();
     let first = rig.request(GET.repeat(2));
     let second = rig.request("");
-    rig.http.receive_eof(&rig.config);
+    rig.http.handle_eof(&rig.config);
     assert!(!rig.is_ending());
     rig.ok(first, "");
     rig.ok(second, "");
@@ -438,7 +440,7 @@ fn a_half_closed_peer_is_still_answered() {
     ] {
         let mut rig = Rig::new();
         assert!(rig.feed(bytes).is_none());
-        rig.http.receive_eof(&rig.config);
+        rig.http.handle_eof(&rig.config);
         assert_eq!(matches!(rig.cause(), Some(Error::Eof)), cut_off);
         assert!(rig.out.is_empty());
     }

@@ -2,7 +2,7 @@
 
 use crate::moment::Moment;
 use crate::{
-    Closed, Config, Connection, Error, Event, Next, Outbox, Request, RespondError, ResponseBody, Sent,
+    Closed, Config, Connection, Error, Event, IoAction, Outbox, Request, RespondError, ResponseBody, Sent,
 };
 use ::http::Response;
 use bytes::{Buf, Bytes};
@@ -29,7 +29,7 @@ impl Rig {
 
     pub(super) fn request(&mut self, text: &str) -> Request {
         let mut bytes = text.as_bytes().to_vec();
-        match self.conn.receive(self.now, &mut &mut bytes[..]) {
+        match self.conn.handle_input(self.now, &mut &mut bytes[..]) {
             Some(Event::Request(request)) => request,
             other => panic!("no request but {other:?}"),
         }
@@ -48,7 +48,7 @@ impl Rig {
             let chunk = outbox.chunk();
             let n = chunk.len().min(most - taken.len());
             taken.extend_from_slice(&chunk[..n]);
-            self.conn.wrote(self.now, n);
+            self.conn.handle_written(self.now, n);
         }
         taken
     }
@@ -58,8 +58,8 @@ impl Rig {
     }
 
     fn closed(&mut self) -> Closed {
-        assert_eq!(self.conn.next_io(), Next::Shutdown);
-        self.conn.receive_eof(self.now);
+        assert_eq!(self.conn.poll_io(), IoAction::Shutdown);
+        self.conn.handle_eof(self.now);
         self.end()
     }
 
@@ -264,7 +264,7 @@ fn pieces_that_wait_for_their_turn_are_under_the_cap_too() {
 fn a_peer_that_takes_nothing_is_given_up() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
-    rig.conn.wrote(rig.now, 0);
+    rig.conn.handle_written(rig.now, 0);
     rig.now += Duration::from_secs(30);
     rig.conn.handle_timeout(rig.now);
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Closed(_))));
@@ -291,7 +291,7 @@ fn a_peer_that_has_ended_its_half_still_gets_the_rest_where_that_is_allowed_or_h
     ] {
         let mut rig = Rig::with(Config::server().half_close(half_close));
         let body = rig.begin(GET, length);
-        rig.conn.receive_eof(rig.now);
+        rig.conn.handle_eof(rig.now);
         rig.conn.send_body(&body, "rest").unwrap();
         rig.conn.finish_body(rig.now, body).unwrap();
         assert!(rig.output().ends_with(rest));

@@ -13,11 +13,11 @@ fn behind_an_answer_in_pieces_with_a_length_no_request_is_read_until_it_is_given
     assert!(rig.conn.is_paused());
     let mut bytes = GET.as_bytes().to_vec();
     let mut input = &mut bytes[..];
-    assert!(rig.conn.receive(rig.now, &mut input).is_none());
+    assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
     assert_eq!(input.len(), GET.len(), "it stays with the caller");
     rig.conn.finish_body(rig.now, body).unwrap();
     assert!(!rig.conn.is_paused());
-    assert!(matches!(rig.conn.receive(rig.now, &mut input), Some(Event::Request(_))));
+    assert!(matches!(rig.conn.handle_input(rig.now, &mut input), Some(Event::Request(_))));
 }
 
 #[test]
@@ -26,12 +26,15 @@ fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pie
     for cut in [&post[..20], post, &format!("{post}bo")] {
         let mut rig = Rig::new();
         let first = rig.request(GET);
-        assert!(rig.conn.receive(rig.now, &mut &mut cut.as_bytes().to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut cut.as_bytes().to_vec()[..]).is_none());
         let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), None).unwrap();
         assert!(!rig.conn.is_paused(), "its time runs");
         let rest = format!("{post}body").split_off(cut.len());
         assert_eq!(rig.request(&rest).body(), "body");
-        assert!(rig.conn.receive(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none(), "the next waits");
+        assert!(
+            rig.conn.handle_input(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none(),
+            "the next waits"
+        );
         rig.conn.finish_body(rig.now, body).unwrap();
     }
 }
@@ -139,7 +142,7 @@ fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told(
         }
         rig.conn.send_body(&body, "last").unwrap();
         rig.conn.finish_body(rig.now, body).unwrap();
-        assert!(rig.conn.receive(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none());
+        assert!(rig.conn.handle_input(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none());
         assert!(rig.conn.poll_event(rig.now).is_none() && rig.output().is_empty());
         rig.conn.respond(rig.now, first, Response::new(Bytes::from("first"))).unwrap();
         let output = rig.output();

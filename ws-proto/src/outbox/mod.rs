@@ -23,7 +23,7 @@ use inner::{Inner, Shared};
 use std::io::IoSlice;
 pub use unsent::Unsent;
 
-/// Capacity up to this is kept in a [`Storage`] that is handed back.
+/// Capacity up to this is kept in a [`OutboxBuffer`] that is handed back.
 const KEEP_CAPACITY: usize = 256 * 1024;
 /// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
 const KEEP_URGENT: usize = 1024;
@@ -34,11 +34,11 @@ const KEEP_URGENT: usize = 1024;
 /// It may hold a spare buffer too: the memory of a large message that was sent. The next large message that
 /// arrives on a connection with this storage is joined in it.
 #[derive(Default)]
-pub struct Storage {
+pub struct OutboxBuffer {
     inner: Box<Inner>,
 }
 
-impl Storage {
+impl OutboxBuffer {
     /// How many bytes of memory it holds, the spare included.
     pub fn capacity(&self) -> usize {
         self.inner.bytes.capacity() + self.inner.spare.capacity()
@@ -50,15 +50,15 @@ impl Storage {
     }
 }
 
-impl fmt::Debug for Storage {
+impl fmt::Debug for OutboxBuffer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Storage({} bytes)", self.capacity())
+        write!(f, "OutboxBuffer({} bytes)", self.capacity())
     }
 }
 
 /// What waits to be written to the socket, as a [`Buf`].
 ///
-/// Report what the socket took with [`Connection::wrote`](crate::Connection::wrote), which advances it.
+/// Report what the socket took with [`Connection::handle_written`](crate::Connection::handle_written), which advances it.
 #[derive(Default)]
 pub struct Outbox {
     inner: Option<Box<Inner>>,
@@ -72,6 +72,7 @@ impl fmt::Debug for Outbox {
 
 impl Outbox {
     /// Bytes that wait.
+    #[inline]
     pub fn len(&self) -> usize {
         match &self.inner {
             Some(inner) => inner.bytes.len() - inner.start + inner.beside,
@@ -109,17 +110,17 @@ impl Outbox {
         self.len() == 0
     }
 
-    pub(crate) fn has_storage(&self) -> bool {
+    pub(crate) fn has_buffer(&self) -> bool {
         self.inner.is_some()
     }
 
-    pub(crate) fn lend(&mut self, storage: Storage) {
+    pub(crate) fn attach_buffer(&mut self, storage: OutboxBuffer) {
         if self.inner.is_none() {
             self.inner = Some(storage.inner);
         }
     }
 
-    pub(crate) fn reclaim(&mut self) -> Option<Storage> {
+    pub(crate) fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
         if !self.is_empty() {
             return None;
         }
@@ -136,7 +137,7 @@ impl Outbox {
         if inner.urgent.bytes.capacity() > KEEP_URGENT {
             inner.urgent.bytes = Vec::new();
         }
-        Some(Storage { inner })
+        Some(OutboxBuffer { inner })
     }
 
     /// The buffer to append to.

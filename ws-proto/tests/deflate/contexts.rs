@@ -59,7 +59,7 @@ fn contexts_are_let_go_after_the_quiet_time_and_not_before() {
         for round in 0..3 {
             let now = birth + round * 100 * SECOND;
             active(&mut server, now);
-            assert!(server.timeout_moved(), "an adapter must arm its timer anew");
+            assert!(server.take_timeout_changed(), "an adapter must arm its timer anew");
             assert_eq!(server.poll_timeout(), Some(now + QUIET));
             // It lasts as long as anything happens.
             active(&mut server, now + 20 * SECOND);
@@ -98,7 +98,7 @@ fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
     let data = noise(1, 20_000);
     server.send(data.clone()).unwrap();
     take_output(&mut server, now);
-    drop(server.reclaim());
+    drop(server.detach_buffer());
     let bytes = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
     assert_eq!(messages(&feed(&mut server, now, &bytes)), [data]);
     let shown = format!("{server:?}");
@@ -112,7 +112,7 @@ fn a_context_is_kept_from_its_last_use_on_whose_owner_reads_message_by_message()
     let mut zip = Zip::new(FULL);
     for at in [birth, birth + 20 * SECOND] {
         let mut bytes = compressed(Role::Server, TEXT, &zip.message(b"compressed"));
-        assert!(server.receive(at, &mut &mut bytes[..]).is_some());
+        assert!(server.handle_input(at, &mut &mut bytes[..]).is_some());
     }
     server.handle_timeout(birth + QUIET);
     assert_eq!(pooled(server.config()), (0, 0));

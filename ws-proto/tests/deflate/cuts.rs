@@ -43,7 +43,7 @@ fn told(role: Role, config: &Config, reads: &[&[u8]]) -> Told {
 }
 
 fn next<'a>(connection: &mut Connection, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
-    connection.receive(now, input).or_else(|| connection.poll_event(now))
+    connection.handle_input(now, input).or_else(|| connection.poll_event(now))
 }
 
 /// All that the bytes of a message become, or the beginning of one, is the same for every cut; it is as it should be in

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::{Deflate, Terms};
 use ws_proto::{
-    Config, Connection, Delivery, Event, Frame, Moment, Next, Opcode, ProtocolError, Role, State,
+    Config, Connection, Delivery, Event, Frame, IoAction, Moment, Opcode, ProtocolError, Role, State,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -233,7 +233,7 @@ impl Paced {
     /// How many messages it takes of these at a time.
     fn take(&mut self, at: Duration, input: &mut &mut [u8]) -> usize {
         std::iter::from_fn(|| {
-            let event = self.server.receive(self.birth + at, input)?;
+            let event = self.server.handle_input(self.birth + at, input)?;
             assert!(matches!(event, Event::Message(_)), "{event:?}");
             Some(())
         })
@@ -252,7 +252,7 @@ fn a_peer_whose_messages_became_too_much_is_not_read_until_the_next_second() {
         let at = second * SECOND + Duration::from_millis(if second == 0 { 700 } else { 0 });
         assert_eq!(paced.take(at, &mut input), if second < 4 { 2 } else { 1 }, "in second {second}");
         if second < 4 {
-            assert!(paced.server.is_paused() && paced.server.next_io() == Next::Pause);
+            assert!(paced.server.is_paused() && paced.server.poll_io() == IoAction::Pause);
             let next_second = paced.birth + (second + 1) * SECOND;
             assert_eq!(paced.server.poll_timeout(), Some(next_second));
             paced.server.handle_timeout(paced.birth + at);
@@ -370,7 +370,7 @@ fn the_rate_holds_within_a_message_too() {
         let (mut now, mut told, mut seconds) = (birth, 0, 0);
         for mut read in wire.chunks_mut(4096) {
             loop {
-                while let Some(event) = server.receive(now, &mut read) {
+                while let Some(event) = server.handle_input(now, &mut read) {
                     match event {
                         Event::Message(message) => told += message.as_bytes().len(),
                         Event::Fragment(fragment) => told += fragment.data.as_bytes().len(),

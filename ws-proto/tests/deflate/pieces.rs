@@ -39,7 +39,7 @@ fn give(connection: &mut Connection, now: Moment, bytes: &[u8], mut told: impl F
     let mut input = &mut bytes[..];
     while !input.is_empty() {
         let before = input.len();
-        let event = connection.receive(now, &mut input).or_else(|| connection.poll_event(now));
+        let event = connection.handle_input(now, &mut input).or_else(|| connection.poll_event(now));
         assert!(event.is_some() || input.len() < before, "it takes nothing and tells nothing");
         event.into_iter().for_each(&mut told);
     }
@@ -95,10 +95,10 @@ fn input_is_used_up_only_when_all_is_told_that_it_becomes() {
     let mut input = &mut wire[..];
     let mut joined = Joined::default();
     while !input.is_empty() {
-        joined.add(&server.receive(now, &mut input).unwrap());
+        joined.add(&server.handle_input(now, &mut input).unwrap());
     }
     assert!(joined.is_whole && joined.data == [0; 1 << 20]);
-    assert!(server.receive(now, &mut input).is_none() && server.poll_event(now).is_none());
+    assert!(server.handle_input(now, &mut input).is_none() && server.poll_event(now).is_none());
     assert!(!server.is_receiving_message());
 }
 
@@ -111,10 +111,10 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
     let mut input = &mut wire[..];
     let (mut joined, mut pauses) = (Joined::default(), 0);
     while !input.is_empty() {
-        joined.add(&server.receive(now, &mut input).unwrap());
+        joined.add(&server.handle_input(now, &mut input).unwrap());
         if joined.pieces % 3 == 1 {
             server.send(&Frame::binary(noise(3, 200)).without_compression()).unwrap();
-            assert!(server.receive(now, &mut input).is_none() && server.poll_event(now).is_none());
+            assert!(server.handle_input(now, &mut input).is_none() && server.poll_event(now).is_none());
             assert!(server.is_paused() || joined.is_whole);
             assert!(!input.is_empty() || joined.is_whole, "what is left to be told stays with the caller");
             take_output(&mut server, now);
@@ -136,7 +136,7 @@ fn pieces_keep_to_the_rate_of_inflating_second_by_second() {
     while !joined.is_whole {
         let now = birth + seconds * SECOND;
         let before = joined.data.len();
-        while let Some(event) = server.receive(now, &mut input).or_else(|| server.poll_event(now)) {
+        while let Some(event) = server.handle_input(now, &mut input).or_else(|| server.poll_event(now)) {
             joined.add(&event);
         }
         let told = joined.data.len() - before;
@@ -159,7 +159,7 @@ fn control_frames_are_told_of_in_their_place() {
     let mut input = &mut wire[..];
     let mut joined = Joined::default();
     while joined.data.len() < 40_000 {
-        joined.add(&server.receive(now, &mut input).unwrap());
+        joined.add(&server.handle_input(now, &mut input).unwrap());
         let has_answered = !take_output(&mut server, now).is_empty();
         assert_eq!(has_answered, joined.data.len() > 20_000 && joined.data.len() <= 20_000 + LARGEST);
     }

@@ -6,7 +6,7 @@ use ws_kit::frames::*;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::deflate::Terms;
-use ws_proto::{CloseCode, Config, Connection, Deflate, Delivery, Event, Moment, Next, Role, State};
+use ws_proto::{CloseCode, Config, Connection, Deflate, Delivery, Event, IoAction, Moment, Role, State};
 
 const MEBI: usize = 1 << 20;
 const FIRST: u64 = 16 << 10;
@@ -38,7 +38,7 @@ fn told(
     let mut before = connection.inflated_lately();
     for mut input in bytes.chunks_mut(read) {
         loop {
-            while let Some(event) = connection.receive(now, &mut input) {
+            while let Some(event) = connection.handle_input(now, &mut input) {
                 events.push(event.into_owned());
             }
             if !connection.has_used_share() {
@@ -125,9 +125,11 @@ fn a_used_share_holds_nothing_else_back() {
     // All of it comes in the first share and what zlib holds beside it: the share is used, and nothing waits.
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&[0; FIRST as usize]));
     let mut input = &mut wire[..];
-    assert!(matches!(server.receive(now, &mut input), Some(Event::Message(_))));
-    assert!(server.receive(now, &mut input).is_none() && !server.has_used_share() && !server.is_paused());
-    assert_eq!(server.next_io(), Next::Read);
+    assert!(matches!(server.handle_input(now, &mut input), Some(Event::Message(_))));
+    assert!(
+        server.handle_input(now, &mut input).is_none() && !server.has_used_share() && !server.is_paused()
+    );
+    assert_eq!(server.poll_io(), IoAction::Read);
     // Neither plain messages nor control frames cost anything.
     let mut plain = frame(true, FIN | TEXT, b"plain");
     plain.extend(frame(true, FIN | PING, b"?"));
@@ -145,7 +147,7 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
     let mut counts = Vec::new();
     while !input.is_empty() {
         let mut count = 0;
-        while server.receive(now, &mut input).is_some() {
+        while server.handle_input(now, &mut input).is_some() {
             count += 1;
         }
         counts.push(count);
@@ -176,7 +178,7 @@ fn shares_are_smaller_where_many_want_one() {
             server.next_share(now);
             let mut input = &mut wire[*used..];
             let left = input.len();
-            assert!(server.receive(now, &mut input).is_none());
+            assert!(server.handle_input(now, &mut input).is_none());
             *used += left - input.len();
             all += server.inflated_lately() - before;
         }
@@ -195,7 +197,7 @@ fn shares_are_smaller_where_many_want_one() {
     let (one, wire, used) = &mut peers[0];
     let before = one.inflated_lately();
     one.next_share(now);
-    assert!(one.receive(now, &mut &mut wire[*used..]).is_none());
+    assert!(one.handle_input(now, &mut &mut wire[*used..]).is_none());
     assert!(one.inflated_lately() - before >= NEXT);
 }
 
@@ -225,7 +227,7 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));
     wire.extend(frame(true, FIN | CLOSE, &1000_u16.to_be_bytes()));
     let mut input = &mut wire[..];
-    assert!(server.receive(now, &mut input).is_none());
+    assert!(server.handle_input(now, &mut input).is_none());
     assert!(server.has_used_share() && server.is_paused() && server.inflated_lately() <= FIRST + MORE);
     // Closed while a share is awaited: what is left is thrown away, and nothing is held back.
     let mut shares = 0;
@@ -233,7 +235,7 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
     while !input.is_empty() {
         server.next_share(now);
         shares += 1;
-        while let Some(Event::Message(message)) = server.receive(now, &mut input) {
+        while let Some(Event::Message(message)) = server.handle_input(now, &mut input) {
             told += message.as_bytes().len();
         }
     }
@@ -247,18 +249,18 @@ fn who_ends_while_it_waits_for_a_share_is_over() {
         let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
         let mut wire = compressed(Role::Server, BINARY, &zeros(1));
         let mut input = &mut wire[..];
-        assert!(server.receive(now, &mut input).is_none() && server.has_used_share());
+        assert!(server.handle_input(now, &mut input).is_none() && server.has_used_share());
         if by_close {
             server.close(now, CloseCode::NORMAL, "").unwrap();
             // Reading is what ends it.
             assert!(!server.is_paused());
             server.handle_timeout(now + Duration::from_secs(60));
         } else {
-            server.receive_eof(now);
+            server.handle_eof(now);
         }
         let events = poll(&mut server, now + Duration::from_secs(60));
         assert!(matches!(&events[..], [Event::Closed(_)]), "{events:?}");
-        assert!(server.receive(now, &mut input).is_none() && input.is_empty());
+        assert!(server.handle_input(now, &mut input).is_none() && input.is_empty());
     }
 }
 
@@ -270,7 +272,7 @@ fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
     let mut zip = Zip::with_level(FULL, 9);
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));
     let mut input = &mut wire[..];
-    assert!(server.receive(birth, &mut input).is_none() && server.has_used_share());
+    assert!(server.handle_input(birth, &mut input).is_none() && server.has_used_share());
     let mut now = birth;
     for _ in 0..100 {
         now += Duration::from_secs(5);
@@ -280,7 +282,7 @@ fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
     assert_eq!(server.state(), State::Open);
     while server.has_used_share() {
         server.next_share(now);
-        while server.receive(now, &mut input).is_some() {}
+        while server.handle_input(now, &mut input).is_some() {}
     }
     assert!(input.is_empty() && server.state() == State::Open);
 }

@@ -4,7 +4,7 @@ use super::deadlines::later;
 use super::end::End;
 use super::link::CLIENT;
 use std::time::Duration;
-use ws_proto::{CloseCode, Error, Event, Moment, Next, SendError, Sent, State};
+use ws_proto::{CloseCode, Error, Event, IoAction, Moment, SendError, Sent, State};
 
 /// The most that a control frame has on the wire.
 const CONTROL: usize = 2 + 4 + 125;
@@ -26,7 +26,7 @@ impl End {
 
     pub(super) fn check(&mut self, now: Moment) {
         let connection = &mut self.connection;
-        if connection.timeout_moved() {
+        if connection.take_timeout_changed() {
             self.armed = connection.poll_timeout();
         }
         let due = connection.poll_timeout();
@@ -208,8 +208,8 @@ impl End {
         assert_eq!(self.closed.is_some(), is_due, "the end was told to {} events", self.events);
         let mut bytes = *b"\x81\x80\0\0\0\0GET / HTTP/1.1\r\n\r\n";
         let mut input = &mut bytes[..];
-        assert!(connection.receive(now, &mut input).is_none() && input.is_empty());
-        connection.receive_eof(now);
+        assert!(connection.handle_input(now, &mut input).is_none() && input.is_empty());
+        connection.handle_eof(now);
         connection.handle_timeout(now + Duration::from_secs(1));
         connection.abort(now, Error::Aborted);
         assert!(connection.poll_event(now).is_none());
@@ -217,7 +217,7 @@ impl End {
         assert_eq!(connection.send_ping(now, b"late"), Err(SendError::NotOpen));
         assert_eq!(connection.close(now, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
         assert_eq!((connection.queued(), connection.poll_timeout()), (0, None));
-        assert_eq!(connection.next_io(), Next::Drop);
+        assert_eq!(connection.poll_io(), IoAction::Drop);
     }
 }
 

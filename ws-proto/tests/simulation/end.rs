@@ -12,7 +12,7 @@ use bytes::Buf;
 use std::collections::VecDeque;
 use std::io::{ErrorKind, IoSlice};
 use std::time::Duration;
-use ws_proto::{Closed, Connection, Error, Event, Moment, Next, State, Storage};
+use ws_proto::{Closed, Connection, Error, Event, IoAction, Moment, OutboxBuffer, State};
 
 /// What an end can do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,7 +39,7 @@ pub(crate) struct End {
     pub(crate) manner: Manner,
     /// What a paused connection left.
     pub(super) unread: Vec<u8>,
-    pub(super) storage: Option<Storage>,
+    pub(super) storage: Option<OutboxBuffer>,
     /// The timer, as an owner sets it who asks whether it moved.
     pub(super) armed: Option<Moment>,
     /// It reads nothing before this.
@@ -290,10 +290,10 @@ impl End {
     }
 
     /// The next event in the input.
-    pub(crate) fn receive<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
+    pub(crate) fn handle_input<'a>(&mut self, now: Moment, input: &mut &'a mut [u8]) -> Option<Event<'a>> {
         let before = (input.len(), self.connection.state());
         let allocated = meter::allocated();
-        let event = self.connection.receive(now, input);
+        let event = self.connection.handle_input(now, input);
         let used = before.0 - input.len();
         self.unfinished += used as u64;
         // Contexts, and what messages become, are measured where nothing else is.
@@ -334,7 +334,7 @@ impl End {
         }
         if self.is_ended && !self.told_end && self.unread.is_empty() {
             self.told_end = true;
-            self.connection.receive_eof(now);
+            self.connection.handle_eof(now);
         }
         self.touch(now);
     }
@@ -374,7 +374,7 @@ impl End {
         if self.wire.pings > pings {
             self.note_asked(now);
         }
-        self.wrote(now, sum);
+        self.handle_written(now, sum);
     }
 
     /// A Ping went out: a heartbeat, unless it is too early for that. While output waited, it was not the first perhaps.
@@ -394,8 +394,8 @@ impl End {
         self.touch(now);
     }
 
-    fn wrote(&mut self, now: Moment, n: usize) {
-        self.connection.wrote(now, n);
+    fn handle_written(&mut self, now: Moment, n: usize) {
+        self.connection.handle_written(now, n);
         self.sent += n as u64;
         if n > 0 {
             self.wrote = now;
@@ -416,7 +416,7 @@ impl End {
         if was_paused {
             self.hindered = now;
         }
-        self.connection.timeout_moved();
+        self.connection.take_timeout_changed();
         self.armed = self.connection.poll_timeout();
         // Behind what took no time something may be due that is to take none.
         let is_early = self.rules.times().contains(&Duration::ZERO);
@@ -434,20 +434,20 @@ impl End {
     /// Does what is to be done with the socket itself.
     pub(crate) fn settle(&mut self, now: Moment, link: &mut Link) {
         if self.manner.lends && self.storage.is_none() {
-            self.storage = self.connection.reclaim();
-        } else if let Some(storage) = self.storage.take_if(|_| !self.connection.has_storage()) {
-            self.connection.lend(storage);
+            self.storage = self.connection.detach_buffer();
+        } else if let Some(storage) = self.storage.take_if(|_| !self.connection.has_buffer()) {
+            self.connection.attach_buffer(storage);
         }
         if self.is_dropped {
             return;
         }
-        match self.connection.next_io() {
-            Next::Shutdown => {
+        match self.connection.poll_io() {
+            IoAction::Shutdown => {
                 assert!(!self.half_closed, "told twice to close its half");
                 self.half_closed = true;
                 link.shut(self.side, now);
             }
-            Next::Drop if !self.is_unpolled => {
+            IoAction::Drop if !self.is_unpolled => {
                 self.is_dropped = true;
                 if self.connection.wants_reset() {
                     link.reset(self.side, now);
@@ -456,9 +456,9 @@ impl End {
                 }
                 self.is_over(now);
             }
-            Next::Write => assert!(!self.half_closed, "something is to be written behind the end"),
-            Next::Read => assert!(!self.connection.is_paused()),
-            Next::Pause | Next::Drop => {}
+            IoAction::Write => assert!(!self.half_closed, "something is to be written behind the end"),
+            IoAction::Read => assert!(!self.connection.is_paused()),
+            IoAction::Pause | IoAction::Drop => {}
         }
     }
 

@@ -6,7 +6,7 @@ use std::time::Duration;
 /// How an owner treats its connection.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Manner {
-    /// It does what `next_io` says, so it never reads while something is to be written.
+    /// It does what `poll_io` says, so it never reads while something is to be written.
     pub(crate) one_at_a_time: bool,
     pub(crate) read_most: usize,
     pub(crate) write_most: usize,

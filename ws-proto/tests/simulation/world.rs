@@ -312,7 +312,7 @@ impl World {
             Op::Read => {
                 let mut bytes = end.input(now, link, rng);
                 let mut input = &mut bytes[..];
-                while let Some(event) = server.conns[id].party.end.receive(at, &mut input) {
+                while let Some(event) = server.conns[id].party.end.handle_input(at, &mut input) {
                     server.handle(id, at, event, rng);
                     at += rng.time(handling);
                 }
@@ -349,7 +349,7 @@ impl World {
                     Op::Read => {
                         let mut bytes = party.end.input(now, link, rng);
                         let mut input = &mut bytes[..];
-                        while let Some(event) = party.end.receive(now, &mut input) {
+                        while let Some(event) = party.end.handle_input(now, &mut input) {
                             hear(party, now, &event, rng);
                         }
                         party.end.keep(now, input);

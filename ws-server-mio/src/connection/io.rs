@@ -22,13 +22,13 @@ pub(crate) fn write(slot: u32, live: &mut Slot, others: &Others, now: Moment, li
                 if n < asked && socket.short_says_all() {
                     live.clear(flag::WRITABLE);
                 }
-                live.connection.wrote(now, n);
+                live.connection.handle_written(now, n);
             }
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
             Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
                 live.clear(flag::WRITABLE);
                 // Nothing was sent: the output timeout begins.
-                live.connection.wrote(now, 0);
+                live.connection.handle_written(now, 0);
             }
             Err(error) => {
                 live.connection.write_failed(now, error.into());

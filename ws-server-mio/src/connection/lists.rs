@@ -16,16 +16,16 @@ pub(crate) struct Leftover {
 
 /// Lends an outbox memory from the pool, if it has none.
 #[inline]
-pub(crate) fn lend(live: &mut Slot, pool: &mut Pool) {
-    if !live.connection.has_storage() {
-        live.connection.lend(pool.storage());
+pub(crate) fn attach_buffer(live: &mut Slot, pool: &mut Pool) {
+    if !live.connection.has_buffer() {
+        live.connection.attach_buffer(pool.storage());
     }
 }
 
 /// Takes the memory of an empty outbox back.
 #[inline]
-pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
-    if let Some(storage) = live.connection.reclaim() {
+pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
+    if let Some(storage) = live.connection.detach_buffer() {
         pool.give_storage(storage);
     }
 }
@@ -33,7 +33,7 @@ pub(crate) fn reclaim(live: &mut Slot, pool: &mut Pool) {
 /// Puts a timer in the heap if the connection's deadline is earlier than the one that is there.
 #[inline]
 pub(crate) fn arm(slot: u32, live: &mut Slot, timers: &mut Timers) {
-    if !live.connection.timeout_moved() && live.is_armed() {
+    if !live.connection.take_timeout_changed() && live.is_armed() {
         return;
     }
     let Some(deadline) = live.connection.poll_timeout() else { return };

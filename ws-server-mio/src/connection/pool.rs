@@ -1,6 +1,6 @@
 //! Memory that the loop lends and takes back, so that neither an idle connection nor a busy loop allocates.
 
-use ws_proto::Storage;
+use ws_proto::OutboxBuffer;
 
 /// How many outbox buffers are kept. A broadcast needs one for each of its connections in one turn.
 const STORAGES: usize = 1024;
@@ -12,9 +12,9 @@ const BUFFERS: usize = 8;
 
 #[derive(Default)]
 pub(crate) struct Pool {
-    storages: Vec<Storage>,
+    storages: Vec<OutboxBuffer>,
     /// Larger ones, or with a spare buffer for a large message.
-    large: Vec<Storage>,
+    large: Vec<OutboxBuffer>,
     large_bytes: usize,
     buffers: Vec<Vec<u8>>,
 }
@@ -22,7 +22,7 @@ pub(crate) struct Pool {
 impl Pool {
     /// The one that was returned last, which is warm in the cache.
     #[inline]
-    pub(crate) fn storage(&mut self) -> Storage {
+    pub(crate) fn storage(&mut self) -> OutboxBuffer {
         match self.large.pop() {
             Some(storage) => {
                 self.large_bytes -= storage.capacity();
@@ -33,7 +33,7 @@ impl Pool {
     }
 
     #[inline]
-    pub(crate) fn give_storage(&mut self, storage: Storage) {
+    pub(crate) fn give_storage(&mut self, storage: OutboxBuffer) {
         let capacity = storage.capacity();
         if capacity > SMALL {
             if self.large_bytes + capacity <= LARGE_TOGETHER {

@@ -2,7 +2,7 @@
 
 use crate::connection::couple::Leg;
 use crate::connection::io::find_reset;
-use crate::connection::lists::{Leftover, arm, judge, lend, mark_dirty, read_on, reclaim};
+use crate::connection::lists::{Leftover, arm, attach_buffer, detach_buffer, judge, mark_dirty, read_on};
 use crate::connection::slots::{Slots, flag, mark};
 use crate::connection::{Connections, timers};
 use crate::event::Event;
@@ -39,7 +39,7 @@ impl Connections {
     ) -> Result<T, E> {
         let Self { slots, pool, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return Err(gone()) };
-        lend(live, pool);
+        attach_buffer(live, pool);
         let result = verb(&mut live.connection, *now);
         mark_dirty(id.slot, live, dirty);
         result
@@ -110,7 +110,7 @@ impl Connections {
         }
         self.data.forget(slot, &live);
         self.paths.forget(slot, &live);
-        reclaim(&mut live, &mut self.pool);
+        detach_buffer(&mut live, &mut self.pool);
     }
 
     /// The kernel has news of a connection.
@@ -212,7 +212,7 @@ impl Connections {
     pub(crate) fn wake_up(&mut self) {
         let Self { slots, pool, timers, dirty, now, .. } = self;
         for (slot, live) in slots.iter_mut() {
-            lend(live, pool);
+            attach_buffer(live, pool);
             live.connection.handle_resume(*now);
             arm(slot, live, timers);
             mark_dirty(slot, live, dirty);

@@ -6,13 +6,13 @@
 use crate::client::list::{Notice, Phase};
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{arm, judge, mark_dirty, read_on, reclaim, share_on};
+use crate::connection::lists::{arm, detach_buffer, judge, mark_dirty, read_on, share_on};
 use crate::connection::slots::{Slot, flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
 use crate::files::takes_chunk;
 use crate::server::list::Step;
-use ws_proto::Next;
+use ws_proto::IoAction;
 
 impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     pub(crate) fn run(&mut self) {
@@ -168,28 +168,28 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         if files.waits_for(slot) && takes_chunk(&mut live.connection) {
             files.resume(slot);
         }
-        let mut next = live.connection.next_io();
-        if next == Next::Shutdown {
+        let mut next = live.connection.poll_io();
+        if next == IoAction::Shutdown {
             // It fails where the peer has reset the connection: reading will tell.
             let _ = others.socket(slot, &live.stream).shutdown();
-            next = live.connection.next_io();
+            next = live.connection.poll_io();
         }
         match next {
-            Next::Drop => {
+            IoAction::Drop => {
                 if live.connection.wants_reset() {
                     others.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);
                 return self.worked();
             }
-            Next::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
-            Next::Write => share_on(slot, live, readable),
-            Next::Pause => {
-                reclaim(live, pool);
+            IoAction::Write if live.has(flag::WRITABLE) => mark_dirty(slot, live, dirty),
+            IoAction::Write => share_on(slot, live, readable),
+            IoAction::Pause => {
+                detach_buffer(live, pool);
                 // What came before it was open may wait for a share, with no edge to come.
                 share_on(slot, live, readable);
             }
-            _ => reclaim(live, pool),
+            _ => detach_buffer(live, pool),
         }
         arm(slot, live, timers);
         read_on(slot, live, readable);

@@ -4,7 +4,7 @@
 
 use crate::connection::Connections;
 use crate::connection::io::write;
-use crate::connection::lists::{Leftover, judge, lend, mark_dirty, read_on, reclaim};
+use crate::connection::lists::{Leftover, attach_buffer, detach_buffer, judge, mark_dirty, read_on};
 use crate::connection::slots::{flag, mark};
 use crate::endpoint::turn::TurnRun;
 use crate::event::Event;
@@ -27,7 +27,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         live.clear(flag::QUEUED);
         self.current = Some(slot);
         // What its messages cause is written into this.
-        lend(live, pool);
+        attach_buffer(live, pool);
         if !live.has(flag::LEFTOVER) || self.visit_leftover(slot) {
             self.visit_socket(slot);
         }
@@ -42,7 +42,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         let early = live.connection.queued() >= WRITE_EARLY && live.has(flag::WRITABLE) && !self.over;
         if early {
             write(slot, live, others, *now, limit);
-            reclaim(live, pool);
+            detach_buffer(live, pool);
         }
         read_on(slot, live, readable);
         if early {
@@ -85,7 +85,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             let n = match socket.read(&mut rx[..room]) {
                 Ok(0) => {
                     live.clear(flag::READABLE);
-                    live.connection.receive_eof(now);
+                    live.connection.handle_eof(now);
                     break;
                 }
                 Ok(n) => n,
@@ -129,7 +129,7 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
         while !fed.turn.over {
             let now = fed.turn.connections.now;
             let Some(live) = fed.turn.connections.slots.at_mut(slot) else { break };
-            let Some(event) = live.connection.receive(now, &mut fed.input) else { break };
+            let Some(event) = live.connection.handle_input(now, &mut fed.input) else { break };
             let (id, coupled) = (live.id(slot), live.is_marked(mark::COUPLED));
             fed.turn.dispatch(id, event, coupled);
         }

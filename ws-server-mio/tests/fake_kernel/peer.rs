@@ -9,7 +9,7 @@ use super::rng::Rng;
 use super::streams::Reader;
 use super::web_socket::WebSocket;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{CloseCode, Frame, Moment, Next, Opcode, State};
+use ws_server_mio::ws_proto::{CloseCode, Frame, IoAction, Moment, Opcode, State};
 
 /// How a peer behaves; whoever is not `Good` breaks its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -141,7 +141,7 @@ impl Peer {
         let _ = connection.close(now, CloseCode::from(FAREWELL.0), FAREWELL.1);
         let n = kernel.lock().send(self.socket, bytes::Buf::chunk(connection.outbox()));
         let is_whole = n == connection.outbox().len();
-        connection.wrote(now, n);
+        connection.handle_written(now, n);
         self.health = Health::Broken;
         if is_whole {
             self.farewell = Some(kernel.lock().sockets[self.socket].bytes_sent);
@@ -175,7 +175,7 @@ impl Peer {
         }
         if socket.connection.send("stop").is_ok() {
             let n = kernel.lock().send(self.socket, bytes::Buf::chunk(socket.connection.outbox()));
-            socket.connection.wrote(now, n);
+            socket.connection.handle_written(now, n);
             self.asks_to_stop = Some((kernel.lock().sockets[self.socket].bytes_sent, None));
         }
     }
@@ -268,16 +268,16 @@ impl Peer {
                 }
                 while !self.ended && !connection.outbox().is_empty() {
                     let n = kernel.lock().send(self.socket, bytes::Buf::chunk(connection.outbox()));
-                    connection.wrote(now, n);
+                    connection.handle_written(now, n);
                     if n == 0 {
                         break;
                     }
                     moved = true;
                 }
                 socket.poll(now, self.number, app);
-                match socket.connection.next_io() {
-                    Next::Shutdown => self.half_close(kernel),
-                    Next::Drop => {
+                match socket.connection.poll_io() {
+                    IoAction::Shutdown => self.half_close(kernel),
+                    IoAction::Drop => {
                         self.leave(kernel);
                         moved = true;
                     }

@@ -73,14 +73,14 @@ impl WebSocket {
         match received {
             Received::Bytes(bytes) => self.rest.extend_from_slice(&bytes),
             Received::Nothing => {}
-            Received::End => return self.connection.receive_eof(now),
+            Received::End => return self.connection.handle_eof(now),
             Received::Reset => {
                 return self.connection.abort(now, Error::Io(std::io::ErrorKind::ConnectionReset));
             }
         }
         let mut bytes = std::mem::take(&mut self.rest);
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.receive(now, &mut input) {
+        while let Some(event) = self.connection.handle_input(now, &mut input) {
             match event {
                 Event::Message(message) => self.check(&message, number, app),
                 Event::Fragment(fragment) => {

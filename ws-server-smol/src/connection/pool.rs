@@ -1,7 +1,7 @@
 //! Memory to read into and to write from, which connections hold only while bytes wait in it.
 
 use std::cell::RefCell;
-use ws_proto::{Connection, Storage};
+use ws_proto::{Connection, OutboxBuffer};
 
 /// What is read at once.
 const SIZE: usize = 64 << 10;
@@ -10,7 +10,7 @@ const KEPT: usize = 8;
 
 thread_local! {
     static POOL: RefCell<Vec<Box<[u8]>>> = const { RefCell::new(Vec::new()) };
-    static STORAGES: RefCell<Vec<Storage>> = const { RefCell::new(Vec::new()) };
+    static STORAGES: RefCell<Vec<OutboxBuffer>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Memory to read into. Dropped, it goes back to the thread's pool.
@@ -42,17 +42,17 @@ impl Drop for Buffer {
 }
 
 /// Gives a connection that is about to send memory to write into.
-pub(crate) fn lend(connection: &mut Connection) {
-    if !connection.has_storage()
+pub(crate) fn attach_buffer(connection: &mut Connection) {
+    if !connection.has_buffer()
         && let Some(storage) = STORAGES.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
     {
-        connection.lend(storage);
+        connection.attach_buffer(storage);
     }
 }
 
 /// Takes it back from one that has nothing to write.
-pub(crate) fn reclaim(connection: &mut Connection) {
-    if let Some(storage) = connection.reclaim()
+pub(crate) fn detach_buffer(connection: &mut Connection) {
+    if let Some(storage) = connection.detach_buffer()
         && storage.capacity() <= SIZE
     {
         let _ = STORAGES.try_with(|pool| {

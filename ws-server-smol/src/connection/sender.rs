@@ -147,7 +147,7 @@ impl Sender {
 #[inline]
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
-    pool::lend(&mut connection);
+    pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
     let sent = connection.send(outgoing)?;
     if ends_message {

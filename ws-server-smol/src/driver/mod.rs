@@ -34,7 +34,7 @@ use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 use ws_host::token::TokenRule;
 use ws_proto::Moment;
-use ws_proto::{Connection, Error, Event, Fragment, Next, SendError, State};
+use ws_proto::{Connection, Error, Event, Fragment, IoAction, SendError, State};
 
 /// So long a task that waits for events has to judge a deadline, before one that waits for output alone does.
 const ASKED_FOR: Duration = Duration::from_millis(20);
@@ -171,13 +171,13 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
-            match connection.next_io() {
-                Next::Drop => return self.poll_pending_close(&mut connection, now),
-                Next::Shutdown => {
+            match connection.poll_io() {
+                IoAction::Drop => return self.poll_pending_close(&mut connection, now),
+                IoAction::Shutdown => {
                     self.output = Output::Closing;
                     continue;
                 }
-                Next::Read | Next::Write | Next::Pause => {}
+                IoAction::Read | IoAction::Write | IoAction::Pause => {}
             }
             let is_due = self.poll_deadline(&mut connection, now);
             if is_due && (self.heard || !self.hear(&mut connection, now)) {
@@ -338,7 +338,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
         let before = unread.to - unread.from;
         let mut input = &mut unread.buffer.bytes()[unread.from..unread.to];
-        let event = connection.receive(now, &mut input).map(Event::into_owned);
+        let event = connection.handle_input(now, &mut input).map(Event::into_owned);
         let left = input.len();
         self.slice.add(before - left);
         match left {
@@ -356,7 +356,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut buffer = Buffer::take();
         match Pin::new(stream).poll_read(&mut io, buffer.bytes()) {
             Poll::Pending => return false,
-            Poll::Ready(Ok(0)) => connection.receive_eof(now),
+            Poll::Ready(Ok(0)) => connection.handle_eof(now),
             Poll::Ready(Ok(n)) => self.unread = Some(Unread { buffer, from: 0, to: n }),
             Poll::Ready(Err(error)) if error.kind() == io::ErrorKind::Interrupted => {}
             Poll::Ready(Err(error)) => connection.abort(now, error.into()),
@@ -367,7 +367,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Whether a deadline has passed; otherwise the timer wakes.
     fn poll_deadline(&mut self, connection: &mut Connection, now: Moment) -> bool {
         // One that moved away is looked up when the timer wakes.
-        if !connection.timeout_moved() && self.deadline.is_some_and(|deadline| now < deadline) {
+        if !connection.take_timeout_changed() && self.deadline.is_some_and(|deadline| now < deadline) {
             return false;
         }
         let deadline = connection.poll_timeout();

@@ -38,7 +38,7 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
             Poll::Ready(Ok(n)) => {
                 went = true;
                 *output = Output::Written;
-                connection.wrote(now, n);
+                connection.handle_written(now, n);
                 if n == 0 {
                     shared.note_write_failed();
                     connection.write_failed(now, io::Error::from(io::ErrorKind::WriteZero).into());
@@ -52,13 +52,13 @@ pub(crate) fn write<S: AsyncWrite + Unpin>(
             }
             Poll::Pending => {
                 // Nothing went out: the time in which something must, begins.
-                connection.wrote(now, 0);
+                connection.handle_written(now, 0);
                 return went;
             }
         }
     }
     // An empty outbox holds no memory.
-    pool::reclaim(connection);
+    pool::detach_buffer(connection);
     let done = match output {
         Output::Flushed => return went,
         Output::Written => Pin::new(stream).poll_flush(io),

@@ -4,7 +4,9 @@ use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{self, Config};
-use ws_server_mio::{ClientConfig, Bind, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http,
+};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
@@ -28,7 +30,9 @@ impl Mio {
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true)).map_err(text)?;
+                let server = connections
+                    .listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true))
+                    .map_err(text)?;
                 say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }

@@ -13,7 +13,7 @@ use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_server_mio::ws_proto::{
-    Access, Closed, Config, Connection, Error, Event, Message, Moment, Next, State,
+    Access, Closed, Config, Connection, Error, Event, IoAction, Message, Moment, State,
 };
 use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
@@ -196,7 +196,7 @@ impl Host {
         }
         while !self.ended && !connection.outbox().is_empty() {
             let n = kernel.lock().send(self.socket, connection.outbox().chunk());
-            connection.wrote(now, n);
+            connection.handle_written(now, n);
             if n == 0 {
                 break;
             }
@@ -207,9 +207,9 @@ impl Host {
                 assert!(server.closed.replace(closed).is_none());
             }
         }
-        match connection.next_io() {
-            Next::Shutdown => self.half_close(kernel),
-            Next::Drop => {
+        match connection.poll_io() {
+            IoAction::Shutdown => self.half_close(kernel),
+            IoAction::Drop => {
                 self.leave(kernel);
                 moved = true;
             }
@@ -250,11 +250,11 @@ impl Server {
         let mut bytes = match received {
             Received::Bytes(bytes) => bytes,
             Received::Nothing => return,
-            Received::End => return self.connection.receive_eof(now),
+            Received::End => return self.connection.handle_eof(now),
             Received::Reset => return self.connection.abort(now, Error::Io(ErrorKind::ConnectionReset)),
         };
         let mut input = &mut bytes[..];
-        while let Some(event) = self.connection.receive(now, &mut input) {
+        while let Some(event) = self.connection.handle_input(now, &mut input) {
             match event {
                 Event::Upgrade(upgrade) => {
                     app.was_asked_for(socket, upgrade.path());

@@ -1,6 +1,6 @@
 //! What only a connection with something unfinished needs.
 
-use super::flow::Flow;
+use super::backpressure::Flow;
 use super::memory::Counted;
 use super::{Connection, Moment};
 use crate::frame::Frame;
@@ -9,7 +9,7 @@ use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 
 #[derive(Debug, Default)]
-pub(super) struct Busy {
+pub(super) struct InFlight {
     /// The ping that awaits its pong.
     pub(super) ping: Option<Ping>,
     /// A message of ours that is being sent in fragments.
@@ -60,24 +60,24 @@ pub(super) struct Outgoing {
 }
 
 impl Connection {
-    pub(super) fn busy(&mut self) -> &mut Busy {
-        self.busy.get_or_insert_default()
+    pub(super) fn in_flight(&mut self) -> &mut InFlight {
+        self.in_flight.get_or_insert_default()
     }
 
-    pub(super) fn forget_busy_if_idle(&mut self) {
-        if self.busy.as_ref().is_some_and(|busy| {
-            busy.ping.is_none()
-                && busy.outgoing.is_none()
-                && busy.waiting.is_empty()
-                && busy.pong.is_none()
-                && busy.ahead.is_empty()
-                && !busy.ends_behind
-                && busy.stall.is_none()
-                && busy.kept == 0
-                && busy.counted.is_none()
-                && busy.flow.is_idle()
+    pub(super) fn drop_in_flight_if_idle(&mut self) {
+        if self.in_flight.as_ref().is_some_and(|in_flight| {
+            in_flight.ping.is_none()
+                && in_flight.outgoing.is_none()
+                && in_flight.waiting.is_empty()
+                && in_flight.pong.is_none()
+                && in_flight.ahead.is_empty()
+                && !in_flight.ends_behind
+                && in_flight.stall.is_none()
+                && in_flight.kept == 0
+                && in_flight.counted.is_none()
+                && in_flight.flow.is_idle()
         }) {
-            self.busy = None;
+            self.in_flight = None;
         }
     }
 }

@@ -5,13 +5,25 @@
 //! delays the next event until the peer has taken as much as was added, or for 100 ms, doubled each time in a row that
 //! nothing was taken. An event that added nothing delays nothing.
 
-use super::{Connection, Moment, Stage, Told};
+use super::receive::Told;
+use super::{Connection, Moment, Stage};
 use core::time::Duration;
 
 /// The longest delay of a peer that takes what is sent to it.
 const DELAY: Duration = Duration::from_millis(100);
 /// How often that is doubled at most: who sends to us must not take us for dead meanwhile.
 const DOUBLINGS: u8 = 5;
+
+/// How the outbox stands to its marks and to the socket.
+#[derive(Debug, Default)]
+pub(super) struct Backpressure {
+    /// Over the high mark, and not yet back at the low one.
+    pub(super) congested: bool,
+    /// Back at the low mark; the application is yet to hear of it.
+    pub(super) drained: bool,
+    /// The socket took less than all, and the deadline runs.
+    pub(super) stalled: bool,
+}
 
 /// What holds reading back, each a bit of one byte; and what must be looked at before anything is received.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -21,14 +33,14 @@ impl Held {
     /// The application has paused it.
     pub(super) const PAUSED: u8 = 1;
     /// The peer has sent all that it may in this second.
-    pub(super) const PACED: u8 = 1 << 1;
+    pub(super) const THROTTLED: u8 = 1 << 1;
     /// Output that was caused by what came before waits.
     pub(super) const OUTPUT: u8 = 1 << 2;
     /// All connections together hold too much, and this one has a message or a body unfinished.
     pub(super) const MEMORY: u8 = 1 << 3;
     /// Its share of what is inflated is used, and the others have theirs first.
     pub(super) const SHARE: u8 = 1 << 4;
-    pub(super) const ANY: u8 = Self::PAUSED | Self::PACED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
+    pub(super) const ANY: u8 = Self::PAUSED | Self::THROTTLED | Self::OUTPUT | Self::MEMORY | Self::SHARE;
 
     /// Bytes that are kept go before anything newer.
     pub(super) const AHEAD: u8 = 1 << 5;
@@ -63,7 +75,7 @@ pub(super) struct Flow {
     /// How many delays in a row have passed in which the peer took nothing.
     in_vain: u8,
     /// Until when the peer has sent all that it may.
-    pub(super) paced_until: Option<Moment>,
+    pub(super) throttled_until: Option<Moment>,
     /// Until when a message or a body that has begun waits for memory.
     memory_until: Option<Moment>,
 }
@@ -83,13 +95,13 @@ impl Flow {
         self.mark.is_none()
             && self.delay.is_none()
             && self.in_vain == 0
-            && self.paced_until.is_none()
+            && self.throttled_until.is_none()
             && self.memory_until.is_none()
     }
 
     pub(super) fn due(&self) -> Option<Moment> {
         let delay = self.delay.map(|delay| delay.until);
-        delay.into_iter().chain(self.memory_until).chain(self.paced_until).min()
+        delay.into_iter().chain(self.memory_until).chain(self.throttled_until).min()
     }
 }
 
@@ -108,7 +120,7 @@ impl Connection {
     pub(super) fn tell(&mut self, how: Told) {
         self.input.told = how;
         if self.input.held.has(Held::SWOLLEN) {
-            self.busy().flow.mark = Some(self.queued_ever());
+            self.in_flight().flow.mark = Some(self.queued_ever());
         }
     }
 
@@ -122,11 +134,11 @@ impl Connection {
     /// The handling of the event that was told last is over: what it added delays the next one.
     pub(super) fn end_handling(&mut self, now: Moment) {
         let told = self.input.told;
-        self.note_heard(now);
+        self.note_received(now);
         if !self.input.held.has(Held::SWOLLEN) {
             return;
         }
-        let mark = self.busy.as_mut().and_then(|busy| busy.flow.mark.take());
+        let mark = self.in_flight.as_mut().and_then(|in_flight| in_flight.flow.mark.take());
         let over_half = self.outbox.len().saturating_sub(self.half_cap());
         if told == Told::Nothing || over_half == 0 || !matches!(self.stage, Stage::Open(_)) {
             return;
@@ -137,7 +149,7 @@ impl Connection {
             return;
         }
         let since = self.bytes_sent;
-        let flow = &mut self.busy().flow;
+        let flow = &mut self.in_flight().flow;
         let until = now + DELAY * (1 << flow.in_vain);
         flow.delay = Some(Delay { until, sent: since + added, since });
         self.input.held.set(Held::OUTPUT, true);
@@ -148,14 +160,14 @@ impl Connection {
     pub(super) fn flow_on(&mut self, now: Moment, taken: usize) {
         let is_swollen = self.check_swollen();
         let sent = self.bytes_sent;
-        let Some(busy) = &mut self.busy else { return };
-        if taken > 0 && busy.flow.delay.is_none() {
-            busy.flow.in_vain = 0;
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if taken > 0 && in_flight.flow.delay.is_none() {
+            in_flight.flow.in_vain = 0;
         }
-        let is_taken = busy.flow.delay.is_some_and(|delay| sent >= delay.sent);
+        let is_taken = in_flight.flow.delay.is_some_and(|delay| sent >= delay.sent);
         if is_taken || !is_swollen {
-            busy.flow.in_vain = 0;
-            busy.flow.mark = None;
+            in_flight.flow.in_vain = 0;
+            in_flight.flow.mark = None;
             self.end_delay(now);
         }
     }
@@ -163,8 +175,8 @@ impl Connection {
     /// What is held back for a time is so no longer, once that has passed.
     pub(super) fn pass_delay(&mut self, now: Moment) {
         let sent = self.bytes_sent;
-        let Some(busy) = &mut self.busy else { return };
-        let flow = &mut busy.flow;
+        let Some(in_flight) = &mut self.in_flight else { return };
+        let flow = &mut in_flight.flow;
         if let Some(delay) = flow.delay.filter(|delay| now >= delay.until) {
             flow.in_vain = if sent > delay.since { 0 } else { (flow.in_vain + 1).min(DOUBLINGS) };
             self.end_delay(now);
@@ -173,27 +185,27 @@ impl Connection {
     }
 
     fn end_delay(&mut self, now: Moment) {
-        let Some(busy) = &mut self.busy else { return };
-        if busy.flow.delay.take().is_some() {
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if in_flight.flow.delay.take().is_some() {
             self.input.held.set(Held::OUTPUT, false);
             self.read_on(now);
         }
-        self.forget_busy_if_idle();
+        self.drop_in_flight_if_idle();
     }
 
     pub(super) fn pass_memory_delay(&mut self, now: Moment) {
-        let Some(busy) = &mut self.busy else { return };
-        if busy.flow.memory_until.is_some_and(|until| now >= until) {
-            busy.flow.memory_until = None;
+        let Some(in_flight) = &mut self.in_flight else { return };
+        if in_flight.flow.memory_until.is_some_and(|until| now >= until) {
+            in_flight.flow.memory_until = None;
             self.input.held.set(Held::MEMORY, false);
             self.read_on(now);
-            self.forget_busy_if_idle();
+            self.drop_in_flight_if_idle();
         }
     }
 
     /// A message, or a request's body, that has begun waits while all connections together hold too much.
     pub(super) fn wait_for_memory(&mut self, now: Moment) {
-        self.busy().flow.memory_until = Some(now + DELAY);
+        self.in_flight().flow.memory_until = Some(now + DELAY);
         self.input.held.set(Held::MEMORY, true);
         self.arm();
     }
@@ -203,7 +215,7 @@ impl Connection {
         if self.input.held.has(Held::ANY) {
             return;
         }
-        if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
+        if let Some(ping) = self.in_flight.as_mut().and_then(|in_flight| in_flight.ping.as_mut())
             && let Some(awaited) = &mut ping.awaited
         {
             *awaited = (*awaited).max(now);

@@ -27,10 +27,10 @@ pub enum State {
 
 /// What the transport should do next.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Next {
-    /// Read, and give what came to [`Connection::receive`](crate::Connection::receive).
+pub enum IoAction {
+    /// Read, and give what came to [`Connection::handle_input`](crate::Connection::handle_input).
     Read,
-    /// Write from the [outbox](crate::Connection::outbox), and tell [`Connection::wrote`](crate::Connection::wrote).
+    /// Write from the [outbox](crate::Connection::outbox), and tell [`Connection::handle_written`](crate::Connection::handle_written).
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,

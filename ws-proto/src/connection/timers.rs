@@ -1,8 +1,9 @@
 //! The one deadline. Traffic does not move it, but for the answer to a heartbeat: when it fires, it is compared
-//! with what was heard meanwhile, and armed anew.
+//! with what came meanwhile, and armed anew.
 
-use super::flow::Held;
-use super::{Connection, Moment, Stage, Stall};
+use super::backpressure::Held;
+use super::in_flight::Stall;
+use super::{Connection, Moment, Stage};
 use crate::close::CloseCode;
 use crate::error::{Error, Timeout};
 use crate::frame::Opcode;
@@ -25,8 +26,8 @@ impl Connection {
     /// Whether [`poll_timeout`](Self::poll_timeout) has become earlier since this was last asked. An owner of
     /// many connections, with a timer for each, asks this first.
     #[inline]
-    pub fn timeout_moved(&mut self) -> bool {
-        core::mem::take(&mut self.output.deadline_moved)
+    pub fn take_timeout_changed(&mut self) -> bool {
+        core::mem::take(&mut self.timeout_changed)
     }
 
     /// Does what is due, and arms the deadline anew. Harmless when early.
@@ -50,11 +51,8 @@ impl Connection {
             self.pass_memory_delay(now);
         }
         self.note_http_held(now);
-        match &mut self.stage {
-            Stage::Http(http) => {
-                http.handle_timeout(now, &self.config, &mut self.outbox);
-                self.settle_http(now);
-            }
+        match &self.stage {
+            Stage::Http(_) => self.handle_http_timeout(now),
             Stage::Handshake(_) => {
                 if now >= self.handshake_due() {
                     self.time_out(now, Timeout::Handshake);
@@ -62,10 +60,10 @@ impl Connection {
             }
             Stage::Opened(_) | Stage::Open(_) => {
                 // A reader that stopped at a message has not had it noted.
-                self.note_heard(now);
+                self.note_received(now);
                 self.pass_delay(now);
                 self.beat(now);
-                self.end_pace(now);
+                self.end_throttle(now);
                 self.release_unused(now);
             }
             Stage::Closing(_) => {
@@ -78,7 +76,7 @@ impl Connection {
                     self.finish(now);
                 }
             }
-            Stage::Done(_) => {}
+            Stage::Done { .. } => {}
         }
         self.arm();
     }
@@ -88,14 +86,14 @@ impl Connection {
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.
     pub fn handle_resume(&mut self, now: Moment) {
-        if !matches!(self.stage, Stage::Opened(_) | Stage::Open(_)) {
+        if !self.stage.is_open() {
             return;
         }
-        if let Some(busy) = &mut self.busy {
-            if let Some(stall) = &mut busy.stall {
+        if let Some(in_flight) = &mut self.in_flight {
+            if let Some(stall) = &mut in_flight.stall {
                 (stall.since, stall.last) = (now, now);
             }
-            if let Some(awaited) = busy.ping.as_mut().and_then(|ping| ping.awaited.as_mut()) {
+            if let Some(awaited) = in_flight.ping.as_mut().and_then(|ping| ping.awaited.as_mut()) {
                 *awaited = now;
                 return self.arm();
             }
@@ -121,10 +119,10 @@ impl Connection {
 
     /// The heartbeat: finds a dead peer, or sends to a quiet one.
     fn beat(&mut self, now: Moment) {
-        if let Some(ping) = self.busy.as_mut().and_then(|busy| busy.ping.as_mut())
+        if let Some(ping) = self.in_flight.as_mut().and_then(|in_flight| in_flight.ping.as_mut())
             && let Some(since) = ping.awaited
         {
-            if self.heard > since {
+            if self.last_received > since {
                 ping.awaited = None;
             } else if self.input.held.has(Held::ANY) {
                 // The answer may be there, unread.
@@ -139,25 +137,28 @@ impl Connection {
     }
 
     pub(super) fn heartbeat_due(&self) -> Option<Moment> {
-        let awaited =
-            self.busy.as_ref().and_then(|busy| busy.ping.as_ref()).is_some_and(|ping| ping.awaited.is_some());
+        let awaited = self
+            .in_flight
+            .as_ref()
+            .and_then(|in_flight| in_flight.ping.as_ref())
+            .is_some_and(|ping| ping.awaited.is_some());
         let interval = self.config.heartbeat.idle?;
         match self.config.heartbeat.kind {
             HeartbeatKind::Ping if awaited => None,
             // A peer that talks all the time is asked now and then, too: how long its answer takes is the latency.
             HeartbeatKind::Ping => {
                 let at_latest = self.beat + interval.saturating_mul(PINGS_AT_LEAST);
-                Some((self.heard + interval).min(at_latest))
+                Some((self.last_received + interval).min(at_latest))
             }
             // While output waits, there is no need to show that we live.
-            HeartbeatKind::Pong => (!self.output.stalled).then(|| self.beat + interval),
+            HeartbeatKind::Pong => (!self.backpressure.stalled).then(|| self.beat + interval),
         }
     }
 
     fn answer_due(&self) -> Option<Moment> {
-        let since = self.busy.as_ref()?.ping.as_ref()?.awaited?;
+        let since = self.in_flight.as_ref()?.ping.as_ref()?.awaited?;
         // It may be there, unread: then its time begins anew once reading goes on.
-        let is_hidden = self.heard <= since && self.input.held.has(Held::ANY);
+        let is_hidden = self.last_received <= since && self.input.held.has(Held::ANY);
         (!is_hidden).then(|| since + self.config.heartbeat.pong_timeout)
     }
 
@@ -170,14 +171,14 @@ impl Connection {
     /// has no output.
     fn output_due(&self) -> Option<Moment> {
         let ending = match &self.stage {
-            Stage::Closing(_) | Stage::Done(_) => true,
-            Stage::Draining(ending) => ending.was_open,
+            Stage::Closing(_) | Stage::Done { .. } => true,
+            Stage::Draining(draining) => draining.ending.was_open,
             _ => false,
         };
         if ending {
             return None;
         }
-        let stall = self.busy.as_ref()?.stall?;
+        let stall = self.in_flight.as_ref()?.stall?;
         Some(stall.since.min(stall.last) + self.config.output_timeout)
     }
 
@@ -188,12 +189,14 @@ impl Connection {
         let rate = u128::from(self.config.min_output_rate);
         let enough = self.config.output_timeout.as_millis() * rate / 1000;
         let timeout = self.config.output_timeout;
-        let Some(stall) = self.busy.as_mut().and_then(|busy| busy.stall.as_mut()) else { return false };
+        let Some(stall) = self.in_flight.as_mut().and_then(|in_flight| in_flight.stall.as_mut()) else {
+            return false;
+        };
         let error = Error::Timeout(Timeout::Output);
         if now >= stall.last + timeout {
-            self.done(now, error);
+            self.connection_closed(now, error);
         } else if u128::from(sent - stall.sent) < enough {
-            self.give_up(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
+            self.evict(now, error, CloseCode::TRY_AGAIN_LATER, "too slow");
         } else {
             *stall = Stall { since: now, sent, last: stall.last };
             return false;
@@ -205,18 +208,20 @@ impl Connection {
     /// long as the peer reads.
     fn ending_due(&self) -> Moment {
         match &self.stage {
-            Stage::Closing(ending) | Stage::Draining(ending) => match ending.since {
-                Some(since) if ending.is_broken => since + READ_BROKEN.min(self.config.close_timeout),
-                Some(since) => since + self.config.close_timeout,
-                None => Moment::NEVER,
-            },
+            Stage::Closing(closing) if closing.is_broken => {
+                closing.since + READ_BROKEN.min(self.config.close_timeout)
+            }
+            Stage::Closing(closing) => closing.since + self.config.close_timeout,
+            Stage::Draining(draining) => {
+                draining.since.map_or(Moment::NEVER, |since| since + self.config.close_timeout)
+            }
             _ => Moment::NEVER,
         }
     }
 
     /// Sets the deadline to the earliest of what may become due in this stage.
     pub(super) fn arm(&mut self) {
-        let flow = self.busy.as_ref().and_then(|busy| busy.flow.due());
+        let flow = self.in_flight.as_ref().and_then(|in_flight| in_flight.flow.due());
         let stage = match &self.stage {
             Stage::Http(http) => {
                 let http = http.deadline(&self.config, &self.outbox);
@@ -229,20 +234,24 @@ impl Connection {
                 due.chain(release).chain(flow).min()
             }
             Stage::Closing(_) | Stage::Draining(_) => Some(self.ending_due()),
-            Stage::Done(_) => None,
+            Stage::Done { .. } => None,
         };
-        let look = self.busy.as_ref().and_then(|busy| busy.counted.as_ref()).map(|counted| counted.look_at);
+        let look = self
+            .in_flight
+            .as_ref()
+            .and_then(|in_flight| in_flight.counted.as_ref())
+            .map(|counted| counted.look_at);
         let due = stage.into_iter().chain(self.output_due()).chain(look);
         let deadline = due.min().unwrap_or(Moment::NEVER);
         self.set_deadline(deadline);
     }
 
     pub(super) fn set_deadline(&mut self, deadline: Moment) {
-        self.output.deadline_moved |= deadline < self.deadline;
+        self.timeout_changed |= deadline < self.deadline;
         self.deadline = deadline;
     }
 
     fn time_out(&mut self, now: Moment, timeout: Timeout) {
-        self.done(now, Error::Timeout(timeout));
+        self.connection_closed(now, Error::Timeout(timeout));
     }
 }

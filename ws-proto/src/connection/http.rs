@@ -1,11 +1,11 @@
 //! A server's answers: to requests, and to opening handshakes.
 
-use super::flow::Held;
+use super::backpressure::Held;
 use super::{Connection, Sent, Stage};
 use crate::error::RespondError;
 use crate::event::Event;
 use crate::handshake::{Request, Upgrade};
-use crate::http::{Incoming, ResponseBody};
+use crate::http::{Incoming, Io, ResponseBody, ServerHttp};
 use crate::moment::Moment;
 use bytes::Bytes;
 
@@ -18,8 +18,8 @@ impl Connection {
     /// ended its stream meanwhile; [`RespondError::WrongRequest`] when the upgrade is not one of this connection, or its
     /// time is over.
     pub fn accept(&mut self, now: Moment, upgrade: Upgrade) -> Result<(), RespondError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
-        let result = http.accept(now, &self.config, &mut self.outbox, upgrade);
+        let Some((http, mut io)) = self.http(now) else { return Err(self.no_request()) };
+        let result = http.accept(&mut io, upgrade);
         self.settle_http(now);
         result
     }
@@ -41,8 +41,8 @@ impl Connection {
         request: impl Into<Request>,
         response: ::http::Response<Bytes>,
     ) -> Result<(), RespondError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
-        let result = http.respond(now, &self.config, &mut self.outbox, request.into(), response);
+        let Some((http, mut io)) = self.http(now) else { return Err(self.no_request()) };
+        let result = http.respond(&mut io, request.into(), response);
         self.settle_http(now);
         result
     }
@@ -52,8 +52,8 @@ impl Connection {
     ///
     /// An answer that [`respond`](Self::respond) would not take is 503.
     pub fn answer_dropped(&mut self, now: Moment, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
-        let Stage::Http(http) = &mut self.stage else { return false };
-        let is_answered = http.answer_dropped(now, &self.config, &mut self.outbox, answer);
+        let Some((http, mut io)) = self.http(now) else { return false };
+        let is_answered = http.answer_dropped(&mut io, answer);
         if is_answered {
             self.settle_http(now);
         }
@@ -77,7 +77,7 @@ impl Connection {
     /// # let now = Moment::default();
     /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
     /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
-    /// # let Some(Event::Request(request)) = server.receive(now, &mut &mut input[..]) else { panic!() };
+    /// # let Some(Event::Request(request)) = server.handle_input(now, &mut &mut input[..]) else { panic!() };
     /// let body = server.respond_streaming(now, request, http::Response::new(()), None)?;
     /// server.send_body(&body, "tick\n")?;
     /// server.send_body(&body, "tock\n")?;
@@ -96,14 +96,14 @@ impl Connection {
         head: ::http::Response<()>,
         length: Option<u64>,
     ) -> Result<ResponseBody, RespondError> {
-        let Stage::Http(http) = &mut self.stage else { return Err(self.no_request()) };
+        let Some((http, mut io)) = self.http(now) else { return Err(self.no_request()) };
         let request = request.into();
-        let result = http.respond_streaming(now, &self.config, &mut self.outbox, request, head, length);
+        let result = http.respond_streaming(&mut io, request, head, length);
         self.settle_http(now);
         result
     }
 
-    /// Server: gives the next piece of a body. Delivery that were taken in pace with
+    /// Server: gives the next piece of a body. Pieces that are given in step with
     /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
     ///
     /// # Errors
@@ -126,7 +126,7 @@ impl Connection {
             http.send_body(&mut self.outbox, body, piece)?;
             let sent = self.note_queued();
             if let Stage::Http(http) = &mut self.stage
-                && self.output.congested
+                && self.backpressure.congested
             {
                 http.hold();
             }
@@ -165,17 +165,37 @@ impl Connection {
         if body.is_unwanted() {
             return Ok(());
         }
-        let Stage::Http(http) = &mut self.stage else { return Err(RespondError::NotOpen) };
-        let result = http.finish_body(now, &self.config, &mut self.outbox, body);
+        let Some((http, mut io)) = self.http(now) else { return Err(RespondError::NotOpen) };
+        let result = http.finish_body(&mut io, body);
         self.settle_http(now);
         result
+    }
+
+    /// The HTTP stage, with what it is lent.
+    fn http(&mut self, now: Moment) -> Option<(&mut ServerHttp, Io<'_>)> {
+        let Self { stage: Stage::Http(http), config, outbox: out, .. } = self else { return None };
+        Some((http, Io { now, config, out }))
+    }
+
+    /// Server: does what is due.
+    pub(super) fn handle_http_timeout(&mut self, now: Moment) {
+        let Some((http, mut io)) = self.http(now) else { return };
+        http.handle_timeout(&mut io);
+        self.settle_http(now);
+    }
+
+    /// Takes no further request.
+    pub(super) fn stop_http(&mut self, now: Moment) {
+        let Some((http, mut io)) = self.http(now) else { return };
+        http.go_away(&mut io);
+        self.settle_http(now);
     }
 
     /// Takes input in the HTTP stage, and what was kept of it before.
     pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
         let held = self.takes_no_request();
-        let Stage::Http(http) = &mut self.stage else { return None };
-        let incoming = http.receive(now, &self.config, &mut self.outbox, held, input);
+        let Some((http, mut io)) = self.http(now) else { return None };
+        let incoming = http.handle_input(&mut io, held, input);
         self.settle_http(now);
         incoming.map(|incoming| match incoming {
             Incoming::Request(request) => Event::Request(request),
@@ -183,9 +203,28 @@ impl Connection {
         })
     }
 
+    /// Brings the stage up to date with what HTTP came to: the switch, or the end.
+    pub(super) fn settle_http(&mut self, now: Moment) {
+        let Stage::Http(http) = &mut self.stage else { return };
+        // Its pieces stand in the outbox, and their draining will be told.
+        self.backpressure.congested |= http.take_owed_room();
+        if let Some((response, terms)) = http.take_opened() {
+            let ahead = http.take_ahead();
+            self.establish(now, response, terms);
+            self.keep_ahead(ahead);
+        } else if http.ending().is_some() {
+            self.end_http(now);
+        }
+        self.note_queued();
+        if matches!(self.stage, Stage::Http(_)) {
+            self.count_held();
+        }
+        self.note_http_held(now);
+    }
+
     /// Whether no request may be taken, whatever came: too much output waits for the peer, or reading is paused.
     pub(super) fn takes_no_request(&self) -> bool {
-        self.output.congested || self.input.held.has(Held::ANY)
+        self.backpressure.congested || self.input.held.has(Held::ANY)
     }
 
     /// Notes for the deadlines of HTTP whether we hold reading back.
@@ -200,7 +239,7 @@ impl Connection {
     /// Tells HTTP that the socket took so much.
     pub(super) fn note_http_written(&mut self, now: Moment, n: usize) {
         if let Stage::Http(http) = &mut self.stage {
-            http.wrote(now, n, &self.outbox);
+            http.handle_written(now, n, &self.outbox);
             self.note_http_held(now);
         }
     }
@@ -208,7 +247,7 @@ impl Connection {
     /// Why there is no request to answer.
     fn no_request(&self) -> RespondError {
         match self.stage {
-            Stage::Closing(_) | Stage::Draining(_) | Stage::Done(_) => RespondError::NotOpen,
+            Stage::Closing(_) | Stage::Draining(_) | Stage::Done { .. } => RespondError::NotOpen,
             // Those of an open one have been answered, and a client has none.
             Stage::Http(_) | Stage::Handshake(_) | Stage::Opened(_) | Stage::Open(_) => {
                 RespondError::WrongRequest

@@ -1,0 +1,417 @@
+//! The machine: the stages of a connection and every transition between them. No other file changes the stage.
+//!
+//! ```text
+//!  server: Http ────────┬─ establish ─▶ Opened ─ report_open ─▶ Open
+//!  client: Handshake ───┘                 └──────────┬───────────┘
+//!                                                    ├─ start_closing_handshake, break_off ─▶ Closing
+//!                                                    │                                           │
+//!                 receive_close, fail_connection, evict                receive_close, fail_connection
+//!                                                    ▼                                           │
+//!          Http ── end_http ─────────────────────▶ Draining ◀────────────────────────────────────┘
+//!                                                    │ finish
+//!                                                    ▼
+//!          any stage ── connection_closed ───────▶ Done
+//! ```
+//!
+//! | from | what happens | to | RFC 6455 |
+//! |---|---|---|---|
+//! | Http, Handshake | [`establish`](Connection::establish): the 101 | Opened | §4.1, §4.2.2 "established" |
+//! | Opened | [`report_open`](Connection::report_open): the application hears of it | Open | |
+//! | Opened, Open | [`start_closing_handshake`](Connection::start_closing_handshake): our Close | Closing | §7.1.2 |
+//! | Opened, Open, Closing | [`break_off`](Connection::break_off): writing failed | Closing, reading only | §7.1.7 |
+//! | Opened, Open, Closing | [`receive_close`](Connection::receive_close): the peer's Close, answered | Draining | §5.5.1, §7.1.3 |
+//! | Opened, Open, Closing | [`fail_connection`](Connection::fail_connection): the peer broke the protocol | Draining | §7.1.7 |
+//! | Opened, Open | [`evict`](Connection::evict): over a limit of time or memory | Draining | §7.1.7 |
+//! | Http | [`end_http`](Connection::end_http): the last answer is queued | Draining | |
+//! | Draining | [`finish`](Connection::finish): flushed, and the peer has ended too | Done | §7.1.1 |
+//! | any | [`connection_closed`](Connection::connection_closed): end of stream, I/O error, deadline, abort | Done | §7.1.4 |
+
+use super::backpressure::Held;
+use super::ending::{Closes, Closing, Draining, Ended, Ending, HalfClose};
+use super::in_flight::InFlight;
+use super::{Connection, close_body};
+use crate::close::CloseCode;
+use crate::decode::Decoder;
+use crate::deflate::{PerMessage, Terms};
+use crate::error::{Error, ProtocolError, Timeout};
+use crate::event::{Event, Initiator};
+use crate::frame::Opcode;
+use crate::http::{ClientHttp, ServerHttp};
+use crate::moment::Moment;
+use alloc::boxed::Box;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::mem;
+
+/// Where the connection stands.
+#[derive(Debug)]
+pub(super) enum Stage {
+    /// Server: HTTP requests.
+    Http(Box<ServerHttp>),
+    /// Client: waiting for the answer to its handshake.
+    Handshake(Box<ClientHttp>),
+    /// The switch is done, and the application is yet to hear of it.
+    Opened(Box<Opened>),
+    Open(Option<Box<PerMessage>>),
+    /// Our Close is sent; the peer's is awaited, and data before it is still delivered (§5.5.1).
+    Closing(Box<Closing>),
+    /// Nothing more is delivered: flush, half-close, discard until the peer ends, so that no reset eats what
+    /// we sent last (§7.1.1).
+    Draining(Box<Draining>),
+    /// Over.
+    Done {
+        /// What explains it, until the application has heard of it.
+        report: Option<Box<Ended>>,
+        /// See [`Connection::wants_reset`].
+        wants_reset: bool,
+    },
+}
+
+/// A connection that has just opened.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub(super) response: Box<::http::Response<()>>,
+    /// permessage-deflate, where it was agreed on.
+    pub(super) compression: Option<Box<PerMessage>>,
+}
+
+impl Stage {
+    /// Whether messages may be sent.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        matches!(self, Self::Open(_) | Self::Opened(_))
+    }
+
+    /// How it ends, once it does.
+    pub(super) fn ending_mut(&mut self) -> Option<&mut Ending> {
+        match self {
+            Self::Closing(closing) => Some(&mut closing.ending),
+            Self::Draining(draining) => Some(&mut draining.ending),
+            Self::Done { report: Some(ended), .. } => Some(&mut ended.ending),
+            _ => None,
+        }
+    }
+}
+
+// --- opening
+
+impl Connection {
+    /// "The WebSocket Connection is Established" (§4.1, §4.2.2): the 101 has come, or stands in the outbox.
+    pub(super) fn establish(&mut self, now: Moment, response: ::http::Response<()>, terms: Option<Terms>) {
+        // Until it is written, the 101 counts as written: it is no quiet connection that opens.
+        self.beat = now;
+        self.last_received = now;
+        self.outbox.begin_frames();
+        let compression = terms.and_then(|terms| PerMessage::new(self.config.deflate.as_ref(), terms));
+        self.stage = Stage::Opened(Box::new(Opened { response: Box::new(response), compression }));
+        self.begin_shares();
+        self.arm();
+    }
+
+    /// The application hears that the connection has opened, also where it is closing or lost by now.
+    pub(super) fn report_open(&mut self) -> Option<Event<'static>> {
+        if let Some(ending) = self.stage.ending_mut() {
+            return ending.opened.take().map(Event::Open);
+        }
+        match self.leave() {
+            Stage::Opened(opened) => {
+                self.stage = Stage::Open(opened.compression);
+                self.arm();
+                Some(Event::Open(opened.response))
+            }
+            stage => {
+                self.stage = stage;
+                None
+            }
+        }
+    }
+
+    /// The application hears that it is over, once.
+    pub(super) fn report_closed(&mut self) -> Option<Event<'static>> {
+        let Stage::Done { report, .. } = &mut self.stage else { return None };
+        let ended = report.take()?;
+        Some(Event::Closed(Box::new(ended.into_closed(self))))
+    }
+}
+
+// --- the closing handshake, and its failures
+
+impl Connection {
+    /// "Start the WebSocket Closing Handshake" (§7.1.2): our Close goes out behind what is queued.
+    pub(super) fn start_closing_handshake(&mut self, now: Moment, code: CloseCode, body: &[u8]) {
+        self.write_copied(Opcode::Close, true, body);
+        let open = self.leave();
+        let (ending, compression) = self.begin_ending(open, Initiator::Local, Closes::sent(code), None);
+        self.enter_closing(Closing { ending, since: now, is_broken: false, compression });
+    }
+
+    /// Writing failed: what the peer said before its end may stand unread, and is read on for a short time.
+    pub(super) fn break_off(&mut self, now: Moment, error: Error) {
+        let (ending, compression) = match self.leave() {
+            Stage::Closing(closing) => (closing.ending.caused_by(error), closing.compression),
+            open => self.begin_ending(open, Initiator::Remote, Closes::default(), Some(error)),
+        };
+        self.outbox.clear();
+        self.backpressure.drained = false;
+        self.enter_closing(Closing { ending, since: now, is_broken: true, compression });
+    }
+
+    /// "The WebSocket Closing Handshake is Started" by the peer (§7.1.3), or completed. Its Close is answered with its own
+    /// code, if ours is not sent already (§5.5.1).
+    pub(super) fn receive_close(&mut self, now: Moment, code: CloseCode, reason: String) {
+        self.release_contexts();
+        // It is for the server to close TCP first (§7.1.1).
+        let half_close = if self.is_client() { HalfClose::No } else { HalfClose::Due };
+        match self.leave() {
+            Stage::Closing(closing) => {
+                let ending = closing.ending.answered_by(code, reason);
+                self.end_closing(now, ending, closing.since, closing.is_broken, half_close);
+            }
+            open => {
+                self.write_close(code, "");
+                let closes = Closes { received: Some((code, reason)), sent: Some(code) };
+                let (ending, _) = self.begin_ending(open, Initiator::Remote, closes, None);
+                self.enter_draining(ending, now, half_close, None);
+            }
+        }
+    }
+
+    /// "Fail the WebSocket Connection" (§7.1.7): the peer broke the protocol.
+    pub(super) fn fail_connection(&mut self, now: Moment, error: ProtocolError) {
+        self.release_contexts();
+        match self.leave() {
+            Stage::Closing(closing) => {
+                let ending = closing.ending.caused_by(error.into());
+                self.end_closing(now, ending, closing.since, closing.is_broken, HalfClose::Due);
+            }
+            open => {
+                let code = error.close_code();
+                let body = self.write_close(code, error.reason());
+                let closes = Closes::sent(code);
+                let (ending, _) = self.begin_ending(open, Initiator::Local, closes, Some(error.into()));
+                self.enter_draining(ending, now, HalfClose::Due, Some(body));
+            }
+        }
+    }
+
+    /// Ends a connection that is over a limit of time or memory: a WebSocket is told why, in a Close that overtakes what
+    /// waits (§7.1.7).
+    pub(super) fn evict(&mut self, now: Moment, error: Error, code: CloseCode, reason: &str) {
+        if !self.stage.is_open() {
+            return self.connection_closed(now, error);
+        }
+        self.release_contexts();
+        self.outbox.drop_unwritten();
+        self.write_close(code, reason);
+        let open = self.leave();
+        let (ending, _) = self.begin_ending(open, Initiator::Local, Closes::sent(code), Some(error));
+        self.enter_draining(ending, now, HalfClose::Due, None);
+    }
+
+    /// The closing handshake that we started is over. Where the peer takes nothing any more, so is the connection.
+    fn end_closing(
+        &mut self,
+        now: Moment,
+        ending: Ending,
+        since: Moment,
+        is_broken: bool,
+        half_close: HalfClose,
+    ) {
+        match is_broken {
+            true => self.enter_done(now, ending, false),
+            false => self.enter_draining(ending, since, half_close, None),
+        }
+    }
+
+    /// Appends a Close, and returns its body.
+    fn write_close(&mut self, code: CloseCode, reason: &str) -> Vec<u8> {
+        let body = close_body::encode(code, reason).unwrap_or_default();
+        self.write_copied(Opcode::Close, true, &body);
+        body
+    }
+}
+
+// --- the end
+
+impl Connection {
+    /// The last answer of an HTTP connection is queued: it is flushed, then the connection drains.
+    pub(super) fn end_http(&mut self, now: Moment) {
+        let Stage::Http(http) = &self.stage else { return };
+        let (cause, at_once) = match http.ending() {
+            Some(ending) => (ending.cause.clone(), ending.at_once),
+            // It is the application that ends it, amid an answer or not.
+            None => (http.owes_answer().then_some(Error::Aborted), false),
+        };
+        let (has_open_end, peer_ended) = (http.has_open_end(), http.peer_ended());
+        let initiator = match &cause {
+            // Our FIN would be the end of an answer that was cut off.
+            Some(cause) if at_once || has_open_end => return self.connection_closed(now, cause.clone()),
+            Some(Error::Eof | Error::Abandoned) => Initiator::Remote,
+            None if peer_ended => Initiator::Remote,
+            _ => Initiator::Local,
+        };
+        let http = self.leave();
+        let (ending, _) = self.begin_ending(http, initiator, Closes::default(), cause);
+        self.stage = Stage::Draining(Box::new(Draining {
+            ending,
+            since: None,
+            half_close: HalfClose::Due,
+            peer_ended,
+            discarded: 0,
+            has_open_end,
+            overtaking: None,
+        }));
+        if self.outbox.is_empty() {
+            self.flushed(now);
+        }
+        self.arm();
+    }
+
+    /// The outbox is empty.
+    pub(super) fn flushed(&mut self, now: Moment) {
+        if let Stage::Draining(draining) = &mut self.stage {
+            draining.since.get_or_insert(now);
+            self.finish_if_flushed(now);
+            self.arm();
+        }
+    }
+
+    /// The peer has ended its half. One that has closed that alone may still be reading what we answer.
+    pub(super) fn peer_ended(&mut self, now: Moment) {
+        if let Stage::Draining(draining) = &mut self.stage {
+            draining.peer_ended = true;
+            self.finish_if_flushed(now);
+        }
+    }
+
+    /// Ends a drained connection whose peer has ended too.
+    pub(super) fn finish_if_flushed(&mut self, now: Moment) {
+        if matches!(&self.stage, Stage::Draining(draining) if draining.peer_ended) && self.outbox.is_empty() {
+            self.finish(now);
+        }
+    }
+
+    /// Draining is over. What we said last and never left is neither an orderly end, nor a whole answer.
+    pub(super) fn finish(&mut self, now: Moment) {
+        self.connection_closed(now, Error::Timeout(Timeout::Close));
+    }
+
+    /// "The WebSocket Connection is Closed" (§7.1.4), or its HTTP is: at once, from any stage. The first cause stays
+    /// (§7.1.7); so does an end that was in order.
+    pub(super) fn connection_closed(&mut self, now: Moment, error: Error) {
+        self.release_contexts();
+        let (initiator, error) = match &mut self.stage {
+            Stage::Done { .. } => return,
+            // A server that refuses may never end what it says of it, or end it with a reset: what came is the answer.
+            Stage::Handshake(http)
+                if http.is_refused() && matches!(error, Error::Timeout(_) | Error::Io(_)) =>
+            {
+                (Initiator::Remote, http.handle_eof().into())
+            }
+            _ => (initiator(&error), error),
+        };
+        let (ending, wants_reset) = match self.leave() {
+            Stage::Draining(draining) if self.outbox.is_empty() => (draining.ending, false),
+            Stage::Draining(draining) => (draining.ending.caused_by(error), draining.has_open_end),
+            Stage::Closing(closing) => (closing.ending.caused_by(error), false),
+            stage => {
+                let wants_reset = matches!(&stage, Stage::Http(http) if http.has_open_end());
+                (self.begin_ending(stage, initiator, Closes::default(), Some(error)).0, wants_reset)
+            }
+        };
+        self.enter_done(now, ending, wants_reset);
+    }
+}
+
+// --- what every transition is made of
+
+impl Connection {
+    /// Takes the connection out of its stage, to put what is made of it into the next.
+    fn leave(&mut self) -> Stage {
+        mem::replace(&mut self.stage, Stage::Done { report: None, wants_reset: false })
+    }
+
+    /// The end of a connection that was in this stage, up to which nothing had ended; and what inflates its messages.
+    fn begin_ending(
+        &self,
+        stage: Stage,
+        initiator: Initiator,
+        closes: Closes,
+        error: Option<Error>,
+    ) -> (Ending, Option<Box<PerMessage>>) {
+        let was_open = stage.is_open();
+        let is_reported = match &stage {
+            Stage::Http(http) => http.announced() || self.config.report_all_closes,
+            _ => true,
+        };
+        let (opened, compression) = match stage {
+            Stage::Opened(opened) => (Some(opened.response), opened.compression),
+            Stage::Open(compression) => (None, compression),
+            _ => (None, None),
+        };
+        let was_paused = self.input.held.has(Held::PAUSED);
+        (Ending { initiator, closes, error, was_open, is_reported, was_paused, opened }, compression)
+    }
+
+    fn enter_closing(&mut self, closing: Closing) {
+        self.stage = Stage::Closing(Box::new(closing));
+        self.end_open();
+        self.arm();
+    }
+
+    fn enter_draining(
+        &mut self,
+        ending: Ending,
+        since: Moment,
+        half_close: HalfClose,
+        overtaking: Option<Vec<u8>>,
+    ) {
+        let in_flight = self.in_flight.as_mut();
+        self.stage = Stage::Draining(Box::new(Draining {
+            ending,
+            since: Some(since),
+            half_close,
+            peer_ended: in_flight.is_some_and(|in_flight| mem::take(&mut in_flight.ends_behind)),
+            discarded: 0,
+            has_open_end: false,
+            overtaking,
+        }));
+        self.decoder = Decoder::new();
+        self.end_open();
+        self.arm();
+    }
+
+    fn enter_done(&mut self, now: Moment, ending: Ending, wants_reset: bool) {
+        let report = ending.is_reported.then(|| Box::new(Ended { ending, at: now }));
+        self.stage = Stage::Done { report, wants_reset };
+        self.decoder = Decoder::new();
+        self.in_flight = None;
+        self.outbox.clear();
+        self.backpressure.drained = false;
+        self.arm();
+    }
+
+    /// What only an open connection needs is over; what waits to be written is still counted and judged.
+    fn end_open(&mut self) {
+        self.input.held = Held::default();
+        if let Some(in_flight) = &mut self.in_flight {
+            let InFlight { stall, counted, ahead, ends_behind, .. } = mem::take(&mut **in_flight);
+            **in_flight = InFlight { stall, counted, ends_behind, ..InFlight::default() };
+            self.keep_ahead(ahead);
+        }
+        if self.is_counted() {
+            self.count_held();
+        }
+        self.drop_in_flight_if_idle();
+    }
+}
+
+/// Whose doing an end at once is.
+fn initiator(error: &Error) -> Initiator {
+    match error {
+        Error::Timeout(_) | Error::Memory { .. } | Error::Aborted | Error::Stopped | Error::Unfinished => {
+            Initiator::Local
+        }
+        _ => Initiator::Remote,
+    }
+}
