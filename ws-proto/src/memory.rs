@@ -28,8 +28,8 @@ pub(crate) const LOOK: Duration = Duration::from_millis(250);
 /// The memory that connections share: one limit for what they hold together in outboxes, in unfinished messages, and
 /// read ahead.
 ///
-/// A connection counts once it holds more than its [low mark](crate::Config::low_mark) and a write has left that much,
-/// or more than its [high mark](crate::Config::high_mark); a payload that is shared by many counts once. Above the
+/// A connection counts once it holds more than its [low mark](crate::Config::outbox) and a write has left that much,
+/// or more than its [high mark](crate::Config::outbox); a payload that is shared by many counts once. Above the
 /// limit, peers with unfinished messages or bodies of requests are not read, and sends over the high mark
 /// answer [`Full`](crate::SendError::Full). If that does not help within a second, those that take or send least for
 /// what they hold are closed, the largest first: with 1013 where their output weighs most, with 1009 where a message

@@ -136,7 +136,7 @@ fn after_our_close_nothing_is_sent_however_long_the_peer_takes() {
 #[test]
 fn what_waits_behind_an_unfinished_message_is_dropped_by_a_close() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
     for _ in 0..10 {
         server.send("waits").unwrap();
     }
@@ -163,7 +163,7 @@ fn what_was_queued_goes_out_before_the_close_in_order_and_no_frame_is_cut() {
         for n in 0..100usize {
             // Large ones are not copied into the outbox.
             expected.push(vec![n as u8; n * 50 % 3000]);
-            server.send(&Frame::binary(expected[n].clone())).unwrap();
+            server.send(Frame::binary(expected[n].clone())).unwrap();
             take(&mut server, pace);
             feed(&mut server, now, &frame(true, FIN | PING, &[n as u8]));
             take(&mut server, pace);
@@ -285,7 +285,7 @@ fn the_whole_closing_phase_has_one_deadline() {
 #[test]
 fn a_close_may_stand_in_the_middle_of_a_fragmented_message() {
     let mut pair = Pair::open();
-    pair.client.connection.send(&Frame::raw(Opcode::Text, false, "half a ").unwrap()).unwrap();
+    pair.client.connection.send(Frame::raw(Opcode::Text, false, "half a ").unwrap()).unwrap();
     pair.client.connection.close(pair.now, CloseCode::NORMAL, "").unwrap();
     pair.drive();
     assert!(pair.server.texts().is_empty());

@@ -154,7 +154,7 @@ fn exchange(pair: &mut Pair) {
             (Opcode::Continuation, true, ""),
         ] {
             for end in [&mut pair.client, &mut pair.server] {
-                assert!(end.connection.send(&Frame::raw(opcode, fin, text).unwrap()).is_ok());
+                assert!(end.connection.send(Frame::raw(opcode, fin, text).unwrap()).is_ok());
             }
             pair.drive();
         }

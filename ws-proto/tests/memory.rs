@@ -34,13 +34,13 @@ type Business = (&'static str, fn(&mut Connection, Moment));
 fn busy_for_a_while() -> [Business; 6] {
     [
         ("a message in fragments", |server, _| {
-            server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
-            server.send(&Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
+            server.send(Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
+            server.send(Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
         }),
         ("a message that waits behind a fragment", |server, _| {
-            server.send(&Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
+            server.send(Frame::raw(Opcode::Text, false, "be").unwrap()).unwrap();
             server.send("waits").unwrap();
-            server.send(&Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
+            server.send(Frame::raw(Opcode::Continuation, true, "gun").unwrap()).unwrap();
         }),
         ("a ping that is answered", |server, now| {
             server.send_ping(now, b"there?").unwrap();

@@ -103,7 +103,7 @@ fn random_run(role: Role, seed: u64) {
                 let data = data_of(&mut random, number);
                 let (first, fin) = (!open_message, random.below(2) == 0);
                 let opcode = if first { Opcode::Binary } else { Opcode::Continuation };
-                connection.send(&Frame::raw(opcode, fin, data.clone()).unwrap()).unwrap();
+                connection.send(Frame::raw(opcode, fin, data.clone()).unwrap()).unwrap();
                 open_message = !fin;
                 model.data.push(data);
             }
@@ -226,7 +226,7 @@ fn pongs_of_the_application_are_as_many_as_it_sends() {
     let (mut server, now) = open(Role::Server, quiet());
     server.handle_written(now, 0);
     for _ in 0..1000 {
-        server.send(&Frame::pong("").unwrap()).unwrap();
+        server.send(Frame::pong("").unwrap()).unwrap();
     }
     feed(&mut server, now, &frame(true, FIN | PING, b"?"));
     let frames = parse(&take_output(&mut server, now));
@@ -333,8 +333,8 @@ fn a_close_never_overtakes_data() {
 /// A connection that owes two echoes, the first partly written, and whose peer has broken the protocol.
 fn failed(role: Role) -> (Connection, Moment, Vec<u8>) {
     let (mut connection, now) = open(role, quiet());
-    connection.send(&Frame::binary(Bytes::from(vec![1; 2000]))).unwrap();
-    connection.send(&Frame::binary(Bytes::from(vec![2; 2000]))).unwrap();
+    connection.send(Frame::binary(Bytes::from(vec![1; 2000]))).unwrap();
+    connection.send(Frame::binary(Bytes::from(vec![2; 2000]))).unwrap();
     let output = take(&mut connection, now, 100, false);
     feed(&mut connection, now, &frame_to(role, 0xf0 | TEXT, b"?"));
     assert_eq!(connection.state(), State::Closing);

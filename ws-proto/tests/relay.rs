@@ -104,7 +104,7 @@ fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     server.relay_fragment(fragment("a", true, false)).unwrap();
     server.send("own").unwrap();
     server.relay_message(Message::Text("relayed".into())).unwrap();
-    server.send(&Frame::ping("").unwrap()).unwrap();
+    server.send(Frame::ping("").unwrap()).unwrap();
     server.relay_fragment(fragment("b", false, true)).unwrap();
     let frames = parse(&take_output(&mut server, now));
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
@@ -119,7 +119,7 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
         let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
         match relayed {
             true => to.relay_fragment(fragment("begun", true, false)).unwrap(),
-            false => to.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
+            false => to.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
         };
         take_output(&mut to, now);
         let relay = |to: &mut Connection| to.relay_message(Message::Binary(vec![0; 1000].into()));
@@ -129,7 +129,7 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
         let queued = to.queued();
         assert_eq!(relay(&mut to), Err(SendError::FragmentOrder));
         assert_eq!(to.queued(), queued);
-        to.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+        to.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
         assert_eq!(relay(&mut to), Ok(Sent::Congested), "it is ended after all");
         assert_eq!(parse(&take_output(&mut to, now)).len(), 6);
     }

@@ -34,7 +34,7 @@ fn any_byte_after_it_proves_life() {
 #[test]
 fn a_peer_that_takes_no_output_is_asked_too_and_has_its_whole_time_again() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send(&Frame::text("stuck")).unwrap();
+    server.send(Frame::text("stuck")).unwrap();
     server.handle_written(now, 0);
     let queued = server.queued();
     let later = now + 29 * SECOND;

@@ -18,13 +18,13 @@ fn payloads(output: &[u8]) -> Vec<String> {
 #[test]
 fn whole_messages_wait_behind_an_unfinished_one_and_control_frames_do_not() {
     let (mut server, now) = open(Role::Server, Config::server());
-    server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
     server.send("after 1").unwrap();
-    server.send(&Frame::text("after 2")).unwrap();
+    server.send(Frame::text("after 2")).unwrap();
     server.send_ping(now, b"ping").unwrap();
-    server.send(&Frame::raw(Opcode::Continuation, false, "b").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, false, "b").unwrap()).unwrap();
     assert!(server.queued() > server.outbox().len(), "what waits is counted");
-    server.send(&Frame::raw(Opcode::Continuation, true, "c").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, true, "c").unwrap()).unwrap();
     assert_eq!(payloads(&take_output(&mut server, now)), ["ping", "a", "b", "c", "after 1", "after 2"]);
 }
 
@@ -45,12 +45,12 @@ fn fragments_out_of_order_are_refused_and_change_nothing() {
 fn a_text_is_utf8_over_all_its_fragments() {
     let (mut server, now) = open(Role::Server, Config::server());
     let water = "水".as_bytes();
-    server.send(&Frame::raw(Opcode::Text, false, water[..1].to_vec()).unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Text, false, water[..1].to_vec()).unwrap()).unwrap();
     let bad = Frame::raw(Opcode::Continuation, false, "a").unwrap();
     assert_eq!(server.send(&bad), Err(SendError::NotUtf8));
     let half = Frame::raw(Opcode::Continuation, true, water[1..2].to_vec()).unwrap();
     assert_eq!(server.send(&half), Err(SendError::NotUtf8), "it ends inside a character");
-    server.send(&Frame::raw(Opcode::Continuation, true, water[1..].to_vec()).unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, true, water[1..].to_vec()).unwrap()).unwrap();
     assert_eq!(parse(&take_output(&mut server, now)).len(), 2);
 }
 
@@ -110,7 +110,7 @@ fn at_the_cap_a_send_is_refused_and_nothing_is_queued() {
     assert!(server.send(vec![0; 5000]).is_ok(), "a message alone always fits");
     let waits = server.outbox().len();
     assert_eq!(server.send("x"), Err(SendError::Full));
-    assert_eq!(server.send(&Frame::text("x")), Err(SendError::Full));
+    assert_eq!(server.send(Frame::text("x")), Err(SendError::Full));
     assert_eq!(server.outbox().len(), waits);
     server.send_ping(now, b"exempt").unwrap();
     take_output(&mut server, now);
@@ -246,7 +246,7 @@ proptest! {
                     expected.push(data);
                 }
                 Step::Shared(data) => {
-                    server.send(&Frame::binary(Bytes::from(data.clone()))).unwrap();
+                    server.send(Frame::binary(Bytes::from(data.clone()))).unwrap();
                     expected.push(data);
                 }
                 Step::Written(n, gathered) => {
@@ -275,7 +275,7 @@ proptest! {
 /// A message in fragments whose last one is still to be sent, with all before it taken by the socket.
 fn with_an_unfinished_message() -> (Connection, ws_proto::Moment) {
     let (mut server, now) = open(Role::Server, Config::server().outbox(100, 1000, 10_000));
-    server.send(&Frame::raw(Opcode::Binary, false, "a").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Binary, false, "a").unwrap()).unwrap();
     take_output(&mut server, now);
     (server, now)
 }
@@ -301,7 +301,7 @@ fn the_end_of_a_message_fits_however_much_waits_behind_it() {
             taken += 1;
         }
     }
-    server.send(&Frame::raw(Opcode::Continuation, true, "z").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, true, "z").unwrap()).unwrap();
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1 + taken);
 }
 
@@ -331,7 +331,7 @@ fn who_is_refused_for_want_of_room_is_told_when_there_is_room_whatever_the_marks
 #[test]
 fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(50, 100, 100));
-    server.send(&Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Text, false, "a").unwrap()).unwrap();
     server.send("x".repeat(60)).unwrap();
     take_output(&mut server, now);
     assert_eq!(server.send("y".repeat(60)), Err(SendError::Full));
@@ -341,7 +341,7 @@ fn what_waits_behind_our_own_fragments_does_not_keep_the_peer_from_being_read() 
 #[test]
 fn messages_that_wait_are_limited_however_small_they_are() {
     let (mut server, now) = open(Role::Server, Config::server().outbox(10, 100, 1000));
-    server.send(&Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Binary, false, "begun").unwrap()).unwrap();
     let mut taken = 0;
     while server.send("").is_ok() {
         taken += 1;
@@ -349,7 +349,7 @@ fn messages_that_wait_are_limited_however_small_they_are() {
     }
     assert_eq!(server.send(""), Err(SendError::Full));
     take_output(&mut server, now);
-    server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
     assert!(server.queued() <= 1000, "{} bytes", server.queued());
     assert_eq!(parse(&take_output(&mut server, now)).len(), 1 + taken);
 }

@@ -76,8 +76,8 @@ fn the_low_mark_itself_is_not_counted_and_a_byte_more_is() {
     for (len, held) in [(979, 0), (980, 1001)] {
         let memory = Memory::new(1 << 20);
         let (mut server, _) = server_of(&memory);
-        server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
-        server.send(&Frame::binary(vec![0; len])).unwrap();
+        server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+        server.send(Frame::binary(vec![0; len])).unwrap();
         assert_eq!(server.queued(), 21 + len);
         assert_eq!(memory.held(), held, "with {len} bytes that wait");
     }
@@ -90,7 +90,7 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
     for round in 0..3 {
         for _ in 0..10 {
             queue(&mut server, 700);
-            server.send(&Frame::binary(vec![round; 3000])).unwrap();
+            server.send(Frame::binary(vec![round; 3000])).unwrap();
         }
         assert_eq!(memory.held(), server.queued());
         take_output(&mut server, now);
@@ -106,7 +106,7 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
     ];
     for end in ends {
         let (mut server, now) = server_of(&memory);
-        server.send(&Frame::binary(vec![0; 3000])).unwrap();
+        server.send(Frame::binary(vec![0; 3000])).unwrap();
         queue(&mut server, 3000);
         feed(&mut server, now, &header(true, FIN | BINARY, 10_000));
         feed(&mut server, now, &[0; 5000]);
@@ -144,7 +144,7 @@ fn parts_of_a_payload_that_is_sent_whole_leave_nothing_behind() {
             let mut servers: Vec<_> = (0..4).map(|_| server_of(&memory)).collect();
             for k in 0..4 {
                 let (server, _) = &mut servers[(first + k) % 4];
-                server.send(&Frame::binary(parts[(first + k) % 4].clone())).unwrap();
+                server.send(Frame::binary(parts[(first + k) % 4].clone())).unwrap();
                 assert!(memory.held() <= 100_000, "{} bytes", memory.held());
             }
             for k in 0..4 {
@@ -216,12 +216,12 @@ fn what_is_left_with_the_caller_counts_until_it_is_taken() {
 fn messages_that_wait_behind_an_unfinished_one_count() {
     let memory = Memory::new(1 << 20);
     let (mut server, now) = server_of(&memory);
-    server.send(&Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap();
     for _ in 0..10 {
         queue(&mut server, 1000);
     }
     assert!(memory.held() >= 10_000, "{}", memory.held());
-    server.send(&Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
+    server.send(Frame::raw(Opcode::Continuation, true, "").unwrap()).unwrap();
     assert_eq!(memory.held(), server.queued());
     take_output(&mut server, now);
     assert_eq!(memory.held(), 0);
@@ -439,7 +439,7 @@ fn who_is_told_has_it_ahead_of_what_waits() {
     let memory = Memory::new(1000);
     let (mut server, now) = server_of(&memory);
     for _ in 0..10 {
-        server.send(&Frame::binary(vec![0; 5000])).unwrap_or(ws_proto::Sent::Queued);
+        server.send(Frame::binary(vec![0; 5000])).unwrap_or(ws_proto::Sent::Queued);
     }
     server.handle_written(now, 10);
     for round in 0..=4 {

@@ -76,7 +76,7 @@ impl Heartbeat {
         }
     }
 
-    /// Whether nobody chose it: it is the default of [`Config::client`].
+    /// Whether nobody chose it: it is the default of [`Config::client`](crate::Config::client).
     pub fn is_default(&self) -> bool {
         self.is_default
     }

@@ -194,7 +194,7 @@ impl Connection {
     /// Takes input in the HTTP stage, and what was kept of it before.
     pub(super) fn receive_http(&mut self, now: Moment, input: &mut &mut [u8]) -> Option<Event<'static>> {
         let held = self.takes_no_request();
-        let Some((http, mut io)) = self.http(now) else { return None };
+        let (http, mut io) = self.http(now)?;
         let incoming = http.handle_input(&mut io, held, input);
         self.settle_http(now);
         incoming.map(|incoming| match incoming {

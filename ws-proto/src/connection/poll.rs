@@ -82,7 +82,7 @@ impl Connection {
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
     /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`handle_input`](Self::handle_input) then leaves its input with
     /// the caller. Beside an answer without a length, requests are read ahead up to
-    /// [`head_limit`](Config::head_limit), since the peer's end would stand behind them.
+    /// [`head_limit`](crate::Config::head_limit), since the peer's end would stand behind them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {

@@ -13,13 +13,13 @@ use alloc::string::String;
 use bytes::Bytes;
 
 impl Connection {
-    /// Sends on a message that another connection received, whatever the [cap](crate::Config::outbox_cap): whoever
+    /// Sends on a message that another connection received, whatever the [cap](crate::Config::outbox): whoever
     /// relays takes no more from there once this answers [`Sent::Congested`], until this connection has
     /// [drained](crate::Event::Drained).
     ///
     /// # Errors
     /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] where a message of this connection stands unfinished, and more
-    /// than the [high mark](crate::Config::high_mark) waits behind it: nobody may ever end it.
+    /// than the [high mark](crate::Config::outbox) waits behind it: nobody may ever end it.
     pub fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
         let is_unfinished = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());

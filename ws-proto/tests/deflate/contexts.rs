@@ -36,7 +36,7 @@ fn pooled(config: &Config) -> (usize, usize) {
 fn a_connection_that_compresses_nothing_has_no_deadline_for_it() {
     let (mut server, now) = quiet(FULL, FULL);
     assert_eq!(server.poll_timeout(), None);
-    server.send(&Frame::text("not compressed").without_compression()).unwrap();
+    server.send(Frame::text("not compressed").without_compression()).unwrap();
     take_output(&mut server, now);
     feed(&mut server, now, &frame(true, FIN | TEXT, b"nor this"));
     assert_eq!((server.poll_timeout(), pooled(server.config())), (None, (0, 0)));
@@ -226,7 +226,7 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
             let first = if empty_first { &[][..] } else { &data };
             // The other way, a message is done.
             if ours_is_unfinished {
-                server.send(&fragment(Opcode::Binary, false, first)).unwrap();
+                server.send(fragment(Opcode::Binary, false, first)).unwrap();
                 feed(&mut server, now, &compressed(Role::Server, BINARY, &zip.message(&data)));
             } else {
                 server.send(&data[..]).unwrap();
@@ -245,7 +245,7 @@ fn no_context_is_let_go_while_its_message_is_unfinished() {
             }
             // Both messages and those after them are whole.
             if ours_is_unfinished {
-                server.send(&fragment(Opcode::Continuation, true, &data)).unwrap();
+                server.send(fragment(Opcode::Continuation, true, &data)).unwrap();
                 server.send(&data[..]).unwrap();
                 read.extend(reader.read(&take_output(&mut server, now)));
                 let read: Vec<_> = read.into_iter().map(|read| read.data).collect();
@@ -337,16 +337,16 @@ fn without_takeover_one_context_serves_all() {
     // Of messages in progress each has its own.
     for (n, (connection, now, zip, reader)) in ends.iter_mut().enumerate() {
         let data = noise(n as u64, 500);
-        connection.send(&fragment(Opcode::Binary, false, &data)).unwrap();
+        connection.send(fragment(Opcode::Binary, false, &data)).unwrap();
         let parts = zip.fragments(&[&data, &data]);
         feed(connection, *now, &frame(true, RSV1 | BINARY, &parts[0]));
         assert!(reader.data(&take_output(connection, *now)).is_empty());
         assert_eq!(pooled(&config), (0, 0));
-        connection.send(&fragment(Opcode::Continuation, n % 2 == 0, &data)).unwrap();
+        connection.send(fragment(Opcode::Continuation, n % 2 == 0, &data)).unwrap();
         let events = feed(connection, *now, &frame(true, FIN | CONTINUATION, &parts[1]));
         assert_eq!(messages(&events), [[&data[..], &data].concat()]);
         if n % 2 == 1 {
-            connection.send(&fragment(Opcode::Continuation, true, b"")).unwrap();
+            connection.send(fragment(Opcode::Continuation, true, b"")).unwrap();
         }
         assert_eq!(reader.data(&take_output(connection, *now)), [[&data[..], &data].concat()]);
     }
@@ -376,7 +376,7 @@ fn a_context_that_another_used_knows_nothing_of_it() {
                 "failed" => drop(feed(&mut a, now, &compressed(Role::Server, BINARY, &[7; 9]))),
                 "closed" => drop(feed(&mut a, now, &frame(true, FIN | CLOSE, b""))),
                 "in the middle of a message" => {
-                    a.send(&fragment(Opcode::Binary, false, &secret)).unwrap();
+                    a.send(fragment(Opcode::Binary, false, &secret)).unwrap();
                     let begun = Stream::new().stored(false, &secret).bits(2, 3).cut_here();
                     feed(&mut a, now, &frame(true, RSV1 | BINARY, &begun));
                     feed(&mut a, now, &frame(true, FIN | CLOSE, b""));

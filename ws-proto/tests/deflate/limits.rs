@@ -309,7 +309,7 @@ fn a_message_below_the_limit_passes_even_if_each_byte_of_it_is_a_fragment() {
     client.compress_by(Terms { ours: FULL, theirs: FULL });
     for (n, byte) in data.chunks(1).enumerate() {
         let opcode = if n == 0 { Opcode::Binary } else { Opcode::Continuation };
-        client.send(&Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
+        client.send(Frame::raw(opcode, n + 1 == data.len(), byte.to_vec()).unwrap()).unwrap();
     }
     let wire = take_output(&mut client, now);
     for pieces in [Delivery::Whole, Delivery::Chunked { whole: 0 }] {

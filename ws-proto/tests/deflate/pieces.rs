@@ -113,7 +113,7 @@ fn a_paused_connection_tells_no_piece_and_loses_none() {
     while !input.is_empty() {
         joined.add(&server.handle_input(now, &mut input).unwrap());
         if joined.pieces % 3 == 1 {
-            server.send(&Frame::binary(noise(3, 200)).without_compression()).unwrap();
+            server.send(Frame::binary(noise(3, 200)).without_compression()).unwrap();
             assert!(server.handle_input(now, &mut input).is_none() && server.poll_event(now).is_none());
             assert!(server.is_paused() || joined.is_whole);
             assert!(!input.is_empty() || joined.is_whole, "what is left to be told stays with the caller");
@@ -236,7 +236,7 @@ fn two_ends_stream_to_each_other() {
         let mut joined = Joined::default();
         for (at, part) in parts.iter().enumerate() {
             let opcode = if at == 0 { Opcode::Binary } else { Opcode::Continuation };
-            client.send(&Frame::raw(opcode, at == 2, part.clone()).unwrap()).unwrap();
+            client.send(Frame::raw(opcode, at == 2, part.clone()).unwrap()).unwrap();
             give(&mut server, now, &take_output(&mut client, now), |event| joined.add(&event));
             assert!(joined.data == parts[..=at].concat(), "a fragment is told as soon as it has come");
         }

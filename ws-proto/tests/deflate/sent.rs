@@ -62,17 +62,17 @@ fn what_was_refused_was_not_compressed_so_that_nothing_refers_to_it() {
             assert_eq!(connection.send(&message[..]), Err(SendError::Full));
             assert_eq!(connection.send(&whole), Err(SendError::Full));
             assert_eq!(connection.send_shared(&whole), Err(SendError::Full));
-            assert_eq!(connection.send(&first(&message)), Err(SendError::Full));
+            assert_eq!(connection.send(first(&message)), Err(SendError::Full));
             assert!(reader.data(&take_output(&mut connection, now)) == [&before[..]], "{role:?}");
             connection.send(&whole).unwrap();
             assert!(reader.data(&take_output(&mut connection, now)) == [&message[..]], "{role:?}");
 
             // In fragments.
             let [before, message] = [noise(4 * seed + 2, 4000), noise(4 * seed + 3, 3000)];
-            connection.send(&first(&before)).unwrap();
-            assert_eq!(connection.send(&next(&message, true)), Err(SendError::Full));
+            connection.send(first(&before)).unwrap();
+            assert_eq!(connection.send(next(&message, true)), Err(SendError::Full));
             let mut output = take_output(&mut connection, now);
-            connection.send(&next(&message, true)).unwrap();
+            connection.send(next(&message, true)).unwrap();
             output.extend(take_output(&mut connection, now));
             assert!(reader.data(&output) == [[before, message].concat()], "{role:?}");
         }
@@ -141,7 +141,7 @@ fn fragments_are_one_stream_with_control_frames_and_plain_messages_around_them()
                 }
                 want.push((true, parts.len(), parts.concat()));
                 if plain {
-                    connection.send(&Frame::binary(c.clone()).without_compression()).unwrap();
+                    connection.send(Frame::binary(c.clone()).without_compression()).unwrap();
                     want.push((false, 1, c.clone()));
                 }
                 connection.send(&a[..]).unwrap();
@@ -176,14 +176,14 @@ fn what_waits_behind_a_message_in_fragments_is_compressed_after_it() {
     for role in ROLES {
         let (mut connection, now) = open_full(role);
         let mut reader = Reader::new(FULL);
-        connection.send(&first(&data)).unwrap();
+        connection.send(first(&data)).unwrap();
         connection.send(&data[..]).unwrap();
-        connection.send(&Frame::binary(data.clone())).unwrap();
+        connection.send(Frame::binary(data.clone())).unwrap();
         connection.send_shared(&Frame::binary(data.clone())).unwrap();
-        connection.send(&Frame::binary(data.clone()).without_compression()).unwrap();
+        connection.send(Frame::binary(data.clone()).without_compression()).unwrap();
         connection.send("and this").unwrap();
         assert!(reader.read(&take_output(&mut connection, now)).is_empty());
-        connection.send(&next(&data, true)).unwrap();
+        connection.send(next(&data, true)).unwrap();
         connection.send(&data[..]).unwrap();
         let read = reader.read(&take_output(&mut connection, now));
         let data = &data[..];
@@ -264,9 +264,9 @@ fn with_a_window_of_8_bits_nothing_is_compressed_since_zlib_cannot() {
     let (mut client, now) = open_by(CLIENT, config(deflate()), direction(true, 8), FULL);
     client.send(&data[..]).unwrap();
     client.send_shared(&Frame::binary(data.clone())).unwrap();
-    client.send(&Frame::binary(data.clone()).with_compression()).unwrap();
-    client.send(&first(&data)).unwrap();
-    client.send(&next(b"", true)).unwrap();
+    client.send(Frame::binary(data.clone()).with_compression()).unwrap();
+    client.send(first(&data)).unwrap();
+    client.send(next(b"", true)).unwrap();
     let read = Reader::new(FULL).read(&take_output(&mut client, now));
     assert_eq!(read.len(), 4);
     assert!(read.iter().all(|read| !read.compressed && read.data == data), "{read:?}");
@@ -292,10 +292,10 @@ fn a_refused_fragment_changes_nothing() {
         let mut reader = Reader::new(FULL);
         let text = |fin, part: &[u8]| Frame::raw(Opcode::Text, fin, part.to_vec()).unwrap();
         let refused = [first(b"x"), text(false, b"x"), next(&[0xff], true), next(b"", true)];
-        assert_eq!(connection.send(&next(b"x", true)), Err(SendError::FragmentOrder));
-        connection.send(&text(false, &"水".as_bytes()[..2])).unwrap();
+        assert_eq!(connection.send(next(b"x", true)), Err(SendError::FragmentOrder));
+        connection.send(text(false, &"水".as_bytes()[..2])).unwrap();
         refused.iter().for_each(|frame| assert!(connection.send(frame).is_err(), "{frame:?}"));
-        connection.send(&next(&"水".as_bytes()[2..], true)).unwrap();
+        connection.send(next(&"水".as_bytes()[2..], true)).unwrap();
         connection.send("水").unwrap();
         assert_eq!(reader.data(&take_output(&mut connection, now)), ["水".as_bytes(), "水".as_bytes()]);
     }
@@ -326,8 +326,8 @@ fn two_ends_that_agreed_understand_each_other_in_reads_of_any_size() {
                     for end in [&mut pair.client, &mut pair.server] {
                         end.connection.send(&data[..]).unwrap();
                         end.connection.send("short, in between").unwrap();
-                        end.connection.send(&first(&data)).unwrap();
-                        end.connection.send(&next(&data, true)).unwrap();
+                        end.connection.send(first(&data)).unwrap();
+                        end.connection.send(next(&data, true)).unwrap();
                     }
                     pair.drive();
                     want.extend([data.clone(), b"short, in between".to_vec(), [&data[..], &data].concat()]);

@@ -206,7 +206,7 @@ fn whatever_is_sent_to_one_and_to_all_in_whatever_order_each_gets_the_same_data(
                     _ => match begun[n].take() {
                         None => {
                             connection
-                                .send(&Frame::raw(Opcode::Binary, false, data.clone()).unwrap())
+                                .send(Frame::raw(Opcode::Binary, false, data.clone()).unwrap())
                                 .unwrap();
                             begun[n] = Some((data.clone(), Vec::new()));
                         }

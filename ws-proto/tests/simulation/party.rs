@@ -125,8 +125,8 @@ impl Party {
             (1, false) => connection.send(said.data.to_vec()),
             (2, true) => connection.send(Message::Text(said.text().into())),
             (2, false) => connection.send(Message::Binary(said.data[..].into())),
-            (_, true) => connection.send(&Frame::text(said.text())),
-            (_, false) => connection.send(&Frame::binary(said.data.clone())),
+            (_, true) => connection.send(Frame::text(said.text())),
+            (_, false) => connection.send(Frame::binary(said.data.clone())),
         };
         self.judge(now, queued, said.data.len(), false, &result);
         if result.is_ok() {
