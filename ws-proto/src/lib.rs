@@ -8,13 +8,13 @@
 //!
 //! ```text
 //!                  ┌──────────────────────────────────────────────────────────────┐
-//!  socket read ───▶│ receive(now, &mut input) ─▶ Event<'input>                    │──▶ application
-//!  read() == 0 ───▶│ handle_eof(now)                             Http            │
-//!  clock       ───▶│ handle_timeout(now)                          Open            │
-//!  I/O error   ───▶│ abort(now, cause)                            Closing         │
-//!  what it caused ◀│ poll_event(now)          ─▶ Event<'static>   Draining        │──▶ application
-//!  timer       ◀───│ poll_timeout()                               Done            │
-//!  socket write◀──▶│ outbox(): impl Buf, wrote(now, n)           ◀─ send/accept/… │◀── application
+//!  socket read ───▶│ handle_input(now, &mut input) ─▶ Event<'input>               │──▶ application
+//!  read() == 0 ───▶│ handle_eof(now)                               Http           │
+//!  clock       ───▶│ handle_timeout(now)                           Open           │
+//!  I/O error   ───▶│ abort(now, error)                             Closing        │
+//!  what it caused ◀│ poll_event(now) ─▶ Event<'static>             Draining       │──▶ application
+//!  timer       ◀───│ poll_timeout()                                Done           │
+//!  socket write◀──▶│ outbox(): impl Buf, handle_written(now, n)    ◀─ send, close │◀── application
 //!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop            │
 //!                  └──────────────────────────────────────────────────────────────┘
 //! ```

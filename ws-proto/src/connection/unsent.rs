@@ -9,7 +9,7 @@ impl Connection {
     ///
     /// What an [`Unsent`] is advanced by is written, and needs no [`handle_written`](Self::handle_written): the connection accounts for it when
     /// this is called again, or at once with [`return_unsent`](Self::return_unsent). From here on the peer has to take some
-    /// in its time, as after a `wrote` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
+    /// in its time, as after a `handle_written` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
     /// frame ends that is taken last. Write either this way or from the [outbox](Self::outbox), not both at once.
     ///
     /// A loop for streams that can do both at once, here with the traits of `futures-lite`; Tokio's `select!` in place of
