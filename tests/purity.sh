@@ -48,14 +48,29 @@ check 'the host depends on no runtime' \
 
 check 'unsafe code is forbidden in the workspace' "$(grep -qE '^unsafe_code = "forbid"' Cargo.toml || echo Cargo.toml)"
 check 'every crate takes the lints of the workspace' \
-    "$(for manifest in ./*/Cargo.toml; do grep -A 1 '^\[lints\]' "$manifest" | grep -q '^workspace = true' || echo "$manifest"; done)"
+    "$(for manifest in ./*/Cargo.toml tests/kit/Cargo.toml; do grep -A 1 '^\[lints\]' "$manifest" | grep -q '^workspace = true' || echo "$manifest"; done)"
+
+package() { # FILE: the folder of the package that it belongs to
+    local folder
+    folder=$(dirname "$1")
+    until [ -e "$folder/Cargo.toml" ] || [ "$folder" = . ]; do folder=$(dirname "$folder"); done
+    echo "$folder"
+}
+
+check 'no package compiles what stands outside of it' "$(
+    git grep -noE '(#\[path = |include(_str|_bytes)?!\()"[^"]+' -- '*.rs' | while IFS=: read -r file line found; do
+        target=$(realpath -m --relative-to=. "$(dirname "$file")/${found#*\"}")
+        [ "$(package "$file")" = "$(package "$target")" ] || echo "$file:$line: $target"
+    done
+)"
+check 'no file is a link to another' "$(git ls-files -s | grep '^120000' || true)"
 
 check 'nothing is left to do in the tree' "$(git grep -nwE 'TOD[O]|FIXM[E]|XX[X]|todo[!]|unimplemented[!]' || true)"
 check "no path of somebody's machine" "$(git grep -nE '(^|[^a-zA-Z0-9._/-])/(hom[e]|roo[t]|wor[k]|User[s])/' || true)"
 
 # A file longer than this is divided, or long_files.txt says why not.
 check 'no file of Rust is too long' "$(
-    find ./*/src -name '*.rs' | while read -r file; do
+    find ./*/src tests/kit/src -name '*.rs' | while read -r file; do
         lines=$(wc -l <"$file")
         listed=$(grep -c "^${file#./}:" tests/long_files.txt || true)
         [ "$lines" -le 450 ] || [ "$listed" -eq 1 ] || echo "$file: $lines lines"

@@ -173,7 +173,7 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
         (
             format!("{:#?}", Config::server()),
             &[
-                "pieces",
+                "delivery",
                 "deflate",
                 "report_all_closes",
                 "access",
@@ -183,7 +183,7 @@ fn every_setting_is_in_the_table_or_is_no_limit() {
                 "memory",
             ][..],
         ),
-        (format!("{:#?}", ServerConfig::default()), &["connection", "token"]),
+        (format!("{:#?}", ServerConfig::default()), &["connection", "token", "upgrades"]),
     ] {
         let fields = debug.lines().filter_map(|line| line.strip_prefix("    ")?.split_once(": "));
         let fields: Vec<_> = fields.map(|(name, _)| name).filter(|name| !name.starts_with(' ')).collect();

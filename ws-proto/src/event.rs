@@ -20,7 +20,8 @@ pub enum Event<'a> {
     /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503. Refused or
     /// dropped, the connection ends with that answer.
     Upgrade(Upgrade),
-    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
+    /// The WebSocket is open. For a client this is the server's 101; for a server, the one that was sent. It has the
+    /// [subprotocol](crate::handshake::subprotocol) that was agreed on.
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),

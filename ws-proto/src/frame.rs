@@ -2,6 +2,7 @@
 
 use crate::deflate::{CompressionHint, Shared};
 use crate::error::{ProtocolError, SendError};
+use crate::event::Message;
 use crate::utf8;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -213,6 +214,22 @@ impl PartialEq for Frame {
 }
 
 impl Eq for Frame {}
+
+/// A message as it was received, to be sent to many. What it borrows is copied.
+///
+/// ```
+/// use ws_proto::{Frame, Message};
+///
+/// assert_eq!(Frame::from(Message::Text("hello".into())), Frame::text("hello"));
+/// ```
+impl From<Message<'_>> for Frame {
+    fn from(message: Message<'_>) -> Self {
+        match message {
+            Message::Text(text) => Self::text(text),
+            Message::Binary(data) => Self::binary(data.into_owned()),
+        }
+    }
+}
 
 impl Frame {
     /// A whole text message.

@@ -177,5 +177,5 @@ pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, OutboxBuffer, Unsent};
 pub use outgoing::Outgoing;
-pub use transport::Transport;
+pub use transport::{ListenAddress, Transport};
 pub use wall_clock::WallClock;

@@ -30,19 +30,20 @@ impl Transport {
         Self { unix: true, ..Self::default() }
     }
 
-    /// TCP, of a server that listens at these addresses: each with whether its socket takes IPv6 alone (`IPV6_V6ONLY`),
-    /// which says nothing of an IPv4 one.
+    /// TCP, of a server that listens at these addresses.
     ///
     /// ```
-    /// use ws_proto::Transport;
+    /// use ws_proto::{ListenAddress, Transport};
     ///
-    /// let both = Transport::tcp([(([127, 0, 0, 1], 8700).into(), false), ("[::1]:8700".parse()?, true)]);
+    /// let both = Transport::tcp([ListenAddress::new(([127, 0, 0, 1], 8700)), ListenAddress::new("[::1]:8700".parse::<std::net::SocketAddr>()?)]);
     /// assert_eq!(both.loopback_port, Some(8700));
-    /// let one = Transport::tcp([(([0, 0, 0, 0], 8700).into(), false)]);
+    /// let dual = Transport::tcp([ListenAddress::dual_stack("[::]:8700".parse::<std::net::SocketAddr>()?)]);
+    /// assert_eq!(dual.loopback_port, Some(8700));
+    /// let one = Transport::tcp([ListenAddress::new(([0, 0, 0, 0], 8700))]);
     /// assert_eq!(one.loopback_port, None);
     /// # Ok::<(), std::net::AddrParseError>(())
     /// ```
-    pub fn tcp(listeners: impl IntoIterator<Item = (SocketAddr, bool)>) -> Self {
+    pub fn tcp(listeners: impl IntoIterator<Item = ListenAddress>) -> Self {
         Self::default().loopback_port(shared_port(listeners))
     }
 
@@ -61,16 +62,35 @@ impl Transport {
     }
 }
 
+/// Where a server listens, for [`Transport::tcp`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ListenAddress {
+    address: SocketAddr,
+    is_dual_stack: bool,
+}
+
+impl ListenAddress {
+    /// An IPv4 address, or an IPv6 one whose socket takes IPv6 alone (`IPV6_V6ONLY`).
+    pub fn new(address: impl Into<SocketAddr>) -> Self {
+        Self { address: address.into(), is_dual_stack: false }
+    }
+
+    /// An IPv6 address whose socket takes IPv4 too, where it is `[::]`. Of an IPv4 address it says nothing.
+    pub fn dual_stack(address: impl Into<SocketAddr>) -> Self {
+        Self { address: address.into(), is_dual_stack: true }
+    }
+}
+
 /// The port of `0.0.0.0` or `127.0.0.1` that is that of `[::]` or `[::1]` too.
-fn shared_port(listeners: impl IntoIterator<Item = (SocketAddr, bool)>) -> Option<u16> {
+fn shared_port(listeners: impl IntoIterator<Item = ListenAddress>) -> Option<u16> {
     let (mut v4, mut v6) = (Vec::new(), Vec::new());
-    for (address, only_v6) in listeners {
+    for ListenAddress { address, is_dual_stack } in listeners {
         match address.ip() {
             IpAddr::V4(ip) if ip == Ipv4Addr::LOCALHOST || ip.is_unspecified() => v4.push(address.port()),
             IpAddr::V6(Ipv6Addr::LOCALHOST) => v6.push(address.port()),
             IpAddr::V6(Ipv6Addr::UNSPECIFIED) => {
                 v6.push(address.port());
-                v4.extend((!only_v6).then_some(address.port()));
+                v4.extend(is_dual_stack.then_some(address.port()));
             }
             _ => {}
         }
@@ -85,7 +105,10 @@ mod tests {
     #[test]
     fn a_server_is_this_machine_where_it_listens_on_both_families_of_one_port() {
         let port = |listeners: &[(&str, bool)]| {
-            let listeners = listeners.iter().map(|(address, only_v6)| (address.parse().unwrap(), *only_v6));
+            let listeners = listeners.iter().map(|(address, only_v6)| {
+                let address: SocketAddr = address.parse().unwrap();
+                if *only_v6 { ListenAddress::new(address) } else { ListenAddress::dual_stack(address) }
+            });
             Transport::tcp(listeners).loopback_port
         };
         for listeners in [

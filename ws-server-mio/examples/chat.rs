@@ -52,7 +52,7 @@ fn serve() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
     let config = ServerConfig::new()
         .upgrade_paths(["/ws"])

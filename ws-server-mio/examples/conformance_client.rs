@@ -12,8 +12,11 @@ const AGENT: &str = "ws-server-mio";
 fn main() -> Result<(), Box<dyn Error>> {
     let url = std::env::args().nth(1).ok_or("usage: conformance_client URL")?;
     // The cases have messages of 16 MiB, and floods of pings.
-    let mut config =
-        ClientConfig::new().message_limit(64 << 20).outbox(64 << 10, 1 << 20, 80 << 20).frame_rate(None);
+    let mut config = ClientConfig::new()
+        .message_limit(64 << 20)
+        .outbox(64 << 10, 1 << 20, 80 << 20)
+        .frame_rate(None)
+        .forget_when_closed(true);
     if std::env::args().nth(2).is_some_and(|word| word == "deflate") {
         config = config.deflate(Deflate::new().inflate_rate(None));
     }
@@ -47,7 +50,7 @@ impl Suite {
         mut received: impl FnMut(&mut Connections, ConnectionId, Message<'_>),
     ) -> Result<(), Box<dyn Error>> {
         let url = format!("{}{path}", self.url);
-        let client = self.endpoint.connections().connect(url.as_str(), self.config.clone())?;
+        self.endpoint.connections().connect(url.as_str(), self.config.clone())?;
         let mut end = None;
         while end.is_none() {
             self.endpoint.poll(None, |connections, event| match event {
@@ -57,7 +60,6 @@ impl Suite {
                 _ => {}
             })?;
         }
-        self.endpoint.connections().client(client).remove();
         Ok(end.transpose().map(drop)?)
     }
 }

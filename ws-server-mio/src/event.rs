@@ -12,7 +12,7 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 /// the outbox, keeping it takes [`into_owned`](Self::into_owned). A connection emits them in this order:
 ///
 /// ```text
-///  server:  Request*  [Upgrade ─▶ Open ─▶ (Message | Fragment | Pong | Drained)*]  Closed
+///  server:  Request*  [[Upgrade ─▶] Open ─▶ (Message | Fragment | Pong | Drained)*]  Closed
 ///  client:                        Open ─▶ (Message | Fragment | Pong | Drained)*   Closed
 /// ```
 #[derive(Debug)]
@@ -20,11 +20,14 @@ use ws_proto::{Closed, Fragment, Message, Pong, Request, Upgrade};
 pub enum Event<'a> {
     /// A server was asked for something that is no WebSocket. Answer it, now or later, with
     /// [`respond`](crate::Connections::respond), [`respond_streaming`](crate::Connections::respond_streaming) or
-    /// [`respond_file`](crate::Connections::respond_file); dropped, it is answered 503.
+    /// [`respond_file`](crate::Connections::respond_file). One that is dropped while it is reported is answered 404, or 426
+    /// where a WebSocket is ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); one that is dropped later, 503.
     Request(ConnectionId, Request),
-    /// A server was sent a valid opening handshake. Answer it with [`accept`](crate::Connections::accept), or refuse it
-    /// with [`respond`](crate::Connections::respond); dropped, it is answered 503. Refused or dropped, the connection
-    /// ends with that answer.
+    /// A server was sent a valid opening handshake, and
+    /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) asks for the decision; otherwise it is accepted, and
+    /// [`Open`](Self::Open) comes next. Answer it with [`accept`](crate::Connections::accept), or refuse it with
+    /// [`respond`](crate::Connections::respond); dropped, it is answered 503. Refused or dropped, the connection ends with
+    /// that answer.
     Upgrade(ConnectionId, Upgrade),
     /// A WebSocket is open. For a client this is the server's 101; for a server, the one that was sent.
     Open(ConnectionId, Box<http::Response<()>>),

@@ -40,7 +40,7 @@
 //!
 //! | your loop | calls `endpoint.poll(Some(Duration::ZERO), …)` |
 //! |---|---|
-//! | draws all the time (games) | once a frame |
+//! | draws all the time (games) | once a frame; or [`Endpoint::poll_until`] the next one |
 //! | takes descriptors (GTK, calloop, Qt on unix) | when the endpoint's is readable, and at [`Endpoint::next_timeout`] |
 //! | anything else (winit, egui, Win32, Slint, Tauri) | when [`Endpoint::watch`] wakes it |
 //!
@@ -74,8 +74,8 @@
 //!
 //! # Pages beside the socket
 //!
-//! A request that is no upgrade is [`Event::Request`]: answer it with
-//! [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
+//! A request that is no upgrade is [`Event::Request`]: one that you drop is answered 404, or 426 where the socket is. Answer
+//! it with [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
 //! [`ws_host::web`]. The example `http` has one of each.
 //!

@@ -209,9 +209,7 @@ fn listen(connections: &mut Connections) -> ServerId {
         .close_timeout(Duration::from_millis(100))
         .output_timeout(Duration::from_millis(200))
         .answer_timeout(Duration::from_millis(100));
-    connections
-        .listen(Bind::localhost(), ServerConfig::from(times).max_connections(12).decide_upgrades(true))
-        .unwrap()
+    connections.listen(Bind::localhost(), times.max_connections(12).decide_upgrades(true)).unwrap()
 }
 
 fn speak(dice: &mut Dice, peer: &mut Peer, address: std::net::SocketAddr) {

@@ -20,12 +20,11 @@ fn served() -> (String, std::thread::JoinHandle<CloseCode>) {
     let url = endpoint.connections().server(server).url("/").unwrap();
     let thread = std::thread::spawn(move || {
         let mut code = None;
-        let serve = |connections: &mut Connections, event: Event<'_>| match event {
-            Event::Closed(_, closed) => {
+        let serve = |connections: &mut Connections, event: Event<'_>| {
+            if let Event::Closed(_, closed) = event {
                 code = Some(closed.code);
                 connections.exit();
             }
-            _ => {}
         };
         endpoint.run(serve).unwrap();
         code.unwrap()

@@ -116,15 +116,12 @@ impl Story {
     }
 
     fn serve(&mut self, connections: &mut Connections, id: ConnectionId, event: Event<'_>) {
-        match event {
-            Event::Open(..) => {
-                connections.send(id, "welcome").unwrap();
-                if self.closes > 0 {
-                    self.closes -= 1;
-                    connections.close(id, CloseCode::SERVICE_RESTART, "").unwrap();
-                }
+        if let Event::Open(..) = event {
+            connections.send(id, "welcome").unwrap();
+            if self.closes > 0 {
+                self.closes -= 1;
+                connections.close(id, CloseCode::SERVICE_RESTART, "").unwrap();
             }
-            _ => {}
         }
     }
 

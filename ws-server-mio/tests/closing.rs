@@ -33,7 +33,7 @@ fn a_close_of_ours_is_answered() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.endpoint.connections().close(id, CloseCode::NORMAL, "enough").unwrap();
-    assert_eq!(rig.endpoint.connections().send(id, &Frame::text("more")), Err(SendError::NotOpen));
+    assert_eq!(rig.endpoint.connections().send(id, Frame::text("more")), Err(SendError::NotOpen));
     assert_eq!(rig.frame(&mut peer), (CLOSE, b"\x03\xe8enough".to_vec()));
     peer.send(&frame(TEXT, b"last words"));
     peer.send(&frame(CLOSE, b"\x03\xe8"));
@@ -113,7 +113,7 @@ fn the_code_of_a_peer_that_closes_and_resets_while_we_send_is_kept() {
             peer.send(&[before.clone(), frame(CLOSE, b"\x0f\xa5gone")].concat());
             // What it has not read makes the kernel reset the connection, and so does a linger of zero.
             let connections = rig.endpoint.connections();
-            connections.send(id, &Frame::text("tick")).unwrap();
+            connections.send(id, Frame::text("tick")).unwrap();
             if resets {
                 socket2::SockRef::from(&peer.stream).set_linger(Some(Duration::ZERO)).unwrap();
             }
@@ -121,7 +121,7 @@ fn the_code_of_a_peer_that_closes_and_resets_while_we_send_is_kept() {
             // The loop was busy meanwhile; its first act is to write.
             std::thread::sleep(Duration::from_millis(10));
             rig.until("its end", |rig| {
-                let _ = rig.endpoint.connections().send(id, &Frame::text("tick"));
+                let _ = rig.endpoint.connections().send(id, Frame::text("tick"));
                 rig.app.closed().len() == 1
             });
             let closed = rig.app.closed()[0];

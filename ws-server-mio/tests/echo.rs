@@ -81,7 +81,7 @@ fn what_is_sent_between_turns_leaves_no_time_to_wait() {
     let mut rig = Rig::new(ServerConfig::new());
     let (mut peer, id) = rig.open("/");
     rig.until("quiet", |rig| rig.endpoint.next_timeout() != Some(std::time::Duration::ZERO));
-    rig.endpoint.connections().send(id, &Frame::text("now")).unwrap();
+    rig.endpoint.connections().send(id, Frame::text("now")).unwrap();
     assert_eq!(rig.endpoint.next_timeout(), Some(std::time::Duration::ZERO));
     assert_eq!(rig.frame(&mut peer), (TEXT, b"now".to_vec()));
 }

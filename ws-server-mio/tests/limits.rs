@@ -131,9 +131,9 @@ fn what_was_done_is_counted() {
     }
     let connections = rig.endpoint.connections();
     connections.broadcast(&Frame::text("to all"));
-    connections.send(id, &Frame::raw(Opcode::Text, false, "half").unwrap()).unwrap();
-    connections.send(id, &Frame::raw(Opcode::Continuation, true, "whole").unwrap()).unwrap();
-    connections.send(id, &Frame::ping("").unwrap()).unwrap();
+    connections.send(id, Frame::raw(Opcode::Text, false, "half").unwrap()).unwrap();
+    connections.send(id, Frame::raw(Opcode::Continuation, true, "whole").unwrap()).unwrap();
+    connections.send(id, Frame::ping("").unwrap()).unwrap();
     for _ in 0..3 {
         rig.frame(&mut b);
     }

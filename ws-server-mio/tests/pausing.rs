@@ -37,7 +37,7 @@ fn a_connection_that_is_paused_is_not_read_and_others_are() {
     assert_eq!(texts(&rig), ["now"]);
     assert!(!rig.turn().more, "it does not spin");
     // Sending goes on.
-    rig.endpoint.connections().send(id, &Frame::text("to you")).unwrap();
+    rig.endpoint.connections().send(id, Frame::text("to you")).unwrap();
     assert_eq!(rig.frame(&mut paused), (TEXT, b"to you".to_vec()));
     rig.endpoint.connections().resume(id);
     assert_eq!(rig.frame(&mut paused), (TEXT, b"later".to_vec()));

@@ -14,7 +14,7 @@ fn jobs_of_another_thread_run_in_order_and_wake_the_loop() {
         for k in 0..100 {
             remote
                 .run(move |connections| {
-                    connections.send(id, &Frame::text(k.to_string())).unwrap();
+                    connections.send(id, Frame::text(k.to_string())).unwrap();
                 })
                 .unwrap();
         }

@@ -1,4 +1,5 @@
 //! What a server does by itself: it accepts valid upgrades, and answers requests that nobody answers.
+#![allow(clippy::unwrap_used, clippy::panic)] // a panic is how a test fails
 
 mod common;
 use common::*;

@@ -45,11 +45,11 @@ fn serve() -> Result<(), Box<dyn Error>> {
         }
     }
 
-    // The longest message is 4,000 characters, in UTF-8 and JSON. `live` keeps connections alive through
+    // The longest message is 4,000 characters, in UTF-8 and JSON. `frequent` keeps connections alive through
     // proxies, and finds dead ones within a minute. Messages are compressed, each once for all.
     let config =
         ServerConfig::new().message_limit(64 << 10).heartbeat(Heartbeat::frequent()).deflate(Deflate::chat());
-    let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]))?;
+    let server = Server::bind(bind.port(port), config.upgrade_paths(["/ws"]).subprotocols(["chat"]))?;
     if let Some(url) = server.http_url("/") {
         println!("chat: {url}");
         std::io::stdout().flush()?;

@@ -10,7 +10,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
-use ws_server_mio::{ServerConfig, Bind, Budget, Connections, Endpoint, Event, Options};
+use ws_server_mio::{Bind, Budget, Connections, Endpoint, Event, Options, ServerConfig};
 
 const FRAME: Duration = Duration::from_nanos(1_000_000_000 / 60);
 const PAINTING: Duration = Duration::from_millis(3);

@@ -1,7 +1,7 @@
 // undici as a client of each URL that it is given.
 import { createRequire } from 'node:module';
 import { WebSocket } from 'undici';
-import { follow } from './web.mjs';
+import { follow } from '../ours/page/web.mjs';
 
 const { version } = createRequire(import.meta.url)('undici/package.json');
 for (const url of process.argv.slice(2)) await follow(WebSocket, url, version);

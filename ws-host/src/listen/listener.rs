@@ -4,7 +4,7 @@ use super::{BACKLOG, Bind, ListenError};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
-use ws_proto::Transport;
+use ws_proto::{ListenAddress, Transport};
 
 #[cfg(unix)]
 use super::{SocketFile, open_unix};
@@ -114,7 +114,8 @@ pub fn transport(listeners: &[Listener]) -> Transport {
         Listener::Tcp(listener) => {
             // Where the system does not say, one family is the safer answer.
             let only_v6 = SockRef::from(listener).only_v6().unwrap_or(true);
-            Some((listener.local_addr().ok()?, only_v6))
+            let address = listener.local_addr().ok()?;
+            Some(if only_v6 { ListenAddress::new(address) } else { ListenAddress::dual_stack(address) })
         }
         #[cfg(unix)]
         Listener::Unix { .. } => None,
@@ -147,7 +148,7 @@ mod tests {
             assert!(address.ip().is_loopback());
             TcpStream::connect(address).unwrap();
         }
-        assert_eq!(transport(&listeners), Transport::tcp(addresses.iter().map(|address| (*address, true))));
+        assert_eq!(transport(&listeners), Transport::tcp(addresses.into_iter().map(ListenAddress::new)));
     }
 
     #[test]

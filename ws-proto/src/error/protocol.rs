@@ -56,7 +56,7 @@ pub enum ProtocolError {
 
 impl ProtocolError {
     /// The close code that tells the peer (§7.4.1). One of the two tables from error to wire; the other is
-    /// [`HandshakeError::status`](super::HandshakeError::status).
+    /// [`RequestError::status`](super::RequestError::status).
     pub const fn close_code(&self) -> CloseCode {
         match self {
             Self::ReservedBits

@@ -89,6 +89,24 @@ pub fn upgrade_required() -> Response<Bytes> {
     response
 }
 
+/// The subprotocol that was agreed on (§1.9), if one was: of the 101 that [`Event::Open`](crate::Event::Open) has.
+///
+/// ```
+/// use ws_proto::handshake::subprotocol;
+///
+/// let response = http::Response::builder().header("Sec-WebSocket-Protocol", "chat.v2").body(())?;
+/// assert_eq!(subprotocol(&response), Some("chat.v2"));
+/// assert_eq!(subprotocol(&http::Response::new(())), None);
+/// # Ok::<(), http::Error>(())
+/// ```
+pub fn subprotocol<B>(response: &Response<B>) -> Option<&str> {
+    response.headers().get(header::SEC_WEBSOCKET_PROTOCOL)?.to_str().ok()
+}
+
+fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())
+}
+
 /// Ties a request to its place in its connection. The connection holds a second one, and so sees whether the
 /// application still has this one.
 pub(crate) type Token = Arc<()>;
@@ -132,9 +150,14 @@ impl Request {
         &self.request
     }
 
-    /// The path of the target, as it was sent: not decoded.
+    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.request.uri().path()
+    }
+
+    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    pub fn path_and_query(&self) -> &str {
+        path_and_query(self.request.uri())
     }
 
     /// What stands behind the question mark of the target, as it was sent.
@@ -216,9 +239,14 @@ impl Upgrade {
         self.http().uri()
     }
 
-    /// The path of the target, as it was sent: not decoded.
+    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.http().uri().path()
+    }
+
+    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    pub fn path_and_query(&self) -> &str {
+        path_and_query(self.uri())
     }
 
     /// What stands behind the question mark of the target, as it was sent.
@@ -391,6 +419,7 @@ mod tests {
         assert_eq!((upgrade.method(), upgrade.uri().to_string().as_str()), (&Method::GET, "/chat?room=1"));
         assert_eq!(upgrade.path(), "/chat");
         assert_eq!(upgrade.query(), Some("room=1"));
+        assert_eq!(upgrade.path_and_query(), "/chat?room=1");
         assert_eq!(upgrade.origin(), Some("http://localhost"));
         assert_eq!(upgrade.subprotocols().collect::<Vec<_>>(), ["chat.v2", "chat", "mqtt"]);
     }

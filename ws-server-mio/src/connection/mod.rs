@@ -190,7 +190,7 @@ impl Connections {
     /// connections.send(id, "hello")?;
     /// connections.send(id, vec![1, 2, 3])?;
     /// connections.send(id, message)?;
-    /// connections.send(id, &Frame::text("made once"))?;
+    /// connections.send(id, Frame::text("made once"))?;
     /// # Ok(()) }
     /// ```
     ///

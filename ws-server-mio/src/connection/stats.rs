@@ -29,7 +29,7 @@ pub struct Stats {
     pub bytes_in: u64,
     /// Bytes that sockets took, HTTP included.
     pub bytes_out: u64,
-    /// The longest turn since [`Connections::take_worst_turn`](crate::Connections::take_worst_turn). Zero without
+    /// The longest turn since [`Endpoint::take_worst_turn`](crate::Endpoint::take_worst_turn). Zero without
     /// [`Budget::time`](crate::Budget::time): no clock is read then.
     pub worst_turn: Duration,
 }

@@ -208,7 +208,7 @@ pub struct Turn {
     pub events: u32,
     /// Whether work is left that no descriptor will tell of: run another turn soon.
     pub more: bool,
-    /// How long the turn took, waiting excluded. Zero where [`Budget::time`] is `None`: no clock is read.
+    /// How long the turn took, waiting excluded. Zero where nothing bounds its time: no clock is read.
     pub elapsed: Duration,
 }
 

@@ -204,7 +204,7 @@ fn what_the_application_sends_stands_between_what_goes_over() {
     let mut proxy = Proxy::new();
     let (mut client, mut host) = proxy.pair();
     let back = proxy.app.back[0];
-    proxy.connections().send(back, &Frame::text("of the proxy")).unwrap();
+    proxy.connections().send(back, Frame::text("of the proxy")).unwrap();
     client.send(&frame(TEXT, b"of the client"));
     assert_eq!(proxy.frame(&mut host), (TEXT, b"of the proxy".to_vec()));
     assert_eq!(proxy.frame(&mut host), (TEXT, b"of the client".to_vec()));

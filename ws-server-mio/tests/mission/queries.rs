@@ -58,7 +58,7 @@ fn row_17_queries_by_id_tell_of_this_connection_and_never_of_another() {
     assert_eq!((connections.queued(id), connections.data::<Seat>(id)), (0, None));
     assert_eq!(connections.take_data::<Seat>(id), None);
     assert!(!connections.set_data(id, Seat(6)));
-    assert_eq!(connections.send(id, &Frame::text("x")), Err(SendError::NotOpen));
+    assert_eq!(connections.send(id, Frame::text("x")), Err(SendError::NotOpen));
     assert_eq!(connections.close(id, CloseCode::NORMAL, ""), Err(SendError::NotOpen));
     connections.terminate(id);
     assert_eq!((connections.state(new), connections.data(new)), (State::Open, Some(&Seat(5))));

@@ -149,8 +149,17 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         request: impl Into<Request>,
         response: http::Response<Bytes>,
     ) -> Result<(), RespondError> {
+        self.queue(request.into(), response)?;
+        self.flush().await
+    }
+
+    fn queue(&mut self, request: Request, response: http::Response<Bytes>) -> Result<(), RespondError> {
+        self.driver.as_ref().ok_or(RespondError::NotOpen)?.shared.respond(request, response)
+    }
+
+    /// Waits until what was queued is written.
+    async fn flush(&mut self) -> Result<(), RespondError> {
         let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
-        driver.shared.respond(request.into(), response)?;
         let end = driver.shared.end_of_output();
         let flushed = poll_fn(|cx| driver.poll_flush(cx)).await;
         flushed.or_else(|_| driver.shared.has_written(end).then_some(()).ok_or(RespondError::NotOpen))
@@ -179,32 +188,34 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     ///
     /// # Errors
     /// [`WebSocketError`]: the upgrade is another connection's, or the peer is gone.
-    pub async fn accept(mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
-        let Some(driver) = &mut self.driver else { return Err(RespondError::NotOpen.into()) };
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    pub fn accept(mut self, upgrade: Upgrade) -> impl Future<Output = Result<WebSocket<S>, WebSocketError>> {
+        async move { self.accept_here(upgrade).await }
+    }
+
+    async fn accept_here(&mut self, upgrade: Upgrade) -> Result<WebSocket<S>, WebSocketError> {
         let path = match upgrade.path() {
             "/" => None,
             path if path.len() > PATH_LIMIT => Some(Box::default()),
             path => Some(path.into()),
         };
+        let driver = self.driver.as_mut().ok_or(RespondError::NotOpen)?;
         driver.shared.connection().accept(clock::now(), upgrade)?;
-        loop {
+        let head = loop {
             match poll_fn(|cx| driver.poll_event(cx)).await {
-                Some(Event::Open(head)) => {
-                    // A peer that is gone by now is told as the end of the WebSocket.
-                    let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
-                    break match self.open(head) {
-                        Some(ws) => Ok(ws.at(path)),
-                        None => Err(RespondError::NotOpen.into()),
-                    };
-                }
+                Some(Event::Open(head)) => break head,
                 Some(Event::Closed(closed)) => {
                     self.closed = Some(closed.clone());
-                    break Err(closed.into());
+                    return Err(closed.into());
                 }
                 Some(_) => {}
-                None => break Err(RespondError::NotOpen.into()),
+                None => return Err(RespondError::NotOpen.into()),
             }
-        }
+        };
+        // A peer that is gone by now is reported as the end of the WebSocket.
+        let _ = poll_fn(|cx| driver.poll_flush(cx)).await;
+        let websocket = self.open(head).ok_or(RespondError::NotOpen)?;
+        Ok(websocket.at(path))
     }
 
     fn open(&mut self, head: Box<http::Response<()>>) -> Option<WebSocket<S>> {
@@ -233,9 +244,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     ///     }
     /// }
     /// ```
-    pub async fn upgrade(mut self) -> Option<WebSocket<S>> {
-        let upgrade = self.next_upgrade().await?;
-        self.accept(upgrade).await.ok()
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    pub fn upgrade(mut self) -> impl Future<Output = Option<WebSocket<S>>> {
+        async move {
+            let upgrade = self.next_upgrade().await?;
+            self.accept_here(upgrade).await.ok()
+        }
     }
 
     /// The first half of [`upgrade`](Self::upgrade): the upgrade, to look at its path, query and header before it is
@@ -258,7 +272,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                 Incoming::Request(request) => {
                     let response = self.rule.unanswered(request.path()).response();
                     // A peer that is gone ends the loop.
-                    let _ = self.respond(request, response).await;
+                    let _ = self.queue(request, response);
+                    let _ = self.flush().await;
                 }
             }
         }
@@ -279,19 +294,26 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     ///     }
     /// }
     /// ```
-    pub async fn upgrade_or<R>(mut self, mut answer: impl AsyncFnMut(&Request) -> R) -> Option<WebSocket<S>>
+    #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
+    pub fn upgrade_or<R>(
+        mut self,
+        mut answer: impl AsyncFnMut(&Request) -> R,
+    ) -> impl Future<Output = Option<WebSocket<S>>>
     where
         R: Into<Option<http::Response<Bytes>>>,
     {
-        loop {
-            match self.next().await? {
-                Incoming::Upgrade(upgrade) => return self.accept(upgrade).await.ok(),
-                Incoming::Request(request) => {
-                    let response = answer(&request).await.into();
-                    let response =
-                        response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
-                    // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
-                    let _ = self.respond(request, response).await;
+        async move {
+            loop {
+                match self.next().await? {
+                    Incoming::Upgrade(upgrade) => return self.accept_here(upgrade).await.ok(),
+                    Incoming::Request(request) => {
+                        let response = answer(&request).await.into();
+                        let response =
+                            response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
+                        // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
+                        let _ = self.queue(request, response);
+                        let _ = self.flush().await;
+                    }
                 }
             }
         }

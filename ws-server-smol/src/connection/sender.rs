@@ -60,7 +60,7 @@ impl Sender {
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let outgoing = outgoing.into();
         self.shared
-            .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.clone()))
+            .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.by_ref()))
             .await
     }
 
@@ -140,20 +140,13 @@ impl Sender {
     }
 }
 
-/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
-const COPY_UP_TO: usize = 32 << 10;
-
 /// Queues for the connection of this handle; whoever drives it is not woken.
+#[inline]
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
-    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
-    let sent = if outgoing.len() <= COPY_UP_TO {
-        connection.send(outgoing.by_ref())?
-    } else {
-        connection.send(outgoing)?
-    };
+    let sent = connection.send(outgoing)?;
     if ends_message {
         shared.count_sent();
     }

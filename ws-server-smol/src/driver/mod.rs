@@ -140,7 +140,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             connection.handle_resume(now);
         }
         if let Some(event) = self.held.take() {
-            return self.report(Some(*event));
+            self.count(&event);
+            return Poll::Ready(Some(*event));
         }
         // Nothing more is there to be read, and the stream wakes once there is.
         let mut is_dry = false;
@@ -161,8 +162,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 Some(_) => self.use_unread(&mut connection, now),
                 None => before_the_end(&mut connection, now),
             };
+            if let Some(event) = &event {
+                self.count(event);
+            }
             if event.is_some() {
-                return self.report(event);
+                return Poll::Ready(event);
             }
             let Some(stream) = &mut self.stream else { return Poll::Ready(connection.poll_event(now)) };
             let mut io = Context::from_waker(&self.waker);
@@ -200,13 +204,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Gives an event to whoever polls; the connection is locked.
+    /// Counts a message that is about to be reported; the connection is locked.
     #[inline]
-    fn report(&self, event: Option<Event<'static>>) -> Poll<Option<Event<'static>>> {
-        if matches!(event, Some(Event::Message(_) | Event::Fragment(Fragment { last: true, .. }))) {
+    fn count(&self, event: &Event<'_>) {
+        if matches!(event, Event::Message(_) | Event::Fragment(Fragment { last: true, .. })) {
             self.shared.count_received();
         }
-        Poll::Ready(event)
     }
 
     /// Writes until everything is gone that can go. Nothing is read.

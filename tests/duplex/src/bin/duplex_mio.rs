@@ -8,8 +8,7 @@ use std::error::Error;
 use std::time::Duration;
 use ws_host::web::{self, sse};
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, ResponseBody, SendError,
-    Sent,
+    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, ResponseBody, SendError, Sent,
 };
 
 struct App {

@@ -61,8 +61,8 @@ fn chosen(mut upgrade: Upgrade) -> Upgrade {
 /// The page that makes a browser a peer.
 fn page(path: &str) -> http::Response<Bytes> {
     let (kind, body) = match path {
-        "/" => ("text/html; charset=utf-8", include_str!("../../peers/page.html")),
-        "/web.mjs" => ("text/javascript; charset=utf-8", include_str!("../../peers/web.mjs")),
+        "/" => ("text/html; charset=utf-8", include_str!("../page/page.html")),
+        "/web.mjs" => ("text/javascript; charset=utf-8", include_str!("../page/web.mjs")),
         _ => ("text/plain", ""),
     };
     let mut response = http::Response::new(Bytes::from_static(body.as_bytes()));

@@ -4,7 +4,9 @@ use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_server_mio::ws_proto::{self, Config};
-use ws_server_mio::{ClientConfig, Bind, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http};
+use ws_server_mio::{
+    Bind, ClientConfig, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http,
+};
 
 pub(crate) struct Mio {
     endpoint: Endpoint,
@@ -28,7 +30,9 @@ impl Mio {
             }
             None => {
                 let connections = endpoint.connections();
-                let server = connections.listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true)).map_err(text)?;
+                let server = connections
+                    .listen(Bind::localhost(), ServerConfig::new().connection(config).decide_upgrades(true))
+                    .map_err(text)?;
                 say("listening", "ok", &connections.server(server).url("/").unwrap_or_default());
                 None
             }
@@ -95,7 +99,7 @@ impl Ours for Mio {
         let current = self.id()?;
         match self.wait(GUARD, |event| event.connection() == Some(current))? {
             Event::Message(_, message) => Ok(ws_proto::Event::Message(message)),
-            Event::Fragment(_, piece) => Ok(ws_proto::Event::Piece(piece)),
+            Event::Fragment(_, piece) => Ok(ws_proto::Event::Fragment(piece)),
             Event::Pong(_, pong) => Ok(ws_proto::Event::Pong(pong)),
             Event::Drained(_) => Ok(ws_proto::Event::Drained),
             Event::Closed(_, closed) => Ok(ws_proto::Event::Closed(closed)),

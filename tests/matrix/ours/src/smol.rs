@@ -7,9 +7,9 @@ use futures_lite::FutureExt;
 use std::future::Future;
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_smol::{ClientRequest, Event};
 use ws_server_smol::{
-    HttpConnection, Bind, CloseCode, Config, Frame, Incoming, Server, Socket, WebSocket, connect, http,
+    Bind, ClientConfig, ClientRequest, CloseCode, Config, Event, Frame, HttpConnection, Incoming, Server,
+    ServerConfig, Socket, WebSocket, connect, http,
 };
 
 pub(crate) struct Smol {
@@ -34,7 +34,8 @@ impl Smol {
                 Source::Client(Box::new((request.map_err(text)?, ClientConfig::new().connection(config))))
             }
             None => {
-                let server = Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
+                let server =
+                    Server::bind(Bind::localhost(), ServerConfig::new().connection(config)).map_err(text)?;
                 say("listening", "ok", &server.url("/").unwrap_or_default());
                 let (opened, connections) = async_channel::unbounded();
                 let spawner = Rc::downgrade(&executor);

@@ -3,7 +3,7 @@
 use std::error::Error;
 use test_server::options;
 use test_server::talk::{Talk, reconnect};
-use ws_server_mio::{ClientConfig, CloseCode, ConnectionId, Connections, Endpoint, Event};
+use ws_server_mio::{CloseCode, ConnectionId, Connections, Endpoint, Event};
 
 fn main() -> Result<(), Box<dyn Error>> {
     let (url, mut talk) = Talk::from_arguments()?;

@@ -39,7 +39,7 @@ use winit::event::{ElementState, MouseButton, MouseScrollDelta, WindowEvent};
 use winit::event_loop::{ActiveEventLoop, ControlFlow, EventLoop};
 use winit::keyboard::{Key, NamedKey};
 use winit::window::WindowId;
-use ws_server_mio::{ServerConfig, Bind, ConnectionId, Endpoint, Event, Options, ServerId, Turn};
+use ws_server_mio::{Bind, ConnectionId, Endpoint, Event, Options, ServerConfig, ServerId, Turn};
 
 /// So long the pages may take to answer our farewell.
 const FAREWELL: Duration = Duration::from_millis(500);
@@ -62,7 +62,7 @@ fn run() -> Result<(), Box<dyn Error>> {
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
     let mut endpoint = Endpoint::with(Options::ui())?;
-    let config = Config::server().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
+    let config = ServerConfig::new().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
 

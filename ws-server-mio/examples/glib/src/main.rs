@@ -9,12 +9,14 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
 use ws_server_mio::ws_host::web;
-use ws_server_mio::{ServerConfig, Bind, Endpoint, Event, Options};
+use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
-const PAGE: &str = include_str!("../../say.html");
+/// The page of the example `calloop`.
+const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../say.html");
 
 struct Host {
     endpoint: Endpoint,
+    page: String,
     deadline: Option<SourceId>,
     ticks: u64,
 }
@@ -22,11 +24,11 @@ struct Host {
 fn turn(host: &Rc<RefCell<Host>>) {
     // A handler that runs a dialog runs this loop in itself, which must not begin a turn within the turn.
     let Ok(mut borrowed) = host.try_borrow_mut() else { return };
-    let Host { endpoint, deadline, ticks } = &mut *borrowed;
+    let Host { endpoint, page, deadline, ticks } = &mut *borrowed;
     let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
         let _whoever_has_gone = match event {
             Event::Request(id, request) if request.path() == "/" => {
-                connections.respond(id, request, web::html(PAGE))
+                connections.respond(id, request, web::html(page.clone()))
             }
             Event::Request(id, request) => connections.respond(id, request, web::text(ticks.to_string())),
             Event::Message(id, message) => connections.send(id, message).map(drop),
@@ -54,11 +56,11 @@ fn turn(host: &Rc<RefCell<Host>>) {
 fn main() -> Result<(), Box<dyn std::error::Error>> {
     let port = std::env::args().nth(1).map_or(Ok(0), |port| port.parse())?;
     let mut endpoint = Endpoint::with(Options::ui())?;
-    let server = endpoint.connections().listen(Bind::localhost().port(port), Config::server())?;
+    let server = endpoint.connections().listen(Bind::localhost().port(port), ServerConfig::new())?;
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
-    let host = Rc::new(RefCell::new(Host { endpoint, deadline: None, ticks: 0 }));
+    let host = Rc::new(RefCell::new(Host { endpoint, page: std::fs::read_to_string(PAGE)?, deadline: None, ticks: 0 }));
     turn(&host);
     // GTK draws at the priority HIGH_IDLE + 20. At the default, which is above it, a flood would leave no frame.
     let served = host.clone();

@@ -8,7 +8,7 @@ use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
 use ws_server_mio::ws_proto::handshake::upgrade_required;
-use ws_server_mio::{ServerConfig, Endpoint, Event, Frame};
+use ws_server_mio::{Endpoint, Event, Frame, ServerConfig};
 use ws_server_smol::{HttpConnection, Incoming, Server, Socket};
 
 const USAGE: &str = "usage: deflate_server PORT mio|smol TERMS";
@@ -39,20 +39,18 @@ fn mio(address: SocketAddr, config: ServerConfig) -> Result<(), Failure> {
     let server = endpoint.connections().listen(address, config)?;
     println!("{}", endpoint.connections().server(server).url("/").unwrap_or_default());
     let mut room = BTreeSet::new();
-    endpoint.run(|connections, event| {
-        match event {
-            Event::Open(id, _) if connections.path(id) == Some(ROOM) => drop(room.insert(id)),
-            Event::Message(id, message) => {
-                let frame = if room.contains(&id) { for_all(&message) } else { None };
-                if let Some(frame) = frame {
-                    connections.topics().send_to(&frame, room.iter().copied());
-                } else if connections.send(id, message).is_err() {
-                    connections.terminate(id);
-                }
+    endpoint.run(|connections, event| match event {
+        Event::Open(id, _) if connections.path(id) == Some(ROOM) => drop(room.insert(id)),
+        Event::Message(id, message) => {
+            let frame = if room.contains(&id) { for_all(&message) } else { None };
+            if let Some(frame) = frame {
+                connections.topics().send_to(&frame, room.iter().copied());
+            } else if connections.send(id, message).is_err() {
+                connections.terminate(id);
             }
-            Event::Closed(id, _) => drop(room.remove(&id)),
-            _ => {}
         }
+        Event::Closed(id, _) => drop(room.remove(&id)),
+        _ => {}
     })?;
     Ok(())
 }

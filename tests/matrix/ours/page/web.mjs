@@ -1,4 +1,4 @@
-// The WebSocket API as a peer: in browsers, and in undici. The README beside says what a peer does.
+// The WebSocket API as a peer: in browsers, and in undici. The README of the matrix says what a peer does.
 
 const ENOUGH = 1000;
 
