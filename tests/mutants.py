@@ -19,6 +19,8 @@ WANTED = 95.0
 SOURCE = "ws-proto/src/"
 # How many mutants of each area are drawn. About one in eight does not compile.
 AREAS = {"connection": 52, "decode": 38, "http": 48, "deflate": 38, "handshake": 34}
+# Areas that are not called as the folder at the top that has them.
+FOLDERS = {"frame/decode/": "decode", "handshake/access/": "access", "http1/": "http"}
 # The engine, without what its features leave out.
 LISTED = ["--no-config", "--package", "ws-proto", "--exclude", "ws-proto/src/deflate/codec/off.rs"]
 # What takes seconds runs only against what survives the others: whole files, and single tests of other files.
@@ -81,7 +83,9 @@ def mutants(tree):
         while unique in found:
             number += 1
             unique = f"{entry} #{number}"
-        found[unique] = (path[len(SOURCE) :].split("/")[0], mutant["name"])
+        name = path[len(SOURCE) :]
+        area = next((area for folder, area in FOLDERS.items() if name.startswith(folder)), name.split("/")[0])
+        found[unique] = (area, mutant["name"])
     return found
 
 

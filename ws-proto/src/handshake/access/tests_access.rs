@@ -1,7 +1,7 @@
 //! Unix sockets, links, and what is allowed beside the server's own pages.
 
 use crate::handshake::access::authority::Authority;
-use crate::handshake::access::tests::{TCP, host, host_over, origin, origin_over};
+use crate::handshake::access::tests::{BOTH, TCP, host, host_over, origin, origin_over};
 use crate::handshake::access::transport::Transport;
 use crate::handshake::access::{Access, InvalidAccess};
 
@@ -217,4 +217,39 @@ fn what_can_allow_nobody_is_remembered() {
     }
     let two = Access::default().allow_host("*").allow_origin("null");
     assert_eq!(two.check(), Err(InvalidAccess::Host("*".to_owned())), "the first is told");
+}
+
+#[test]
+fn what_is_asked_from_outside_is_answered_as_the_engine_does() {
+    let access = Access::default().allow_host("app.example").allow_origin("https://www.app.example");
+    let status = |host: &str, origin, transport| {
+        access.admits(host, origin, transport).map_err(|error| error.status().as_u16())
+    };
+    for (host, origin) in [
+        ("app.example", None),
+        ("app.example:8443", Some("https://app.example:8443")),
+        ("127.0.0.1:8700", Some("http://localhost:8700")),
+        ("localhost", Some("https://www.app.example")),
+        ("[::1]:8700", Some("http://[::1]:8700")),
+    ] {
+        assert_eq!(status(host, origin, BOTH), Ok(()), "{origin:?} at {host}");
+    }
+    for (host, origin, expected) in [
+        ("evil.example", None, 421),
+        ("evil.example", Some("https://www.app.example"), 421),
+        ("localhost", Some("https://app.example"), 403),
+        ("localhost:8700", Some("http://localhost:8701"), 403),
+        ("localhost", Some("null"), 403),
+        ("localhost", Some(""), 403),
+        ("", None, 400),
+        ("a b", None, 400),
+        ("user@localhost", None, 400),
+    ] {
+        assert_eq!(status(host, origin, BOTH), Err(expected), "{origin:?} at {host}");
+    }
+    let unix = Transport::unix();
+    assert_eq!(status("", None, unix), Ok(()));
+    assert_eq!(status("unix", None, unix), Ok(()));
+    assert_eq!(status("", Some("https://www.app.example"), unix), Err(403));
+    assert_eq!(status("localhost", Some("http://localhost"), TCP.secure(true)), Err(403));
 }

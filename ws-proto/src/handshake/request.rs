@@ -1,0 +1,77 @@
+//! What a server is asked, but for opening handshakes.
+
+use ::http::Uri;
+use bytes::Bytes;
+use core::ops::Deref;
+use std::sync::Arc;
+
+/// Ties a request to its place in its connection. The connection holds a second one, and so sees whether the
+/// application still has this one.
+pub(crate) type Token = Arc<()>;
+
+/// An HTTP request with its whole body. Derefs to [`Request`](::http::Request) of the `http` crate.
+///
+/// Answer it with [`Connection::respond`](crate::Connection::respond), now or later.
+///
+/// Its `Debug`, and that of its header fields, is fit for logs: it leaves out the query, credentials and cookies. That of
+/// [`uri`](::http::Request::uri) and of [`http`](Self::http) is the `http` crate's, which shows the query.
+#[must_use = "a request that is dropped is answered 503"]
+pub struct Request {
+    request: Box<::http::Request<Bytes>>,
+    token: Token,
+}
+
+/// A request of no connection, to try out what handles requests. No connection takes an answer to it.
+///
+/// ```
+/// let request = ws_proto::Request::from(http::Request::get("/page?a=1").body(bytes::Bytes::new())?);
+/// assert_eq!((request.path(), request.query()), ("/page", Some("a=1")));
+/// # Ok::<(), http::Error>(())
+/// ```
+impl From<::http::Request<Bytes>> for Request {
+    fn from(request: ::http::Request<Bytes>) -> Self {
+        Self::new(request, Token::default())
+    }
+}
+
+impl Request {
+    pub(crate) fn new(request: ::http::Request<Bytes>, token: Token) -> Self {
+        Self { request: Box::new(request), token }
+    }
+
+    pub(crate) fn token(&self) -> &Token {
+        &self.token
+    }
+
+    /// The request in the types of the `http` crate.
+    pub fn http(&self) -> &::http::Request<Bytes> {
+        &self.request
+    }
+
+    /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
+    pub fn path(&self) -> &str {
+        self.request.uri().path()
+    }
+
+    /// The path and the query of the target, as they were sent: `/chat?room=7`.
+    pub fn path_and_query(&self) -> &str {
+        path_and_query(self.request.uri())
+    }
+
+    /// What stands behind the question mark of the target, as it was sent.
+    pub fn query(&self) -> Option<&str> {
+        self.request.uri().query()
+    }
+}
+
+impl Deref for Request {
+    type Target = ::http::Request<Bytes>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.request
+    }
+}
+
+pub(super) fn path_and_query(uri: &Uri) -> &str {
+    uri.path_and_query().map_or_else(|| uri.path(), |target| target.as_str())
+}
