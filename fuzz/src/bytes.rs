@@ -17,8 +17,8 @@ use http::{Method, Response};
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    ClientRequest, CloseCode, Config, Connection, Error, Event, Message, Moment, IoAction,
-    Request, ResponseBody, Role, State, Upgrade,
+    ClientRequest, CloseCode, Config, Connection, Error, Event, IoAction, Message, Moment, Request,
+    ResponseBody, Role, State, Upgrade,
 };
 
 /// Arbitrary bytes into a server.
@@ -76,10 +76,8 @@ fn run(data: &[u8], base: Config, make: impl FnOnce(Moment, Arc<Config>, bool) -
 
     let Run { watched, output, taken, asked, .. } = run;
     // An application that drops an answer half-way ends the connection.
-    let is_unfinished = watched
-        .closed
-        .as_ref()
-        .is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
+    let is_unfinished =
+        watched.closed.as_ref().is_some_and(|closed| matches!(closed.error, Some(Error::Unfinished)));
     let arrived = match watched.is_server() {
         true => judge::of_server(&output, &asked, setup.is_upgraded, watched.is_cut_off || is_unfinished),
         false => judge::of_client(&output, setup.is_upgraded),

@@ -3,7 +3,7 @@
 use crate::taken::Taken;
 use crate::watch::{Sample, Watched, sample};
 use std::collections::VecDeque;
-use ws_proto::{Connection, Event, Message, Moment, IoAction, SendError, Sent, State};
+use ws_proto::{Connection, Event, IoAction, Message, Moment, SendError, Sent, State};
 
 /// What one read gives at most.
 const READ: usize = 16 * 1024;

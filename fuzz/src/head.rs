@@ -13,7 +13,7 @@ use crate::setup::{SEED, answer, lenient};
 use crate::watch::Watched;
 use http::{HeaderMap, Response, Uri, Version};
 use std::sync::Arc;
-use ws_proto::{Config, Connection, Error, Event, ResponseError, Moment};
+use ws_proto::{Config, Connection, Error, Event, Moment, ResponseError};
 
 /// More fields than the engine takes.
 const FIELDS: usize = 128;

@@ -16,8 +16,8 @@ use crate::watch::Watched;
 use std::sync::Arc;
 use std::time::Duration;
 use ws_proto::{
-    CloseCode, Config, Connection, Deflate, Error, Frame, Heartbeat, HeartbeatKind, Moment, Delivery,
-    Role, State, Timeout,
+    CloseCode, Config, Connection, Deflate, Delivery, Error, Frame, Heartbeat, HeartbeatKind, Moment, Role,
+    State, Timeout,
 };
 
 /// Two ends, and any schedule.
@@ -42,10 +42,12 @@ impl Pair {
         let [how, each] = [0; 2].map(|_| input.byte());
         let config = |base: Config, bits: u8| {
             let second = Duration::from_secs(1);
-            let ping = Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(3 * second).pong_timeout(2 * second);
+            let ping =
+                Heartbeat::frequent().kind(HeartbeatKind::Ping).idle(3 * second).pong_timeout(2 * second);
             let pong = ping.clone().kind(HeartbeatKind::Pong);
             let mut config = base.clone();
-            config = config.heartbeat(pick(bits, 0, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
+            config = config
+                .heartbeat(pick(bits, 0, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
             let marks = (base.get_low_mark(), base.get_high_mark(), base.get_outbox_cap());
             let (low, high, cap) = pick(bits, 2, [marks, (0, 0, 0), (10, 100, 1000), (100, 1000, 3000)]);
             let mut config = config.outbox(low, high, cap);

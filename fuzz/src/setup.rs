@@ -3,7 +3,7 @@
 use crate::input::{Input, pick};
 use bytes::Bytes;
 use std::time::{Duration, SystemTime};
-use ws_proto::{Access, Config, Heartbeat, HeartbeatKind, Delivery, Role, WallClock};
+use ws_proto::{Access, Config, Delivery, Heartbeat, HeartbeatKind, Role, WallClock};
 
 /// The stream of a client's masking keys, and so its `Sec-WebSocket-Key`: the same in every run.
 pub(crate) const SEED: [u8; 32] = *b"the same key in each of the runs";
@@ -59,7 +59,8 @@ impl Setup {
         config = config.request_limit(pick(http, 6, [base.get_request_limit(), 0, 1, 2]));
 
         config = config.message_rate(pick(times, 0, [None, Some(0), Some(1), Some(3)]));
-        config = config.heartbeat(pick(times, 2, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
+        config =
+            config.heartbeat(pick(times, 2, [base.get_heartbeat(), &Heartbeat::off(), &ping, &pong]).clone());
         config = config.report_all_closes(times & 0x10 != 0);
         if times & 0x20 != 0 {
             config = config.access(any_access());

@@ -7,7 +7,9 @@
 
 use crate::seen::Seen;
 use bytes::Buf;
-use ws_proto::{Cause, Closed, Config, Connection, Event, Message, Moment, IoAction, Fragment, Delivery, State};
+use ws_proto::{
+    Closed, Config, Connection, Delivery, Error, Event, Fragment, IoAction, Message, Moment, State,
+};
 
 /// A connection, with what its owner would know of it.
 #[derive(Debug)]
@@ -111,8 +113,8 @@ impl Watched {
         self.act(|connection| connection.handle_eof(now));
     }
 
-    pub(crate) fn abort(&mut self, now: Moment, cause: Cause) {
-        self.act(|connection| connection.abort(now, cause));
+    pub(crate) fn abort(&mut self, now: Moment, error: Error) {
+        self.act(|connection| connection.abort(now, error));
         assert_eq!(self.connection.state(), State::Closed);
     }
 

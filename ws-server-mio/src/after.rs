@@ -20,7 +20,7 @@ impl Connections {
     ///
     /// fn handle(connections: &mut Connections, event: Event<'_>) {
     ///     match event {
-    ///         // Who has said nothing within ten seconds goes.
+    ///         // A peer that says nothing within ten seconds is closed.
     ///         Event::Open(id, _) => {
     ///             let close = move |connections: &mut Connections| {
     ///                 let _ = connections.close(id, CloseCode::POLICY, "say who you are");

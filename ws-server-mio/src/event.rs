@@ -43,7 +43,7 @@ pub enum Event<'a> {
     Closed(ConnectionId, Box<Closed>),
     /// A server is about to stop: the last moment at which its clients are still open.
     Stopping(ServerId),
-    /// A server has stopped. Nothing of it is left, and its id finds nobody from now on.
+    /// A server has stopped. Nothing of it is left, and its id finds nothing from now on.
     Stopped(ServerId),
     /// The machine slept, and is awake again: it is noticed in the first turn from then on that comes at least a
     /// second after the last look. Every peer was sent its heartbeat and has the usual time to answer; nobody
@@ -54,7 +54,7 @@ pub enum Event<'a> {
         slept: Duration,
     },
     /// Connections cannot be accepted, most often since the process has no descriptor left. The server tries
-    /// again by itself, ten times a second; this is told once until one is accepted again.
+    /// again by itself, ten times a second; this is emitted once until one is accepted again.
     AcceptFailed {
         /// Whose connections.
         server: ServerId,

@@ -43,7 +43,7 @@ pub(crate) fn read(role: Role, bytes: &[u8], rng: &mut Rng) -> Result<Ours, Box<
             output.extend(chunk);
         }
     }
-    connection.abort(now, Error::Aborted);
+    connection.abort(now, ws_proto::Error::Aborted);
     let Some(Event::Closed(closed)) = connection.poll_event(now) else {
         return Err("the end was not told".into());
     };

@@ -116,6 +116,8 @@ mod tests {
         assert_eq!([rng.next(), rng.next()], [0x6f57_55bc_ad2b_49b0, 0xd3b5_acf9_5292_c819]);
         let mut rng = Rng::<0x5851_f42d_4c95_7f2d>::new(7);
         assert_eq!([rng.next(), rng.next()], [0xe5c8_696c_f01c_af09, 0xa630_80df_917d_eda2]);
+        let mut rng = Rng::<0x632b_e59b_d9b4_e019>::new(7);
+        assert_eq!([rng.next(), rng.next()], [0x4146_4ee4_dc0f_6d89, 0xc32f_1f34_7535_3367]);
         let mut rng = Xorshift(7);
         assert_eq!([rng.next(), rng.next()], [0x0000_0001_c38e_e1c7, 0x7001_c712_2401_6dc4]);
         let mut rng = Lcg(7);

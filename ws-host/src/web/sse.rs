@@ -14,7 +14,7 @@
 //! let stream = connection.respond_streaming(now, request, sse::head(), None)?;
 //! connection.send_body(&stream, ServerSentEvent::new("21.5 °C").event("temperature").id("17"))?;
 //! connection.send_body(&stream, sse::keep_alive())?; // every 15 s or so
-//! # Ok::<(), ws_proto::SendError>(())
+//! # Ok::<(), ws_proto::RespondError>(())
 //! ```
 //!
 //! A page that has gone is noticed when something is sent to it: a comment now and then ([`keep_alive`]) ends the streams

@@ -36,7 +36,7 @@ impl Connection {
         self.connection_closed(now, error);
     }
 
-    /// Tells that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
+    /// Handles that writing failed. Nothing more is sent, but what the peer said before its end may stand unread: it is
     /// read on for a second at most, and its Close is the one that [`Closed`](crate::Closed) tells of.
     pub fn write_failed(&mut self, now: Moment, error: Error) {
         match &self.stage {

@@ -98,6 +98,13 @@ impl Ending {
     }
 }
 
+impl Closing {
+    /// The same with what has become of its ending.
+    pub(super) fn map(self, f: impl FnOnce(Ending) -> Ending) -> Self {
+        Self { ending: f(self.ending), ..self }
+    }
+}
+
 impl Draining {
     /// Whether to half-close now; once.
     pub(super) fn take_half_close(&mut self) -> bool {

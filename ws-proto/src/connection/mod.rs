@@ -53,12 +53,13 @@ pub use status::{IoAction, Role, Sent, State};
 ///
 /// Its methods stand in groups, to be called in this order:
 ///
-/// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof), [`handle_written`](Self::handle_written),
-///   [`handle_timeout`](Self::handle_timeout), [`abort`](Self::abort);
+/// - **things happen**: [`handle_input`](Self::handle_input), [`handle_eof`](Self::handle_eof),
+///   [`handle_written`](Self::handle_written), [`handle_timeout`](Self::handle_timeout),
+///   [`handle_resume`](Self::handle_resume), [`abort`](Self::abort);
 /// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   kin, [`close`](Self::close);
 /// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
-///   [`poll_timeout`](Self::poll_timeout).
+///   [`poll_timeout`](Self::poll_timeout), with [`take_timeout_changed`](Self::take_timeout_changed).
 ///
 /// Nothing that a peer does makes a call fail: its faults end in [`Event::Closed`](crate::Event::Closed). It
 /// stays correct when nobody drains it; then it only waits.
@@ -68,7 +69,7 @@ pub use status::{IoAction, Role, Sent, State};
 ///
 /// ```
 /// use std::sync::Arc;
-/// use ws_proto::{Config, Connection, Event, Message, Moment, IoAction, Role};
+/// use ws_proto::{Config, Connection, Event, IoAction, Message, Moment, Role};
 ///
 /// let now = Moment::default();
 /// let mut server = Connection::upgraded(now, Arc::new(Config::server()), Role::Server);
@@ -170,7 +171,8 @@ impl Connection {
         this
     }
 
-    /// The bytes for the socket. Tell [`handle_written`](Self::handle_written) what the socket took, rather than advancing it.
+    /// The bytes for the socket. Report what the socket took with [`handle_written`](Self::handle_written), rather than
+    /// advancing it.
     pub fn outbox(&mut self) -> &mut Outbox {
         &mut self.outbox
     }
@@ -188,18 +190,18 @@ impl Connection {
     }
 
     /// Gives the outbox memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
-    pub fn attach_buffer(&mut self, storage: OutboxBuffer) {
-        self.outbox.attach_buffer(storage);
+    pub fn attach_buffer(&mut self, buffer: OutboxBuffer) {
+        self.outbox.attach_buffer(buffer);
     }
 
-    /// Whether the outbox has memory, lent or its own.
+    /// Whether the outbox has memory, attached or its own.
     pub fn has_buffer(&self) -> bool {
         self.outbox.has_buffer()
     }
 
-    /// Takes the memory of an empty outbox back, so that an idle connection holds none.
+    /// Takes the memory of an empty outbox, so that an idle connection holds none; `None` while something waits.
     ///
-    /// A loop that lends it to the next connection allocates nothing in its steady state.
+    /// A loop that attaches it to the next connection allocates nothing in its steady state.
     pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
         self.outbox.detach_buffer()
     }

@@ -43,7 +43,7 @@ impl Connection {
         if !self.has_ahead() && self.in_flight.as_ref().is_some_and(|in_flight| in_flight.ends_behind) {
             self.connection_closed(now, Error::Eof);
         }
-        // Whoever was given the fragment before it may have nothing more to give to `receive`.
+        // The owner may have nothing more to give to `handle_input`.
         if let Stage::Open(_) | Stage::Closing(_) = self.stage
             && let Some(fault) = self.decoder.take_fault()
         {
@@ -80,9 +80,10 @@ impl Connection {
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share) first. [`handle_input`](Self::handle_input) then leaves its input with
-    /// the caller. Beside an answer without a length, requests are read ahead up to
-    /// [`head_limit`](crate::Config::head_limit), since the peer's end would stand behind them.
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share)
+    /// first. [`handle_input`](Self::handle_input) then leaves its input with the caller. Beside an answer without a
+    /// length, requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end would stand
+    /// behind them.
     pub fn is_paused(&self) -> bool {
         match &self.stage {
             Stage::Http(http) => {

@@ -38,7 +38,7 @@ pub(super) enum Told {
 }
 
 impl Connection {
-    /// Takes bytes from the peer, and gives the next event in them; call it until `None`.
+    /// Handles bytes from the peer, and returns the next event in them; call it until `None`.
     ///
     /// The event borrows the input, not the connection. `None` says that the input is used up, or that the
     /// connection [is paused](Self::is_paused): what is left of the input then stays with the caller, to be
@@ -260,7 +260,7 @@ impl Connection {
         Some(Event::Pong(Pong { latency }))
     }
 
-    /// Tells that the peer ended its stream: `read` gave 0.
+    /// Handles the end of the peer's stream: `read` returned 0.
     pub fn handle_eof(&mut self, now: Moment) {
         match &mut self.stage {
             Stage::Http(http) => {

@@ -108,7 +108,7 @@ impl Connection {
         in_flight.ping = Some(Ping { at, payload, awaited, sent_at });
     }
 
-    /// Tells that the socket took `n` bytes of the [outbox](Self::outbox). Tell it 0 when the socket would
+    /// Handles that the socket took `n` bytes of the [outbox](Self::outbox). Report 0 when the socket would
     /// block, so that the time for a peer that does not read begins to run.
     #[inline]
     pub fn handle_written(&mut self, now: Moment, n: usize) {

@@ -164,8 +164,7 @@ impl Connection {
         let half_close = if self.is_client() { HalfClose::No } else { HalfClose::Due };
         match self.leave() {
             Stage::Closing(closing) => {
-                let ending = closing.ending.answered_by(code, reason);
-                self.end_closing(now, ending, closing.since, closing.is_broken, half_close);
+                self.end_closing(now, closing.map(|ending| ending.answered_by(code, reason)), half_close);
             }
             open => {
                 self.write_close(code, "");
@@ -181,8 +180,7 @@ impl Connection {
         self.release_contexts();
         match self.leave() {
             Stage::Closing(closing) => {
-                let ending = closing.ending.caused_by(error.into());
-                self.end_closing(now, ending, closing.since, closing.is_broken, HalfClose::Due);
+                self.end_closing(now, closing.map(|ending| ending.caused_by(error.into())), HalfClose::Due);
             }
             open => {
                 let code = error.close_code();
@@ -209,17 +207,10 @@ impl Connection {
     }
 
     /// The closing handshake that we started is over. Where the peer takes nothing any more, so is the connection.
-    fn end_closing(
-        &mut self,
-        now: Moment,
-        ending: Ending,
-        since: Moment,
-        is_broken: bool,
-        half_close: HalfClose,
-    ) {
-        match is_broken {
-            true => self.enter_done(now, ending, false),
-            false => self.enter_draining(ending, since, half_close, None),
+    fn end_closing(&mut self, now: Moment, closing: Closing, half_close: HalfClose) {
+        match closing.is_broken {
+            true => self.enter_done(now, closing.ending, false),
+            false => self.enter_draining(closing.ending, closing.since, half_close, None),
         }
     }
 

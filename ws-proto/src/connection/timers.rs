@@ -81,7 +81,7 @@ impl Connection {
         self.arm();
     }
 
-    /// Tells that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
+    /// Handles that the machine slept: the peer may be gone, and had no fair chance to show otherwise.
     ///
     /// An open connection with a heartbeat sends it at once, however lively it was. Whatever is awaited of the
     /// peer (the answer to a Ping, its taking output) has its whole time again.

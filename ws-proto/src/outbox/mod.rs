@@ -23,16 +23,16 @@ use inner::{Inner, Shared};
 use std::io::IoSlice;
 pub use unsent::Unsent;
 
-/// Capacity up to this is kept in a [`OutboxBuffer`] that is handed back.
+/// Capacity up to this is kept in an [`OutboxBuffer`] that is detached.
 const KEEP_CAPACITY: usize = 256 * 1024;
 /// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
 const KEEP_URGENT: usize = 1024;
 
-/// The memory of an outbox. An outbox that is given one before it is written to, and relieved of it when it
-/// is empty, allocates nothing.
+/// The memory of an outbox. [Attach](crate::Connection::attach_buffer) one before anything is queued,
+/// [detach](crate::Connection::detach_buffer) it when everything is written, and the outbox allocates nothing.
 ///
 /// It may hold a spare buffer too: the memory of a large message that was sent. The next large message that
-/// arrives on a connection with this storage is joined in it.
+/// arrives on a connection with this buffer is joined in it.
 #[derive(Default)]
 pub struct OutboxBuffer {
     inner: Box<Inner>,
@@ -58,7 +58,8 @@ impl fmt::Debug for OutboxBuffer {
 
 /// What waits to be written to the socket, as a [`Buf`].
 ///
-/// Report what the socket took with [`Connection::handle_written`](crate::Connection::handle_written), which advances it.
+/// Report what the socket took with [`Connection::handle_written`](crate::Connection::handle_written), which advances
+/// it.
 #[derive(Default)]
 pub struct Outbox {
     inner: Option<Box<Inner>>,
@@ -114,9 +115,9 @@ impl Outbox {
         self.inner.is_some()
     }
 
-    pub(crate) fn attach_buffer(&mut self, storage: OutboxBuffer) {
+    pub(crate) fn attach_buffer(&mut self, buffer: OutboxBuffer) {
         if self.inner.is_none() {
-            self.inner = Some(storage.inner);
+            self.inner = Some(buffer.inner);
         }
     }
 
