@@ -7,16 +7,16 @@
 //! another runtime, a game engine, a proxy, an embedded host.
 //!
 //! ```text
-//!                  ┌──────────────────────────────────────────────────────────────┐
-//!  socket read ───▶│ handle_input(now, &mut input) ─▶ Event<'input>               │──▶ application
-//!  read() == 0 ───▶│ handle_eof(now)                               Http           │
-//!  clock       ───▶│ handle_timeout(now)                           Open           │
-//!  I/O error   ───▶│ abort(now, error)                             Closing        │
-//!  what it caused ◀│ poll_event(now) ─▶ Event<'static>             Draining       │──▶ application
-//!  timer       ◀───│ poll_timeout()                                Done           │
-//!  socket write◀──▶│ outbox(): impl Buf, handle_written(now, n)    ◀─ send, close │◀── application
-//!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop            │
-//!                  └──────────────────────────────────────────────────────────────┘
+//!                  ┌────────────────────────────────────────────────────────────────┐
+//!  socket read ───▶│ handle_input(now, &mut input) ─▶ Event<'input>                 │──▶ application
+//!  read() == 0 ───▶│ handle_eof(now)                                     Http       │
+//!  clock       ───▶│ handle_timeout(now)                                 Open       │
+//!  I/O error   ───▶│ abort(now, error)                                   Closing    │
+//!  what it caused ◀│ poll_event(now)             ─▶ Event<'static>                  │──▶ application
+//!  timer       ◀───│ poll_timeout()                                      Done       │
+//!  socket write◀──▶│ outbox(): impl Buf, handle_written(now, n)                     │◀── application: send, accept, …
+//!  next step   ◀───│ poll_io(): Read | Write | Pause | Shutdown | Drop              │
+//!                  └────────────────────────────────────────────────────────────────┘
 //! ```
 //!
 //! Five rules:
@@ -29,7 +29,9 @@
 //! 3. `Closed` is the last event, exactly once, for every connection that caused any event; one that never did is
 //!    simply over ([`IoAction::Drop`]), unless the configuration asks for [every end](Config::report_all_closes).
 //! 4. Whatever must go out is in the outbox already; nobody has to remember to flush a pong or a Close.
-//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing.
+//! 5. There is one deadline. Time is a [`Moment`]: nanoseconds since an origin of the owner's choosing. Whatever may
+//!    begin or end a wait takes `now`: what happens on the transport, answers to HTTP, Pings and the end. Messages and
+//!    pieces of bodies wait for nothing, and take none.
 //!
 //! # Driving it
 //!
@@ -87,7 +89,13 @@
 //! # Ok::<(), std::io::Error>(())
 //! ```
 //!
-//! The example `by_hand` is a whole server and client over two blocking sockets, deadlines included.
+//! A socket that would block has taken nothing: say so with `handle_written(now, 0)`, so that the time of a peer that
+//! does not read begins. The example `by_hand` is a whole server and client over two blocking sockets, deadlines
+//! included.
+//!
+//! An async owner takes what waits along, as an [`Unsent`] that lives across an await:
+//! [`Connection::unsent`] has such a loop. Handshakes that hyper or axum has read are answered by
+//! [`handshake::answer`], and [`Access::admits`] asks the rules for `Host` and `Origin` alone.
 //!
 //! # Pages beside the socket
 //!
@@ -125,57 +133,40 @@
 
 extern crate alloc;
 
-pub mod access;
-mod authority;
-mod close;
+pub use bytes;
+pub use http;
+
 mod config;
 mod connection;
-mod cors;
-mod decode;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 #[cfg(not(feature = "deflate"))]
 mod deflate;
 mod error;
 mod event;
-mod extensions;
-pub mod fields;
 mod frame;
 pub mod handshake;
-mod heartbeat;
-mod http;
-mod invalid_access;
-mod mask;
+mod http1;
 mod memory;
 mod moment;
-mod origin;
 mod outbox;
-mod outgoing;
-mod partial;
-#[cfg(test)]
-mod tests_access;
-#[cfg(test)]
-mod tests_moment;
-mod transport;
-mod utf8;
-mod wall_clock;
 
-pub use crate::http::ResponseBody;
-pub use access::{Access, InvalidAccess};
-pub use close::CloseCode;
+pub use config::heartbeat::{Heartbeat, HeartbeatKind};
+pub use config::wall_clock::WallClock;
 pub use config::{Config, Delivery};
+pub use connection::outgoing::Outgoing;
 pub use connection::{Connection, IoAction, Role, Sent, State};
-pub use cors::Cors;
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};
 pub use event::{Closed, Event, Fragment, Initiator, Message, Pong};
+pub use frame::close::CloseCode;
 pub use frame::{Frame, Opcode};
+pub use handshake::access::cors::Cors;
+pub use handshake::access::transport::{ListenAddress, Transport};
+pub use handshake::access::{Access, InvalidAccess};
 pub use handshake::{ClientRequest, InvalidRequest, Request, Upgrade};
-pub use heartbeat::{Heartbeat, HeartbeatKind};
+pub use http1::{ResponseBody, fields};
 pub use memory::Memory;
 pub use moment::{Clock, Moment};
 pub use outbox::{Outbox, OutboxBuffer, Unsent};
-pub use outgoing::Outgoing;
-pub use transport::{ListenAddress, Transport};
-pub use wall_clock::WallClock;

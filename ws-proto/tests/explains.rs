@@ -10,8 +10,8 @@ use ws_host::client::{ConnectError, InvalidTarget};
 use ws_host::listen::ListenError;
 use ws_host::topics::TopicError;
 use ws_host::web::PathError;
-use ws_proto::access::InvalidAccess;
-use ws_proto::handshake::InvalidRequest;
+use ws_proto::InvalidAccess;
+use ws_proto::InvalidRequest;
 use ws_proto::{
     CloseCode, Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout,
 };

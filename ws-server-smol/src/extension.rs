@@ -10,7 +10,7 @@ use ws_proto::{Closed, Event};
 ///
 /// Where it panics, and that is caught, it stays in place; a WebSocket whose event it was filtering ends with 1011.
 ///
-/// A server has one, set once with [`Server::set_extension`]. It is called by whoever polls the connection, one
+/// A server has one, set once with [`Server::set_extension`]. It is called by the task that polls the connection, one
 /// call at a time; it must not set an extension, nor poll a connection of its server.
 ///
 /// ```
@@ -44,13 +44,13 @@ pub trait Extension: Send {
         let _ = (server, id);
     }
 
-    /// A WebSocket that was open has ended, whatever ended it: told once for each, and before the application is.
+    /// A WebSocket that was open has ended, whatever ended it: once for each, and before the application sees it.
     /// [`Topics::of`](crate::Topics::of) still shows what it was subscribed to.
     fn closed(&mut self, server: &Server, id: ConnectionId, closed: &Closed) {
         let _ = (server, id, closed);
     }
 
-    /// The server was told to stop; its clients are still there.
+    /// The server begins to stop; its clients are still there.
     fn stopping(&mut self, server: &Server) {
         let _ = server;
     }

@@ -36,9 +36,9 @@ impl Responder {
     /// Answers a request with the file of a folder that its path leads to: 200, a part (206) or 304; 404 where there
     /// is none, 405 for what is no GET or HEAD, and a redirect for a folder whose slash is missing.
     ///
-    /// It waits until the last of the file is queued; what is queued goes out while [`HttpConnection::next`] is polled. A file
-    /// that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so does
-    /// dropping the future.
+    /// It waits until the last of the file is queued; what is queued goes out while [`HttpConnection::next`] is polled.
+    /// A file that becomes shorter, or unreadable, ends the connection, so that the peer sees that it was cut off; so
+    /// does dropping the future.
     ///
     /// # Errors
     /// As [`Responder::respond`]; [`RespondError::BodyLength`] where the file became shorter or unreadable; and as
@@ -120,7 +120,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                     }))
                 }
                 (Poll::Ready(Err(_)), None) => Poll::Ready(Err(RespondError::NotOpen)),
-                // What was flushed made room, of which the answer is told.
+                // What was flushed made room, which wakes the answer.
                 _ => Poll::Pending,
             }
         })

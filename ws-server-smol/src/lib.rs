@@ -11,9 +11,9 @@
 //!      └────── by id: send, close, broadcast, topics, stop ──────┘   from any task and thread
 //! ```
 //!
-//! Whoever polls a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
-//! deadlines and the heartbeat, and write what was queued, by whomever. Nothing is spawned, and nothing goes on while
-//! nobody polls: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
+//! Polling a connection drives it: [`HttpConnection::next`] and [`WebSocket::next`] read, answer pings, keep
+//! deadlines and the heartbeat, and write what was queued, by any task. Nothing is spawned, and nothing goes on without
+//! polling: a handler that waits for something else for long (a database, say) does so beside `next`, in a task
 //! of its own with a [`Sender`]. What [`Sender`], [`Responder`] and the verbs of [`Server`] queue wakes the task that
 //! waits in `next`, and goes out there.
 //!
@@ -31,26 +31,26 @@
 //!
 //! # Names
 //!
-//! The adapters call the same thing by the same name: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`, `stats`,
-//! `topics`, `couple`. They differ where the shape does: a [`Server`] of this crate is what `ws-server-mio` calls
-//! `ServerHandle`, so that [`Server::local_addr`] is the server's and [`Server::local_addr_of`] a connection's; and what is
-//! an event there, `AcceptFailed` and `Stopping`, is a hook here, [`Server::on_accept_failed`] and [`Server::before_stop`],
-//! since no task need wait for a server's events.
+//! The adapters call the same thing by the same name: `id`, `peer_addr`, `local_addr`, `set_config`, `terminate`,
+//! `stats`, `topics`, `couple`. They differ where the shape does: a [`Server`] of this crate is what `ws-server-mio`
+//! calls `ServerHandle`, so that [`Server::local_addr`] is the server's and [`Server::local_addr_of`] a connection's;
+//! and what is an event there, `AcceptFailed` and `Stopping`, is a hook here, [`Server::on_accept_failed`] and
+//! [`Server::before_stop`], since no task need wait for a server's events.
 //!
 //! # How it ends
 //!
 //! [`WebSocket::next`] gives `None` after an ordinary end: the peer closed with 1000, with 1001 or without a code, or
-//! answered our Close. Any other end is one error, the [`Closed`] that explains it: another code (1008, 1012, 4000), or no
-//! closing handshake. [`next_event`](WebSocket::next_event) gives the end as an event in either case. It is told once, and
-//! last. An [`Extension`] is told before, also of a WebSocket that its handler has dropped.
+//! answered our Close. Any other end is one error, the [`Closed`] that explains it: another code (1008, 1012, 4000), or
+//! no closing handshake. [`next_event`](WebSocket::next_event) gives the end as an event in either case. It comes once,
+//! and last. An [`Extension`] sees it before, also of a WebSocket that its handler has dropped.
 //!
 //! A WebSocket that is dropped tells the peer 1001, as far as that goes without waiting; [`WebSocket::close`] parts
-//! in order. [`Server::stop`] tells everyone 1001 and waits, to its deadline, until all are gone;
-//! [`Server::stop_with`] sets code and reason, and spreads what it tells over time, so that a thousand clients do not come
-//! back in one second.
+//! in order. [`Server::stop`] closes all connections with 1001 and waits, to its deadline, until all are gone;
+//! [`Server::stop_with`] sets code and reason, and spreads what it tells over time, so that a thousand clients do not
+//! come back in one second.
 //!
-//! A deadline that has passed is judged after one more read: a task that was not polled for a while takes nobody for dead
-//! whose answer has been there for long. After the machine has slept, every peer with a heartbeat is asked once.
+//! A deadline that has passed is judged after one more read: a task that was not polled for a while takes no peer
+//! for dead whose answer has been there for long. After the machine has slept, every peer with a heartbeat is asked once.
 //!
 //! # Cancellation
 //!
@@ -62,34 +62,34 @@
 //! # Fairness
 //!
 //! A connection that always has something to do lets others run after 64 KiB or half a millisecond, between any two
-//! messages; so does who accepts, after sixteen. A handler that computes for longer than that holds up its thread
+//! messages; so does accepting, after sixteen. A handler that computes for longer than that holds up its thread
 //! for as long as it computes.
 //!
 //! # Flow
 //!
-//! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it never does;
-//! above, an event whose handler queued more delays the next one, until the peer has taken as much, or for 100 ms, and
-//! longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`]
+//! Output that waits for a slow peer does not keep it from being read. Below half of [the cap](ServerConfig::outbox) it
+//! never does; above, an event whose handler queued more delays the next one, until the peer has taken as much, or for
+//! 100 ms, and longer while it takes nothing. Past the cap a send is [`SendError::Full`], and [`Event::Drained`]
 //! says when to go on; [`Sender::send`] waits for that by itself, from the high mark on. A peer that takes too little for
-//! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading back by
-//! hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
+//! [`ServerConfig::output_timeout`] is closed. [`pause`](Sender::pause) and [`resume`](Sender::resume) hold reading
+//! back by hand, and [`couple`] makes two WebSockets one, each of which is read while the other takes.
 //!
 //! # Compression
 //!
-//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; what is sent to many
-//! is compressed once. The module [`deflate`] tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees; what is sent
+//! to many is compressed once. The module [`deflate`] tells the settings and what they cost.
 //!
 //! # Threads
 //!
 //! Handlers, protocol and sockets stay on the threads that poll: on one, if you have one. Beside it there are
 //!
 //! - `async-io`, the helper thread of that crate, from the first socket or timer to the end of the process. It waits
-//!   for the kernel where nobody is in `block_on`, and wakes tasks; it runs none.
+//!   for the kernel where no thread is in `block_on`, and wakes tasks; it runs none.
 //! - `blocking-…`, threads of that crate, for what no system does without waiting: [`connect`] and [`Client`] look up
-//!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and read
-//!   there. They start with the first name or file, and end by themselves when nothing is left to do.
+//!   names there, 8 at a time at most, but neither addresses nor `localhost`, and a [`Folder`]'s files are opened and
+//!   read there. They start with the first name or file, and end by themselves when nothing is left to do.
 //!
-//! There is no other. If that is one too many, `ws-server-mio` has none that was not asked for.
+//! There is no other. If that is one too many, `ws-server-mio` spawns no thread unless you opt in.
 //!
 //! # In a window
 //!
@@ -99,8 +99,8 @@
 //!
 //! # Other streams, other runtimes
 //!
-//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe, another
-//! runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
+//! [`HttpConnection::new`], [`handshake()`] and [`WebSocket::upgraded`] take any stream of `futures-io`: TLS, a pipe,
+//! another runtime's socket through its adapter. Any executor will do; deadlines come from `async-io`, whose thread keeps
 //! them. A stream that is closed should shut its half down, as [`Socket`] does and `Async<TcpStream>` does not.
 //!
 //! On unix, [`Bind::unix`] listens on a Unix socket, whose file comes and goes with the server, and
@@ -123,7 +123,7 @@
 //! # fn main() {}
 //! ```
 //!
-//! # The deadlocks everybody meets once
+//! # Deadlocks to avoid
 //!
 //! - A **blocking** request to one's own server, from the thread that serves it, waits for an answer that this very
 //!   thread would have to give. Ask with [`connect`], or on another thread. Nor does `block_on` belong into a handler.
@@ -132,7 +132,7 @@
 //! - Two ends that both wait in [`WebSocket::send`], and read nothing meanwhile, wait for each other once all buffers
 //!   are full; the output deadline ends that, and [`Closed::reading_paused`] says why. Queue with
 //!   [`WebSocket::try_send`] and go on reading, or send with a [`Sender`], which never waits for its own task: where
-//!   nobody polls the connection it fails with [`SendError::NotPolled`].
+//!   no task polls the connection it fails with [`SendError::NotPolled`].
 //! - A `RefCell` that is borrowed across an await is found borrowed by the next handler.
 
 mod client;

@@ -78,7 +78,7 @@ pub struct UiDriver<'a> {
 pub struct Turn {
     /// How often something was polled.
     pub steps: u32,
-    /// Whether work is left that nobody will be notified of: run another turn soon, below drawing.
+    /// Whether work is left without a further notice: run another turn soon, below drawing.
     pub more: bool,
     /// Whether all is over: the future has ended. Further turns do nothing.
     pub finished: bool,
@@ -129,12 +129,13 @@ impl<'a> UiDriver<'a> {
     }
 
     /// Polls until nothing is woken, or the budget is spent: a millisecond, for a loop that also draws. No step
-    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn lasts
-    /// for as long as anything is woken. It never waits, and one that has nothing to do reads the clock and is over.
+    /// starts after a clock reading past it; one is taken even of a budget of zero, and with [`Duration::MAX`] a turn
+    /// lasts for as long as anything is woken. It never waits, and one that has nothing to do reads the clock and is
+    /// over.
     ///
     /// # Panics
     /// Where a handler does. The future does not go on then: the host is notified, and the next turn drops it and is
-    /// [`finished`](Turn::finished). In tasks of `async_executor`, a panic goes to whoever awaits the task, and the others
+    /// [`finished`](Turn::finished). In tasks of `async_executor`, a panic goes to the task's awaiter, and the others
     /// go on.
     pub fn turn(&mut self, budget: Duration) -> Turn {
         if std::mem::take(&mut self.panicked) {

@@ -1,22 +1,24 @@
 //! How the application ends a connection, and how its transport does.
 
 use super::{Connection, Stage, close_body};
-use crate::close::CloseCode;
 use crate::error::{Error, SendError};
 use crate::frame::Opcode;
+use crate::frame::close::CloseCode;
 use crate::moment::Moment;
 
 impl Connection {
     /// Starts the closing handshake (RFC 6455 §7.1.2). What was queued before goes out before it; messages
     /// that wait behind an unfinished message of ours cannot, and are dropped with it.
     ///
+    /// The code is a [`CloseCode`] or its number, such as `4001`.
     /// [`CloseCode::NO_STATUS`] with an empty reason sends a Close without a body. Before the connection is
     /// open there is no closing handshake: a client gives up, a server ends the HTTP connection.
     ///
     /// # Errors
     /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`], and [`SendError::NotOpen`] when the
     /// connection is ending already, which is harmless.
-    pub fn close(&mut self, now: Moment, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn close(&mut self, now: Moment, code: impl Into<CloseCode>, reason: &str) -> Result<(), SendError> {
+        let code = code.into();
         let body = close_body::encode(code, reason)?;
         match &self.stage {
             Stage::Opened(_) | Stage::Open(_) => self.start_closing_handshake(now, code, &body),
@@ -58,7 +60,13 @@ impl Connection {
     ///
     /// # Errors
     /// As [`close`](Self::close).
-    pub fn go_away(&mut self, now: Moment, code: CloseCode, reason: &str) -> Result<(), SendError> {
+    pub fn go_away(
+        &mut self,
+        now: Moment,
+        code: impl Into<CloseCode>,
+        reason: &str,
+    ) -> Result<(), SendError> {
+        let code = code.into();
         if !matches!(self.stage, Stage::Http(_)) {
             return self.close(now, code, reason);
         }

@@ -5,7 +5,7 @@ use super::{Connection, Sent, Stage};
 use crate::error::RespondError;
 use crate::event::Event;
 use crate::handshake::{Request, Upgrade};
-use crate::http::{Incoming, Io, ResponseBody, ServerHttp};
+use crate::http1::{Incoming, Io, ResponseBody, ServerHttp};
 use crate::moment::Moment;
 use bytes::Bytes;
 

@@ -4,7 +4,7 @@ use super::backpressure::Flow;
 use super::memory::Counted;
 use super::{Connection, Moment};
 use crate::frame::Frame;
-use crate::utf8::Utf8;
+use crate::frame::utf8::Utf8;
 use alloc::collections::VecDeque;
 use bytes::{Bytes, BytesMut};
 

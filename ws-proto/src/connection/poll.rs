@@ -60,6 +60,9 @@ impl Connection {
 
     /// What the transport should do next. Reading and writing are independent of each other: a transport
     /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
+    ///
+    /// Behind the peer's [end](Self::handle_eof) it never says `Read` again: it says `Write` while something waits, `Pause`
+    /// while the application is to answer, and then `Drop`.
     pub fn poll_io(&mut self) -> IoAction {
         if matches!(self.stage, Stage::Done { .. }) {
             return IoAction::Drop;

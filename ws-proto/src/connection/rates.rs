@@ -7,8 +7,8 @@
 
 use super::backpressure::Held;
 use super::{Connection, Moment, Side, Stage};
-use crate::decode::Decoded;
 use crate::error::ProtocolError;
+use crate::frame::decode::Decoded;
 use crate::frame::{self, Opcode, first_byte};
 use alloc::vec::Vec;
 use bytes::BytesMut;

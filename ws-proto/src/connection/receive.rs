@@ -2,11 +2,11 @@
 
 use super::backpressure::Held;
 use super::{Connection, Stage, close_body};
-use crate::decode::Decoded;
 use crate::deflate::PerMessage;
 use crate::error::Error;
 use crate::event::{Event, Pong};
 use crate::frame::Opcode;
+use crate::frame::decode::Decoded;
 use crate::moment::Moment;
 use bytes::{Buf, Bytes};
 use core::mem;

@@ -2,12 +2,12 @@
 
 use super::in_flight::Outgoing;
 use super::{Connection, Sent};
-use crate::close::CloseCode;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::event::{Closed, Fragment, Message};
+use crate::frame::close::CloseCode;
+use crate::frame::utf8::Utf8;
 use crate::frame::{Frame, Opcode, RSV1, first_byte};
-use crate::utf8::Utf8;
 use alloc::borrow::Cow;
 use alloc::string::String;
 use bytes::Bytes;

@@ -2,13 +2,13 @@
 
 use super::in_flight::{Outgoing, Ping, Stall};
 use super::{Connection, Moment, Sent, Side, Stage};
+use crate::config::heartbeat::HeartbeatKind;
 use crate::deflate::CompressionHint;
 use crate::error::SendError;
 use crate::frame::COPY_UP_TO;
+use crate::frame::mask;
+use crate::frame::utf8::Utf8;
 use crate::frame::{self, Frame, MAX_HEADER, Opcode, RSV1, first_byte};
-use crate::heartbeat::HeartbeatKind;
-use crate::mask;
-use crate::utf8::Utf8;
 use alloc::vec::Vec;
 use bytes::{Buf, Bytes};
 

@@ -30,8 +30,8 @@ pub enum State {
 pub enum IoAction {
     /// Read, and give what came to [`Connection::handle_input`](crate::Connection::handle_input).
     Read,
-    /// Write from the [outbox](crate::Connection::outbox), and report it to
-    /// [`Connection::handle_written`](crate::Connection::handle_written).
+    /// Write from the [outbox](crate::Connection::outbox), and tell
+    /// [`Connection::handle_written`](crate::Connection::handle_written) how much; 0 where the socket would block.
     Write,
     /// Neither: wait for the application, or for the deadline.
     Pause,

@@ -33,6 +33,7 @@ impl Connection {
     ///     let (mut reader, mut writer) = split(socket);
     ///     let mut buffer = [0; 4096];
     ///     let mut unread = 0..0; // what a paused connection left in the buffer
+    ///     let mut is_ended = false; // the peer has said all
     ///     loop {
     ///         while let Some(event) = conn.poll_event(now()) {
     ///             handle(conn, event);
@@ -43,7 +44,7 @@ impl Connection {
     ///             IoAction::Read | IoAction::Write | IoAction::Pause => {}
     ///         }
     ///         let (mut unsent, deadline) = (conn.unsent(now()), conn.poll_timeout());
-    ///         let is_reading = unread.is_empty() && !conn.is_paused();
+    ///         let is_reading = !is_ended && unread.is_empty() && !conn.is_paused();
     ///         let write = async {
     ///             let Some(unsent) = &mut unsent else { return pending().await };
     ///             while unsent.has_remaining() {
@@ -68,7 +69,10 @@ impl Connection {
     ///             conn.return_unsent(now(), unsent);
     ///         }
     ///         match done {
-    ///             Ok(Done::Read(0)) => conn.handle_eof(now()),
+    ///             Ok(Done::Read(0)) => {
+    ///                 is_ended = true;
+    ///                 conn.handle_eof(now());
+    ///             }
     ///             Ok(Done::Read(n)) => unread = 0..n,
     ///             Ok(Done::Written) => {}
     ///             Ok(Done::Late) => conn.handle_timeout(now()),

@@ -1,6 +1,6 @@
 //! Misuse by the application, of what it sends.
 
-use crate::close::CloseCode;
+use crate::frame::close::CloseCode;
 use core::fmt;
 
 /// What the application asked of a WebSocket and cannot have. Nothing was queued, and the connection goes on.

@@ -1,7 +1,7 @@
 //! The client's half of the opening handshake.
 
-use crate::authority::{Authority, Zone, without_zone};
-use crate::fields::{hide_secret, is_connection_header, is_token};
+use crate::handshake::access::authority::{Authority, Zone, without_zone};
+use crate::http1::fields::{hide_secret, is_connection_header, is_token};
 use ::http::HeaderMap;
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::uri::PathAndQuery;
@@ -47,7 +47,7 @@ impl std::error::Error for InvalidRequest {}
 ///     .subprotocol("chat.v2")?
 ///     .header("Authorization", "Bearer 0123")?;
 /// assert_eq!((request.host(), request.port(), request.is_tls()), ("app.example", 443, true));
-/// # Ok::<(), ws_proto::handshake::InvalidRequest>(())
+/// # Ok::<(), ws_proto::InvalidRequest>(())
 /// ```
 #[derive(Clone)]
 pub struct ClientRequest {

@@ -4,18 +4,20 @@
 //! [`Request`] and [`Upgrade`] cannot be cloned and are used up by the answer, so nothing is answered twice.
 //! Keep one to answer later. One that is dropped is answered 503 by the connection.
 
+pub(crate) mod access;
 mod client;
 mod debug;
+pub(crate) mod extensions;
 #[cfg(test)]
 mod tests_debug;
 
-pub use crate::authority::Zone;
-pub use crate::http::{Answer, Opening, Refusal, answer, answer_over};
+pub use crate::handshake::access::authority::Zone;
+pub use crate::http1::{Answer, Opening, Refusal, answer, answer_over};
 pub use client::{ClientRequest, InvalidRequest};
 
 use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
-use crate::fields::{self, list};
+use crate::http1::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
 use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
 use base64::Engine;

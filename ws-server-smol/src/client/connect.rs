@@ -25,9 +25,9 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 ///
 /// An address literal and `localhost` are connected to as they are. Any other name is looked up by the system's
 /// resolver, which blocks for seconds where no name server answers: each name on a helper thread of the crate `blocking`,
-/// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the process
-/// together, and clients of the same name share one lookup. A ninth name waits until one of the eight is answered. A name
-/// that is not looked up in time is [`ConnectError::Name`].
+/// which ends by itself when it has nothing to do. At most 8 names are looked up at a time, for all clients of the
+/// process together, and clients of the same name share one lookup. A ninth name waits until one of the eight is
+/// answered. A name that is not looked up in time is [`ConnectError::Name`].
 ///
 /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
 /// it (RFC 8305); the first that takes the connection is used. [`Config::handshake_timeout`] covers the name, the

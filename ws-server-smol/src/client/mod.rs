@@ -51,7 +51,7 @@ use ws_proto::{ClientRequest, CloseCode, Closed, State};
 ///
 /// [`next_event`](Self::next_event) tells of attempts and waits too. Every method is cancel-safe: an attempt or a
 /// wait that has begun stays with the client, and the next call goes on with it. Nothing is spawned, and nothing
-/// goes on while nobody polls. Dropped, it leaves nothing behind.
+/// goes on without polling. Dropped, it leaves nothing behind.
 pub struct Client<S: AsyncRead + AsyncWrite + Unpin = Socket> {
     request: ClientRequest,
     config: ClientConfig,
@@ -73,7 +73,7 @@ enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
     Idle,
     /// The next attempt is to begin.
     Due {
-        told: bool,
+        reported: bool,
     },
     Connecting(Attempting<S>),
     Open {
@@ -86,7 +86,7 @@ enum Phase<S: AsyncRead + AsyncWrite + Unpin> {
     Waiting {
         timer: Timer,
         delay: Duration,
-        told: bool,
+        reported: bool,
     },
 }
 
@@ -138,9 +138,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     /// connector is asked for one that leads to the request's host and port; everything else is as of
     /// [`Client::new`], the policy for connecting again included.
     ///
-    /// `wss://` addresses are welcome: that the stream is one of TLS, to that host, is the connector's to see to. The time
-    /// for connecting covers the connector, and the Unix socket of the configuration means nothing to it. A stream that is
-    /// not `Send` is for [`handshake`](crate::handshake()).
+    /// `wss://` addresses are welcome: that the stream is one of TLS, to that host, is the connector's to see to. The
+    /// time for connecting covers the connector, and the Unix socket of the configuration means nothing to it. A stream
+    /// that is not `Send` is for [`handshake`](crate::handshake()).
     ///
     /// # Errors
     /// [`InvalidTarget::Request`]: the request is malformed. What the connector fails with is
@@ -192,7 +192,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         check: fn(ClientRequest) -> Result<ClientRequest, InvalidTarget>,
         dial: Dial<S>,
     ) -> Self {
-        let phase = Phase::Due { told: false };
+        let phase = Phase::Due { reported: false };
         Self { request, config, check, dial, backoff: Backoff::default(), phase, closed: None, failure: None }
     }
 
@@ -254,7 +254,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         self.backoff.reset();
         if !matches!(self.phase, Phase::Connecting(_)) {
             self.part().await;
-            self.phase = Phase::Due { told: true };
+            self.phase = Phase::Due { reported: true };
         }
         self.step().await;
         let Self { phase, failure, .. } = self;
@@ -326,16 +326,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         }
     }
 
-    /// Goes on to the next thing that is told. Whatever it waits for is kept in the phase.
+    /// Continues to the next event. Whatever it waits for is kept in the phase.
     async fn step(&mut self) -> Option<Step> {
         loop {
             match &mut self.phase {
                 Phase::Idle => return None,
-                Phase::Due { told: told @ false } => {
-                    *told = true;
+                Phase::Due { reported: reported @ false } => {
+                    *reported = true;
                     return Some(Step::Connecting);
                 }
-                Phase::Due { told: true } => {
+                Phase::Due { reported: true } => {
                     self.phase = Phase::Connecting((self.dial)(self.request.clone(), &self.config));
                 }
                 Phase::Connecting(attempt) => match attempt.await {
@@ -346,22 +346,22 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
                     }
                     Err(Failed { failure, closed }) => {
                         self.failure = Some(failure);
-                        self.go_on(closed.as_deref());
+                        self.schedule_next(closed.as_deref());
                         return Some(Step::Failed);
                     }
                 },
                 Phase::Open { .. } => {
                     let left = self.part().await;
                     let closed = self.closed.clone();
-                    self.go_on(closed.as_deref().filter(|_| !left));
+                    self.schedule_next(closed.as_deref().filter(|_| !left));
                 }
-                Phase::Waiting { told: told @ false, delay, .. } => {
-                    *told = true;
+                Phase::Waiting { reported: reported @ false, delay, .. } => {
+                    *reported = true;
                     return Some(Step::Waiting { attempt: self.backoff.attempt(), delay: *delay });
                 }
                 Phase::Waiting { timer, .. } => {
                     poll_fn(|cx| Pin::new(&mut *timer).poll(cx)).await;
-                    self.phase = Phase::Due { told: false };
+                    self.phase = Phase::Due { reported: false };
                 }
             }
         }
@@ -384,12 +384,12 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     }
 
     /// An attempt or a connection has ended: what comes next.
-    fn go_on(&mut self, closed: Option<&Closed>) {
+    fn schedule_next(&mut self, closed: Option<&Closed>) {
         self.phase = match self.wait_after(closed) {
             Some(delay) => {
                 let until = Instant::now().checked_add(delay);
                 let timer = until.map_or_else(Timer::never, Timer::at);
-                Phase::Waiting { timer, delay, told: false }
+                Phase::Waiting { timer, delay, reported: false }
             }
             None => Phase::Idle,
         };

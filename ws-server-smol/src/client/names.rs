@@ -46,8 +46,8 @@ impl Resolver {
 
     /// The addresses of a host; their ports mean nothing.
     ///
-    /// Cancel-safe: dropped, it waits no longer. A lookup that has begun goes on, and whoever asks for the same name
-    /// meanwhile shares it.
+    /// Cancel-safe: dropped, it waits no longer. A lookup that has begun goes on, and other clients of the same name
+    /// share it meanwhile.
     pub(crate) async fn look_up(self: Arc<Self>, host: &str) -> Result<Addresses, ConnectError> {
         let waiter = Waiter::default();
         self.names().ask(host, waiter.clone());

@@ -25,8 +25,8 @@ pub enum Incoming {
     /// A request that asks for no upgrade. Answer it, now or later, with [`HttpConnection::respond`]; dropped, it is
     /// answered 503.
     Request(Request),
-    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] refuses, and ends the
-    /// connection.
+    /// A valid opening handshake. [`HttpConnection::accept`] opens the WebSocket; [`HttpConnection::respond`] refuses,
+    /// and ends the connection.
     Upgrade(Upgrade),
 }
 
@@ -74,8 +74,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// [`ServerConfig::shared_config`](crate::ServerConfig::shared_config). Answers have a `Date` where it has a
     /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
-    /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server) refuses a
-    /// configuration that can allow nobody; here [`Config::check_access`] tells.
+    /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server)
+    /// refuses a invalid configuration; here [`Config::check_access`] tells.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::with_transport(stream, config, Transport::default())
     }
@@ -136,14 +136,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of the
-    /// connection: [`next`](Self::next) then gives `None`.
+    /// Answers a request, or refuses an upgrade, and waits until the answer is written. A refusal is the last answer of
+    /// the connection: [`next`](Self::next) then gives `None`.
     ///
     /// Cancel-safe, but that the answer may have been queued when it is dropped.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`RespondError::NotOpen`] also when the connection ended before all of it was
-    /// written.
+    /// [`RespondError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`];
+    /// [`RespondError::NotOpen`] also when the connection ended before all of it was written.
     pub async fn respond(
         &mut self,
         request: impl Into<Request>,
@@ -227,9 +227,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     }
 
     /// The WebSocket: waits for the first valid upgrade on a path that has one
-    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); every path, unless it names some), and accepts it,
-    /// with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path is answered 404; so
-    /// are plain requests, and 426 where there is a WebSocket.
+    /// ([`ServerConfig::upgrade_paths`](crate::ServerConfig::upgrade_paths); every path, unless it names some), and
+    /// accepts it, with the best of the [subprotocols](crate::ServerConfig::subprotocols). An upgrade on another path
+    /// is answered 404; so are plain requests, and 426 where there is a WebSocket.
     ///
     /// `None` when the connection has ended before: a client that asks for no WebSocket is no error.
     ///
@@ -279,8 +279,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
         }
     }
 
-    /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a WebSocket.
-    /// Nothing is read or written while an answer is awaited.
+    /// As [`upgrade`](Self::upgrade), with the answers to plain requests: `None` is 404, or 426 where there is a
+    /// WebSocket. Nothing is read or written while an answer is awaited.
     ///
     /// To decide about an upgrade too, to answer in pieces, later or with files, use [`next`](Self::next).
     ///

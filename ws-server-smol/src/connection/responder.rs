@@ -68,7 +68,7 @@ impl fmt::Debug for Body {
 }
 
 impl Body {
-    /// Whether nobody wants the body: the request was a HEAD, or the status has none.
+    /// Whether no body is sent: the request was a HEAD, or the status has none.
     pub fn is_unwanted(&self) -> bool {
         self.token.as_ref().is_none_or(ResponseBody::is_unwanted)
     }
@@ -88,9 +88,9 @@ impl Body {
     /// stream is a [`Socket`](crate::Socket) of a server. Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`], but that it waits where there is no room; and
-    /// [`RespondError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout) there was no
-    /// room, and nobody polled the connection.
+    /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`], but that it waits where there
+    /// is no room; and [`RespondError::NotPolled`], where in [`Config::output_timeout`](crate::Config::output_timeout)
+    /// there was no room, and no task polled the connection.
     pub async fn send(&self, piece: impl Into<Bytes>) -> Result<(), RespondError> {
         let piece = piece.into();
         self.shared
@@ -101,7 +101,8 @@ impl Body {
     /// Ends the body.
     ///
     /// # Errors
-    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] where less came than was declared, which ends the connection.
+    /// [`RespondError::NotOpen`]; [`RespondError::BodyLength`] where less came than was declared, which ends the
+    /// connection.
     pub fn finish(mut self) -> Result<(), RespondError> {
         let token = self.token.take().ok_or(RespondError::WrongRequest)?;
         self.shared.connection().finish_body(clock::now(), token)?;

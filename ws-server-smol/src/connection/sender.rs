@@ -37,7 +37,8 @@ impl Sender {
     /// which.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`];
+    /// nothing was queued then.
     pub fn try_send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         let sent = queue(&self.shared, outgoing.into())?;
         self.shared.wakers.driver.wake();
@@ -54,9 +55,10 @@ impl Sender {
     /// Cancel-safe: dropped before it is done, nothing was queued.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`], but that it waits where there is no room; and [`SendError::NotPolled`], where
-    /// in [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and nobody polled the
-    /// WebSocket. Nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`],
+    /// but that it waits where there is no room; and [`SendError::NotPolled`], where in
+    /// [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and no task polled the WebSocket.
+    /// Nothing was queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
         let outgoing = outgoing.into();
         self.shared
@@ -91,7 +93,8 @@ impl Sender {
     /// Begins the closing handshake. Its owner sees the end.
     ///
     /// # Errors
-    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing
+    /// already.
     pub fn close(&self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.shared.connection().close(clock::now(), code, reason)?;
         self.shared.wake();
@@ -140,7 +143,7 @@ impl Sender {
     }
 }
 
-/// Queues for the connection of this handle; whoever drives it is not woken.
+/// Queues for a connection, without waking its driver.
 #[inline]
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();

@@ -1,4 +1,4 @@
-//! What the owner of a connection and its senders share: the engine, and who is to be woken.
+//! What the owner of a connection and its senders share: the engine, and the tasks to wake.
 
 use crate::clock;
 use crate::driver::output::{Output, write};
@@ -24,15 +24,15 @@ use ws_proto::{Connection, Request, RespondError, ResponseBody, Sent, State};
 
 /// The tasks that a connection may have to wake.
 ///
-/// The socket and the timer are polled with this as their waker, never with that of a task: whoever waits for
-/// the connection is woken, whichever of them polled last, and one that gave up takes no wake-up with it.
+/// The socket and the timer are polled with this as their waker, never with that of a task: all tasks that wait
+/// for the connection are woken, whichever polled last, and one that gave up takes no wake-up with it.
 #[derive(Debug, Default)]
 pub(crate) struct Wakers {
-    /// Whoever waits for events: it does everything.
+    /// The task that waits for events: it does everything.
     pub(crate) driver: AtomicWaker,
-    /// Whoever waits until all is written.
+    /// The task that waits until all is written.
     pub(crate) flusher: AtomicWaker,
-    /// Whoever waits for room: there may be some, or the connection has ended.
+    /// The tasks that wait for room: there may be some, or the connection has ended.
     pub(crate) room: Room,
 }
 
@@ -57,7 +57,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// Has all of them look again. Mostly nobody waits, and that costs no lock: whoever comes says so before it looks
+    /// Has all of them look again. Mostly none waits, and that costs no lock: a task says that it waits before it looks
     /// at the connection, whose lock lies between what is notified of and this.
     #[inline]
     pub(crate) fn notify(&self) {
@@ -81,7 +81,7 @@ impl Drop for Waiting<'_> {
     }
 }
 
-/// Who holds the reading of a connection back.
+/// What holds the reading of a connection back.
 #[derive(Clone, Copy, Debug)]
 #[repr(u8)]
 pub(crate) enum Holder {
@@ -155,7 +155,7 @@ impl Shared {
         stats.messages_out += self.messages[1].load(Relaxed) as u64;
     }
 
-    /// Whatever its owner waits for, it has to know; and who waits for room must look again.
+    /// Whatever its owner waits for, it has to know; and tasks that wait for room must look again.
     pub(crate) fn wake(&self) {
         self.wakers.wake_by_ref();
     }
@@ -258,7 +258,7 @@ impl Shared {
         self.socket.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// All is over, and nobody waits any longer.
+    /// All is over, and all waiting ends.
     pub(crate) fn end(&self, by_reset: bool) {
         let socket = self.socket().take();
         if by_reset && let Some(socket) = socket {
@@ -268,8 +268,8 @@ impl Shared {
         self.wakers.flusher.wake();
     }
 
-    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the error
-    /// after which it waits on, `not_polled` the one that it gives up with.
+    /// Sends as soon as there is room below the high mark, for which it writes by itself where it can. `full` is the
+    /// error after which it waits on, `not_polled` the one that it gives up with.
     ///
     /// Where it cannot, the owner must: it is asked, and if it does not even look in the time that output may wait,
     /// nobody will.
@@ -309,7 +309,7 @@ impl Shared {
         Instant::now().checked_add(self.connection().config().get_output_timeout())
     }
 
-    /// Whether nothing speaks against sending. What ends says so to who sends.
+    /// Whether nothing speaks against sending. A send finds out that it has ended.
     fn has_room(&self) -> bool {
         let connection = self.connection();
         matches!(connection.state(), State::Closing | State::Closed) || !connection.is_congested()

@@ -24,13 +24,13 @@ use ws_proto::{
 
 /// An open WebSocket, of a server or of a client.
 ///
-/// Whoever polls [`next`](Self::next) drives it: reading alone answers pings, keeps the heartbeat, and writes what
-/// [`Sender`]s have queued. Nothing is spawned, and nothing goes on while nobody polls.
+/// Polling [`next`](Self::next) drives it: reading alone answers pings, keeps the heartbeat, and writes what
+/// [`Sender`]s have queued. Nothing is spawned, and nothing goes on without polling.
 ///
 /// Every method is cancel-safe: dropped at any await, its future loses no byte and breaks no state, and a later
 /// call goes on from there.
 ///
-/// Dropped while it is open, it tells the peer 1001 as far as that goes without waiting. To part properly, use
+/// Dropped while it is open, it closes with 1001 as far as that goes without waiting. To close properly, use
 /// [`close`](Self::close).
 ///
 /// ```
@@ -126,7 +126,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// [`flush`](Self::flush); many go out together.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`]; nothing was queued then.
+    /// [`SendError::NotOpen`], [`SendError::Full`]; of fragments [`SendError::FragmentOrder`], [`SendError::NotUtf8`];
+    /// nothing was queued then.
     pub fn try_send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         sender::queue(&self.driver.shared, outgoing.into())
     }
@@ -157,7 +158,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// Begins the closing handshake; [`next`](Self::next) gives what still comes, and then the end.
     ///
     /// # Errors
-    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing already.
+    /// [`SendError::CloseCodeInvalid`], [`SendError::CloseReasonTooLong`]; [`SendError::NotOpen`] where it is closing
+    /// already.
     pub fn start_close(&mut self, code: CloseCode, reason: &str) -> Result<(), SendError> {
         self.driver.shared.connection().close(clock::now(), code, reason)
     }
@@ -198,8 +200,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         &self.head
     }
 
-    /// The path at which a server accepted it, as it was sent: without query, not decoded. `None` for that of a client, and
-    /// for paths of more than 256 bytes. Those other than `/` take memory while the WebSocket lasts.
+    /// The path at which a server accepted it, as it was sent: without query, not decoded. `None` for that of a client,
+    /// and for paths of more than 256 bytes. Those other than `/` take memory while the WebSocket lasts.
     pub fn path(&self) -> Option<&str> {
         let path = self.path.as_deref().unwrap_or("/");
         (!path.is_empty()).then_some(path)
@@ -327,7 +329,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Stream for WebSocket<S> {
 }
 
 /// Ready when there is room below the high mark; flushed when everything is written; closed when a Close with 1000 is
-/// written. Whoever reads gets what still comes, and the end: closing takes nothing from another half.
+/// written. The half that reads gets what still comes, and the end: closing takes nothing from another half.
 impl<S: AsyncRead + AsyncWrite + Unpin> Sink<Message<'static>> for WebSocket<S> {
     type Error = WebSocketError;
 

@@ -8,14 +8,14 @@ use std::task::{Context, Waker};
 use ws_proto::{CloseCode, Closed, Error, Event};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
-    /// Nothing more will come: the socket is closed, and nobody waits any longer.
+    /// Nothing more will come: the socket is closed, and all waiting ends.
     pub(crate) fn end(&mut self, by_reset: bool) {
         self.shared.end(by_reset);
         self.stream = None;
         self.unread = None;
     }
 
-    /// Ends it at once, in words as far as that goes without waiting. The end is told next.
+    /// Ends it at once, in words as far as that goes without waiting. The end is the next event.
     pub(crate) fn give_up(&mut self, code: CloseCode) {
         let shared = self.shared.clone();
         let mut connection = shared.connection();
@@ -30,7 +30,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         (self.unread, self.held) = (None, None);
     }
 
-    /// As [`give_up`](Self::give_up); what explains the end, if that was not told yet.
+    /// As [`give_up`](Self::give_up); what explains the end, if that was not reported yet.
     pub(crate) fn part(&mut self, code: CloseCode) -> Option<Box<Closed>> {
         self.give_up(code);
         let shared = self.shared.clone();

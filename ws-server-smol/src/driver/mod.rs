@@ -7,7 +7,7 @@
 //!                       └───────────── a pooled buffer ◀───────┘
 //! ```
 //!
-//! Whoever polls drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
+//! Polling drives, and nothing is spawned. Between two polls every byte is in the kernel, in the engine, or in
 //! the buffer held here, so that a future may be dropped at any await.
 
 mod end;
@@ -47,7 +47,7 @@ struct Unread {
     to: usize,
 }
 
-/// What explains the end, where that was not told, and when it is told at the latest.
+/// What explains the end, where that was not reported yet, and when it is reported at the latest.
 #[derive(Debug)]
 struct PendingClose {
     event: Option<Event<'static>>,
@@ -65,12 +65,12 @@ pub(crate) struct Driver<S> {
     output: Output,
     timer: Timer,
     deadline: Option<Moment>,
-    /// It is over, and is told once the stream has passed on what it holds.
+    /// It is over, which is reported once the stream has passed on what it holds.
     pending_close: Option<Box<PendingClose>>,
     slice: Slice,
     /// A deadline has passed, and what had arrived by then was read.
     heard: bool,
-    /// Until when whoever waits for events may judge before who waits for the output does.
+    /// Until when the task that waits for events may judge, before one that waits for output does.
     asked: Option<Moment>,
     /// What was received while only the output was waited for.
     held: Option<Box<Event<'static>>>,
@@ -79,7 +79,7 @@ pub(crate) struct Driver<S> {
     slept: u32,
 }
 
-/// What a connection has of those who own it, beside its stream.
+/// What a connection has of its owner, beside its stream.
 #[derive(Default)]
 pub(crate) struct Belongings {
     pub(crate) token: Option<Arc<TokenRule>>,
@@ -126,7 +126,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Does whatever is to be done, and gives the next event; `None` when the connection is over.
     pub(crate) fn poll_event(&mut self, cx: &mut Context<'_>) -> Poll<Option<Event<'static>>> {
         let shared = self.shared.clone();
-        // Before anything is looked at, lest a sender's wake-up be lost.
+        // Before anything is looked at, so that no wake-up of a sender is lost.
         shared.wakers.driver.register(cx.waker());
         shared.note_poll();
         let instant = Instant::now();
@@ -214,8 +214,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
 
     /// Writes until everything is gone that can go. Nothing is read.
     ///
-    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to who reads. Where
-    /// somebody does, in another task, all is left to that one.
+    /// So of an open WebSocket only its taking output is judged meanwhile: whether it lives is known to the task that
+    /// reads. Where there is one, all is left to that one.
     pub(crate) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), SendError>> {
         self.poll_output(cx, |connection, output| {
             !connection.outbox().has_remaining() && output != Output::Written
@@ -248,7 +248,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 return Poll::Ready(Err(SendError::NotOpen));
             }
             if paused && !connection.is_paused() {
-                // Whoever reads has waited for this, and not for the stream.
+                // The task that reads waited for this, and not for the stream.
                 shared.wakers.driver.wake();
             }
             if done(&mut connection, self.output) {
@@ -272,7 +272,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Asks whoever waits for events, in another task, to judge. Ready once it is known that nobody does.
+    /// Asks the task that waits for events to judge. Ready once it is known that there is none.
     fn poll_asking(&mut self, now: Moment) -> Poll<()> {
         let until = *self.asked.get_or_insert_with(|| {
             self.shared.wakers.driver.wake();
@@ -306,7 +306,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         connection.handle_timeout(now.max(clock::now()));
     }
 
-    /// Does what is due of an open WebSocket that nobody reads.
+    /// Does what is due of an open WebSocket that no task reads.
     fn judge_unread(&mut self, connection: &mut Connection, now: Moment) {
         let held = self.shared.is_held();
         if !held {
@@ -318,7 +318,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         }
     }
 
-    /// Reads once, for whoever asks for the next event. Says whether a deadline may be judged now: not where a closing
+    /// Reads once, for the next event. Says whether a deadline may be judged now: not where a closing
     /// handshake goes on behind what is held.
     fn hold_what_is_there(&mut self, connection: &mut Connection, now: Moment) -> bool {
         if self.held.is_none() {

@@ -1,4 +1,4 @@
-//! From the outbox into the stream: by whoever polls the connection, and by senders that wait for room.
+//! From the outbox into the stream: by the task that polls the connection, and by senders that wait for room.
 
 use crate::connection::pool;
 use crate::connection::shared::Shared;

@@ -1,4 +1,4 @@
-//! The machine slept: whoever of a server notices it first has all of its connections told.
+//! The machine slept: the first connection of a server that notices wakes all of them.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU32, Ordering::Relaxed};
@@ -16,7 +16,7 @@ pub(crate) struct Sleep {
     clocks: Option<Clocks>,
     /// How often the machine slept.
     times: AtomicU32,
-    /// Wakes whoever else is to know.
+    /// Wakes the other connections.
     alarm: OnceLock<Box<dyn Fn() + Send + Sync>>,
 }
 
@@ -58,8 +58,8 @@ impl Sleep {
         self.detector.lock().unwrap_or_else(PoisonError::into_inner).keep(clock);
     }
 
-    /// Compares the clocks, and so sets the time of day, before anything is answered. Whoever finds out wakes the others,
-    /// and so must hold no lock of a connection.
+    /// Compares the clocks, and so sets the time of day, before anything is answered. A caller that finds out wakes the
+    /// others, and so must hold no lock of a connection.
     pub(crate) fn look(&self, now: Instant) {
         // Where it is locked, somebody else looks already.
         let mut detector = match self.detector.try_lock() {

@@ -1,4 +1,4 @@
-//! Who comes is accepted, within the limits.
+//! Accepting connections, within the limits.
 
 use super::{Member, Membership, Phase, Run, Server, State};
 use crate::clock;
@@ -17,14 +17,14 @@ use std::time::Instant;
 use ws_host::listen::AfterFailure;
 use ws_proto::Connection;
 
-/// Who accepts lets others run after so many: a listener that is flooded never makes it wait.
+/// Accepting yields after so many: a flooded listener is always ready.
 pub(super) const BURST: u32 = 16;
 
 /// What an attempt came to.
 #[expect(clippy::large_enum_variant, reason = "it lives for one match")]
 pub(super) enum Attempt {
     Accepted(HttpConnection<Socket>),
-    /// Somebody came and is gone again, or was turned away.
+    /// A peer left again, or was rejected.
     Nobody,
     /// Others have not run for a while.
     Yield,
@@ -38,7 +38,7 @@ impl Server {
     /// The next connection; `None` when the server does not listen. Give it to a task of its own: its HTTP goes on
     /// while the [`HttpConnection`] is polled.
     ///
-    /// Several tasks may accept. Cancel-safe: who is not accepted waits in the kernel.
+    /// Several tasks may accept. Cancel-safe: connections that are not accepted wait in the kernel.
     ///
     /// ```
     /// # use ws_server_smol::{HttpConnection, Server};
@@ -72,10 +72,9 @@ impl Server {
     /// stopped and the last handler has returned. Neither handlers nor what they hold need be `Send` or `'static`:
     /// they may borrow the application's state from around the call.
     ///
-    /// What a handler returns is dropped: an error ends its own connection alone, and whoever wants to see it logs it in the
-    /// handler.
+    /// What a handler returns is dropped: an error ends its own connection alone. Log it in the handler to see it.
     ///
-    /// A handler that waits for something of its own keeps nobody else waiting. One that computes does; for many
+    /// A handler that waits for something of its own keeps no other waiting. One that computes does; for many
     /// threads, [`accept`](Self::accept) and spawn.
     ///
     /// ```
@@ -93,9 +92,9 @@ impl Server {
     /// ```
     ///
     /// # Panics
-    /// Where a handler does: its future ends, and every connection that runs in it goes with it, told 1001. The server
-    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does one
-    /// that runs in a task of its own, with [`accept`](Self::accept).
+    /// Where a handler does: its future ends, and every connection that runs in it closes with 1001. The server
+    /// itself stays, and may be served again. A handler that catches its own panics costs no other connection; nor does
+    /// one that runs in a task of its own, with [`accept`](Self::accept).
     pub async fn serve<T>(&self, handler: impl AsyncFn(HttpConnection<Socket>) -> T) {
         let mut handlers = pin!(FuturesUnordered::new());
         let mut accepting = pin!(self.accept());

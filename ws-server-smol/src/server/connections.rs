@@ -1,4 +1,4 @@
-//! The clients of a server: who is there, and what is said to one of them.
+//! The connections of a server, by id.
 
 use super::Server;
 use crate::clock;
@@ -12,7 +12,9 @@ use std::time::Duration;
 use ws_host::server::Stats;
 use ws_proto::{CloseCode, Outgoing, Request, RespondError, SendError, Sent, State};
 
-/// Clients. An id whose connection is gone finds nobody, and never another's.
+/// # One connection, by id
+///
+/// The id of a connection that is gone finds none, and never another.
 impl Server {
     /// Every WebSocket: open or closing, the oldest first.
     pub fn ids(&self) -> Vec<ConnectionId> {
@@ -104,7 +106,8 @@ impl Server {
     /// Answers a request of a connection, or refuses an upgrade, from elsewhere than its handler.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`]; [`SendError::NotOpen`] also where there is no such connection.
+    /// [`SendError::NotOpen`], [`RespondError::WrongRequest`], [`RespondError::Header`], [`RespondError::Status`];
+    /// [`SendError::NotOpen`] also where there is no such connection.
     pub fn respond(
         &self,
         id: ConnectionId,

@@ -6,8 +6,8 @@ use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, flush_latest};
 use ws_proto::{Closed, Event, Outgoing};
 
-/// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less already;
-/// what it was subscribed to is known until this is dropped.
+/// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less
+/// already; what it was subscribed to is known until this is dropped.
 pub(crate) struct Membership {
     server: Server,
     id: ConnectionId,

@@ -35,7 +35,7 @@ use ws_proto::{Config, Frame, Transport};
 
 /// A server: it listens, counts and limits its connections, and reaches all of them. Clones are the same server.
 ///
-/// Nothing is spawned. Whoever awaits [`accept`](Self::accept) accepts, and the task that polls a connection drives
+/// Nothing is spawned. The task that awaits [`accept`](Self::accept) accepts, and the task that polls a connection drives
 /// it; or [`serve`](Self::serve) does both in one future. It needs no other runtime than `async-io`'s reactor, and
 /// neither handlers nor their futures need be `Send`.
 ///
@@ -77,7 +77,7 @@ struct Inner {
     extension: OnceLock<Mutex<Box<dyn Extension>>>,
 }
 
-/// Rung for all who wait for a connection: one may be there, or the server has changed.
+/// Notifies all tasks that wait for a connection: one may be there, or the server has changed.
 ///
 /// Listeners are polled with this as their waker, so that several tasks may accept, and none that gave up takes a
 /// wake-up with it.
@@ -140,7 +140,7 @@ struct Run {
 /// A connection, as the server knows it.
 struct Member {
     shared: Arc<Shared>,
-    /// Reaches it where nobody polls.
+    /// Reaches it where no task polls.
     socket: SocketHandle,
     /// It has asked nothing yet.
     new: bool,
@@ -186,7 +186,8 @@ impl Server {
         Self { inner }
     }
 
-    /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take who comes.
+    /// A server that listens. Nothing waits here; [`accept`](Self::accept) or [`serve`](Self::serve) take the
+    /// connections.
     ///
     /// What is for clients does not compile:
     ///
@@ -196,7 +197,7 @@ impl Server {
     /// ```
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody. Nothing is left behind,
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid. Nothing is left behind,
     /// and trying again is fine.
     pub fn bind(bind: impl Into<Bind>, config: ServerConfig) -> Result<Self, ListenError> {
         let server = Self::new(config);
@@ -208,7 +209,7 @@ impl Server {
     /// did; its clients stay.
     ///
     /// # Errors
-    /// [`ListenError`] says what was tried, or which part of the configuration can allow nobody; nothing has changed, and
+    /// [`ListenError`] says what was tried, or which part of the configuration is invalid; nothing has changed, and
     /// trying again is fine. While the server is about to stop, [`ResourceBusy`](io::ErrorKind::ResourceBusy).
     pub fn listen(&self, bind: impl Into<Bind>) -> Result<(), ListenError> {
         self.inner.state().config.check_access()?;
@@ -271,19 +272,19 @@ impl Server {
     }
 
     /// Sets what holds from the next [`listen`](Self::listen) on: connections that are there keep their rules; the
-    /// limits change once the server has stopped. What can allow nobody is the error of that `listen`.
+    /// limits change once the server has stopped. An invalid one is the error of that `listen`.
     pub fn set_config(&self, config: ServerConfig) {
         self.inner.state().config = config;
     }
 
-    /// Sets what is called when the server is told to stop, after the extension and before any client is told:
-    /// they are still there. It replaces the one that was set before.
+    /// Sets what is called when the server begins to stop, after the extension and before any client is told:
+    /// all of them are still there. It replaces the one that was set before.
     pub fn before_stop(&self, hook: impl FnMut(&Server) + Send + 'static) {
         self.inner.state().before_stop = Some(Box::new(hook));
     }
 
     /// Sets what is called when a connection could not be accepted, for want of descriptors or memory, say. It is
-    /// told once, until one is accepted again; meanwhile it is tried ten times a second, and who waits, waits in the
+    /// called once, until one is accepted again; meanwhile accepting is retried ten times a second, and peers wait in the
     /// kernel.
     pub fn on_accept_failed(&self, hook: impl Fn(&io::Error) + Send + Sync + 'static) {
         self.inner.state().accept_failed = Some(Arc::new(hook));
@@ -324,7 +325,7 @@ impl Server {
     /// its default route, otherwise the one that it is bound to. `None` where the network cannot reach it, or there
     /// is none.
     ///
-    /// The system is asked for the way to an address that nobody has: no packet is sent, no name is looked up, and
+    /// The system is asked for the route to a reserved address: no packet is sent, no name is looked up, and
     /// nothing is waited for.
     pub fn lan_url(&self, path: &str) -> Option<String> {
         lan_url(Scheme::Ws, self.local_addr()?, path)

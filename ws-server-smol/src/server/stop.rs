@@ -1,8 +1,8 @@
 //! How a server stops.
 //!
 //! ```text
-//!  Serving ──stop──▶ the extension is told, then the application ──▶ the clients, one after the other
-//!           nobody is accepted, the port is free                                │
+//!  Serving ──stop──▶ the extension, then the application ──▶ the clients, one after the other
+//!           accepts no more, the port is free                                   │
 //!                                Idle ◀── until all are gone; the deadline cuts the rest
 //! ```
 
@@ -35,7 +35,7 @@ impl Stopping {
         Self { count: untold.len(), stop, since, untold, deadline }
     }
 
-    /// Whoever is told by the other one earlier, is; and so is whoever is cut.
+    /// Each connection is told, and cut, by the earlier of the two.
     fn meet(&mut self, other: Stop) {
         let mut other = Self::new(other, self.untold.clone());
         other.deadline = self.deadline.into_iter().chain(other.deadline).min();
@@ -57,7 +57,7 @@ impl Stopping {
     }
 }
 
-/// Those who are told before the clients. Also where one of them panics, the stop goes on once it is called again.
+/// The hooks that run before the clients are told. If one panics, the stop continues with the next call.
 struct Hooks<'s> {
     server: &'s Server,
     before_stop: Option<BeforeStop>,
@@ -74,13 +74,13 @@ impl Drop for Hooks<'_> {
 }
 
 impl Server {
-    /// Stops, telling everybody 1001 at once. As [`stop_with`](Self::stop_with) with [`Stop::within`].
+    /// Stops, with a Close 1001 to all clients at once. As [`stop_with`](Self::stop_with) with [`Stop::within`].
     pub async fn stop(&self, deadline: Duration) {
         self.stop_with(Stop::within(deadline)).await;
     }
 
-    /// Stops: from now on nobody is accepted, and the port is free. The [extension](crate::Extension::stopping) is
-    /// told, then the application's [hook](Self::before_stop), while the clients are still there. Then these are told,
+    /// Stops: from now on it accepts no connection, and the port is free. The [extension](crate::Extension::stopping) is
+    /// called, then the application's [hook](Self::before_stop), while the clients are still there. Then these are told,
     /// one after the other over [`Stop::spread`]; until then each is served as ever:
     ///
     /// - a WebSocket gets a Close with this code and reason, and what it still sends is delivered;
@@ -89,7 +89,7 @@ impl Server {
     ///
     /// It waits until all are gone, and at the deadline, which counts from the end of the spread, cuts those that are
     /// left, also where no task polls them. What is cut ends with [`Error::Stopped`]; an answer that was being given is
-    /// an error to whoever gives it.
+    /// an error to its handler.
     ///
     /// Stopping twice is harmless: both wait, and of the two the earlier deadline and the shorter spread hold. Dropped,
     /// its future leaves a server that stops; another call goes on with that. Afterwards [`listen`](Self::listen) starts
@@ -118,7 +118,7 @@ impl Server {
         match &mut state.phase {
             Phase::Idle => false,
             Phase::Serving(_) => {
-                // Nobody is told before the hooks have been.
+                // The hooks come before the clients.
                 state.phase = Phase::Stopping(Stopping::new(stop.clone(), VecDeque::new()));
                 drop(state);
                 self.inner.accept_notify.0.notify(usize::MAX);
@@ -157,7 +157,7 @@ impl Server {
         drop(state);
         let moment = clock::moment(now);
         for shared in due {
-            // Who is ending already needs no word.
+            // One that is closing already needs no Close.
             let _ = shared.connection().go_away(moment, code, &reason);
             shared.wake();
         }

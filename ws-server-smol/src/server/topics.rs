@@ -1,4 +1,4 @@
-//! Topics: who is subscribed to what, and one message to all of them.
+//! Topics: subscriptions, and one message to all subscribers.
 
 use super::Server;
 use crate::ids::ConnectionId;
@@ -6,7 +6,8 @@ use ws_host::topics::{SlowPeer, TopicError};
 use ws_proto::{Frame, State};
 
 impl Server {
-    /// Topics: who is subscribed to what, and what is sent to all of them.
+    /// Topics: subscriptions, and one message to all subscribers; also to a list of connections, or with a policy for
+    /// slow peers.
     pub fn topics(&self) -> Topics<'_> {
         Topics { server: self }
     }
@@ -26,8 +27,8 @@ impl Topics<'_> {
     /// Once a WebSocket has ended ([`next`](crate::WebSocket::next) gives `None` or an error, and
     /// [`Extension::closed`](crate::Extension::closed) is called), it is no subscriber any more: it is not counted, and
     /// nothing that is published reaches it. [`of`](Self::of) shows what it was subscribed to until the
-    /// [`WebSocket`](crate::WebSocket) is dropped: the place to tell the others. The extension is told also of a WebSocket
-    /// that is dropped while it is open.
+    /// [`WebSocket`](crate::WebSocket) is dropped: the place to tell the others. The extension is told also of a
+    /// WebSocket that is dropped while it is open.
     ///
     /// ```
     /// # use ws_server_smol::{Frame, Server, WebSocket};
@@ -63,8 +64,8 @@ impl Topics<'_> {
         self.server.inner.state().topics.unsubscribe(id, topic)
     }
 
-    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and nobody else
-    /// is looked at. As [`Server::broadcast`] otherwise: who is too slow is closed.
+    /// Sends a frame to all subscribers of a topic, and answers how many got it. It is encoded once, and no other
+    /// connection is looked at. As [`Server::broadcast`] otherwise: a peer that is too slow is closed.
     pub fn publish(&self, topic: &str, frame: &Frame) -> usize {
         self.publish_with(topic, frame, SlowPeer::Close)
     }
@@ -78,12 +79,13 @@ impl Topics<'_> {
         self.server.deliver(frame, slow, &subscribers)
     }
 
-    /// Who is subscribed to a topic: WebSockets that are open, or closing and not yet closed.
+    /// The subscribers of a topic: WebSockets that are open, or closing and not yet closed.
     pub fn subscribers(&self, topic: &str) -> Vec<ConnectionId> {
         self.server.inner.state().topics.subscribers(topic).collect()
     }
 
-    /// What a WebSocket is subscribed to, in no order; of one that has ended what it was subscribed to, until it is dropped.
+    /// What a WebSocket is subscribed to, in no order; of one that has ended what it was subscribed to, until it is
+    /// dropped.
     pub fn of(&self, id: ConnectionId) -> Vec<String> {
         self.server.inner.state().topics.topics_of(id).map(str::to_owned).collect()
     }

@@ -37,7 +37,7 @@ pub fn set_clocks<S: AsyncRead + AsyncWrite + Unpin>(
 
 /// What connections come from, in place of a socket that listens.
 pub trait Accept: Send {
-    /// The next connection. Nothing wakes who gets [`WouldBlock`](io::ErrorKind::WouldBlock).
+    /// The next connection. Nothing wakes the caller after [`WouldBlock`](io::ErrorKind::WouldBlock).
     ///
     /// # Errors
     /// What the kernel would say.

@@ -108,7 +108,7 @@ impl SocketHandle {
         }
     }
 
-    /// Closes both halves: whoever reads or writes finds out, polled or not.
+    /// Closes both halves: reading and writing find out, polled or not.
     pub(crate) fn cut(&self) {
         // One that is closed already needs no more.
         let _ = with!(*self, stream => stream.get_ref().shutdown(Shutdown::Both));

@@ -8,7 +8,8 @@ use std::error::Error;
 use std::time::Duration;
 use ws_host::web::{self, sse};
 use ws_server_mio::{
-    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, ResponseBody, SendError, Sent,
+    Bind, CloseCode, ConnectionId, Connections, Endpoint, Event, Request, RespondError, ResponseBody,
+    SendError, Sent,
 };
 
 struct App {
@@ -85,7 +86,7 @@ impl App {
         connections: &mut Connections,
         id: ConnectionId,
         request: Request,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         if request.path() == "/events" {
             let stream = connections.respond_streaming(id, request, sse::head(), None)?;
             self.streams.insert(id, stream);

@@ -8,7 +8,7 @@ use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
 use ws_host::web;
-use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Request, SendError, Sent};
+use ws_server_mio::{ConnectionId, Connections, Endpoint, Event, Request, RespondError, Sent};
 
 #[derive(Default)]
 struct App {
@@ -20,7 +20,7 @@ struct App {
 }
 
 impl App {
-    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) -> Result<(), SendError> {
+    fn handle(&mut self, connections: &mut Connections, event: Event<'_>) -> Result<(), RespondError> {
         match event {
             Event::AcceptFailed { error, .. } => {
                 println!("cannot accept: {error}");
@@ -64,7 +64,7 @@ impl App {
         connections: &mut Connections,
         id: ConnectionId,
         request: Request,
-    ) -> Result<(), SendError> {
+    ) -> Result<(), RespondError> {
         let response = match self.pages.answer(&request) {
             Answer::Now(response) => response,
             Answer::Never => return Ok(()),

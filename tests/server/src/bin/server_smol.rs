@@ -13,7 +13,7 @@ use test_server::{options, talk};
 use ws_proto::Event;
 use ws_host::web;
 use ws_server_smol::{
-    HttpConnection, Closed, ConnectionId, Extension, Frame, Incoming, Request, SendError, Server, Socket,
+    HttpConnection, Closed, ConnectionId, Extension, Frame, Incoming, Request, RespondError, Server, Socket,
     WebSocket, http,
 };
 
@@ -103,7 +103,7 @@ async fn first_due<T>(later: &[(Instant, Request)]) -> Option<T> {
     None
 }
 
-fn answer_due(http: &HttpConnection<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), SendError> {
+fn answer_due(http: &HttpConnection<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), RespondError> {
     let now = Instant::now();
     let responder = http.responder();
     for (_, request) in later.extract_if(.., |(due, _)| *due <= now) {

@@ -1,0 +1,368 @@
+//! Limits, times and rules of a connection. Every limit is on by default.
+
+pub(crate) mod heartbeat;
+pub(crate) mod wall_clock;
+
+use crate::config::heartbeat::Heartbeat;
+use crate::config::wall_clock::WallClock;
+use crate::deflate::Deflate;
+use crate::handshake::access::Access;
+use crate::handshake::access::cors::Cors;
+use crate::handshake::access::invalid::InvalidAccess;
+use crate::memory::Memory;
+use alloc::sync::Arc;
+use core::time::Duration;
+
+/// What a connection allows and when it acts. One `Arc<Config>` serves any number of connections.
+///
+/// `x(…)` sets what `get_x()` reads. No value is refused: a time of zero is over at once, `Duration::MAX` never is, and the
+/// greatest number is no limit.
+///
+/// ```
+/// use std::time::Duration;
+/// use ws_proto::{Config, Heartbeat};
+///
+/// let config = Config::server()
+///     .message_limit(1 << 20)
+///     .heartbeat(Heartbeat::frequent())
+///     .allow_origin("https://app.example");
+/// assert_eq!(config.get_close_timeout(), Duration::from_secs(5));
+/// ```
+#[derive(Clone, Debug)]
+pub struct Config {
+    pub(crate) message_limit: u64,
+    pub(crate) delivery: Delivery,
+    pub(crate) head_limit: usize,
+    pub(crate) header_limit: usize,
+    pub(crate) target_limit: usize,
+    pub(crate) body_limit: usize,
+    pub(crate) pipeline_limit: usize,
+    pub(crate) request_limit: u32,
+    pub(crate) frame_rate: Option<u32>,
+    pub(crate) message_rate: Option<u16>,
+    pub(crate) drain_limit: u64,
+    pub(crate) low_mark: usize,
+    pub(crate) high_mark: usize,
+    pub(crate) outbox_cap: usize,
+    pub(crate) handshake_timeout: Duration,
+    pub(crate) keep_alive: Duration,
+    pub(crate) answer_timeout: Duration,
+    pub(crate) close_timeout: Duration,
+    pub(crate) output_timeout: Duration,
+    pub(crate) min_output_rate: u32,
+    pub(crate) half_close: bool,
+    pub(crate) memory: Option<Memory>,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) deflate: Option<Arc<Deflate>>,
+    pub(crate) report_all_closes: bool,
+    pub(crate) access: Access,
+    pub(crate) cors: Cors,
+    pub(crate) wall_clock: Option<WallClock>,
+}
+
+/// A setter and a getter each, of what is set and read as it is.
+macro_rules! settings {
+    ($($(#[$doc:meta])* $name:ident, $get:ident: $value:ident: $type:ty;)+) => {
+        impl Config {
+            $(
+                $(#[$doc])*
+                #[must_use]
+                pub fn $name(mut self, $value: $type) -> Self {
+                    self.$name = $value;
+                    self
+                }
+
+                #[doc = concat!("What [`", stringify!($name), "`](Self::", stringify!($name), ") is.")]
+                pub fn $get(&self) -> $type {
+                    self.$name
+                }
+            )+
+        }
+    };
+}
+
+impl Config {
+    /// The defaults of a server.
+    pub fn server() -> Self {
+        Self {
+            message_limit: 16 << 20,
+            delivery: Delivery::Whole,
+            head_limit: 32 << 10,
+            header_limit: 100,
+            target_limit: 8 << 10,
+            body_limit: 1 << 20,
+            pipeline_limit: 16,
+            request_limit: 1_000,
+            frame_rate: Some(1_000),
+            message_rate: None,
+            drain_limit: 16 << 20,
+            low_mark: 64 << 10,
+            high_mark: 1 << 20,
+            outbox_cap: 16 << 20,
+            handshake_timeout: Duration::from_secs(10),
+            keep_alive: Duration::from_secs(15),
+            answer_timeout: Duration::from_secs(60),
+            close_timeout: Duration::from_secs(5),
+            output_timeout: Duration::from_secs(30),
+            min_output_rate: 1024,
+            half_close: false,
+            memory: None,
+            heartbeat: Heartbeat::server(),
+            deflate: None,
+            report_all_closes: false,
+            access: Access::default(),
+            cors: Cors::default(),
+            wall_clock: None,
+        }
+    }
+
+    /// The defaults of a client: as a server's, but for the heartbeat and the kept part of a refusal's body.
+    pub fn client() -> Self {
+        let heartbeat = Heartbeat { is_default: true, ..Heartbeat::client() };
+        Self { body_limit: 16 << 10, heartbeat, ..Self::server() }
+    }
+}
+
+settings! {
+    /// Sets the longest message in bytes, fragments together; over it the connection fails with 1009. 16 MiB.
+    message_limit, get_message_limit: bytes: u64;
+
+    /// Sets how messages that come in fragments are delivered. Whole.
+    delivery, get_delivery: delivery: Delivery;
+
+    /// Sets the most bytes of an HTTP head, request or response (431). 32 KiB.
+    head_limit, get_head_limit: bytes: usize;
+
+    /// Sets the most header fields of an HTTP head (431). 100.
+    header_limit, get_header_limit: fields: usize;
+
+    /// Sets the longest request target in bytes (414). 8 KiB.
+    target_limit, get_target_limit: bytes: usize;
+
+    /// Sets the longest HTTP body in bytes (413); for a client, how much of a refusal's body is kept. 1 MiB, client 16 KiB.
+    body_limit, get_body_limit: bytes: usize;
+
+    /// Sets the most pipelined requests that wait for their answers; then reading pauses. Behind a streaming response,
+    /// none is taken; behind one without a length up to [`head_limit`](Self::head_limit) bytes are kept. 16.
+    pipeline_limit, get_pipeline_limit: requests: usize;
+
+    /// Sets the most requests on one HTTP connection; the last answer closes it. 1,000.
+    request_limit, get_request_limit: requests: u32;
+
+    /// Sets the most frames a second that carry nothing, for each kind of them. Pings and Pongs, and empty frames amid a
+    /// message: over it the connection fails with 1008. In a message with content, the first and the last frame may be
+    /// empty and do not count. Messages that are empty as a whole, in one frame or several: what is over it is not read
+    /// until the next second begins, and nothing is lost; one of them passes a second even where it is 0. `None` is no
+    /// limit, and neither is 65,535 or more. 1,000.
+    frame_rate, get_frame_rate: per_second: Option<u32>;
+
+    /// Sets the most messages a second from one peer, fragments too; over it the peer is not read until the next second
+    /// begins, and nothing is lost. `None` is no limit, and costs nothing. None.
+    message_rate, get_message_rate: per_second: Option<u16>;
+
+    /// Sets the most bytes that are read and discarded while a connection drains. 16 MiB.
+    drain_limit, get_drain_limit: bytes: u64;
+
+    /// Sets the time from the first byte of a connection or of a request's head to its end; for a client, to the open
+    /// connection. An upgrade must be decided in it too. 10 s.
+    handshake_timeout, get_handshake_timeout: time: Duration;
+
+    /// Sets how long an HTTP connection may idle between requests. 15 s.
+    keep_alive, get_keep_alive: time: Duration;
+
+    /// Sets how long the application may take to answer a request; then 503. So often, and once a second at the most, a
+    /// streaming response is checked for whether its body was dropped. 60 s.
+    answer_timeout, get_answer_timeout: time: Duration;
+
+    /// Sets the time for the whole closing phase: flush, the peer's Close, draining. 5 s.
+    close_timeout, get_close_timeout: time: Duration;
+
+    /// Sets how long output may wait while the peer takes less than [`min_output_rate`](Self::min_output_rate) asks for;
+    /// then the connection ends. It is judged at the end of each such time, and what the kernel took counts as taken: a
+    /// peer that takes nothing is found in that time, one that takes too little within twice of it. 30 s.
+    output_timeout, get_output_timeout: time: Duration;
+
+    /// Sets how many bytes a second a peer must take, over [`output_timeout`](Self::output_timeout), of output that waits
+    /// for it. 0 asks for a byte in that time. 1 KiB.
+    min_output_rate, get_min_output_rate: bytes_per_second: u32;
+
+    /// Sets whether a server still gives an answer without a length to a client that has ended its half of the connection.
+    /// Few do so; of the others it is the only sign that nobody listens any more. `false`.
+    half_close, get_half_close: allowed: bool;
+
+    /// Sets whether a server reports [`Closed`](crate::Event::Closed) of every connection, also of one that never asked
+    /// anything (a port scanner, a browser that connects ahead of need) or whose request the engine refused itself: its
+    /// sentence says why a page gets 403, say. It is the only event of such a one. `false`.
+    report_all_closes, get_report_all_closes: all: bool;
+}
+
+impl Config {
+    /// Sets the marks and the cap of the outbox in bytes. A low mark above the high one, or a high mark above
+    /// the cap, is lowered to it. 64 KiB, 1 MiB and 16 MiB.
+    ///
+    /// - When the outbox falls to the low mark after it was over the high one, [`Drained`](crate::Event::Drained) comes.
+    /// - Over the high mark a send answers [`Congested`](crate::Sent::Congested), and no further HTTP request is taken.
+    /// - Over the cap a send fails with [`Full`](crate::SendError::Full); a message alone always fits. Over half of it, an
+    ///   event whose handling added to the outbox delays the next one until the peer has taken as much, or for 100 ms,
+    ///   twice as long each time in a row that it takes nothing; an event that adds nothing delays nothing.
+    #[must_use]
+    pub fn outbox(mut self, low_mark: usize, high_mark: usize, cap: usize) -> Self {
+        self.outbox_cap = cap;
+        self.high_mark = high_mark.min(cap);
+        self.low_mark = low_mark.min(self.high_mark);
+        self
+    }
+
+    /// The low mark of the [outbox](Self::outbox).
+    pub fn get_low_mark(&self) -> usize {
+        self.low_mark
+    }
+
+    /// The high mark of the [outbox](Self::outbox).
+    pub fn get_high_mark(&self) -> usize {
+        self.high_mark
+    }
+
+    /// The cap of the [outbox](Self::outbox).
+    pub fn get_outbox_cap(&self) -> usize {
+        self.outbox_cap
+    }
+
+    /// Compresses messages where the peer does so too. Off.
+    #[cfg(feature = "deflate")]
+    #[must_use]
+    pub fn deflate(mut self, deflate: Deflate) -> Self {
+        self.deflate = Some(Arc::new(deflate));
+        self
+    }
+
+    /// How messages are compressed where the peer does so too.
+    #[cfg(feature = "deflate")]
+    pub fn get_deflate(&self) -> Option<&Deflate> {
+        self.deflate.as_deref()
+    }
+
+    /// Sets the memory that all connections of this configuration share. The adapters set it from
+    /// `ServerConfig::memory_limit`. None, which is no limit for them together.
+    #[must_use]
+    pub fn memory(mut self, memory: Memory) -> Self {
+        self.memory = Some(memory);
+        self
+    }
+
+    /// The memory that all connections of this configuration share.
+    pub fn get_memory(&self) -> Option<&Memory> {
+        self.memory.as_ref()
+    }
+
+    /// Sets what keeps a quiet connection alive, and finds a dead peer. [`Heartbeat::server`], [`Heartbeat::client`].
+    #[must_use]
+    pub fn heartbeat(mut self, heartbeat: Heartbeat) -> Self {
+        self.heartbeat = heartbeat;
+        self
+    }
+
+    /// What keeps a quiet connection alive.
+    pub fn get_heartbeat(&self) -> &Heartbeat {
+        &self.heartbeat
+    }
+
+    /// Sets the rules for `Host` and `Origin` whole, in place of what was allowed before.
+    #[must_use]
+    pub fn access(mut self, access: Access) -> Self {
+        self.access = access;
+        self
+    }
+
+    /// Which `Host` and `Origin` a server answers.
+    pub fn get_access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Sets whose pages may read what a server answers across origins, also what it answers by itself: see [`Cors`], which
+    /// has the rules. Origins that are named one by one may also open WebSockets and use every method, as with
+    /// [`allow_origin`](Self::allow_origin). Nobody, and OPTIONS is the application's.
+    #[must_use]
+    pub fn cors(mut self, cors: Cors) -> Self {
+        self.cors = cors;
+        self
+    }
+
+    /// Whose pages may read what a server answers across origins.
+    pub fn get_cors(&self) -> &Cors {
+        &self.cors
+    }
+
+    /// Gives the time of day, so that a server's responses can carry a `Date` (RFC 9110 §6.6.1). None, but servers of the
+    /// adapters add one; they keep whichever there is set.
+    #[must_use]
+    pub fn wall_clock(mut self, clock: WallClock) -> Self {
+        self.wall_clock = Some(clock);
+        self
+    }
+
+    /// The time of day for the `Date` of responses.
+    pub fn get_wall_clock(&self) -> Option<&WallClock> {
+        self.wall_clock.as_ref()
+    }
+}
+
+/// What an [`Access`] allows, said in one go.
+impl Config {
+    /// Answers requests for this `Host` too, such as `app.example`, beside address literals and `localhost`.
+    #[must_use]
+    pub fn allow_host(mut self, host: impl Into<String>) -> Self {
+        self.access = self.access.allow_host(host);
+        self
+    }
+
+    /// Lets pages of this origin in too, such as `https://app.example`, beside pages of the server's own:
+    /// [`Access::allow_origin`].
+    #[must_use]
+    pub fn allow_origin(mut self, origin: impl Into<String>) -> Self {
+        self.access = self.access.allow_origin(origin);
+        self
+    }
+
+    /// Lets in every HTML file of this machine that sends the origin `file://`: [`Access::allow_file_origin`].
+    #[must_use]
+    pub fn allow_file_origin(mut self) -> Self {
+        self.access = self.access.allow_file_origin();
+        self
+    }
+
+    /// Lets in pages that hide their origin, as Chromium does for files: [`Access::allow_null_origin`].
+    #[must_use]
+    pub fn allow_null_origin(mut self) -> Self {
+        self.access = self.access.allow_null_origin();
+        self
+    }
+
+    /// Lets in pages of every origin of this scheme, such as `moz-extension`: [`Access::allow_scheme`].
+    #[must_use]
+    pub fn allow_scheme(mut self, scheme: impl Into<String>) -> Self {
+        self.access = self.access.allow_scheme(scheme);
+        self
+    }
+
+    /// Whether all can be allowed that its rules for `Host`, `Origin` and CORS say.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check_access(&self) -> Result<(), InvalidAccess> {
+        self.access.check().and_then(|()| self.cors.check())
+    }
+}
+
+/// How messages that come in fragments, or in one huge frame, are delivered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Delivery {
+    /// Joined to whole messages: [`Event::Message`](crate::Event::Message).
+    Whole,
+    /// As they come: [`Event::Fragment`](crate::Event::Fragment). A message in one frame of at most `whole` bytes is
+    /// still one [`Event::Message`](crate::Event::Message).
+    Chunked {
+        /// The longest frame that is joined when it is a message by itself; of a compressed one, as it came.
+        whole: u64,
+    },
+}

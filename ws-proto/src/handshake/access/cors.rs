@@ -1,0 +1,290 @@
+//! Pages of other origins that may read what is answered: CORS of the Fetch standard, only where it is asked for.
+//!
+//! ```text
+//!  head ─▶ Host rule ─▶ preflight? ─▶ 204, from the engine
+//!             │            └─ no ─▶ token, application ─▶ answer ─┐
+//!             └─ fault ───────────▶ the engine's own answer ──────┴─▶ Grant::apply ─▶ out
+//! ```
+use crate::error::RequestError;
+use crate::handshake::access::invalid::InvalidAccess;
+use crate::handshake::access::origin::Origin;
+use crate::http1::fields::{has_element, is_token, single};
+use bytes::Bytes;
+use http::header::{self, HeaderName, HeaderValue};
+use http::{HeaderMap, Method, Request, Response, StatusCode};
+
+const REQUEST_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-request-private-network");
+const ALLOW_PRIVATE_NETWORK: HeaderName = HeaderName::from_static("access-control-allow-private-network");
+
+/// Lets pages of other origins read answers: those of a development server on another port, say.
+///
+/// Without it no other origin reads anything. Set with [`Config::cors`](crate::Config::cors) or
+/// `ServerConfig::cors`, it holds for every answer on the connection, also for
+/// those that the connection gives by itself (413, 503 and so on, and the 401 where a token is required):
+///
+/// - A preflight, by which a browser asks whether it may ask, is answered by the connection: after the rule for `Host`
+///   and before any token, since browsers send neither cookies nor `Authorization` with it. The application never sees
+///   it. It is an OPTIONS with one `Origin` and one `Access-Control-Request-Method`; any other OPTIONS is a request like
+///   any other.
+/// - Every answer to an allowed origin gets the fields, unless the application has set `Access-Control-Allow-Origin`
+///   itself. Only 403 for a foreign origin, 421 for a foreign host, and 101 carry none.
+/// - An [origin](Self::origin) that is named may also open WebSockets and use every method, as if
+///   [`Access`](crate::Access) allowed it. [`any_origin`](Self::any_origin) never implies that: to a foreign page that
+///   `Access` does not allow, WebSockets and all methods but GET, HEAD and OPTIONS stay closed (403).
+///
+/// ```
+/// use ws_proto::Cors;
+/// use ws_host::server::ServerConfig;
+///
+/// let config = ServerConfig::default().cors(Cors::new().origin("http://localhost:5173"));
+/// ```
+///
+/// Where only some paths are to be read, leave the setting alone and call [`preflight`](Self::preflight) and
+/// [`allow`](Self::allow) for those:
+///
+/// ```
+/// use http::{Request, Response};
+/// use ws_proto::Cors;
+///
+/// let cors = Cors::new().origin("http://localhost:5173");
+/// let request = Request::get("/api/state").header("Origin", "http://localhost:5173").body(()).unwrap();
+/// if let Some(answer) = cors.preflight(&request) {
+///     // the browser asks whether it may ask: respond with this
+/// #   unreachable!("{answer:?}");
+/// }
+/// let response = cors.allow(&request, Response::new("{}"));
+/// assert_eq!(response.headers()["access-control-allow-origin"], "http://localhost:5173");
+/// ```
+#[derive(Clone, Debug, Default)]
+pub struct Cors {
+    origins: Vec<Origin>,
+    any: bool,
+    /// The first mistake.
+    invalid: Option<InvalidAccess>,
+}
+
+impl Cors {
+    /// Nobody.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Pages of this origin too, with their cookies: scheme, host and, where it is not the scheme's own, port. What
+    /// is no origin is [`InvalidAccess::CorsOrigin`] when the server starts.
+    #[must_use]
+    pub fn origin(mut self, origin: &str) -> Self {
+        match Origin::listed(origin) {
+            Some(origin) => self.origins.push(origin),
+            None => _ = self.invalid.get_or_insert(InvalidAccess::CorsOrigin(origin.to_owned())),
+        }
+        self
+    }
+
+    /// Pages of every origin, without cookies. Only for what is public: any page on the web that a user of this
+    /// server opens can read it then.
+    #[must_use]
+    pub fn any_origin(mut self) -> Self {
+        self.any = true;
+        self
+    }
+
+    /// Whether all that it was told to allow can be allowed.
+    ///
+    /// # Errors
+    /// [`InvalidAccess`]: the first that cannot.
+    pub fn check(&self) -> Result<(), InvalidAccess> {
+        self.invalid.clone().map_or(Ok(()), Err)
+    }
+
+    /// The answer to a browser that asks whether a page may make a request; `None` for all other requests.
+    /// Whatever method and fields it names are allowed to the origins that are; to others the answer has no CORS field.
+    /// Origins that are named may also ask from a public page for a server in a private network.
+    pub fn preflight<B>(&self, request: &Request<B>) -> Option<Response<Bytes>> {
+        let asked = request.headers();
+        let has_one = |name| matches!(single(asked, name), Ok(Some(_)));
+        let method = asked.get(header::ACCESS_CONTROL_REQUEST_METHOD)?;
+        if *request.method() != Method::OPTIONS
+            || !has_one(&header::ORIGIN)
+            || !has_one(&header::ACCESS_CONTROL_REQUEST_METHOD)
+            || !is_token(method.as_bytes())
+        {
+            return None;
+        }
+        let grant = self.grant(asked);
+        let mut response = Response::new(Bytes::new());
+        *response.status_mut() = StatusCode::NO_CONTENT;
+        let headers = response.headers_mut();
+        grant.apply(headers);
+        if !matches!(grant, Grant::Everyone { .. } | Grant::One(_)) {
+            return Some(response);
+        }
+        headers.insert(header::ACCESS_CONTROL_ALLOW_METHODS, method.clone());
+        for fields in asked.get_all(header::ACCESS_CONTROL_REQUEST_HEADERS) {
+            headers.append(header::ACCESS_CONTROL_ALLOW_HEADERS, fields.clone());
+        }
+        let is_private = asked.get(REQUEST_PRIVATE_NETWORK).is_some_and(|value| value == "true");
+        if is_private && matches!(grant, Grant::One(_)) {
+            headers.insert(ALLOW_PRIVATE_NETWORK, HeaderValue::from_static("true"));
+        }
+        headers.insert(header::ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
+        Some(response)
+    }
+
+    /// The same answer, which a page of an allowed origin may read. One that has an `Access-Control-Allow-Origin`
+    /// stays as it is.
+    pub fn allow<B, T>(&self, request: &Request<B>, mut response: Response<T>) -> Response<T> {
+        self.grant(request.headers()).apply(response.headers_mut());
+        response
+    }
+
+    /// Whether anybody is allowed anything. If not, OPTIONS is the application's.
+    pub(crate) fn is_set(&self) -> bool {
+        self.any || !self.origins.is_empty()
+    }
+
+    /// Whether this origin is one of those that were named one by one.
+    pub(crate) fn names(&self, origin: &str) -> bool {
+        !self.origins.is_empty() && Origin::parse(origin).is_some_and(|origin| self.origins.contains(&origin))
+    }
+
+    /// Who may read the answer to a request with these fields.
+    pub(crate) fn grant(&self, headers: &HeaderMap) -> Grant {
+        if !self.is_set() {
+            return Grant::Unset;
+        }
+        self.grant_to(single(headers, &header::ORIGIN).ok().flatten())
+    }
+
+    /// Who may read the answer to a request with this `Origin`, or with none.
+    pub(crate) fn grant_to(&self, origin: Option<&[u8]>) -> Grant {
+        let named = origin.filter(|origin| str::from_utf8(origin).is_ok_and(|origin| self.names(origin)));
+        if let Some(named) = named.and_then(|origin| HeaderValue::from_bytes(origin).ok()) {
+            return Grant::One(Box::new(named));
+        }
+        let varies = !self.origins.is_empty();
+        match self.any {
+            true => Grant::Everyone { varies },
+            false if varies => Grant::NoOne,
+            false => Grant::Unset,
+        }
+    }
+}
+
+/// Who may read an answer: what [`Cors`] says of the `Origin` of its request.
+#[derive(Clone, Debug, Default)]
+pub(crate) enum Grant {
+    /// No rule is set, or this answer is under none.
+    #[default]
+    Unset,
+    /// No page of another origin; to another one the same answer looks different.
+    NoOne,
+    /// Every page, without its cookies.
+    Everyone {
+        /// Whether to some origin the same answer looks different.
+        varies: bool,
+    },
+    /// Pages of this origin, with their cookies.
+    One(Box<HeaderValue>),
+}
+
+impl Grant {
+    /// Of the engine's own answer to a fault: a page that is refused, or that asks for another server, reads nothing.
+    pub(crate) fn of_fault(self, fault: &RequestError) -> Self {
+        match fault.status() {
+            StatusCode::FORBIDDEN | StatusCode::MISDIRECTED_REQUEST => Self::Unset,
+            _ => self,
+        }
+    }
+
+    /// Writes the fields, unless the application has said by itself whose the answer is.
+    pub(crate) fn apply(&self, headers: &mut HeaderMap) {
+        if matches!(self, Self::Unset) || headers.contains_key(header::ACCESS_CONTROL_ALLOW_ORIGIN) {
+            return;
+        }
+        match self {
+            Self::Everyone { .. } => {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::from_static("*"));
+            }
+            Self::One(origin) => {
+                headers.insert(header::ACCESS_CONTROL_ALLOW_ORIGIN, HeaderValue::clone(origin));
+                headers.insert(header::ACCESS_CONTROL_ALLOW_CREDENTIALS, HeaderValue::from_static("true"));
+            }
+            Self::Unset | Self::NoOne => {}
+        }
+        let varies = !matches!(self, Self::Everyone { varies: false });
+        if varies && !["origin", "*"].iter().any(|element| has_element(headers, &header::VARY, element)) {
+            headers.append(header::VARY, HeaderValue::from_static("origin"));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const DEV: &str = "http://localhost:5173";
+
+    fn ask(method: &str, origin: &str, fields: &[(&str, &str)]) -> Request<()> {
+        let mut request = Request::builder().method(method).uri("/").header("origin", origin);
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        request.body(()).unwrap()
+    }
+
+    fn field<'r, T>(response: &'r Response<T>, name: &str) -> Option<&'r str> {
+        response.headers().get(name).map(|value| value.to_str().unwrap())
+    }
+
+    #[test]
+    fn a_listed_origin_may_read_with_its_cookies_and_no_other_may_at_all() {
+        let cors = Cors::new().origin("HTTP://LocalHost:5173/").origin("https://app.example:443");
+        for origin in [DEV, "https://app.example"] {
+            let response = cors.allow(&ask("GET", origin, &[]), Response::new(()));
+            assert_eq!(field(&response, "access-control-allow-origin"), Some(origin));
+            assert_eq!(field(&response, "access-control-allow-credentials"), Some("true"));
+            assert_eq!(field(&response, "vary"), Some("origin"));
+        }
+        for origin in [
+            "http://localhost",
+            "http://localhost:51731",
+            "https://localhost:5173",
+            "null",
+            "",
+            "*",
+            "http://evil.example",
+        ] {
+            let response = cors.allow(&ask("GET", origin, &[]), Response::new(()));
+            assert_eq!(field(&response, "access-control-allow-origin"), None, "{origin}");
+            assert_eq!(field(&response, "access-control-allow-credentials"), None, "{origin}");
+            assert_eq!(field(&response, "vary"), Some("origin"));
+        }
+        let twice = ask("GET", DEV, &[("origin", "http://evil.example")]);
+        assert_eq!(field(&cors.allow(&twice, Response::new(())), "access-control-allow-origin"), None);
+    }
+
+    #[test]
+    fn everybody_may_read_what_is_public_without_cookies() {
+        let response = Cors::new().any_origin().allow(&ask("GET", "null", &[]), Response::new(()));
+        assert_eq!(field(&response, "access-control-allow-origin"), Some("*"));
+        assert_eq!(field(&response, "access-control-allow-credentials"), None);
+    }
+
+    #[test]
+    fn a_browser_that_asks_first_is_answered_before_the_routes() {
+        let cors = Cors::new().origin(DEV);
+        let wish = [
+            ("access-control-request-method", "DELETE"),
+            ("access-control-request-headers", "content-type,x-mine"),
+        ];
+        let response = cors.preflight(&ask("OPTIONS", DEV, &wish)).unwrap();
+        assert_eq!(response.status(), 204);
+        assert_eq!(field(&response, "access-control-allow-methods"), Some("DELETE"));
+        assert_eq!(field(&response, "access-control-allow-headers"), Some("content-type,x-mine"));
+        let response = cors.preflight(&ask("OPTIONS", "http://evil.example", &wish)).unwrap();
+        assert_eq!(field(&response, "access-control-allow-methods"), None);
+        assert_eq!(field(&response, "access-control-allow-headers"), None);
+        assert!(cors.preflight(&ask("OPTIONS", DEV, &[])).is_none(), "an ordinary OPTIONS");
+        assert!(cors.preflight(&ask("DELETE", DEV, &wish)).is_none());
+    }
+}

@@ -1,0 +1,86 @@
+//! A request between its question and its answer.
+
+use super::Opened;
+use super::response::{self, Shape};
+use super::stream::Streamed;
+use crate::config::Config;
+use crate::error::Error;
+use crate::handshake::Token;
+use crate::handshake::access::cors::Grant;
+use crate::moment::Moment;
+use ::http::Response;
+use bytes::Bytes;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// A request that was read, in its place among the others.
+#[derive(Debug)]
+pub(super) struct Pending {
+    pub(super) shape: Shape,
+    /// Whose pages may read the answer.
+    pub(super) grant: Grant,
+    pub(super) answer: Answer,
+}
+
+/// How far its answer is.
+#[derive(Debug)]
+pub(super) enum Answer {
+    Awaited {
+        token: Token,
+        since: Moment,
+        is_upgrade: bool,
+    },
+    Ready(Response<Bytes>),
+    /// In its turn it is written as its pieces come.
+    Streamed(Box<Streamed>),
+    Accepted(Opened),
+    /// The engine's own answer, after which the connection ends.
+    Fault {
+        response: Response<Bytes>,
+        cause: Error,
+    },
+}
+
+/// The time between two looks at whether a streamed answer was dropped, at the least: a server may have many of them.
+const LEAST_CHECK: Duration = Duration::from_secs(1);
+
+impl Answer {
+    /// When it must be there; of a streamed one, when to see whether it was dropped.
+    pub(super) fn deadline(&self, config: &Config) -> Option<Moment> {
+        match self {
+            Self::Awaited { since, is_upgrade: true, .. } => since.checked_add(config.handshake_timeout),
+            Self::Awaited { since, .. } => since.checked_add(config.answer_timeout),
+            // Of no time at all, one check would be due at the end of the other.
+            Self::Streamed(streamed) => streamed.checked.checked_add(config.answer_timeout.max(LEAST_CHECK)),
+            _ => None,
+        }
+    }
+
+    /// The deadline has passed.
+    pub(super) fn time_out(&mut self, now: Moment) {
+        match self {
+            // It may go on for ever; a peer that takes none of it has a deadline elsewhere.
+            Self::Streamed(streamed) => streamed.checked = now,
+            _ => self.unanswered(),
+        }
+    }
+
+    /// Whether the application has dropped the request, and it can still be answered.
+    pub(super) fn is_dropped(&self) -> bool {
+        match self {
+            Self::Awaited { token, .. } => Arc::strong_count(token) == 1,
+            Self::Streamed(streamed) => !streamed.has_begun() && streamed.is_dropped(),
+            _ => false,
+        }
+    }
+
+    /// The 503. A browser gives up the socket that it asked for, so there the connection ends.
+    pub(super) fn unanswered(&mut self) {
+        *self = match self {
+            Self::Awaited { is_upgrade: true, .. } => {
+                Self::Fault { response: response::unanswered(), cause: Error::Unanswered }
+            }
+            _ => Self::Ready(response::unanswered()),
+        };
+    }
+}

@@ -1,0 +1,222 @@
+//! The client's HTTP stage: one request, one answer (RFC 6455 §4.1).
+
+use super::Opened;
+use super::body::Body;
+use super::head::{Head, Limits};
+use super::request::parse_length;
+use super::response::{put, put_all};
+use crate::config::Config;
+use crate::deflate::{self, Terms};
+use crate::error::RequestError;
+use crate::error::ResponseError::{self, *};
+use crate::handshake::{self, ClientRequest};
+use crate::http1::fields::{has_element, single};
+use crate::outbox::Outbox;
+use ::http::header;
+use ::http::{HeaderMap, Response, StatusCode, Version};
+use core::mem;
+
+/// The longest status line; servers write some dozen bytes.
+const STATUS_LINE: usize = 8192;
+/// The most interim responses that are skipped.
+const INTERIM: u8 = 16;
+
+#[derive(Debug)]
+pub(crate) struct ClientHttp {
+    key: String,
+    subprotocols: Vec<String>,
+    interim: u8,
+    reading: Reading,
+}
+
+#[derive(Debug)]
+enum Reading {
+    Head {
+        head: Head,
+        line: Option<(Version, StatusCode)>,
+    },
+    /// The body of a refusal.
+    Body {
+        response: Response<()>,
+        body: Body,
+    },
+    Done,
+}
+
+impl ClientHttp {
+    /// Writes the request.
+    pub(crate) fn new(
+        config: &Config,
+        request: &ClientRequest,
+        key_bytes: [u8; 16],
+        out: &mut Outbox,
+    ) -> Self {
+        let key = handshake::key(key_bytes);
+        let subprotocols: Vec<String> = request.subprotocols().map(str::to_owned).collect();
+        let bytes = out.buffer();
+        bytes.extend_from_slice(b"GET ");
+        bytes.extend_from_slice(request.target().as_bytes());
+        bytes.extend_from_slice(b" HTTP/1.1\r\n");
+        put(bytes, "Host", request.host_header().as_bytes());
+        put(bytes, "Connection", b"Upgrade");
+        put(bytes, "Upgrade", b"websocket");
+        put(bytes, "Sec-WebSocket-Version", b"13");
+        put(bytes, "Sec-WebSocket-Key", key.as_bytes());
+        if !subprotocols.is_empty() {
+            put(bytes, "Sec-WebSocket-Protocol", subprotocols.join(", ").as_bytes());
+        }
+        if let Some(settings) = &config.deflate {
+            put(bytes, "Sec-WebSocket-Extensions", settings.offer().as_bytes());
+        }
+        put_all(bytes, request.headers());
+        bytes.extend_from_slice(b"\r\n");
+        Self { key, subprotocols, interim: 0, reading: Reading::start() }
+    }
+
+    /// Uses input up to the end of the answer; what follows a 101 stays in it. Told once, with what is agreed on.
+    pub(crate) fn handle_input(
+        &mut self,
+        config: &Config,
+        input: &mut &mut [u8],
+    ) -> Option<Result<Opened, ResponseError>> {
+        let result = self.read(config, input).transpose();
+        if result.is_some() {
+            self.reading = Reading::Done;
+        }
+        result
+    }
+
+    /// Whether the server has refused, and the end of its words is awaited.
+    pub(crate) fn is_refused(&self) -> bool {
+        matches!(self.reading, Reading::Body { .. })
+    }
+
+    /// The server ended the connection: a refusal whose body ends so, or an answer cut off.
+    pub(crate) fn handle_eof(&mut self) -> ResponseError {
+        match mem::replace(&mut self.reading, Reading::Done) {
+            Reading::Body { response, body } => refused(response, body),
+            _ => Malformed("the server ended the connection without an answer"),
+        }
+    }
+
+    fn read(&mut self, config: &Config, input: &mut &mut [u8]) -> Result<Option<Opened>, ResponseError> {
+        let limits = Limits {
+            bytes: config.head_limit,
+            fields: config.header_limit,
+            first_line: STATUS_LINE,
+            reads_on: false,
+        };
+        while !input.is_empty() {
+            match &mut self.reading {
+                Reading::Head { head, line } => {
+                    let headers = head.receive(limits, input, |bytes| {
+                        *line = Some(status_line(bytes).ok_or(RequestError::Malformed("the status line"))?);
+                        Ok(())
+                    })?;
+                    let (Some(headers), Some((version, status))) = (headers, *line) else { return Ok(None) };
+                    let mut response = Response::new(());
+                    *response.status_mut() = status;
+                    *response.version_mut() = version;
+                    *response.headers_mut() = headers;
+                    if status == StatusCode::SWITCHING_PROTOCOLS {
+                        let terms = self.check(config, &response)?;
+                        return Ok(Some((response, terms)));
+                    }
+                    if status.is_informational() {
+                        self.interim += 1;
+                        if self.interim > INTERIM {
+                            return Err(Malformed("too many interim responses"));
+                        }
+                        self.reading = Reading::start();
+                        continue;
+                    }
+                    match body(&response)? {
+                        Some(body) => self.reading = Reading::Body { response, body },
+                        None => return Err(refused(response, Body::length(0))),
+                    }
+                }
+                Reading::Body { body, .. } => {
+                    // Of a body over the limit, or broken, what came is kept: it may say why we were refused.
+                    if !matches!(body.receive(config.body_limit, input), Ok(false)) {
+                        return Err(self.handle_eof());
+                    }
+                }
+                Reading::Done => return Ok(None),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The server's half of the handshake (§4.1, the numbered list behind the client's requirements).
+    fn check(&self, config: &Config, response: &Response<()>) -> Result<Option<Terms>, ResponseError> {
+        let headers = response.headers();
+        if response.version() != Version::HTTP_11 {
+            return Err(AcceptInvalid("it is not HTTP/1.1"));
+        }
+        if !matches!(single(headers, &header::UPGRADE), Ok(Some(value)) if value.eq_ignore_ascii_case(b"websocket"))
+        {
+            return Err(AcceptInvalid("Upgrade is not websocket"));
+        }
+        if !has_element(headers, &header::CONNECTION, "upgrade") {
+            return Err(AcceptInvalid("Connection is not Upgrade"));
+        }
+        let accept = handshake::accept_key(&self.key);
+        if single(headers, &header::SEC_WEBSOCKET_ACCEPT) != Ok(Some(accept.as_bytes())) {
+            return Err(AcceptInvalid("Sec-WebSocket-Accept does not answer our key"));
+        }
+        let terms = deflate::agree(config.deflate.as_deref(), headers).map_err(AcceptInvalid)?;
+        match single(headers, &header::SEC_WEBSOCKET_PROTOCOL) {
+            Ok(None) => Ok(terms),
+            Ok(Some(name)) if self.subprotocols.iter().any(|offered| offered.as_bytes() == name) => Ok(terms),
+            Ok(Some(_)) => Err(AcceptInvalid("a subprotocol that was not offered")),
+            Err(()) => Err(AcceptInvalid("several subprotocols")),
+        }
+    }
+}
+
+impl Reading {
+    fn start() -> Self {
+        Self::Head { head: Head::default(), line: None }
+    }
+}
+
+/// `HTTP/1.1 101 Switching Protocols` (RFC 9112 §4); some servers leave the space before an empty reason out.
+fn status_line(line: &[u8]) -> Option<(Version, StatusCode)> {
+    let version = match line.get(..8)? {
+        b"HTTP/1.0" => Version::HTTP_10,
+        [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
+        _ => return None,
+    };
+    let rest = line[8..].strip_prefix(b" ")?;
+    let (status, reason) = rest.split_at_checked(3)?;
+    let is_reason = reason.is_empty()
+        || reason[0] == b' ' && reason.iter().all(|b| matches!(b, b'\t' | b' '..=b'~' | 0x80..));
+    let status = StatusCode::from_bytes(status).ok()?;
+    is_reason.then_some((version, status))
+}
+
+/// The body of a refusal, if it has one (RFC 9112 §6.3).
+fn body(response: &Response<()>) -> Result<Option<Body>, ResponseError> {
+    let headers: &HeaderMap = response.headers();
+    if matches!(response.status(), StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED) {
+        return Ok(None);
+    }
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        let coding = single(headers, &header::TRANSFER_ENCODING);
+        let is_chunked = matches!(coding, Ok(Some(coding)) if coding.eq_ignore_ascii_case(b"chunked"));
+        return Ok(Some(if is_chunked { Body::chunked() } else { Body::until_end() }));
+    }
+    match single(headers, &header::CONTENT_LENGTH) {
+        Ok(None) => Ok(Some(Body::until_end())),
+        Ok(Some(length)) => match parse_length(length) {
+            Some(0) => Ok(None),
+            Some(length) => Ok(Some(Body::length(length))),
+            None => Err(Malformed("the Content-Length field")),
+        },
+        Err(()) => Err(Malformed("several Content-Length fields")),
+    }
+}
+
+fn refused(response: Response<()>, mut body: Body) -> ResponseError {
+    Refused(Box::new(response.map(|()| body.take())))
+}

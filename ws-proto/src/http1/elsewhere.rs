@@ -1,0 +1,179 @@
+//! Opening handshakes that another HTTP server has read: the same checks, and the same answers.
+
+use super::request::{self, RequestLine};
+use super::response;
+use crate::config::Config;
+use crate::deflate::{Deflate, Terms};
+use crate::error::RequestError;
+use crate::handshake::access::transport::Transport;
+use crate::handshake::{Upgrade, upgrade_required};
+use crate::http1::fields::hide_secret;
+use ::http::{Request, Response};
+use alloc::sync::Arc;
+use bytes::Bytes;
+use core::fmt;
+use core::ops::{Deref, DerefMut};
+
+/// Answers an opening handshake that another HTTP server has read, such as hyper or axum, from a client over TCP.
+///
+/// It is checked as the engine's own server does it: method and version, `Host` and `Origin` by
+/// [`Config::access`] and [`Config::cors`], `Upgrade`, `Connection` and the `Sec-WebSocket` fields (RFC 6455 §4.2.1). Its
+/// compression is agreed on as [`Config::deflate`] says. Subprotocols are
+/// [the application's to choose](Upgrade::choose_subprotocol).
+///
+/// ```
+/// use std::{io, sync::Arc};
+/// use bytes::Bytes;
+/// use ws_proto::{Config, Connection, Moment, handshake};
+///
+/// fn serve<B>(
+///     request: &http::Request<B>,
+///     config: &Arc<Config>,
+///     spawn: impl FnOnce(Box<dyn FnOnce(Moment) -> Connection + Send>),
+/// ) -> http::Response<Bytes> {
+///     let mut answer = match handshake::answer(request, config) {
+///         Ok(answer) => answer,
+///         Err(refusal) => return refusal.into_response(),
+///     };
+///     answer.choose_subprotocol(&["chat.v2", "chat.v1"]);
+///     let (response, opening) = answer.into_parts();
+///     let config = config.clone();
+///     // There: `hyper::upgrade::on(request).await`, then this connection drives the stream that it gives.
+///     spawn(Box::new(move |now| opening.into_connection(now, config)));
+///     response.map(|()| Bytes::new())
+/// }
+///
+/// let config = Arc::new(Config::server());
+/// let request = http::Request::get("/chat")
+///     .header("Host", "localhost:8700")
+///     .header("Connection", "Upgrade")
+///     .header("Upgrade", "websocket")
+///     .header("Sec-WebSocket-Version", "13")
+///     .header("Sec-WebSocket-Key", "dGhlIHNhbXBsZSBub25jZQ==")
+///     .header("Sec-WebSocket-Protocol", "chat.v1")
+///     .body(())?;
+/// let mut connection = None;
+/// let response = serve(&request, &config, |open| connection = Some(open(Moment::default())));
+/// assert_eq!(response.status(), 101);
+/// assert_eq!(response.headers()["sec-websocket-protocol"], "chat.v1");
+/// connection.unwrap().send("hello")?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+///
+/// The limits of HTTP heads and all deadlines up to here are that server's; [`Config::target_limit`] and
+/// [`Config::header_limit`] hold all the same.
+///
+/// # Errors
+/// [`Refusal`]: what to answer instead, and why.
+pub fn answer<B>(request: &Request<B>, config: &Config) -> Result<Answer, Refusal> {
+    answer_over(request, config, Transport::default())
+}
+
+/// The same as [`answer`], from a client over a Unix socket, or through TLS that this server speaks itself, or to a
+/// server that listens on both families of localhost: what `transport` tells.
+///
+/// # Errors
+/// [`Refusal`]: what to answer instead, and why.
+pub fn answer_over<B>(
+    request: &Request<B>,
+    config: &Config,
+    transport: Transport,
+) -> Result<Answer, Refusal> {
+    let grant = config.cors.grant(request.headers());
+    let refuse = |error: Option<RequestError>| {
+        let (mut response, grant) = match &error {
+            Some(error) => (response::error(error), grant.clone().of_fault(error)),
+            None => (upgrade_required(), grant.clone()),
+        };
+        grant.apply(response.headers_mut());
+        Refusal { error, response: Box::new(response) }
+    };
+    let line = RequestLine::of(request, config.target_limit).map_err(|error| refuse(Some(error)))?;
+    if request.headers().len() > config.header_limit {
+        return Err(refuse(Some(RequestError::HeadTooLarge)));
+    }
+    let mut headers = request.headers().clone();
+    for (name, value) in &mut headers {
+        hide_secret(name, value);
+    }
+    let checked = request::check(line, headers, config, transport).map_err(|error| refuse(Some(error)))?;
+    if !checked.is_upgrade {
+        return Err(refuse(None));
+    }
+    Ok(Answer { upgrade: checked.request.into(), deflate: config.deflate.clone() })
+}
+
+/// A valid opening handshake of an allowed host and origin, about to be accepted: what [`answer`] gives.
+///
+/// Derefs to [`Upgrade`], which shows what was asked, and takes the choice of a subprotocol and further header fields.
+#[derive(Debug)]
+#[must_use = "the 101 is in `into_parts`"]
+pub struct Answer {
+    upgrade: Upgrade,
+    deflate: Option<Arc<Deflate>>,
+}
+
+impl Answer {
+    /// The 101 (RFC 6455 §4.2.2), and what makes the connection once its stream is there.
+    pub fn into_parts(self) -> (Response<()>, Opening) {
+        let (response, terms) = self.upgrade.into_response(self.deflate.as_deref());
+        (response, Opening { terms })
+    }
+}
+
+impl Deref for Answer {
+    type Target = Upgrade;
+
+    fn deref(&self) -> &Upgrade {
+        &self.upgrade
+    }
+}
+
+impl DerefMut for Answer {
+    fn deref_mut(&mut self) -> &mut Upgrade {
+        &mut self.upgrade
+    }
+}
+
+/// What a handshake agreed on: makes the [`Connection`](crate::Connection) once the other
+/// server hands over the stream.
+#[derive(Clone, Debug)]
+pub struct Opening {
+    pub(crate) terms: Option<Terms>,
+}
+
+/// Why an opening handshake is not accepted, and what to answer. `Display` says the former.
+#[derive(Debug)]
+pub struct Refusal {
+    error: Option<RequestError>,
+    response: Box<Response<Bytes>>,
+}
+
+impl Refusal {
+    /// What is wrong with the request; `None` where it is a plain one that asks for no WebSocket, which the application
+    /// may answer in its own way.
+    pub fn error(&self) -> Option<&RequestError> {
+        self.error.as_ref()
+    }
+
+    /// The answer that the engine's own server would give: the status that the error has, and a sentence; 426 to a plain
+    /// request.
+    pub fn into_response(self) -> Response<Bytes> {
+        *self.response
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.error {
+            Some(error) => error.fmt(f),
+            None => f.write_str("the request asks for no WebSocket"),
+        }
+    }
+}
+
+impl core::error::Error for Refusal {
+    fn source(&self) -> Option<&(dyn core::error::Error + 'static)> {
+        self.error.as_ref().map(|error| error as _)
+    }
+}

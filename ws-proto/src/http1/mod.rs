@@ -1,0 +1,88 @@
+//! HTTP/1.1 around the WebSocket (RFC 9112): strict in what it takes, since two readers that disagree about
+//! where a message ends are how requests get smuggled.
+//!
+//! ```text
+//!  head.rs      bytes → lines → header fields; each byte is looked at once
+//!  request.rs   request line, Host, Origin, framing, handshake: all checks of a request
+//!  body.rs      bodies by length, in chunks, until the end
+//!  answer.rs    a request that waits for its answer
+//!  stream.rs    an answer that is given in pieces
+//!  response.rs  responses → bytes
+//!  server.rs    the server's states: keep-alive, pipelining, deadlines
+//!  reading.rs   what is being read
+//!  deadlines.rs until when
+//!  preflight.rs what a browser asks before a page may ask
+//!  ahead.rs     what is read beside an answer without a length, and the end of the peer's stream
+//!  stopping.rs  the server's last answers
+//!  answering.rs what the application answers, and in which order it goes out
+//!  elsewhere.rs handshakes that another HTTP server has read
+//!  client.rs    the client's request and the server's answer
+//! ```
+
+mod ahead;
+mod answer;
+mod answering;
+mod body;
+mod client;
+mod deadlines;
+mod elsewhere;
+pub mod fields;
+mod head;
+mod preflight;
+mod reading;
+mod request;
+mod response;
+mod server;
+mod stopping;
+mod stream;
+
+#[cfg(test)]
+mod tests_ahead;
+#[cfg(test)]
+mod tests_cors;
+#[cfg(test)]
+mod tests_cuts;
+#[cfg(test)]
+#[cfg(feature = "deflate")]
+mod tests_deflate;
+#[cfg(test)]
+mod tests_elsewhere;
+#[cfg(test)]
+mod tests_endings;
+#[cfg(test)]
+mod tests_go_away;
+#[cfg(test)]
+mod tests_grammar;
+#[cfg(test)]
+mod tests_handshake;
+#[cfg(test)]
+mod tests_heads;
+#[cfg(test)]
+mod tests_preflight;
+#[cfg(test)]
+mod tests_server;
+#[cfg(test)]
+mod tests_stream;
+#[cfg(test)]
+mod tests_turns;
+
+use crate::config::Config;
+use crate::deflate::Terms;
+use crate::moment::Moment;
+use crate::outbox::Outbox;
+use ::http::Response;
+
+pub(crate) use client::ClientHttp;
+pub use elsewhere::{Answer, Opening, Refusal, answer, answer_over};
+pub(crate) use server::{Incoming, ServerHttp};
+pub use stream::ResponseBody;
+
+/// What a server's connection lends to its HTTP for the time of a call.
+pub(crate) struct Io<'a> {
+    pub(crate) now: Moment,
+    pub(crate) config: &'a Config,
+    pub(crate) out: &'a mut Outbox,
+}
+
+/// The 101, and what it agrees on.
+pub(crate) type Opened = (Response<()>, Option<Terms>);

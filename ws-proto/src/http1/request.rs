@@ -1,0 +1,266 @@
+//! The checks of a request: its first line (RFC 9112 §3), where it goes, how long its body is (§6), and
+//! whether it opens a WebSocket (RFC 6455 §4.2.1).
+
+use super::head::Limits;
+use crate::config::Config;
+use crate::error::RequestError::{self, *};
+use crate::handshake::access::authority::Authority;
+use crate::handshake::access::transport::Transport;
+use crate::handshake::is_valid_key;
+use crate::http1::fields::{has_element, is_token, list, single};
+use ::http::header;
+use ::http::{HeaderMap, HeaderValue, Method, Request, Uri, Version};
+use core::fmt;
+
+/// Longer methods are registered nowhere.
+const METHOD_LIMIT: usize = 32;
+
+/// What a request's head may have.
+pub(super) fn limits(config: &Config) -> Limits {
+    let around = METHOD_LIMIT + " ".len() + " HTTP/1.1\r\n".len();
+    Limits {
+        bytes: config.head_limit,
+        fields: config.header_limit,
+        first_line: config.target_limit.saturating_add(around),
+        reads_on: config.cors.is_set(),
+    }
+}
+
+/// The first line of a request.
+pub(super) struct RequestLine {
+    pub(super) method: Method,
+    target: Uri,
+    version: Version,
+}
+
+/// The target is left out: it may have a token.
+impl fmt::Debug for RequestLine {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} … {:?}", self.method, self.version)
+    }
+}
+
+impl RequestLine {
+    pub(super) fn parse(line: &[u8], target_limit: usize) -> Result<Self, RequestError> {
+        let mut parts = line.split(|b| *b == b' ');
+        let (Some(method), Some(target), Some(version), None) =
+            (parts.next(), parts.next(), parts.next(), parts.next())
+        else {
+            return Err(Malformed(
+                "the request line is not method, target and version with one space between",
+            ));
+        };
+        if !is_token(method) {
+            return Err(Malformed("the method"));
+        }
+        let version = match version {
+            b"HTTP/1.0" => Version::HTTP_10,
+            // A later minor version is understood as the highest one that we know (RFC 9110 §2.5).
+            [b'H', b'T', b'T', b'P', b'/', b'1', b'.', b'1'..=b'9'] => Version::HTTP_11,
+            [b'H', b'T', b'T', b'P', b'/', b'0'..=b'9', b'.', b'0'..=b'9'] => {
+                return Err(VersionNotSupported);
+            }
+            _ => return Err(Malformed("the HTTP version")),
+        };
+        // A longer method than any that is implemented is answered 501 (RFC 9112 §3).
+        if method.len() > METHOD_LIMIT {
+            return Err(MethodNotImplemented);
+        }
+        if target.len() > target_limit {
+            return Err(TargetTooLong);
+        }
+        let method = Method::from_bytes(method).map_err(|_| Malformed("the method"))?;
+        if is_never_served(&method) {
+            return Err(MethodNotImplemented);
+        }
+        let target = parse_target(target, &method).ok_or(Malformed("the request target"))?;
+        Ok(Self { method, target, version })
+    }
+
+    /// That of a request which another HTTP server has parsed.
+    pub(super) fn of<B>(request: &Request<B>, target_limit: usize) -> Result<Self, RequestError> {
+        let (method, target, version) = (request.method(), request.uri(), request.version());
+        if ![Version::HTTP_10, Version::HTTP_11].contains(&version) {
+            return Err(VersionNotSupported);
+        }
+        if method.as_str().len() > METHOD_LIMIT || is_never_served(method) {
+            return Err(MethodNotImplemented);
+        }
+        if target.to_string().len() > target_limit {
+            return Err(TargetTooLong);
+        }
+        Ok(Self { method: method.clone(), target: target.clone(), version })
+    }
+}
+
+fn is_never_served(method: &Method) -> bool {
+    *method == Method::CONNECT || *method == Method::TRACE
+}
+
+/// Origin form, absolute form, or `*` for OPTIONS (RFC 9112 §3.2).
+fn parse_target(target: &[u8], method: &Method) -> Option<Uri> {
+    if !target.iter().all(u8::is_ascii_graphic) || target.contains(&b'#') {
+        return None;
+    }
+    let uri = Uri::try_from(target).ok()?;
+    match target {
+        [b'/', ..] => Some(uri),
+        b"*" => (method == Method::OPTIONS).then_some(uri),
+        _ => matches!(uri.scheme_str()?, "http" | "https" | "ws" | "wss").then_some(uri),
+    }
+}
+
+/// How much body follows a head (RFC 9112 §6.3).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Framing {
+    Length(u64),
+    Chunked,
+}
+
+/// A request whose head passed all checks.
+#[derive(Debug)]
+pub(super) struct Checked {
+    pub(super) request: Request<()>,
+    pub(super) framing: Framing,
+    pub(super) keep_alive: bool,
+    pub(super) expects_continue: bool,
+    pub(super) is_upgrade: bool,
+}
+
+/// Checks a head as a whole.
+pub(super) fn check(
+    line: RequestLine,
+    mut headers: HeaderMap,
+    config: &Config,
+    transport: Transport,
+) -> Result<Checked, RequestError> {
+    let RequestLine { method, target, version } = line;
+    let is_11 = version == Version::HTTP_11;
+    let host = check_host(&target, &mut headers, is_11, transport)?;
+    let framing = check_framing(&headers, is_11)?;
+    if matches!(framing, Framing::Length(length) if length > config.body_limit as u64) {
+        return Err(BodyTooLarge);
+    }
+    if let Some(host) = &host {
+        config.access.check_host(host, transport)?;
+    }
+    let is_upgrade = is_11
+        && has_element(&headers, &header::CONNECTION, "upgrade")
+        && has_element(&headers, &header::UPGRADE, "websocket");
+    let is_safe = [Method::GET, Method::HEAD, Method::OPTIONS].contains(&method);
+    // Only programs reach a Unix socket without a name, and no page speaks through them: there, no method is safe.
+    let is_nameless = host.as_ref().is_some_and(Authority::is_empty);
+    if is_upgrade || !is_safe || is_nameless {
+        let origin = single(&headers, &header::ORIGIN).map_err(|()| Malformed("several Origin fields"))?;
+        if let Some(origin) = origin {
+            let origin = str::from_utf8(origin).map_err(|_| Malformed("the Origin field"))?;
+            match config.access.check_origin(origin, host.as_ref(), transport) {
+                // An origin that reads every answer with its cookies is trusted as far as the server's own pages are.
+                Err(OriginNotAllowed(_)) if config.cors.names(origin) => {}
+                checked => checked?,
+            }
+        }
+    }
+    if is_upgrade {
+        check_upgrade(&method, &headers, framing)?;
+    }
+    // Expectations came with HTTP/1.1, and 1.0 knows no interim answer (RFC 9110 §10.1.1).
+    let expects_continue = is_11 && headers.contains_key(header::EXPECT);
+    if expects_continue {
+        let value = single(&headers, &header::EXPECT).ok().flatten();
+        if !value.is_some_and(|value| value.eq_ignore_ascii_case(b"100-continue")) {
+            return Err(Expectation);
+        }
+    }
+    let close = has_element(&headers, &header::CONNECTION, "close");
+    let keep_alive = !close && (is_11 || has_element(&headers, &header::CONNECTION, "keep-alive"));
+
+    let mut request = Request::new(());
+    *request.method_mut() = method;
+    *request.uri_mut() = target;
+    *request.version_mut() = version;
+    *request.headers_mut() = headers;
+    Ok(Checked { request, framing, keep_alive, expects_continue, is_upgrade })
+}
+
+/// Exactly one `Host` in HTTP/1.1 (RFC 9112 §3.2). The authority of an absolute target takes its place, for
+/// us and for whoever reads the request (§3.2.2).
+fn check_host(
+    target: &Uri,
+    headers: &mut HeaderMap,
+    required: bool,
+    transport: Transport,
+) -> Result<Option<Authority>, RequestError> {
+    let host = single(headers, &header::HOST).map_err(|()| Malformed("several Host fields"))?;
+    if host.is_none() && required {
+        return Err(Malformed("no Host field"));
+    }
+    let host = match host {
+        Some(host) => Some(Authority::of_host(host, transport).ok_or(Malformed("the Host field"))?),
+        None => None,
+    };
+    let Some(authority) = target.authority() else { return Ok(host) };
+    let wins = Authority::parse(authority.as_str()).ok_or(Malformed("the request target"))?;
+    let value = HeaderValue::from_str(authority.as_str()).map_err(|_| Malformed("the request target"))?;
+    headers.insert(header::HOST, value);
+    Ok(Some(wins))
+}
+
+/// One way to say how long the body is, and no doubt about it (RFC 9112 §6.1, §6.2).
+fn check_framing(headers: &HeaderMap, is_11: bool) -> Result<Framing, RequestError> {
+    let length =
+        single(headers, &header::CONTENT_LENGTH).map_err(|()| Malformed("several Content-Length fields"))?;
+    if headers.contains_key(header::TRANSFER_ENCODING) {
+        if length.is_some() {
+            return Err(Malformed("both Content-Length and Transfer-Encoding"));
+        }
+        if !is_11 {
+            return Err(Malformed("Transfer-Encoding in HTTP/1.0"));
+        }
+        let coding = single(headers, &header::TRANSFER_ENCODING).ok().flatten();
+        return match coding {
+            Some(coding) if coding.eq_ignore_ascii_case(b"chunked") => Ok(Framing::Chunked),
+            _ => Err(TransferCoding),
+        };
+    }
+    let Some(length) = length else { return Ok(Framing::Length(0)) };
+    parse_length(length).map(Framing::Length).ok_or(Malformed("the Content-Length field"))
+}
+
+/// `1*DIGIT`, below 2^63.
+pub(super) fn parse_length(value: &[u8]) -> Option<u64> {
+    if value.is_empty() || !value.iter().all(u8::is_ascii_digit) {
+        return None;
+    }
+    let length: u64 = str::from_utf8(value).ok()?.parse().ok()?;
+    (length < 1 << 63).then_some(length)
+}
+
+/// The client's half of the handshake (RFC 6455 §4.2.1).
+fn check_upgrade(method: &Method, headers: &HeaderMap, framing: Framing) -> Result<(), RequestError> {
+    if method != Method::GET {
+        return Err(UpgradeNotGet);
+    }
+    // What follows the head would be a body to one reader and frames to another.
+    if framing != Framing::Length(0) {
+        return Err(UpgradeMalformed("it has a body"));
+    }
+    match single(headers, &header::SEC_WEBSOCKET_VERSION) {
+        Ok(Some(b"13")) => {}
+        Ok(Some(_)) => return Err(WebSocketVersion),
+        Ok(None) => return Err(UpgradeMalformed("no Sec-WebSocket-Version field")),
+        Err(()) => return Err(UpgradeMalformed("several Sec-WebSocket-Version fields")),
+    }
+    match single(headers, &header::SEC_WEBSOCKET_KEY) {
+        Ok(Some(key)) if str::from_utf8(key).is_ok_and(is_valid_key) => {}
+        Ok(Some(_)) => return Err(UpgradeMalformed("the Sec-WebSocket-Key is not 16 bytes in Base64")),
+        Ok(None) => return Err(UpgradeMalformed("no Sec-WebSocket-Key field")),
+        Err(()) => return Err(UpgradeMalformed("several Sec-WebSocket-Key fields")),
+    }
+    let protocols = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL);
+    let are_text = protocols.iter().all(|value| value.to_str().is_ok());
+    if !are_text || !list(headers, &header::SEC_WEBSOCKET_PROTOCOL).all(|name| is_token(name.as_bytes())) {
+        return Err(UpgradeMalformed("the Sec-WebSocket-Protocol field"));
+    }
+    Ok(())
+}

@@ -1,0 +1,190 @@
+//! Handshakes that another HTTP server has read are answered as the engine's own server answers them.
+
+use super::tests_handshake::{bad, good, plain};
+use super::tests_server::{Rig, UPGRADE};
+use super::{Incoming, Refusal, answer, answer_over};
+use crate::config::Config;
+use crate::connection::State;
+use crate::handshake::access::cors::Cors;
+use crate::handshake::access::transport::Transport;
+use crate::moment::Moment;
+use ::http::{Request, Response, StatusCode};
+use alloc::sync::Arc;
+use bytes::Bytes;
+
+/// A request as another server gives it.
+fn parsed(text: &str) -> Request<()> {
+    let mut fields = [httparse::EMPTY_HEADER; 200];
+    let mut head = httparse::Request::new(&mut fields);
+    assert!(head.parse(text.as_bytes()).unwrap().is_complete(), "{text}");
+    let version = if head.version == Some(0) { ::http::Version::HTTP_10 } else { ::http::Version::HTTP_11 };
+    let request = Request::builder().method(head.method.unwrap()).uri(head.path.unwrap()).version(version);
+    let request = head.headers.iter().fold(request, |request, field| request.header(field.name, field.value));
+    request.body(()).unwrap()
+}
+
+/// What the engine's own server answers: the status of its refusal, or `None` where the application is asked.
+fn own(config: &Config, text: &str) -> (Option<Incoming>, String) {
+    let mut rig = Rig::with(config.clone());
+    let incoming = rig.feed(text);
+    (incoming, rig.output())
+}
+
+fn refused(text: &str, config: &Config) -> Refusal {
+    match answer(&parsed(text), config) {
+        Err(refusal) => refusal,
+        Ok(answer) => panic!("{answer:?} to {text}"),
+    }
+}
+
+/// Whether both say the same, but for what is the connection's.
+fn assert_same(response: &Response<Bytes>, own: &str, text: &str) {
+    let (head, body) = own.split_once("\r\n\r\n").unwrap();
+    assert!(head.starts_with(&format!("HTTP/1.1 {} ", response.status().as_u16())), "{text}: {own}");
+    assert_eq!(body.as_bytes(), response.body(), "{text}");
+    for line in head.lines().skip(1) {
+        let (name, value) = line.split_once(": ").unwrap();
+        if !["Connection", "Content-Length"].contains(&name) {
+            let given = response.headers().get_all(name).iter().any(|given| given == value);
+            assert!(given, "{line:?} is missing: {text}");
+        }
+    }
+}
+
+#[test]
+fn a_bad_handshake_has_the_same_answer_as_of_the_engines_server() {
+    let config = Config::server();
+    for (text, status, says) in bad() {
+        let refusal = refused(&text, &config);
+        let error = refusal.error().expect("a fault").clone();
+        assert_eq!((error.status().as_u16(), error.to_string()), (status, refusal.to_string()));
+        let response = refusal.into_response();
+        let (name, value) = says.split_once(": ").unwrap_or_default();
+        assert!(says.is_empty() || response.headers()[name] == value, "{text}: {response:?}");
+        assert_same(&response, &own(&config, &text).1, &text);
+    }
+    for text in [
+        UPGRADE.replace("Host: localhost\r\n", ""),
+        UPGRADE.replace("Host: localhost", "Host: localhost\r\nHost: localhost"),
+        UPGRADE.replace("Host: localhost", "Host: user@localhost"),
+        UPGRADE.replace("/ws", "http://evil.example/ws"),
+        UPGRADE.replace("/ws", &format!("/{}", "x".repeat(8 << 10))),
+        UPGRADE.replace("GET", "TRACE"),
+        UPGRADE.replace("GET", &"X".repeat(33)),
+        UPGRADE.replace("\r\n\r\n", "\r\nExpect: more\r\n\r\n"),
+        UPGRADE.replace("\r\n\r\n", &format!("{}\r\n\r\n", "\r\nA: b".repeat(100))),
+    ] {
+        let (incoming, output) = own(&config, &text);
+        assert!(incoming.is_none(), "{text}");
+        assert_same(&refused(&text, &config).into_response(), &output, &text);
+    }
+}
+
+#[test]
+fn a_good_handshake_has_the_same_answer_as_of_the_engines_server() {
+    let plain = Config::server();
+    #[cfg(feature = "deflate")]
+    let configs = [plain.clone(), plain.deflate(crate::Deflate::new())];
+    #[cfg(not(feature = "deflate"))]
+    let configs = [plain];
+    let with = |field: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\n{field}\r\n\r\n"));
+    let mut texts = good();
+    texts.push(UPGRADE.to_owned());
+    texts.push(UPGRADE.replace("/ws", "http://localhost/ws?room=7"));
+    texts.push(UPGRADE.replace("/ws", &format!("/{}", "x".repeat((8 << 10) - 1))));
+    texts.push(with("Sec-WebSocket-Protocol: a, chat"));
+    texts.push(with("Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits"));
+    texts.push(with("Expect: 100-continue"));
+    for (config, text) in configs.iter().flat_map(|config| texts.iter().map(move |text| (config, text))) {
+        let mut rig = Rig::with(config.clone());
+        let mut upgrade = rig.upgrade(text);
+        let mut answer = answer(&parsed(text), config).unwrap();
+        assert_eq!((answer.path(), answer.query()), (upgrade.path(), upgrade.query()));
+        assert_eq!(answer.choose_subprotocol(&["chat"]), upgrade.choose_subprotocol(&["chat"]));
+        answer.set_header("Set-Cookie", "a=b").unwrap();
+        upgrade.set_header("Set-Cookie", "a=b").unwrap();
+        rig.accept(upgrade).unwrap();
+        let (response, terms) = rig.http.take_opened().unwrap();
+        let (answered, opening) = answer.into_parts();
+        assert_eq!(
+            (answered.status(), answered.headers()),
+            (response.status(), response.headers()),
+            "{text}"
+        );
+        assert_eq!(opening.terms, terms);
+        let connection = opening.into_connection(Moment::default(), Arc::new(config.clone()));
+        assert_eq!((connection.state(), connection.is_client()), (State::Open, false));
+        #[cfg(feature = "deflate")]
+        assert_eq!(connection.compression(), terms);
+    }
+}
+
+#[test]
+fn a_plain_request_is_no_fault_and_is_told_how_to_ask() {
+    let config = Config::server();
+    for text in plain() {
+        assert!(matches!(own(&config, &text).0, Some(Incoming::Request(_))), "{text}");
+        let refusal = refused(&text, &config);
+        assert!(refusal.error().is_none(), "{text}");
+        assert_eq!(refusal.to_string(), "the request asks for no WebSocket");
+        let response = refusal.into_response();
+        assert_eq!(
+            (response.status(), &response.headers()["upgrade"]),
+            (StatusCode::UPGRADE_REQUIRED, &"websocket".parse().unwrap())
+        );
+    }
+    // WebSockets over HTTP/2 (RFC 8441) are another protocol.
+    let mut request = parsed(UPGRADE);
+    *request.version_mut() = ::http::Version::HTTP_2;
+    assert_eq!(answer(&request, &config).unwrap_err().into_response().status(), 505);
+}
+
+#[test]
+fn the_rules_for_host_and_origin_are_those_of_the_configuration() {
+    let from = |origin: &str| UPGRADE.replace("\r\n\r\n", &format!("\r\nOrigin: {origin}\r\n\r\n"));
+    let status = |text: &str, config: &Config, transport| match answer_over(&parsed(text), config, transport)
+    {
+        Ok(_) => 101,
+        Err(refusal) => refusal.into_response().status().as_u16(),
+    };
+    let tcp = Transport::default();
+    let strict = Config::server();
+    let open = Config::server().allow_origin("https://app.example").allow_host("app.example");
+    for (text, config, expected) in [
+        (from("https://app.example"), &strict, 403),
+        (from("https://app.example"), &open, 101),
+        (from("https://app.example:444"), &open, 403),
+        (UPGRADE.replace("localhost", "app.example"), &strict, 421),
+        (UPGRADE.replace("localhost", "app.example"), &open, 101),
+        (UPGRADE.replace("localhost", "www.app.example"), &open, 421),
+        (UPGRADE.replace("Host: localhost", "Host:"), &open, 400),
+    ] {
+        assert_eq!(status(&text, config, tcp), expected, "{text}");
+    }
+    assert_eq!(status(&UPGRADE.replace("Host: localhost", "Host:"), &strict, Transport::unix()), 101);
+    assert_eq!(status(&from("http://localhost"), &strict, tcp.secure(true)), 403);
+    assert_eq!(status(&from("https://localhost"), &strict, tcp.secure(true)), 101);
+    let other_name = from("http://127.0.0.1:8700").replace("Host: localhost", "Host: localhost:8700");
+    assert_eq!(status(&other_name, &strict, tcp), 403);
+    assert_eq!(status(&other_name, &strict, tcp.loopback_port(Some(8700))), 101);
+
+    // An origin that CORS names is let in, and reads why it is refused something else.
+    let config = Config::server().cors(Cors::new().origin("https://app.example"));
+    assert_eq!(status(&from("https://app.example"), &config, tcp), 101);
+    let late = from("https://app.example").replace("Sec-WebSocket-Version: 13", "Sec-WebSocket-Version: 8");
+    let response = refused(&late, &config).into_response();
+    assert_eq!(
+        (response.status(), response.headers().get("access-control-allow-origin").is_some()),
+        (StatusCode::UPGRADE_REQUIRED, true)
+    );
+    assert_same(&response, &own(&config, &late).1, &late);
+    let response = refused(&from("https://evil.example"), &config).into_response();
+    assert!(!response.headers().contains_key("vary"), "{response:?}");
+}
+
+#[test]
+fn secrets_of_the_request_stay_out_of_logs() {
+    let text = UPGRADE.replace("/ws", "/ws?token=geheim").replace("\r\n\r\n", "\r\nCookie: a=geheim\r\n\r\n");
+    let answer = answer(&parsed(&text), &Config::server()).unwrap();
+    assert!(!format!("{answer:?}").contains("geheim"), "{answer:?}");
+}
