@@ -74,7 +74,7 @@ where
 /// # use futures_io::{AsyncRead, AsyncWrite};
 /// # async fn example(tls: impl AsyncRead + AsyncWrite + Unpin) -> Result<(), Box<dyn std::error::Error>> {
 /// use std::sync::Arc;
-/// use ws_server_smol::Config;
+/// use ws_server_smol::ClientConfig;
 ///
 /// let config = Arc::new(ClientConfig::new().rules());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;

@@ -60,9 +60,10 @@ impl Sender {
     /// [`Config::output_timeout`](crate::Config::output_timeout) there was no room, and no task polled the WebSocket.
     /// Nothing was queued then.
     pub async fn send<'m>(&self, outgoing: impl Into<Outgoing<'m>>) -> Result<(), SendError> {
-        let outgoing = outgoing.into();
+        // Each attempt may move it.
+        let outgoing = outgoing.into().into_owned();
         self.shared
-            .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.by_ref()))
+            .send_when_room((SendError::Full, SendError::NotPolled), || self.try_send(outgoing.clone()))
             .await
     }
 
