@@ -150,7 +150,12 @@ pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, Sen
     let mut connection = shared.connection();
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
-    let sent = connection.send(outgoing)?;
+    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+    let sent = if outgoing.len() <= COPY_UP_TO {
+        connection.send(outgoing.by_ref())?
+    } else {
+        connection.send(outgoing)?
+    };
     if ends_message {
         shared.count_sent();
     }
