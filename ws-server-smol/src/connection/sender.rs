@@ -144,6 +144,9 @@ impl Sender {
     }
 }
 
+/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
+const COPY_UP_TO: usize = 32 << 10;
+
 /// Queues for a connection, without waking its driver.
 #[inline]
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
