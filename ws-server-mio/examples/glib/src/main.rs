@@ -64,7 +64,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
-    let host = Rc::new(RefCell::new(Host { endpoint, page: std::fs::read_to_string(PAGE)?, deadline: None, ticks: 0 }));
+    let host = Rc::new(RefCell::new(Host {
+        endpoint,
+        page: std::fs::read_to_string(PAGE)?,
+        deadline: None,
+        ticks: 0,
+    }));
     turn(&host);
     // GTK draws at the priority HIGH_IDLE + 20. At the default, which is above it, a flood would leave no frame.
     let served = host.clone();
