@@ -16,6 +16,8 @@ struct App {
     counts: Counts,
     later: Vec<(Instant, ConnectionId, Request)>,
     waiting: HashMap<ConnectionId, u64>,
+    /// Taken, and dropped behind the turn: 503, while one that is dropped at once is nobody's and answered 404.
+    never: Vec<Request>,
     talking: HashMap<ConnectionId, bool>,
 }
 
@@ -67,7 +69,10 @@ impl App {
     ) -> Result<(), RespondError> {
         let response = match self.pages.answer(&request) {
             Answer::Now(response) => response,
-            Answer::Never => return Ok(()),
+            Answer::Never => {
+                self.never.push(request);
+                return Ok(());
+            }
             Answer::Later => {
                 let waiting = self.waiting.entry(id).or_default();
                 *waiting += 1;
@@ -93,6 +98,7 @@ impl App {
 
     /// Answers what is due; says how long to wait for the rest.
     fn answer_later(&mut self, endpoint: &mut Endpoint) -> Option<Duration> {
+        self.never.clear();
         if self.later.is_empty() {
             return None; // without looking at the connections, which would ask for another turn
         }
