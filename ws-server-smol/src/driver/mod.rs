@@ -147,7 +147,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         let mut is_dry = false;
         loop {
             // First of all: what was read at once may be thousands of messages, each with its handler.
-            if self.slice.is_over(now) {
+            if self.slice.is_over(now, || self.unread.is_some() && !connection.is_paused()) {
                 // Before others run, while it is warm.
                 if let Some(stream) = &mut self.stream {
                     let mut io = Context::from_waker(&self.waker);

@@ -51,14 +51,26 @@ struct Talk {
     count: usize,
     len: usize,
     lazy: usize,
-    /// It holds reading back now and then.
-    pauses: bool,
+    /// After how many events of ten it holds reading back.
+    pauses: usize,
     /// The other side sends in its handlers, and may be late.
     beside_handler: bool,
     random: Random,
 }
 
 pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    talk(seed, client, server, run, |_| {});
+}
+
+/// The client hears all at once, and says its last while it is paused.
+pub(crate) fn pausing(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
+    talk(seed, client, server, run, |[of_server, of_client]| {
+        (of_server.way, of_server.count) = (Way::UntilCongested, 1);
+        (of_client.way, of_client.pauses) = (Way::UntilCongested, 10);
+    });
+}
+
+fn talk(seed: u64, client: End, server: Unruly, run: &Run<'_>, change: impl FnOnce([&mut Talk; 2])) {
     let mut random = Random::new(seed);
     let ledger = Ledger::default();
     let mut talk = |me| {
@@ -71,12 +83,13 @@ pub(crate) fn run(seed: u64, client: End, server: Unruly, run: &Run<'_>) {
             count: (total / len).min(300),
             len,
             lazy: random.pick(&[1, 1, 5, 50]),
-            pauses: random.below(3) == 0,
+            pauses: usize::from(random.below(3) == 0),
             beside_handler: false,
             random: random.clone(),
         }
     };
     let (mut of_server, mut of_client) = (talk(0), talk(1));
+    change([&mut of_server, &mut of_client]);
     let in_handler = random.below(16) == 0;
     if in_handler {
         (of_server.way, of_server.count) = (Way::InHandler, of_server.count.min(10));
@@ -188,7 +201,7 @@ impl Talk {
                 _ => {}
             }
             self.part(ws, over);
-            if self.pauses && self.random.below(10) == 0 {
+            if self.pauses > 0 && self.random.below(10) < self.pauses {
                 // What it has queued goes out all the same; nothing is told meanwhile.
                 ws.pause();
                 for _ in 0..self.random.below(20) {
@@ -199,6 +212,8 @@ impl Talk {
                     }
                 }
                 ws.resume();
+                // What drained meanwhile may have let it say its last, and nothing more need come to tell it.
+                self.part(ws, over);
             }
             self.rest().await;
         }

@@ -119,8 +119,9 @@ fn with_users(seeds: u64, run: impl Fn(u64, End, Unruly, &Run<'_>) + Sync) {
     assert!(total.runs >= 1 && total.messages + total.answers >= total.runs / 2, "{total:?}");
 }
 
-/// How long a run waits for a timer, before it is said to hang.
-const TIMERS: Duration = Duration::from_secs(4);
+/// How long a run waits for a timer, before it is said to hang. The longest is the delay of reading behind output: 100 ms,
+/// doubled five times. The rest is for a machine that is busy.
+const TIMERS: Duration = Duration::from_secs(20);
 
 /// The rules of users: marks from nothing to the greatest, compression in every second run.
 fn users(mut config: Config, random: &mut Random) -> Config {
@@ -194,6 +195,11 @@ fn whatever_the_stream_does_nothing_is_lost_forgotten_or_left() {
 #[test]
 fn two_ends_that_both_send_never_wait_for_each_other() {
     with_users(150, bulk::run);
+}
+
+#[test]
+fn who_says_its_last_while_it_is_paused_is_heard_and_parts() {
+    with_users(150, bulk::pausing);
 }
 
 #[test]
