@@ -86,10 +86,13 @@ impl RequestLine {
         if method.as_str().len() > METHOD_LIMIT || is_never_served(method) {
             return Err(MethodNotImplemented);
         }
-        if target.to_string().len() > target_limit {
+        // That server may take forms of targets that are none here, such as an authority or raw UTF-8.
+        let target = target.to_string();
+        if target.len() > target_limit {
             return Err(TargetTooLong);
         }
-        Ok(Self { method: method.clone(), target: target.clone(), version })
+        let target = parse_target(target.as_bytes(), method).ok_or(Malformed("the request target"))?;
+        Ok(Self { method: method.clone(), target, version })
     }
 }
 

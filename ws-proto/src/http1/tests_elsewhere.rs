@@ -188,3 +188,32 @@ fn secrets_of_the_request_stay_out_of_logs() {
     let answer = answer(&parsed(&text), &Config::server()).unwrap();
     assert!(!format!("{answer:?}").contains("geheim"), "{answer:?}");
 }
+
+#[test]
+fn a_target_that_the_engine_does_not_take_is_refused_here_too() {
+    let config = Config::server();
+    for (target, says) in [
+        ("*", 400),
+        ("localhost:8700", 400),
+        ("chat", 400),
+        ("ftp://localhost/chat", 400),
+        ("/ä", 400),
+        ("http://localhost/chat", 101),
+        ("/%zz", 101),
+    ] {
+        let text = UPGRADE.replace("/ws", target);
+        let mut request = parsed(UPGRADE);
+        *request.uri_mut() = target.parse().unwrap();
+        let status = match answer(&request, &config) {
+            Ok(answer) => answer.into_parts().0.status(),
+            Err(refusal) => refusal.into_response().status(),
+        };
+        assert_eq!(status, says, "{target}");
+        let (incoming, output) = own(&config, &text);
+        assert_eq!(
+            (incoming.is_some(), output.starts_with("HTTP/1.1 400 ")),
+            (says == 101, says == 400),
+            "{target}: {output}"
+        );
+    }
+}
