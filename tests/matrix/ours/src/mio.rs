@@ -3,7 +3,7 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{self, Config};
+use ws_proto::Config;
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http,
 };

@@ -8,7 +8,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_mio::ws_host::web;
+use ws_server_mio::web;
 use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
 /// The page of the example `calloop`.
