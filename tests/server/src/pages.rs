@@ -1,8 +1,8 @@
 //! What a server answers to plain HTTP, and where its sockets are.
 
 use std::time::Duration;
-use ws_proto::handshake::upgrade_required;
 use ws_host::web::{self, Assets, Found, Routes};
+use ws_proto::handshake::upgrade_required;
 use ws_server_mio::Bytes;
 use ws_server_mio::http::{Request, Response, StatusCode};
 

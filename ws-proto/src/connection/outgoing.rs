@@ -34,10 +34,6 @@ use bytes::Bytes;
 #[derive(Clone, Debug)]
 pub struct Outgoing<'a>(Kind<'a>);
 
-/// An owned message that is larger moves into the outbox; a smaller one is copied into memory that is warm, and its own is
-/// free for the next.
-const COPY_UP_TO: usize = 32 << 10;
-
 #[derive(Clone, Debug)]
 enum Kind<'a> {
     Message(Message<'a>),
@@ -107,14 +103,12 @@ impl Connection {
     #[inline]
     pub fn send<'m>(&mut self, outgoing: impl Into<Outgoing<'m>>) -> Result<Sent, SendError> {
         match outgoing.into().0 {
-            Kind::Message(Message::Text(Cow::Owned(text))) if text.len() > COPY_UP_TO => {
-                self.send_owned(Opcode::Text, text.into())
+            Kind::Message(Message::Text(Cow::Borrowed(text))) => {
+                self.send_copied(Opcode::Text, text.as_bytes())
             }
-            Kind::Message(Message::Text(text)) => self.send_copied(Opcode::Text, text.as_bytes()),
-            Kind::Message(Message::Binary(Cow::Owned(data))) if data.len() > COPY_UP_TO => {
-                self.send_owned(Opcode::Binary, data.into())
-            }
-            Kind::Message(Message::Binary(data)) => self.send_copied(Opcode::Binary, &data),
+            Kind::Message(Message::Binary(Cow::Borrowed(data))) => self.send_copied(Opcode::Binary, data),
+            Kind::Message(Message::Text(Cow::Owned(text))) => self.send_owned(Opcode::Text, text.into()),
+            Kind::Message(Message::Binary(Cow::Owned(data))) => self.send_owned(Opcode::Binary, data.into()),
             Kind::Bytes(data) => self.send_owned(Opcode::Binary, data),
             Kind::Frame(frame) => self.send_frame(frame),
             Kind::OwnedFrame(frame) => self.send_frame(&frame),

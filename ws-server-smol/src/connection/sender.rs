@@ -144,13 +144,21 @@ impl Sender {
     }
 }
 
+/// A larger message moves into the outbox; to copy it would cost more than memory that is not warm.
+const COPY_UP_TO: usize = 32 << 10;
+
 /// Queues for a connection, without waking its driver.
 #[inline]
 pub(crate) fn queue(shared: &Shared, outgoing: Outgoing<'_>) -> Result<Sent, SendError> {
     let mut connection = shared.connection();
     pool::attach_buffer(&mut connection);
     let ends_message = outgoing.ends_message();
-    let sent = connection.send(outgoing)?;
+    // Written into the memory of the connection's thread, which is warm; its own is free for the next one.
+    let sent = if outgoing.len() <= COPY_UP_TO {
+        connection.send(outgoing.by_ref())?
+    } else {
+        connection.send(outgoing)?
+    };
     if ends_message {
         shared.count_sent();
     }

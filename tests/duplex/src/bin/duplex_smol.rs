@@ -8,10 +8,11 @@ use futures_lite::future::{or, zip};
 use std::cell::RefCell;
 use std::error::Error;
 use std::time::Duration;
-use ws_proto::Event;
 use ws_host::web::{self, sse};
+use ws_proto::Event;
 use ws_server_smol::{
-    HttpConnection, Bind, CloseCode, Incoming, Message, SendError, Sender, Sent, Server, Socket, WebSocket, connect,
+    Bind, CloseCode, HttpConnection, Incoming, Message, SendError, Sender, Sent, Server, Socket, WebSocket,
+    connect,
 };
 
 async fn serve(arguments: &Arguments, mut http: HttpConnection<Socket>) -> Result<(), Box<dyn Error>> {

@@ -10,10 +10,10 @@ use std::time::Instant;
 use test_server::counts::{Counts, add};
 use test_server::pages::{Answer, LATER, PIECES, Pages, SOCKETS};
 use test_server::{options, talk};
-use ws_proto::Event;
 use ws_host::web;
+use ws_proto::Event;
 use ws_server_smol::{
-    HttpConnection, Closed, ConnectionId, Extension, Frame, Incoming, Request, RespondError, Server, Socket,
+    Closed, ConnectionId, Extension, Frame, HttpConnection, Incoming, Request, RespondError, Server, Socket,
     WebSocket, http,
 };
 
@@ -103,7 +103,10 @@ async fn first_due<T>(later: &[(Instant, Request)]) -> Option<T> {
     None
 }
 
-fn answer_due(http: &HttpConnection<Socket>, later: &mut Vec<(Instant, Request)>) -> Result<(), RespondError> {
+fn answer_due(
+    http: &HttpConnection<Socket>,
+    later: &mut Vec<(Instant, Request)>,
+) -> Result<(), RespondError> {
     let now = Instant::now();
     let responder = http.responder();
     for (_, request) in later.extract_if(.., |(due, _)| *due <= now) {

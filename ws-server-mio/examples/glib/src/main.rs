@@ -8,8 +8,7 @@ use std::cell::RefCell;
 use std::os::fd::{AsFd, AsRawFd};
 use std::rc::Rc;
 use std::time::Duration;
-use ws_server_mio::web;
-use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
+use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig, web};
 
 /// The page of the example `calloop`.
 const PAGE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../say.html");
@@ -26,14 +25,19 @@ fn turn(host: &Rc<RefCell<Host>>) {
     let Ok(mut borrowed) = host.try_borrow_mut() else { return };
     let Host { endpoint, page, deadline, ticks } = &mut *borrowed;
     let turned = endpoint.poll(Some(Duration::ZERO), |connections, event| {
-        let _whoever_has_gone = match event {
+        // A connection that has gone needs no answer.
+        match event {
             Event::Request(id, request) if request.path() == "/" => {
-                connections.respond(id, request, web::html(page.clone()))
+                let _ = connections.respond(id, request, web::html(page.clone()));
             }
-            Event::Request(id, request) => connections.respond(id, request, web::text(ticks.to_string())),
-            Event::Message(id, message) => connections.send(id, message).map(drop),
-            _ => Ok(()),
-        };
+            Event::Request(id, request) => {
+                let _ = connections.respond(id, request, web::text(ticks.to_string()));
+            }
+            Event::Message(id, message) => {
+                let _ = connections.send(id, message);
+            }
+            _ => {}
+        }
     });
     // The descriptor knows nothing of deadlines. While work is left it stays readable, and the loop comes back when
     // nothing of more importance waits.
@@ -60,7 +64,12 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     println!("glib: {}", endpoint.connections().server(server).http_url("/").unwrap_or_default());
 
     let descriptor = endpoint.as_fd().as_raw_fd();
-    let host = Rc::new(RefCell::new(Host { endpoint, page: std::fs::read_to_string(PAGE)?, deadline: None, ticks: 0 }));
+    let host = Rc::new(RefCell::new(Host {
+        endpoint,
+        page: std::fs::read_to_string(PAGE)?,
+        deadline: None,
+        ticks: 0,
+    }));
     turn(&host);
     // GTK draws at the priority HIGH_IDLE + 20. At the default, which is above it, a flood would leave no frame.
     let served = host.clone();
