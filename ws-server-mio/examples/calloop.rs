@@ -9,7 +9,7 @@ mod host {
     use calloop::timer::{TimeoutAction, Timer};
     use calloop::{EventLoop, Interest, LoopHandle, Mode, PostAction, RegistrationToken, generic::Generic};
     use std::{env, error::Error, io, os::fd::AsFd, time::Duration};
-    use ws_server_mio::ws_host::web;
+    use ws_server_mio::web;
     use ws_server_mio::{Bind, Endpoint, Event, Options, ServerConfig};
 
     const PAGE: &str = include_str!("say.html");

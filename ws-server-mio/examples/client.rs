@@ -9,7 +9,7 @@ use std::error::Error;
 use std::io::{self, BufRead, Write};
 use std::process::ExitCode;
 use std::sync::mpsc::{Receiver, TryRecvError, sync_channel};
-use ws_server_mio::ws_proto::Initiator;
+use ws_server_mio::Initiator;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, Connections, Endpoint, Event, Heartbeat,
     Message, Options, Reconnect, Remote, Sent,

@@ -77,12 +77,12 @@
 //! A request that is no upgrade is [`Event::Request`]: one that you drop is answered 404, or 426 where the socket is. Answer
 //! it with [`Connections::respond`], now or later; in pieces, with [`Connections::respond_streaming`]; with a file of a
 //! [`Folder`], with [`Connections::respond_file`]. Routes, embedded files and event streams are in
-//! [`ws_host::web`]. The example `http` has one of each.
+//! [`web`]. The example `http` has one of each.
 //!
 //! # Compression
 //!
-//! `Config::deflate` compresses messages with every peer that agrees, in servers and clients alike; what is sent to many is
-//! compressed once. `ws_proto::deflate` tells the settings and what they cost.
+//! [`ServerConfig::deflate`] and [`ClientConfig::deflate`] compress messages with every peer that agrees, in servers and clients alike; what is sent to many is
+//! compressed once. The module [`deflate`] tells the settings and what they cost.
 //!
 //! # Clients
 //!
@@ -160,21 +160,21 @@ pub use topics::Topics;
 
 pub use bytes::Bytes;
 pub use http;
-pub use ws_host;
 pub use ws_host::client::{ClientConfig, ClientState, ConnectError, InvalidTarget, Reconnect};
 pub use ws_host::listen::{Bind, ListenError, Listener};
 pub use ws_host::server::{ServerConfig, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
-pub use ws_host::web::Disk;
-pub use ws_proto;
-#[cfg(feature = "deflate")]
-pub use ws_proto::deflate::Deflate;
+pub use ws_proto::handshake;
 pub use ws_proto::{
-    ClientRequest, CloseCode, Closed, Cors, Delivery, Frame, Heartbeat, HeartbeatKind, Message, Opcode,
-    Outgoing, Request, RespondError, ResponseBody, SendError, Sent, State, Upgrade,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Fragment, Frame, Heartbeat,
+    HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing, Pong,
+    ProtocolError, Request, RequestError, RespondError, ResponseBody, ResponseError, SendError, Sent, State,
+    Timeout, Transport, Upgrade, WallClock,
 };
+#[cfg(feature = "deflate")]
+pub use ws_proto::{Deflate, deflate};
 
 #[doc = include_str!("../docs/embedding.md")]
 ///

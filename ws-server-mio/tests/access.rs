@@ -8,8 +8,8 @@ use common::*;
 use socket2::{Domain, Socket, Type};
 use std::io::{ErrorKind, Read, Write};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6, TcpListener, TcpStream};
-use ws_server_mio::ws_proto::InvalidAccess;
-use ws_server_mio::ws_proto::{Access, Cors};
+use ws_proto::InvalidAccess;
+use ws_proto::{Access, Cors};
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, ConnectError, Connections, Endpoint, ListenError, Options,
     ServerConfig, ServerId, http,

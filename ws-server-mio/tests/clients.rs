@@ -4,8 +4,8 @@ mod common;
 use common::clients::*;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
-use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::{Error, ResponseError, State};
+use ws_host::client::Reconnect;
+use ws_proto::{Error, ResponseError, State};
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, ClientState, CloseCode, ConnectError, Frame, InvalidTarget, Options,
     ServerConfig,

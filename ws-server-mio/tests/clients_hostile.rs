@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::io::{Read, Write};
 use std::net::{TcpListener, TcpStream};
 use std::time::Duration;
-use ws_server_mio::ws_proto::ResponseError;
-use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key};
+use ws_proto::ResponseError;
+use ws_proto::handshake::{accept_key, is_valid_key};
 use ws_server_mio::{
     Bind, ClientConfig, ClientState, CloseCode, ConnectError, Connections, Endpoint, Event, ServerConfig,
 };

@@ -7,7 +7,7 @@ use common::{Clock, Peer, TEXT, frame, handshake};
 use std::collections::{HashMap, HashSet};
 use std::net::SocketAddr;
 use std::time::Duration;
-use ws_server_mio::ws_host::client::Reconnect;
+use ws_host::client::Reconnect;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientRequest, ClientState, CloseCode, ConnectError, ConnectionId,
     Connections, Endpoint, Event, Options, ServerConfig,

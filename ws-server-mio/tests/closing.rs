@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError};
+use ws_proto::{Error, Initiator, ProtocolError};
 use ws_server_mio::{CloseCode, Frame, SendError, ServerConfig, State};
 
 #[test]

@@ -7,9 +7,9 @@ use common::*;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 use ws_kit::random::Lcg32;
-use ws_server_mio::ws_proto::deflate::{Direction, Terms};
-use ws_server_mio::ws_proto::{Config, Delivery, Message, ProtocolError, Role};
-use ws_server_mio::ws_proto::{Connection, Error};
+use ws_proto::deflate::{Direction, Terms};
+use ws_proto::{Config, Delivery, Message, ProtocolError, Role};
+use ws_proto::{Connection, Error};
 use ws_server_mio::{
     Bind, ClientConfig, CloseCode, ConnectionId, Connections, Deflate, Event, Options, ServerConfig, Turn,
     http,

@@ -9,10 +9,10 @@ use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
-use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_host::web::sse;
-use ws_server_mio::ws_proto::WallClock;
-use ws_server_mio::ws_proto::handshake::{accept_key, upgrade_required};
+use ws_host::client::Reconnect;
+use ws_host::web::sse;
+use ws_proto::WallClock;
+use ws_proto::handshake::{accept_key, upgrade_required};
 use ws_server_mio::{
     Bind, Bytes, ClientConfig, ClientRequest, Endpoint, Event, Options, ServerConfig, Token, http,
 };

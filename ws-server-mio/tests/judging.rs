@@ -4,7 +4,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_proto::{Error, Timeout};
 use ws_server_mio::{Budget, Frame, Heartbeat, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);

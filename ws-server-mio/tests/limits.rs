@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_proto::{Error, Timeout};
 use ws_server_mio::{Bind, Budget, Endpoint, Frame, Heartbeat, HeartbeatKind, Opcode, Options, ServerConfig};
 
 /// A clock that stands until it is moved.

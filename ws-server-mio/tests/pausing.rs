@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use socket2::SockRef;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Error;
+use ws_proto::Error;
 use ws_server_mio::{Budget, CloseCode, Connections, Event, Frame, Heartbeat, Options, ServerConfig, State};
 
 fn texts(rig: &Rig) -> Vec<String> {

@@ -5,7 +5,7 @@ mod common;
 use common::*;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
-use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_proto::{Error, Timeout};
 use ws_server_mio::{Connections, Event, Heartbeat, HeartbeatKind, Options, ServerConfig};
 
 const SECOND: Duration = Duration::from_secs(1);

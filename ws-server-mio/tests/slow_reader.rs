@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_proto::{Error, Timeout};
 use ws_server_mio::{Frame, SendError, Sent, ServerConfig};
 
 fn config() -> ServerConfig {

@@ -6,8 +6,8 @@ use common::files::*;
 use common::*;
 use std::io::ErrorKind;
 use std::time::Duration;
-use ws_server_mio::ws_host::web::sse;
-use ws_server_mio::ws_proto::Error;
+use ws_host::web::sse;
+use ws_proto::Error;
 use ws_server_mio::{Bytes, CloseCode, Folder, Options, RespondError, ServerConfig, Stop, http};
 
 const SECOND: Duration = Duration::from_secs(1);

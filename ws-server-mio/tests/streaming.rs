@@ -3,7 +3,7 @@
 mod common;
 use common::*;
 use std::time::Duration;
-use ws_server_mio::ws_host::web::{ServerSentEvent, sse};
+use ws_host::web::{ServerSentEvent, sse};
 use ws_server_mio::{Bytes, RespondError, Sent, ServerConfig, http};
 
 #[test]

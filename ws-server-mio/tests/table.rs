@@ -4,9 +4,8 @@
 
 use std::collections::BTreeSet;
 use std::time::Duration;
+use ws_host::client::Reconnect;
 use ws_kit::table;
-use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto;
 use ws_server_mio::*;
 use ws_server_mio::{ClientConfig, ServerConfig};
 
@@ -136,9 +135,9 @@ fn names() -> BTreeSet<String> {
         "Event::Reconnecting": |event: Event<'_>| matches!(event, Event::Reconnecting { .. });
         "Heartbeat::client": Heartbeat::client;
         "ClientHandle::set_config": |mut c: ClientHandle<'_>| c.set_config(ClientConfig::new());
-        "ws_proto::handshake::key": ws_proto::handshake::key;
-        "ws_proto::handshake::accept_key": ws_proto::handshake::accept_key;
-        "ws_proto::handshake::verify": ws_proto::handshake::verify;
+        "handshake::key": handshake::key;
+        "handshake::accept_key": handshake::accept_key;
+        "handshake::verify": handshake::verify;
     }
 }
 

@@ -171,10 +171,12 @@ pub use ws_host::server::{ServerConfig, Stats, Stop};
 pub use ws_host::token::Token;
 pub use ws_host::topics::{SlowPeer, TopicError};
 pub use ws_host::web;
+pub use ws_proto::handshake;
 pub use ws_proto::{
-    Access, ClientRequest, CloseCode, Closed, Config, Cors, Deflate, Delivery, Error, Event, Fragment, Frame,
+    Access, ClientRequest, CloseCode, Closed, Config, Cors, Delivery, Error, Event, Fragment, Frame,
     Heartbeat, HeartbeatKind, Initiator, InvalidAccess, InvalidRequest, Memory, Message, Opcode, Outgoing,
-    Pong, ProtocolError, Request, RequestError, RespondError, ResponseError, Role, SendError, Sent, State,
-    Timeout, Transport, Upgrade, WallClock,
+    Pong, ProtocolError, Request, RequestError, RespondError, ResponseBody, ResponseError, Role, SendError,
+    Sent, State, Timeout, Transport, Upgrade, WallClock,
 };
-pub use ws_proto::{deflate, handshake};
+#[cfg(feature = "deflate")]
+pub use ws_proto::{Deflate, deflate};

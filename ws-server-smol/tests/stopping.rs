@@ -90,15 +90,40 @@ fn clients_are_told_one_after_the_other_and_served_as_ever_until_then() {
                 assert!(!server.is_running(), "nobody is accepted");
             };
             telling.or(stopping).await;
-            // Another call is in a hurry, and goes on with those that are left.
+            // Another call is in a hurry, and goes on with those that are left: they are told the same.
             let rest = async {
                 for ws in &mut clients[1..] {
-                    assert!(ws.next().await.is_none());
-                    assert_eq!(ws.closed().unwrap().code, CloseCode::GOING_AWAY);
+                    let closed = ws.next().await.unwrap().unwrap_err();
+                    assert_eq!(
+                        (closed.code, closed.reason.as_str()),
+                        (CloseCode::SERVICE_RESTART, "back soon")
+                    );
                 }
             };
             future::zip(server.stop(LONG), rest).await;
             assert!(!server.is_running() && server.count() == 0);
+        };
+        future::zip(server.serve(echo), script).await;
+    });
+}
+
+#[test]
+fn of_two_stops_the_first_says_the_code_and_the_reason() {
+    let server = local();
+    run(async {
+        let script = async {
+            let mut clients = vec![client(&server).await, client(&server).await];
+            let restart =
+                Stop::within(LONG).code(CloseCode::SERVICE_RESTART).reason("back soon").spread(60 * LONG);
+            let second = Stop::within(LONG).code(CloseCode::NORMAL).reason("something else");
+            let told = async {
+                for ws in &mut clients {
+                    let Some(Err(closed)) = ws.next().await else { panic!("no end that explains itself") };
+                    assert_eq!((closed.code, &*closed.reason), (CloseCode::SERVICE_RESTART, "back soon"));
+                }
+            };
+            let stops = future::zip(server.stop_with(restart), server.stop_with(second));
+            future::zip(told, stops).await;
         };
         future::zip(server.serve(echo), script).await;
     });

@@ -5,7 +5,7 @@ use crate::Outcome;
 use serde_json::{Value, json};
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::Message;
+use ws_server_mio::Message;
 use ws_server_mio::{ClientConfig, ClientId, Connections, Endpoint, Event, Reconnect};
 
 /// Whatever is waited for; only a hang is cut by this.

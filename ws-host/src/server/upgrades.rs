@@ -41,6 +41,7 @@ pub(super) struct Upgrades {
 
 /// What becomes of an upgrade.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Decision {
     /// It is accepted, and the application sees the open WebSocket.
     Accept,
@@ -52,6 +53,7 @@ pub enum Decision {
 
 /// What a plain request gets that nobody answers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
 pub enum Unanswered {
     /// 404: there is nothing at this path.
     NotFound,

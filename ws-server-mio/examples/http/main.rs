@@ -6,7 +6,7 @@
 
 use std::time::{Duration, Instant};
 use ws_server_mio::http::{Response, StatusCode};
-use ws_server_mio::ws_host::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
+use ws_server_mio::web::{self, Assets, Found, Routes, ServerSentEvent, sse};
 use ws_server_mio::{
     Bind, Bytes, ConnectionId, Connections, Endpoint, Event, Folder, Request, RespondError, ResponseBody,
     ServerConfig,

@@ -29,8 +29,8 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::ws_proto::{ClientRequest, Config};
-    /// use ws_server_mio::ws_host::client::Reconnect;
+    /// use ws_server_mio::{ClientRequest, Config};
+    /// use ws_server_mio::Reconnect;
     /// use ws_server_mio::{ClientConfig, Endpoint, Event};
     ///
     /// let mut endpoint = Endpoint::new()?;

@@ -16,9 +16,9 @@ impl Connections {
         let Some(rule) = self.upgrade_rule(id).cloned() else { return Some(upgrade) };
         // It was asked just now, so that it can be answered.
         let _ = match rule.decide(&mut upgrade) {
-            Decision::Ask => return Some(upgrade),
             Decision::Accept => self.accept(id, upgrade),
             Decision::Refuse => self.respond(id, upgrade, Unanswered::NotFound.response()),
+            _ => return Some(upgrade),
         };
         None
     }

@@ -3,8 +3,8 @@
 use crate::common::*;
 use std::net::{SocketAddr, TcpListener};
 use std::time::{Duration, Instant};
+use ws_proto::handshake::accept_key;
 use ws_server_mio::ServerConfig;
-use ws_server_mio::ws_proto::handshake::accept_key;
 use ws_server_mio::{Bind, ClientConfig, ClientId, ConnectionId, Connections, Endpoint, Event, Upgrade};
 
 const HANG: Duration = Duration::from_secs(30);

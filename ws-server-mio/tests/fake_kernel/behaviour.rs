@@ -3,7 +3,7 @@
 use super::bulk::{Bulk, Until};
 use super::rng::Rng;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Config;
+use ws_proto::Config;
 use ws_server_mio::{Delivery, Heartbeat};
 
 /// What they do beside echoing, closing and breaking; nothing of it by default.

@@ -2,7 +2,7 @@
 
 use super::app::{App, Said, content};
 use super::web_socket::WebSocket;
-use ws_server_mio::ws_proto::{Frame, Opcode};
+use ws_proto::{Frame, Opcode};
 use ws_server_mio::{ConnectionId, Connections, SendError, Sent};
 
 /// When a sender waits for `Drained`.

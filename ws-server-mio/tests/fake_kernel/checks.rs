@@ -3,9 +3,9 @@
 use super::kernel::Kernel;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use ws_proto::State;
 use ws_server_mio::Connections;
 use ws_server_mio::inspect::{self, flag};
-use ws_server_mio::ws_proto::State;
 
 /// The longest message there is, and what stands beside messages: control frames, the switch.
 const BESIDE: usize = 200_000;

@@ -3,8 +3,8 @@
 use super::peer::{Health, Kind, Peer};
 use super::world::World;
 use std::time::Duration;
+use ws_proto::{CloseCode, Moment};
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{CloseCode, Moment};
 
 impl World<'_> {
     /// Everything arrives, and everybody reads, until nobody has anything to do; no time passes for it.

@@ -5,8 +5,8 @@ use super::wire::Signal;
 use super::world::World;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use ws_proto::State;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::State;
 
 /// How late something may be found: timers are coarse, and handlers slow.
 const SLACK: Duration = Duration::from_millis(1500);

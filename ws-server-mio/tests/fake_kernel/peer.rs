@@ -9,7 +9,7 @@ use super::rng::Rng;
 use super::streams::Reader;
 use super::web_socket::WebSocket;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{CloseCode, Frame, IoAction, Moment, Opcode, State};
+use ws_proto::{CloseCode, Frame, IoAction, Moment, Opcode, State};
 
 /// How a peer behaves; whoever is not `Good` breaks its connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -5,8 +5,8 @@ use super::rng::Rng;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant, SystemTime};
-use ws_server_mio::ws_proto::Config;
-use ws_server_mio::ws_proto::Moment;
+use ws_proto::Config;
+use ws_proto::Moment;
 use ws_server_mio::{Delivery, Folder, Heartbeat};
 
 /// Time that passes only when it is told to, and a little with every look at the clock.

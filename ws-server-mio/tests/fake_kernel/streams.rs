@@ -4,7 +4,7 @@ use super::app::App;
 use super::remote_peer::Received;
 use super::rng::Rng;
 use http::{Response, header};
-use ws_server_mio::ws_proto::Moment;
+use ws_proto::Moment;
 use ws_server_mio::{ConnectionId, Connections, Request};
 
 /// A client that reads one.

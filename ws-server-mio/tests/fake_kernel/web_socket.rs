@@ -7,9 +7,7 @@ use super::remote_peer::Received;
 use super::rng::Rng;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{
-    ClientRequest, Closed, Config, Connection, Error, Event, Heartbeat, Message, Moment,
-};
+use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event, Heartbeat, Message, Moment};
 
 pub(super) struct WebSocket {
     pub(super) connection: Connection,

@@ -13,8 +13,8 @@ use super::streams::Reader;
 use super::system::FakeSystem;
 use super::web_socket::WebSocket;
 use std::time::Duration;
+use ws_proto::{Config, Moment, WallClock};
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Config, Moment, WallClock};
 use ws_server_mio::{Bind, Budget, Endpoint, Options, ServerConfig, ServerId};
 
 /// Turns in a row that do nothing though something asked for them.

@@ -5,9 +5,9 @@ use super::{Clock, SECOND};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
-use ws_server_mio::ws_host::client::Reconnect;
-use ws_server_mio::ws_proto::handshake::accept_key;
-use ws_server_mio::ws_proto::{Error, Initiator, Timeout};
+use ws_host::client::Reconnect;
+use ws_proto::handshake::accept_key;
+use ws_proto::{Error, Initiator, Timeout};
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientState, CloseCode, Closed, ConnectError, ConnectionId, Event,
     Heartbeat, HeartbeatKind, InvalidTarget, ServerConfig,

@@ -3,7 +3,7 @@
 use super::common::*;
 use super::{Clock, Log, SECOND, Witness};
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Error, Initiator, ProtocolError, Timeout};
+use ws_proto::{Error, Initiator, ProtocolError, Timeout};
 use ws_server_mio::{CloseCode, ConnectionId, Heartbeat, ServerConfig, State};
 
 fn id_of(seen: &Seen) -> Option<ConnectionId> {

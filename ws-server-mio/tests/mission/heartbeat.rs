@@ -3,7 +3,7 @@
 use super::common::*;
 use super::{Clock, SECOND};
 use std::time::Duration;
-use ws_server_mio::ws_proto::{Error, Timeout};
+use ws_proto::{Error, Timeout};
 use ws_server_mio::{Bind, Heartbeat, HeartbeatKind, ServerConfig};
 
 /// Time passes, and nothing is sent to anybody.

@@ -2,7 +2,7 @@
 
 use super::common::*;
 use super::{Log, Witness};
-use ws_server_mio::ws_proto::Delivery;
+use ws_proto::Delivery;
 use ws_server_mio::{AlreadyExtended, ServerConfig};
 
 /// A text in three frames, as a client sends it.

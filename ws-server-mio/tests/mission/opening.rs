@@ -2,7 +2,7 @@
 
 use super::common::*;
 use std::sync::{Arc, Mutex};
-use ws_server_mio::ws_proto::handshake::{accept_key, is_valid_key, key, verify};
+use ws_proto::handshake::{accept_key, is_valid_key, key, verify};
 use ws_server_mio::{Bytes, CloseCode, Event, RespondError, SendError, ServerConfig, State, http};
 
 #[test]

@@ -125,7 +125,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
                         let nothing = Unanswered::NotFound.response();
                         let _ = shared.connection().respond(clock::now(), upgrade, nothing);
                     }
-                    Decision::Accept | Decision::Ask => return Some(Incoming::Upgrade(upgrade)),
+                    _ => return Some(Incoming::Upgrade(upgrade)),
                 },
                 Ok(_) => {}
                 Err(request) => {

@@ -35,8 +35,9 @@ impl Stopping {
         Self { count: untold.len(), stop, since, untold, deadline }
     }
 
-    /// Each connection is told, and cut, by the earlier of the two.
+    /// Each connection is told, and cut, by the earlier of the two; what it is told stays.
     fn meet(&mut self, other: Stop) {
+        let other = other.code(self.stop.get_code()).reason(self.stop.get_reason());
         let mut other = Self::new(other, self.untold.clone());
         other.deadline = self.deadline.into_iter().chain(other.deadline).min();
         let told_by = |stopping: &Self| stopping.since.checked_add(stopping.stop.get_spread());
@@ -91,9 +92,9 @@ impl Server {
     /// left, also where no task polls them. What is cut ends with [`Error::Stopped`]; an answer that was being given is
     /// an error to its handler.
     ///
-    /// Stopping twice is harmless: both wait, and of the two the earlier deadline and the shorter spread hold. Dropped,
-    /// its future leaves a server that stops; another call goes on with that. Afterwards [`listen`](Self::listen) starts
-    /// it again.
+    /// Stopping twice is harmless: both wait, of the two the earlier deadline and the earlier end of the spread hold, and
+    /// the code and the reason stay those of the first call. Dropped, its future leaves a server that stops; another call
+    /// goes on with that. Afterwards [`listen`](Self::listen) starts it again.
     pub async fn stop_with(&self, stop: Stop) {
         if self.begin_stop(&stop) {
             let mut hooks = Hooks { server: self, before_stop: None };

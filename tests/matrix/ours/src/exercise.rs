@@ -2,7 +2,7 @@
 
 use crate::{BEAT, Ours, SUBPROTOCOL, say};
 use std::time::Instant;
-use ws_server_mio::ws_proto::Event;
+use ws_server_smol::Event;
 use ws_server_mio::{CloseCode, Closed, Frame, Message, Opcode, http};
 
 /// How many beats an idle connection is kept: several times the patience of a proxy.

@@ -12,8 +12,8 @@ mod smol;
 
 use std::process::ExitCode;
 use std::time::Duration;
-use ws_server_mio::ws_proto::Upgrade;
-use ws_server_mio::ws_proto::{Config, Event};
+use ws_server_mio::Upgrade;
+use ws_server_smol::{Config, Event};
 use ws_server_mio::{Bytes, CloseCode, Deflate, Frame, Heartbeat, http};
 
 /// Until a step counts as hung.

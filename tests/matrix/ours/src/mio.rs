@@ -3,7 +3,7 @@
 use crate::{GUARD, Ours, PATIENCE, SUBPROTOCOL, chosen, hung, page, say, text};
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
-use ws_server_mio::ws_proto::{self, Config};
+use ws_server_mio::Config;
 use ws_server_mio::{
     Bind, ClientConfig, ClientRequest, CloseCode, ConnectionId, Endpoint, Event, Frame, ServerConfig, http,
 };
@@ -95,14 +95,14 @@ impl Ours for Mio {
         }
     }
 
-    fn next(&mut self) -> Result<ws_proto::Event<'static>, String> {
+    fn next(&mut self) -> Result<ws_server_smol::Event<'static>, String> {
         let current = self.id()?;
         match self.wait(GUARD, |event| event.connection() == Some(current))? {
-            Event::Message(_, message) => Ok(ws_proto::Event::Message(message)),
-            Event::Fragment(_, piece) => Ok(ws_proto::Event::Fragment(piece)),
-            Event::Pong(_, pong) => Ok(ws_proto::Event::Pong(pong)),
-            Event::Drained(_) => Ok(ws_proto::Event::Drained),
-            Event::Closed(_, closed) => Ok(ws_proto::Event::Closed(closed)),
+            Event::Message(_, message) => Ok(ws_server_smol::Event::Message(message)),
+            Event::Fragment(_, piece) => Ok(ws_server_smol::Event::Fragment(piece)),
+            Event::Pong(_, pong) => Ok(ws_server_smol::Event::Pong(pong)),
+            Event::Drained(_) => Ok(ws_server_smol::Event::Drained),
+            Event::Closed(_, closed) => Ok(ws_server_smol::Event::Closed(closed)),
             other => Err(format!("{other:?}")),
         }
     }

@@ -31,7 +31,7 @@ use crate::handshake::access::transport::Transport;
 /// ```
 /// use ws_proto::Access;
 ///
-/// let access = Access::default()
+/// let access = Access::new()
 ///     .allow_host("app.example")              // behind a name of its own
 ///     .allow_origin("https://www.app.example"); // and used by pages of another one
 /// ```
@@ -72,6 +72,11 @@ pub struct Access {
 }
 
 impl Access {
+    /// The default: address literals, `localhost` and `*.localhost`, programs, and pages of the server's own.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
     /// Answers requests for this host too, on any port: one exact name, without wildcards, beyond ASCII in Punycode. What
     /// is no host name, such as a URL, is [`InvalidAccess::Host`] when the server starts.
     #[must_use]

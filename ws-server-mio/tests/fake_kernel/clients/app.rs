@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
+use ws_proto::{Error, ResponseError};
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::{Error, ResponseError};
 use ws_server_mio::{
     ClientId, ClientState, Closed, ConnectError, ConnectionId, Connections, Event, Message, State,
 };

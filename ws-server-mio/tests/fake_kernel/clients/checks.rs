@@ -3,10 +3,10 @@
 use super::app::App;
 use std::collections::BTreeMap;
 use std::time::Duration;
+use ws_host::client::NEXT_ADDRESS_AFTER;
+use ws_proto::{Moment, State};
 use ws_server_mio::Connections;
 use ws_server_mio::inspect::{self, PhaseView, flag};
-use ws_server_mio::ws_host::client::NEXT_ADDRESS_AFTER;
-use ws_server_mio::ws_proto::{Moment, State};
 
 pub(super) fn check(connections: &mut Connections, app: &App, now: Moment) {
     let mut owners = BTreeMap::new();

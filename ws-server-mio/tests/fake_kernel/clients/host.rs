@@ -12,9 +12,7 @@ use http::{Response, header};
 use std::io::ErrorKind;
 use std::sync::Arc;
 use std::time::Duration;
-use ws_server_mio::ws_proto::{
-    Access, Closed, Config, Connection, Error, Event, IoAction, Message, Moment, State,
-};
+use ws_proto::{Access, Closed, Config, Connection, Error, Event, IoAction, Message, Moment, State};
 use ws_server_mio::{CloseCode, Heartbeat, Upgrade};
 
 pub(super) struct Host {

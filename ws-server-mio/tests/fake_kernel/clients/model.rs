@@ -5,8 +5,8 @@ use crate::app::content;
 use crate::setting;
 use std::net::SocketAddr;
 use std::time::Duration;
+use ws_proto::Config;
 use ws_server_mio::inspect;
-use ws_server_mio::ws_proto::Config;
 use ws_server_mio::{
     ClientConfig, ClientId, ClientState, CloseCode, ConnectionId, Connections, InvalidTarget, Reconnect,
 };

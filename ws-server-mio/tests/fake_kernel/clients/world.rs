@@ -15,9 +15,9 @@ use std::io;
 use std::sync::mpsc::Receiver;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
+use ws_proto::Moment;
 use ws_server_mio::inspect;
 use ws_server_mio::sys::Readiness;
-use ws_server_mio::ws_proto::Moment;
 use ws_server_mio::{Budget, ClientState, Endpoint, Options};
 
 /// Turns in a row that do nothing though something asked for them.

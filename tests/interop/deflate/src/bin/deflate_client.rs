@@ -4,7 +4,7 @@
 #![allow(clippy::print_stdout)] // it is for whoever started it
 
 use deflate_peers::{Exchange, Failure, Payload, Side, argument, deflate};
-use ws_server_mio::ws_proto::Opcode;
+use ws_server_mio::Opcode;
 use ws_server_mio::{ClientConfig, CloseCode, Endpoint, Event, Frame};
 use ws_server_smol::connect;
 

@@ -7,7 +7,7 @@ use async_executor::LocalExecutor;
 use deflate_peers::{Failure, Side, argument, deflate};
 use std::collections::BTreeSet;
 use std::net::{Ipv4Addr, SocketAddr};
-use ws_server_mio::ws_proto::handshake::upgrade_required;
+use ws_server_mio::handshake::upgrade_required;
 use ws_server_mio::{Endpoint, Event, Frame, ServerConfig};
 use ws_server_smol::{HttpConnection, Incoming, Server, Socket};
 
