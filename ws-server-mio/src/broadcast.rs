@@ -2,7 +2,6 @@
 
 use crate::connection::Connections;
 use crate::connection::slots::flag;
-use crate::connection::stats::ends_message;
 use crate::fanout::deliver;
 use crate::ids::ConnectionId;
 use ws_proto::Frame;
@@ -23,7 +22,7 @@ impl Connections {
                 sent += usize::from(deliver(slot, live, frame, pool, dirty, *now));
             }
         }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
+        self.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 
@@ -56,7 +55,7 @@ impl Connections {
             let live = slots.at_mut(slot);
             sent += usize::from(live.is_some_and(|live| deliver(slot, live, frame, pool, dirty, *now)));
         }
-        self.tally.messages_out += sent as u64 * ends_message(frame);
+        self.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 

@@ -3,9 +3,9 @@
 use crate::connection::lists::{attach_buffer, mark_dirty};
 use crate::connection::pool::Pool;
 use crate::connection::slots::{Slot, Slots};
-use crate::connection::stats::{Tally, ends_message};
 use crate::ids::ConnectionId;
 use std::collections::VecDeque;
+use ws_host::server::Stats;
 use ws_host::topics::{Delivered, LatestByKey, SlowPeer, Topics, close_slow};
 use ws_proto::{Frame, Moment, SendError};
 
@@ -46,7 +46,7 @@ pub(crate) struct Delivery<'d> {
     pub(crate) newest: &'d mut LatestByKey<ConnectionId, Frame>,
     pub(crate) pool: &'d mut Pool,
     pub(crate) dirty: &'d mut VecDeque<u32>,
-    pub(crate) tally: &'d mut Tally,
+    pub(crate) tally: &'d mut Stats,
     pub(crate) now: Moment,
 }
 
@@ -61,7 +61,7 @@ impl Delivery<'_> {
         attach_buffer(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
         if delivered == Delivered::Queued {
-            self.tally.messages_out += ends_message(self.frame);
+            self.tally.messages_out += u64::from(self.frame.ends_message());
         }
         if lent || matches!(delivered, Delivered::Queued | Delivered::Closed) {
             mark_dirty(id.slot, live, self.dirty);

@@ -2,7 +2,6 @@
 
 use crate::connection::Connections;
 use crate::connection::lists::{attach_buffer, mark_dirty};
-use crate::connection::stats::ends_message;
 use crate::fanout::{Delivery, FanOut, deliver};
 use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, SlowPeer, TopicError, flush_latest};
@@ -122,7 +121,7 @@ impl Topics<'_> {
                 sent += usize::from(deliver(id.slot, live, frame, pool, dirty, *now));
             }
         }
-        self.connections.tally.messages_out += sent as u64 * ends_message(frame);
+        self.connections.tally.messages_out += sent as u64 * u64::from(frame.ends_message());
         sent
     }
 
@@ -169,7 +168,7 @@ impl Connections {
         }
         attach_buffer(live, pool);
         flush_latest(*now, id, &mut live.connection, &mut fanout.newest, |frame, delivered| {
-            tally.messages_out += u64::from(delivered == Delivered::Queued) * ends_message(frame);
+            tally.messages_out += u64::from(delivered == Delivered::Queued && frame.ends_message());
         });
         mark_dirty(slot, live, dirty);
     }

@@ -187,7 +187,7 @@ fn who_comes_over_the_limit_is_turned_away_and_counted() {
     let (first, _) = rig.open("/");
     let mut second = rig.peer();
     rig.end(&mut second);
-    assert_eq!(rig.endpoint.connections().server(rig.server).turned_away(), 1);
+    assert_eq!(rig.endpoint.connections().server(rig.server).rejected(), 1);
     drop(first);
     rig.until("room", |rig| rig.endpoint.connections().server(rig.server).count() == 0);
     rig.until("a slot", |rig| !rig.app.closed().is_empty());

@@ -97,7 +97,7 @@ fn limits_of_zero_turn_everybody_away_or_are_one_and_nothing_spins() {
     let mut peers: Vec<_> = (0..3).map(|_| rig.peer()).collect();
     peers.iter_mut().for_each(|peer| rig.end(peer));
     let server_id = rig.server;
-    assert_eq!(rig.endpoint.connections().server(server_id).turned_away(), 3);
+    assert_eq!(rig.endpoint.connections().server(server_id).rejected(), 3);
     rests(&mut rig, "max_connections 0");
 
     let mut rig = Rig::new(server().max_handshakes(0));

@@ -61,11 +61,10 @@ impl Outgoing<'_> {
     /// Whether a message ends with it, as with everything but Pings, Pongs and fragments before the last.
     #[inline]
     pub fn ends_message(&self) -> bool {
-        let ends = |frame: &Frame| frame.fin && !frame.opcode.is_control();
         match &self.0 {
             Kind::Message(_) | Kind::Bytes(_) => true,
-            Kind::Frame(frame) => ends(frame),
-            Kind::OwnedFrame(frame) => ends(frame),
+            Kind::Frame(frame) => frame.ends_message(),
+            Kind::OwnedFrame(frame) => frame.ends_message(),
         }
     }
 

@@ -337,6 +337,12 @@ impl Frame {
         self.fin
     }
 
+    /// Whether a message ends with it: neither with a control frame nor with a fragment before the last.
+    #[inline]
+    pub fn ends_message(&self) -> bool {
+        self.fin && !self.opcode.is_control()
+    }
+
     /// What it carries.
     pub fn payload(&self) -> &Bytes {
         &self.payload

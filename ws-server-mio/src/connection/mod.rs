@@ -11,7 +11,6 @@ pub(crate) mod readable;
 pub(crate) mod relay;
 pub(crate) mod respond_file;
 pub(crate) mod slots;
-pub(crate) mod stats;
 pub(crate) mod timers;
 pub(crate) mod upkeep;
 
@@ -25,7 +24,6 @@ use crate::connection::paths::Paths;
 use crate::connection::pool::Pool;
 use crate::connection::readable::Readable;
 use crate::connection::slots::{Slots, flag};
-use crate::connection::stats::{Stats, Tally};
 use crate::connection::timers::Timers;
 use crate::event::Event;
 use crate::extension;
@@ -40,6 +38,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::net::SocketAddr;
 use std::time::Duration;
+use ws_host::server::Stats;
 use ws_host::sleep::SleepDetector;
 use ws_host::socket::canonical;
 use ws_proto::{
@@ -87,7 +86,8 @@ pub struct Connections {
     pub(crate) alarms: Alarms<Later>,
     pub(crate) exit: bool,
     pub(crate) fanout: FanOut,
-    pub(crate) tally: Tally,
+    /// What is counted as it happens, and the bytes of connections that are gone.
+    pub(crate) tally: Stats,
     pub(crate) extension: extension::ExtensionSlot,
     /// Somebody sees events before the handler.
     pub(crate) intercepted: bool,
@@ -361,24 +361,23 @@ impl Connections {
 
 /// Counts.
 impl Connections {
-    /// What the endpoint has done. It looks at every connection: ask once a second rather than once a message.
+    /// What the endpoint has done since it began, all servers together. It looks at every connection: ask once a second
+    /// rather than once a message.
+    ///
+    /// ```
+    /// # use ws_server_mio::Endpoint;
+    /// # let mut endpoint = Endpoint::new()?;
+    /// let stats = endpoint.connections().stats();
+    /// println!("{} open, {} rejected", stats.open, stats.rejected);
+    /// # Ok::<(), std::io::Error>(())
+    /// ```
     pub fn stats(&self) -> Stats {
-        let tally = &self.tally;
-        let (mut bytes_in, mut bytes_out) = (tally.bytes_in, tally.bytes_out);
+        let mut stats = self.tally;
+        stats.open = self.slots.len();
         for (_, live) in self.slots.iter() {
-            bytes_in += live.connection.bytes_received();
-            bytes_out += live.connection.bytes_sent();
+            stats.add_bytes(&live.connection);
         }
-        Stats {
-            accepted: tally.accepted,
-            turned_away: tally.turned_away,
-            open: self.slots.len(),
-            messages_in: tally.messages_in,
-            messages_out: tally.messages_out,
-            bytes_in,
-            bytes_out,
-            worst_turn: tally.worst_turn,
-        }
+        stats
     }
 }
 
@@ -415,7 +414,7 @@ impl Connections {
             alarms: Alarms::new(max_timers),
             exit: false,
             fanout: FanOut::default(),
-            tally: Tally::default(),
+            tally: Stats::default(),
             extension: extension::ExtensionSlot::default(),
             intercepted: false,
         }

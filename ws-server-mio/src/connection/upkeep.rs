@@ -201,8 +201,7 @@ impl Connections {
     pub(crate) fn settle(&mut self, slot: u32) {
         self.settle_handshake(slot);
         let Some(live) = self.slots.at(slot) else { return };
-        self.tally.bytes_in += live.connection.bytes_received();
-        self.tally.bytes_out += live.connection.bytes_sent();
+        self.tally.add_bytes(&live.connection);
         if let Some(server) = self.servers.at_mut(live.server) {
             server.admission.release(self.slots.peer(live.id(slot)));
         }

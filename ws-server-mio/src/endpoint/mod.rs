@@ -59,6 +59,7 @@ pub struct Endpoint {
     nested: Cell<bool>,
     /// The descriptor is readable, for what was queued between turns.
     nudged: bool,
+    worst_turn: Duration,
 }
 
 impl fmt::Debug for Endpoint {
@@ -127,6 +128,7 @@ impl Endpoint {
             slept: None,
             nested: Cell::new(false),
             nudged: false,
+            worst_turn: Duration::ZERO,
         })
     }
 
@@ -169,9 +171,15 @@ impl Endpoint {
         self.connections.clients()
     }
 
-    /// Begins to look for the [longest turn](crate::Stats::worst_turn) anew, and answers what it was.
+    /// The longest turn since the endpoint began, or since [`take_worst_turn`](Self::take_worst_turn). Zero without a
+    /// [budget in time](Budget::time): no clock is read then.
+    pub fn worst_turn(&self) -> Duration {
+        self.worst_turn
+    }
+
+    /// Begins to look for the [longest turn](Self::worst_turn) anew, and answers what it was.
     pub fn take_worst_turn(&mut self) -> Duration {
-        std::mem::take(&mut self.connections.tally.worst_turn)
+        std::mem::take(&mut self.worst_turn)
     }
 
     /// A handle for other threads.

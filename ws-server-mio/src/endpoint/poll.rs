@@ -189,7 +189,7 @@ impl Endpoint {
             None => Duration::ZERO,
             Some(_) => self.connections.now.since(start),
         };
-        self.connections.tally.worst_turn = self.connections.tally.worst_turn.max(elapsed);
+        self.worst_turn = self.worst_turn.max(elapsed);
         Ok((Turn { events, more, elapsed }, stopped))
     }
 }

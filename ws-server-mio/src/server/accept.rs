@@ -30,7 +30,7 @@ impl Connections {
             Err(error) => return self.accept_failed(index, place, error),
         };
         let Some(slot) = self.slots.next().filter(|_| server.admission.try_admit(peer)) else {
-            self.tally.turned_away += 1;
+            self.tally.rejected += 1;
             return true;
         };
         if let Err(error) = self.sys.register(&mut socket, slot) {

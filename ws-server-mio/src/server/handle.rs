@@ -138,10 +138,10 @@ impl ServerHandle<'_> {
         self.connections.servers.get(self.id).map_or(0, |server| server.http)
     }
 
-    /// How many connections it has turned away since it started, being at its
+    /// How many connections it has rejected since it started, being at its
     /// [`max_connections`](ServerConfig::max_connections), or the peer at its
     /// [`max_per_address`](ServerConfig::max_per_address).
-    pub fn turned_away(&self) -> u64 {
+    pub fn rejected(&self) -> u64 {
         self.connections.servers.get(self.id).map_or(0, |server| server.admission.rejected())
     }
 }

@@ -125,7 +125,7 @@ impl World<'_> {
 
     /// Of those who did nothing wrong, whoever has left closed in order, and got everything before.
     fn ends_are_in_order(&mut self) {
-        let turned_away = self.endpoint.connections().stats().turned_away > 0;
+        let turned_away = self.endpoint.connections().stats().rejected > 0;
         let excused = self.hasty || turned_away || self.stop.is_some() || self.behaviour.memory.is_some();
         for peer in self.peers.iter().filter(|peer| peer.health == Health::Good && peer.left) {
             let record = &self.app.records[peer.number];
@@ -179,7 +179,7 @@ impl World<'_> {
         // Each listener asks for descriptors ten times a second.
         let asked = self.time.now().since(Moment::default()).as_millis() as u64 / 100 + 1;
         assert!(kernel.refusals <= asked * kernel.listeners.len() as u64, "{} refusals", kernel.refusals);
-        assert_eq!(stats.accepted + stats.turned_away, accepted().count() as u64);
+        assert_eq!(stats.accepted + stats.rejected, accepted().count() as u64);
         assert_eq!(stats.bytes_out, accepted().map(|socket| socket.bytes_written).sum::<u64>());
         assert!(stats.bytes_in <= accepted().map(|socket| socket.bytes_read).sum::<u64>());
         for peer in &self.peers {

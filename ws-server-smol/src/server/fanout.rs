@@ -6,7 +6,7 @@ use crate::connection::shared::Shared;
 use crate::ids::ConnectionId;
 use std::sync::Arc;
 use ws_host::topics::{Delivered, SlowPeer};
-use ws_proto::{Frame, Outgoing};
+use ws_proto::Frame;
 
 /// # One message to many
 impl Server {
@@ -44,7 +44,7 @@ impl Server {
 
     pub(super) fn deliver(&self, frame: &Frame, slow: SlowPeer<'_>, to: &[Arc<Shared>]) -> usize {
         let now = clock::now();
-        let ends_message = Outgoing::from(frame).ends_message();
+        let ends_message = frame.ends_message();
         let mut newest = self.inner.newest();
         let reached = to.iter().filter(|shared| {
             let mut connection = shared.connection();

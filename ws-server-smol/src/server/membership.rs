@@ -4,7 +4,7 @@ use super::{Phase, Server};
 use crate::clock;
 use crate::ids::ConnectionId;
 use ws_host::topics::{Delivered, flush_latest};
-use ws_proto::{Closed, Event, Outgoing};
+use ws_proto::{Closed, Event};
 
 /// Held by the connection: dropped, the server has one less. Of a WebSocket that has ended the server has one less
 /// already; what it was subscribed to is known until this is dropped.
@@ -76,7 +76,7 @@ impl Membership {
             None => return newest.forget(self.id),
         };
         flush_latest(clock::now(), self.id, &mut shared.connection(), &mut newest, |frame, delivered| {
-            if delivered == Delivered::Queued && Outgoing::from(frame).ends_message() {
+            if delivered == Delivered::Queued && frame.ends_message() {
                 shared.count_sent();
             }
         });
