@@ -4,10 +4,10 @@ use core::time::Duration;
 use std::io;
 
 /// How long to wait after accepting failed for want of a resource: at once would spin.
-pub const ACCEPT_RETRY: Duration = Duration::from_millis(100);
+const ACCEPT_RETRY: Duration = Duration::from_millis(100);
 
 /// Whether accepting failed for one peer only, which left before it was accepted; the next may be there.
-pub fn is_transient(error: &io::Error) -> bool {
+fn is_transient(error: &io::Error) -> bool {
     use io::ErrorKind::{
         ConnectionAborted, ConnectionReset, HostUnreachable, Interrupted, NetworkUnreachable,
     };
@@ -20,15 +20,16 @@ pub fn is_transient(error: &io::Error) -> bool {
 /// What an owner of listeners does after a failed accept, and which failures it reports.
 ///
 /// ```
-/// use std::io;
-/// use ws_host::listen::{ACCEPT_RETRY, AcceptFailures, AfterFailure};
+/// use std::{io, time::Duration};
+/// use ws_host::listen::{AcceptFailures, AfterFailure};
+/// # const DELAY: Duration = Duration::from_millis(100);
 ///
 /// let mut failures = AcceptFailures::default();
 /// let full = io::Error::from(io::ErrorKind::OutOfMemory); // or no descriptor left
-/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: true });
-/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: false });
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: DELAY, report: true });
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: DELAY, report: false });
 /// failures.accepted();
-/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: ACCEPT_RETRY, report: true });
+/// assert_eq!(failures.failed(&full), AfterFailure::Wait { delay: DELAY, report: true });
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct AcceptFailures {

@@ -12,7 +12,7 @@ use ws_proto::InvalidAccess;
 
 /// Connections that may wait to be accepted. Systems lower it to what they allow; a page of hundreds of
 /// sockets, or a restart with all clients coming back at once, needs more than the usual 128.
-pub const BACKLOG: i32 = 4096;
+pub(super) const BACKLOG: i32 = 4096;
 /// How often a free port is asked for again, when the one found for IPv4 is taken for IPv6.
 const PORT_ATTEMPTS: usize = 16;
 
@@ -104,7 +104,7 @@ impl Bind {
     ///
     /// # Errors
     /// [`ListenError`] says what was tried. What was opened until then is dropped.
-    pub fn open_with<L>(
+    pub(super) fn open_with<L>(
         &self,
         mut open: impl FnMut(SocketAddr, bool) -> io::Result<(L, SocketAddr)>,
     ) -> Result<Vec<L>, ListenError> {

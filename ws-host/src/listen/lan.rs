@@ -8,7 +8,7 @@ use std::net::UdpSocket;
 ///
 /// It asks the system for the route to an address that nobody has (RFC 5737, RFC 3849): no packet is sent, no name is
 /// looked up, and nothing waits.
-pub fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
+pub(super) fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
     lan_address_with(address, own_ip)
 }
 
@@ -16,7 +16,7 @@ pub fn lan_address(address: SocketAddr) -> Option<SocketAddr> {
 /// can be reached at.
 ///
 /// A "connected" UDP socket has asked the routing table and sent nothing.
-pub fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
+fn own_ip(from: IpAddr, to: IpAddr) -> Option<IpAddr> {
     let socket = UdpSocket::bind((from, 0)).ok()?;
     socket.connect((to, 9)).ok()?;
     Some(socket.local_addr().ok()?.ip())

@@ -1,13 +1,14 @@
 //! Opening listeners, or taking those that were opened elsewhere.
 
-use super::{BACKLOG, Bind, ListenError};
+use super::bind::BACKLOG;
+use super::{Bind, ListenError};
 use socket2::{Domain, Protocol, SockRef, Socket, Type};
 use std::io;
 use std::net::{SocketAddr, TcpListener};
 use ws_proto::{ListenAddress, Transport};
 
 #[cfg(unix)]
-use super::{SocketFile, open_unix};
+use super::{SocketFile, socket_file};
 #[cfg(unix)]
 use std::os::unix::net::UnixListener;
 
@@ -77,7 +78,7 @@ pub fn open(bind: &Bind) -> Result<Vec<Listener>, ListenError> {
     #[cfg(unix)]
     if let Some(path) = bind.unix_path() {
         let (listener, file) =
-            open_unix(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
+            socket_file::open(path).map_err(|error| ListenError::Unix { path: path.into(), error })?;
         return Ok(vec![Listener::Unix { listener, file: Some(file) }]);
     }
     let listeners = bind.open_with(|address, only_v6| {

@@ -15,10 +15,9 @@ mod listener;
 mod socket_file;
 mod url;
 
-pub use accept::{ACCEPT_RETRY, AcceptFailures, AfterFailure, is_transient};
-pub use bind::{BACKLOG, Bind, ListenError};
-pub use lan::{lan_address, own_ip};
+pub use accept::{AcceptFailures, AfterFailure};
+pub use bind::{Bind, ListenError};
 pub use listener::{Listener, open, transport};
 #[cfg(unix)]
-pub use socket_file::{SocketFile, open as open_unix};
+pub use socket_file::SocketFile;
 pub use url::{Scheme, lan_url, url, urls};

@@ -1,6 +1,6 @@
 //! The file of a Unix socket: creating it, replacing a stale one, removing it.
 
-use super::BACKLOG;
+use super::bind::BACKLOG;
 use socket2::{Domain, SockAddr, Socket, Type};
 use std::fs::{self, Permissions};
 use std::io;
@@ -38,7 +38,7 @@ impl Drop for SocketFile {
 ///
 /// # Errors
 /// What the system says; [`AddrInUse`](io::ErrorKind::AddrInUse) where the path has a listener, or is no socket.
-pub fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
+pub(super) fn open(path: &Path) -> io::Result<(UnixListener, SocketFile)> {
     // The program may change its directory before it stops.
     let path = std::path::absolute(path)?;
     let address = SockAddr::unix(&path)?;

@@ -1,6 +1,6 @@
 //! The URLs of a server, for this machine and for the network around it.
 
-use super::lan_address;
+use super::lan::lan_address;
 use core::fmt::Write;
 use core::net::SocketAddr;
 
