@@ -1,5 +1,6 @@
 //! Misuse by the application, of what it answers.
 
+use super::SendError;
 use core::fmt;
 use http::StatusCode;
 
@@ -38,17 +39,12 @@ crate::debug_is_display!(RespondError);
 impl fmt::Display for RespondError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotOpen => f.write_str("the connection is not open"),
-            Self::Full => {
-                f.write_str("the outbox is full: wait until it has drained, or close the connection")
-            }
-            Self::NotPolled => f.write_str(
-                "there is no room, and nobody polls the connection, which would make some: await its next() beside \
-                 the send",
+            Self::NotOpen => SendError::NotOpen.fmt(f),
+            Self::Full => SendError::Full.fmt(f),
+            Self::NotPolled => SendError::NotPolled.fmt(f),
+            Self::WrongRequest => f.write_str(
+                "this connection did not make that request, or it was answered, or its time is over",
             ),
-            Self::WrongRequest => {
-                f.write_str("this connection did not make that request, or it was answered, or its time is over")
-            }
             Self::Header(name) => write!(f, "the response may not set the header {name:?}"),
             Self::Status(status) => write!(f, "an application may not answer with {status}"),
             Self::BodyLength { left } => {
