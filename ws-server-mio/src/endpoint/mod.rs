@@ -27,7 +27,7 @@ use std::fmt;
 use std::io;
 use std::time::{Duration, Instant};
 use ws_host::sleep::SleepDetector;
-use ws_proto::CloseCode;
+use ws_proto::{CloseCode, Moment};
 
 /// When nothing has happened for so long, the memory that busy connections pass around is freed.
 const QUIET: Duration = Duration::from_millis(100);
@@ -155,10 +155,15 @@ impl Endpoint {
         }
         let now = self.clock.now();
         let timer = self.connections.timers.wait_from(now);
-        let server = self.connections.servers.wait_from(now);
-        let client = self.connections.clients.wait_from(now);
-        let alarm = self.connections.alarms.wait_from(now);
-        timer.into_iter().chain(server).chain(client).chain(alarm).min()
+        timer.into_iter().chain(self.next_act(now)).min()
+    }
+
+    /// The time from now until a server, a client or the application's timers want to act by themselves.
+    #[inline]
+    fn next_act(&self, now: Moment) -> Option<Duration> {
+        let Connections { servers, clients, alarms, .. } = &self.connections;
+        let (server, client) = (servers.wait_from(now), clients.wait_from(now));
+        server.into_iter().chain(client).chain(alarms.wait_from(now)).min()
     }
 
     /// The servers that listen or are about to stop.

@@ -35,10 +35,7 @@ impl Endpoint {
         handler: impl FnMut(&mut Connections, Event<'_>),
     ) -> io::Result<Turn> {
         if timeout != Some(Duration::ZERO) {
-            // However long ago the last turn was, timers count from now.
-            let now = self.clock.now();
-            self.connections.now = now;
-            self.connections.timers.set_now(now);
+            self.look_at_clock();
         }
         Ok(self.turn(timeout, None, handler)?.0)
     }
@@ -72,10 +69,7 @@ impl Endpoint {
         let deadline = self.clock.moment(deadline);
         let mut all = Turn::default();
         loop {
-            let now = self.clock.now();
-            self.connections.now = now;
-            self.connections.timers.set_now(now);
-            let left = deadline.since(now);
+            let left = deadline.since(self.look_at_clock());
             let (turn, _) = self.turn(Some(left), Some(deadline), &mut handler)?;
             all.events = all.events.saturating_add(turn.events);
             all.elapsed += turn.elapsed;
@@ -104,6 +98,14 @@ impl Endpoint {
         }
     }
 
+    /// However long ago the last turn was, timers count from now.
+    fn look_at_clock(&mut self) -> Moment {
+        let now = self.clock.now();
+        self.connections.now = now;
+        self.connections.timers.set_now(now);
+        now
+    }
+
     /// One turn, and whether a server has stopped in it.
     fn turn(
         &mut self,
@@ -117,10 +119,7 @@ impl Endpoint {
                 // As of the last turn's beginning, lest `run` read a clock for it. A timer is late by no more
                 // than that turn took.
                 let timer = self.connections.timers.wait();
-                let server = self.connections.servers.wait_from(self.connections.now);
-                let client = self.connections.clients.wait_from(self.connections.now);
-                let alarm = self.connections.alarms.wait_from(self.connections.now);
-                let own = timer.into_iter().chain(server).chain(client).chain(alarm);
+                let own = timer.into_iter().chain(self.next_act(self.connections.now));
                 own.chain(timeout).chain(self.quiet()).min()
             }
         };
