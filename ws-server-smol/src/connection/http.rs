@@ -266,12 +266,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// }
     /// ```
     pub async fn next_upgrade(&mut self) -> Option<Upgrade> {
+        self.next_upgrade_or(async |_: &Request| None).await
+    }
+
+    async fn next_upgrade_or<R>(&mut self, mut answer: impl AsyncFnMut(&Request) -> R) -> Option<Upgrade>
+    where
+        R: Into<Option<http::Response<Bytes>>>,
+    {
         loop {
             match self.next().await? {
                 Incoming::Upgrade(upgrade) => return Some(upgrade),
                 Incoming::Request(request) => {
-                    let response = self.rule.unanswered(request.path()).response();
-                    // A peer that is gone ends the loop.
+                    let response = answer(&request).await.into();
+                    let response =
+                        response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
+                    // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
                     let _ = self.queue(request, response);
                     let _ = self.flush().await;
                 }
@@ -297,25 +306,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     #[expect(clippy::manual_async_fn, reason = "an async fn holds its arguments twice")]
     pub fn upgrade_or<R>(
         mut self,
-        mut answer: impl AsyncFnMut(&Request) -> R,
+        answer: impl AsyncFnMut(&Request) -> R,
     ) -> impl Future<Output = Option<WebSocket<S>>>
     where
         R: Into<Option<http::Response<Bytes>>>,
     {
         async move {
-            loop {
-                match self.next().await? {
-                    Incoming::Upgrade(upgrade) => return self.accept_here(upgrade).await.ok(),
-                    Incoming::Request(request) => {
-                        let response = answer(&request).await.into();
-                        let response =
-                            response.unwrap_or_else(|| self.rule.unanswered(request.path()).response());
-                        // One with what it may not carry becomes 503, and a peer that is gone ends the loop.
-                        let _ = self.queue(request, response);
-                        let _ = self.flush().await;
-                    }
-                }
-            }
+            let upgrade = self.next_upgrade_or(answer).await?;
+            self.accept_here(upgrade).await.ok()
         }
     }
 
