@@ -3,78 +3,13 @@
 
 mod common;
 use common::clients::Both;
-use std::collections::BTreeMap;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
+use ws_kit::names::Names;
 use ws_server_mio::{
     Bind, ClientConfig, ClientId, ClientState, ConnectError, Options, Reconnect, ServerConfig,
 };
-
-/// A resolver: names that begin with "stuck" have no answer until the test releases them, those that begin with "none" do
-/// not exist, and all others are this machine.
-#[derive(Clone, Default)]
-struct Names(Arc<(Mutex<State>, Condvar)>);
-
-#[derive(Default)]
-struct State {
-    /// Every lookup, in the order in which they began.
-    begun: Vec<String>,
-    released: BTreeMap<String, bool>,
-    now: usize,
-    most: usize,
-}
-
-impl Names {
-    fn look_up(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let (state, changed) = &*self.0;
-        let mut state = state.lock().unwrap();
-        state.begun.push(name.to_owned());
-        state.now += 1;
-        state.most = state.most.max(state.now);
-        changed.notify_all();
-        while name.starts_with("stuck") && !state.released.contains_key(name) {
-            state = changed.wait(state).unwrap();
-        }
-        state.now -= 1;
-        let exists = !name.starts_with("none") && state.released.get(name) != Some(&false);
-        match exists {
-            true => Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]),
-            false => Err(io::Error::other("no such name")),
-        }
-    }
-
-    /// Answers a name that is stuck: it exists, or it does not.
-    fn release(&self, name: &str, exists: bool) {
-        self.0.0.lock().unwrap().released.insert(name.to_owned(), exists);
-        self.0.1.notify_all();
-    }
-
-    /// Waits until so many lookups have begun; all of them.
-    fn begun(&self, count: usize) -> Vec<String> {
-        let mut state = self.0.0.lock().unwrap();
-        while state.begun.len() < count {
-            state = self.0.1.wait(state).unwrap();
-        }
-        state.begun.clone()
-    }
-
-    fn most(&self) -> usize {
-        self.0.0.lock().unwrap().most
-    }
-}
-
-impl Drop for Names {
-    /// No thread outlives the test that has failed.
-    fn drop(&mut self) {
-        if std::thread::panicking() {
-            for k in 0..100 {
-                self.release(&format!("stuck{k}.test"), false);
-            }
-        }
-    }
-}
 
 fn rig() -> (Both, Names) {
     let names = Names::default();
@@ -228,7 +163,7 @@ fn an_endpoint_that_goes_waits_for_no_name_and_asks_no_further_ones() {
     drop(rig);
     (0..8).for_each(|k| names.release(&format!("stuck{k}.test"), true));
     // Each thread lets the resolver go as it ends.
-    while Arc::strong_count(&names.0) > 1 {
+    while names.holders() > 1 {
         std::thread::yield_now();
     }
     assert_eq!(names.begun(8).len(), 8);

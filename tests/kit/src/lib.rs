@@ -6,6 +6,7 @@
 //!  pair.rs        two ends, a pipe each way, and a clock that moves when it is told to
 //!  pipes.rs       two ends with applications, and pipes of a size and a speed
 //!  trace.rs       a recorded connection, and the application that it had
+//!  names.rs       a resolver that answers when it is told to
 //!  peer.rs        the other end of a server's sockets, by hand; ports.rs: ports that nobody else has
 //!  random.rs      reproducible randomness; seeds.rs: which seeds are run
 //!  table.rs       the README's table, of which each adapter proves its side
@@ -20,6 +21,7 @@ pub mod chat;
 #[cfg(feature = "deflate")]
 pub mod deflate;
 pub mod frames;
+pub mod names;
 pub mod pair;
 pub mod peer;
 pub mod pipes;

@@ -3,64 +3,15 @@
 use async_executor::{LocalExecutor, Task};
 use async_io::{Async, Timer, block_on};
 use futures_lite::{FutureExt, future};
-use std::collections::BTreeMap;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::{Arc, Condvar, Mutex};
+use std::net::{Ipv4Addr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
+use ws_kit::names::Names;
 use ws_server_smol::sys::{self, Resolver};
 use ws_server_smol::{
     ClientConfig, ClientRequest, Config, ConnectError, HttpConnection, Incoming, Socket, WebSocket,
 };
-
-/// Names that begin with "stuck" have no answer until the test releases them; those that begin with "none" do not exist;
-/// all others are this machine.
-#[derive(Clone, Default)]
-struct Names(Arc<(Mutex<State>, Condvar)>);
-
-#[derive(Default)]
-struct State {
-    /// Every lookup, in the order in which they began.
-    begun: Vec<String>,
-    released: BTreeMap<String, bool>,
-    now: usize,
-    most: usize,
-}
-
-impl Names {
-    fn look_up(&self, name: &str) -> io::Result<Vec<SocketAddr>> {
-        let (state, changed) = &*self.0;
-        let mut state = state.lock().unwrap();
-        state.begun.push(name.to_owned());
-        state.now += 1;
-        state.most = state.most.max(state.now);
-        changed.notify_all();
-        while name.starts_with("stuck") && !state.released.contains_key(name) {
-            state = changed.wait(state).unwrap();
-        }
-        state.now -= 1;
-        let exists = !name.starts_with("none") && state.released.get(name) != Some(&false);
-        match exists {
-            true => Ok(vec![SocketAddr::from((Ipv4Addr::LOCALHOST, 0))]),
-            false => Err(io::Error::other("no such name")),
-        }
-    }
-
-    /// Answers a name that is stuck: it exists, or it does not.
-    fn release(&self, name: &str, exists: bool) {
-        self.0.0.lock().unwrap().released.insert(name.to_owned(), exists);
-        self.0.1.notify_all();
-    }
-
-    /// Waits until so many lookups have begun; all of them.
-    fn begun(&self, count: usize) -> Vec<String> {
-        let mut state = self.0.0.lock().unwrap();
-        while state.begun.len() < count {
-            state = self.0.1.wait(state).unwrap();
-        }
-        state.begun.clone()
-    }
-}
 
 type Outcome = Result<WebSocket, ConnectError>;
 
@@ -164,7 +115,7 @@ fn a_ninth_name_waits_until_one_of_eight_is_answered() {
         ninth.await.ok().unwrap();
         others.swap_remove(5).await.ok().unwrap();
         assert_eq!(rig.names.begun(9)[8], "good.test");
-        assert_eq!(rig.names.0.0.lock().unwrap().most, 8);
+        assert_eq!(rig.names.most(), 8);
     });
 }
 
