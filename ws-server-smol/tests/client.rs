@@ -310,11 +310,11 @@ fn with_a_policy_it_comes_back_when_its_server_does_and_tells_of_it() {
                     let closed = ws.next().await.unwrap().unwrap_err();
                     assert_eq!((closed.code, closed.clean), (code, true));
                 }
-                ClientEvent::Failed(failure) => {
+                ClientEvent::ConnectFailed(failure) => {
                     assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure:?}");
                     told.push("failed".into());
                 }
-                ClientEvent::Waiting { attempt, delay } => {
+                ClientEvent::Reconnecting { attempt, delay } => {
                     assert!(delay <= Duration::from_millis(4));
                     told.push(format!("waiting {attempt}"));
                 }
@@ -457,7 +457,7 @@ fn it_parts_while_it_waits_or_connects() {
         let config = ClientConfig::default().reconnect(patient);
         let (_v4, _v6, port) = reserved();
         let mut client = Client::new(format!("ws://127.0.0.1:{port}/"), config).unwrap();
-        while !matches!(client.next_event().await, Some(ClientEvent::Waiting { .. })) {}
+        while !matches!(client.next_event().await, Some(ClientEvent::Reconnecting { .. })) {}
         assert!(at_most(1, client.next_event()).await.is_none());
         assert_eq!(client.state(), ClientState::Waiting);
         // Not before the hour is over, but at once where that is asked for.

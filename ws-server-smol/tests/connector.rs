@@ -62,11 +62,11 @@ fn streams_of_the_application_come_back_as_the_policy_says() {
                         ws.send("hello").await.unwrap();
                         while let Some(Ok(_)) = ws.next().await {}
                     }
-                    ClientEvent::Failed(failure) => {
+                    ClientEvent::ConnectFailed(failure) => {
                         assert!(matches!(failure, ConnectError::Unreachable { .. }), "{failure}");
                         tells("failed");
                     }
-                    ClientEvent::Waiting { .. } => tells("waiting"),
+                    ClientEvent::Reconnecting { .. } => tells("waiting"),
                     _ => {}
                 }
             }

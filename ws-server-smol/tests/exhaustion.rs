@@ -125,7 +125,7 @@ fn inner_client() {
             let mut failed = 0;
             while let Some(event) = client.next_event().await {
                 match event {
-                    ClientEvent::Failed(_) => failed += 1,
+                    ClientEvent::ConnectFailed(_) => failed += 1,
                     ClientEvent::Connected(_) => break,
                     _ => {}
                 }

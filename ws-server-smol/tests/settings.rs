@@ -148,7 +148,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
             let waits = Cell::new(0);
             while waits.get() < 3 {
                 match client.next_event().await.unwrap() {
-                    ClientEvent::Waiting { delay, .. } => {
+                    ClientEvent::Reconnecting { delay, .. } => {
                         assert!(delay >= Duration::from_micros(500), "{delay:?}");
                         waits.set(waits.get() + 1);
                         if delay > Duration::from_secs(3600) {
@@ -157,7 +157,7 @@ fn a_client_that_fails_at_once_waits_whatever_its_policy() {
                             return;
                         }
                     }
-                    ClientEvent::Connecting | ClientEvent::Failed(_) => {}
+                    ClientEvent::Connecting | ClientEvent::ConnectFailed(_) => {}
                     other => panic!("{other:?}"),
                 }
             }

@@ -137,8 +137,8 @@ pub(crate) async fn visit(url: &str, say: impl Fn(String)) -> Result<(), Box<dyn
                 };
                 future::or(talk(ws, &peer, functions), asks).await;
             }
-            ClientEvent::Failed(failure) => say(failure.to_string()),
-            ClientEvent::Waiting { delay, .. } => say(format!("again in {delay:.1?}")),
+            ClientEvent::ConnectFailed(failure) => say(failure.to_string()),
+            ClientEvent::Reconnecting { delay, .. } => say(format!("again in {delay:.1?}")),
             _ => {}
         }
     }

@@ -99,9 +99,9 @@ pub enum ClientEvent<'a, S: AsyncRead + AsyncWrite + Unpin = Socket> {
     /// It is connected: drive this until it is over, then ask for the next event.
     Connected(&'a mut WebSocket<S>),
     /// The attempt came to nothing.
-    Failed(&'a ConnectError),
+    ConnectFailed(&'a ConnectError),
     /// It waits before the next attempt.
-    Waiting {
+    Reconnecting {
         /// How many attempts there will have been since the last success.
         attempt: u32,
         /// How long.
@@ -223,8 +223,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
     ///             client.set_request(request.header("Authorization", &format!("Bearer {token}"))?)?;
     ///         }
     ///         ClientEvent::Connected(ws) => while ws.next().await.is_some() {},
-    ///         ClientEvent::Failed(failure) => println!("{failure}"),
-    ///         ClientEvent::Waiting { delay, .. } => println!("again in {delay:?}"),
+    ///         ClientEvent::ConnectFailed(failure) => println!("{failure}"),
+    ///         ClientEvent::Reconnecting { delay, .. } => println!("again in {delay:?}"),
     ///         _ => {}
     ///     }
     /// }
@@ -236,8 +236,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let Self { phase, failure, .. } = self;
         Some(match (step, phase, failure) {
             (Step::Connected, Phase::Open { websocket, .. }, _) => ClientEvent::Connected(websocket),
-            (Step::Failed, _, Some(failure)) => ClientEvent::Failed(failure),
-            (Step::Waiting { attempt, delay }, ..) => ClientEvent::Waiting { attempt, delay },
+            (Step::Failed, _, Some(failure)) => ClientEvent::ConnectFailed(failure),
+            (Step::Waiting { attempt, delay }, ..) => ClientEvent::Reconnecting { attempt, delay },
             _ => ClientEvent::Connecting,
         })
     }

@@ -163,7 +163,7 @@ fn a_client_comes_back_at_the_date_that_it_is_told_by_the_date_of_the_answer() {
             let mut client = Client::new(format!("ws://{address}/"), config).unwrap();
             let waiting = async {
                 loop {
-                    if let Some(ClientEvent::Waiting { delay, .. }) = client.next_event().await {
+                    if let Some(ClientEvent::Reconnecting { delay, .. }) = client.next_event().await {
                         break delay;
                     }
                 }

@@ -64,7 +64,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
         assert_eq!(client.closed().unwrap().code, CloseCode::GOING_AWAY);
         for (k, whole) in [20, 40, 80, 80, 80].into_iter().enumerate() {
             match client.next_event().await {
-                Some(ClientEvent::Waiting { attempt, delay }) => {
+                Some(ClientEvent::Reconnecting { attempt, delay }) => {
                     assert_eq!(attempt, k as u32 + 1);
                     assert!(delay >= whole * millisecond / 2 && delay <= whole * millisecond, "{delay:?}");
                 }
@@ -76,7 +76,7 @@ fn row_21_a_client_connects_closes_and_connects_again_as_the_same_object_at_once
             }
             assert!(matches!(client.next_event().await, Some(ClientEvent::Connecting)));
             match client.next_event().await {
-                Some(ClientEvent::Failed(ConnectError::Unreachable { tried, .. })) if k < 4 => {
+                Some(ClientEvent::ConnectFailed(ConnectError::Unreachable { tried, .. })) if k < 4 => {
                     assert!(tried.iter().all(|address| address.port() == port) && !tried.is_empty());
                 }
                 Some(ClientEvent::Connected(ws)) if k == 4 => assert_ne!(ws.id(), third),

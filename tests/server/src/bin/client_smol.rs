@@ -21,7 +21,7 @@ fn main() -> Result<(), Box<dyn Error>> {
                         println!("{closed}");
                     }
                 }
-                ClientEvent::Failed(failure) => println!("failed: {failure}"),
+                ClientEvent::ConnectFailed(failure) => println!("failed: {failure}"),
                 _ => {}
             }
         }
