@@ -25,7 +25,7 @@ pub enum Event<'a> {
     Open(Box<http::Response<()>>),
     /// A whole message.
     Message(Message<'a>),
-    /// A fragment of a fragmented or huge message, where the configuration asks for pieces.
+    /// A fragment of a fragmented or huge message, where [`Config::delivery`](crate::Config::delivery) asks for fragments.
     Fragment(Fragment<'a>),
     /// The answer to a ping of ours.
     Pong(Pong),

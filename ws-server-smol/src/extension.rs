@@ -32,7 +32,7 @@ use ws_proto::{Closed, Event};
 /// }
 /// ```
 pub trait Extension: Send {
-    /// A message, a piece, a pong, or that the outbox has drained. The application gets what this returns; with
+    /// A message, a fragment, a pong, or that the outbox has drained. The application gets what this returns; with
     /// `None` the extension has kept it.
     fn filter(&mut self, server: &Server, id: ConnectionId, event: Event<'static>) -> Option<Event<'static>> {
         let _ = (server, id);

@@ -181,7 +181,7 @@ pub enum ConnectError {
     /// It cannot even be tried. Only of verbs that connect in one go.
     Invalid(InvalidTarget),
     /// The name could not be looked up: the system says so, or it did not answer within
-    /// [`Config::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
+    /// [`ClientConfig::handshake_timeout`] ([`io::ErrorKind::TimedOut`]).
     Name {
         /// The name.
         host: String,
@@ -203,7 +203,7 @@ pub enum ConnectError {
         /// What the system said of the last one.
         error: io::Error,
     },
-    /// The connection and the handshake took longer than [`Config::handshake_timeout`] allows, together with the name
+    /// The connection and the handshake took longer than [`ClientConfig::handshake_timeout`] allows, together with the name
     /// before them. Where the name alone took that long, this is [`Name`](Self::Name).
     TimedOut {
         /// What was tried.
@@ -227,7 +227,7 @@ impl ConnectError {
         Self::Name { host: host.into(), error }
     }
 
-    /// The name was not looked up within [`Config::handshake_timeout`].
+    /// The name was not looked up within [`ClientConfig::handshake_timeout`].
     pub fn name_timed_out(host: impl Into<String>) -> Self {
         let error = io::Error::new(io::ErrorKind::TimedOut, "no answer within the time for connecting");
         Self::Name { host: host.into(), error }

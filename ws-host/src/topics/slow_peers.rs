@@ -10,7 +10,7 @@ use ws_proto::{CloseCode, Connection, Frame, Moment, SendError, State};
 pub enum SlowPeer<'k> {
     /// Queue up to the cap of its outbox, then close it with 1013: it may come again. For messages that must not have
     /// gaps. Where peers cause the messages, as in a chat, one that floods makes all the others slow: bound what each may
-    /// cause, with [`Config::message_rate`](ws_proto::Config::message_rate).
+    /// cause, with [`ServerConfig::message_rate`](crate::server::ServerConfig::message_rate).
     #[default]
     Close,
     /// Over the high mark of its outbox, skip it until it has drained. For messages that the next one makes obsolete
@@ -21,7 +21,7 @@ pub enum SlowPeer<'k> {
     ///
     /// Below the high mark everything is queued, however old, and bytes that the kernel has taken (often some megabytes)
     /// cannot be recalled. For messages that are sent many times a second, lower the marks to a few messages, with
-    /// [`Config::outbox`](ws_proto::Config::outbox): the default of 1 MiB holds minutes of small ones.
+    /// [`ServerConfig::outbox`](crate::server::ServerConfig::outbox): the default of 1 MiB holds minutes of small ones.
     Latest(&'k str),
 }
 

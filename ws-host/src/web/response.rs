@@ -70,7 +70,7 @@ pub fn method_not_allowed(allowed: &[Method]) -> Response<Bytes> {
 }
 
 /// 415, with the accepted type (RFC 9110 §15.5.16). The connection answers a body that is too large by itself, with 413:
-/// see [`Config::body_limit`](ws_proto::Config::body_limit).
+/// see [`ServerConfig::body_limit`](crate::server::ServerConfig::body_limit).
 ///
 /// ```
 /// let response = ws_host::web::unsupported_media_type("application/json");

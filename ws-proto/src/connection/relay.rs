@@ -39,15 +39,15 @@ impl Connection {
         Ok(self.note_queued())
     }
 
-    /// Sends on a piece of a message that another connection received: as a fragment, in order. As
+    /// Sends on a fragment of a message that another connection received, in order. As
     /// [`relay_message`](Self::relay_message) otherwise.
     ///
     /// # Errors
-    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a piece that continues nothing, or begins a message
+    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a fragment that continues nothing, or begins a message
     /// within another.
-    pub fn relay_fragment(&mut self, piece: Fragment<'_>) -> Result<Sent, SendError> {
+    pub fn relay_fragment(&mut self, fragment: Fragment<'_>) -> Result<Sent, SendError> {
         self.check_open()?;
-        let Fragment { data, first, last } = piece;
+        let Fragment { data, first, last } = fragment;
         if first && last {
             return self.relay_message(data);
         }

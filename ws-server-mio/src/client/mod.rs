@@ -29,9 +29,7 @@ impl Connections {
     ///
     /// ```no_run
     /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
-    /// use ws_server_mio::{ClientRequest, Config};
-    /// use ws_server_mio::Reconnect;
-    /// use ws_server_mio::{ClientConfig, Endpoint, Event};
+    /// use ws_server_mio::{ClientConfig, ClientRequest, Endpoint, Event, Reconnect};
     ///
     /// let mut endpoint = Endpoint::new()?;
     /// let request = ClientRequest::new("ws://127.0.0.1:8700/chat")?.header("Authorization", "Bearer 0123")?;

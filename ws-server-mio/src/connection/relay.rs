@@ -25,7 +25,7 @@ impl Connections {
     ///   the client is [disconnected](crate::ClientHandle::disconnect).
     ///
     /// The application still sees `Open`, `Pong` and `Closed` of both, and what a client tells beside its connection; messages,
-    /// pieces and `Drained` it does not see. What it sends by itself stands between the messages of the other leg; a message in
+    /// fragments and `Drained` it does not see. What it sends by itself stands between the messages of the other leg; a message in
     /// fragments may not.
     ///
     /// A coupling ends with either connection: a client that connects again comes back alone. To give the leg that is left

@@ -77,7 +77,7 @@ impl Options {
     ///
     /// Clients that connect to the same name share one lookup. A ninth name waits until one of the eight is answered, and
     /// is dropped when its clients give up first. A client whose name is not looked up within its
-    /// [`handshake_timeout`](crate::ServerConfig::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
+    /// [`handshake_timeout`](crate::ClientConfig::handshake_timeout) fails with [`ConnectError::Name`](crate::ConnectError).
     #[must_use]
     pub fn resolve_names(mut self) -> Self {
         self.resolve_names = true;

@@ -133,7 +133,7 @@ impl ServerHandle<'_> {
 
     /// How many plain HTTP connections it has: also idle ones, and those that have asked nothing yet. Of
     /// the end of the latter the application is told only with
-    /// [`Config::report_all_closes`](ws_proto::Config::report_all_closes).
+    /// [`ServerConfig::report_all_closes`].
     pub fn http_count(&self) -> usize {
         self.connections.servers.get(self.id).map_or(0, |server| server.http)
     }

@@ -30,7 +30,7 @@ use ws_proto::{ClientRequest, Closed, Config, Connection, Error, Event};
 /// answered. A name that is not looked up in time is [`ConnectError::Name`].
 ///
 /// Of the addresses of a name, and of `localhost`, each has a quarter of a second before the next is tried beside
-/// it (RFC 8305); the first that takes the connection is used. [`Config::handshake_timeout`] covers the name, the
+/// it (RFC 8305); the first that takes the connection is used. [`ClientConfig::handshake_timeout`] covers the name, the
 /// connection and the handshake together. A policy for connecting again is [`Client`](crate::Client)'s, and has no
 /// meaning here.
 ///
@@ -66,7 +66,7 @@ where
 /// The client's opening handshake over a stream that is connected already: TLS, a pipe, another executor's socket.
 ///
 /// `wss://` addresses are welcome here: that the stream is one of TLS, to that host, is the caller's to see to.
-/// [`Config::handshake_timeout`] runs from the call.
+/// [`ClientConfig::handshake_timeout`] runs from the call.
 ///
 /// Cancel-safe: dropped, the stream goes with it.
 ///

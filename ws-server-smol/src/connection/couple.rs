@@ -29,7 +29,7 @@ const ROUNDS: u32 = 64;
 /// The application sees none of the events meanwhile; [`Server`](crate::Server) and its
 /// [`Extension`](crate::Extension) do, and an extension may keep a message, which then goes no further. Fragments come
 /// as they are where the side's [`Config::delivery`](crate::Config::delivery) says so, and as whole messages otherwise.
-/// A message of which [`WebSocket::next`] was joining pieces when it was dropped cannot be passed on.
+/// A message of which [`WebSocket::next`] was joining fragments when it was dropped cannot be passed on.
 ///
 /// While the second side is still connecting, leave the first one alone: what its peer sends waits in the kernel, and
 /// nothing is lost. Only its heartbeat rests, so that a wait of minutes is better spent in

@@ -75,7 +75,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server)
-    /// refuses a invalid configuration; here [`Config::check_access`] tells.
+    /// refuses an invalid configuration; here [`Config::check_access`] tells.
     pub fn new(stream: S, config: Arc<Config>) -> Self {
         Self::with_transport(stream, config, Transport::default())
     }

@@ -90,7 +90,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
     /// The next message; `None` when the connection was closed in order: by the peer with 1000, with 1001 or without a
     /// code, or by this side, whose Close was answered. Otherwise the last item is what explains the end.
     ///
-    /// Where pieces are asked for, they are joined here; [`next_event`](Self::next_event) gives them as they come.
+    /// Where fragments are asked for, they are joined here; [`next_event`](Self::next_event) gives them as they come.
     ///
     /// # Errors
     /// [`Closed`], once, when it ended without a closing handshake, or when the peer closed it with another code: 1008,
@@ -99,7 +99,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> WebSocket<S> {
         poll_fn(|cx| self.poll_message(cx)).await
     }
 
-    /// The next event: messages, pieces, pongs, and when the outbox has drained; the last one is
+    /// The next event: messages, fragments, pongs, and when the outbox has drained; the last one is
     /// [`Event::Closed`], and then `None`.
     pub async fn next_event(&mut self) -> Option<Event<'static>> {
         poll_fn(|cx| self.poll_event(cx)).await
