@@ -10,4 +10,4 @@ pub use admission::Admission;
 pub use config::ServerConfig;
 pub use stats::Stats;
 pub use stop::Stop;
-pub use upgrades::{Decision, Unanswered, UpgradeRule};
+pub use upgrades::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};

@@ -9,6 +9,10 @@ use std::vec::Vec;
 use ws_proto::Upgrade;
 use ws_proto::handshake::upgrade_required;
 
+/// The longest path of a WebSocket that an adapter keeps for the application, in bytes: strangers must not fill the memory
+/// with longer ones.
+pub const PATH_LIMIT: usize = 256;
+
 /// What a server does with upgrades and with plain requests that nobody answers:
 /// [`ServerConfig::upgrade_rule`](super::ServerConfig::upgrade_rule). Cloning it counts a reference.
 ///

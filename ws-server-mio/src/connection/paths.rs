@@ -2,11 +2,10 @@
 
 use crate::connection::slots::{Slot, flag, mark};
 use std::collections::HashMap;
+use ws_host::server::PATH_LIMIT;
 
 /// The path that is kept for nothing: most servers have one socket.
 const ROOT: &str = "/";
-/// A longer one is not kept, so that strangers cannot fill the memory with them.
-const LONGEST: usize = 256;
 
 /// The paths of WebSockets, by slot. They stand aside, so that a connection without one is no larger.
 #[derive(Default)]
@@ -17,7 +16,7 @@ impl Paths {
         live.mark(mark::ACCEPTED);
         if &*path != ROOT {
             live.set(flag::PATH);
-            if path.len() <= LONGEST {
+            if path.len() <= PATH_LIMIT {
                 self.0.insert(slot, path);
             }
         }

@@ -15,7 +15,7 @@ use std::fmt;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use ws_host::server::{Decision, Unanswered, UpgradeRule};
+use ws_host::server::{Decision, PATH_LIMIT, Unanswered, UpgradeRule};
 use ws_host::token::TokenRule;
 use ws_proto::{CloseCode, Closed, Config, Connection, Event, Request, RespondError, Transport, Upgrade};
 
@@ -29,9 +29,6 @@ pub enum Incoming {
     /// and ends the connection.
     Upgrade(Upgrade),
 }
-
-/// A longer path is not kept.
-const PATH_LIMIT: usize = 256;
 
 /// A server's end of a connection, from its first byte: plain HTTP with keep-alive and pipelining, until an upgrade
 /// makes a [`WebSocket`] of it.
