@@ -38,11 +38,7 @@ impl fmt::Display for TooManyTimers {
     }
 }
 
-impl fmt::Debug for TooManyTimers {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+ws_proto::debug_is_display!(TooManyTimers);
 
 impl std::error::Error for TooManyTimers {}
 
