@@ -18,11 +18,7 @@ impl fmt::Display for Timer {
     }
 }
 
-impl fmt::Debug for Timer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
+ws_proto::debug_is_display!(Timer);
 
 /// As many timers wait as [`Options::max_timers`](crate::Options::max_timers) allows.
 #[derive(Clone, Copy, PartialEq, Eq)]

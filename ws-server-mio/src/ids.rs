@@ -50,15 +50,5 @@ impl fmt::Display for ClientId {
     }
 }
 
-/// Events print their ids.
-macro_rules! debug_is_display {
-    ($($id:ty)*) => {$(
-        impl fmt::Debug for $id {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                fmt::Display::fmt(self, f)
-            }
-        }
-    )*};
-}
-
-debug_is_display!(ConnectionId ServerId ClientId);
+// Events print their ids.
+ws_proto::debug_is_display!(ConnectionId, ServerId, ClientId);
