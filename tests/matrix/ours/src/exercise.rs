@@ -2,8 +2,8 @@
 
 use crate::{BEAT, Ours, SUBPROTOCOL, say};
 use std::time::Instant;
-use ws_server_smol::Event;
 use ws_server_mio::{CloseCode, Closed, Frame, Message, Opcode, http};
+use ws_server_smol::Event;
 
 /// How many beats an idle connection is kept: several times the patience of a proxy.
 const BEATS: u32 = 12;

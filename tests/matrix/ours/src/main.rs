@@ -13,8 +13,8 @@ mod smol;
 use std::process::ExitCode;
 use std::time::Duration;
 use ws_server_mio::Upgrade;
-use ws_server_smol::{Config, Event};
 use ws_server_mio::{Bytes, CloseCode, Deflate, Frame, Heartbeat, http};
+use ws_server_smol::{Config, Event};
 
 /// Until a step counts as hung.
 const GUARD: Duration = Duration::from_secs(30);

@@ -2,9 +2,9 @@
 
 use crate::meter::Meter;
 use crate::scope::{Kind, Scope};
+use ws_server_mio::handshake::upgrade_required;
 use ws_server_mio::http::{HeaderValue, Method, Response, StatusCode, header};
 use ws_server_mio::web;
-use ws_server_mio::handshake::upgrade_required;
 use ws_server_mio::{Bytes, CloseCode, ConnectionId, Connections, Event, Frame, Message, Request, SlowPeer};
 
 const PAGE: &str = include_str!("page.html");
