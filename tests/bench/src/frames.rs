@@ -61,13 +61,10 @@ struct App {
 impl App {
     fn handle(&mut self, readings: &Readings, connections: &mut Connections, event: Event<'_>) {
         self.late += u64::from(self.time.is_some_and(|time| readings.since_turn_began() >= time));
-        match event {
-            Event::Message(id, message) => {
-                busy(self.work);
-                self.messages += 1;
-                self.refused += u64::from(connections.send(id, message).is_err());
-            }
-            _ => {}
+        if let Event::Message(id, message) = event {
+            busy(self.work);
+            self.messages += 1;
+            self.refused += u64::from(connections.send(id, message).is_err());
         }
     }
 }

@@ -34,9 +34,10 @@ pub fn serve(arguments: &[String]) -> Result<(), Box<dyn Error>> {
     let config = config.max_connections(usize::MAX);
     let server = endpoint.connections().listen(Bind::localhost(), config)?;
     println!("{}", endpoint.connections().server(server).local_addr().ok_or("no address")?);
-    endpoint.run(|connections, event| match event {
-        Event::Message(id, message) => drop(connections.send(id, message)),
-        _ => {}
+    endpoint.run(|connections, event| {
+        if let Event::Message(id, message) = event {
+            drop(connections.send(id, message))
+        }
     })?;
     Ok(())
 }

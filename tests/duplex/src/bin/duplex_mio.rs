@@ -25,7 +25,7 @@ impl App {
                 let mut talk = Talk::new(&self.arguments);
                 talk.fail(error);
                 talk.end(1006, "", "");
-                return connections.exit();
+                connections.exit()
             }
             Event::Request(id, request) => {
                 let answered = self.answer(connections, id, request);
