@@ -62,7 +62,10 @@ fn run() -> Result<(), Box<dyn Error>> {
     // `ui`: a turn ends when its millisecond is spent. The low marks keep what a page has not yet read, and so
     // what it shows, young.
     let mut endpoint = Endpoint::with(Options::ui())?;
-    let config = ServerConfig::new().message_limit(64 << 10).outbox(16 << 10, 64 << 10, 1 << 20);
+    let config = ServerConfig::new()
+        .upgrade_paths([serve::LIVE, serve::FLOOD])
+        .message_limit(64 << 10)
+        .outbox(16 << 10, 64 << 10, 1 << 20);
     let server = endpoint.connections().listen(Bind::localhost().port(port), config)?;
     let url = endpoint.connections().server(server).http_url("/").unwrap_or_default();
 

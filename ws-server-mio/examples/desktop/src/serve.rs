@@ -13,8 +13,8 @@ const POLICY: &str = "default-src 'none'; script-src 'unsafe-inline'; style-src 
                       worker-src blob:; connect-src 'self'; base-uri 'none'; form-action 'none'; \
                       frame-ancestors 'none'";
 /// Where pages hear the state, and where those come that flood us.
-const LIVE: &str = "/live";
-const FLOOD: &str = "/flood";
+pub(crate) const LIVE: &str = "/live";
+pub(crate) const FLOOD: &str = "/flood";
 
 /// Whatever happens on a connection. A send or an answer that fails needs no care here: its connection is
 /// going, and `Closed` follows.
@@ -29,15 +29,9 @@ pub(crate) fn handle(
             let response = answer(&request, scope, meter);
             let _ = connections.respond(id, request, response);
         }
-        Event::Upgrade(id, upgrade) => {
-            let kind = match upgrade.path() {
-                LIVE => Kind::Page,
-                FLOOD => Kind::Flood,
-                _ => return drop(connections.respond(id, upgrade, web::not_found())),
-            };
-            if connections.accept(id, upgrade).is_ok() {
-                scope.join(id, kind);
-            }
+        Event::Open(id, _) => {
+            let kind = if connections.path(id) == Some(FLOOD) { Kind::Flood } else { Kind::Page };
+            scope.join(id, kind);
         }
         Event::Message(id, Message::Text(text)) => {
             scope.heard(&id);
