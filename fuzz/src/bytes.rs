@@ -186,19 +186,19 @@ impl Run<'_> {
             _ => return self.watched.act(|c| drop(c.respond(now, request, answer("answered")))),
         };
         let head = Response::new(());
-        let Ok(body) = self.watched.act(|c| c.respond_streaming(now, request, head, length)) else { return };
+        let Ok(body) = self.watched.act(|c| c.http().respond_streaming(now, request, head, length)) else { return };
         for _ in 0..2 {
             self.give_piece(&body);
         }
         match choice & 7 {
             5 => self.bodies.push(body),
-            _ => self.watched.act(|c| drop(c.finish_body(now, body))),
+            _ => self.watched.act(|c| drop(c.http().finish_body(now, body))),
         }
     }
 
     fn give_piece(&mut self, body: &ResponseBody) {
         self.watched.given += 5;
-        self.watched.act(|c| drop(c.send_body(body, "piece")));
+        self.watched.act(|c| drop(c.http().send_body(body, "piece")));
     }
 
     /// An application that keeps a few requests for later; those that are too many, it drops.
@@ -243,7 +243,7 @@ impl Run<'_> {
             }
             2 if !self.bodies.is_empty() => {
                 let body = self.bodies.remove(0);
-                self.watched.act(|c| drop(c.finish_body(now, body)));
+                self.watched.act(|c| drop(c.http().finish_body(now, body)));
             }
             3 => {
                 if let Some(body) = self.bodies.pop() {
@@ -288,7 +288,7 @@ impl Run<'_> {
             }
             for body in core::mem::take(&mut self.bodies) {
                 let now = self.now;
-                self.watched.act(|c| drop(c.finish_body(now, body)));
+                self.watched.act(|c| drop(c.http().finish_body(now, body)));
             }
             self.write(usize::MAX);
             self.read(usize::MAX);

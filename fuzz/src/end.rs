@@ -216,7 +216,7 @@ impl End {
                 to.fin_coming = true;
                 true
             }
-            IoAction::Drop => {
+            IoAction::Drop | IoAction::Reset => {
                 self.is_dropped = true;
                 to.fin_coming |= !self.watched.has_half_closed();
                 true

@@ -196,7 +196,8 @@ impl Watched {
     pub(crate) fn poll_io(&mut self) -> IoAction {
         let next = self.connection.poll_io();
         let has_output = self.connection.outbox().has_remaining();
-        assert_eq!(next == IoAction::Drop, self.connection.state() == State::Closed, "{next:?}");
+        let is_over = matches!(next, IoAction::Drop | IoAction::Reset);
+        assert_eq!(is_over, self.connection.state() == State::Closed, "{next:?}");
         assert_eq!(next == IoAction::Write, has_output, "{next:?}");
         if next == IoAction::Shutdown {
             assert!(!self.has_half_closed, "half-closed twice");
@@ -207,7 +208,8 @@ impl Watched {
 
     /// It is over, and nobody has anything more of it: what was told must have come to its end.
     pub(crate) fn must_be_over(&mut self, now: Moment) {
-        assert_eq!(self.poll_io(), IoAction::Drop, "it does not end: {:?}", self.connection);
+        let next = self.poll_io();
+        assert!(matches!(next, IoAction::Drop | IoAction::Reset), "it does not end: {next:?}, {:?}", self.connection);
         assert_eq!(self.connection.poll_timeout(), None, "over, and still there is a deadline");
         assert!(self.poll_event(now).is_none(), "an event that nobody asked for in time");
         let is_announced = !self.is_server

@@ -31,7 +31,7 @@ fn drive(
             handle(&mut connection, event);
         }
         match connection.poll_io() {
-            IoAction::Drop => return Ok(()),
+            IoAction::Drop | IoAction::Reset => return Ok(()),
             IoAction::Shutdown => socket.shutdown(Shutdown::Write)?,
             IoAction::Write => match socket.write(connection.outbox().chunk()) {
                 Ok(n) => connection.handle_written(now(), n),

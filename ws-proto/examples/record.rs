@@ -49,7 +49,7 @@ fn record(mut socket: TcpStream, role: &Role, path: &str) -> io::Result<()> {
     };
     loop {
         match driven.poll_io() {
-            IoAction::Drop => {
+            IoAction::Drop | IoAction::Reset => {
                 happens(&mut driven, What::Drop)?;
                 println!("{path}: {}", driven.ended.unwrap_or_default());
                 return Ok(());

@@ -14,7 +14,7 @@ use std::borrow::Cow;
 pub enum Event<'a> {
     /// Server: an HTTP request that asks for no upgrade. Answer it, now or later, with
     /// [`Connection::respond`](crate::Connection::respond), or in pieces with
-    /// [`Connection::respond_streaming`](crate::Connection::respond_streaming); dropped, it is answered 503.
+    /// [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); dropped, it is answered 503.
     Request(Request),
     /// Server: a valid opening handshake. Answer it with [`Connection::accept`](crate::Connection::accept),
     /// or refuse with [`Connection::respond`](crate::Connection::respond); dropped, it is answered 503. Refused or
@@ -107,6 +107,13 @@ impl Fragment<'_> {
     /// The same fragment, owning its data.
     pub fn into_owned(self) -> Fragment<'static> {
         Fragment { data: self.data.into_owned(), first: self.first, last: self.last }
+    }
+}
+
+impl<'a> From<Message<'a>> for Fragment<'a> {
+    /// A whole message: the first fragment is the last.
+    fn from(data: Message<'a>) -> Self {
+        Fragment { data, first: true, last: true }
     }
 }
 

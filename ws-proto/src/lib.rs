@@ -67,7 +67,7 @@
 //!             }
 //!         }
 //!         IoAction::Pause | IoAction::Shutdown => {} // see the example `by_hand`
-//!         IoAction::Drop => return Ok(false),
+//!         IoAction::Drop | IoAction::Reset => return Ok(false),
 //!     }
 //!     while let Some(event) = conn.poll_event(now) {
 //!         println!("{event:?}");
@@ -100,7 +100,7 @@
 //! # Pages beside the socket
 //!
 //! Requests that ask for no upgrade are [`Event::Request`], to be answered now, later or
-//! [in pieces](Connection::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
+//! [in pieces](PlainHttp::respond_streaming). Routes, files and event streams are in the crate `ws-host`.
 //!
 //! # Flow
 //!
@@ -111,7 +111,7 @@
 //! that nothing was taken. An event that added nothing delays nothing.
 //!
 //! [`Sent::Congested`] and [`Event::Drained`] tell an application when to pause its own production; [`Connection::pause`]
-//! stops reading one connection because another is full; [`Connection::relay_message`] is for proxies. Pings and Pongs
+//! stops reading one connection because another is full; [`Connection::relay`] is for proxies. Pings and Pongs
 //! overtake what waits. A peer that takes less than [`Config::min_output_rate`] is let go, and all connections of a
 //! server share one [`Memory`].
 //!
@@ -124,7 +124,7 @@
 //!
 //! Every length, count, rate and wait has a limit that is on by default; [`Config`] names them all, with their
 //! defaults. No allocation follows from a declared length. A connection that is open and idle holds no heap at
-//! all, once its outbox's memory is [taken back](Connection::detach_buffer).
+//! all, once its outbox's memory is [taken back](Outbox::detach_buffer).
 //!
 //! # Randomness
 //!
@@ -155,7 +155,7 @@ pub use config::heartbeat::{Heartbeat, HeartbeatKind};
 pub use config::wall_clock::WallClock;
 pub use config::{Config, Delivery};
 pub use connection::outgoing::Outgoing;
-pub use connection::{Connection, IoAction, Role, Sent, State};
+pub use connection::{Connection, IoAction, PlainHttp, Role, Sent, Shares, State};
 #[cfg(feature = "deflate")]
 pub use deflate::Deflate;
 pub use error::{Error, ProtocolError, RequestError, RespondError, ResponseError, SendError, Timeout};

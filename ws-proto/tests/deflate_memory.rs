@@ -140,7 +140,7 @@ fn what_was_sent_leaves_little() {
             let (mut client, now) = open_by(CLIENT, config(deflate()).outbox(0, 1, 64 * MEBI), ours, FULL);
             client.send(&b"warm"[..]).unwrap();
             take_output(&mut client, now);
-            drop(client.detach_buffer());
+            drop(client.outbox().detach_buffer());
             let held = HEAP.allocated();
             let frame = Frame::binary(noise(1, 8 * MEBI));
             let sent = if shared { client.send_shared(&frame) } else { client.send(&frame) };
@@ -148,7 +148,7 @@ fn what_was_sent_leaves_little() {
             let waits = client.outbox().len();
             client.handle_written(now, waits);
             drop(frame);
-            drop(client.detach_buffer());
+            drop(client.outbox().detach_buffer());
             let more = HEAP.allocated().saturating_sub(held);
             assert!(more <= 1024 * KIBI, "{ours:?}, {shared}: {more} bytes more are held");
         }
@@ -207,7 +207,7 @@ fn weights(deflate: Deflate, document: &[u8]) -> [usize; 5] {
             connection.send(&frame).unwrap();
             let waits = connection.outbox().len();
             connection.handle_written(*now, waits);
-            drop(connection.detach_buffer());
+            drop(connection.outbox().detach_buffer());
         }
         connections
     };

@@ -262,10 +262,12 @@ fn requests_are_answered_under_every_setting_and_nothing_spins() {
                 match how {
                     "at once" => server.respond(now, request, http::Response::default()).unwrap(),
                     "streamed" => {
-                        let body =
-                            server.respond_streaming(now, request, http::Response::new(()), None).unwrap();
+                        let body = server
+                            .http()
+                            .respond_streaming(now, request, http::Response::new(()), None)
+                            .unwrap();
                         output.extend(take_output(&mut server, now));
-                        server.send_body(&body, "begun").unwrap();
+                        server.http().send_body(&body, "begun").unwrap();
                         kept.push((Some(body), None));
                     }
                     _ => kept.push((None, Some(request))),
@@ -289,8 +291,8 @@ fn requests_are_answered_under_every_setting_and_nothing_spins() {
             }
             if how == "streamed" {
                 let (Some(body), _) = kept.pop().unwrap() else { panic!() };
-                server.send_body(&body, "and ended").unwrap();
-                server.finish_body(now, body).unwrap();
+                server.http().send_body(&body, "and ended").unwrap();
+                server.http().finish_body(now, body).unwrap();
                 assert!(take_output(&mut server, now).ends_with(b"0\r\n\r\n"));
             }
         }

@@ -269,7 +269,7 @@ fn a_connection_that_has_drained_holds_no_memory() {
     delay(&mut server, now + DELAY);
     take_output(&mut server, now + 2 * DELAY);
     feed(&mut server, now + 2 * DELAY, b"");
-    server.detach_buffer().unwrap();
-    assert!(!server.has_buffer());
+    server.outbox().detach_buffer().unwrap();
+    assert!(!server.outbox().has_buffer());
     assert!(format!("{server:?}").contains("in_flight: None"), "{server:?}");
 }

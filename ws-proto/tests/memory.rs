@@ -115,7 +115,7 @@ fn memory_follows_what_has_arrived() {
         parts.chunks(1).for_each(|part| give(&mut server, now, &mut part.to_vec()));
         give(&mut server, now, &mut frame(true, FIN | PING, b"ping"));
         take_output(&mut server, now);
-        drop(server.detach_buffer());
+        drop(server.outbox().detach_buffer());
     });
     assert_eq!(held, 0, "an idle connection holds no heap");
 
@@ -124,7 +124,7 @@ fn memory_follows_what_has_arrived() {
         let (blocks, held) = measure(|| {
             act(&mut server, now);
             take_output(&mut server, now);
-            drop(server.detach_buffer());
+            drop(server.outbox().detach_buffer());
         });
         assert!(blocks > 0, "{what} needs something");
         assert_eq!(held, 0, "{what} is over, and the connection is idle again");
@@ -137,7 +137,7 @@ fn memory_follows_what_has_arrived() {
     let mut storage = Some(OutboxBuffer::default());
     let mut echo = || {
         bytes.copy_from_slice(&messages);
-        server.attach_buffer(storage.take().unwrap());
+        server.outbox().attach_buffer(storage.take().unwrap());
         let mut input = &mut bytes[..];
         while let Some(event) = server.handle_input(now, &mut input) {
             let Event::Message(message) = event else { panic!("{event:?}") };
@@ -145,7 +145,7 @@ fn memory_follows_what_has_arrived() {
         }
         let n = server.outbox().len();
         server.handle_written(now, n);
-        storage = server.detach_buffer();
+        storage = server.outbox().detach_buffer();
     };
     echo();
     let (blocks, _) = measure(|| (0..100).for_each(|_| echo()));

@@ -404,9 +404,9 @@ fn fragments_of_a_relay_are_overtaken_in_between() {
     let (mut server, now) = open(Role::Server, quiet());
     let fragment =
         |first, last| Fragment { data: ws_proto::Message::Binary(vec![0; 3000].into()), first, last };
-    server.relay_fragment(fragment(true, false)).unwrap();
-    server.relay_fragment(fragment(false, false)).unwrap();
-    server.relay_fragment(fragment(false, true)).unwrap();
+    server.relay(fragment(true, false)).unwrap();
+    server.relay(fragment(false, false)).unwrap();
+    server.relay(fragment(false, true)).unwrap();
     server.handle_written(now + Duration::from_millis(1), 10);
     feed(&mut server, now, &frame(true, FIN | PING, b""));
     let mut output = vec![BINARY, 126, 11, 184];

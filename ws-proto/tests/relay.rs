@@ -27,8 +27,8 @@ fn relay(from: &mut Connection, to: &mut Connection, now: Moment, bytes: &[u8]) 
     let mut input = &mut bytes[..];
     while let Some(event) = from.handle_input(now, &mut input) {
         match event {
-            Event::Message(message) => to.relay_message(message).unwrap(),
-            Event::Fragment(fragment) => to.relay_fragment(fragment).unwrap(),
+            Event::Message(message) => to.relay(message).unwrap(),
+            Event::Fragment(fragment) => to.relay(fragment).unwrap(),
             other => panic!("{other:?}"),
         };
     }
@@ -81,10 +81,10 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
             true => Message::Binary(data.clone().into()),
             false => Message::Binary((&data[..]).into()),
         };
-        assert_eq!(server.relay_message(message()), Ok(Sent::Queued));
-        assert_eq!(server.relay_message(message()), Ok(Sent::Queued));
+        assert_eq!(server.relay(message()), Ok(Sent::Queued));
+        assert_eq!(server.relay(message()), Ok(Sent::Queued));
         for _ in 0..100 {
-            assert_eq!(server.relay_message(message()), Ok(Sent::Congested));
+            assert_eq!(server.relay(message()), Ok(Sent::Congested));
         }
         assert_eq!(server.send(&data[..]), Err(SendError::Full));
         assert_eq!(parse(&take_output(&mut server, now)).len(), 102);
@@ -92,7 +92,7 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
     }
     let (mut server, now) = open(Role::Server, quiet().outbox(100, 200, 300));
     for k in 0..100 {
-        server.relay_fragment(fragment("0123456789", k == 0, k == 99)).unwrap();
+        server.relay(fragment("0123456789", k == 0, k == 99)).unwrap();
     }
     assert_eq!(parse(&take_output(&mut server, now)).len(), 100);
     assert!(matches!(poll(&mut server, now)[..], [Event::Drained]));
@@ -101,11 +101,11 @@ fn what_is_relayed_ignores_the_cap_and_says_congested() {
 #[test]
 fn whole_messages_wait_behind_a_relayed_one_that_is_unfinished() {
     let (mut server, now) = open(Role::Server, quiet());
-    server.relay_fragment(fragment("a", true, false)).unwrap();
+    server.relay(fragment("a", true, false)).unwrap();
     server.send("own").unwrap();
-    server.relay_message(Message::Text("relayed".into())).unwrap();
+    server.relay(Message::Text("relayed".into())).unwrap();
     server.send(Frame::ping("").unwrap()).unwrap();
-    server.relay_fragment(fragment("b", false, true)).unwrap();
+    server.relay(fragment("b", false, true)).unwrap();
     let frames = parse(&take_output(&mut server, now));
     let payloads: Vec<&[u8]> = frames.iter().map(|frame| &frame.payload[..]).collect();
     assert_eq!(payloads, [&b""[..], b"a", b"b", b"own", b"relayed"]);
@@ -118,11 +118,11 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
     for relayed in [true, false] {
         let (mut to, now) = open(Role::Server, quiet().outbox(1000, 4000, 1 << 20));
         match relayed {
-            true => to.relay_fragment(fragment("begun", true, false)).unwrap(),
+            true => to.relay(fragment("begun", true, false)).unwrap(),
             false => to.send(Frame::raw(Opcode::Text, false, "begun").unwrap()).unwrap(),
         };
         take_output(&mut to, now);
-        let relay = |to: &mut Connection| to.relay_message(Message::Binary(vec![0; 1000].into()));
+        let relay = |to: &mut Connection| to.relay(Message::Binary(vec![0; 1000].into()));
         for _ in 0..4 {
             assert_eq!(relay(&mut to), Ok(Sent::Queued));
         }
@@ -139,13 +139,13 @@ fn what_waits_behind_a_message_that_nobody_ends_is_bounded() {
 fn pieces_out_of_order_are_refused_and_nothing_is_queued() {
     let (mut server, now) = open(Role::Server, quiet());
     for last in [false, true] {
-        assert_eq!(server.relay_fragment(fragment("b", false, last)), Err(SendError::FragmentOrder));
+        assert_eq!(server.relay(fragment("b", false, last)), Err(SendError::FragmentOrder));
     }
-    server.relay_fragment(fragment("a", true, false)).unwrap();
+    server.relay(fragment("a", true, false)).unwrap();
     let queued = server.queued();
-    assert_eq!(server.relay_fragment(fragment("a", true, false)), Err(SendError::FragmentOrder));
+    assert_eq!(server.relay(fragment("a", true, false)), Err(SendError::FragmentOrder));
     assert_eq!(server.queued(), queued);
-    server.relay_fragment(fragment("b", false, true)).unwrap();
+    server.relay(fragment("b", false, true)).unwrap();
     assert_eq!(parse(&take_output(&mut server, now)).len(), 2);
 }
 
@@ -153,8 +153,8 @@ fn pieces_out_of_order_are_refused_and_nothing_is_queued() {
 fn what_has_ended_takes_nothing() {
     let (mut server, now) = open(Role::Server, quiet());
     server.close(now, CloseCode::NORMAL, "").unwrap();
-    assert_eq!(server.relay_message(Message::Text("x".into())), Err(SendError::NotOpen));
-    assert_eq!(server.relay_fragment(fragment("x", true, false)), Err(SendError::NotOpen));
+    assert_eq!(server.relay(Message::Text("x".into())), Err(SendError::NotOpen));
+    assert_eq!(server.relay(fragment("x", true, false)), Err(SendError::NotOpen));
 }
 
 #[cfg(feature = "deflate")]
@@ -177,8 +177,8 @@ fn compression_is_each_legs_own() {
             near.drive();
             for event in near.server.events.drain(..) {
                 match event {
-                    Event::Message(message) => far.client.connection.relay_message(message).unwrap(),
-                    Event::Fragment(fragment) => far.client.connection.relay_fragment(fragment).unwrap(),
+                    Event::Message(message) => far.client.connection.relay(message).unwrap(),
+                    Event::Fragment(fragment) => far.client.connection.relay(fragment).unwrap(),
                     other => panic!("{other:?}"),
                 };
             }

@@ -32,9 +32,9 @@ fn every_byte_is_counted_at_both_ends() {
 
 /// Whether an empty outbox holds the memory of a large message that was sent.
 fn has_spare(server: &mut Connection) -> bool {
-    let Some(storage) = server.detach_buffer() else { return false };
+    let Some(storage) = server.outbox().detach_buffer() else { return false };
     let has_spare = storage.has_spare();
-    server.attach_buffer(storage);
+    server.outbox().attach_buffer(storage);
     has_spare
 }
 

@@ -158,16 +158,16 @@ fn owned_and_shared_payloads_are_not_copied() {
 #[test]
 fn the_outbox_takes_lent_memory_and_gives_it_back_when_empty() {
     let (mut server, now) = open(Role::Server, Config::server());
-    assert!(!server.has_buffer(), "an idle connection holds none");
-    server.attach_buffer(ws_proto::OutboxBuffer::default());
-    assert!(server.has_buffer(), "what is lent counts");
+    assert!(!server.outbox().has_buffer(), "an idle connection holds none");
+    server.outbox().attach_buffer(ws_proto::OutboxBuffer::default());
+    assert!(server.outbox().has_buffer(), "what is lent counts");
     server.send("x".repeat(500).as_str()).unwrap();
-    assert!(server.detach_buffer().is_none(), "something waits in it");
+    assert!(server.outbox().detach_buffer().is_none(), "something waits in it");
     take_output(&mut server, now);
-    let storage = server.detach_buffer().unwrap();
-    assert!(storage.capacity() >= 500 && !server.has_buffer());
+    let storage = server.outbox().detach_buffer().unwrap();
+    assert!(storage.capacity() >= 500 && !server.outbox().has_buffer());
     server.send("x").unwrap();
-    assert!(server.has_buffer(), "as does its own");
+    assert!(server.outbox().has_buffer(), "as does its own");
 }
 
 #[test]
@@ -177,15 +177,15 @@ fn memory_that_was_used_once_for_much_is_not_kept_for_ever() {
         server.send(&[1; 1000][..]).unwrap();
     }
     take_output(&mut server, now);
-    let storage = server.detach_buffer().unwrap();
+    let storage = server.outbox().detach_buffer().unwrap();
     assert!(storage.capacity() < 1_000_000 && !storage.has_spare(), "{storage:?}");
-    server.attach_buffer(storage);
+    server.outbox().attach_buffer(storage);
     for _ in 0..100 {
         server.send(vec![1; 2000]).unwrap();
     }
     take_output(&mut server, now);
     assert!(
-        server.detach_buffer().is_some_and(|storage| storage.capacity() < 100_000),
+        server.outbox().detach_buffer().is_some_and(|storage| storage.capacity() < 100_000),
         "nor for many that were shared"
     );
 }
@@ -196,7 +196,7 @@ fn a_large_message_that_was_sent_leaves_its_memory_for_the_next() {
         let (mut server, now) = open(Role::Server, Config::server());
         server.send(vec![0; len]).unwrap();
         take_output(&mut server, now);
-        let storage = server.detach_buffer().unwrap();
+        let storage = server.outbox().detach_buffer().unwrap();
         assert_eq!(storage.has_spare(), is_kept, "{len}: {storage:?}");
         assert_eq!(storage.capacity() >= len, is_kept);
     }

@@ -95,7 +95,7 @@ fn nothing_is_counted_of_who_has_drained_or_is_gone() {
         assert_eq!(memory.held(), server.queued());
         take_output(&mut server, now);
         assert_eq!(memory.held(), 0);
-        server.detach_buffer();
+        server.outbox().detach_buffer();
         assert!(is_idle(&server));
     }
     let ends: [fn(Connection, Moment); 4] = [
@@ -336,7 +336,7 @@ impl Crowd {
                     let n = server.queued().min(*takes);
                     server.handle_written(self.now, n);
                     let data = vec![0; n.saturating_sub(4)];
-                    server.relay_message(Message::Binary(data.into())).unwrap();
+                    server.relay(Message::Binary(data.into())).unwrap();
                 }
                 if server.poll_timeout().is_some_and(|due| due <= self.now) {
                     server.handle_timeout(self.now);

@@ -103,7 +103,7 @@ fn a_message_that_has_begun_to_arrive_is_told_of_until_it_ends() {
 fn an_upgrade_is_under_way_until_it_is_decided() {
     let now = Moment::from_nanos(1 << 60);
     let mut server = Connection::server(now, Arc::new(Config::server()), Default::default());
-    assert!(!server.is_upgrading());
+    assert!(!server.http().is_upgrading());
     let mut client = Connection::client(
         now,
         Arc::new(Config::client()),
@@ -112,9 +112,9 @@ fn an_upgrade_is_under_way_until_it_is_decided() {
     );
     let asked = take_output(&mut client, now);
     let Some(Event::Upgrade(upgrade)) = feed(&mut server, now, &asked).pop() else { panic!("no upgrade") };
-    assert!(server.is_upgrading());
+    assert!(server.http().is_upgrading());
     server.accept(now, upgrade).unwrap();
-    assert!(!server.is_upgrading());
+    assert!(!server.http().is_upgrading());
 }
 
 #[test]

@@ -66,7 +66,7 @@ fn the_connection_is_free_while_what_it_had_to_say_is_written() {
     let mut next = connection.unsent(NOW).unwrap();
     assert_eq!(connection.bytes_sent(), 5, "the first is accounted for");
     assert_eq!(write(&mut next, 9), b"\x81\x03two");
-    connection.return_unsent(NOW, next);
+    next.give_back(NOW, &mut connection);
     assert_eq!((connection.bytes_sent(), connection.queued(), connection.poll_io()), (10, 0, IoAction::Read));
     assert!(connection.unsent(NOW).is_none());
     drop(unsent);
@@ -100,7 +100,7 @@ fn large_payloads_are_not_copied() {
     assert_eq!(slices[1].as_ptr(), payload.as_ptr());
     unsent.advance(17);
     assert_eq!(unsent.chunk().as_ptr(), payload.as_ptr());
-    connection.return_unsent(NOW, unsent);
+    unsent.give_back(NOW, &mut connection);
     // Nor is the rest of it, when it is taken again.
     let mut unsent = connection.unsent(NOW).unwrap();
     unsent.advance(1000);
@@ -153,7 +153,7 @@ fn from_then_on_a_peer_has_to_take_some_in_its_time() {
     connection.send("hello").unwrap();
     let mut unsent = connection.unsent(NOW).unwrap();
     write(&mut unsent, usize::MAX);
-    connection.return_unsent(NOW, unsent);
+    unsent.give_back(NOW, &mut connection);
     connection.handle_timeout(deadline);
     assert_eq!((connection.poll_timeout(), connection.state()), (heartbeat, State::Open));
 }
@@ -166,7 +166,7 @@ fn what_outlives_the_connections_end_counts_nowhere() {
     connection.abort(NOW, Error::Aborted);
     assert!(connection.unsent(NOW).is_none());
     assert_eq!(write(&mut unsent, 7).len(), 7);
-    connection.return_unsent(NOW, unsent);
+    unsent.give_back(NOW, &mut connection);
     assert_eq!((connection.bytes_sent(), connection.poll_io()), (0, IoAction::Drop));
     assert!(matches!(connection.send("late"), Err(SendError::NotOpen)));
 }
@@ -178,7 +178,7 @@ fn lent_memory_takes_no_count_to_another_connection() {
     let mut stale = first.unsent(NOW).unwrap();
     first.handle_written(NOW, 7); // both ways at once, which is a mistake
     let mut second = server();
-    second.attach_buffer(first.detach_buffer().unwrap());
+    second.outbox().attach_buffer(first.outbox().detach_buffer().unwrap());
     second.send("hello").unwrap();
     write(&mut stale, 7);
     let mut unsent = second.unsent(NOW).unwrap();
@@ -276,7 +276,7 @@ proptest! {
                 },
                 Step::Drop => if let Some(unsent) = held.pop_front()
                     && at % 2 == 0 {
-                        connection.return_unsent(NOW, unsent);
+                        unsent.give_back(NOW, &mut connection);
                     },
             }
         }

@@ -57,7 +57,7 @@ impl Delivery<'_> {
 
     /// Says whether it was queued, or kept for later.
     pub(crate) fn deliver(&mut self, id: ConnectionId, live: &mut Slot) -> bool {
-        let lent = !live.connection.has_buffer();
+        let lent = !live.connection.outbox().has_buffer();
         attach_buffer(live, self.pool);
         let delivered = self.slow.deliver(self.now, id, &mut live.connection, self.frame, self.newest);
         if delivered == Delivered::Queued {

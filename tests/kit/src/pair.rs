@@ -199,7 +199,7 @@ fn write(now: Moment, from: &mut End, to: &mut End, cut: bool) -> bool {
             to.fin_coming = !cut;
             true
         }
-        IoAction::Drop => {
+        IoAction::Drop | IoAction::Reset => {
             from.dropped = true;
             to.fin_coming |= !cut && !from.half_closed && !to.dropped;
             true

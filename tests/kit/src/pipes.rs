@@ -98,7 +98,7 @@ impl<'a> Side<'a> {
             moved = true;
         }
         match self.connection.poll_io() {
-            IoAction::Shutdown | IoAction::Drop => to.fin |= self.closed.is_none(),
+            IoAction::Shutdown | IoAction::Drop | IoAction::Reset => to.fin |= self.closed.is_none(),
             _ => {}
         }
         moved

@@ -223,11 +223,12 @@ impl Driven {
             }
             "/echo" => *response.body_mut() = request.http().body().clone(),
             "/stream" => {
-                let body = self.connection.respond_streaming(now, request, http::Response::new(()), None)?;
+                let body =
+                    self.connection.http().respond_streaming(now, request, http::Response::new(()), None)?;
                 for piece in ["one\n", "two\n", "three\n"] {
-                    self.connection.send_body(&body, piece)?;
+                    self.connection.http().send_body(&body, piece)?;
                 }
-                return self.connection.finish_body(now, body);
+                return self.connection.http().finish_body(now, body);
             }
             _ => *response.status_mut() = http::StatusCode::NOT_FOUND,
         }

@@ -75,12 +75,6 @@ impl Connection {
         Ok(())
     }
 
-    /// Once it is over: whether the transport is to be reset rather than ended (`SO_LINGER` of zero), since an answer
-    /// was cut off whose end only the end of the connection tells, as in HTTP/1.0 without a length.
-    pub fn wants_reset(&self) -> bool {
-        matches!(self.stage, Stage::Done { wants_reset: true, .. })
-    }
-
     /// The socket takes no more for now: of a connection that failed, the Close goes out before what waits.
     pub(super) fn close_overtakes(&mut self) {
         if let Stage::Draining(draining) = &mut self.stage

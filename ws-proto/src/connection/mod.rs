@@ -1,8 +1,8 @@
 //! One connection, from the first byte of HTTP to the FIN.
 //!
 //! `stage` has the machine: every stage and every transition, with a diagram. Around it stand what comes in (`receive`),
-//! what is asked (`poll`, `timers`: the one deadline), and what the application does: `http`, `send`, `relay`, `pause`,
-//! `closing`.
+//! what is asked (`poll`, `timers`: the one deadline), and what the application does: `http`, `plain_http`, `send`, `relay`,
+//! `pause`, `closing`.
 //!
 //! What waits for what: `backpressure` (reading for output), `rates` (for the next second), `share` (inflating for other
 //! connections), `memory` (for all of them together). `compression` is permessage-deflate on this connection, `in_flight`
@@ -19,6 +19,7 @@ mod memory;
 mod opening;
 pub(crate) mod outgoing;
 mod pause;
+mod plain_http;
 mod poll;
 mod rates;
 mod receive;
@@ -37,15 +38,17 @@ use crate::handshake::ClientRequest;
 use crate::handshake::access::transport::Transport;
 use crate::http1::{ClientHttp, ServerHttp};
 use crate::moment::Moment;
-use crate::outbox::{Outbox, OutboxBuffer};
+use crate::outbox::Outbox;
 use alloc::boxed::Box;
 use alloc::sync::Arc;
 use backpressure::{Backpressure, Held};
 use bytes::BytesMut;
 use core::time::Duration;
 use in_flight::InFlight;
+pub use plain_http::PlainHttp;
 use rates::Rates;
 use receive::Input;
+pub use share::Shares;
 use stage::Stage;
 pub use status::{IoAction, Role, Sent, State};
 
@@ -58,6 +61,7 @@ pub use status::{IoAction, Role, Sent, State};
 ///   [`handle_resume`](Self::handle_resume), [`abort`](Self::abort);
 /// - **the application acts**: [`accept`](Self::accept), [`respond`](Self::respond), [`send`](Self::send) and its
 ///   kin, [`close`](Self::close);
+/// - **plain HTTP in pieces**: [`http`](Self::http); **inflating by turns**: [`shares`](Self::shares);
 /// - **ask**: [`poll_event`](Self::poll_event), [`outbox`](Self::outbox), [`poll_io`](Self::poll_io),
 ///   [`poll_timeout`](Self::poll_timeout), with [`take_timeout_changed`](Self::take_timeout_changed).
 ///
@@ -189,23 +193,6 @@ impl Connection {
         self.outbox.len() + behind
     }
 
-    /// Gives the outbox memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
-    pub fn attach_buffer(&mut self, buffer: OutboxBuffer) {
-        self.outbox.attach_buffer(buffer);
-    }
-
-    /// Whether the outbox has memory, attached or its own.
-    pub fn has_buffer(&self) -> bool {
-        self.outbox.has_buffer()
-    }
-
-    /// Takes the memory of an empty outbox, so that an idle connection holds none; `None` while something waits.
-    ///
-    /// A loop that attaches it to the next connection allocates nothing in its steady state.
-    pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
-        self.outbox.detach_buffer()
-    }
-
     /// Whether the outbox was over its high mark and has not fallen to its low mark since.
     #[inline]
     pub fn is_congested(&self) -> bool {
@@ -216,11 +203,6 @@ impl Connection {
     /// on from such a one for a while: its memory is warm, and free for the next when it is done.
     pub fn is_receiving_message(&self) -> bool {
         self.decoder.is_inside_message()
-    }
-
-    /// Server: whether an upgrade is undecided, or was accepted and waits for the answers to earlier requests.
-    pub fn is_upgrading(&self) -> bool {
-        matches!(&self.stage, Stage::Http(http) if http.is_upgrading())
     }
 
     /// Where the connection stands.

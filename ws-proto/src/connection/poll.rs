@@ -62,10 +62,10 @@ impl Connection {
     /// that can do both at once reads whenever the connection [is not paused](Self::is_paused).
     ///
     /// Behind the peer's [end](Self::handle_eof) it never says `Read` again: it says `Write` while something waits, `Pause`
-    /// while the application is to answer, and then `Drop`.
+    /// while the application is to answer, and then `Drop` or `Reset`.
     pub fn poll_io(&mut self) -> IoAction {
-        if matches!(self.stage, Stage::Done { .. }) {
-            return IoAction::Drop;
+        if let Stage::Done { wants_reset, .. } = self.stage {
+            return if wants_reset { IoAction::Reset } else { IoAction::Drop };
         }
         if !self.outbox.is_empty() {
             return IoAction::Write;
@@ -80,7 +80,7 @@ impl Connection {
 
     /// Whether nothing should be read now: the application has [paused](Self::pause) the connection, the peer has sent
     /// what it may in this second, what was answered to it is more than half of what the outbox takes and waits for it,
-    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](Self::has_used_share)
+    /// enough requests are unanswered, an upgrade is undecided, or others have [their share](super::Shares::is_used)
     /// first. [`handle_input`](Self::handle_input) then leaves its input with the caller. Beside an answer without a
     /// length, requests are read ahead up to [`head_limit`](crate::Config::head_limit), since the peer's end would stand
     /// behind them.

@@ -13,15 +13,33 @@ use alloc::string::String;
 use bytes::Bytes;
 
 impl Connection {
-    /// Sends on a message that another connection received, whatever the [cap](crate::Config::outbox): whoever
-    /// relays takes no more from there once this answers [`Sent::Congested`], until this connection has
-    /// [drained](crate::Event::Drained).
+    /// Sends on what another connection received, a message or the fragments of one in order, whatever the
+    /// [cap](crate::Config::outbox): whoever relays takes no more from there once this answers [`Sent::Congested`], until
+    /// this connection has [drained](crate::Event::Drained).
     ///
     /// # Errors
-    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] where a message of this connection stands unfinished, and more
-    /// than the [high mark](crate::Config::outbox) waits behind it: nobody may ever end it.
-    pub fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
+    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a fragment that continues nothing, or begins a message
+    /// within another, and for a message while one of this connection stands unfinished and more than the
+    /// [high mark](crate::Config::outbox) waits behind it: nobody may ever end it.
+    pub fn relay<'m>(&mut self, received: impl Into<Fragment<'m>>) -> Result<Sent, SendError> {
         self.check_open()?;
+        let Fragment { data, first, last } = received.into();
+        if first && last {
+            return self.relay_message(data);
+        }
+        let opcode = if first { opcode(&data) } else { Opcode::Continuation };
+        if first && self.in_flight.as_ref().is_none_or(|in_flight| in_flight.outgoing.is_none()) {
+            // Its text is checked already, and is cut at characters.
+            let text = data.is_text().then(Utf8::default);
+            let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
+            self.in_flight().outgoing = Some(Outgoing { text, compressed });
+            self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
+            return Ok(self.note_queued());
+        }
+        self.enqueue(&Frame::unencoded(opcode, last, payload(data)))
+    }
+
+    fn relay_message(&mut self, message: Message<'_>) -> Result<Sent, SendError> {
         let is_unfinished = self.in_flight.as_ref().is_some_and(|in_flight| in_flight.outgoing.is_some());
         let (opcode, len) = (opcode(&message), message.as_bytes().len());
         // What waits is not for the peer to drain, so that `Congested` would be no way out.
@@ -37,30 +55,6 @@ impl Connection {
             self.write_copied(opcode, true, message.as_bytes());
         }
         Ok(self.note_queued())
-    }
-
-    /// Sends on a fragment of a message that another connection received, in order. As
-    /// [`relay_message`](Self::relay_message) otherwise.
-    ///
-    /// # Errors
-    /// [`SendError::NotOpen`]; [`SendError::FragmentOrder`] for a fragment that continues nothing, or begins a message
-    /// within another.
-    pub fn relay_fragment(&mut self, fragment: Fragment<'_>) -> Result<Sent, SendError> {
-        self.check_open()?;
-        let Fragment { data, first, last } = fragment;
-        if first && last {
-            return self.relay_message(data);
-        }
-        let opcode = if first { opcode(&data) } else { Opcode::Continuation };
-        if first && self.in_flight.as_ref().is_none_or(|in_flight| in_flight.outgoing.is_none()) {
-            // Its text is checked already, and is cut at characters.
-            let text = data.is_text().then(Utf8::default);
-            let compressed = self.compresses(CompressionHint::ByLength, usize::MAX);
-            self.in_flight().outgoing = Some(Outgoing { text, compressed });
-            self.write_fragment(&Frame::unencoded(opcode, false, payload(data)), compressed);
-            return Ok(self.note_queued());
-        }
-        self.enqueue(&Frame::unencoded(opcode, last, payload(data)))
     }
 }
 

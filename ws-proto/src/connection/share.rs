@@ -4,71 +4,18 @@ use super::Connection;
 use super::backpressure::Held;
 use crate::moment::Moment;
 
+/// How much of its peer's messages a connection may inflate before the others have their turn: see
+/// [`begin`](Self::begin). [`Connection::shares`] gives it.
+#[derive(Debug)]
+pub struct Shares<'a> {
+    connection: &'a mut Connection,
+}
+
 impl Connection {
-    /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
-    /// first, and 64 KiB each time after, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All connections
-    /// of one [`Deflate`](crate::Deflate) and its clones count.)
-    ///
-    /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
-    /// paused](Self::is_paused), also within a message, and [has used its share](Self::has_used_share):
-    /// [`handle_input`](Self::handle_input) leaves the rest of the input with the caller until the [next share](Self::next_share).
-    /// The owner gives that at once where nobody else waits, and else in the order of its choice; what each has [inflated
-    /// lately](Self::inflated_lately) may tell. What is not compressed is not held back by it, but for what stands behind.
-    ///
-    /// ```
-    /// # #[cfg(feature = "deflate")] {
-    /// use std::sync::Arc;
-    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Moment, Role};
-    /// # use bytes::Buf;
-    /// # let (now, config) = (Moment::default(), Arc::new(Config::server().deflate(Deflate::new())));
-    /// # let terms = Deflate::new().accept(&[(http::header::SEC_WEBSOCKET_EXTENSIONS, Deflate::new().offer())].into_iter().collect()).unwrap().0;
-    /// # let mut client = Connection::upgraded(now, config.clone(), Role::Client { seed: [0; 32] });
-    /// # client.compress_by(terms);
-    /// # client.send(&Frame::binary(vec![0; 1 << 20])).unwrap();
-    /// # let mut received = client.outbox().chunk().to_vec(); // a mebibyte of zeros, in about a kibibyte
-    ///
-    /// let mut server = Connection::upgraded(now, config, Role::Server);
-    /// # server.compress_by(terms);
-    /// server.share_inflating();
-    /// let mut input = &mut received[..];
-    /// let message = loop {
-    ///     match server.handle_input(now, &mut input) {
-    ///         Some(Event::Message(message)) => break message,
-    ///         None if server.has_used_share() => { /* the others first, and then: */ server.next_share(now) }
-    ///         other => panic!("{other:?}"),
-    ///     }
-    /// };
-    /// assert_eq!(message.as_bytes().len(), 1 << 20);
-    /// # }
-    /// ```
-    pub fn share_inflating(&mut self) {
-        self.input.shares = true;
-        self.begin_shares();
-    }
-
-    /// Whether bytes of the peer wait for the [next share](Self::next_share). They may be with the caller, or kept here since
-    /// they came before the connection was open.
+    /// What this connection may inflate while others wait.
     #[inline]
-    pub fn has_used_share(&self) -> bool {
-        self.input.held.has(Held::SHARE)
-    }
-
-    /// Gives the next share: reading goes on. Harmless where none is awaited.
-    pub fn next_share(&mut self, now: Moment) {
-        if !self.has_used_share() {
-            return;
-        }
-        if let Some(compression) = self.stage.compression_mut() {
-            compression.next_share();
-        }
-        self.input.held.set(Held::SHARE, false);
-        self.read_on(now);
-    }
-
-    /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that
-    /// begin anew cost work, which counts too. 0 where nothing is compressed.
-    pub fn inflated_lately(&self) -> u64 {
-        self.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
+    pub fn shares(&mut self) -> Shares<'_> {
+        Shares { connection: self }
     }
 
     /// What is compressed from now on is inflated by shares, where that was asked for.
@@ -88,5 +35,74 @@ impl Connection {
         } else if compression.has_used_share() {
             self.input.held.set(Held::SHARE, true);
         }
+    }
+}
+
+impl Shares<'_> {
+    /// Inflates by shares from now on, so that an owner of many connections decides which of them goes on: 16 KiB at
+    /// first, and 64 KiB each time after, or less where many want more: a part of 4 MiB, and at least 16 KiB. (All connections
+    /// of one [`Deflate`](crate::Deflate) and its clones count.)
+    ///
+    /// A few KiB of compressed bytes may become megabytes. When the share is used before the bytes are, the connection [is
+    /// paused](Connection::is_paused), also within a message, and [has used its share](Self::is_used):
+    /// [`handle_input`](Connection::handle_input) leaves the rest of the input with the caller until the [next share](Self::next).
+    /// The owner gives that at once where nobody else waits, and else in the order of its choice; what each has [inflated
+    /// lately](Self::inflated_lately) may tell. What is not compressed is not held back by it, but for what stands behind.
+    ///
+    /// ```
+    /// # #[cfg(feature = "deflate")] {
+    /// use std::sync::Arc;
+    /// use ws_proto::{Config, Connection, Deflate, Event, Frame, Moment, Role};
+    /// # use bytes::Buf;
+    /// # let (now, config) = (Moment::default(), Arc::new(Config::server().deflate(Deflate::new())));
+    /// # let terms = Deflate::new().accept(&[(http::header::SEC_WEBSOCKET_EXTENSIONS, Deflate::new().offer())].into_iter().collect()).unwrap().0;
+    /// # let mut client = Connection::upgraded(now, config.clone(), Role::Client { seed: [0; 32] });
+    /// # client.compress_by(terms);
+    /// # client.send(&Frame::binary(vec![0; 1 << 20])).unwrap();
+    /// # let mut received = client.outbox().chunk().to_vec(); // a mebibyte of zeros, in about a kibibyte
+    ///
+    /// let mut server = Connection::upgraded(now, config, Role::Server);
+    /// # server.compress_by(terms);
+    /// server.shares().begin();
+    /// let mut input = &mut received[..];
+    /// let message = loop {
+    ///     match server.handle_input(now, &mut input) {
+    ///         Some(Event::Message(message)) => break message,
+    ///         None if server.shares().is_used() => { /* the others first, and then: */ server.shares().next(now) }
+    ///         other => panic!("{other:?}"),
+    ///     }
+    /// };
+    /// assert_eq!(message.as_bytes().len(), 1 << 20);
+    /// # }
+    /// ```
+    pub fn begin(self) {
+        self.connection.input.shares = true;
+        self.connection.begin_shares();
+    }
+
+    /// Whether bytes of the peer wait for the [next share](Self::next). They may be with the caller, or kept here since
+    /// they came before the connection was open.
+    #[inline]
+    pub fn is_used(&self) -> bool {
+        self.connection.input.held.has(Held::SHARE)
+    }
+
+    /// Gives the next share: reading goes on. Harmless where none is awaited.
+    pub fn next(self, now: Moment) {
+        if !self.is_used() {
+            return;
+        }
+        let Self { connection } = self;
+        if let Some(compression) = connection.stage.compression_mut() {
+            compression.next_share();
+        }
+        connection.input.held.set(Held::SHARE, false);
+        connection.read_on(now);
+    }
+
+    /// How many bytes the peer's messages became lately: in this second, and half as many of each second before. Streams that
+    /// begin anew cost work, which counts too. 0 where nothing is compressed.
+    pub fn inflated_lately(&self) -> u64 {
+        self.connection.stage.compression().map_or(0, |compression| compression.inflated_lately().into())
     }
 }

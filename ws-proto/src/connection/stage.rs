@@ -62,7 +62,7 @@ pub(super) enum Stage {
     Done {
         /// What explains it, until the application has heard of it.
         report: Option<Box<Ended>>,
-        /// See [`Connection::wants_reset`].
+        /// See [`IoAction::Reset`](super::IoAction::Reset).
         wants_reset: bool,
     },
 }

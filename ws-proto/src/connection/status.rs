@@ -39,6 +39,9 @@ pub enum IoAction {
     Shutdown,
     /// Close the transport; nothing more will come of it.
     Drop,
+    /// Close the transport by a reset (`SO_LINGER` of zero) rather than a FIN, since an answer was cut off whose end only
+    /// the end of the connection tells, as in HTTP/1.0 without a length.
+    Reset,
 }
 
 /// How a send went. Either way the message was taken.

@@ -8,7 +8,7 @@ impl Connection {
     /// calls. `None` where nothing waits, and while an earlier one lives that is not written whole: drop it first.
     ///
     /// What an [`Unsent`] is advanced by is written, and needs no [`handle_written`](Self::handle_written): the connection accounts for it when
-    /// this is called again, or at once with [`return_unsent`](Self::return_unsent). From here on the peer has to take some
+    /// this is called again, or at once with [`give_back`](Unsent::give_back). From here on the peer has to take some
     /// in its time, as after a `handle_written` of 0. What is queued meanwhile goes behind, Pings and Pongs as soon as the
     /// frame ends that is taken last. Write either this way or from the [outbox](Self::outbox), not both at once.
     ///
@@ -39,7 +39,7 @@ impl Connection {
     ///             handle(conn, event);
     ///         }
     ///         match conn.poll_io() {
-    ///             IoAction::Drop => return Ok(()),
+    ///             IoAction::Drop | IoAction::Reset => return Ok(()),
     ///             IoAction::Shutdown => writer.close().await?,
     ///             IoAction::Read | IoAction::Write | IoAction::Pause => {}
     ///         }
@@ -66,7 +66,7 @@ impl Connection {
     ///         // Whichever is first; the others are dropped, and what was written is known.
     ///         let done = or(sleep, or(write, read)).await;
     ///         if let Some(unsent) = unsent {
-    ///             conn.return_unsent(now(), unsent);
+    ///             unsent.give_back(now(), conn);
     ///         }
     ///         match done {
     ///             Ok(Done::Read(0)) => {
@@ -123,16 +123,18 @@ impl Connection {
         Some(unsent)
     }
 
-    /// Takes back what was to be written: what it was advanced by is, and the rest waits for the next.
-    pub fn return_unsent(&mut self, now: Moment, unsent: Unsent) {
-        drop(unsent);
-        self.account_for_unsent(now);
-    }
-
     fn account_for_unsent(&mut self, now: Moment) {
         let written = self.outbox.take_written();
         if written > 0 {
             self.handle_written(now, written);
         }
+    }
+}
+
+impl Unsent {
+    /// Gives it back: what it was advanced by is written, and the rest waits for the next.
+    pub fn give_back(self, now: Moment, connection: &mut Connection) {
+        drop(self);
+        connection.account_for_unsent(now);
     }
 }

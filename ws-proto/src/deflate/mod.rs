@@ -37,7 +37,7 @@
 //! more than [`inflate_rate`](Deflate::inflate_rate) in a second is not read until the next; that is checked after each
 //! message, each read and each share.
 //!
-//! Connections of one loop [take turns](crate::Connection::share_inflating) at inflating; the adapters arrange it. What
+//! Connections of one loop [take turns](crate::Shares::begin) at inflating; the adapters arrange it. What
 //! exceeds a share of 16 KiB is inflated after the shares of all others that have something to read, and at once where
 //! none has. It is an order, not a limit.
 //!

@@ -218,7 +218,7 @@ impl Deflate {
 
     /// Sets how many bytes a second one peer's messages may become, the work of streams that begin anew included. A peer
     /// over it is not read until the next second begins, and nothing is lost. Below it, peers take turns: see
-    /// [`Connection::share_inflating`](crate::Connection::share_inflating). `None` is no limit. 64 MiB.
+    /// [`Shares::begin`](crate::Shares::begin). `None` is no limit. 64 MiB.
     #[must_use]
     pub fn inflate_rate(mut self, bytes_per_second: Option<u64>) -> Self {
         self.inflate_rate = bytes_per_second;

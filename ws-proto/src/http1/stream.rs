@@ -15,9 +15,9 @@ use std::time::SystemTime;
 
 /// The body of an answer that is given in pieces: a file, a stream of events.
 ///
-/// From [`Connection::respond_streaming`](crate::Connection::respond_streaming); give it pieces with
-/// [`send_body`](crate::Connection::send_body) and end it with
-/// [`finish_body`](crate::Connection::finish_body). Dropped before that, it ends the connection, so that the
+/// From [`PlainHttp::respond_streaming`](crate::PlainHttp::respond_streaming); give it pieces with
+/// [`send_body`](crate::PlainHttp::send_body) and end it with
+/// [`finish_body`](crate::PlainHttp::finish_body). Dropped before that, it ends the connection, so that the
 /// peer sees a body that was cut off rather than one that looks complete; only HTTP/1.0 without a length cannot tell
 /// these apart.
 #[derive(Debug)]

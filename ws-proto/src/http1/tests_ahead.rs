@@ -46,7 +46,7 @@ fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it
             for taken in [false, true] {
                 let mut rig = Rig::new();
                 let body = rig.begin(head, None);
-                rig.conn.send_body(&body, "some").unwrap();
+                rig.conn.http().send_body(&body, "some").unwrap();
                 if taken {
                     rig.output();
                 }
@@ -55,10 +55,10 @@ fn the_end_of_the_peer_ends_an_answer_without_a_length_whatever_stands_before_it
                 let closed = rig.end();
                 assert!(is_abandoned(&closed), "{closed}");
                 assert_eq!(closed.bytes_received, (head.len() + behind.len()) as u64);
-                assert_eq!(rig.conn.poll_io(), IoAction::Drop);
-                assert_eq!(rig.conn.wants_reset(), head.contains("1.0"));
-                assert_eq!(rig.conn.send_body(&body, "more"), Err(RespondError::NotOpen));
-                assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
+                let how = if head.contains("1.0") { IoAction::Reset } else { IoAction::Drop };
+                assert_eq!(rig.conn.poll_io(), how);
+                assert_eq!(rig.conn.http().send_body(&body, "more"), Err(RespondError::NotOpen));
+                assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::NotOpen));
             }
         }
     }
@@ -70,7 +70,7 @@ fn so_it_does_over_the_high_mark_and_at_the_limit_of_the_pipeline() {
     config.pipeline_limit = 1;
     let mut rig = Rig::with(config);
     let body = rig.begin(GET, None);
-    rig.conn.send_body(&body, vec![b'x'; 50]).unwrap();
+    rig.conn.http().send_body(&body, vec![b'x'; 50]).unwrap();
     assert!(rig.conn.is_congested());
     rig.read_on(GET.as_bytes());
     rig.conn.handle_eof(rig.now);
@@ -87,19 +87,20 @@ fn so_it_does_before_its_turn_and_what_is_due_before_it_is_given() {
         let (file, late_file) = match length {
             None => (None, Some(file)),
             Some(_) => {
-                let body = rig.conn.respond_streaming(rig.now, file, Response::new(()), length).unwrap();
+                let body =
+                    rig.conn.http().respond_streaming(rig.now, file, Response::new(()), length).unwrap();
                 (Some(body), None)
             }
         };
-        let stream = rig.conn.respond_streaming(rig.now, stream, Response::new(()), None).unwrap();
-        rig.conn.send_body(&stream, "never seen").unwrap();
+        let stream = rig.conn.http().respond_streaming(rig.now, stream, Response::new(()), None).unwrap();
+        rig.conn.http().send_body(&stream, "never seen").unwrap();
         rig.read_on(GET.as_bytes());
         rig.conn.handle_eof(rig.now);
-        assert_eq!(rig.conn.send_body(&stream, "x"), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.http().send_body(&stream, "x"), Err(RespondError::NotOpen));
         assert_eq!(rig.conn.respond(rig.now, late, Response::new(Bytes::new())), Err(RespondError::NotOpen));
         if let Some(file) = file {
-            rig.conn.send_body(&file, "file").unwrap();
-            rig.conn.finish_body(rig.now, file).unwrap();
+            rig.conn.http().send_body(&file, "file").unwrap();
+            rig.conn.http().finish_body(rig.now, file).unwrap();
         }
         if let Some(late) = late_file {
             rig.conn.respond(rig.now, late, Response::new(Bytes::from("file"))).unwrap();
@@ -116,7 +117,7 @@ fn so_it_does_when_it_came_before_the_answer() {
         let mut rig = Rig::with(Config::server().half_close(half_close));
         let request = rig.request(head);
         rig.conn.handle_eof(rig.now);
-        let result = rig.conn.respond_streaming(rig.now, request, Response::new(()), length);
+        let result = rig.conn.http().respond_streaming(rig.now, request, Response::new(()), length);
         (rig, result)
     };
     let (mut rig, result) = late(GET, false, None);
@@ -129,9 +130,9 @@ fn so_it_does_when_it_came_before_the_answer() {
         ("HEAD / HTTP/1.0\r\n\r\n", false, None),
     ] {
         let (mut rig, result) = late(head, half_close, length);
-        rig.conn.finish_body(rig.now, result.unwrap()).unwrap();
+        rig.conn.http().finish_body(rig.now, result.unwrap()).unwrap();
         assert!(rig.output().starts_with("HTTP/1.1 200 "));
-        assert!(rig.end().error.is_none() && !rig.conn.wants_reset());
+        assert!(rig.end().error.is_none() && rig.conn.poll_io() != IoAction::Reset);
     }
 }
 
@@ -140,8 +141,8 @@ fn whole_answers_before_it_are_still_written() {
     let mut rig = Rig::new();
     let (first, second) = (rig.request(GET), rig.request(GET));
     rig.conn.respond(rig.now, first, Response::new(Bytes::from(vec![b'a'; 5000]))).unwrap();
-    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
-    rig.conn.send_body(&body, "b").unwrap();
+    let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.http().send_body(&body, "b").unwrap();
     rig.take(100);
     rig.conn.handle_eof(rig.now);
     assert!(rig.conn.poll_event(rig.now).is_none(), "it is being written");
@@ -176,8 +177,8 @@ fn what_is_held_is_counted() {
     let mut rig =
         Rig::with(Config::server().memory(crate::memory::Memory::new(1 << 30)).outbox(100, 10_000, 50_000));
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
-    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
-    rig.conn.send_body(&body, vec![0; 1000]).unwrap();
+    let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.http().send_body(&body, vec![0; 1000]).unwrap();
     rig.conn.respond(rig.now, third, Response::new(Bytes::from(vec![0; 2000]))).unwrap();
     rig.read_on(&[b'x'; 4000]);
     assert_eq!(rig.conn.http_memory_len(), 7000);
@@ -190,16 +191,16 @@ fn what_was_read_ahead_is_asked_once_the_answer_is_whole() {
     let body = rig.begin(GET, None);
     rig.read_on([GET, POST, &GET[..10]].concat().as_bytes());
     assert!(rig.conn.poll_event(rig.now).is_none());
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     let (first, second) = (rig.kept_request(), rig.kept_request());
     assert_eq!(second.body(), "body");
     assert!(rig.conn.poll_event(rig.now).is_none());
     rig.conn.respond(rig.now, first, Response::new(Bytes::from("1"))).unwrap();
     // The stream of the second holds the third back again, which has begun.
-    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
     drop(rig.request(&GET[10..]));
     rig.read_on(GET.as_bytes());
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     drop(rig.kept_request());
     let total = 5 * GET.len() + POST.len() - GET.len();
     assert_eq!(rig.conn.bytes_received(), total as u64, "each byte counts once");
@@ -211,8 +212,8 @@ fn where_half_closing_is_allowed_what_stands_before_the_end_is_answered_too() {
     let body = rig.begin(GET, None);
     rig.read_on(GET.repeat(2).as_bytes());
     rig.conn.handle_eof(rig.now);
-    rig.conn.send_body(&body, "x").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, "x").unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     for _ in 0..2 {
         let request = rig.kept_request();
         rig.conn.respond(rig.now, request, Response::new(Bytes::from("y"))).unwrap();
@@ -228,7 +229,7 @@ fn frames_behind_an_upgrade_that_was_read_ahead_are_the_websocket_s() {
         let mut rig = Rig::new();
         let body = rig.begin(GET, None);
         rig.read_on(&[UPGRADE.as_bytes(), &FRAMES[..cut]].concat());
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         let Some(Event::Upgrade(upgrade)) = rig.conn.poll_event(rig.now) else { panic!("no upgrade") };
         assert!(rig.conn.is_paused() && rig.conn.poll_event(rig.now).is_none());
         rig.conn.accept(rig.now, upgrade).unwrap();
@@ -270,7 +271,7 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
         if (step == begins || left.is_empty())
             && let Some(body) = body.take()
         {
-            rig.conn.finish_body(rig.now, body).unwrap();
+            rig.conn.http().finish_body(rig.now, body).unwrap();
         }
         loop {
             let mut all = std::mem::take(&mut rest);
@@ -284,12 +285,18 @@ fn run(bytes: &[u8], sizes: &[usize], begins: usize, limit: usize) -> (Vec<Strin
                     // The first is answered by a stream, which ends some time later.
                     if said.len() == 1 && step < begins && !left.is_empty() {
                         body = Some(
-                            rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap(),
+                            rig.conn
+                                .http()
+                                .respond_streaming(rig.now, request, Response::new(()), None)
+                                .unwrap(),
                         );
                     } else if said.len() == 1 {
-                        let body =
-                            rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap();
-                        rig.conn.finish_body(rig.now, body).unwrap();
+                        let body = rig
+                            .conn
+                            .http()
+                            .respond_streaming(rig.now, request, Response::new(()), None)
+                            .unwrap();
+                        rig.conn.http().finish_body(rig.now, body).unwrap();
                     } else {
                         rig.conn.respond(rig.now, request, Response::new(Bytes::from("x"))).unwrap();
                     }

@@ -106,8 +106,8 @@ fn so_it_has_beside_an_answer_in_pieces_over_the_mark() {
     let mut rig = Rig::with(slow());
     let first = rig.request(GET);
     rig.give_text(&GET[..9]);
-    let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), Some(1 << 20)).unwrap();
-    rig.conn.send_body(&body, vec![0; 40_000]).unwrap();
+    let body = rig.conn.http().respond_streaming(rig.now, first, Response::new(()), Some(1 << 20)).unwrap();
+    rig.conn.http().send_body(&body, vec![0; 40_000]).unwrap();
     rig.pass(39, 1000);
     assert!(rig.conn.is_paused());
     rig.pass(1, 1000);
@@ -189,14 +189,12 @@ fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
         ] {
             let mut rig = Rig::new();
             let body = rig.begin(head, length);
-            rig.conn.send_body(&body, "half").unwrap();
-            assert!(!rig.conn.wants_reset());
+            rig.conn.http().send_body(&body, "half").unwrap();
+            assert!(rig.conn.poll_io() != IoAction::Reset);
             cut(&mut rig, body);
             let looks_whole = length.is_none() && head.contains("1.0");
-            assert_eq!(rig.conn.wants_reset(), looks_whole, "{how}: {head}");
-            if looks_whole {
-                assert_eq!(rig.conn.poll_io(), IoAction::Drop, "no FIN, which would be the end of the body");
-            }
+            let is_reset = rig.conn.poll_io() == IoAction::Reset;
+            assert_eq!(is_reset, looks_whole, "{how}: {head}: a FIN would be the end of the body");
         }
     }
 }
@@ -205,13 +203,13 @@ fn an_answer_cut_off_that_would_look_whole_asks_for_a_reset() {
 fn a_whole_answer_ends_with_a_fin() {
     let mut rig = Rig::new();
     let body = rig.begin("GET / HTTP/1.0\r\n\r\n", None);
-    rig.conn.send_body(&body, "whole").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, "whole").unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     rig.output();
     assert_eq!(rig.conn.poll_io(), IoAction::Shutdown);
     rig.now += Duration::from_secs(5);
     rig.conn.handle_timeout(rig.now);
-    assert!(rig.end().error.is_none() && !rig.conn.wants_reset());
+    assert!(rig.end().error.is_none() && rig.conn.poll_io() != IoAction::Reset);
 }
 
 #[test]
@@ -276,10 +274,10 @@ fn what_is_said_on_a_connection_that_has_ended_is_not_blamed_on_the_request() {
         end(&mut rig);
         let now = rig.now;
         assert_eq!(rig.conn.respond(now, first, Response::new(Bytes::new())), Err(RespondError::NotOpen));
-        let streamed = rig.conn.respond_streaming(now, second, Response::new(()), None);
+        let streamed = rig.conn.http().respond_streaming(now, second, Response::new(()), None);
         assert_eq!(streamed.unwrap_err(), RespondError::NotOpen);
-        assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
-        assert_eq!(rig.conn.finish_body(now, body), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.http().send_body(&body, "x"), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.http().finish_body(now, body), Err(RespondError::NotOpen));
         assert_eq!(rig.conn.accept(now, upgrade), Err(RespondError::NotOpen));
     }
 }

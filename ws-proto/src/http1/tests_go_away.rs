@@ -25,7 +25,7 @@ impl Rig {
 
     fn stream(&mut self, request: crate::Request, media_type: &str, length: Option<u64>) -> ResponseBody {
         let head = Response::builder().header("Content-Type", media_type).body(()).unwrap();
-        self.conn.respond_streaming(self.now, request, head, length).unwrap()
+        self.conn.http().respond_streaming(self.now, request, head, length).unwrap()
     }
 
     fn ok(&mut self, request: crate::Request) {
@@ -37,7 +37,7 @@ impl Rig {
         assert_eq!(self.conn.poll_io(), IoAction::Shutdown);
         self.conn.handle_eof(self.now);
         let closed = self.end();
-        assert!(closed.error.is_none() && !self.conn.wants_reset(), "{closed}");
+        assert!(closed.error.is_none() && self.conn.poll_io() != IoAction::Reset, "{closed}");
     }
 
     fn stop(&mut self) -> Closed {
@@ -64,10 +64,10 @@ fn event_streams_are_finished_at_once() {
         for (head, last) in [(GET, "data\r\n0\r\n\r\n"), (GET_10, "data")] {
             let mut rig = Rig::new();
             let body = rig.begin_as(head, media_type, None);
-            rig.conn.send_body(&body, "data").unwrap();
+            rig.conn.http().send_body(&body, "data").unwrap();
             rig.go_away();
-            assert_eq!(rig.conn.send_body(&body, "more"), Err(RespondError::NotOpen));
-            assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
+            assert_eq!(rig.conn.http().send_body(&body, "more"), Err(RespondError::NotOpen));
+            assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::NotOpen));
             assert!(rig.output().ends_with(last));
             rig.ends_well();
         }
@@ -79,11 +79,11 @@ fn so_are_those_whose_turn_has_not_come_and_those_that_begin_later() {
     let mut rig = Rig::new();
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
     let second = rig.stream(second, "text/event-stream", None);
-    rig.conn.send_body(&second, "held").unwrap();
+    rig.conn.http().send_body(&second, "held").unwrap();
     rig.go_away();
-    assert_eq!(rig.conn.send_body(&second, "more"), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.http().send_body(&second, "more"), Err(RespondError::NotOpen));
     let third = rig.stream(third, "text/event-stream", None);
-    assert_eq!(rig.conn.send_body(&third, "more"), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.http().send_body(&third, "more"), Err(RespondError::NotOpen));
     rig.ok(first);
     let output = rig.output();
     assert!(output.contains("4\r\nheld\r\n0\r\n\r\nHTTP/1.1 200 OK"), "{output}");
@@ -105,8 +105,8 @@ fn every_other_answer_goes_on_to_its_end() {
         let mut rig = Rig::new();
         let body = rig.begin_as(head, media_type, length);
         rig.go_away();
-        rig.conn.send_body(&body, "rest").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().send_body(&body, "rest").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.output().contains("rest"));
         rig.ends_well();
         // Those that begin later say that they are the last.
@@ -114,8 +114,8 @@ fn every_other_answer_goes_on_to_its_end() {
         let request = rig.request(head);
         rig.go_away();
         let body = rig.stream(request, media_type, length);
-        rig.conn.send_body(&body, "rest").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().send_body(&body, "rest").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         let output = rig.output();
         assert!(output.contains("\r\nConnection: close\r\n") && output.contains("rest"), "{output}");
         rig.ends_well();
@@ -166,7 +166,7 @@ fn no_further_request_is_taken() {
         assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert_eq!(input.len(), kept);
         rig.go_away();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
         assert!(rig.conn.poll_event(rig.now).is_none());
         rig.output();
@@ -225,22 +225,22 @@ fn what_is_cut_never_looks_whole() {
     {
         let mut rig = Rig::new();
         let body = rig.begin_as(head, "text/plain", length);
-        rig.conn.send_body(&body, "half").unwrap();
+        rig.conn.http().send_body(&body, "half").unwrap();
         rig.go_away();
         assert!(!rig.output().ends_with("0\r\n\r\n"));
-        rig.conn.send_body(&body, "more").unwrap();
+        rig.conn.http().send_body(&body, "more").unwrap();
         let closed = rig.stop();
         assert!(matches!(closed.error, Some(Error::Stopped)), "{closed}");
-        assert_eq!(rig.conn.wants_reset(), reset);
-        assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
+        assert_eq!(rig.conn.poll_io() == IoAction::Reset, reset);
+        assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::NotOpen));
     }
     // An answer that is whole, and not yet written.
     let mut rig = Rig::new();
     let body = rig.begin_as(GET_10, "text/plain", None);
-    rig.conn.send_body(&body, "whole").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, "whole").unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     rig.take(9);
-    assert!(rig.stop().error.is_some() && rig.conn.wants_reset());
+    assert!(rig.stop().error.is_some() && rig.conn.poll_io() == IoAction::Reset);
     // A request whose answer is late.
     let mut rig = Rig::new();
     let request = rig.request(GET);

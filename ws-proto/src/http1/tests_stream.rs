@@ -37,7 +37,7 @@ impl Rig {
 
     pub(super) fn begin(&mut self, text: &str, length: Option<u64>) -> ResponseBody {
         let request = self.request(text);
-        self.conn.respond_streaming(self.now, request, Response::new(()), length).unwrap()
+        self.conn.http().respond_streaming(self.now, request, Response::new(()), length).unwrap()
     }
 
     /// The peer takes so much.
@@ -77,16 +77,16 @@ fn a_body_without_length_goes_in_chunks_and_the_connection_goes_on() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
-    assert_eq!(rig.conn.send_body(&body, "hello"), Ok(Sent::Queued));
-    assert_eq!(rig.conn.send_body(&body, ""), Ok(Sent::Queued), "no chunk of length 0 before the end");
+    assert_eq!(rig.conn.http().send_body(&body, "hello"), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().send_body(&body, ""), Ok(Sent::Queued), "no chunk of length 0 before the end");
     let long = "x".repeat(3000);
-    rig.conn.send_body(&body, long.clone()).unwrap();
+    rig.conn.http().send_body(&body, long.clone()).unwrap();
     assert_eq!(rig.output(), format!("5\r\nhello\r\nbb8\r\n{long}\r\n"));
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     assert_eq!(rig.output(), "0\r\n\r\n");
     let body = rig.begin(GET, Some(2));
-    rig.conn.send_body(&body, "ok").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, "ok").unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok");
 }
 
@@ -95,16 +95,16 @@ fn http_1_0_gets_the_body_until_the_end_of_the_connection() {
     for head in ["GET / HTTP/1.0\r\n\r\n", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"] {
         let mut rig = Rig::new();
         let body = rig.begin(head, None);
-        rig.conn.send_body(&body, "until the end").unwrap();
+        rig.conn.http().send_body(&body, "until the end").unwrap();
         assert!(!rig.conn.is_paused(), "its end would show that nobody reads the body");
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nConnection: close\r\n\r\nuntil the end");
         assert!(rig.closed().error.is_none());
     }
     let mut rig = Rig::new();
     let body = rig.begin("GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n", Some(1));
-    rig.conn.send_body(&body, "x").unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, "x").unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     assert_eq!(rig.output(), "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nConnection: keep-alive\r\n\r\nx");
     drop(rig.request(GET));
 }
@@ -115,11 +115,11 @@ fn head_gets_the_head_only() {
         let mut rig = Rig::new();
         let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\n\r\n", length);
         assert!(body.is_unwanted());
-        rig.conn.send_body(&body, "of any length").unwrap();
+        rig.conn.http().send_body(&body, "of any length").unwrap();
         assert_eq!(rig.output(), format!("HTTP/1.1 200 OK\r\n{told}\r\n\r\n"));
         drop(rig.request(GET));
-        rig.conn.send_body(&body, "and so on").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().send_body(&body, "and so on").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
     }
 }
 
@@ -128,8 +128,8 @@ fn head_is_complete_without_pieces_on_a_connection_that_ends_too() {
     let mut rig = Rig::new();
     let body = rig.begin("HEAD / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n", Some(9));
     // Whoever gives the pieces to a GET may give them here too.
-    assert_eq!(rig.conn.send_body(&body, "nine byte"), Ok(Sent::Queued));
-    assert_eq!(rig.conn.finish_body(rig.now, body), Ok(()));
+    assert_eq!(rig.conn.http().send_body(&body, "nine byte"), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().finish_body(rig.now, body), Ok(()));
     assert!(rig.output().ends_with("Connection: close\r\n\r\n"));
     assert!(rig.closed().error.is_none());
 }
@@ -143,9 +143,9 @@ fn a_status_without_body_sends_none() {
         let mut rig = Rig::new();
         let request = rig.request(GET);
         let response = Response::builder().status(status).body(()).unwrap();
-        let body = rig.conn.respond_streaming(rig.now, request, response, Some(5)).unwrap();
-        rig.conn.send_body(&body, "12345678").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        let body = rig.conn.http().respond_streaming(rig.now, request, response, Some(5)).unwrap();
+        rig.conn.http().send_body(&body, "12345678").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert_eq!(rig.output(), head);
     }
 }
@@ -155,7 +155,7 @@ fn a_body_dropped_in_its_middle_is_cut_off_visibly() {
     for length in [None, Some(100)] {
         let mut rig = Rig::new();
         let body = rig.begin(GET, length);
-        rig.conn.send_body(&body, "half").unwrap();
+        rig.conn.http().send_body(&body, "half").unwrap();
         drop(body);
         assert!(rig.conn.poll_event(rig.now).is_none());
         let output = rig.output();
@@ -174,7 +174,7 @@ fn a_dropped_body_is_found_by_the_timer_too() {
         rig.conn.handle_timeout(rig.now);
         assert!(rig.conn.poll_event(rig.now).is_none());
         rig.output();
-        rig.conn.send_body(&body, "still here").unwrap();
+        rig.conn.http().send_body(&body, "still here").unwrap();
     }
     drop(body);
     rig.output();
@@ -188,7 +188,7 @@ fn a_body_dropped_before_its_turn_is_answered_503() {
     let mut rig = Rig::new();
     let first = rig.request(GET);
     let second = rig.begin(GET, None);
-    rig.conn.send_body(&second, "never seen").unwrap();
+    rig.conn.http().send_body(&second, "never seen").unwrap();
     drop(second);
     rig.conn.respond(rig.now, first, Response::new(Bytes::from("1"))).unwrap();
     assert!(rig.conn.poll_event(rig.now).is_none());
@@ -201,9 +201,9 @@ fn a_body_dropped_before_its_turn_is_answered_503() {
 fn more_than_declared_is_refused_and_less_ends_the_connection() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, Some(5));
-    assert_eq!(rig.conn.send_body(&body, "toolong"), Err(RespondError::BodyLength { left: 5 }));
-    rig.conn.send_body(&body, "abc").unwrap();
-    assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::BodyLength { left: 2 }));
+    assert_eq!(rig.conn.http().send_body(&body, "toolong"), Err(RespondError::BodyLength { left: 5 }));
+    rig.conn.http().send_body(&body, "abc").unwrap();
+    assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::BodyLength { left: 2 }));
     assert!(rig.output().ends_with("\r\n\r\nabc"));
     assert!(rig.closed().error.is_some());
 }
@@ -212,8 +212,8 @@ fn more_than_declared_is_refused_and_less_ends_the_connection() {
 fn pipelined_answers_keep_their_order_and_pieces_wait_for_their_turn() {
     let mut rig = Rig::new();
     let (first, second, third) = (rig.request(GET), rig.request(GET), rig.request(GET));
-    let second = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
-    rig.conn.send_body(&second, "two").unwrap();
+    let second = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.http().send_body(&second, "two").unwrap();
     rig.conn.respond(rig.now, third, Response::new(Bytes::from("three"))).unwrap();
     assert_eq!(rig.output(), "");
     assert_eq!(rig.conn.queued(), 3);
@@ -221,7 +221,7 @@ fn pipelined_answers_keep_their_order_and_pieces_wait_for_their_turn() {
     let output = rig.output();
     assert!(output.contains("\r\n\r\noneHTTP/1.1 200 OK\r\nTransfer"), "{output}");
     assert!(output.ends_with("3\r\ntwo\r\n"), "{output}");
-    rig.conn.finish_body(rig.now, second).unwrap();
+    rig.conn.http().finish_body(rig.now, second).unwrap();
     assert_eq!(rig.output(), "0\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nthree");
 }
 
@@ -230,17 +230,17 @@ fn a_slow_reader_is_felt_and_told_of_once_it_has_read() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let body = rig.begin(GET, None);
     let piece = Bytes::from(vec![b'x'; 8000]);
-    assert_eq!(rig.conn.send_body(&body, piece.clone()), Ok(Sent::Queued));
-    assert_eq!(rig.conn.send_body(&body, piece.clone()), Ok(Sent::Congested));
-    while rig.conn.send_body(&body, piece.clone()).is_ok() {}
-    assert_eq!(rig.conn.send_body(&body, piece.clone()), Err(RespondError::Full));
+    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Ok(Sent::Congested));
+    while rig.conn.http().send_body(&body, piece.clone()).is_ok() {}
+    assert_eq!(rig.conn.http().send_body(&body, piece.clone()), Err(RespondError::Full));
     assert!(rig.conn.queued() <= 50_000);
     rig.take(30_000);
     assert!(rig.conn.poll_event(rig.now).is_none());
     rig.output();
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
     assert!(rig.conn.poll_event(rig.now).is_none(), "once per crossing");
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
 }
 
 #[test]
@@ -250,14 +250,14 @@ fn pieces_that_wait_for_their_turn_are_under_the_cap_too() {
     let body = rig.begin(GET, None);
     let piece = Bytes::from(vec![b'x'; 8000]);
     let mut sent = 0;
-    while rig.conn.send_body(&body, piece.clone()).is_ok() {
+    while rig.conn.http().send_body(&body, piece.clone()).is_ok() {
         sent += 1;
     }
     assert_eq!(sent, 6);
     rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
     rig.output();
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
 }
 
 #[test]
@@ -268,8 +268,8 @@ fn a_peer_that_takes_nothing_is_given_up() {
     rig.now += Duration::from_secs(30);
     rig.conn.handle_timeout(rig.now);
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Closed(_))));
-    assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
-    assert_eq!(rig.conn.finish_body(rig.now, body), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.http().send_body(&body, "x"), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.http().finish_body(rig.now, body), Err(RespondError::NotOpen));
 }
 
 #[test]
@@ -277,7 +277,7 @@ fn who_closes_while_a_body_runs_does_not_complete_it() {
     let mut rig = Rig::new();
     let body = rig.begin(GET, None);
     rig.conn.close(rig.now, crate::CloseCode::GOING_AWAY, "").unwrap();
-    assert_eq!(rig.conn.send_body(&body, "x"), Err(RespondError::NotOpen));
+    assert_eq!(rig.conn.http().send_body(&body, "x"), Err(RespondError::NotOpen));
     assert!(!rig.output().contains("0\r\n\r\n"));
     drop(body);
 }
@@ -292,8 +292,8 @@ fn a_peer_that_has_ended_its_half_still_gets_the_rest_where_that_is_allowed_or_h
         let mut rig = Rig::with(Config::server().half_close(half_close));
         let body = rig.begin(GET, length);
         rig.conn.handle_eof(rig.now);
-        rig.conn.send_body(&body, "rest").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().send_body(&body, "rest").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.output().ends_with(rest));
         match rig.conn.poll_event(rig.now) {
             Some(Event::Closed(closed)) => assert!(closed.error.is_none(), "{closed}"),
@@ -307,8 +307,8 @@ fn a_body_belongs_to_its_connection() {
     let (mut one, mut other) = (Rig::new(), Rig::new());
     let body = one.begin(GET, None);
     let others = other.begin(GET, None);
-    assert_eq!(one.conn.send_body(&others, "x"), Err(RespondError::WrongRequest));
-    assert_eq!(other.conn.finish_body(other.now, body), Err(RespondError::WrongRequest));
+    assert_eq!(one.conn.http().send_body(&others, "x"), Err(RespondError::WrongRequest));
+    assert_eq!(other.conn.http().finish_body(other.now, body), Err(RespondError::WrongRequest));
     drop(others);
 }
 
@@ -318,7 +318,7 @@ fn what_would_break_the_framing_is_refused_and_answered_503() {
         let mut rig = Rig::new();
         let request = rig.request(GET);
         let head = Response::builder().header(name, "5").body(()).unwrap();
-        let result = rig.conn.respond_streaming(rig.now, request, head, None);
+        let result = rig.conn.http().respond_streaming(rig.now, request, head, None);
         assert_eq!(result.unwrap_err(), RespondError::Header(name.to_owned()));
         assert!(rig.conn.poll_event(rig.now).is_none());
         assert!(rig.output().starts_with("HTTP/1.1 503 "));
@@ -361,19 +361,19 @@ proptest! {
     ) {
         let mut rig = Rig::new();
         let requests: Vec<_> = (0..3).map(|_| rig.request(GET)).collect();
-        let begin = |request| rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap();
+        let begin = |request| rig.conn.http().respond_streaming(rig.now, request, Response::new(()), None).unwrap();
         let mut running: Vec<_> = requests.into_iter().map(begin).map(Some).collect();
         let mut sent = vec![Vec::new(); 3];
         let mut taken = Vec::new();
         for (at, size, take) in steps {
             let piece = vec![b'a' + (size % 26) as u8; size];
             sent[at].extend_from_slice(&piece);
-            rig.conn.send_body(running[at].as_ref().unwrap(), piece).unwrap();
+            rig.conn.http().send_body(running[at].as_ref().unwrap(), piece).unwrap();
             taken.extend(rig.take(take));
         }
         for at in finish {
             let body = running[at].take().unwrap();
-            rig.conn.finish_body(rig.now, body).unwrap();
+            rig.conn.http().finish_body(rig.now, body).unwrap();
             taken.extend(rig.take(1000));
         }
         taken.extend(rig.take(usize::MAX));

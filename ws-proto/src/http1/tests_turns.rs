@@ -15,7 +15,7 @@ fn behind_an_answer_in_pieces_with_a_length_no_request_is_read_until_it_is_given
     let mut input = &mut bytes[..];
     assert!(rig.conn.handle_input(rig.now, &mut input).is_none());
     assert_eq!(input.len(), GET.len(), "it stays with the caller");
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
     assert!(!rig.conn.is_paused());
     assert!(matches!(rig.conn.handle_input(rig.now, &mut input), Some(Event::Request(_))));
 }
@@ -27,7 +27,7 @@ fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pie
         let mut rig = Rig::new();
         let first = rig.request(GET);
         assert!(rig.conn.handle_input(rig.now, &mut &mut cut.as_bytes().to_vec()[..]).is_none());
-        let body = rig.conn.respond_streaming(rig.now, first, Response::new(()), None).unwrap();
+        let body = rig.conn.http().respond_streaming(rig.now, first, Response::new(()), None).unwrap();
         assert!(!rig.conn.is_paused(), "its time runs");
         let rest = format!("{post}body").split_off(cut.len());
         assert_eq!(rig.request(&rest).body(), "body");
@@ -35,7 +35,7 @@ fn a_request_that_has_begun_to_arrive_is_read_to_its_end_beside_an_answer_in_pie
             rig.conn.handle_input(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none(),
             "the next waits"
         );
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
     }
 }
 
@@ -44,39 +44,39 @@ fn what_waits_for_its_turn_does_not_hold_up_what_is_in_turn() {
     let mut rig = Rig::with(Config::server().outbox(1000, 10_000, 50_000));
     let (first, second) = (rig.request(GET), rig.request(GET));
     let begin = |rig: &mut Rig, request| {
-        rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap()
+        rig.conn.http().respond_streaming(rig.now, request, Response::new(()), None).unwrap()
     };
     let (first, second) = (begin(&mut rig, first), begin(&mut rig, second));
-    assert!(rig.conn.is_its_turn(&first) && !rig.conn.is_its_turn(&second));
+    assert!(rig.conn.http().is_its_turn(&first) && !rig.conn.http().is_its_turn(&second));
     let piece = Bytes::from(vec![b'x'; 8000]);
-    assert_eq!(rig.conn.send_body(&second, piece.clone()), Ok(Sent::Queued));
-    while rig.conn.send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
-    assert_eq!(rig.conn.send_body(&second, piece.clone()), Err(RespondError::Full));
+    assert_eq!(rig.conn.http().send_body(&second, piece.clone()), Ok(Sent::Queued));
+    while rig.conn.http().send_body(&second, piece.clone()) == Ok(Sent::Congested) {}
+    assert_eq!(rig.conn.http().send_body(&second, piece.clone()), Err(RespondError::Full));
     rig.output();
     assert!(rig.conn.poll_event(rig.now).is_none(), "there is no room for the second yet");
-    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Queued));
-    assert_eq!(rig.conn.send_body(&first, piece.clone()), Ok(Sent::Congested));
+    assert_eq!(rig.conn.http().send_body(&first, piece.clone()), Ok(Sent::Queued));
+    assert_eq!(rig.conn.http().send_body(&first, piece.clone()), Ok(Sent::Congested));
     rig.output();
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the first");
-    rig.conn.finish_body(rig.now, first).unwrap();
-    assert!(rig.conn.is_its_turn(&second));
+    rig.conn.http().finish_body(rig.now, first).unwrap();
+    assert!(rig.conn.http().is_its_turn(&second));
     rig.output();
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)), "for the second");
-    rig.conn.finish_body(rig.now, second).unwrap();
+    rig.conn.http().finish_body(rig.now, second).unwrap();
 }
 
 #[test]
 fn who_was_refused_room_before_its_turn_is_told_of_room_whatever_the_marks() {
     let mut rig = Rig::with(Config::server().outbox(1000, 50_000, 50_000));
     let (first, second) = (rig.request(GET), rig.request(GET));
-    let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
-    rig.conn.send_body(&body, vec![0; 20_000]).unwrap();
-    assert_eq!(rig.conn.send_body(&body, vec![0; 40_000]), Err(RespondError::Full));
+    let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+    rig.conn.http().send_body(&body, vec![0; 20_000]).unwrap();
+    assert_eq!(rig.conn.http().send_body(&body, vec![0; 40_000]), Err(RespondError::Full));
     rig.conn.respond(rig.now, first, Response::new(Bytes::new())).unwrap();
     rig.take(usize::MAX);
     assert!(matches!(rig.conn.poll_event(rig.now), Some(Event::Drained)));
-    rig.conn.send_body(&body, vec![0; 40_000]).unwrap();
-    rig.conn.finish_body(rig.now, body).unwrap();
+    rig.conn.http().send_body(&body, vec![0; 40_000]).unwrap();
+    rig.conn.http().finish_body(rig.now, body).unwrap();
 }
 
 proptest! {
@@ -98,16 +98,16 @@ proptest! {
         for step in 0..2000 {
             if let Some(at) = order.next() {
                 let request = requests[*at].take().unwrap();
-                bodies[*at] = Some(rig.conn.respond_streaming(rig.now, request, Response::new(()), None).unwrap());
+                bodies[*at] = Some(rig.conn.http().respond_streaming(rig.now, request, Response::new(()), None).unwrap());
             }
             for at in 0..3 {
                 while !waits[at] && let Some(body) = &bodies[at] {
                     let Some(len) = left[at].front().copied() else {
                         let body = bodies[at].take().unwrap();
-                        rig.conn.finish_body(rig.now, body).unwrap();
+                        rig.conn.http().finish_body(rig.now, body).unwrap();
                         break;
                     };
-                    let sent = rig.conn.send_body(body, vec![b'a' + at as u8; len]);
+                    let sent = rig.conn.http().send_body(body, vec![b'a' + at as u8; len]);
                     waits[at] = sent != Ok(Sent::Queued);
                     if sent.is_ok() {
                         left[at].pop_front();
@@ -135,13 +135,13 @@ fn behind_an_answer_that_only_the_end_of_the_connection_ends_no_request_is_told(
         let mut rig = Rig::new();
         let (first, second) = (rig.request(GET), rig.request(OLD));
         let third = is_known_late.then(|| rig.request(GET));
-        let body = rig.conn.respond_streaming(rig.now, second, Response::new(()), None).unwrap();
+        let body = rig.conn.http().respond_streaming(rig.now, second, Response::new(()), None).unwrap();
         if let Some(third) = third {
             let result = rig.conn.respond(rig.now, third, Response::new(Bytes::from("never")));
             assert_eq!(result, Err(RespondError::NotOpen), "its application knows");
         }
-        rig.conn.send_body(&body, "last").unwrap();
-        rig.conn.finish_body(rig.now, body).unwrap();
+        rig.conn.http().send_body(&body, "last").unwrap();
+        rig.conn.http().finish_body(rig.now, body).unwrap();
         assert!(rig.conn.handle_input(rig.now, &mut &mut GET.as_bytes().to_vec()[..]).is_none());
         assert!(rig.conn.poll_event(rig.now).is_none() && rig.output().is_empty());
         rig.conn.respond(rig.now, first, Response::new(Bytes::from("first"))).unwrap();
@@ -158,18 +158,18 @@ fn a_dropped_request_is_answered_as_its_owner_says_and_a_kept_one_is_not() {
     let missing = || Response::builder().status(404).body(Bytes::from_static(b"none")).unwrap();
     let mut rig = Rig::new();
     drop(rig.request(GET));
-    assert!(rig.conn.answer_dropped(rig.now, missing));
+    assert!(rig.conn.http().answer_dropped(rig.now, missing));
     assert!(rig.output().starts_with("HTTP/1.1 404 "));
-    assert!(!rig.conn.answer_dropped(rig.now, || panic!("nothing was asked")));
+    assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("nothing was asked")));
 
     let kept = rig.request(GET);
-    assert!(!rig.conn.answer_dropped(rig.now, || panic!("the application has it")));
+    assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("the application has it")));
     rig.conn.respond(rig.now, kept, Response::new(Bytes::new())).unwrap();
-    assert!(!rig.conn.answer_dropped(rig.now, || panic!("it is answered")));
+    assert!(!rig.conn.http().answer_dropped(rig.now, || panic!("it is answered")));
     assert!(rig.output().starts_with("HTTP/1.1 200 "));
 
     drop(rig.request(GET));
     let broken = || Response::builder().header("connection", "x").body(Bytes::new()).unwrap();
-    assert!(rig.conn.answer_dropped(rig.now, broken));
+    assert!(rig.conn.http().answer_dropped(rig.now, broken));
     assert!(rig.output().starts_with("HTTP/1.1 503 "));
 }

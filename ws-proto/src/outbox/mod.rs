@@ -28,8 +28,8 @@ const KEEP_CAPACITY: usize = 256 * 1024;
 /// So much of the memory of control frames; a Ping or a Pong has at most 131 bytes.
 const KEEP_URGENT: usize = 1024;
 
-/// The memory of an outbox. [Attach](crate::Connection::attach_buffer) one before anything is queued,
-/// [detach](crate::Connection::detach_buffer) it when everything is written, and the outbox allocates nothing.
+/// The memory of an outbox. [Attach](Outbox::attach_buffer) one before anything is queued,
+/// [detach](Outbox::detach_buffer) it when everything is written, and the outbox allocates nothing.
 ///
 /// It may hold a spare buffer too: the memory of a large message that was sent. The next large message that
 /// arrives on a connection with this buffer is joined in it.
@@ -111,17 +111,23 @@ impl Outbox {
         self.len() == 0
     }
 
-    pub(crate) fn has_buffer(&self) -> bool {
+    /// Whether it has memory, attached or its own.
+    #[inline]
+    pub fn has_buffer(&self) -> bool {
         self.inner.is_some()
     }
 
-    pub(crate) fn attach_buffer(&mut self, buffer: OutboxBuffer) {
+    /// Gives it memory to write into, where it has none. See [`detach_buffer`](Self::detach_buffer).
+    pub fn attach_buffer(&mut self, buffer: OutboxBuffer) {
         if self.inner.is_none() {
             self.inner = Some(buffer.inner);
         }
     }
 
-    pub(crate) fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
+    /// Takes the memory of an empty outbox, so that an idle connection holds none; `None` while something waits.
+    ///
+    /// A loop that attaches it to the next connection allocates nothing in its steady state.
+    pub fn detach_buffer(&mut self) -> Option<OutboxBuffer> {
         if !self.is_empty() {
             return None;
         }

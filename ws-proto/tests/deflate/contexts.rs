@@ -98,7 +98,7 @@ fn debug_shows_that_there_are_contexts_and_nothing_of_what_they_hold() {
     let data = noise(1, 20_000);
     server.send(data.clone()).unwrap();
     take_output(&mut server, now);
-    drop(server.detach_buffer());
+    drop(server.outbox().detach_buffer());
     let bytes = compressed(Role::Server, BINARY, &Zip::new(FULL).message(&data));
     assert_eq!(messages(&feed(&mut server, now, &bytes)), [data]);
     let shown = format!("{server:?}");

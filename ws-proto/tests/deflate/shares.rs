@@ -18,7 +18,7 @@ const WAYS: [Delivery; 2] = [Delivery::Whole, Delivery::Chunked { whole: 0 }];
 
 fn sharing(role: Role, config: Config) -> (Connection, Moment) {
     let (mut connection, now) = open_by(role, config, FULL, FULL);
-    connection.share_inflating();
+    connection.shares().begin();
     (connection, now)
 }
 
@@ -35,21 +35,21 @@ fn told(
 ) -> (Vec<Event<'static>>, Vec<u64>) {
     let (mut events, mut shares) = (Vec::new(), Vec::new());
     let mut bytes = bytes.to_vec();
-    let mut before = connection.inflated_lately();
+    let mut before = connection.shares().inflated_lately();
     for mut input in bytes.chunks_mut(read) {
         loop {
             while let Some(event) = connection.handle_input(now, &mut input) {
                 events.push(event.into_owned());
             }
-            if !connection.has_used_share() {
+            if !connection.shares().is_used() {
                 break;
             }
             assert!(!input.is_empty(), "what waits stays with the caller");
             assert!(connection.is_paused());
-            shares.push(connection.inflated_lately() - before);
-            before = connection.inflated_lately();
-            connection.next_share(now);
-            assert!(!connection.has_used_share() && !connection.is_paused());
+            shares.push(connection.shares().inflated_lately() - before);
+            before = connection.shares().inflated_lately();
+            connection.shares().next(now);
+            assert!(!connection.shares().is_used() && !connection.is_paused());
         }
         assert!(input.is_empty());
     }
@@ -127,7 +127,7 @@ fn a_used_share_holds_nothing_else_back() {
     let mut input = &mut wire[..];
     assert!(matches!(server.handle_input(now, &mut input), Some(Event::Message(_))));
     assert!(
-        server.handle_input(now, &mut input).is_none() && !server.has_used_share() && !server.is_paused()
+        server.handle_input(now, &mut input).is_none() && !server.shares().is_used() && !server.is_paused()
     );
     assert_eq!(server.poll_io(), IoAction::Read);
     // Neither plain messages nor control frames cost anything.
@@ -151,7 +151,7 @@ fn small_messages_share_too_and_each_is_told_as_soon_as_it_is_there() {
             count += 1;
         }
         counts.push(count);
-        server.next_share(now);
+        server.shares().next(now);
     }
     assert_eq!(counts[0], FIRST.div_ceil(1000));
     assert!(counts[1..].iter().all(|count| *count <= NEXT.div_ceil(1000)), "{counts:?}");
@@ -167,20 +167,20 @@ fn shares_are_smaller_where_many_want_one() {
         .map(|_| {
             let mut server = Connection::upgraded(now, config.clone(), Role::Server);
             server.compress_by(Terms { ours: FULL, theirs: FULL });
-            server.share_inflating();
+            server.shares().begin();
             (server, wire.clone(), 0)
         })
         .collect();
     let mut round = || {
         let mut all = 0;
         for (server, wire, used) in &mut peers {
-            let before = server.inflated_lately();
-            server.next_share(now);
+            let before = server.shares().inflated_lately();
+            server.shares().next(now);
             let mut input = &mut wire[*used..];
             let left = input.len();
             assert!(server.handle_input(now, &mut input).is_none());
             *used += left - input.len();
-            all += server.inflated_lately() - before;
+            all += server.shares().inflated_lately() - before;
         }
         all
     };
@@ -191,14 +191,14 @@ fn shares_are_smaller_where_many_want_one() {
     // A part of 4 MiB for each, and what is inflated at a time.
     assert!(round() <= (4 << 20) + 200 * (8 << 10));
     let (one, ..) = &mut peers[0];
-    assert!(one.has_used_share());
+    assert!(one.shares().is_used());
     // The others are gone: it has more.
     peers.truncate(1);
     let (one, wire, used) = &mut peers[0];
-    let before = one.inflated_lately();
-    one.next_share(now);
+    let before = one.shares().inflated_lately();
+    one.shares().next(now);
     assert!(one.handle_input(now, &mut &mut wire[*used..]).is_none());
-    assert!(one.inflated_lately() - before >= NEXT);
+    assert!(one.shares().inflated_lately() - before >= NEXT);
 }
 
 #[test]
@@ -208,14 +208,14 @@ fn what_was_inflated_lately_halves_with_each_second() {
     let mut message = |server: &mut Connection, at: u64, len: usize| {
         let wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; len]));
         assert_eq!(feed(server, birth + Duration::from_secs(at), &wire).len(), 1);
-        server.inflated_lately()
+        server.shares().inflated_lately()
     };
     assert_eq!(message(&mut server, 0, 8000), 8000);
     assert_eq!(message(&mut server, 1, 1000), 5000);
     assert_eq!(message(&mut server, 3, 10), 1260);
     assert_eq!(message(&mut server, 60, 10), 10);
-    let (plain, _) = open(Role::Server, Config::server());
-    assert_eq!(plain.inflated_lately(), 0);
+    let (mut plain, _) = open(Role::Server, Config::server());
+    assert_eq!(plain.shares().inflated_lately(), 0);
 }
 
 #[test]
@@ -228,19 +228,21 @@ fn the_closing_phase_is_shared_too_and_ends_as_ever() {
     wire.extend(frame(true, FIN | CLOSE, &1000_u16.to_be_bytes()));
     let mut input = &mut wire[..];
     assert!(server.handle_input(now, &mut input).is_none());
-    assert!(server.has_used_share() && server.is_paused() && server.inflated_lately() <= FIRST + MORE);
+    assert!(
+        server.shares().is_used() && server.is_paused() && server.shares().inflated_lately() <= FIRST + MORE
+    );
     // Closed while a share is awaited: what is left is thrown away, and nothing is held back.
     let mut shares = 0;
     let mut told = 0;
     while !input.is_empty() {
-        server.next_share(now);
+        server.shares().next(now);
         shares += 1;
         while let Some(Event::Message(message)) = server.handle_input(now, &mut input) {
             told += message.as_bytes().len();
         }
     }
     assert!(told == MEBI && shares > 10, "{told}, {shares}");
-    assert!(!server.has_used_share() && !server.is_paused());
+    assert!(!server.shares().is_used() && !server.is_paused());
 }
 
 #[test]
@@ -249,7 +251,7 @@ fn who_ends_while_it_waits_for_a_share_is_over() {
         let (mut server, now) = sharing(Role::Server, unlimited(Delivery::Whole));
         let mut wire = compressed(Role::Server, BINARY, &zeros(1));
         let mut input = &mut wire[..];
-        assert!(server.handle_input(now, &mut input).is_none() && server.has_used_share());
+        assert!(server.handle_input(now, &mut input).is_none() && server.shares().is_used());
         if by_close {
             server.close(now, CloseCode::NORMAL, "").unwrap();
             // Reading is what ends it.
@@ -272,7 +274,7 @@ fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
     let mut zip = Zip::with_level(FULL, 9);
     let mut wire = compressed(Role::Server, BINARY, &zip.message(&vec![0; MEBI]));
     let mut input = &mut wire[..];
-    assert!(server.handle_input(birth, &mut input).is_none() && server.has_used_share());
+    assert!(server.handle_input(birth, &mut input).is_none() && server.shares().is_used());
     let mut now = birth;
     for _ in 0..100 {
         now += Duration::from_secs(5);
@@ -280,8 +282,8 @@ fn a_heartbeat_is_not_judged_while_its_answer_may_wait_for_a_share() {
         take_output(&mut server, now);
     }
     assert_eq!(server.state(), State::Open);
-    while server.has_used_share() {
-        server.next_share(now);
+    while server.shares().is_used() {
+        server.shares().next(now);
         while server.handle_input(now, &mut input).is_some() {}
     }
     assert!(input.is_empty() && server.state() == State::Open);
@@ -292,6 +294,6 @@ fn without_shares_everything_is_inflated_at_once() {
     let (mut server, now) = open_by(Role::Server, Config::server().deflate(Deflate::new()), FULL, FULL);
     let events = feed(&mut server, now, &compressed(Role::Server, BINARY, &zeros(8)));
     assert_eq!(events.len(), 1);
-    server.next_share(now);
-    assert!(!server.has_used_share());
+    server.shares().next(now);
+    assert!(!server.shares().is_used());
 }

@@ -146,7 +146,7 @@ pub(crate) fn request(
                 head.headers_mut().insert(CONTENT_TYPE, value);
             }
             end.exempt_answer(0);
-            let result = end.connection.respond_streaming(now, request, head, length);
+            let result = end.connection.http().respond_streaming(now, request, head, length);
             end.touch(now);
             let body = match result {
                 // Its client has gone meanwhile.
@@ -216,7 +216,7 @@ pub(crate) fn go_on(end: &mut End, now: Moment, what: What, rng: &mut Rng) -> Op
         What::Body(body, [], ..) => {
             end.exempt_answer(0);
             let is_wanted = !body.is_unwanted();
-            let result = end.connection.finish_body(now, body);
+            let result = end.connection.http().finish_body(now, body);
             end.answered += usize::from(result.is_ok() && is_wanted);
             assert!(
                 matches!(result, Ok(()) | Err(RespondError::NotOpen | RespondError::WrongRequest)),
@@ -251,9 +251,9 @@ fn piece(
 ) -> Option<(&'static [u8], bool)> {
     let len = rng.within(1, rest.len());
     let (given, after) = rest.split_at(len);
-    let is_its_turn = end.connection.is_its_turn(body);
+    let is_its_turn = end.connection.http().is_its_turn(body);
     let queued = end.queued(is_its_turn);
-    let result = end.connection.send_body(body, given);
+    let result = end.connection.http().send_body(body, given);
     // The frame of a chunk, now or when its turn has come.
     end.exempt_chunk();
     if !body.is_unwanted() {

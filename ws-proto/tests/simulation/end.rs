@@ -434,22 +434,23 @@ impl End {
     /// Does what is to be done with the socket itself.
     pub(crate) fn settle(&mut self, now: Moment, link: &mut Link) {
         if self.manner.lends && self.storage.is_none() {
-            self.storage = self.connection.detach_buffer();
-        } else if let Some(storage) = self.storage.take_if(|_| !self.connection.has_buffer()) {
-            self.connection.attach_buffer(storage);
+            self.storage = self.connection.outbox().detach_buffer();
+        } else if let Some(storage) = self.storage.take_if(|_| !self.connection.outbox().has_buffer()) {
+            self.connection.outbox().attach_buffer(storage);
         }
         if self.is_dropped {
             return;
         }
-        match self.connection.poll_io() {
+        let action = self.connection.poll_io();
+        match action {
             IoAction::Shutdown => {
                 assert!(!self.half_closed, "told twice to close its half");
                 self.half_closed = true;
                 link.shut(self.side, now);
             }
-            IoAction::Drop if !self.is_unpolled => {
+            IoAction::Drop | IoAction::Reset if !self.is_unpolled => {
                 self.is_dropped = true;
-                if self.connection.wants_reset() {
+                if action == IoAction::Reset {
                     link.reset(self.side, now);
                 } else {
                     link.close(self.side, now);
@@ -458,7 +459,7 @@ impl End {
             }
             IoAction::Write => assert!(!self.half_closed, "something is to be written behind the end"),
             IoAction::Read => assert!(!self.connection.is_paused()),
-            IoAction::Pause | IoAction::Drop => {}
+            IoAction::Pause | IoAction::Drop | IoAction::Reset => {}
         }
     }
 

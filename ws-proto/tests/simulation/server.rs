@@ -358,13 +358,14 @@ const NOTICES: Duration = Duration::from_secs(1);
 impl Conn {
     /// Whoever is answered without a length and goes is found, as soon as nothing stands before that.
     pub(crate) fn must_notice(&mut self, now: Moment, link: &Link) {
+        let is_streaming = self.is_streaming();
         let end = &self.party.end;
         let is_attentive = end.manner.late == Duration::ZERO
             && end.manner.handling == Duration::ZERO
             && !end.manner.one_at_a_time
             && end.reads_from <= now;
         let is_left = link.is_readable(SERVER, now) && link.is_at_end(SERVER, now);
-        let must = is_attentive && is_left && !end.rules.config.get_half_close() && self.is_streaming();
+        let must = is_attentive && is_left && !end.rules.config.get_half_close() && is_streaming;
         if !must || end.connection.state() != State::Connecting {
             self.left_since = None;
             return;
@@ -374,10 +375,12 @@ impl Conn {
     }
 
     /// Whether an answer is being given whose length nobody knows.
-    pub(crate) fn is_streaming(&self) -> bool {
+    pub(crate) fn is_streaming(&mut self) -> bool {
         self.later.iter().any(|later| match &later.what {
-            What::Body(body, _, _, kind) => kind.is_streamed() && self.party.end.connection.is_its_turn(body),
-            What::Part(body, ..) => self.party.end.connection.is_its_turn(body),
+            What::Body(body, _, _, kind) => {
+                kind.is_streamed() && self.party.end.connection.http().is_its_turn(body)
+            }
+            What::Part(body, ..) => self.party.end.connection.http().is_its_turn(body),
             _ => false,
         })
     }

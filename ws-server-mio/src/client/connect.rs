@@ -104,7 +104,7 @@ impl Connections {
         let Phase::Connecting(race) = &mut client.phase else { return Ok(()) };
         let Attempt { since, request, rules } = race.attempt.clone();
         let mut connection = Connection::client(since, rules, request, seed);
-        connection.share_inflating();
+        connection.shares().begin();
         race.slots.push(slot);
         let mut live = Slot::new(connection, self.others.keep(slot, socket), NO_SERVER);
         live.set(flag::CLIENT | flag::CONNECTING);

@@ -17,15 +17,15 @@ pub(crate) struct Leftover {
 /// Lends an outbox memory from the pool, if it has none.
 #[inline]
 pub(crate) fn attach_buffer(live: &mut Slot, pool: &mut Pool) {
-    if !live.connection.has_buffer() {
-        live.connection.attach_buffer(pool.storage());
+    if !live.connection.outbox().has_buffer() {
+        live.connection.outbox().attach_buffer(pool.storage());
     }
 }
 
 /// Takes the memory of an empty outbox back.
 #[inline]
 pub(crate) fn detach_buffer(live: &mut Slot, pool: &mut Pool) {
-    if let Some(storage) = live.connection.detach_buffer() {
+    if let Some(storage) = live.connection.outbox().detach_buffer() {
         pool.give_storage(storage);
     }
 }
@@ -70,9 +70,9 @@ pub(crate) fn mark_dirty(slot: u32, live: &mut Slot, dirty: &mut VecDeque<u32>) 
 /// Queues a connection if it has used its share.
 #[cold]
 pub(crate) fn share_on(slot: u32, live: &mut Slot, readable: &mut Readable) {
-    if live.connection.has_used_share() && !live.has(flag::QUEUED) {
+    if live.connection.shares().is_used() && !live.has(flag::QUEUED) {
         live.set(flag::QUEUED);
-        readable.push_sharing(slot, &live.connection);
+        readable.push_sharing(slot, &mut live.connection);
     }
 }
 

@@ -138,7 +138,7 @@ impl Connections {
     /// reset, or when the kernel has asked a silent peer for 45 s in vain (on systems where that can be said).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::PlainHttp::respond_streaming`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn respond_streaming(
         &mut self,
         id: ConnectionId,
@@ -148,8 +148,8 @@ impl Connections {
     ) -> Result<ResponseBody, RespondError> {
         let request = request.into();
         self.set_token_cookie(id, &request, &mut head);
-        let body =
-            self.answer(id, |connection, now| connection.respond_streaming(now, request, head, length))?;
+        let body = self
+            .answer(id, |connection, now| connection.http().respond_streaming(now, request, head, length))?;
         self.count_answer(id.slot);
         if length.is_none() && !body.is_unwanted() {
             self.probe(id);
@@ -161,7 +161,7 @@ impl Connections {
     /// [`Drained`](crate::Event::Drained).
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
+    /// As [`ws_proto::PlainHttp::send_body`]: [`RespondError::NotOpen`] when the peer is gone, and
     /// [`RespondError::Full`]. Nothing was queued then.
     pub fn send_body(
         &mut self,
@@ -169,15 +169,15 @@ impl Connections {
         body: &ResponseBody,
         piece: impl Into<Bytes>,
     ) -> Result<Sent, RespondError> {
-        self.answer(id, |connection, _| connection.send_body(body, piece))
+        self.answer(id, |connection, _| connection.http().send_body(body, piece))
     }
 
     /// Ends a body. One that is dropped instead ends its connection, and the peer sees that it was cut off.
     ///
     /// # Errors
-    /// As [`ws_proto::Connection::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
+    /// As [`ws_proto::PlainHttp::finish_body`]; [`RespondError::NotOpen`] when the connection is gone.
     pub fn finish_body(&mut self, id: ConnectionId, body: ResponseBody) -> Result<(), RespondError> {
-        self.answer(id, |connection, now| connection.finish_body(now, body))
+        self.answer(id, |connection, now| connection.http().finish_body(now, body))
     }
 
     /// Sends a message, or a frame that was made once: text (`&str`, `String`), bytes (`&[u8]`, `Vec<u8>`, [`Bytes`]), a

@@ -36,8 +36,8 @@ impl Readable {
     }
 
     /// Adds a connection that has used its share.
-    pub(crate) fn push_sharing(&mut self, slot: u32, connection: &Connection) {
-        if connection.inflated_lately() < LITTLE {
+    pub(crate) fn push_sharing(&mut self, slot: u32, connection: &mut Connection) {
+        if connection.shares().inflated_lately() < LITTLE {
             self.little.push(slot);
         } else if connection.is_receiving_message()
             && self.going_on.is_some_and(|(other, left)| other == slot && left > 0)

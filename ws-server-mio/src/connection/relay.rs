@@ -141,10 +141,10 @@ impl Connections {
         let Some(Leg::Connection(other)) = self.couples.of(Leg::Connection(id)) else { return };
         let (sent, messages) = match event {
             Event::Drained(_) => return self.release(other, mark::HELD),
-            Event::Message(_, message) => (self.with(other, |to, _| to.relay_message(message)), 1),
+            Event::Message(_, message) => (self.with(other, |to, _| to.relay(message)), 1),
             Event::Fragment(_, piece) => {
                 let messages = u64::from(piece.last);
-                (self.with(other, |to, _| to.relay_fragment(piece)), messages)
+                (self.with(other, |to, _| to.relay(piece)), messages)
             }
             _ => return,
         };

@@ -53,7 +53,8 @@ impl Connections {
         // The connection is gone, and the file is closed.
         let Some(live) = self.slots.get_mut(id) else { return };
         // A file behind other answers is not read yet.
-        if !live.connection.is_its_turn(&sending.body) && live.connection.state() == State::Connecting {
+        if !live.connection.http().is_its_turn(&sending.body) && live.connection.state() == State::Connecting
+        {
             return self.wait(sending);
         }
         if !takes_chunk(&mut live.connection) {

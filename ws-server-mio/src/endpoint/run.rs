@@ -175,8 +175,8 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
             next = live.connection.poll_io();
         }
         match next {
-            IoAction::Drop => {
-                if live.connection.wants_reset() {
+            IoAction::Drop | IoAction::Reset => {
+                if next == IoAction::Reset {
                     others.socket(slot, &live.stream).reset_on_close();
                 }
                 self.connections.remove_slot(slot);

@@ -164,11 +164,12 @@ impl<H: FnMut(&mut Connections, Event<'_>)> TurnRun<'_, H> {
     #[cold]
     fn visit_sharing(&mut self, slot: u32) -> u64 {
         let Some(live) = self.connections.slots.at_mut(slot) else { return 0 };
-        let before = live.connection.inflated_lately();
-        live.connection.next_share(self.connections.now);
+        let before = live.connection.shares().inflated_lately();
+        live.connection.shares().next(self.connections.now);
         self.visit(slot);
         self.worked();
-        let after = self.connections.slots.at(slot).map_or(0, |live| live.connection.inflated_lately());
+        let after =
+            self.connections.slots.at_mut(slot).map_or(0, |live| live.connection.shares().inflated_lately());
         after.saturating_sub(before)
     }
 }

@@ -45,7 +45,7 @@ impl Connections {
             socket.as_ref().prepare();
         }
         let mut connection = Connection::server(now, server.config.clone(), server.transport);
-        connection.share_inflating();
+        connection.shares().begin();
         let mut live = Slot::new(connection, self.others.keep(slot, socket), index);
         live.set(flag::HTTP | flag::NEW);
         arm(slot, &mut live, &mut self.timers);

@@ -160,8 +160,8 @@ impl Connections {
     /// A request was answered. Where that refused the upgrade, rather than answered what came before it, the
     /// connection is plain HTTP until it ends.
     pub(crate) fn count_answer(&mut self, slot: u32) {
-        let connection = self.slots.at(slot).map(|live| &live.connection);
-        if !connection.is_some_and(|conn| conn.is_upgrading() || conn.state() == State::Open) {
+        let connection = self.slots.at_mut(slot).map(|live| &mut live.connection);
+        if !connection.is_some_and(|conn| conn.http().is_upgrading() || conn.state() == State::Open) {
             self.recount(slot, flag::WEBSOCKET, flag::HTTP);
         }
     }

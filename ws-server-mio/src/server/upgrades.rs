@@ -32,7 +32,7 @@ impl Connections {
     pub(crate) fn answer_dropped(&mut self, id: ConnectionId, unanswered: Unanswered) {
         let Self { slots, dirty, now, .. } = self;
         let Some(live) = slots.get_mut(id) else { return };
-        if live.connection.answer_dropped(*now, || unanswered.response()) {
+        if live.connection.http().answer_dropped(*now, || unanswered.response()) {
             mark_dirty(id.slot, live, dirty);
         }
     }

@@ -35,7 +35,7 @@ pub(super) fn check(connections: &mut Connections, kernel: &Kernel) {
             return;
         }
         let may_read = live.has(flag::READABLE | flag::LEFTOVER) && !live.connection.is_paused();
-        let waits = may_read || live.connection.has_used_share();
+        let waits = may_read || live.connection.shares().is_used();
         assert!(!waits || live.has(flag::QUEUED), "slot {slot} may be read, and waits on no list");
         let is_written = live.connection.outbox().is_empty();
         assert!(

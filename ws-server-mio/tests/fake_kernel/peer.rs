@@ -277,7 +277,7 @@ impl Peer {
                 socket.poll(now, self.number, app);
                 match socket.connection.poll_io() {
                     IoAction::Shutdown => self.half_close(kernel),
-                    IoAction::Drop => {
+                    IoAction::Drop | IoAction::Reset => {
                         self.leave(kernel);
                         moved = true;
                     }

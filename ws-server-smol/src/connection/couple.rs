@@ -134,11 +134,11 @@ fn hold(from: &Shared, to: &Shared) -> bool {
 
 fn pass_on(event: Event<'static>, from: &Shared, to: &Shared) {
     let sent: Result<Sent, SendError> = match event {
-        Event::Message(message) => to.connection().relay_message(message).inspect(|_| to.count_sent()),
+        Event::Message(message) => to.connection().relay(message).inspect(|_| to.count_sent()),
         Event::Fragment(fragment) => {
             let ends_message = fragment.last;
             let mut connection = to.connection();
-            let sent = connection.relay_fragment(fragment);
+            let sent = connection.relay(fragment);
             if sent.is_ok() && ends_message {
                 to.count_sent();
             }

@@ -43,16 +43,16 @@ impl Drop for Buffer {
 
 /// Gives a connection that is about to send memory to write into.
 pub(crate) fn attach_buffer(connection: &mut Connection) {
-    if !connection.has_buffer()
+    if !connection.outbox().has_buffer()
         && let Some(storage) = STORAGES.try_with(|pool| pool.borrow_mut().pop()).ok().flatten()
     {
-        connection.attach_buffer(storage);
+        connection.outbox().attach_buffer(storage);
     }
 }
 
 /// Takes it back from one that has nothing to write.
 pub(crate) fn detach_buffer(connection: &mut Connection) {
-    if let Some(storage) = connection.detach_buffer()
+    if let Some(storage) = connection.outbox().detach_buffer()
         && storage.capacity() <= SIZE
     {
         let _ = STORAGES.try_with(|pool| {

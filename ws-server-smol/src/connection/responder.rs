@@ -79,7 +79,7 @@ impl Body {
     /// [`RespondError::NotOpen`], [`RespondError::Full`], [`RespondError::BodyLength`]; nothing was queued then.
     pub fn try_send(&self, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
         let token = self.token.as_ref().ok_or(RespondError::WrongRequest)?;
-        let sent = self.shared.connection().send_body(token, piece)?;
+        let sent = self.shared.connection().http().send_body(token, piece)?;
         self.shared.wakers.driver.wake();
         Ok(sent)
     }
@@ -105,7 +105,7 @@ impl Body {
     /// connection.
     pub fn finish(mut self) -> Result<(), RespondError> {
         let token = self.token.take().ok_or(RespondError::WrongRequest)?;
-        self.shared.connection().finish_body(clock::now(), token)?;
+        self.shared.connection().http().finish_body(clock::now(), token)?;
         self.shared.wakers.driver.wake();
         Ok(())
     }

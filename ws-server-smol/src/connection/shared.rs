@@ -234,7 +234,7 @@ impl Shared {
         }
         let now = Instant::now();
         self.sleep.look(now);
-        let body = self.connection().respond_streaming(clock::moment(now), request, head, length)?;
+        let body = self.connection().http().respond_streaming(clock::moment(now), request, head, length)?;
         if length.is_none()
             && let Some(socket) = &*self.socket()
         {

@@ -5,7 +5,7 @@ use crate::clock;
 use crate::driver::output::write;
 use futures_io::{AsyncRead, AsyncWrite};
 use std::task::{Context, Waker};
-use ws_proto::{CloseCode, Closed, Error, Event};
+use ws_proto::{CloseCode, Closed, Error, Event, IoAction};
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     /// Nothing more will come: the socket is closed, and all waiting ends.
@@ -42,7 +42,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             Event::Closed(closed) => Some(closed),
             _ => None,
         });
-        self.end(connection.wants_reset());
+        self.end(connection.poll_io() == IoAction::Reset);
         closed
     }
 }

@@ -96,7 +96,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
     }
 
     pub(crate) fn with(stream: S, mut connection: Connection, belongings: Belongings) -> Self {
-        connection.share_inflating();
+        connection.shares().begin();
         let Belongings { token, socket, peer, sleep } = belongings;
         let sleep = sleep.unwrap_or_else(|| Arc::new(Sleep::of(connection.config())));
         let shared = Arc::new(Shared::new(connection, token, socket, peer, sleep.clone()));
@@ -172,7 +172,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
             let mut io = Context::from_waker(&self.waker);
             let mut went = write(stream, &mut self.output, &shared, &mut connection, &mut io, now);
             match connection.poll_io() {
-                IoAction::Drop => return self.poll_pending_close(&mut connection, now),
+                IoAction::Drop | IoAction::Reset => return self.poll_pending_close(&mut connection, now),
                 IoAction::Shutdown => {
                     self.output = Output::Closing;
                     continue;
@@ -195,9 +195,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
                 continue;
             }
             self.slice.end();
-            if connection.has_used_share() {
+            if connection.shares().is_used() {
                 // The other tasks have theirs first.
-                connection.next_share(now);
+                connection.shares().next(now);
                 cx.waker().wake_by_ref();
             }
             return Poll::Pending;
@@ -394,7 +394,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Driver<S> {
         });
         let is_late = pending.deadline.is_some_and(|deadline| deadline <= now);
         if self.output == Output::Flushed || is_late || is_lost(pending.event.as_ref()) {
-            self.end(connection.wants_reset());
+            self.end(connection.poll_io() == IoAction::Reset);
             return Poll::Ready(pending.event);
         }
         clock::set(&mut self.timer, pending.deadline);

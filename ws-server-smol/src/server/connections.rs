@@ -26,7 +26,7 @@ impl Server {
     pub fn count(&self) -> usize {
         let state = self.inner.state();
         let upgrading = state.upgrading.iter().filter_map(|id| state.members.get(id));
-        state.websockets + upgrading.filter(|member| member.shared.connection().is_upgrading()).count()
+        state.websockets + upgrading.filter(|member| member.shared.connection().http().is_upgrading()).count()
     }
 
     /// How many plain HTTP connections there are: also idle ones, and those that have asked nothing yet.

@@ -14,7 +14,7 @@ use event_listener::listener;
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 use ws_host::server::Stop;
-use ws_proto::Error;
+use ws_proto::{Error, IoAction};
 
 /// A stop that is under way.
 pub(super) struct Stopping {
@@ -175,7 +175,7 @@ impl Server {
             let mut connection = member.shared.connection();
             connection.abort(moment, Error::Stopped);
             // A FIN would make a whole answer of what was cut off.
-            if connection.wants_reset() {
+            if connection.poll_io() == IoAction::Reset {
                 member.socket.reset_on_close()
             } else {
                 member.socket.cut()

@@ -207,7 +207,7 @@ impl Host {
         }
         match connection.poll_io() {
             IoAction::Shutdown => self.half_close(kernel),
-            IoAction::Drop => {
+            IoAction::Drop | IoAction::Reset => {
                 self.leave(kernel);
                 moved = true;
             }
