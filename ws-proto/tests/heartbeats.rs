@@ -389,10 +389,10 @@ fn clients_that_come_back_ping_unless_a_heartbeat_was_chosen() {
         if reconnects {
             client = client.reconnect(Reconnect::default());
         }
-        assert_eq!(*client.rules().get_heartbeat(), expected, "reconnects: {reconnects}");
+        assert_eq!(*client.connection_config().get_heartbeat(), expected, "reconnects: {reconnects}");
     }
     let client = ClientConfig::default().reconnect(Reconnect::default());
-    assert_eq!(*client.rules().get_heartbeat(), Heartbeat::frequent());
+    assert_eq!(*client.connection_config().get_heartbeat(), Heartbeat::frequent());
 }
 
 #[test]

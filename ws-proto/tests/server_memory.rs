@@ -504,7 +504,7 @@ fn answers_to_requests_count_too() {
 #[test]
 fn the_connections_of_one_server_share_and_those_of_two_do_not() {
     let config = ServerConfig::new();
-    let (one, other) = (config.shared_config(), config.shared_config());
+    let (one, other) = (config.connection_config(), config.connection_config());
     let memory = |config: &Config| config.get_memory().cloned().unwrap();
     assert_eq!((memory(&one).limit(), memory(&other).limit()), (1 << 30, 1 << 30));
     let (mut server, now) = open(Role::Server, one.clone());

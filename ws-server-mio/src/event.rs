@@ -21,7 +21,9 @@ pub enum Event<'a> {
     /// A server was asked for something that is no WebSocket. Answer it, now or later, with
     /// [`respond`](crate::Connections::respond), [`respond_streaming`](crate::Connections::respond_streaming) or
     /// [`respond_file`](crate::Connections::respond_file). One that is dropped while it is reported is answered 404, or 426
-    /// where a WebSocket is ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); one that is dropped later, 503.
+    /// where a WebSocket is ([`upgrade_paths`](crate::ServerConfig::upgrade_paths)); one that is kept
+    /// and dropped later, 503 when its connection is next looked at, at the latest after the
+    /// [`answer_timeout`](crate::ServerConfig::answer_timeout).
     Request(ConnectionId, Request),
     /// A server was sent a valid opening handshake, and
     /// [`decide_upgrades`](crate::ServerConfig::decide_upgrades) asks for the decision; otherwise it is accepted, and
@@ -39,7 +41,8 @@ pub enum Event<'a> {
     Pong(ConnectionId, Pong),
     /// The outbox was over its high mark and has now fallen to its low mark.
     Drained(ConnectionId),
-    /// The end: the last event of a connection, exactly once.
+    /// The end: the last event of a connection, exactly once: also of plain HTTP that was asked something, which
+    /// [`was_open`](Closed::was_open) tells from a WebSocket.
     Closed(ConnectionId, Box<Closed>),
     /// A server is about to stop: the last moment at which its clients are still open.
     Stopping(ServerId),

@@ -2,6 +2,7 @@
 
 use std::error::Error;
 use std::fmt;
+use ws_host::topics::TopicError;
 use ws_proto::{Closed, RespondError, SendError};
 
 /// Why a WebSocket did not open, gives no more messages, or did not take what was sent: the error of
@@ -18,6 +19,8 @@ pub enum WebSocketError {
     Send(SendError),
     /// The upgrade cannot be accepted: it is another connection's, say, or the peer has gone.
     Respond(RespondError),
+    /// It cannot be subscribed to a topic.
+    Topic(TopicError),
 }
 
 impl WebSocketError {
@@ -25,7 +28,7 @@ impl WebSocketError {
     pub fn closed(&self) -> Option<&Closed> {
         match self {
             Self::Closed(closed) => Some(closed),
-            Self::Send(_) | Self::Respond(_) => None,
+            Self::Send(_) | Self::Respond(_) | Self::Topic(_) => None,
         }
     }
 }
@@ -36,6 +39,7 @@ impl fmt::Display for WebSocketError {
             Self::Closed(closed) => closed.fmt(f),
             Self::Send(error) => error.fmt(f),
             Self::Respond(error) => error.fmt(f),
+            Self::Topic(error) => error.fmt(f),
         }
     }
 }
@@ -48,6 +52,7 @@ impl Error for WebSocketError {
             Self::Closed(closed) => Some(&**closed),
             Self::Send(error) => Some(error),
             Self::Respond(error) => Some(error),
+            Self::Topic(error) => Some(error),
         }
     }
 }
@@ -61,6 +66,12 @@ impl From<SendError> for WebSocketError {
 impl From<Box<Closed>> for WebSocketError {
     fn from(closed: Box<Closed>) -> Self {
         Self::Closed(closed)
+    }
+}
+
+impl From<TopicError> for WebSocketError {
+    fn from(error: TopicError) -> Self {
+        Self::Topic(error)
     }
 }
 

@@ -48,7 +48,7 @@ impl ClientConfig {
 
     /// The rules of its next connection. One that connects again by itself, and whose heartbeat nobody chose, pings
     /// ([`Heartbeat::frequent`](ws_proto::Heartbeat::frequent)): a client that is to come back must notice that its peer is gone.
-    pub fn rules(&self) -> Config {
+    pub fn connection_config(&self) -> Config {
         let rules = self.connection.clone();
         if self.reconnect.is_some() && rules.get_heartbeat().is_default() {
             return rules.heartbeat(Heartbeat::frequent());

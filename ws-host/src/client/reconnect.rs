@@ -28,8 +28,8 @@ const LONGEST_RETRY_AFTER: Duration = Duration::from_secs(3600);
 /// When a client connects again after its connection ended, or could not be opened.
 ///
 /// Each [wait](Self::wait) is twice as long as the one before, up to the longest; of each, a random part between half and
-/// the whole is waited, so that the clients of a server that restarts do not all come back at once (RFC 6455 §7.2.3). A server that refuses with `Retry-After` is left alone for at least as long as it asks:
-/// [`retry_after`].
+/// the whole is waited, so that the clients of a server that restarts do not all come back at once (RFC 6455 §7.2.3). A
+/// server that refuses with `Retry-After` is left alone for at least as long as it asks: [`retry_after`].
 ///
 /// ```
 /// use std::time::Duration;

@@ -190,7 +190,7 @@ impl ServerConfig {
 
     /// The rules of each connection of a server that starts now, with the memory that they share, and with a clock for
     /// [`SleepDetector::keep`](crate::sleep::SleepDetector::keep) to set.
-    pub fn shared_config(&self) -> Config {
+    pub fn connection_config(&self) -> Config {
         let clock = self.connection.get_wall_clock().cloned();
         let config = self.connection.clone().wall_clock(clock.unwrap_or_else(|| WallClock::new(UNIX_EPOCH)));
         match self.memory_limit {

@@ -19,7 +19,7 @@ pub fn pairs(query: &str) -> impl Iterator<Item = (Cow<'_, str>, Cow<'_, str>)> 
     })
 }
 
-/// The first value of this name in the query of a request.
+/// The first value of this name in the query of a request, or of an [`Upgrade`](ws_proto::Upgrade).
 ///
 /// ```
 /// let request = http::Request::get("/find?q=two%20words&q=more").body(()).unwrap();

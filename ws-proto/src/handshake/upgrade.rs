@@ -6,10 +6,12 @@ use crate::deflate::{self, Deflate, Terms};
 use crate::error::RespondError;
 use crate::http1::fields::{self, list};
 use ::http::header::{self, HeaderName, HeaderValue};
-use ::http::{HeaderMap, Method, Response, StatusCode, Uri};
+use ::http::{HeaderMap, Response, StatusCode};
 use bytes::Bytes;
+use core::ops::Deref;
 
-/// A client's opening handshake, valid and of an allowed host and origin.
+/// A client's opening handshake, valid and of an allowed host and origin. Derefs to [`Request`](::http::Request) of the
+/// `http` crate; its method is GET (§4.1).
 ///
 /// Answer it with [`Connection::accept`](crate::Connection::accept), or refuse it with
 /// [`Connection::respond`](crate::Connection::respond), which ends the connection: what the client sent behind may be
@@ -35,6 +37,14 @@ impl From<::http::Request<()>> for Upgrade {
     }
 }
 
+impl Deref for Upgrade {
+    type Target = ::http::Request<()>;
+
+    fn deref(&self) -> &Self::Target {
+        &self.offer.request
+    }
+}
+
 impl Upgrade {
     pub(crate) fn new(request: ::http::Request<()>, token: Token) -> Self {
         let response = HeaderMap::new();
@@ -56,16 +66,6 @@ impl Upgrade {
         &self.offer.request
     }
 
-    /// Always GET (§4.1).
-    pub fn method(&self) -> &Method {
-        self.http().method()
-    }
-
-    /// The target.
-    pub fn uri(&self) -> &Uri {
-        self.http().uri()
-    }
-
     /// The path of the target, as it was sent: not decoded, and without the [query](Self::query).
     pub fn path(&self) -> &str {
         self.http().uri().path()
@@ -79,11 +79,6 @@ impl Upgrade {
     /// What stands behind the question mark of the target, as it was sent.
     pub fn query(&self) -> Option<&str> {
         self.http().uri().query()
-    }
-
-    /// The header fields.
-    pub fn headers(&self) -> &HeaderMap {
-        self.http().headers()
     }
 
     /// The page that asks; `None` for a program that is no browser.
@@ -208,7 +203,10 @@ mod tests {
     #[test]
     fn an_upgrade_shows_what_was_asked() {
         let upgrade = upgrade();
-        assert_eq!((upgrade.method(), upgrade.uri().to_string().as_str()), (&Method::GET, "/chat?room=1"));
+        assert_eq!(
+            (upgrade.method(), upgrade.uri().to_string().as_str()),
+            (&::http::Method::GET, "/chat?room=1")
+        );
         assert_eq!(upgrade.path(), "/chat");
         assert_eq!(upgrade.query(), Some("room=1"));
         assert_eq!(upgrade.path_and_query(), "/chat?room=1");

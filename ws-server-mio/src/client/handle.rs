@@ -137,7 +137,7 @@ impl ClientHandle<'_> {
         let at = self.connections.clients.get(id).ok_or(InvalidTarget::NoClient)?;
         self.connections.check_request(&at.request, &config)?;
         if let Some(at) = self.connections.clients.get_mut(id) {
-            at.rules = Arc::new(config.rules());
+            at.rules = Arc::new(config.connection_config());
             at.config = config;
         }
         Ok(())

@@ -92,7 +92,7 @@ impl Client {
         Self {
             generation: 0,
             request,
-            rules: Arc::new(config.rules()),
+            rules: Arc::new(config.connection_config()),
             config,
             backoff: Backoff::default(),
             phase: Phase::Idle,

@@ -125,7 +125,7 @@ impl Server {
             admission: Admission::new(&config),
             token: config.token_rule(address),
             upgrades: config.upgrade_rule(),
-            config: Arc::new(config.shared_config()),
+            config: Arc::new(config.connection_config()),
             transport,
             listeners,
             address,
@@ -141,7 +141,7 @@ impl Server {
     pub(crate) fn set_config(&mut self, config: &ServerConfig) {
         self.token = config.token_rule(self.address);
         self.upgrades = config.upgrade_rule();
-        self.config = Arc::new(config.shared_config());
+        self.config = Arc::new(config.connection_config());
     }
 
     pub(crate) fn address(&self) -> Option<SocketAddr> {

@@ -76,7 +76,7 @@ where
 /// use std::sync::Arc;
 /// use ws_server_smol::ClientConfig;
 ///
-/// let config = Arc::new(ClientConfig::new().rules());
+/// let config = Arc::new(ClientConfig::new().connection_config());
 /// let mut ws = ws_server_smol::handshake(tls, "wss://app.example/live", config).await?;
 /// ws.send("hello").await?;
 /// # Ok(())
@@ -139,7 +139,7 @@ impl Attempt {
     pub(crate) fn new(request: ClientRequest, config: &ClientConfig) -> Self {
         Self {
             request,
-            rules: Arc::new(config.rules()),
+            rules: Arc::new(config.connection_config()),
             #[cfg(unix)]
             unix: config.get_unix().map(std::path::Path::to_owned),
             names: Resolver::system(),

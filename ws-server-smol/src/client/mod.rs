@@ -181,7 +181,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Client<S> {
         let request = request.try_into().map_err(Into::into)?;
         let dial = move |request: ClientRequest, config: &ClientConfig| {
             let stream = connector(request.clone());
-            Box::pin(connect_over(request, Arc::new(config.rules()), stream)) as Attempting<_>
+            Box::pin(connect_over(request, Arc::new(config.connection_config()), stream)) as Attempting<_>
         };
         Ok(Self::with(request, config, Ok, Box::new(dial)))
     }

@@ -68,7 +68,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> HttpConnection<S> {
     /// The server's end of a stream from which nothing was read yet. The time for the first request runs from now.
     ///
     /// The configuration of each such connection comes from
-    /// [`ServerConfig::shared_config`](crate::ServerConfig::shared_config). Answers have a `Date` where it has a
+    /// [`ServerConfig::connection_config`](crate::ServerConfig::connection_config). Answers have a `Date` where it has a
     /// [`wall_clock`](Config::wall_clock), which is kept set.
     ///
     /// It is taken for TCP without TLS; see [`with_transport`](Self::with_transport). A [`Server`](crate::Server)

@@ -247,7 +247,7 @@ impl Server {
             Phase::Serving(_) => {}
             Phase::Idle | Phase::Stopping(_) => state.admission = Admission::new(&state.config),
         }
-        let config = state.config.shared_config();
+        let config = state.config.connection_config();
         if let Some(clock) = config.get_wall_clock() {
             self.inner.sleep.keep(clock);
         }

@@ -1,0 +1,159 @@
+//! Plain HTTP on a server's connection, beyond one whole answer to one request.
+
+use super::{Connection, Sent, Stage};
+use crate::error::RespondError;
+use crate::handshake::Request;
+use crate::http1::ResponseBody;
+use crate::moment::Moment;
+use bytes::Bytes;
+
+/// What a server may do beside [`respond`](Connection::respond): bodies in pieces, and answers to requests that the
+/// application dropped. [`Connection::http`] gives it.
+#[derive(Debug)]
+pub struct PlainHttp<'a> {
+    connection: &'a mut Connection,
+}
+
+impl Connection {
+    /// Server: answers whose body comes in pieces, and what else plain HTTP has beside [`respond`](Self::respond).
+    #[inline]
+    pub fn http(&mut self) -> PlainHttp<'_> {
+        PlainHttp { connection: self }
+    }
+}
+
+impl PlainHttp<'_> {
+    /// Answers the request that came last, unless the application still has it or has answered it: in place of the
+    /// 503 that a dropped request gets. Call it when the application has seen [`Event::Request`](crate::Event::Request). Says whether it answered.
+    ///
+    /// An answer that [`respond`](Connection::respond) would not take is 503.
+    pub fn answer_dropped(&mut self, now: Moment, answer: impl FnOnce() -> ::http::Response<Bytes>) -> bool {
+        let connection = &mut *self.connection;
+        let Some((http, mut io)) = connection.stage_http(now) else { return false };
+        let is_answered = http.answer_dropped(&mut io, answer);
+        if is_answered {
+            connection.settle_http(now);
+        }
+        is_answered
+    }
+
+    /// Begins an answer whose body comes in pieces, now or later, as a file or a stream of events does.
+    ///
+    /// With a `length` the body must have exactly that; without, it is sent in chunks (RFC 9112 §7.1), and to
+    /// HTTP/1.0 until the connection ends: no later request is answered then. It goes out in its turn behind the answers
+    /// to earlier requests; until then its pieces are held, and count as queued.
+    ///
+    /// A peer that ends its stream amid an answer without a length is taken to have gone: the answer ends with the
+    /// connection, unless [`half_close`](crate::Config::half_close) is allowed. One with a length goes on until it
+    /// cannot be written. A server that [stops](Connection::go_away) finishes streams of the type `text/event-stream`
+    /// itself; pieces that come later are refused.
+    ///
+    /// ```
+    /// # use std::sync::Arc;
+    /// # use ws_proto::{Config, Connection, Event, Moment, Transport};
+    /// # let now = Moment::default();
+    /// # let mut server = Connection::server(now, Arc::new(Config::server()), Transport::default());
+    /// # let mut input = *b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    /// # let Some(Event::Request(request)) = server.handle_input(now, &mut &mut input[..]) else { panic!() };
+    /// let body = server.http().respond_streaming(now, request, http::Response::new(()), None)?;
+    /// server.http().send_body(&body, "tick\n")?;
+    /// server.http().send_body(&body, "tock\n")?;
+    /// server.http().finish_body(now, body)?;
+    /// assert!(bytes::Buf::chunk(server.outbox()).ends_with(b"5\r\ntick\n\r\n5\r\ntock\n\r\n0\r\n\r\n"));
+    /// # Ok::<(), ws_proto::RespondError>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`respond`](Connection::respond), and [`RespondError::NotOpen`] too where the peer has ended its stream and this
+    /// answer would have no length. `Content-Length` is told by `length` alone.
+    pub fn respond_streaming(
+        &mut self,
+        now: Moment,
+        request: impl Into<Request>,
+        head: ::http::Response<()>,
+        length: Option<u64>,
+    ) -> Result<ResponseBody, RespondError> {
+        let connection = &mut *self.connection;
+        let Some((http, mut io)) = connection.stage_http(now) else { return Err(connection.no_request()) };
+        let request = request.into();
+        let result = http.respond_streaming(&mut io, request, head, length);
+        connection.settle_http(now);
+        result
+    }
+
+    /// Gives the next piece of a body. Pieces that are given in step with
+    /// [`Event::Drained`](crate::Event::Drained) keep little in memory, however long the body is.
+    ///
+    /// # Errors
+    /// [`RespondError::NotOpen`] when the connection has ended, or this body has, [`RespondError::Full`],
+    /// [`RespondError::BodyLength`] when this would be more than was declared, [`RespondError::WrongRequest`] when the body is
+    /// another connection's.
+    /// Nothing was queued then.
+    pub fn send_body(&mut self, body: &ResponseBody, piece: impl Into<Bytes>) -> Result<Sent, RespondError> {
+        let piece = piece.into();
+        // The answer is complete without it, and may have been the last one.
+        if body.is_unwanted() {
+            return Ok(Sent::Queued);
+        }
+        let is_its_turn = self.is_its_turn(body);
+        let connection = &mut *self.connection;
+        let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
+        http.check_body(body)?;
+        if is_its_turn {
+            // What waits behind this body cannot be in its way.
+            connection.check_fits(connection.outbox.len(), piece.len()).map_err(|_| RespondError::Full)?;
+            let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
+            http.send_body(&mut connection.outbox, body, piece)?;
+            let sent = connection.note_queued();
+            if let Stage::Http(http) = &mut connection.stage
+                && connection.backpressure.congested
+            {
+                http.hold();
+            }
+            return Ok(sent);
+        }
+        let is_full = connection.is_full(connection.queued(), piece.len());
+        let Stage::Http(http) = &mut connection.stage else { return Err(RespondError::NotOpen) };
+        if is_full {
+            http.owe_room(body);
+            return Err(RespondError::Full);
+        }
+        http.send_body(&mut connection.outbox, body, piece)?;
+        let is_over = connection.outbox.len() + http.held_len() > connection.config.high_mark;
+        if is_over {
+            http.owe_room(body);
+        }
+        connection.count_held();
+        Ok(if is_over { Sent::Congested } else { Sent::Queued })
+    }
+
+    /// Whether the turn of a body has come. Before that its pieces are held, and count as queued.
+    pub fn is_its_turn(&self, body: &ResponseBody) -> bool {
+        match &self.connection.stage {
+            Stage::Http(http) => http.is_its_turn(body) == Some(true),
+            _ => false,
+        }
+    }
+
+    /// Ends a body. The connection goes on to the next request.
+    ///
+    /// # Errors
+    /// [`RespondError::NotOpen`] and [`RespondError::WrongRequest`] as for [`send_body`](Self::send_body);
+    /// [`RespondError::BodyLength`] when less came than was declared: the connection then ends, so that the peer
+    /// sees that the body was cut off.
+    pub fn finish_body(&mut self, now: Moment, body: ResponseBody) -> Result<(), RespondError> {
+        let connection = &mut *self.connection;
+        if body.is_unwanted() {
+            return Ok(());
+        }
+        let Some((http, mut io)) = connection.stage_http(now) else { return Err(RespondError::NotOpen) };
+        let result = http.finish_body(&mut io, body);
+        connection.settle_http(now);
+        result
+    }
+
+    /// Whether an upgrade is undecided, or was accepted and waits for the answers to earlier requests.
+    pub fn is_upgrading(&self) -> bool {
+        matches!(&self.connection.stage, Stage::Http(http) if http.is_upgrading())
+    }
+}
